@@ -1,0 +1,24 @@
+// totals[index] = sum_r values[r]: a batch's loss
+//
+// values: rows; totals: one a batch. One workgroup sums all: each invocation every 64th value, then pairs, so the order
+// is fixed.
+
+struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
+
+@group(0) @binding(0) var<uniform> batch: Batch;
+@group(0) @binding(1) var<storage, read> values: array<f32>;
+@group(0) @binding(2) var<storage, read_write> totals: array<f32>;
+
+var<workgroup> partial: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) lane: u32) {
+    var sum = 0.0;
+    for (var row = lane; row < batch.rows; row += 64u) { sum += values[row]; }
+    partial[lane] = sum;
+    for (var half = 32u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half { partial[lane] += partial[lane + half]; }
+    }
+    if lane == 0u { totals[batch.index] = partial[0]; }
+}

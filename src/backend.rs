@@ -1,0 +1,72 @@
+//! What the training loop asks of a device, at the level of a step and not of a tensor.
+
+use crate::data::{Inputs, Samples};
+use crate::error::Result;
+use crate::metrics::Evaluation;
+
+pub mod cpu;
+pub mod gpu;
+
+/// The parts of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// What is learnt from.
+    Train,
+    /// What is only evaluated.
+    Test,
+}
+
+/// A device that holds a model's parameters and data, trains and evaluates.
+pub trait Backend {
+    /// `cpu` or `gpu`.
+    fn name(&self) -> &'static str;
+
+    /// The device in words: the adapter's name, or the number of threads.
+    fn device(&self) -> String;
+
+    /// How a step runs: the plan's name.
+    fn plan(&self) -> &'static str;
+
+    /// Makes `samples` resident as `split`.
+    ///
+    /// # Errors
+    /// When the rows do not fit the model or the device.
+    fn upload(&mut self, split: Split, samples: &Samples) -> Result<()>;
+
+    /// One step of SGD for each batch of `order` (row numbers of the training part; the last batch may be short).
+    /// May return before the work is done; see [`Backend::synchronize`].
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()>;
+
+    /// Waits until all work handed over is done.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn synchronize(&mut self) -> Result<()>;
+
+    /// Loss, hits and confusion matrix over the whole of `split`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn evaluate(&mut self, split: Split) -> Result<Evaluation>;
+
+    /// Class probabilities of `inputs` (`n x inputs`, row-major): `n x classes`, row-major.
+    ///
+    /// # Errors
+    /// When the rows do not fit the model, or the device fails.
+    fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>>;
+
+    /// The flat parameter buffer, laid out as [`crate::model::Mlp`] says.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn parameters(&mut self) -> Result<Vec<f32>>;
+
+    /// Replaces the flat parameter buffer.
+    ///
+    /// # Errors
+    /// When the length is not the model's, or the device fails.
+    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
+}

@@ -1,0 +1,531 @@
+//! The GPU backend: resident buffers, pipelines built once, submission in short chunks, readback.
+//!
+//! What touches the device is `async`; [`pollster::block_on`] stands only where [`Backend`] is implemented.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+
+use bytemuck::{Pod, Zeroable};
+use futures_intrusive::channel::shared::OneshotReceiver;
+
+use crate::backend::cpu::{check_order, check_parameters, check_samples, missing, rows_of};
+use crate::backend::{Backend, Split};
+use crate::data::{Inputs, Samples};
+use crate::error::{Error, Result};
+use crate::metrics::Evaluation;
+use crate::model::Mlp;
+use device::{Device, values};
+use kernels::{BindingKind, Launch, Reflection};
+use plan::{Buffer, Element, Plan};
+
+pub mod device;
+pub mod kernels;
+pub mod plan;
+
+/// The step from one [`Batch`] of the table to the next: what every device takes as a uniform's offset.
+const BATCH_STRIDE: u64 = 256;
+/// Batches of the table, so at most so many steps a submission.
+const MAX_STEPS: usize = 1024;
+/// Submissions under way at a time: one runs while the next is encoded.
+const IN_FLIGHT: usize = 2;
+/// Rows evaluated at a time, at most.
+const EVALUATION_ROWS: usize = 4096;
+/// Bytes of one activation buffer at most, as far as evaluation decides it.
+const EVALUATION_BYTES: usize = 64 << 20;
+/// Floating-point operations of one submission, so that it ends long before a desktop's watchdog (2 s) does: half a
+/// second on the slowest hardware worth the name, and on a software driver.
+const HARDWARE_WORK: f64 = 2e10;
+const SOFTWARE_WORK: f64 = 5e8;
+
+/// Which rows a dispatch works on; the shaders' `Batch`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(crate) struct Batch {
+    /// Place of its first row in the order.
+    pub first: u32,
+    /// Number of rows.
+    pub rows: u32,
+    /// Number of the batch: where its loss goes.
+    pub index: u32,
+    /// The learning rate.
+    pub learning_rate: f32,
+}
+
+/// A model and its data on a GPU.
+pub struct Gpu {
+    device: Device,
+    model: Mlp,
+    batch_size: usize,
+    evaluation_rows: usize,
+    programs: Programs,
+    buffers: BTreeMap<Buffer, wgpu::Buffer>,
+    batches: wgpu::Buffer,
+    train: Option<Resident>,
+    test: Option<Resident>,
+    in_flight: VecDeque<(wgpu::SubmissionIndex, OneshotReceiver<()>)>,
+}
+
+/// A part of a data set on the device, and what runs over it.
+struct Resident {
+    rows: usize,
+    order: wgpu::Buffer,
+    totals: wgpu::Buffer,
+    step: Vec<Ready>,
+    evaluation: Vec<Ready>,
+}
+
+/// A dispatch ready to be encoded.
+pub(crate) struct Ready {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 2],
+}
+
+impl Gpu {
+    /// A backend for `model` on `device`, parameters 0.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] naming the buffer that the adapter cannot hold.
+    pub async fn new(device: Device, model: Mlp, batch_size: usize) -> Result<Self> {
+        if batch_size == 0 {
+            return Err(Error::Usage("a batch needs at least one row".into()));
+        }
+        let widest = model.widths().iter().max().copied().unwrap_or(1);
+        let flops = 2.0 * model.parameters() as f64;
+        let rows_by_work = (work(&device) / flops) as usize;
+        let evaluation_rows =
+            EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
+        let rows = batch_size.max(evaluation_rows);
+
+        let mut buffers = BTreeMap::new();
+        let mut add = |buffer, name: &str, values: usize| -> Result<()> {
+            buffers.insert(buffer, device.storage(name, 4 * values as u64)?);
+            Ok(())
+        };
+        add(Buffer::Parameters, "parameters", model.parameters())?;
+        add(Buffer::Gradients, "gradients", model.parameters())?;
+        add(Buffer::Losses, "losses", rows)?;
+        add(Buffer::Confusion, "confusion matrix's counts", model.classes() * model.classes())?;
+        for (index, width) in model.widths().iter().enumerate() {
+            add(Buffer::Activations(index), &format!("activations of layer {index}"), rows * width)?;
+        }
+        for (index, layer) in model.layers().iter().enumerate() {
+            add(Buffer::Deltas(index), &format!("gradients at layer {}", index + 1), rows * layer.outputs)?;
+        }
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let batches = device.buffer("batches", BATCH_STRIDE * MAX_STEPS as u64, usage)?;
+        Ok(Self {
+            programs: Programs::new(device.clone()),
+            device,
+            model,
+            batch_size,
+            evaluation_rows,
+            buffers,
+            batches,
+            train: None,
+            test: None,
+            in_flight: VecDeque::new(),
+        })
+    }
+
+    async fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
+        check_samples(&self.model, samples)?;
+        let part = match split {
+            Split::Train => "training",
+            Split::Test => "test",
+        };
+        let element = element(&samples.inputs);
+        let data = self.upload_inputs(&format!("{part} inputs"), &samples.inputs)?;
+        let labels = self.upload_u32(&format!("{part} labels"), &samples.labels)?;
+        let rows = samples.len();
+        let identity: Vec<u32> = (0..rows as u32).collect();
+        let identity = self.upload_u32(&format!("{part} row numbers"), &identity)?;
+        let batches = rows.div_ceil(self.evaluation_rows);
+        let totals = self.device.storage("losses of the batches", 4 * batches as u64)?;
+
+        let shared = self.buffers.clone();
+        let with = |order: &wgpu::Buffer| {
+            let mut buffers = shared.clone();
+            buffers.extend([
+                (Buffer::Data, data.clone()),
+                (Buffer::Labels, labels.clone()),
+                (Buffer::Order, order.clone()),
+                (Buffer::Totals, totals.clone()),
+            ]);
+            buffers
+        };
+        let order = self.device.storage("order of the rows", 4 * rows as u64)?;
+        let step = match split {
+            Split::Train => {
+                let plan = Plan::elementary_step(&self.model, element, self.batch_size);
+                self.programs.prepare(&plan, &with(&order), &self.batches)?
+            }
+            Split::Test => Vec::new(),
+        };
+        let plan = Plan::evaluation(&self.model, element, self.evaluation_rows);
+        let evaluation = self.programs.prepare(&plan, &with(&identity), &self.batches)?;
+        let resident = Some(Resident { rows, order, totals: totals.clone(), step, evaluation });
+        match split {
+            Split::Train => self.train = resident,
+            Split::Test => self.test = resident,
+        }
+        Ok(())
+    }
+
+    /// A buffer of `inputs`, bytes four a word.
+    fn upload_inputs(&self, name: &str, inputs: &Inputs) -> Result<wgpu::Buffer> {
+        match inputs {
+            Inputs::F32(values) => self.upload_bytes(name, bytemuck::cast_slice(values)),
+            Inputs::U8(bytes) => self.upload_bytes(name, bytes),
+        }
+    }
+
+    fn upload_u32(&self, name: &str, values: &[u32]) -> Result<wgpu::Buffer> {
+        self.upload_bytes(name, bytemuck::cast_slice(values))
+    }
+
+    fn upload_bytes(&self, name: &str, bytes: &[u8]) -> Result<wgpu::Buffer> {
+        let buffer = self.device.storage(name, (bytes.len() as u64).next_multiple_of(4))?;
+        // In parts, so that no staging buffer is as large as the data; copies are of whole words.
+        const PART: usize = 16 << 20;
+        for (index, part) in bytes.chunks(PART).enumerate() {
+            let (words, rest) = part.split_at(part.len() / 4 * 4);
+            let at = (index * PART) as u64;
+            self.device.queue.write_buffer(&buffer, at, words);
+            if !rest.is_empty() {
+                let mut word = [0; 4];
+                word[..rest.len()].copy_from_slice(rest);
+                self.device.queue.write_buffer(&buffer, at + words.len() as u64, &word);
+            }
+        }
+        self.device.check(name)?;
+        Ok(buffer)
+    }
+
+    async fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
+        let resident = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
+        check_order(order, resident.rows)?;
+        let capacity = (resident.rows / self.batch_size).max(1) * self.batch_size;
+        let flops = 6.0 * self.model.parameters() as f64 * self.batch_size as f64;
+        let steps = ((work(&self.device) / flops) as usize).clamp(1, MAX_STEPS);
+        for part in order.chunks(capacity) {
+            self.device.queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(part));
+            let mut first = 0;
+            for chunk in part.chunks(steps * self.batch_size) {
+                let batches = chunk.chunks(self.batch_size).enumerate().map(|(index, rows)| Batch {
+                    first: (first + index * self.batch_size) as u32,
+                    rows: rows.len() as u32,
+                    index: 0,
+                    learning_rate,
+                });
+                let batches: Vec<Batch> = batches.collect();
+                submit(&self.device, &self.batches, &resident.step, &batches, &mut self.in_flight, None).await?;
+                first += chunk.len();
+            }
+        }
+        Ok(())
+    }
+
+    async fn synchronize(&mut self) -> Result<()> {
+        while let Some(submitted) = self.in_flight.pop_front() {
+            self.device.wait(submitted).await?;
+        }
+        self.device.check("running kernels")
+    }
+
+    async fn evaluate(&mut self, split: Split) -> Result<Evaluation> {
+        let resident = match split {
+            Split::Train => &self.train,
+            Split::Test => &self.test,
+        };
+        let resident = resident.as_ref().ok_or_else(|| missing(split))?;
+        let confusion = &self.buffers[&Buffer::Confusion];
+        let starts: Vec<usize> = (0..resident.rows).step_by(self.evaluation_rows).collect();
+        let batches: Vec<Batch> = starts
+            .iter()
+            .enumerate()
+            .map(|(index, &first)| Batch {
+                first: first as u32,
+                rows: self.evaluation_rows.min(resident.rows - first) as u32,
+                index: index as u32,
+                learning_rate: 0.0,
+            })
+            .collect();
+        let mut clear = Some(confusion);
+        for batch in batches.chunks(1) {
+            let work = &resident.evaluation;
+            submit(&self.device, &self.batches, work, batch, &mut self.in_flight, clear.take()).await?;
+        }
+        let classes = self.model.classes();
+        let totals = &resident.totals;
+        let mut parts =
+            self.device.read(&[(totals, 4 * starts.len() as u64), (confusion, 4 * (classes * classes) as u64)]).await?;
+        self.in_flight.clear();
+        let confusion = parts.pop().map_or_else(Vec::new, |bytes| values::<u32>(&bytes));
+        let totals = parts.pop().map_or_else(Vec::new, |bytes| values::<f32>(&bytes));
+        Ok(Evaluation {
+            loss_sum: totals.into_iter().map(f64::from).sum(),
+            confusion: confusion.into_iter().map(u64::from).collect(),
+            classes,
+        })
+    }
+
+    async fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
+        let rows = rows_of(&self.model, inputs)? as usize;
+        let (width, classes) = (self.model.inputs(), self.model.classes());
+        let plan = Plan::forward(&self.model, element(inputs), self.evaluation_rows);
+        let identity: Vec<u32> = (0..self.evaluation_rows.min(rows) as u32).collect();
+        let mut buffers = self.buffers.clone();
+        buffers.insert(Buffer::Order, self.upload_u32("row numbers", &identity)?);
+        let mut probabilities = Vec::with_capacity(rows * classes);
+        for first in (0..rows).step_by(self.evaluation_rows) {
+            let count = self.evaluation_rows.min(rows - first);
+            let part = first * width..(first + count) * width;
+            let part = match inputs {
+                Inputs::U8(values) => Inputs::U8(values[part].to_vec()),
+                Inputs::F32(values) => Inputs::F32(values[part].to_vec()),
+            };
+            buffers.insert(Buffer::Data, self.upload_inputs("rows to predict", &part)?);
+            let ready = self.programs.prepare(&plan, &buffers, &self.batches)?;
+            let batch = Batch { first: 0, rows: count as u32, index: 0, learning_rate: 0.0 };
+            submit(&self.device, &self.batches, &ready, &[batch], &mut self.in_flight, None).await?;
+            let p = &self.buffers[&Buffer::Deltas(self.model.layers().len() - 1)];
+            let parts = self.device.read(&[(p, 4 * (count * classes) as u64)]).await?;
+            probabilities.extend(parts.iter().flat_map(|bytes| values::<f32>(bytes)));
+        }
+        self.in_flight.clear();
+        Ok(probabilities)
+    }
+
+    async fn parameters(&mut self) -> Result<Vec<f32>> {
+        let bytes = 4 * self.model.parameters() as u64;
+        let parts = self.device.read(&[(&self.buffers[&Buffer::Parameters], bytes)]).await?;
+        self.in_flight.clear();
+        Ok(parts.iter().flat_map(|bytes| values(bytes)).collect())
+    }
+}
+
+fn element(inputs: &Inputs) -> Element {
+    match inputs {
+        Inputs::U8(_) => Element::U8,
+        Inputs::F32(_) => Element::F32,
+    }
+}
+
+/// Floating-point operations of one submission.
+fn work(device: &Device) -> f64 {
+    if device.info.device_type == wgpu::DeviceType::Cpu { SOFTWARE_WORK } else { HARDWARE_WORK }
+}
+
+/// Encodes `work` once for each of `batches` and hands it over, waiting where too much is under way.
+async fn submit(
+    device: &Device,
+    table: &wgpu::Buffer,
+    work: &[Ready],
+    batches: &[Batch],
+    in_flight: &mut VecDeque<(wgpu::SubmissionIndex, OneshotReceiver<()>)>,
+    clear: Option<&wgpu::Buffer>,
+) -> Result<()> {
+    let mut bytes = vec![0; batches.len() * BATCH_STRIDE as usize];
+    for (slot, batch) in bytes.chunks_exact_mut(BATCH_STRIDE as usize).zip(batches) {
+        slot[..size_of::<Batch>()].copy_from_slice(bytemuck::bytes_of(batch));
+    }
+    device.queue.write_buffer(table, 0, &bytes);
+    let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    if let Some(buffer) = clear {
+        encoder.clear_buffer(buffer, 0, None);
+    }
+    {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for slot in 0..batches.len() {
+            for ready in work {
+                pass.set_pipeline(&ready.pipeline);
+                pass.set_bind_group(0, &ready.bind_group, &[slot as u32 * BATCH_STRIDE as u32]);
+                pass.dispatch_workgroups(ready.grid[0], ready.grid[1], 1);
+            }
+        }
+    }
+    in_flight.push_back(device.submit(encoder.finish()));
+    device.check("encoding kernels")?;
+    while in_flight.len() > IN_FLIGHT {
+        if let Some(submitted) = in_flight.pop_front() {
+            device.wait(submitted).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Pipelines, each built once: of a kernel and its constants.
+pub(crate) struct Programs {
+    device: Device,
+    shaders: HashMap<&'static str, Rc<Shader>>,
+    pipelines: HashMap<String, wgpu::ComputePipeline>,
+}
+
+struct Shader {
+    reflection: Reflection,
+    module: wgpu::ShaderModule,
+    bindings: wgpu::BindGroupLayout,
+    layout: wgpu::PipelineLayout,
+}
+
+impl Programs {
+    pub(crate) fn new(device: Device) -> Self {
+        Self { device, shaders: HashMap::new(), pipelines: HashMap::new() }
+    }
+
+    /// Pipelines and bind groups of `plan` over `buffers`.
+    fn prepare(
+        &mut self,
+        plan: &Plan,
+        buffers: &BTreeMap<Buffer, wgpu::Buffer>,
+        batches: &wgpu::Buffer,
+    ) -> Result<Vec<Ready>> {
+        plan.dispatches
+            .iter()
+            .map(|dispatch| {
+                let bound: Vec<(&str, &wgpu::Buffer)> =
+                    dispatch.bindings.iter().map(|(name, buffer)| (*name, &buffers[buffer])).collect();
+                self.ready(&dispatch.launch, &bound, batches)
+            })
+            .collect()
+    }
+
+    /// A launch with its buffers bound by the shader's names.
+    pub(crate) fn ready(
+        &mut self,
+        launch: &Launch,
+        bound: &[(&str, &wgpu::Buffer)],
+        batches: &wgpu::Buffer,
+    ) -> Result<Ready> {
+        let name = launch.kernel.name;
+        let most = self.device.limits.max_compute_workgroups_per_dimension;
+        if launch.grid.iter().any(|&groups| groups > most) {
+            return Err(Error::Gpu(format!(
+                "kernel {name} needs {} x {} workgroups, but adapter {} takes {most} along an axis: \
+                 use a smaller --batch-size or --hidden, or --backend cpu",
+                launch.grid[0], launch.grid[1], self.device.info.name
+            )));
+        }
+        let shader = self.shader(launch)?;
+        let pipeline = self.pipeline(launch, &shader)?;
+        let mut entries = Vec::with_capacity(shader.reflection.bindings.len());
+        for (binding, &(number, kind)) in &shader.reflection.bindings {
+            let resource = if kind == BindingKind::Batch {
+                let size = wgpu::BufferSize::new(size_of::<Batch>() as u64);
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: batches, offset: 0, size })
+            } else {
+                let buffer = bound.iter().find(|(bound, _)| bound == binding);
+                let (_, buffer) = buffer.ok_or_else(|| Error::Gpu(format!("kernel {name}: {binding} is not bound")))?;
+                buffer.as_entire_binding()
+            };
+            entries.push(wgpu::BindGroupEntry { binding: number, resource });
+        }
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &shader.bindings, entries: &entries };
+        let bind_group = self.device.device.create_bind_group(&descriptor);
+        self.device.check(&format!("kernel {name}"))?;
+        Ok(Ready { pipeline, bind_group, grid: launch.grid })
+    }
+
+    fn shader(&mut self, launch: &Launch) -> Result<Rc<Shader>> {
+        let name = launch.kernel.name;
+        if let Some(shader) = self.shaders.get(name) {
+            return Ok(Rc::clone(shader));
+        }
+        let reflection = launch.kernel.reflect()?;
+        let limits = &self.device.limits;
+        if reflection.invocations > limits.max_compute_invocations_per_workgroup
+            || reflection.workgroup_bytes > limits.max_compute_workgroup_storage_size
+        {
+            return Err(Error::Gpu(format!(
+                "kernel {name} needs {} invocations and {} bytes of workgroup memory, but adapter {} has {} and {}",
+                reflection.invocations,
+                reflection.workgroup_bytes,
+                self.device.info.name,
+                limits.max_compute_invocations_per_workgroup,
+                limits.max_compute_workgroup_storage_size
+            )));
+        }
+        let source = wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(reflection.module.clone()));
+        let device = &self.device.device;
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(name), source });
+        let bindings = self.device.layout(name, &reflection);
+        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(name),
+            bind_group_layouts: &[Some(&bindings)],
+            immediate_size: 0,
+        });
+        self.device.check(&format!("kernel {name}"))?;
+        let shader = Rc::new(Shader { reflection, module, bindings, layout });
+        self.shaders.insert(name, Rc::clone(&shader));
+        Ok(shader)
+    }
+
+    fn pipeline(&mut self, launch: &Launch, shader: &Shader) -> Result<wgpu::ComputePipeline> {
+        let name = launch.kernel.name;
+        let key = format!("{name} {:?}", launch.constants);
+        if let Some(pipeline) = self.pipelines.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let descriptor = wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&shader.layout),
+            module: &shader.module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &launch.constants,
+                ..Default::default()
+            },
+            cache: None,
+        };
+        let pipeline = self.device.device.create_compute_pipeline(&descriptor);
+        self.device.check(&format!("kernel {name}"))?;
+        self.pipelines.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+}
+
+impl Backend for Gpu {
+    fn name(&self) -> &'static str {
+        "gpu"
+    }
+
+    fn device(&self) -> String {
+        format!("{} ({})", self.device.info.name, self.device.info.backend)
+    }
+
+    fn plan(&self) -> &'static str {
+        "elementary"
+    }
+
+    fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
+        pollster::block_on(self.upload(split, samples))
+    }
+
+    fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
+        pollster::block_on(self.train(order, learning_rate))
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        pollster::block_on(self.synchronize())
+    }
+
+    fn evaluate(&mut self, split: Split) -> Result<Evaluation> {
+        pollster::block_on(self.evaluate(split))
+    }
+
+    fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
+        pollster::block_on(self.predict(inputs))
+    }
+
+    fn parameters(&mut self) -> Result<Vec<f32>> {
+        pollster::block_on(self.parameters())
+    }
+
+    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
+        check_parameters(&self.model, parameters)?;
+        let buffer = &self.buffers[&Buffer::Parameters];
+        self.device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(parameters));
+        self.device.check("writing the parameters")
+    }
+}

@@ -1,0 +1,290 @@
+//! Adapters: which there are, which one to take, and a device opened on it whose errors come back as errors.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+use wgpu::DeviceType;
+
+use crate::backend::gpu::kernels::{BindingKind, Reflection};
+use crate::error::{Error, Result};
+
+/// What to do where no adapter is found.
+const INSTALL_HINT: &str = "install the driver of your GPU (on Debian or Ubuntu, the software driver: \
+                            apt-get install mesa-vulkan-drivers), or use --backend cpu";
+
+/// All adapters of Vulkan, Metal and DX12, in a fixed order: their place in it is their index.
+pub async fn adapters() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    let instance = wgpu::Instance::new(descriptor.with_env());
+    instance.enumerate_adapters(wgpu::Backends::PRIMARY.with_env()).await
+}
+
+/// Lower is better; software drivers come last.
+fn rank(info: &wgpu::AdapterInfo) -> u8 {
+    match info.device_type {
+        DeviceType::DiscreteGpu => 0,
+        DeviceType::IntegratedGpu => 1,
+        DeviceType::VirtualGpu => 2,
+        DeviceType::Other => 3,
+        DeviceType::Cpu => 4,
+    }
+}
+
+/// The kind of adapter in a word or two.
+pub fn type_name(info: &wgpu::AdapterInfo) -> &'static str {
+    match info.device_type {
+        DeviceType::DiscreteGpu => "discrete GPU",
+        DeviceType::IntegratedGpu => "integrated GPU",
+        DeviceType::VirtualGpu => "virtual GPU",
+        DeviceType::Other => "other",
+        DeviceType::Cpu => "software",
+    }
+}
+
+/// Index of the adapter that `auto` takes: the first of the best kind, if any is hardware.
+pub fn best_hardware(infos: &[wgpu::AdapterInfo]) -> Option<usize> {
+    best(infos).filter(|&index| infos[index].device_type != DeviceType::Cpu)
+}
+
+fn best(infos: &[wgpu::AdapterInfo]) -> Option<usize> {
+    (0..infos.len()).min_by_key(|&index| rank(&infos[index]))
+}
+
+/// Index of the adapter that `--backend gpu` takes: the one `wanted` names (an index, or a part of a name in any case),
+/// else the best, software included.
+///
+/// # Errors
+/// [`Error::Adapter`] where there is none, none fits `wanted`, or more than one does.
+pub fn choose(infos: &[wgpu::AdapterInfo], wanted: Option<&str>) -> Result<usize> {
+    let Some(default) = best(infos) else {
+        return Err(Error::Adapter(format!("no GPU adapter found (tried Vulkan, Metal and DX12): {INSTALL_HINT}")));
+    };
+    let Some(wanted) = wanted else { return Ok(default) };
+    if let Ok(index) = wanted.parse::<usize>() {
+        if index < infos.len() {
+            return Ok(index);
+        }
+        return Err(Error::Adapter(format!("there is no adapter {index}; there is {}", listed(infos, 0..infos.len()))));
+    }
+    let fits = |index: &usize| infos[*index].name.to_lowercase().contains(&wanted.to_lowercase());
+    let mut fitting = (0..infos.len()).filter(fits);
+    match (fitting.next(), fitting.next()) {
+        (Some(index), None) => Ok(index),
+        (None, _) => Err(Error::Adapter(format!(
+            "no adapter's name contains {wanted:?}; there is {}",
+            listed(infos, 0..infos.len())
+        ))),
+        (Some(_), Some(_)) => Err(Error::Adapter(format!(
+            "{wanted:?} is in the names of several adapters, choose by index: {}",
+            listed(infos, (0..infos.len()).filter(fits))
+        ))),
+    }
+}
+
+fn listed(infos: &[wgpu::AdapterInfo], indices: impl Iterator<Item = usize>) -> String {
+    indices.map(|index| format!("{index}: {}", infos[index].name)).collect::<Vec<_>>().join(", ")
+}
+
+/// A device and its queue, opened on one adapter. Cheap to clone.
+#[derive(Clone)]
+pub struct Device {
+    /// The device.
+    pub device: wgpu::Device,
+    /// Its queue.
+    pub queue: wgpu::Queue,
+    /// The adapter.
+    pub info: wgpu::AdapterInfo,
+    /// What was asked of the adapter: WebGPU's defaults, buffers as large as it has.
+    pub limits: wgpu::Limits,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl Device {
+    /// Opens `adapter`.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] when it refuses.
+    pub async fn open(adapter: &wgpu::Adapter) -> Result<Self> {
+        let (info, offered) = (adapter.get_info(), adapter.limits());
+        let mut limits = wgpu::Limits::default().or_worse_values_from(&offered);
+        limits.max_buffer_size = offered.max_buffer_size;
+        limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("mlp-gpu"),
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| Error::Adapter(format!("cannot open adapter {}: {error}", info.name)))?;
+
+        let failure = Arc::new(Mutex::new(None));
+        let note = |failure: &Arc<Mutex<Option<String>>>, message: String| {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+        };
+        let of_errors = Arc::clone(&failure);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&of_errors, one_line(&error))));
+        let of_loss = Arc::clone(&failure);
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                note(&of_loss, format!("the device was lost: {message}; train on fewer rows a step, or --backend cpu"));
+            }
+        });
+        Ok(Self { device, queue, info, limits, failure })
+    }
+
+    /// The first error the driver reported since the last call, about `what`.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when there is one.
+    pub fn check(&self, what: &str) -> Result<()> {
+        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(message) => Err(Error::Gpu(format!("{what}: {message} (adapter {})", self.info.name))),
+            None => Ok(()),
+        }
+    }
+
+    /// A storage buffer of `bytes`, zeroed, that can be copied from and to.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] naming the buffer when the adapter cannot bind or hold that much.
+    pub fn storage(&self, name: &str, bytes: u64) -> Result<wgpu::Buffer> {
+        let most = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
+        if bytes > most {
+            return Err(Error::Gpu(format!(
+                "the {name} need a buffer of {:.1} MiB, but adapter {} binds at most {:.1} MiB: \
+                 use less data, a smaller --batch-size or --hidden, or --backend cpu",
+                mebibytes(bytes),
+                self.info.name,
+                mebibytes(most)
+            )));
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        self.buffer(name, bytes.max(4), usage)
+    }
+
+    /// A buffer of `bytes` for `usage`.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] naming the buffer when the adapter cannot hold that much.
+    pub fn buffer(&self, name: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let descriptor = wgpu::BufferDescriptor { label: Some(name), size: bytes, usage, mapped_at_creation: false };
+        let buffer = self.device.create_buffer(&descriptor);
+        self.check(&format!("the buffer of {name} ({:.1} MiB)", mebibytes(bytes)))?;
+        Ok(buffer)
+    }
+
+    /// The layout of a shader's bindings: its `batch` at a dynamic offset, the rest as it declares them.
+    pub fn layout(&self, name: &str, reflection: &Reflection) -> wgpu::BindGroupLayout {
+        let entries: Vec<_> = reflection
+            .bindings
+            .values()
+            .map(|&(binding, kind)| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: match kind {
+                        BindingKind::Batch => wgpu::BufferBindingType::Uniform,
+                        BindingKind::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                        BindingKind::Write => wgpu::BufferBindingType::Storage { read_only: false },
+                    },
+                    has_dynamic_offset: kind == BindingKind::Batch,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries };
+        self.device.create_bind_group_layout(&descriptor)
+    }
+
+    /// Hands `commands` over. The receiver hears when they are done.
+    pub fn submit(&self, commands: wgpu::CommandBuffer) -> (wgpu::SubmissionIndex, OneshotReceiver<()>) {
+        let index = self.queue.submit([commands]);
+        let (sender, receiver) = oneshot_channel();
+        self.queue.on_submitted_work_done(move || {
+            // Nobody may be waiting any more.
+            let _ = sender.send(());
+        });
+        (index, receiver)
+    }
+
+    /// Waits for what [`Device::submit`] returned.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the device failed meanwhile.
+    pub async fn wait(&self, (index, done): (wgpu::SubmissionIndex, OneshotReceiver<()>)) -> Result<()> {
+        self.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })?;
+        self.check("running kernels")?;
+        done.receive().await.ok_or_else(|| Error::Gpu("the device was dropped while it ran".into()))
+    }
+
+    fn poll(&self, how: wgpu::PollType) -> Result<()> {
+        let polled = self.device.poll(how);
+        self.check("running kernels")?;
+        polled.map(|_| ()).map_err(|error| Error::Gpu(format!("waiting for adapter {}: {error}", self.info.name)))
+    }
+
+    /// Reads `bytes` bytes from the start of each buffer.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the device fails.
+    pub async fn read(&self, sources: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
+        let total = sources.iter().map(|(_, bytes)| bytes).sum();
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.buffer("results read back", total, usage)?;
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut at = 0;
+        for &(source, bytes) in sources {
+            encoder.copy_buffer_to_buffer(source, 0, &staging, at, bytes);
+            at += bytes;
+        }
+        self.queue.submit([encoder.finish()]);
+        let (sender, receiver) = oneshot_channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            let _ = sender.send(result);
+        });
+        self.poll(wgpu::PollType::wait_indefinitely())?;
+        let failed = |why: String| Error::Gpu(format!("reading results back from adapter {}: {why}", self.info.name));
+        match receiver.receive().await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(failed(error.to_string())),
+            None => return Err(failed("the device was dropped".into())),
+        }
+        let mapped = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
+        let mut rest: &[u8] = &mapped;
+        let mut parts = Vec::with_capacity(sources.len());
+        for &(_, bytes) in sources {
+            let (part, after) = rest.split_at(bytes as usize);
+            parts.push(part.to_vec());
+            rest = after;
+        }
+        Ok(parts)
+    }
+}
+
+/// `bytes` as values, which need not be aligned.
+pub fn values<T: bytemuck::Pod>(bytes: &[u8]) -> Vec<T> {
+    bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect()
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / (1 << 20) as f64
+}
+
+/// An error and its causes on one line.
+fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        cause = error.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

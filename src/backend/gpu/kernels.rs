@@ -1,0 +1,277 @@
+//! The registry: every kernel, once. Its shader, how it is launched for given sizes, and its tests.
+//!
+//! Bindings are not listed here: a shader declares them, and they are bound by the names it gives them.
+
+use std::collections::BTreeMap;
+
+use wgpu::naga;
+
+use crate::error::{Error, Result};
+use crate::metrics::LOSS_EPSILON;
+
+/// Invocations of a workgroup of the kernels that do one value or one row an invocation.
+const LINE: usize = 64;
+/// Side of the tile that a workgroup of a product makes.
+const TILE: usize = 8;
+
+/// A compute kernel: one WGSL file, with the entry point `main` and the bindings in group 0.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// The name of its file in `shaders/`, and of its CPU twin.
+    pub name: &'static str,
+    /// The WGSL text.
+    pub source: &'static str,
+}
+
+macro_rules! kernels {
+    ($($constant:ident $name:literal)*) => {
+        $(#[doc = concat!("`shaders/", $name, ".wgsl`")]
+        pub static $constant: Kernel =
+            Kernel { name: $name, source: include_str!(concat!("../../../shaders/", $name, ".wgsl")) };)*
+
+        /// Every kernel.
+        pub static REGISTRY: &[&Kernel] = &[$(&$constant),*];
+    };
+}
+
+kernels! {
+    GATHER_U8 "gather_u8"
+    GATHER_F32 "gather_f32"
+    MATMUL "matmul"
+    MATMUL_AT_B "matmul_at_b"
+    MATMUL_A_BT "matmul_a_bt"
+    BIAS_ADD "bias_add"
+    RELU "relu"
+    RELU_MASK "relu_mask"
+    ROW_SOFTMAX "row_softmax"
+    CROSS_ENTROPY "cross_entropy"
+    CROSS_ENTROPY_GRADIENT "cross_entropy_gradient"
+    REDUCE_ROWS "reduce_rows"
+    SUM "sum"
+    SGD "sgd"
+}
+
+/// What a binding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindingKind {
+    /// The uniform that says which rows a dispatch works on.
+    Batch,
+    /// A storage buffer that the kernel only reads.
+    Read,
+    /// A storage buffer that the kernel writes.
+    Write,
+}
+
+/// A shader, parsed and validated.
+#[derive(Debug)]
+pub struct Reflection {
+    /// What wgpu makes a pipeline of.
+    pub module: naga::Module,
+    /// Its bindings by name: the number in group 0, and the kind.
+    pub bindings: BTreeMap<String, (u32, BindingKind)>,
+    /// Its `override` constants by name.
+    pub constants: Vec<String>,
+    /// Invocations a workgroup.
+    pub invocations: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+}
+
+impl Kernel {
+    /// Parses and validates the shader.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] naming the kernel and the place, for a shader that does not hold.
+    pub fn reflect(&self) -> Result<Reflection> {
+        let path = format!("shaders/{}.wgsl", self.name);
+        let module = naga::front::wgsl::parse_str(self.source)
+            .map_err(|error| self.error(&error.emit_to_string_with_path(self.source, &path)))?;
+        let all = naga::valid::ValidationFlags::all();
+        naga::valid::Validator::new(all, naga::valid::Capabilities::empty())
+            .validate(&module)
+            .map_err(|error| self.error(&error.emit_to_string_with_path(self.source, &path)))?;
+        let entry = module.entry_points.iter().find(|entry| entry.name == "main");
+        let invocations = entry.ok_or_else(|| self.error("no entry point `main`"))?.workgroup_size.iter().product();
+
+        let mut bindings = BTreeMap::new();
+        let mut workgroup_bytes = 0;
+        for (_, variable) in module.global_variables.iter() {
+            let kind = match variable.space {
+                naga::AddressSpace::Uniform => BindingKind::Batch,
+                naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => {
+                    BindingKind::Write
+                }
+                naga::AddressSpace::Storage { .. } => BindingKind::Read,
+                naga::AddressSpace::WorkGroup => {
+                    workgroup_bytes += module.types[variable.ty].inner.size(module.to_ctx());
+                    continue;
+                }
+                _ => continue,
+            };
+            let (Some(name), Some(at)) = (&variable.name, &variable.binding) else { continue };
+            bindings.insert(name.clone(), (at.binding, kind));
+        }
+        let constants = module.overrides.iter().filter_map(|(_, constant)| constant.name.clone()).collect();
+        Ok(Reflection { module, bindings, constants, invocations, workgroup_bytes })
+    }
+
+    fn error(&self, what: &str) -> Error {
+        Error::Gpu(format!("kernel {}: {what}", self.name))
+    }
+}
+
+/// A kernel with its sizes and the number of workgroups.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Launch {
+    /// What runs.
+    pub kernel: &'static Kernel,
+    /// The values of its `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+    /// Workgroups along x and y.
+    pub grid: [u32; 2],
+}
+
+impl Launch {
+    fn new(kernel: &'static Kernel, constants: &[(&'static str, usize)], grid: [u32; 2]) -> Self {
+        let constants = constants.iter().map(|&(name, value)| (name, value as f64)).collect();
+        Self { kernel, constants, grid }
+    }
+}
+
+/// The most workgroups along one axis that every WebGPU device takes.
+const MAX_GRID: usize = 65_535;
+
+/// Workgroups for `values` invocations in lines of [`LINE`], folded over y where x is not enough.
+fn lines(values: usize) -> [u32; 2] {
+    let groups = values.div_ceil(LINE).max(1);
+    let y = groups.div_ceil(MAX_GRID);
+    [groups.div_ceil(y) as u32, y as u32]
+}
+
+/// Workgroups for a `rows x columns` matrix in tiles.
+fn tiles(rows: usize, columns: usize) -> [u32; 2] {
+    [columns.div_ceil(TILE) as u32, rows.div_ceil(TILE) as u32]
+}
+
+/// `gather_u8` of `rows` rows.
+pub fn gather_u8(rows: usize, width: usize) -> Launch {
+    Launch::new(&GATHER_U8, &[("width", width)], lines(rows * width))
+}
+
+/// `gather_f32` of `rows` rows.
+pub fn gather_f32(rows: usize, width: usize) -> Launch {
+    Launch::new(&GATHER_F32, &[("width", width)], lines(rows * width))
+}
+
+/// `matmul`: `rows x inner` times `inner x columns`, which starts at `b_offset`.
+pub fn matmul(rows: usize, inner: usize, columns: usize, b_offset: usize) -> Launch {
+    let constants = [("inner", inner), ("columns", columns), ("b_offset", b_offset)];
+    Launch::new(&MATMUL, &constants, tiles(rows, columns))
+}
+
+/// `matmul_at_b`: the result, `inner x columns`, starts at `c_offset`.
+pub fn matmul_at_b(inner: usize, columns: usize, c_offset: usize) -> Launch {
+    let constants = [("inner", inner), ("columns", columns), ("c_offset", c_offset)];
+    Launch::new(&MATMUL_AT_B, &constants, tiles(inner, columns))
+}
+
+/// `matmul_a_bt`: `rows x columns` times the transpose of `inner x columns`, which starts at `b_offset`.
+pub fn matmul_a_bt(rows: usize, inner: usize, columns: usize, b_offset: usize) -> Launch {
+    let constants = [("inner", inner), ("columns", columns), ("b_offset", b_offset)];
+    Launch::new(&MATMUL_A_BT, &constants, tiles(rows, inner))
+}
+
+/// `bias_add` to `rows` rows; the biases start at `biases_offset`.
+pub fn bias_add(rows: usize, width: usize, biases_offset: usize) -> Launch {
+    Launch::new(&BIAS_ADD, &[("width", width), ("biases_offset", biases_offset)], lines(rows * width))
+}
+
+/// `relu` of `rows` rows.
+pub fn relu(rows: usize, width: usize) -> Launch {
+    Launch::new(&RELU, &[("width", width)], lines(rows * width))
+}
+
+/// `relu_mask` of `rows` rows.
+pub fn relu_mask(rows: usize, width: usize) -> Launch {
+    Launch::new(&RELU_MASK, &[("width", width)], lines(rows * width))
+}
+
+/// `row_softmax` of `rows` rows.
+pub fn row_softmax(rows: usize, classes: usize) -> Launch {
+    Launch::new(&ROW_SOFTMAX, &[("classes", classes)], lines(rows))
+}
+
+/// `cross_entropy` of `rows` rows.
+pub fn cross_entropy(rows: usize, classes: usize) -> Launch {
+    let mut launch = Launch::new(&CROSS_ENTROPY, &[("classes", classes)], lines(rows));
+    launch.constants.push(("epsilon", f64::from(LOSS_EPSILON)));
+    launch
+}
+
+/// `cross_entropy_gradient` of `rows` rows.
+pub fn cross_entropy_gradient(rows: usize, classes: usize) -> Launch {
+    Launch::new(&CROSS_ENTROPY_GRADIENT, &[("classes", classes)], lines(rows))
+}
+
+/// `reduce_rows` of rows of `width`; the sums start at `sums_offset`.
+pub fn reduce_rows(width: usize, sums_offset: usize) -> Launch {
+    Launch::new(&REDUCE_ROWS, &[("width", width), ("sums_offset", sums_offset)], lines(width))
+}
+
+/// `sum` of a batch's values.
+pub fn sum() -> Launch {
+    Launch::new(&SUM, &[], [1, 1])
+}
+
+/// `sgd` of `count` parameters.
+pub fn sgd(count: usize) -> Launch {
+    Launch::new(&SGD, &[("count", count)], lines(count))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shader_is_valid_and_registered() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
+        let mut files: Vec<String> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut registered: Vec<String> = REGISTRY.iter().map(|kernel| format!("{}.wgsl", kernel.name)).collect();
+        files.sort();
+        registered.sort();
+        assert_eq!(files, registered);
+        for kernel in REGISTRY {
+            let reflection = kernel.reflect().unwrap();
+            assert!(!reflection.bindings.is_empty(), "{}", kernel.name);
+            // WebGPU's default limits.
+            assert!(reflection.invocations <= 256 && reflection.workgroup_bytes <= 16_384, "{}", kernel.name);
+        }
+    }
+
+    #[test]
+    fn every_kernel_has_a_twin_of_its_name() {
+        for kernel in REGISTRY {
+            let twin = format!("{}/src/backend/cpu/{}.rs", env!("CARGO_MANIFEST_DIR"), kernel.name);
+            let text = std::fs::read_to_string(&twin).unwrap();
+            assert!(text.contains(&format!("pub fn {}(", kernel.name)), "{twin}");
+        }
+    }
+
+    #[test]
+    fn a_broken_shader_is_an_error_that_names_it() {
+        for source in ["fn main( {", "@compute @workgroup_size(1) fn main() { let x: u32 = 1.5; }", "const a = 1;"] {
+            let error = Kernel { name: "broken", source }.reflect().unwrap_err().to_string();
+            assert!(error.starts_with("kernel broken: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_grid_covers_all_values_within_the_limit() {
+        for values in [1, 64, 65, 64 * MAX_GRID, 64 * MAX_GRID + 1, 1 << 30] {
+            let [x, y] = lines(values).map(|n| n as usize);
+            assert!(x * y * LINE >= values && x <= MAX_GRID && y <= MAX_GRID, "{values}: {x} x {y}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! A trainer for multi-layer perceptrons: WGSL compute kernels on any GPU that wgpu reaches, and a CPU backend that is
+//! the fallback and the oracle.
+
+pub mod backend;
+pub mod data;
+pub mod error;
+pub mod metrics;
+pub mod model;
+pub mod random;
+pub mod schedule;
+pub mod train;

@@ -1,0 +1,61 @@
+//! The learning rate.
+
+/// Step decay: before epoch `e` (from 0), where `e % every == 0`, the rate falls by `decay`, but never below `floor`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Schedule {
+    /// The rate before the first subtraction, which comes before the first epoch.
+    pub initial: f64,
+    /// What is subtracted.
+    pub decay: f64,
+    /// Epochs between two subtractions; at least 1.
+    pub every: u32,
+    /// The lowest rate; a rate that starts below stays as it is.
+    pub floor: f64,
+}
+
+impl Schedule {
+    /// The rate of `epoch` (from 0): `initial - decay (epoch / every + 1)`, not below the floor.
+    ///
+    /// One product in f64 rather than repeated subtraction: a resumed run needs no history.
+    pub fn rate(&self, epoch: u32) -> f64 {
+        self.unclamped(epoch).max(self.floor.min(self.initial))
+    }
+
+    /// Whether `epoch` (from 0) is the first that the floor holds up.
+    pub fn reaches_floor(&self, epoch: u32) -> bool {
+        let held = |epoch| self.unclamped(epoch) < self.floor.min(self.initial);
+        held(epoch) && (epoch == 0 || !held(epoch - 1))
+    }
+
+    fn unclamped(&self, epoch: u32) -> f64 {
+        self.initial - self.decay * f64::from(epoch / self.every.max(1) + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTEBOOK: Schedule = Schedule { initial: 0.2, decay: 0.05, every: 5, floor: 0.01 };
+
+    #[test]
+    fn the_notebook_runs_five_epochs_at_015_then_five_at_010() {
+        let rates: Vec<f32> = (0..10).map(|epoch| NOTEBOOK.rate(epoch) as f32).collect();
+        assert_eq!(rates, [0.15, 0.15, 0.15, 0.15, 0.15, 0.1, 0.1, 0.1, 0.1, 0.1]);
+    }
+
+    #[test]
+    fn the_floor_holds_where_the_notebook_would_reach_zero_and_is_reported_once() {
+        assert_eq!(NOTEBOOK.rate(14) as f32, 0.05);
+        assert_eq!(NOTEBOOK.rate(15), 0.01);
+        assert_eq!(NOTEBOOK.rate(1000), 0.01);
+        assert_eq!((0..40).filter(|&epoch| NOTEBOOK.reaches_floor(epoch)).collect::<Vec<_>>(), [15]);
+    }
+
+    #[test]
+    fn without_decay_the_rate_stays_even_below_the_floor() {
+        let schedule = Schedule { initial: 0.001, decay: 0.0, ..NOTEBOOK };
+        assert_eq!(schedule.rate(100), 0.001);
+        assert!(!schedule.reaches_floor(0));
+    }
+}

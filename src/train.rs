@@ -1,0 +1,127 @@
+//! The epoch and batch loop. It knows the backend's trait and nothing under it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::backend::{Backend, Split};
+use crate::error::{Error, Result};
+use crate::metrics::Evaluation;
+use crate::random;
+use crate::schedule::Schedule;
+
+/// Rows handed to the backend at a time, at least: between two runs an interrupt is seen and progress told.
+const RUN_ROWS: usize = 8192;
+
+/// What a run does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Passes over the training part.
+    pub epochs: u32,
+    /// Rows a step; at least 1.
+    pub batch_size: usize,
+    /// The learning rate.
+    pub schedule: Schedule,
+    /// Seed of the order.
+    pub seed: u64,
+    /// Whether each epoch visits the rows in a new order; otherwise in the order of the file.
+    pub shuffle: bool,
+}
+
+/// What one epoch did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Epoch {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its learning rate.
+    pub learning_rate: f64,
+    /// Over the whole training part, after the epoch.
+    pub train: Evaluation,
+    /// Over the test part, after the epoch.
+    pub test: Evaluation,
+    /// Wall-clock seconds of the training pass.
+    pub train_seconds: f64,
+    /// Wall-clock seconds of both evaluations.
+    pub eval_seconds: f64,
+}
+
+impl Epoch {
+    /// Training rows a second, evaluation not counted.
+    pub fn samples_per_second(&self) -> f64 {
+        self.train.samples() as f64 / self.train_seconds.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// What the loop tells as it goes.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// `done` of `of` rows of epoch `epoch` (from 1) were handed over.
+    Progress {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// Rows handed over.
+        done: usize,
+        /// Rows of an epoch.
+        of: usize,
+    },
+    /// From this epoch (from 1) on, the floor holds the learning rate up.
+    RateFloor {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// The floor.
+        rate: f64,
+    },
+    /// An epoch is done and evaluated.
+    Epoch(&'a Epoch),
+}
+
+/// Trains for `options.epochs` on the uploaded training part of `rows` rows, from the backend's parameters on.
+///
+/// # Errors
+/// What the backend or `observe` fails with; [`Error::Training`] when the loss is no longer a number;
+/// [`Error::Interrupted`] soon after `interrupt` was set.
+pub fn train(
+    backend: &mut dyn Backend,
+    options: &Options,
+    rows: usize,
+    interrupt: &AtomicBool,
+    mut observe: impl FnMut(Event<'_>) -> Result<()>,
+) -> Result<()> {
+    let count = u32::try_from(rows).map_err(|_| Error::Data(format!("{rows} rows are more than 2^32 - 1")))?;
+    let run = options.batch_size.max(1) * RUN_ROWS.div_ceil(options.batch_size.max(1));
+    for epoch in 0..options.epochs {
+        let number = epoch + 1;
+        let learning_rate = options.schedule.rate(epoch);
+        if options.schedule.reaches_floor(epoch) {
+            observe(Event::RateFloor { epoch: number, rate: learning_rate })?;
+        }
+        let start = Instant::now();
+        let order = match options.shuffle {
+            true => random::order(options.seed, u64::from(epoch), count),
+            false => (0..count).collect(),
+        };
+        let mut done = 0;
+        for part in order.chunks(run) {
+            if interrupt.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            backend.train(part, learning_rate as f32)?;
+            done += part.len();
+            observe(Event::Progress { epoch: number, done, of: rows })?;
+        }
+        backend.synchronize()?;
+        let train_seconds = start.elapsed().as_secs_f64();
+
+        let start = Instant::now();
+        let train = backend.evaluate(Split::Train)?;
+        let test = backend.evaluate(Split::Test)?;
+        let eval_seconds = start.elapsed().as_secs_f64();
+        if !train.loss_sum.is_finite() {
+            return Err(Error::Training(format!(
+                "training diverged: the loss is {} after epoch {number} at learning rate {learning_rate}; lower --lr",
+                train.loss_sum
+            )));
+        }
+        observe(Event::Epoch(&Epoch { number, learning_rate, train, test, train_seconds, eval_seconds }))?;
+    }
+    Ok(())
+}
