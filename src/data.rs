@@ -1,5 +1,7 @@
 //! Data sets: what a data set is, and where each named one comes from.
 
+use std::path::Path;
+
 use crate::error::{Error, Result};
 
 /// Feature rows, row-major: `samples x width`.
@@ -77,4 +79,70 @@ pub struct Dataset {
     pub classes: usize,
     /// Height and width in pixels where a row is an image.
     pub image: Option<(usize, usize)>,
+}
+
+pub mod digits;
+pub mod idx;
+pub mod preview;
+
+/// Training images of `digits`, and the test images that follow them.
+const DIGITS: (usize, usize) = (60_000, 10_000);
+/// Which of its endless images `digits` are.
+const DIGITS_SEED: u64 = 0;
+
+/// The names of the MNIST family, each also the name of its folder in the data folder.
+pub const FAMILY: [&str; 3] = ["mnist", "fashion-mnist", "kmnist"];
+
+/// The embedded data set: 60,000 training and 10,000 test images of handwritten-like digits, 28 x 28, drawn anew each
+/// time, always the same.
+///
+/// # Errors
+/// None in practice: the generator's output fits.
+pub fn digits() -> Result<Dataset> {
+    let part = |first: usize, count| {
+        let (images, labels) = digits::generate(DIGITS_SEED, first as u64, count);
+        Samples::new(Inputs::U8(images), 784, labels.into_iter().map(u32::from).collect())
+    };
+    let (train, test) = (part(0, DIGITS.0)?, part(DIGITS.0, DIGITS.1)?);
+    Ok(Dataset { name: "digits".into(), train, test, classes: 10, image: Some((28, 28)) })
+}
+
+/// The data set `source`: `auto`, `digits`, one of [`FAMILY`] (in the folder of its name in `folder`), or the path of a
+/// folder that holds four IDX files. The string, if any, says which one `auto` took, and why.
+///
+/// # Errors
+/// [`Error::Data`] for a source that is not there, [`Error::File`] for a file that is not what it should be.
+pub fn load(source: &str, folder: Option<&Path>) -> Result<(Dataset, Option<String>)> {
+    match source {
+        "auto" => match folder.map(|folder| folder.join("mnist")) {
+            Some(mnist) if idx::present(&mnist) => {
+                Ok((idx::load(&mnist, "mnist")?, Some(format!("MNIST from {}", mnist.display()))))
+            }
+            looked => {
+                let why = match looked {
+                    Some(mnist) => format!("there is no MNIST in {}", mnist.display()),
+                    None => "no data folder is given (--data-dir or MLP_GPU_DATA)".into(),
+                };
+                Ok((digits()?, Some(format!("the embedded data set digits: {why}"))))
+            }
+        },
+        "digits" => Ok((digits()?, None)),
+        name if FAMILY.contains(&name) => {
+            let Some(folder) = folder else {
+                return Err(Error::Data(format!(
+                    "--data {name} needs a data folder: put its four IDX files into DIR/{name} and give --data-dir DIR \
+                     (or MLP_GPU_DATA=DIR)"
+                )));
+            };
+            Ok((idx::load(&folder.join(name), name)?, None))
+        }
+        path if Path::new(path).is_dir() => Ok((idx::load(Path::new(path), path)?, None)),
+        path if Path::new(path).exists() => {
+            Err(Error::file(Path::new(path), "a file", "a folder with the four IDX files of a data set"))
+        }
+        other => Err(Error::Data(format!(
+            "there is no data set {other:?}: give auto, digits, {}, or the path of a folder with four IDX files",
+            FAMILY.join(", ")
+        ))),
+    }
 }

@@ -2,8 +2,13 @@
 //! the fallback and the oracle.
 
 pub mod backend;
+pub mod check;
+pub mod checkpoint;
+pub mod cli;
+pub mod compare;
 pub mod data;
 pub mod error;
+pub mod files;
 pub mod metrics;
 pub mod model;
 pub mod random;

@@ -355,6 +355,20 @@ async fn submit(
     Ok(())
 }
 
+/// Runs one launch over `buffers`, each under the shader's name for it.
+pub(crate) async fn run_once(
+    device: &Device,
+    launch: &Launch,
+    buffers: &[(&str, wgpu::Buffer)],
+    batch: Batch,
+) -> Result<()> {
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let table = device.buffer("batches", BATCH_STRIDE, usage)?;
+    let bound: Vec<_> = buffers.iter().map(|(name, buffer)| (*name, buffer)).collect();
+    let ready = Programs::new(device.clone()).ready(launch, &bound, &table)?;
+    submit(device, &table, &[ready], &[batch], &mut VecDeque::new(), None).await
+}
+
 /// Pipelines, each built once: of a kernel and its constants.
 pub(crate) struct Programs {
     device: Device,

@@ -1,0 +1,490 @@
+//! The self-check: on the user's own adapter, every kernel against its CPU twin, and every plan against the CPU backend.
+//! The test suite calls the same code.
+
+use rand::Rng;
+use rand::distr::Distribution;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+use crate::backend::cpu::{self, Cpu};
+use crate::backend::gpu::device::{Device, values};
+use crate::backend::gpu::kernels::{self, Kernel, Launch};
+use crate::backend::gpu::{self, Batch, Gpu};
+use crate::backend::{Backend, Split};
+use crate::compare::{Comparison, Tolerance, compare};
+use crate::data::{Inputs, Samples};
+use crate::error::{Error, Result};
+use crate::model::{Init, Mlp};
+use crate::random;
+
+/// One line of the table.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The kernel, or the plan.
+    pub name: String,
+    /// Its sizes.
+    pub shape: String,
+    /// What was compared.
+    pub what: &'static str,
+    /// What it may differ by.
+    pub tolerance: Tolerance,
+    /// What was found.
+    pub comparison: Comparison,
+}
+
+/// Rows, inner width and columns that kernels are tried at: 1, around a tile and a line of invocations, the notebook's,
+/// a short batch's, and more rows than one line.
+const SHAPES: &[(usize, usize, usize)] =
+    &[(1, 1, 1), (31, 33, 32), (32, 784, 7), (33, 7, 10), (64, 784, 128), (64, 128, 10), (257, 31, 33), (5, 257, 2)];
+
+/// The contents of a buffer.
+#[derive(Debug, Clone)]
+enum Values {
+    F32(Vec<f32>),
+    U32(Vec<u32>),
+    Bytes(Vec<u8>),
+}
+
+impl Values {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = match self {
+            Values::F32(values) => bytemuck::cast_slice(values).to_vec(),
+            Values::U32(values) => bytemuck::cast_slice(values).to_vec(),
+            Values::Bytes(bytes) => bytes.clone(),
+        };
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+}
+
+/// A launch, the buffers it starts with, and what its twin makes of them.
+struct Case {
+    launch: Launch,
+    batch: Batch,
+    before: Vec<(&'static str, Values)>,
+    after: Vec<(&'static str, Values, Tolerance)>,
+}
+
+/// A source of test values.
+struct Draw(ChaCha8Rng);
+
+impl Draw {
+    fn normal(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| StandardNormal.sample(&mut self.0)).collect()
+    }
+
+    fn below(&mut self, bound: usize, n: usize) -> Vec<u32> {
+        (0..n).map(|_| self.0.next_u32() % bound as u32).collect()
+    }
+
+    fn bytes(&mut self, n: usize) -> Vec<u8> {
+        (0..n).map(|_| self.0.next_u32() as u8).collect()
+    }
+}
+
+/// What is written beside a result must stay: each output buffer is this much longer on both sides.
+const MARGIN: usize = 3;
+
+/// Rows of the data set that batches are gathered from, and the place in the order where the batch starts.
+const SOURCE_ROWS: usize = 300;
+const FIRST: usize = 2;
+
+fn case(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize)) -> Result<Case> {
+    let mut draw = Draw(random::weights((rows * 1_000_003 + inner * 1009 + columns) as u64));
+    let mut batch = Batch { first: FIRST as u32, rows: rows as u32, index: 1, learning_rate: 0.15 };
+    let order = draw.below(SOURCE_ROWS, FIRST + rows + 1);
+    let picked = order[FIRST..FIRST + rows].to_vec();
+    let labels = draw.below(columns, SOURCE_ROWS);
+    let exact = Tolerance::EXACT;
+    let f32s = Values::F32;
+    // exp() of x may err by 3 + 2 |x| units in the last place in Vulkan, division by 2.5, log() by 3, or 2^-21 near 1.
+    let functions = Tolerance { absolute: 1e-6, relative: 1e-5 };
+    let one_rounding = Tolerance { absolute: 0.0, relative: 4.0 * f64::from(f32::EPSILON) };
+    // An operand or result in the middle of a larger buffer, as layers lie in the parameters.
+    let padded = |values: &[f32]| {
+        let mut all = vec![7.0; MARGIN];
+        all.extend_from_slice(values);
+        all.extend([7.0; MARGIN]);
+        all
+    };
+
+    let case = match kernel.name {
+        "gather_u8" => {
+            let data = draw.bytes(SOURCE_ROWS * inner);
+            let mut x = vec![0.0; rows * inner];
+            cpu::gather_u8::gather_u8(&data, &picked, inner, &mut x);
+            Case {
+                launch: kernels::gather_u8(rows, inner),
+                batch,
+                before: vec![
+                    ("data", Values::Bytes(data)),
+                    ("order", Values::U32(order)),
+                    ("x", f32s(vec![7.0; rows * inner])),
+                ],
+                after: vec![("x", f32s(x), one_rounding)],
+            }
+        }
+        "gather_f32" => {
+            let data = draw.normal(SOURCE_ROWS * inner);
+            let mut x = vec![0.0; rows * inner];
+            cpu::gather_f32::gather_f32(&data, &picked, inner, &mut x);
+            Case {
+                launch: kernels::gather_f32(rows, inner),
+                batch,
+                before: vec![
+                    ("data", f32s(data)),
+                    ("order", Values::U32(order)),
+                    ("x", f32s(vec![7.0; rows * inner])),
+                ],
+                after: vec![("x", f32s(x), exact)],
+            }
+        }
+        "matmul" => {
+            let (a, b) = (draw.normal(rows * inner), draw.normal(inner * columns));
+            let mut c = vec![0.0; rows * columns];
+            cpu::matmul::matmul(&a, &b, inner, columns, &mut c);
+            Case {
+                launch: kernels::matmul(rows, inner, columns, MARGIN),
+                batch,
+                before: vec![("a", f32s(a)), ("b", f32s(padded(&b))), ("c", f32s(vec![7.0; rows * columns]))],
+                after: vec![("c", f32s(c), Tolerance::of_sum(inner))],
+            }
+        }
+        "matmul_at_b" => {
+            let (a, b) = (draw.normal(rows * inner), draw.normal(rows * columns));
+            let mut c = vec![0.0; inner * columns];
+            cpu::matmul_at_b::matmul_at_b(&a, &b, inner, columns, &mut c);
+            Case {
+                launch: kernels::matmul_at_b(inner, columns, MARGIN),
+                batch,
+                before: vec![
+                    ("a", f32s(a)),
+                    ("b", f32s(b)),
+                    ("c", f32s(vec![7.0; inner * columns + 2 * MARGIN])),
+                ],
+                after: vec![("c", f32s(padded(&c)), Tolerance::of_sum(rows))],
+            }
+        }
+        "matmul_a_bt" => {
+            let (a, b) = (draw.normal(rows * columns), draw.normal(inner * columns));
+            let mut c = vec![0.0; rows * inner];
+            cpu::matmul_a_bt::matmul_a_bt(&a, &b, inner, columns, &mut c);
+            Case {
+                launch: kernels::matmul_a_bt(rows, inner, columns, MARGIN),
+                batch,
+                before: vec![("a", f32s(a)), ("b", f32s(padded(&b))), ("c", f32s(vec![7.0; rows * inner]))],
+                after: vec![("c", f32s(c), Tolerance::of_sum(columns))],
+            }
+        }
+        "bias_add" => {
+            let (biases, f) = (draw.normal(inner), draw.normal(rows * inner));
+            let mut sums = f.clone();
+            cpu::bias_add::bias_add(&biases, &mut sums);
+            Case {
+                launch: kernels::bias_add(rows, inner, MARGIN),
+                batch,
+                before: vec![("biases", f32s(padded(&biases))), ("f", f32s(f))],
+                after: vec![("f", f32s(sums), exact)],
+            }
+        }
+        "relu" => {
+            let mut f = draw.normal(rows * inner);
+            f[0] = -0.0;
+            let mut h = f.clone();
+            cpu::relu::relu(&mut h);
+            Case {
+                launch: kernels::relu(rows, inner),
+                batch,
+                before: vec![("f", f32s(f))],
+                after: vec![("f", f32s(h), exact)],
+            }
+        }
+        "relu_mask" => {
+            let (mut h, d) = (draw.normal(rows * inner), draw.normal(rows * inner));
+            cpu::relu::relu(&mut h);
+            let mut masked = d.clone();
+            cpu::relu_mask::relu_mask(&h, &mut masked);
+            Case {
+                launch: kernels::relu_mask(rows, inner),
+                batch,
+                before: vec![("h", f32s(h)), ("d", f32s(d))],
+                after: vec![("d", f32s(masked), exact)],
+            }
+        }
+        "row_softmax" => {
+            // Large values: without the maximum subtracted, these overflow.
+            let f: Vec<f32> = draw.normal(rows * inner).into_iter().map(|f| 100.0 + 3.0 * f).collect();
+            let mut p = f.clone();
+            cpu::row_softmax::row_softmax(inner, &mut p);
+            Case {
+                launch: kernels::row_softmax(rows, inner),
+                batch,
+                before: vec![("f", f32s(f)), ("p", f32s(vec![7.0; rows * inner]))],
+                after: vec![("p", f32s(p), functions)],
+            }
+        }
+        "cross_entropy" => {
+            let mut p = draw.normal(rows * columns);
+            cpu::row_softmax::row_softmax(columns, &mut p);
+            // One row is all zero, as an underflow makes it.
+            p[..columns].fill(0.0);
+            let mut losses = vec![0.0; rows];
+            let mut confusion = vec![1; columns * columns];
+            let start = Values::U32(confusion.clone());
+            cpu::cross_entropy::cross_entropy(&p, &labels, &picked, columns, &mut losses, &mut confusion);
+            Case {
+                launch: kernels::cross_entropy(rows, columns),
+                batch,
+                before: vec![
+                    ("p", f32s(p)),
+                    ("labels", Values::U32(labels)),
+                    ("order", Values::U32(order)),
+                    ("losses", f32s(vec![7.0; rows])),
+                    ("confusion", start),
+                ],
+                after: vec![("losses", f32s(losses), functions), ("confusion", Values::U32(confusion), exact)],
+            }
+        }
+        "cross_entropy_gradient" => {
+            let p = draw.normal(rows * columns);
+            let mut df = p.clone();
+            cpu::cross_entropy_gradient::cross_entropy_gradient(&labels, &picked, columns, &mut df);
+            Case {
+                launch: kernels::cross_entropy_gradient(rows, columns),
+                batch,
+                before: vec![("labels", Values::U32(labels)), ("order", Values::U32(order)), ("p", f32s(p))],
+                after: vec![("p", f32s(df), exact)],
+            }
+        }
+        "reduce_rows" => {
+            let d = draw.normal(rows * inner);
+            let mut sums = vec![0.0; inner];
+            cpu::reduce_rows::reduce_rows(&d, &mut sums);
+            Case {
+                launch: kernels::reduce_rows(inner, MARGIN),
+                batch,
+                before: vec![("d", f32s(d)), ("sums", f32s(vec![7.0; inner + 2 * MARGIN]))],
+                after: vec![("sums", f32s(padded(&sums)), Tolerance::of_sum(rows))],
+            }
+        }
+        "sum" => {
+            batch.rows = (rows * inner) as u32;
+            let values = draw.normal(rows * inner);
+            let total = cpu::sum::sum(&values) as f32;
+            Case {
+                launch: kernels::sum(),
+                batch,
+                before: vec![("values", f32s(values)), ("totals", f32s(vec![7.0; 3]))],
+                after: vec![("totals", f32s(vec![7.0, total, 7.0]), Tolerance::of_sum(rows * inner))],
+            }
+        }
+        "sgd" => {
+            let (gradients, parameters) = (draw.normal(rows * inner), draw.normal(rows * inner));
+            let mut updated = parameters.clone();
+            cpu::sgd::sgd(&gradients, rows, batch.learning_rate, &mut updated);
+            let near_one = Tolerance { absolute: f64::from(f32::EPSILON), relative: 4.0 * f64::from(f32::EPSILON) };
+            Case {
+                launch: kernels::sgd(rows * inner),
+                batch,
+                before: vec![("gradients", f32s(gradients)), ("parameters", f32s(parameters))],
+                after: vec![("parameters", f32s(updated), near_one)],
+            }
+        }
+        name => return Err(Error::Check(format!("kernel {name} has no test case"))),
+    };
+    Ok(case)
+}
+
+/// Every kernel of the registry against its twin on `device`, at each shape.
+///
+/// # Errors
+/// What the device fails with, naming the kernel.
+pub fn kernels(device: &Device, registry: &[&'static Kernel]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for &kernel in registry {
+        for &shape in SHAPES {
+            rows.extend(pollster::block_on(kernel_at(device, kernel, shape))?);
+        }
+    }
+    Ok(rows)
+}
+
+async fn kernel_at(device: &Device, kernel: &'static Kernel, shape: (usize, usize, usize)) -> Result<Vec<Row>> {
+    let case = case(kernel, shape)?;
+    let buffers = case
+        .before
+        .iter()
+        .map(|(name, values)| {
+            let bytes = values.bytes();
+            let buffer = device.storage(name, bytes.len() as u64)?;
+            device.queue.write_buffer(&buffer, 0, &bytes);
+            Ok((*name, buffer))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    gpu::run_once(device, &case.launch, &buffers, case.batch).await?;
+
+    let mut rows = Vec::new();
+    for (name, expected, tolerance) in case.after {
+        let buffer = buffers.iter().find(|(bound, _)| *bound == name).map(|(_, buffer)| buffer);
+        let buffer = buffer.ok_or_else(|| Error::Check(format!("kernel {}: no buffer {name}", kernel.name)))?;
+        let bytes = device.read(&[(buffer, expected.bytes().len() as u64)]).await?.concat();
+        let comparison = match expected {
+            Values::F32(expected) => compare(&values::<f32>(&bytes), &expected, tolerance),
+            Values::U32(expected) => {
+                let as_f32 = |values: &[u32]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
+                compare(&as_f32(&values::<u32>(&bytes)), &as_f32(&expected), tolerance)
+            }
+            Values::Bytes(_) => return Err(Error::Check(format!("kernel {}: writes bytes", kernel.name))),
+        };
+        let (m, k, n) = shape;
+        let shape = format!("{m} x {k} x {n}");
+        rows.push(Row { name: kernel.name.into(), shape, what: name, tolerance, comparison });
+    }
+    Ok(rows)
+}
+
+/// Networks and batch sizes that whole plans are tried at: no, one and two hidden layers, batches of one row, of all
+/// rows, and with a short last one.
+const NETWORKS: &[(&[usize], usize)] =
+    &[(&[64, 10], 32), (&[64, 7, 10], 32), (&[64, 7, 10], 1), (&[33, 31, 32, 3], 48), (&[100, 65, 17, 2], 100)];
+
+/// Rows of the plans' training part: the last batch of 32 or 48 is short.
+const ROWS: usize = 100;
+/// Steps of the long comparison.
+const STEPS: usize = 300;
+
+/// A data set that can be learnt: each class has a pattern of its own, with noise on top.
+fn samples(width: usize, classes: usize, rows: usize, bytes: bool, seed: u64) -> Result<Samples> {
+    let mut patterns = Draw(random::weights(classes as u64));
+    let patterns = patterns.normal(width * classes);
+    let mut draw = Draw(random::weights(seed));
+    let labels = draw.below(classes, rows);
+    let noise = draw.normal(rows * width);
+    let value = |row: usize, column: usize| {
+        0.5 + 0.15 * patterns[labels[row] as usize * width + column] + 0.15 * noise[row * width + column]
+    };
+    let inputs = (0..rows).flat_map(|row| (0..width).map(move |column| (row, column)));
+    let inputs: Vec<f32> = inputs.map(|(row, column)| value(row, column)).collect();
+    let inputs = match bytes {
+        true => Inputs::U8(inputs.iter().map(|value| (value * 255.0).clamp(0.0, 255.0) as u8).collect()),
+        false => Inputs::F32(inputs),
+    };
+    Samples::new(inputs, width, labels)
+}
+
+/// Every plan on `device` against the CPU backend: all parameters after one step, loss and parameters after some
+/// hundred, and the same bits from two runs.
+///
+/// # Errors
+/// What the device fails with.
+pub fn plans(device: &Device) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for &(widths, batch_size) in NETWORKS {
+        for bytes in [true, false] {
+            let open = || pollster::block_on(Gpu::new(device.clone(), Mlp::new(widths)?, batch_size));
+            rows.extend(plan_rows(&mut open()?, &mut open()?, widths, batch_size, bytes)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The same of the CPU backend with two threads against one with one thread: the results must not depend on them.
+///
+/// # Errors
+/// When threads cannot be started.
+pub fn cpu() -> Result<Vec<Row>> {
+    let mut rows = products();
+    for &(widths, batch_size) in NETWORKS {
+        for bytes in [true, false] {
+            let open = || Cpu::new(Mlp::new(widths)?, batch_size, 2);
+            rows.extend(plan_rows(&mut open()?, &mut open()?, widths, batch_size, bytes)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The CPU's fast products against the twins.
+fn products() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for &(m, k, n) in SHAPES {
+        let mut draw = Draw(random::weights((m + k + n) as u64));
+        let (a, b, d) = (draw.normal(m * k), draw.normal(k * n), draw.normal(m * n));
+        let threads = gemm::Parallelism::None;
+        let mut push = |name: &str, length, actual: &[f32], expected: &[f32]| {
+            let tolerance = Tolerance::of_sum(length);
+            let comparison = compare(actual, expected, tolerance);
+            let (name, shape) = (name.to_owned(), format!("{m} x {k} x {n}"));
+            rows.push(Row { name, shape, what: "c", tolerance, comparison });
+        };
+        let (mut actual, mut expected) = (vec![7.0; m * n], vec![0.0; m * n]);
+        cpu::product::matmul(&a, &b, k, n, &mut actual, threads);
+        cpu::matmul::matmul(&a, &b, k, n, &mut expected);
+        push("matmul", k, &actual, &expected);
+        let (mut actual, mut expected) = (vec![7.0; k * n], vec![0.0; k * n]);
+        cpu::product::matmul_at_b(&a, &d, k, n, &mut actual, threads);
+        cpu::matmul_at_b::matmul_at_b(&a, &d, k, n, &mut expected);
+        push("matmul_at_b", m, &actual, &expected);
+        let (mut actual, mut expected) = (vec![7.0; m * k], vec![0.0; m * k]);
+        cpu::product::matmul_a_bt(&d, &b, k, n, &mut actual, threads);
+        cpu::matmul_a_bt::matmul_a_bt(&d, &b, k, n, &mut expected);
+        push("matmul_a_bt", n, &actual, &expected);
+    }
+    rows
+}
+
+fn plan_rows(
+    first: &mut dyn Backend,
+    second: &mut dyn Backend,
+    widths: &[usize],
+    batch_size: usize,
+    bytes: bool,
+) -> Result<Vec<Row>> {
+    let model = Mlp::new(widths)?;
+    let (train, test) = (
+        samples(model.inputs(), model.classes(), ROWS, bytes, 1)?,
+        samples(model.inputs(), model.classes(), 37, bytes, 2)?,
+    );
+    let initial = model.initial_parameters(Init::He, 5);
+    let mut reference = Cpu::new(model.clone(), batch_size, 1)?;
+    let shape = format!("{} b{batch_size} {}", dashed(widths), if bytes { "u8" } else { "f32" });
+    let mut rows = Vec::new();
+    let name = format!("plan {}", first.plan());
+    let mut push = |what, tolerance, actual: &[f32], expected: &[f32]| {
+        let comparison = compare(actual, expected, tolerance);
+        rows.push(Row { name: name.clone(), shape: shape.clone(), what, tolerance, comparison });
+    };
+
+    let mut backends: [&mut dyn Backend; 3] = [&mut reference, first, second];
+    for backend in &mut backends {
+        backend.upload(Split::Train, &train)?;
+        backend.upload(Split::Test, &test)?;
+        backend.set_parameters(&initial)?;
+        backend.train(&random::order(3, 0, ROWS as u32)[..batch_size], 0.1)?;
+    }
+    let [reference, first, second] = backends;
+    let one_step = Tolerance { absolute: 1e-6, relative: 1e-5 };
+    push("1 step", one_step, &first.parameters()?, &reference.parameters()?);
+
+    for epoch in 0..(STEPS * batch_size).div_ceil(ROWS) {
+        let order = random::order(3, 1 + epoch as u64, ROWS as u32);
+        for backend in [&mut *reference, &mut *first, &mut *second] {
+            backend.train(&order, 0.1)?;
+        }
+    }
+    // Rounding differs, and training lets small differences grow.
+    let many_steps = Tolerance { absolute: 1e-4, relative: 1e-3 };
+    let parameters = first.parameters()?;
+    push("300 steps", many_steps, &parameters, &reference.parameters()?);
+    for (what, split) in [("train loss", Split::Train), ("test loss", Split::Test)] {
+        let [actual, expected] = [first.evaluate(split)?, reference.evaluate(split)?];
+        push(what, many_steps, &[actual.mean_loss() as f32], &[expected.mean_loss() as f32]);
+    }
+    push("predict", many_steps, &first.predict(&test.inputs)?, &reference.predict(&test.inputs)?);
+    push("same bits", Tolerance::EXACT, &parameters, &second.parameters()?);
+    Ok(rows)
+}
+
+/// `784-7-10`.
+pub fn dashed(widths: &[usize]) -> String {
+    widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
+}

@@ -1,0 +1,176 @@
+//! The command line: what may be given, checked, then handed to one file a subcommand. It prints and computes nothing.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::backend::Backend;
+use crate::backend::cpu::Cpu;
+use crate::backend::gpu::Gpu;
+use crate::backend::gpu::device::{self, Device};
+use crate::error::{Error, Result};
+use crate::model::Mlp;
+
+mod check;
+mod data;
+mod devices;
+mod train;
+
+/// Trains multi-layer perceptrons on any GPU, or on the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "mlp-gpu", version, about, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a network; without flags, the notebook's: 784-7-10 on MNIST, ten epochs
+    Train(Box<train::Options>),
+    /// List the GPU adapters, and say which one `auto` takes
+    Devices,
+    /// Check every kernel and plan on this machine against the CPU's plain twins
+    Check(check::Options),
+    /// Look at data sets
+    #[command(subcommand)]
+    Data(data::Command),
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BackendChoice {
+    /// A hardware GPU if there is one, else the CPU
+    Auto,
+    /// A GPU; a software driver if there is no other
+    Gpu,
+    /// The CPU
+    Cpu,
+}
+
+/// How a step runs on the GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PlanChoice {
+    /// The best one for the network and the adapter
+    Auto,
+    /// A kernel for each elementary operation
+    Elementary,
+}
+
+/// Flags that choose the device.
+#[derive(Debug, Args)]
+struct DeviceOptions {
+    /// Where to compute
+    #[arg(long, value_enum, default_value = "auto")]
+    backend: BackendChoice,
+    /// GPU adapter: its index or a part of its name, as `mlp-gpu devices` lists them
+    #[arg(long, value_name = "NAME|INDEX")]
+    adapter: Option<String>,
+}
+
+/// Flags that choose the data set.
+#[derive(Debug, Args)]
+struct DataOptions {
+    /// Data set: auto (MNIST if the data folder has it, else digits), mnist, fashion-mnist, kmnist, digits, or the path
+    /// of a folder with four IDX files
+    #[arg(long, value_name = "NAME|PATH", default_value = "auto")]
+    data: String,
+    /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
+    #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
+    data_dir: Option<PathBuf>,
+}
+
+/// What [`DeviceOptions`] came to.
+enum Target {
+    Gpu(Device),
+    Cpu,
+}
+
+impl DeviceOptions {
+    /// The device to compute on, and for `auto` a note why.
+    fn resolve(&self) -> Result<(Target, Option<String>)> {
+        match self.backend {
+            BackendChoice::Cpu if self.adapter.is_some() => {
+                Err(Error::Usage("--adapter names a GPU: leave it out, or use --backend gpu".into()))
+            }
+            BackendChoice::Cpu => Ok((Target::Cpu, None)),
+            BackendChoice::Gpu => Ok((Target::Gpu(open(self.adapter.as_deref())?), None)),
+            BackendChoice::Auto if self.adapter.is_some() => {
+                Ok((Target::Gpu(open(self.adapter.as_deref())?), Some("the adapter that --adapter names".into())))
+            }
+            BackendChoice::Auto => pollster::block_on(async {
+                let adapters = device::adapters().await;
+                let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+                let Some(index) = device::best_hardware(&infos) else {
+                    let why = match infos.len() {
+                        0 => "no GPU adapter was found",
+                        _ => "only software GPU adapters were found",
+                    };
+                    return Ok((Target::Cpu, Some(format!("{why} (see mlp-gpu devices)"))));
+                };
+                match Device::open(&adapters[index]).await {
+                    Ok(device) => Ok((Target::Gpu(device), Some("the best hardware adapter".into()))),
+                    Err(error) => Ok((Target::Cpu, Some(error.to_string()))),
+                }
+            }),
+        }
+    }
+}
+
+fn open(wanted: Option<&str>) -> Result<Device> {
+    pollster::block_on(async {
+        let adapters = device::adapters().await;
+        let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+        Device::open(&adapters[device::choose(&infos, wanted)?]).await
+    })
+}
+
+impl Target {
+    fn backend(self, model: &Mlp, batch_size: usize, threads: usize) -> Result<Box<dyn Backend>> {
+        Ok(match self {
+            Target::Gpu(device) => Box::new(pollster::block_on(Gpu::new(device, model.clone(), batch_size))?),
+            Target::Cpu => Box::new(Cpu::new(model.clone(), batch_size, threads)?),
+        })
+    }
+}
+
+/// Runs the program: parses the process's arguments, does what they say, prints a failure in one line.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output with exit code 0, misuse to standard error with 2.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let result = match cli.command {
+        Command::Train(options) => train::run(&options),
+        Command::Devices => devices::run(),
+        Command::Check(options) => check::run(&options),
+        Command::Data(command) => data::run(&command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&format!("error: {error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// A line on standard output.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be written: the disk is full, or the reader of a pipe went away.
+fn print(line: &str) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(Error::io("write", "standard output".as_ref()))
+}
+
+/// A line on standard error. If that is closed there is nobody to tell.
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

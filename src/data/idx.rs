@@ -1,0 +1,297 @@
+//! The MNIST family: four IDX files in a folder, plain or gzipped.
+//!
+//! Each file is checked here first, whole, so that nothing a file holds can make the `mnist` crate, which decodes them,
+//! panic. That crate takes only the published sizes (60,000 and 10,000 images of 28 x 28); files of other sizes are cut
+//! out of the checked bytes directly.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::data::{Dataset, Inputs, Samples};
+use crate::error::{Error, Result};
+
+const IMAGES: u32 = 0x803;
+const LABELS: u32 = 0x801;
+/// Labels are digits, or the ten kinds of the family's other sets.
+const CLASSES: usize = 10;
+/// The most bytes of images that are read: enough for 5 million of 28 x 28.
+const MAX_BYTES: u64 = 4 << 30;
+/// Names without the ending `.gz`: training images and labels, test images and labels.
+const NAMES: [&str; 4] =
+    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+/// What the `mnist` crate takes: counts of training and test images, height and width.
+const PUBLISHED: (usize, usize, (usize, usize)) = (60_000, 10_000, (28, 28));
+
+/// Whether any of the four files is in `folder`.
+pub fn present(folder: &Path) -> bool {
+    NAMES.iter().any(|name| find(folder, name).is_ok())
+}
+
+/// The data set `name` in `folder`: rows of `height * width` bytes, ten classes.
+///
+/// # Errors
+/// [`Error::File`] or [`Error::Io`], naming the first file that is missing or not what it should be, what was found
+/// and what was expected.
+pub fn load(folder: &Path, name: &str) -> Result<Dataset> {
+    let train = Part::read(folder, NAMES[0], NAMES[1])?;
+    let test = Part::read(folder, NAMES[2], NAMES[3])?;
+    if train.size != test.size {
+        let text = |(rows, columns)| format!("images of {rows} x {columns}");
+        let expected = format!("{} as in {}", text(train.size), NAMES[0]);
+        return Err(Error::file(&test.path, text(test.size), expected));
+    }
+    let size = train.size;
+    let published = (train.count(), test.count(), size) == PUBLISHED;
+    let [train, test] = if published { decode(train, test)? } else { [train.cut()?, test.cut()?] };
+    Ok(Dataset { name: name.into(), train, test, classes: CLASSES, image: Some(size) })
+}
+
+/// Images and labels of one part, checked: whole files, headers included.
+struct Part {
+    path: PathBuf,
+    images: Vec<u8>,
+    labels: Vec<u8>,
+    size: (usize, usize),
+}
+
+impl Part {
+    fn read(folder: &Path, images: &str, labels: &str) -> Result<Self> {
+        let path = find(folder, images)?;
+        let (images, [count, rows, columns]) = read(&path, IMAGES)?;
+        let labels_path = find(folder, labels)?;
+        let (labels, [label_count]) = read(&labels_path, LABELS)?;
+        if count != label_count {
+            let expected = format!("{count}, one for each image of {}", path.display());
+            return Err(Error::file(&labels_path, format!("{label_count} labels"), expected));
+        }
+        let bad = labels[8..].iter().position(|&label| usize::from(label) >= CLASSES);
+        if let Some(index) = bad {
+            let found = format!("label {} at index {index}", labels[8 + index]);
+            return Err(Error::file(&labels_path, found, "labels from 0 to 9"));
+        }
+        Ok(Self { path, images, labels, size: (rows as usize, columns as usize) })
+    }
+
+    fn count(&self) -> usize {
+        self.labels.len() - 8
+    }
+
+    fn cut(self) -> Result<Samples> {
+        samples(self.images[16..].to_vec(), &self.labels[8..], self.size)
+    }
+}
+
+fn samples(images: Vec<u8>, labels: &[u8], (rows, columns): (usize, usize)) -> Result<Samples> {
+    Samples::new(Inputs::U8(images), rows * columns, labels.iter().copied().map(u32::from).collect())
+}
+
+/// Has the `mnist` crate decode two parts of the published sizes, from plain files of its own: what was checked is what
+/// it reads, whatever happens to the user's files meanwhile.
+fn decode(train: Part, test: Part) -> Result<[Samples; 2]> {
+    let folder = tempfile::Builder::new()
+        .prefix("mlp-gpu-")
+        .tempdir()
+        .map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
+    let Some(base) = folder.path().to_str() else { return Ok([train.cut()?, test.cut()?]) };
+    for (name, bytes) in NAMES.iter().zip([&train.images, &train.labels, &test.images, &test.labels]) {
+        let path = folder.path().join(name);
+        File::create(&path).and_then(|mut file| file.write_all(bytes)).map_err(Error::io("write", &path))?;
+    }
+    let size = train.size;
+    drop((train, test));
+    let decoded = mnist::MnistBuilder::new()
+        .base_path(base)
+        .label_format_digit()
+        .training_set_length(PUBLISHED.0 as u32)
+        .validation_set_length(0)
+        .test_set_length(PUBLISHED.1 as u32)
+        .finalize();
+    Ok([samples(decoded.trn_img, &decoded.trn_lbl, size)?, samples(decoded.tst_img, &decoded.tst_lbl, size)?])
+}
+
+/// The plain file of that name, else the gzipped one.
+fn find(folder: &Path, name: &str) -> Result<PathBuf> {
+    let plain = folder.join(name);
+    let gzipped = folder.join(format!("{name}.gz"));
+    [&plain, &gzipped].into_iter().find(|path| path.exists()).cloned().ok_or_else(|| {
+        let expected = format!("this file or {name}.gz, one of the four IDX files of a data set");
+        Error::file(&plain, "no such file", expected)
+    })
+}
+
+/// The whole content of an IDX file whose first number is `magic`, and the `N` dimensions that follow it.
+fn read<const N: usize>(path: &Path, magic: u32) -> Result<(Vec<u8>, [u32; N])> {
+    let metadata = path.metadata().map_err(Error::io("read", path))?;
+    if !metadata.is_file() {
+        return Err(Error::file(path, "something that is not a file", "an IDX file"));
+    }
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let gzipped = path.extension().is_some_and(|ending| ending == "gz");
+    let mut source: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let failed = |error: std::io::Error| match gzipped {
+        true => Error::file(path, format!("a damaged gzip file ({error})"), "a whole one: fetch it again"),
+        false => Error::io("read", path)(error),
+    };
+
+    let header = 4 + 4 * N;
+    let mut bytes = Vec::new();
+    source.by_ref().take(header as u64).read_to_end(&mut bytes).map_err(failed)?;
+    let word = |index: usize| {
+        let bytes = bytes.get(4 * index..4 * index + 4)?;
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    };
+    let kind = if magic == IMAGES { "images" } else { "labels" };
+    if let Some(found) = word(0).filter(|&found| found != magic) {
+        let expected = format!("0x{magic:08x}, IDX {kind}");
+        return Err(Error::file(path, format!("magic number 0x{found:08x}"), expected));
+    }
+    if bytes.len() < header {
+        return Err(Error::file(path, format!("{} bytes", bytes.len()), format!("an IDX header of {header} bytes")));
+    }
+    let dimensions: [u32; N] = std::array::from_fn(|index| word(index + 1).unwrap_or(0));
+    let text = dimensions.map(|n| n.to_string()).join(" x ");
+    if dimensions.contains(&0) {
+        return Err(Error::file(path, format!("dimensions {text}"), "dimensions above 0"));
+    }
+    let promised = dimensions.iter().try_fold(1u64, |size, &n| size.checked_mul(u64::from(n)));
+    let Some(promised) = promised.filter(|&size| size <= MAX_BYTES) else {
+        return Err(Error::file(path, format!("dimensions {text}"), "at most 4 GiB of data"));
+    };
+    // One byte more than promised, to see whether there is one.
+    source.take(promised + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let body = (bytes.len() - header) as u64;
+    if body != promised {
+        let found = match body > promised {
+            true => format!("more than {promised} bytes after the header"),
+            false => format!("{body} bytes after the header"),
+        };
+        return Err(Error::file(path, found, format!("exactly {promised} ({text} {kind})")));
+    }
+    Ok((bytes, dimensions))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    fn idx(magic: u32, dimensions: &[u32], body: &[u8]) -> Vec<u8> {
+        let header = [magic].iter().chain(dimensions).flat_map(|word| word.to_be_bytes()).collect::<Vec<_>>();
+        [&header, body].concat()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// A good set of 3 training and 2 test images of 2 x 3.
+    fn good() -> [Vec<u8>; 4] {
+        [
+            idx(IMAGES, &[3, 2, 3], &(0..18).collect::<Vec<u8>>()),
+            idx(LABELS, &[3], &[0, 9, 5]),
+            idx(IMAGES, &[2, 2, 3], &(100..112).collect::<Vec<u8>>()),
+            idx(LABELS, &[2], &[1, 2]),
+        ]
+    }
+
+    fn write(files: &[Vec<u8>; 4], ending: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in NAMES.iter().zip(files) {
+            std::fs::write(folder.path().join(format!("{name}{ending}")), bytes).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn good_files_of_any_size_load_plain_and_gzipped() {
+        let plain = load(write(&good(), "").path(), "x").unwrap();
+        assert_eq!(plain.image, Some((2, 3)));
+        assert_eq!(plain.train.inputs, Inputs::U8((0..18).collect()));
+        assert_eq!((plain.train.labels, plain.test.labels), (vec![0, 9, 5], vec![1, 2]));
+        assert_eq!(plain.test.inputs, Inputs::U8((100..112).collect()));
+        let gzipped = load(write(&good().map(|bytes| gzip(&bytes)), ".gz").path(), "x").unwrap();
+        assert_eq!(gzipped.test.inputs, plain.test.inputs);
+    }
+
+    #[test]
+    fn the_published_sizes_go_through_the_mnist_crate_and_keep_train_and_test_apart() {
+        let image = |count: u32, first: u8| {
+            let mut body = vec![first; count as usize * 784];
+            *body.last_mut().unwrap() = 77;
+            idx(IMAGES, &[count, 28, 28], &body)
+        };
+        let files = [
+            image(60_000, 1),
+            idx(LABELS, &[60_000], &[3; 60_000]),
+            image(10_000, 2),
+            idx(LABELS, &[10_000], &[4; 10_000]),
+        ];
+        let set = load(write(&files, "").path(), "x").unwrap();
+        for (samples, n, pixel, label) in [(&set.train, 60_000, 1, 3), (&set.test, 10_000, 2, 4)] {
+            let Inputs::U8(images) = &samples.inputs else { panic!("bytes") };
+            assert_eq!((images.len(), images[0], images[n * 784 - 2], images[n * 784 - 1]), (n * 784, pixel, pixel, 77));
+            assert_eq!(samples.labels, vec![label; n]);
+        }
+    }
+
+    #[test]
+    fn every_kind_of_bad_file_gets_one_line_that_names_it() {
+        let good = good();
+        let cut = |bytes: &[u8], n: usize| bytes[..bytes.len() - n].to_vec();
+        let longer = |bytes: &[u8]| [bytes, &[0]].concat();
+        let mut damaged = gzip(&good[0]);
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 0xff;
+        let cases: Vec<(usize, &str, Vec<u8>, &str)> = vec![
+            (0, "", vec![], "0 bytes"),
+            (0, "", good[0][..10].to_vec(), "10 bytes"),
+            (0, "", good[1].clone(), "magic number 0x00000801"),
+            (1, "", good[0].clone(), "magic number 0x00000803"),
+            (0, "", b"<html>".to_vec(), "magic number 0x3c68746d"),
+            (0, "", cut(&good[0], 1), "17 bytes"),
+            (2, "", longer(&good[2]), "more than 12 bytes"),
+            (1, "", cut(&good[1], 2), "1 bytes"),
+            (3, "", idx(LABELS, &[1], &[1]), "1 labels"),
+            (3, "", idx(LABELS, &[2], &[1, 10]), "label 10 at index 1"),
+            (0, "", idx(IMAGES, &[0, 2, 3], &[]), "dimensions 0 x 2 x 3"),
+            (0, "", idx(IMAGES, &[3, 0, 3], &[]), "dimensions 3 x 0 x 3"),
+            (0, "", idx(IMAGES, &[u32::MAX; 3], &[1]), "dimensions 4294967295"),
+            (2, "", idx(IMAGES, &[2, 3, 2], &[0; 12]), "images of 3 x 2"),
+            (0, ".gz", cut(&gzip(&good[0]), 9), "damaged gzip"),
+            (0, ".gz", damaged, "damaged gzip"),
+            (0, ".gz", good[0].clone(), "damaged gzip"),
+            (0, ".gz", [gzip(&good[0]), b"rubbish".to_vec()].concat(), "damaged gzip"),
+        ];
+        for (at, ending, bytes, found) in cases {
+            let folder = write(&good, "");
+            let plain = folder.path().join(NAMES[at]);
+            std::fs::remove_file(&plain).unwrap();
+            std::fs::write(folder.path().join(format!("{}{ending}", NAMES[at])), bytes).unwrap();
+            let error = load(folder.path(), "x").unwrap_err().to_string();
+            assert!(error.contains(NAMES[at]) && error.contains(found), "expected {found}: {error}");
+            assert!(error.contains("expected") && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn missing_files_and_folders_in_their_place_are_named() {
+        for name in NAMES {
+            let folder = write(&good(), "");
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+            let error = load(folder.path(), "x").unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("no such file"), "{error}");
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            let error = load(folder.path(), "x").unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("not a file"), "{error}");
+        }
+        assert!(!present(Path::new("/nonexistent")));
+        assert!(present(write(&good(), ".gz").path()));
+    }
+}

@@ -1,0 +1,88 @@
+//! Pictures of data: a contact sheet of a data set, or any tiles in a grid, as an 8-bit greyscale PNG.
+
+use crate::data::{Dataset, Inputs};
+use crate::error::{Error, Result};
+
+/// Pixels between two tiles, before scaling.
+const MARGIN: usize = 2;
+/// Brightness of the margins.
+const MARGIN_SHADE: u8 = 64;
+
+/// A PNG of the first `columns` training images of each class, a row a class, each pixel drawn `scale x scale`.
+///
+/// # Errors
+/// [`Error::Data`] when the rows of `dataset` are not images.
+pub fn contact_sheet(dataset: &Dataset, columns: usize, scale: usize) -> Result<Vec<u8>> {
+    let (Some(size), Inputs::U8(pixels)) = (dataset.image, &dataset.train.inputs) else {
+        return Err(Error::Data(format!("data set {} does not hold images: it has no preview", dataset.name)));
+    };
+    let width = dataset.train.width;
+    let mut tiles = Vec::with_capacity(dataset.classes * columns);
+    for class in 0..dataset.classes as u32 {
+        let rows = dataset.train.labels.iter().enumerate().filter(|(_, label)| **label == class);
+        let mut row: Vec<Vec<u8>> =
+            rows.take(columns).map(|(index, _)| pixels[index * width..][..width].to_vec()).collect();
+        row.resize(columns, vec![MARGIN_SHADE; width]);
+        tiles.extend(row);
+    }
+    grid(&tiles, size, columns, scale)
+}
+
+/// A PNG of `tiles`, each `height x width` pixels, `columns` a row, each pixel drawn `scale x scale`.
+///
+/// # Errors
+/// [`Error::Data`] when a tile is of another size, or there is nothing to draw.
+pub fn grid(tiles: &[Vec<u8>], (height, width): (usize, usize), columns: usize, scale: usize) -> Result<Vec<u8>> {
+    if tiles.is_empty() || columns == 0 || scale == 0 || tiles.iter().any(|tile| tile.len() != height * width) {
+        return Err(Error::Data(format!("cannot draw {} tiles of {height} x {width} pixels", tiles.len())));
+    }
+    let (cell_height, cell_width) = (height + MARGIN, width + MARGIN);
+    let sheet_width = (columns * cell_width + MARGIN) * scale;
+    let sheet_height = (tiles.len().div_ceil(columns) * cell_height + MARGIN) * scale;
+    let mut sheet = vec![MARGIN_SHADE; sheet_width * sheet_height];
+    for (index, tile) in tiles.iter().enumerate() {
+        let top = (index / columns * cell_height + MARGIN) * scale;
+        let left = (index % columns * cell_width + MARGIN) * scale;
+        for y in 0..height * scale {
+            for x in 0..width * scale {
+                sheet[(top + y) * sheet_width + left + x] = tile[y / scale * width + x / scale];
+            }
+        }
+    }
+    encode(&sheet, sheet_width, sheet_height).map_err(|error| Error::Data(format!("cannot make a PNG: {error}")))
+}
+
+fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grid_decodes_to_its_tiles() {
+        let tiles = [vec![1, 2, 3, 4, 5, 6], vec![10, 20, 30, 40, 50, 60]];
+        let png = grid(&tiles, (2, 3), 1, 2).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((info.width, info.height), (14, 20));
+        let at = |y: usize, x: usize| pixels[y * 14 + x];
+        assert_eq!((at(0, 0), at(4, 4), at(5, 5), at(4, 6), at(12, 4), at(15, 9)), (64, 1, 1, 2, 10, 60));
+    }
+
+    #[test]
+    fn tiles_of_another_size_are_refused() {
+        assert!(grid(&[vec![0; 5]], (2, 3), 1, 1).is_err());
+        assert!(grid(&[], (2, 3), 1, 1).is_err());
+    }
+}
