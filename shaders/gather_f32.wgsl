@@ -1,6 +1,7 @@
 // x[r, c] = data[order[first + r], c]
 //
-// data: n x width; order: row numbers; x: rows x width. One invocation copies one value.
+// data: n x width; order: row numbers; x: rows x width. A line of workgroups along x copies a row, one
+// invocation a value; along y lie the rows.
 
 override width: u32;
 
@@ -13,7 +14,10 @@ struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.y * groups.x * 64u + id.x;
-    if i >= batch.rows * width { return; }
-    x[i] = data[order[batch.first + i / width] * width + i % width];
+    let column = id.x;
+    if column >= width { return; }
+    for (var row = id.y; row < batch.rows; row += groups.y) {
+        let at = order[batch.first + row] * width + column;
+        x[row * width + column] = data[at];
+    }
 }

@@ -1,7 +1,7 @@
 // x[r, c] = data[order[first + r], c] / 255
 //
 // data: n x width bytes, four a word, little-endian; order: row numbers; x: rows x width.
-// One invocation makes one value.
+// A line of workgroups along x makes a row, one invocation a value; along y lie the rows.
 
 override width: u32;
 
@@ -14,9 +14,11 @@ struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.y * groups.x * 64u + id.x;
-    if i >= batch.rows * width { return; }
-    let at = order[batch.first + i / width] * width + i % width;
-    let byte = (data[at / 4u] >> (8u * (at % 4u))) & 0xffu;
-    x[i] = f32(byte) / 255.0;
+    let column = id.x;
+    if column >= width { return; }
+    for (var row = id.y; row < batch.rows; row += groups.y) {
+        let at = order[batch.first + row] * width + column;
+        let byte = (data[at / 4u] >> (8u * (at % 4u))) & 0xffu;
+        x[row * width + column] = f32(byte) / 255.0;
+    }
 }

@@ -131,11 +131,7 @@ fn case(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize)) 
             Case {
                 launch: kernels::gather_f32(rows, inner),
                 batch,
-                before: vec![
-                    ("data", f32s(data)),
-                    ("order", Values::U32(order)),
-                    ("x", f32s(vec![7.0; rows * inner])),
-                ],
+                before: vec![("data", f32s(data)), ("order", Values::U32(order)), ("x", f32s(vec![7.0; rows * inner]))],
                 after: vec![("x", f32s(x), exact)],
             }
         }
@@ -157,11 +153,7 @@ fn case(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize)) 
             Case {
                 launch: kernels::matmul_at_b(inner, columns, MARGIN),
                 batch,
-                before: vec![
-                    ("a", f32s(a)),
-                    ("b", f32s(b)),
-                    ("c", f32s(vec![7.0; inner * columns + 2 * MARGIN])),
-                ],
+                before: vec![("a", f32s(a)), ("b", f32s(b)), ("c", f32s(vec![7.0; inner * columns + 2 * MARGIN]))],
                 after: vec![("c", f32s(padded(&c)), Tolerance::of_sum(rows))],
             }
         }
@@ -212,8 +204,8 @@ fn case(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize)) 
             }
         }
         "row_softmax" => {
-            // Large values: without the maximum subtracted, these overflow.
-            let f: Vec<f32> = draw.normal(rows * inner).into_iter().map(|f| 100.0 + 3.0 * f).collect();
+            // Values far apart: without the maximum subtracted some overflow, with it some underflow.
+            let f: Vec<f32> = draw.normal(rows * inner).into_iter().map(|f| 100.0 + 30.0 * f).collect();
             let mut p = f.clone();
             cpu::row_softmax::row_softmax(inner, &mut p);
             Case {

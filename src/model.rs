@@ -44,7 +44,8 @@ impl Mlp {
         let mut end = 0;
         for pair in widths.windows(2) {
             let (inputs, outputs) = (pair[0], pair[1]);
-            let size = inputs.checked_mul(outputs).and_then(|w| w.checked_add(outputs)).and_then(|s| s.checked_add(end));
+            let size =
+                inputs.checked_mul(outputs).and_then(|w| w.checked_add(outputs)).and_then(|s| s.checked_add(end));
             if size.is_none_or(|size| size > MAX_PARAMETERS) {
                 return Err(Error::Usage(format!(
                     "a network of widths {widths:?} has more than 2^30 parameters: use smaller hidden layers"

@@ -93,8 +93,7 @@ impl Gpu {
         let widest = model.widths().iter().max().copied().unwrap_or(1);
         let flops = 2.0 * model.parameters() as f64;
         let rows_by_work = (work(&device) / flops) as usize;
-        let evaluation_rows =
-            EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
+        let evaluation_rows = EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
         let rows = batch_size.max(evaluation_rows);
 
         let mut buffers = BTreeMap::new();

@@ -23,7 +23,11 @@ pub(super) fn run() -> Result<()> {
     }
     print(&match best_hardware(&infos) {
         Some(index) => {
-            format!("auto takes {index}: {}, the first of the best kind ({})", infos[index].name, type_name(&infos[index]))
+            format!(
+                "auto takes {index}: {}, the first of the best kind ({})",
+                infos[index].name,
+                type_name(&infos[index])
+            )
         }
         None if infos.is_empty() => "auto takes the CPU: no adapter was found (tried Vulkan, Metal and DX12)".into(),
         None => "auto takes the CPU: all adapters are software (name one, or use --backend gpu, to run on it)".into(),

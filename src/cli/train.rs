@@ -85,7 +85,9 @@ fn parse_hidden(text: &str) -> Result<Hidden, String> {
     }
     let width = |part: &str| part.trim().parse().ok().filter(|&width: &usize| width > 0);
     let widths: Option<Vec<usize>> = text.split(',').map(width).collect();
-    widths.map(Hidden).ok_or_else(|| "give widths above 0 with commas between them, such as 7 or 512,512; or none".into())
+    widths
+        .map(Hidden)
+        .ok_or_else(|| "give widths above 0 with commas between them, such as 7 or 512,512; or none".into())
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

@@ -5,7 +5,14 @@ use crate::metrics::LOSS_EPSILON;
 
 /// Fills `losses` (`rows`) and adds to `confusion` (`classes x classes`) from `p` (`rows x classes`), where row `r`
 /// has the label `labels[order[r]]`.
-pub fn cross_entropy(p: &[f32], labels: &[u32], order: &[u32], classes: usize, losses: &mut [f32], confusion: &mut [u32]) {
+pub fn cross_entropy(
+    p: &[f32],
+    labels: &[u32],
+    order: &[u32],
+    classes: usize,
+    losses: &mut [f32],
+    confusion: &mut [u32],
+) {
     for ((p, &source), loss) in p.chunks_exact(classes).zip(order).zip(losses) {
         let label = labels[source as usize] as usize;
         *loss = -(p[label] + LOSS_EPSILON).ln();

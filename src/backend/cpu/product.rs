@@ -35,8 +35,25 @@ fn product(
     // SAFETY: the lengths were checked above, and each caller passes the steps of a dense matrix of that size.
     unsafe {
         gemm::gemm(
-            m, n, k, c.as_mut_ptr(), c_column, c_row, false, a.as_ptr(), a_column, a_row, b.as_ptr(), b_column, b_row, 0.0,
-            1.0, false, false, false, threads,
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            c_column,
+            c_row,
+            false,
+            a.as_ptr(),
+            a_column,
+            a_row,
+            b.as_ptr(),
+            b_column,
+            b_row,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            threads,
         );
     }
 }

@@ -148,6 +148,12 @@ fn lines(values: usize) -> [u32; 2] {
     [groups.div_ceil(y) as u32, y as u32]
 }
 
+/// Workgroups for `rows` rows of `width` invocations in lines of [`LINE`]; where there are too many rows for one axis, a
+/// workgroup does several.
+fn rows_of_lines(rows: usize, width: usize) -> [u32; 2] {
+    [width.div_ceil(LINE) as u32, rows.min(MAX_GRID) as u32]
+}
+
 /// Workgroups for a `rows x columns` matrix in tiles.
 fn tiles(rows: usize, columns: usize) -> [u32; 2] {
     [columns.div_ceil(TILE) as u32, rows.div_ceil(TILE) as u32]
@@ -155,12 +161,12 @@ fn tiles(rows: usize, columns: usize) -> [u32; 2] {
 
 /// `gather_u8` of `rows` rows.
 pub fn gather_u8(rows: usize, width: usize) -> Launch {
-    Launch::new(&GATHER_U8, &[("width", width)], lines(rows * width))
+    Launch::new(&GATHER_U8, &[("width", width)], rows_of_lines(rows, width))
 }
 
 /// `gather_f32` of `rows` rows.
 pub fn gather_f32(rows: usize, width: usize) -> Launch {
-    Launch::new(&GATHER_F32, &[("width", width)], lines(rows * width))
+    Launch::new(&GATHER_F32, &[("width", width)], rows_of_lines(rows, width))
 }
 
 /// `matmul`: `rows x inner` times `inner x columns`, which starts at `b_offset`.

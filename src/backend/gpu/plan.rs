@@ -159,7 +159,12 @@ mod tests {
                     let mut bound: Vec<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
                     bound.push("batch");
                     bound.sort_unstable();
-                    assert_eq!(bound, reflection.bindings.keys().collect::<Vec<_>>(), "{}", dispatch.launch.kernel.name);
+                    assert_eq!(
+                        bound,
+                        reflection.bindings.keys().collect::<Vec<_>>(),
+                        "{}",
+                        dispatch.launch.kernel.name
+                    );
                     let mut constants: Vec<&str> = dispatch.launch.constants.iter().map(|(name, _)| *name).collect();
                     constants.sort_unstable();
                     let mut declared = reflection.constants.clone();
@@ -186,8 +191,21 @@ mod tests {
         assert_eq!(
             names,
             [
-                "gather_u8", "matmul", "bias_add", "relu", "matmul", "bias_add", "row_softmax", "cross_entropy_gradient",
-                "matmul_at_b", "reduce_rows", "matmul_a_bt", "relu_mask", "matmul_at_b", "reduce_rows", "sgd"
+                "gather_u8",
+                "matmul",
+                "bias_add",
+                "relu",
+                "matmul",
+                "bias_add",
+                "row_softmax",
+                "cross_entropy_gradient",
+                "matmul_at_b",
+                "reduce_rows",
+                "matmul_a_bt",
+                "relu_mask",
+                "matmul_at_b",
+                "reduce_rows",
+                "sgd"
             ]
         );
     }

@@ -1,0 +1,287 @@
+//! The real binary: the main run, each flag's effect, exit codes, output, bad input.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the binary with no data folder in its environment.
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
+    command.env_remove("MLP_GPU_DATA").env("NODEVICE_SELECT", "1").args(arguments);
+    command.output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Runs `train` on the CPU and expects success.
+fn train(arguments: &[&str]) -> String {
+    let output = run(&[&["train", "--backend", "cpu"], arguments].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+/// Expects the exit code and one line on standard error that has all of `parts`.
+fn fails(arguments: &[&str], code: i32, parts: &[&str]) {
+    let output = run(arguments);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    for part in parts {
+        assert!(text.contains(part), "{arguments:?}: no {part:?} in {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+    if code == 1 {
+        assert_eq!(text.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{text}");
+    }
+}
+
+/// Four small IDX files in `folder`: images of 4 x 4, the class shown by the row that is lit.
+fn write_idx(folder: &Path) {
+    let header = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    for (part, count) in [("train", 200u32), ("t10k", 50)] {
+        let labels: Vec<u8> = (0..count).map(|row| (row % 4) as u8).collect();
+        let images = labels.iter().flat_map(|&label| (0..16).map(move |i| if i / 4 == label { 200 } else { 10 }));
+        let images = [header(&[0x803, count, 4, 4]), images.collect()].concat();
+        std::fs::write(folder.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+        let labels = [header(&[0x801, count]), labels].concat();
+        std::fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), labels).unwrap();
+    }
+}
+
+fn small() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    write_idx(folder.path());
+    let path = folder.path().to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn the_main_run_trains_on_digits_and_says_what_it_uses() {
+    let output = run(&["train", "--backend", "cpu"]);
+    assert!(output.status.success());
+    let (out, err) = (stdout(&output), stderr(&output));
+    assert!(err.contains("digits") && err.contains("cpu"), "{err}");
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(lines.len(), 11, "{out}");
+    for (index, line) in lines[..10].iter().enumerate() {
+        assert!(line.starts_with(&format!("Epoch {}/10, Global Loss: ", index + 1)), "{line}");
+        assert!(line.contains(", Mean Loss: 0.") && line.contains(", Test Accuracy: 0."), "{line}");
+    }
+    let accuracy: f64 = lines[10].strip_prefix("Test Accuracy: ").unwrap().parse().unwrap();
+    assert!((0.88..0.97).contains(&accuracy), "{accuracy}");
+}
+
+#[test]
+fn the_notebook_is_reproduced_where_mnist_is_there() {
+    let Some(folder) = std::env::var_os("MLP_GPU_DATA") else {
+        println!("MLP_GPU_DATA is not set: the run on MNIST is left out");
+        return;
+    };
+    let out = train(&["--data", "mnist", "--data-dir", folder.to_str().unwrap()]);
+    let accuracy: f64 = out.lines().last().unwrap().strip_prefix("Test Accuracy: ").unwrap().parse().unwrap();
+    assert!((0.90..0.925).contains(&accuracy), "{accuracy}");
+}
+
+#[test]
+fn flags_change_the_run_and_the_log_records_them() {
+    let (folder, data) = small();
+    let log = folder.path().join("log.jsonl");
+    let log_path = log.to_str().unwrap();
+    let out = train(&[
+        "--data",
+        &data,
+        "--hidden",
+        "5,6",
+        "--epochs",
+        "3",
+        "--batch-size",
+        "7",
+        "--seed",
+        "9",
+        "--lr",
+        "0.3",
+        "--lr-decay",
+        "0.1",
+        "--lr-decay-every",
+        "1",
+        "--min-lr",
+        "0.15",
+        "--init",
+        "he",
+        "--threads",
+        "1",
+        "--log",
+        log_path,
+    ]);
+    assert_eq!(out.lines().count(), 4);
+    let lines: Vec<serde_json::Value> =
+        std::fs::read_to_string(&log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0]["widths"], serde_json::json!([16, 5, 6, 10]));
+    assert_eq!((&lines[0]["batch_size"], &lines[0]["seed"]), (&7.into(), &9.into()));
+    assert_eq!((&lines[0]["backend"], &lines[0]["data"]), (&"cpu".into(), &data.as_str().into()));
+    let rates: Vec<f32> = lines[1..].iter().map(|line| line["lr"].as_f64().unwrap() as f32).collect();
+    assert_eq!(rates, [0.2, 0.15, 0.15]);
+    for key in ["epoch", "train_loss_sum", "train_loss", "test_loss", "test_accuracy", "train_seconds", "eval_seconds"]
+    {
+        assert!(lines[1][key].is_number(), "{key}");
+    }
+    assert!(lines[3]["train_loss"].as_f64() < lines[1]["train_loss"].as_f64());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
+    let (folder, data) = small();
+    let save = |name: &str, seed: &str, more: &[&str]| {
+        let path = folder.path().join(name);
+        let arguments = ["--data", &data, "--epochs", "2", "--save", path.to_str().unwrap(), "--seed", seed];
+        train(&[&arguments, more].concat());
+        std::fs::read(path).unwrap()
+    };
+    let first = save("a", "1", &[]);
+    assert_eq!(first, save("b", "1", &[]));
+    assert_eq!(first, save("c", "1", &["--threads", "1"]));
+    assert_ne!(first, save("d", "2", &[]));
+    assert_ne!(first, save("e", "1", &["--no-shuffle"]));
+}
+
+#[test]
+fn init_from_goes_on_from_saved_parameters() {
+    let (folder, data) = small();
+    let (path, copy) = (folder.path().join("m.safetensors"), folder.path().join("copy.safetensors"));
+    let (path, copy) = (path.to_str().unwrap(), copy.to_str().unwrap());
+    train(&["--data", &data, "--epochs", "2", "--save", path]);
+    train(&["--data", &data, "--epochs", "0", "--init-from", path, "--save", copy]);
+    let load = |path| mlp_gpu::checkpoint::load(Path::new(path)).unwrap().parameters;
+    assert_eq!(load(path), load(copy));
+    let arguments = ["train", "--backend", "cpu", "--data", &data, "--hidden", "8", "--init-from", path];
+    fails(&arguments, 1, &["m.safetensors", "[16, 7, 10]", "[16, 8, 10]"]);
+}
+
+#[test]
+fn quiet_prints_nothing() {
+    let (_folder, data) = small();
+    let output = run(&["train", "--backend", "cpu", "--data", &data, "--epochs", "1", "--quiet"]);
+    assert!(output.status.success());
+    assert_eq!((stdout(&output), stderr(&output)), (String::new(), String::new()));
+}
+
+#[test]
+fn bad_usage_is_exit_code_2() {
+    for arguments in [
+        &["train", "--hidden", "0"][..],
+        &["train", "--hidden", "7,x"],
+        &["train", "--batch-size", "0"],
+        &["train", "--lr", "nan"],
+        &["train", "--lr", "-1"],
+        &["train", "--lr-decay-every", "0"],
+        &["train", "--init", "normal:x"],
+        &["train", "--backend", "tpu"],
+        &["train", "--epochs", "-1"],
+        &["train", "--nonsense"],
+        &["train", "--backend", "cpu", "--adapter", "0"],
+        &["train", "--backend", "cpu", "--save", "x", "--log", "x"],
+        &["nonsense"],
+        &[],
+        &["data"],
+    ] {
+        fails(arguments, 2, &[]);
+    }
+}
+
+#[test]
+fn help_and_version_are_exit_code_0() {
+    for arguments in [&["--help"][..], &["--version"], &["train", "--help"]] {
+        let output = run(arguments);
+        assert!(output.status.success() && !output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn bad_data_is_one_clear_line_and_leaves_no_output() {
+    let (folder, data) = small();
+    let save = folder.path().join("out.safetensors");
+    let save = save.to_str().unwrap();
+    let arguments = ["train", "--backend", "cpu", "--save", save, "--data"];
+    let with = |source: &str| [&arguments[..], &[source]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let check = |source: &str, parts: &[&str]| {
+        let arguments = with(source);
+        fails(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), 1, parts);
+        assert!(!Path::new(save).exists());
+    };
+    check("mnist", &["--data-dir", "MLP_GPU_DATA"]);
+    check("nonsense", &["nonsense", "digits"]);
+    let file = folder.path().join("train-images-idx3-ubyte");
+    check(file.to_str().unwrap(), &["train-images-idx3-ubyte", "a folder"]);
+    std::fs::write(&file, b"not an IDX file").unwrap();
+    check(&data, &["train-images-idx3-ubyte", "magic number", "0x00000803"]);
+    std::fs::remove_file(&file).unwrap();
+    check(&data, &["train-images-idx3-ubyte", "no such file"]);
+}
+
+#[test]
+fn outputs_that_cannot_be_written_are_refused_before_training() {
+    let (folder, data) = small();
+    let missing = folder.path().join("none/x");
+    for flag in ["--save", "--log"] {
+        for path in [folder.path(), &missing] {
+            let path = path.to_str().unwrap();
+            fails(&["train", "--backend", "cpu", "--data", &data, flag, path], 1, &[path]);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_diverges_says_so_and_saves_nothing() {
+    let (folder, data) = small();
+    let save = folder.path().join("x");
+    let arguments = [
+        "train",
+        "--backend",
+        "cpu",
+        "--data",
+        &data,
+        "--lr",
+        "1e38",
+        "--init",
+        "he",
+        "--save",
+        save.to_str().unwrap(),
+    ];
+    fails(&arguments, 1, &["diverged", "--lr"]);
+    assert!(!save.exists());
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_exit_code_1() {
+    fails(&["train", "--backend", "gpu", "--adapter", "no such adapter"], 1, &["adapter"]);
+    fails(&["train", "--backend", "gpu", "--adapter", "999"], 1, &["adapter"]);
+}
+
+#[test]
+fn a_preview_is_a_png() {
+    let (folder, data) = small();
+    let path = folder.path().join("sheet.png");
+    let output = run(&["data", "preview", &data, "--out", path.to_str().unwrap(), "--columns", "3"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(std::fs::read(path).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn devices_says_what_auto_takes() {
+    let output = run(&["devices"]);
+    assert!(output.status.success());
+    assert!(stdout(&output).lines().last().unwrap().starts_with("auto takes "));
+}
+
+#[test]
+fn the_cpu_checks_itself() {
+    let output = run(&["check", "--backend", "cpu"]);
+    assert!(output.status.success(), "{}", stdout(&output));
+    assert!(stdout(&output).trim_end().ends_with("checks, 0 failed"));
+}

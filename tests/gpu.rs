@@ -1,0 +1,149 @@
+//! GPU against CPU on whatever adapter there is, through the same code as `mlp-gpu check`.
+//!
+//! Without an adapter these tests say so and check nothing; with MLP_GPU_REQUIRE_ADAPTER=1 they fail.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::sync::atomic::AtomicBool;
+
+use mlp_gpu::backend::cpu::Cpu;
+use mlp_gpu::backend::gpu::device::{Device, adapters, choose};
+use mlp_gpu::backend::gpu::kernels::{Kernel, REGISTRY};
+use mlp_gpu::backend::gpu::{Gpu, kernels};
+use mlp_gpu::backend::{Backend, Split};
+use mlp_gpu::check::{self, Row};
+use mlp_gpu::data::{self, Dataset, Inputs, Samples};
+use mlp_gpu::model::{Init, Mlp};
+use mlp_gpu::schedule::Schedule;
+use mlp_gpu::train::{self, Event};
+
+fn device(test: &str) -> Option<Device> {
+    let adapters = pollster::block_on(adapters());
+    let infos: Vec<_> = adapters.iter().map(|adapter| adapter.get_info()).collect();
+    match choose(&infos, None) {
+        Ok(index) => Some(pollster::block_on(Device::open(&adapters[index])).unwrap()),
+        Err(error) if std::env::var("MLP_GPU_REQUIRE_ADAPTER").is_ok_and(|value| value == "1") => panic!("{error}"),
+        Err(_) => {
+            println!("no adapter: {test}");
+            None
+        }
+    }
+}
+
+fn assert_all(rows: &[Row]) {
+    assert!(!rows.is_empty());
+    for row in rows {
+        assert!(row.comparison.passed(), "{} {} {}: {}", row.name, row.shape, row.what, row.comparison);
+    }
+}
+
+#[test]
+fn every_kernel_matches_its_twin() {
+    let Some(device) = device("every_kernel_matches_its_twin") else { return };
+    assert_all(&check::kernels(&device, REGISTRY).unwrap());
+}
+
+#[test]
+fn every_plan_matches_the_cpu() {
+    let Some(device) = device("every_plan_matches_the_cpu") else { return };
+    assert_all(&check::plans(&device).unwrap());
+}
+
+#[test]
+fn the_cpu_matches_its_twins_and_does_not_depend_on_threads() {
+    assert_all(&check::cpu().unwrap());
+}
+
+#[test]
+fn a_kernel_that_computes_something_else_fails_the_check() {
+    static BROKEN: Kernel = Kernel {
+        name: "relu_mask",
+        source: "override width: u32;
+            struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
+            @group(0) @binding(0) var<uniform> batch: Batch;
+            @group(0) @binding(1) var<storage, read> h: array<f32>;
+            @group(0) @binding(2) var<storage, read_write> d: array<f32>;
+            @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+                if id.x < batch.rows * width && h[id.x] >= 0.0 { d[id.x] += 1e-3; }
+            }",
+    };
+    let Some(device) = device("a_kernel_that_computes_something_else_fails_the_check") else { return };
+    let rows = check::kernels(&device, &[&BROKEN]).unwrap();
+    assert!(rows.iter().any(|row| !row.comparison.passed()));
+}
+
+#[test]
+fn nan_in_the_parameters_shows_in_the_loss_on_both_backends() {
+    let widths = [6, 4, 3];
+    let samples = Samples::new(Inputs::F32(vec![0.5; 12]), 6, vec![0, 2]).unwrap();
+    let model = Mlp::new(&widths).unwrap();
+    let mut parameters = model.initial_parameters(Init::He, 0);
+    parameters[1] = f32::NAN;
+    let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(Cpu::new(model.clone(), 2, 1).unwrap())];
+    if let Some(device) = device("nan_in_the_parameters_shows_in_the_loss_on_both_backends") {
+        backends.push(Box::new(pollster::block_on(Gpu::new(device, model, 2)).unwrap()));
+    }
+    for backend in &mut backends {
+        backend.upload(Split::Train, &samples).unwrap();
+        backend.set_parameters(&parameters).unwrap();
+        let loss = backend.evaluate(Split::Train).unwrap().loss_sum;
+        assert!(loss.is_nan(), "{}: {loss}", backend.name());
+    }
+}
+
+#[test]
+fn what_an_adapter_cannot_hold_is_an_error_that_names_the_buffer() {
+    let Some(device) = device("what_an_adapter_cannot_hold_is_an_error_that_names_the_buffer") else { return };
+    let mut small = device.clone();
+    small.limits.max_storage_buffer_binding_size = 1 << 20;
+    let model = Mlp::new(&[784, 1000, 10]).unwrap();
+    let error = pollster::block_on(Gpu::new(small, model, 64)).err().unwrap().to_string();
+    assert!(error.contains("parameters") && error.contains("MiB"), "{error}");
+}
+
+fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, epochs: u32) -> Vec<f64> {
+    backend.upload(Split::Train, &dataset.train).unwrap();
+    backend.upload(Split::Test, &dataset.test).unwrap();
+    backend.set_parameters(&model.initial_parameters(Init::Normal(0.01), 0)).unwrap();
+    let options = train::Options {
+        epochs,
+        batch_size: 64,
+        schedule: Schedule { initial: 0.2, decay: 0.05, every: 5, floor: 0.01 },
+        seed: 0,
+        shuffle: true,
+    };
+    let mut losses = Vec::new();
+    let rows = dataset.train.len();
+    train::train(backend, &options, rows, &AtomicBool::new(false), |event| {
+        if let Event::Epoch(epoch) = event {
+            losses.push(epoch.train.mean_loss());
+        }
+        Ok(())
+    })
+    .unwrap();
+    losses
+}
+
+#[test]
+fn the_default_run_has_the_same_loss_curve_on_both_backends() {
+    let Some(device) = device("the_default_run_has_the_same_loss_curve_on_both_backends") else { return };
+    let folder = std::env::var_os("MLP_GPU_DATA").map(std::path::PathBuf::from);
+    let (dataset, _) = data::load("auto", folder.as_deref()).unwrap();
+    let model = Mlp::new(&[784, 7, 10]).unwrap();
+    let cpu = losses(&mut Cpu::new(model.clone(), 64, 2).unwrap(), &dataset, &model, 10);
+    let mut gpu = pollster::block_on(Gpu::new(device, model.clone(), 64)).unwrap();
+    let gpu = losses(&mut gpu, &dataset, &model, 10);
+    let differences: Vec<f64> = cpu.iter().zip(&gpu).map(|(cpu, gpu)| (gpu / cpu - 1.0).abs()).collect();
+    let text: Vec<String> = differences.iter().map(|difference| format!("{difference:.1e}")).collect();
+    println!("relative difference of the loss on {}, by epoch: {}", dataset.name, text.join(" "));
+    for (epoch, bound) in [(1, 1e-4), (3, 1e-3), (10, 1e-2)] {
+        assert!(differences[epoch - 1] <= bound, "after epoch {epoch}: {} is above {bound}", differences[epoch - 1]);
+    }
+}
+
+#[test]
+fn the_registry_is_what_the_plans_launch() {
+    // A launch function for a kernel that is not in the registry would escape the check.
+    for launch in [kernels::sum(), kernels::sgd(3), kernels::relu(1, 1), kernels::matmul(1, 1, 1, 0)] {
+        assert!(REGISTRY.contains(&launch.kernel), "{}", launch.kernel.name);
+    }
+}
