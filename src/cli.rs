@@ -84,7 +84,7 @@ struct DataOptions {
 
 /// What [`DeviceOptions`] came to.
 enum Target {
-    Gpu(Device),
+    Gpu(Box<Device>),
     Cpu,
 }
 
@@ -96,10 +96,11 @@ impl DeviceOptions {
                 Err(Error::Usage("--adapter names a GPU: leave it out, or use --backend gpu".into()))
             }
             BackendChoice::Cpu => Ok((Target::Cpu, None)),
-            BackendChoice::Gpu => Ok((Target::Gpu(open(self.adapter.as_deref())?), None)),
-            BackendChoice::Auto if self.adapter.is_some() => {
-                Ok((Target::Gpu(open(self.adapter.as_deref())?), Some("the adapter that --adapter names".into())))
-            }
+            BackendChoice::Gpu => Ok((Target::Gpu(Box::new(open(self.adapter.as_deref())?)), None)),
+            BackendChoice::Auto if self.adapter.is_some() => Ok((
+                Target::Gpu(Box::new(open(self.adapter.as_deref())?)),
+                Some("the adapter that --adapter names".into()),
+            )),
             BackendChoice::Auto => pollster::block_on(async {
                 let adapters = device::adapters().await;
                 let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
@@ -111,7 +112,7 @@ impl DeviceOptions {
                     return Ok((Target::Cpu, Some(format!("{why} (see mlp-gpu devices)"))));
                 };
                 match Device::open(&adapters[index]).await {
-                    Ok(device) => Ok((Target::Gpu(device), Some("the best hardware adapter".into()))),
+                    Ok(device) => Ok((Target::Gpu(Box::new(device)), Some("the best hardware adapter".into()))),
                     Err(error) => Ok((Target::Cpu, Some(error.to_string()))),
                 }
             }),
@@ -130,7 +131,7 @@ fn open(wanted: Option<&str>) -> Result<Device> {
 impl Target {
     fn backend(self, model: &Mlp, batch_size: usize, threads: usize) -> Result<Box<dyn Backend>> {
         Ok(match self {
-            Target::Gpu(device) => Box::new(pollster::block_on(Gpu::new(device, model.clone(), batch_size))?),
+            Target::Gpu(device) => Box::new(pollster::block_on(Gpu::new(*device, model.clone(), batch_size))?),
             Target::Cpu => Box::new(Cpu::new(model.clone(), batch_size, threads)?),
         })
     }
