@@ -313,7 +313,9 @@ async fn kernel_at(device: &Device, kernel: &'static Kernel, shape: (usize, usiz
             Ok((*name, buffer))
         })
         .collect::<Result<Vec<_>>>()?;
-    gpu::run_once(device, &case.launch, &buffers, case.batch).await?;
+    // The kernel that was passed, also where it is not the registry's of that name.
+    let launch = Launch { kernel, ..case.launch };
+    gpu::run_once(device, &launch, &buffers, case.batch).await?;
 
     let mut rows = Vec::new();
     for (name, expected, tolerance) in case.after {
