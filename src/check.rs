@@ -440,7 +440,7 @@ fn plan_rows(
     );
     let initial = model.initial_parameters(Init::He, 5);
     let mut reference = Cpu::new(model.clone(), batch_size, 1)?;
-    let shape = format!("{} b{batch_size} {}", dashed(widths), if bytes { "u8" } else { "f32" });
+    let shape = format!("{} b{batch_size} {}", model, if bytes { "u8" } else { "f32" });
     let mut rows = Vec::new();
     let name = format!("plan {}", first.plan());
     let mut push = |what, tolerance, actual: &[f32], expected: &[f32]| {
@@ -476,9 +476,4 @@ fn plan_rows(
     push("predict", many_steps, &first.predict(&test.inputs)?, &reference.predict(&test.inputs)?);
     push("same bits", Tolerance::EXACT, &parameters, &second.parameters()?);
     Ok(rows)
-}
-
-/// `784-7-10`.
-pub fn dashed(widths: &[usize]) -> String {
-    widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
 }

@@ -16,6 +16,7 @@ use crate::model::Mlp;
 mod check;
 mod data;
 mod devices;
+mod inspect;
 mod train;
 
 /// Trains multi-layer perceptrons on any GPU, or on the CPU.
@@ -34,6 +35,8 @@ enum Command {
     Devices,
     /// Check every kernel and plan on this machine against the CPU's plain twins
     Check(check::Options),
+    /// Show what a saved model holds
+    Inspect(inspect::Options),
     /// Look at data sets
     #[command(subcommand)]
     Data(data::Command),
@@ -151,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Train(options) => train::run(&options),
         Command::Devices => devices::run(),
         Command::Check(options) => check::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
         Command::Data(command) => data::run(&command),
     };
     match result {

@@ -83,7 +83,6 @@ pub struct Dataset {
 
 pub mod digits;
 pub mod idx;
-pub mod preview;
 
 /// Training images of `digits`, and the test images that follow them.
 const DIGITS: (usize, usize) = (60_000, 10_000);

@@ -11,6 +11,7 @@ pub mod error;
 pub mod files;
 pub mod metrics;
 pub mod model;
+pub mod preview;
 pub mod random;
 pub mod schedule;
 pub mod train;

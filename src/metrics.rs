@@ -49,6 +49,11 @@ impl Evaluation {
     }
 }
 
+/// Euclidean norm of `values`.
+pub fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! The model: layer widths, and where each tensor lies in one flat buffer of f32 parameters.
 
+use std::fmt;
 use std::ops::Range;
 
 use rand::distr::Distribution;
@@ -98,6 +99,14 @@ impl Mlp {
             }
         }
         parameters
+    }
+}
+
+/// The widths, as `784-7-10`.
+impl fmt::Display for Mlp {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let widths: Vec<_> = self.widths.iter().map(usize::to_string).collect();
+        formatter.write_str(&widths.join("-"))
     }
 }
 

@@ -273,6 +273,43 @@ fn a_preview_is_a_png() {
 }
 
 #[test]
+fn inspect_shows_a_model_and_draws_its_units() {
+    let (folder, data) = small();
+    let (model, png) = (folder.path().join("m.safetensors"), folder.path().join("units.png"));
+    let (model, png) = (model.to_str().unwrap(), png.to_str().unwrap());
+    train(&["--data", &data, "--hidden", "9", "--epochs", "1", "--seed", "4", "--save", model]);
+    let output = run(&["inspect", model, "--units", png]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    for part in ["16-9-10, 253 parameters", "1 epochs with seed 4", "the 9 units"] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    assert!(std::fs::read(png).unwrap().starts_with(b"\x89PNG"));
+    fails(&["inspect", png], 1, &["units.png", "a safetensors file"]);
+    fails(&["inspect", "no such file"], 1, &["no such file"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_is_exit_code_130_and_saves_nothing() {
+    use std::io::{BufRead, BufReader};
+    let (folder, data) = small();
+    let save = folder.path().join("x");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"))
+        .args(["train", "--backend", "cpu", "--data", &data, "--epochs", "1000000", "--save", save.to_str().unwrap()])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    lines.for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "only the data set is there");
+}
+
+#[test]
 fn devices_says_what_auto_takes() {
     let output = run(&["devices"]);
     assert!(output.status.success());

@@ -126,7 +126,10 @@ fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, epochs: u32
 #[test]
 fn the_default_run_has_the_same_loss_curve_on_both_backends() {
     let Some(device) = device("the_default_run_has_the_same_loss_curve_on_both_backends") else { return };
-    let dataset = data::digits().unwrap();
+    let (dataset, _) = match std::env::var_os("MLP_GPU_DATA") {
+        Some(folder) => data::load("mnist", Some(folder.as_ref())).unwrap(),
+        None => data::load("digits", None).unwrap(),
+    };
     let model = Mlp::new(&[784, 7, 10]).unwrap();
     let cpu = losses(&mut Cpu::new(model.clone(), 64, 2).unwrap(), &dataset, &model, 10);
     let mut gpu = pollster::block_on(Gpu::new(device, model.clone(), 64)).unwrap();

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::print;
-use crate::data::{self, preview};
+use crate::data;
 use crate::error::Result;
-use crate::files;
+use crate::{files, preview};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -1,7 +1,8 @@
-//! Pictures of data: a contact sheet of a data set, or any tiles in a grid, as an 8-bit greyscale PNG.
+//! Pictures: a contact sheet of a data set, the units of a first layer, or any tiles in a grid, as an 8-bit greyscale PNG.
 
 use crate::data::{Dataset, Inputs};
 use crate::error::{Error, Result};
+use crate::model::Mlp;
 
 /// Pixels between two tiles, before scaling.
 const MARGIN: usize = 2;
@@ -26,6 +27,30 @@ pub fn contact_sheet(dataset: &Dataset, columns: usize, scale: usize) -> Result<
         tiles.extend(row);
     }
     grid(&tiles, size, columns, scale)
+}
+
+/// Tiles of this picture to a row.
+const UNITS_A_ROW: usize = 8;
+
+/// A PNG of the weights of each unit of the first layer, as an image of the inputs: 0 in mid-grey, the largest weight of
+/// the unit white or black.
+///
+/// # Errors
+/// [`Error::Data`] when the inputs are no square image.
+pub fn units(model: &Mlp, parameters: &[f32]) -> Result<Vec<u8>> {
+    let layer = &model.layers()[0];
+    let side = layer.inputs.isqrt();
+    if side * side != layer.inputs {
+        return Err(Error::Data(format!("{} inputs are no square image: the units have no picture", layer.inputs)));
+    }
+    let weights = &parameters[layer.weights.clone()];
+    let tile = |unit: usize| {
+        let weights = weights.iter().skip(unit).step_by(layer.outputs);
+        let largest = weights.clone().fold(f32::MIN_POSITIVE, |largest, weight| largest.max(weight.abs()));
+        weights.map(|weight| (127.5 + 127.5 * weight / largest).round() as u8).collect()
+    };
+    let tiles: Vec<Vec<u8>> = (0..layer.outputs).map(tile).collect();
+    grid(&tiles, (side, side), UNITS_A_ROW.min(tiles.len()), 4)
 }
 
 /// A PNG of `tiles`, each `height x width` pixels, `columns` a row, each pixel drawn `scale x scale`.
