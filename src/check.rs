@@ -6,6 +6,8 @@ use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
+use crate::backend::cpu::reference::Reference;
+use crate::backend::cpu::vector::Vectors;
 use crate::backend::cpu::{self, Cpu};
 use crate::backend::gpu::device::{Device, values};
 use crate::backend::gpu::kernels::{self, Kernel, Launch};
@@ -337,110 +339,119 @@ async fn kernel_at(device: &Device, kernel: &'static Kernel, shape: (usize, usiz
     Ok(rows)
 }
 
-/// Networks and batch sizes that whole plans are tried at: no, one and two hidden layers, batches of one row, of all
-/// rows, and with a short last one.
-const NETWORKS: &[(&[usize], usize)] =
-    &[(&[64, 10], 32), (&[64, 7, 10], 32), (&[64, 7, 10], 1), (&[33, 31, 32, 3], 48), (&[100, 65, 17, 2], 100)];
+/// A network and the data that a whole plan is tried on.
+struct Trial {
+    widths: &'static [usize],
+    batch_size: usize,
+    kind: Kind,
+    /// Steps of the long comparison.
+    steps: usize,
+}
 
-/// Rows of the plans' training part: the last batch of 32 or 48 is short.
+/// What the rows are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bytes,
+    /// Bytes of which most are 0, as in images of digits.
+    SparseBytes,
+    Floats,
+}
+
+const fn trial(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial {
+    Trial { widths, batch_size, kind, steps: 300 }
+}
+
+/// No, one and two hidden layers, batches of one row, of all rows, and with a short last one.
+const TRIALS: &[Trial] = &[
+    trial(&[64, 10], 32, Kind::Bytes),
+    trial(&[64, 10], 32, Kind::Floats),
+    trial(&[64, 7, 10], 32, Kind::Bytes),
+    trial(&[64, 7, 10], 32, Kind::SparseBytes),
+    trial(&[64, 7, 10], 32, Kind::Floats),
+    trial(&[64, 7, 10], 1, Kind::Bytes),
+    trial(&[33, 31, 32, 3], 48, Kind::SparseBytes),
+    trial(&[33, 31, 32, 3], 48, Kind::Floats),
+    trial(&[100, 65, 17, 2], 100, Kind::Bytes),
+    trial(&[100, 65, 17, 2], 100, Kind::Floats),
+];
+
+/// Shapes at which the CPU's engine changes its ways.
+const CPU_TRIALS: &[Trial] = &[
+    trial(&[70, 16, 9, 12], 33, Kind::SparseBytes),
+    trial(&[70, 17, 10], 7, Kind::SparseBytes),
+    Trial { widths: &[784, 128, 10], batch_size: 64, kind: Kind::SparseBytes, steps: 20 },
+    Trial { widths: &[784, 150, 80, 10], batch_size: 40, kind: Kind::SparseBytes, steps: 20 },
+    Trial { widths: &[200, 150, 80, 40], batch_size: 40, kind: Kind::Floats, steps: 20 },
+];
+
+/// Rows of the training part: the last batch of 32 or 48 is short.
 const ROWS: usize = 100;
-/// Steps of the long comparison.
-const STEPS: usize = 300;
 
 /// A data set that can be learnt: each class has a pattern of its own, with noise on top.
-fn samples(width: usize, classes: usize, rows: usize, bytes: bool, seed: u64) -> Result<Samples> {
+fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> Result<Samples> {
     let mut patterns = Draw(random::weights(classes as u64));
     let patterns = patterns.normal(width * classes);
     let mut draw = Draw(random::weights(seed));
     let labels = draw.below(classes, rows);
     let noise = draw.normal(rows * width);
-    let value = |row: usize, column: usize| {
-        0.5 + 0.15 * patterns[labels[row] as usize * width + column] + 0.15 * noise[row * width + column]
-    };
-    let inputs = (0..rows).flat_map(|row| (0..width).map(move |column| (row, column)));
-    let inputs: Vec<f32> = inputs.map(|(row, column)| value(row, column)).collect();
-    let inputs = match bytes {
-        true => Inputs::U8(inputs.iter().map(|value| (value * 255.0).clamp(0.0, 255.0) as u8).collect()),
-        false => Inputs::F32(inputs),
+    let pairs = (0..rows).flat_map(|row| (0..width).map(move |column| (row, column)));
+    let values = pairs.map(|(row, column)| {
+        let pattern = patterns[labels[row] as usize * width + column];
+        let value = 0.5 + 0.15 * pattern + 0.15 * noise[row * width + column];
+        if kind == Kind::SparseBytes && pattern < 0.8 { 0.0 } else { value }
+    });
+    let inputs = match kind {
+        Kind::Floats => Inputs::F32(values.collect()),
+        _ => Inputs::U8(values.map(|value| (value * 255.0).clamp(0.0, 255.0) as u8).collect()),
     };
     Samples::new(inputs, width, labels)
 }
 
-/// Every plan on `device` against the CPU backend: all parameters after one step, loss and parameters after some
-/// hundred, and the same bits from two runs.
+/// Every plan on `device` against the composition of the twins: all parameters after one step, loss and parameters after
+/// some hundred, and the same bits from two runs.
 ///
 /// # Errors
 /// What the device fails with.
 pub fn plans(device: &Device) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for &(widths, batch_size) in NETWORKS {
-        for bytes in [true, false] {
-            let open = || pollster::block_on(Gpu::new(device.clone(), Mlp::new(widths)?, batch_size));
-            rows.extend(plan_rows(&mut open()?, &mut open()?, widths, batch_size, bytes)?);
-        }
+    for trial in TRIALS {
+        let open = || pollster::block_on(Gpu::new(device.clone(), Mlp::new(trial.widths)?, trial.batch_size));
+        rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
     }
     Ok(rows)
 }
 
-/// The same of the CPU backend with two threads against one with one thread: the results must not depend on them.
+/// The same of the CPU backend, with this machine's vector instructions and without, on one thread and on more: the
+/// results must not depend on the number of threads.
 ///
 /// # Errors
 /// When threads cannot be started.
 pub fn cpu() -> Result<Vec<Row>> {
-    let mut rows = products();
-    for &(widths, batch_size) in NETWORKS {
-        for bytes in [true, false] {
-            let open = || Cpu::new(Mlp::new(widths)?, batch_size, 2);
-            rows.extend(plan_rows(&mut open()?, &mut open()?, widths, batch_size, bytes)?);
+    let mut rows = Vec::new();
+    for trial in TRIALS.iter().chain(CPU_TRIALS) {
+        for vectors in [Vectors::detect(), Vectors::Portable] {
+            let open = |threads| Cpu::with_vectors(Mlp::new(trial.widths)?, trial.batch_size, threads, vectors);
+            rows.extend(plan_rows(&mut open(1)?, &mut open(3)?, trial)?);
         }
     }
     Ok(rows)
 }
 
-/// The CPU's fast products against the twins.
-fn products() -> Vec<Row> {
-    let mut rows = Vec::new();
-    for &(m, k, n) in SHAPES {
-        let mut draw = Draw(random::weights((m + k + n) as u64));
-        let (a, b, d) = (draw.normal(m * k), draw.normal(k * n), draw.normal(m * n));
-        let threads = gemm::Parallelism::None;
-        let mut push = |name: &str, length, actual: &[f32], expected: &[f32]| {
-            let tolerance = Tolerance::of_sum(length);
-            let comparison = compare(actual, expected, tolerance);
-            let (name, shape) = (name.to_owned(), format!("{m} x {k} x {n}"));
-            rows.push(Row { name, shape, what: "c", tolerance, comparison });
-        };
-        let (mut actual, mut expected) = (vec![7.0; m * n], vec![0.0; m * n]);
-        cpu::product::matmul(&a, &b, k, n, &mut actual, threads);
-        cpu::matmul::matmul(&a, &b, k, n, &mut expected);
-        push("matmul", k, &actual, &expected);
-        let (mut actual, mut expected) = (vec![7.0; k * n], vec![0.0; k * n]);
-        cpu::product::matmul_at_b(&a, &d, k, n, &mut actual, threads);
-        cpu::matmul_at_b::matmul_at_b(&a, &d, k, n, &mut expected);
-        push("matmul_at_b", m, &actual, &expected);
-        let (mut actual, mut expected) = (vec![7.0; m * k], vec![0.0; m * k]);
-        cpu::product::matmul_a_bt(&d, &b, k, n, &mut actual, threads);
-        cpu::matmul_a_bt::matmul_a_bt(&d, &b, k, n, &mut expected);
-        push("matmul_a_bt", n, &actual, &expected);
-    }
-    rows
-}
-
-fn plan_rows(
-    first: &mut dyn Backend,
-    second: &mut dyn Backend,
-    widths: &[usize],
-    batch_size: usize,
-    bytes: bool,
-) -> Result<Vec<Row>> {
+fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -> Result<Vec<Row>> {
+    let &Trial { widths, batch_size, kind, steps } = trial;
     let model = Mlp::new(widths)?;
     let (train, test) = (
-        samples(model.inputs(), model.classes(), ROWS, bytes, 1)?,
-        samples(model.inputs(), model.classes(), 37, bytes, 2)?,
+        samples(model.inputs(), model.classes(), ROWS, kind, 1)?,
+        samples(model.inputs(), model.classes(), 37, kind, 2)?,
     );
     let initial = model.initial_parameters(Init::He, 5);
-    let mut reference = Cpu::new(model.clone(), batch_size, 1)?;
-    let shape = format!("{} b{batch_size} {}", model, if bytes { "u8" } else { "f32" });
+    let mut reference = Reference::new(model.clone(), batch_size);
+    let kind = match kind {
+        Kind::Bytes => "u8",
+        Kind::SparseBytes => "sparse u8",
+        Kind::Floats => "f32",
+    };
+    let shape = format!("{model} b{batch_size} {kind}");
     let mut rows = Vec::new();
     let name = format!("plan {}", first.plan());
     let mut push = |what, tolerance, actual: &[f32], expected: &[f32]| {
@@ -459,7 +470,7 @@ fn plan_rows(
     let one_step = Tolerance { absolute: 1e-6, relative: 1e-5 };
     push("1 step", one_step, &first.parameters()?, &reference.parameters()?);
 
-    for epoch in 0..(STEPS * batch_size).div_ceil(ROWS) {
+    for epoch in 0..(steps * batch_size).div_ceil(ROWS) {
         let order = random::order(3, 1 + epoch as u64, ROWS as u32);
         for backend in [&mut *reference, &mut *first, &mut *second] {
             backend.train(&order, 0.1)?;
@@ -468,7 +479,7 @@ fn plan_rows(
     // Rounding differs, and training lets small differences grow.
     let many_steps = Tolerance { absolute: 1e-4, relative: 1e-3 };
     let parameters = first.parameters()?;
-    push("300 steps", many_steps, &parameters, &reference.parameters()?);
+    push("many steps", many_steps, &parameters, &reference.parameters()?);
     for (what, split) in [("train loss", Split::Train), ("test loss", Split::Test)] {
         let [actual, expected] = [first.evaluate(split)?, reference.evaluate(split)?];
         push(what, many_steps, &[actual.mean_loss() as f32], &[expected.mean_loss() as f32]);

@@ -1,7 +1,7 @@
-//! The CPU backend's gradient against finite differences in f64, of an independent forward pass.
+//! The gradient of the CPU's twins and of the CPU backend against finite differences in f64, of an independent forward pass.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use mlp_gpu::backend::cpu::Cpu;
+use mlp_gpu::backend::cpu::{Cpu, reference};
 use mlp_gpu::backend::{Backend, Split};
 use mlp_gpu::data::{Inputs, Samples};
 use mlp_gpu::model::{Init, Mlp};
@@ -36,7 +36,11 @@ fn check(widths: &[usize], rows: usize) {
     let parameters = model.initial_parameters(Init::Normal(0.5), 4);
     backend.set_parameters(&parameters).unwrap();
     let order: Vec<u32> = (0..rows as u32).collect();
-    let gradient = backend.gradient(&order).unwrap().to_vec();
+    let twins = reference::gradient(&model, &parameters, &samples, &order);
+    // A step at the rate of the number of rows subtracts the gradient of the summed loss.
+    backend.train(&order, rows as f32).unwrap();
+    let descent: Vec<f32> =
+        backend.parameters().unwrap().iter().zip(&parameters).map(|(after, before)| before - after).collect();
 
     let inputs: Vec<f64> = inputs.into_iter().map(f64::from).collect();
     let mut point: Vec<f64> = parameters.into_iter().map(f64::from).collect();
@@ -50,8 +54,11 @@ fn check(widths: &[usize], rows: usize) {
         let below = loss(&model, &point, &inputs, &labels);
         point[index] = middle;
         let expected = (above - below) / (2.0 * step);
-        let error = (f64::from(gradient[index]) - expected).abs();
-        assert!(error <= 2e-5 + 2e-5 * expected.abs(), "{widths:?} at {index}: {} is not {expected}", gradient[index]);
+        for (what, gradient) in [("twins", &twins), ("backend", &descent)] {
+            let error = (f64::from(gradient[index]) - expected).abs();
+            let found = gradient[index];
+            assert!(error <= 2e-5 + 2e-5 * expected.abs(), "{what}, {widths:?} at {index}: {found} is not {expected}");
+        }
         largest = largest.max(expected.abs());
     }
     assert!(largest > 0.1, "a gradient of zeros would check nothing");

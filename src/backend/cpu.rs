@@ -1,7 +1,6 @@
-//! The CPU backend: a training step as a composition of the kernels in this folder, the big products through `gemm`.
+//! The CPU backend: the training engine of [`network`], and one file a kernel, the oracle of the shader of the same name.
 //!
-//! Every kernel here is also the oracle of the shader of the same name. Results do not depend on timing: each sum has
-//! a fixed order.
+//! Results do not depend on timing or on the number of threads: each sum has a fixed order.
 
 use rayon::prelude::*;
 
@@ -10,22 +9,31 @@ use crate::data::{Inputs, Samples};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
+use network::{Buffers, Network, Rows, Steps};
+use team::Team;
+use vector::{Vectors, pitch};
 
 pub mod bias_add;
 pub mod cross_entropy;
 pub mod cross_entropy_gradient;
+mod dense;
 pub mod gather_f32;
 pub mod gather_u8;
 pub mod matmul;
 pub mod matmul_a_bt;
 pub mod matmul_at_b;
-pub mod product;
+mod narrow;
+pub mod network;
 pub mod reduce_rows;
+pub mod reference;
 pub mod relu;
 pub mod relu_mask;
 pub mod row_softmax;
 pub mod sgd;
+mod sparse;
 pub mod sum;
+mod team;
+pub mod vector;
 
 /// Rows evaluated at a time by a thread: enough for an efficient product, few enough to stay in its cache.
 const EVALUATION_ROWS: usize = 256;
@@ -34,12 +42,17 @@ const EVALUATION_ROWS: usize = 256;
 pub struct Cpu {
     model: Mlp,
     batch_size: usize,
-    parameters: Vec<f32>,
-    gradients: Vec<f32>,
-    activations: Activations,
-    train: Option<Samples>,
-    test: Option<Samples>,
-    pool: rayon::ThreadPool,
+    network: Network,
+    buffers: Buffers,
+    train: Option<Resident>,
+    test: Option<Resident>,
+    team: Team,
+}
+
+/// A part of a data set.
+struct Resident {
+    rows: Rows,
+    labels: Vec<u32>,
 }
 
 impl Cpu {
@@ -48,33 +61,45 @@ impl Cpu {
     /// # Errors
     /// [`Error::Usage`] when the threads cannot be started or the batch is empty.
     pub fn new(model: Mlp, batch_size: usize, threads: usize) -> Result<Self> {
+        Self::with_vectors(model, batch_size, threads, Vectors::detect())
+    }
+
+    /// The same with the instructions `vectors`.
+    ///
+    /// # Errors
+    /// As [`Cpu::new`].
+    pub fn with_vectors(model: Mlp, batch_size: usize, threads: usize, vectors: Vectors) -> Result<Self> {
         if batch_size == 0 {
             return Err(Error::Usage("a batch needs at least one row".into()));
         }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))?;
         Ok(Self {
-            parameters: vec![0.0; model.parameters()],
-            gradients: vec![0.0; model.parameters()],
-            activations: Activations::default(),
+            network: Network::new(&model, vectors),
+            buffers: Buffers::default(),
             train: None,
             test: None,
-            pool,
+            team: Team::new(threads)?,
             batch_size,
             model,
         })
     }
 
-    /// The gradient of the summed loss over the rows `order` of the training part, laid out as the parameters are.
-    ///
-    /// # Errors
-    /// [`Error::Data`] when no training part was uploaded.
-    pub fn gradient(&mut self, order: &[u32]) -> Result<&[f32]> {
-        let samples = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
-        gradient(&self.model, &self.parameters, samples, order, &mut self.activations, &mut self.gradients);
-        Ok(&self.gradients)
+    /// Calls `with` with each chunk of `results` (`count` values a row), the rows it is for, and their probabilities
+    /// (rows of `pitch(classes)`), in parallel.
+    fn probabilities<T: Send>(
+        &self,
+        rows: &Rows,
+        results: &mut [T],
+        count: usize,
+        with: impl Fn(&mut [T], &[u32], &[f32]) + Sync,
+    ) {
+        self.team.install(|| {
+            let chunks = results.par_chunks_mut(EVALUATION_ROWS * count).enumerate();
+            chunks.for_each_init(Buffers::default, |buffers, (index, results)| {
+                let first = index * EVALUATION_ROWS;
+                let order: Vec<u32> = (first as u32..(first + results.len() / count) as u32).collect();
+                with(results, &order, self.network.probabilities(rows, &order, buffers));
+            });
+        });
     }
 }
 
@@ -84,36 +109,32 @@ impl Backend for Cpu {
     }
 
     fn device(&self) -> String {
-        match self.pool.current_num_threads() {
+        match self.team.threads() {
             1 => "1 thread".into(),
             threads => format!("{threads} threads"),
         }
     }
 
     fn plan(&self) -> &'static str {
-        "elementary"
+        "fused"
     }
 
     fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
         check_samples(&self.model, samples)?;
-        let place = match split {
-            Split::Train => &mut self.train,
-            Split::Test => &mut self.test,
-        };
-        *place = Some(samples.clone());
+        let rows = Rows::new(&samples.inputs, samples.width, self.team.threads());
+        let resident = Some(Resident { rows, labels: samples.labels.clone() });
+        match split {
+            Split::Train => self.train = resident,
+            Split::Test => self.test = resident,
+        }
         Ok(())
     }
 
     fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
-        let Self { model, batch_size, parameters, gradients, activations, train, pool, .. } = self;
-        let samples = train.as_ref().ok_or_else(|| missing(Split::Train))?;
-        check_order(order, samples.len())?;
-        pool.install(|| {
-            for batch in order.chunks(*batch_size) {
-                gradient(model, parameters, samples, batch, activations, gradients);
-                sgd::sgd(gradients, batch.len(), learning_rate, parameters);
-            }
-        });
+        let Self { network, batch_size, buffers, train, team, .. } = self;
+        let Resident { rows, labels } = train.as_ref().ok_or_else(|| missing(Split::Train))?;
+        check_order(order, labels.len())?;
+        network.train(team, rows, labels, Steps { order, batch_size: *batch_size, learning_rate }, buffers);
         Ok(())
     }
 
@@ -122,148 +143,48 @@ impl Backend for Cpu {
     }
 
     fn evaluate(&mut self, split: Split) -> Result<Evaluation> {
-        let samples = match split {
+        let resident = match split {
             Split::Train => &self.train,
             Split::Test => &self.test,
         };
-        let samples = samples.as_ref().ok_or_else(|| missing(split))?;
-        let (model, parameters, classes) = (&self.model, &self.parameters, self.model.classes());
-        let order: Vec<u32> = (0..samples.len() as u32).collect();
-        let parts: Vec<Evaluation> = self.pool.install(|| {
-            order
-                .par_chunks(EVALUATION_ROWS)
-                .map_init(Activations::default, |activations, order| {
-                    activations.resize(model, order.len());
-                    forward(model, parameters, &samples.inputs, order, activations, gemm::Parallelism::None);
-                    let mut losses = vec![0.0; order.len()];
-                    let mut confusion = vec![0; classes * classes];
-                    let p = activations.outputs();
-                    cross_entropy::cross_entropy(p, &samples.labels, order, classes, &mut losses, &mut confusion);
-                    let confusion = confusion.into_iter().map(u64::from).collect();
-                    Evaluation { loss_sum: sum::sum(&losses), confusion, classes }
-                })
-                .collect()
+        let Resident { rows, labels } = resident.as_ref().ok_or_else(|| missing(split))?;
+        let classes = self.model.classes();
+        // Each row's loss and predicted class.
+        let mut results = vec![(0.0f32, 0u32); labels.len()];
+        self.probabilities(rows, &mut results, 1, |results, order, p| {
+            for ((result, &row), p) in results.iter_mut().zip(order).zip(p.chunks_exact(pitch(classes))) {
+                *result = cross_entropy::loss_and_class(&p[..classes], labels[row as usize] as usize);
+            }
         });
         let mut total = Evaluation::empty(classes);
-        parts.iter().for_each(|part| total.add(part));
+        for (&(loss, class), &label) in results.iter().zip(labels) {
+            total.loss_sum += f64::from(loss);
+            total.confusion[label as usize * classes + class as usize] += 1;
+        }
         Ok(total)
     }
 
     fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
-        let rows = rows_of(&self.model, inputs)?;
-        let (model, parameters) = (&self.model, &self.parameters);
-        let order: Vec<u32> = (0..rows).collect();
-        let mut probabilities = vec![0.0; order.len() * model.classes()];
-        self.pool.install(|| {
-            probabilities
-                .par_chunks_mut(EVALUATION_ROWS * model.classes())
-                .zip(order.par_chunks(EVALUATION_ROWS))
-                .for_each_init(Activations::default, |activations, (probabilities, order)| {
-                    activations.resize(model, order.len());
-                    forward(model, parameters, inputs, order, activations, gemm::Parallelism::None);
-                    probabilities.copy_from_slice(activations.outputs());
-                });
+        let count = rows_of(&self.model, inputs)? as usize;
+        let classes = self.model.classes();
+        let rows = Rows::Dense(inputs.clone());
+        let mut probabilities = vec![0.0; count * classes];
+        self.probabilities(&rows, &mut probabilities, classes, |results, _, p| {
+            for (result, p) in results.chunks_exact_mut(classes).zip(p.chunks_exact(pitch(classes))) {
+                result.copy_from_slice(&p[..classes]);
+            }
         });
         Ok(probabilities)
     }
 
     fn parameters(&mut self) -> Result<Vec<f32>> {
-        Ok(self.parameters.clone())
+        Ok(self.network.parameters())
     }
 
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
         check_parameters(&self.model, parameters)?;
-        self.parameters.copy_from_slice(parameters);
+        self.network.set_parameters(parameters);
         Ok(())
-    }
-}
-
-/// One batch's activations, and the gradients at them.
-#[derive(Default)]
-struct Activations {
-    /// The input rows, then each layer's output after its ReLU or softmax.
-    values: Vec<Vec<f32>>,
-    /// The gradient at each layer's output before its ReLU or softmax; unused where only a forward pass runs.
-    gradients: Vec<Vec<f32>>,
-}
-
-impl Activations {
-    fn resize(&mut self, model: &Mlp, rows: usize) {
-        self.values.resize(model.widths().len(), Vec::new());
-        for (values, width) in self.values.iter_mut().zip(model.widths()) {
-            values.resize(rows * width, 0.0);
-        }
-    }
-
-    fn resize_gradients(&mut self, model: &Mlp, rows: usize) {
-        self.gradients.resize(model.layers().len(), Vec::new());
-        for (gradients, layer) in self.gradients.iter_mut().zip(model.layers()) {
-            gradients.resize(rows * layer.outputs, 0.0);
-        }
-    }
-
-    fn outputs(&self) -> &[f32] {
-        self.values.last().map_or(&[], Vec::as_slice)
-    }
-}
-
-/// `f = h W + b` and its ReLU layer by layer, then softmax, for the rows `order` of `inputs`.
-fn forward(
-    model: &Mlp,
-    parameters: &[f32],
-    inputs: &Inputs,
-    order: &[u32],
-    activations: &mut Activations,
-    threads: gemm::Parallelism,
-) {
-    match inputs {
-        Inputs::U8(data) => gather_u8::gather_u8(data, order, model.inputs(), &mut activations.values[0]),
-        Inputs::F32(data) => gather_f32::gather_f32(data, order, model.inputs(), &mut activations.values[0]),
-    }
-    let last = model.layers().len() - 1;
-    for (index, layer) in model.layers().iter().enumerate() {
-        let (before, after) = activations.values.split_at_mut(index + 1);
-        let (h, f) = (&before[index], &mut after[0]);
-        product::matmul(h, &parameters[layer.weights.clone()], layer.inputs, layer.outputs, f, threads);
-        bias_add::bias_add(&parameters[layer.biases.clone()], f);
-        if index < last {
-            relu::relu(f);
-        } else {
-            row_softmax::row_softmax(layer.outputs, f);
-        }
-    }
-}
-
-/// Forward and backward over one batch: `gradients` becomes the gradient of the summed loss.
-fn gradient(
-    model: &Mlp,
-    parameters: &[f32],
-    samples: &Samples,
-    order: &[u32],
-    activations: &mut Activations,
-    gradients: &mut [f32],
-) {
-    // The crate itself runs small products on one thread.
-    let threads = gemm::Parallelism::Rayon(0);
-    activations.resize(model, order.len());
-    activations.resize_gradients(model, order.len());
-    forward(model, parameters, &samples.inputs, order, activations, threads);
-
-    let Activations { values, gradients: outputs } = activations;
-    let last = model.layers().len() - 1;
-    outputs[last].copy_from_slice(&values[last + 1]);
-    cross_entropy_gradient::cross_entropy_gradient(&samples.labels, order, model.classes(), &mut outputs[last]);
-    for (index, layer) in model.layers().iter().enumerate().rev() {
-        let (before, after) = outputs.split_at_mut(index);
-        let (h, df) = (&values[index], &after[0]);
-        let weights = &mut gradients[layer.weights.clone()];
-        product::matmul_at_b(h, df, layer.inputs, layer.outputs, weights, threads);
-        reduce_rows::reduce_rows(df, &mut gradients[layer.biases.clone()]);
-        if let Some(dh) = before.last_mut() {
-            let weights = &parameters[layer.weights.clone()];
-            product::matmul_a_bt(df, weights, layer.inputs, layer.outputs, dh, threads);
-            relu_mask::relu_mask(h, dh);
-        }
     }
 }
 

@@ -461,7 +461,8 @@ impl Programs {
         }
         let source = wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(reflection.module.clone()));
         let device = &self.device.device;
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(name), source });
+        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source };
+        let module = unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
         let bindings = self.device.layout(name, &reflection);
         let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(name),
@@ -487,7 +488,7 @@ impl Programs {
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &launch.constants,
-                ..Default::default()
+                zero_initialize_workgroup_memory: false,
             },
             cache: None,
         };

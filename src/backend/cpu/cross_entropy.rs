@@ -15,13 +15,19 @@ pub fn cross_entropy(
 ) {
     for ((p, &source), loss) in p.chunks_exact(classes).zip(order).zip(losses) {
         let label = labels[source as usize] as usize;
-        *loss = -(p[label] + LOSS_EPSILON).ln();
-        let mut predicted = 0;
-        for (class, &value) in p.iter().enumerate() {
-            if value > p[predicted] {
-                predicted = class;
-            }
-        }
-        confusion[label * classes + predicted] += 1;
+        let predicted;
+        (*loss, predicted) = loss_and_class(p, label);
+        confusion[label * classes + predicted as usize] += 1;
     }
+}
+
+/// The loss and the predicted class of one row of probabilities.
+pub fn loss_and_class(p: &[f32], label: usize) -> (f32, u32) {
+    let mut predicted = 0;
+    for (class, &value) in p.iter().enumerate() {
+        if value > p[predicted] {
+            predicted = class;
+        }
+    }
+    (-(p[label] + LOSS_EPSILON).ln(), predicted as u32)
 }

@@ -5,14 +5,19 @@
 pub fn row_softmax(classes: usize, f: &mut [f32]) {
     for row in f.chunks_exact_mut(classes) {
         let max = row.iter().fold(f32::NEG_INFINITY, |max, &f| max.max(f));
-        let mut sum = 0.0;
-        for f in row.iter_mut() {
-            *f = exponential(*f - max);
-            sum += *f;
-        }
-        for f in row.iter_mut() {
+        exponentials(max, row);
+        let sum: f32 = row.iter().sum();
+        for f in row {
             *f /= sum;
         }
+    }
+}
+
+/// Replaces each value of a row by `e^(f - max)`.
+#[inline(always)]
+pub fn exponentials(max: f32, row: &mut [f32]) {
+    for f in row {
+        *f = exponential(*f - max);
     }
 }
 
@@ -21,21 +26,27 @@ pub fn row_softmax(classes: usize, f: &mut [f32]) {
 /// The shader's arithmetic to the letter, rather than the platform's `exp`: one result on every machine, and training
 /// lets the smallest difference grow. `x = n ln 2 + r` with `|r| <= ln 2 / 2`, so `e^x = 2^n e^r`; `ln 2` is in two
 /// parts so that `n ln 2` is exact.
+#[inline(always)]
 fn exponential(x: f32) -> f32 {
-    if x.is_nan() {
-        return x;
-    }
-    if x < -87.0 {
-        return 0.0;
-    }
-    let n = (x * std::f32::consts::LOG2_E + 0.5).floor();
-    let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
+    // Without branches, so that it can be vectorised.
+    let bounded = x.clamp(-87.0, 0.0);
+    let n = (bounded * std::f32::consts::LOG2_E + 0.5).floor();
+    let r = (bounded - n * 0.693_359_4) + n * 2.121_944_4e-4;
     // Taylor's series of e^r.
     let mut e = 1.0 / 5040.0;
     for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         e = e * r + coefficient;
     }
-    e * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    // SAFETY: n is between -126 and 0: x was bounded, and is replaced where it is NaN.
+    let n: i32 = unsafe { if x.is_nan() { 0.0 } else { n }.to_int_unchecked() };
+    e *= f32::from_bits(((n + 127) as u32) << 23);
+    if x.is_nan() {
+        x
+    } else if x < -87.0 {
+        0.0
+    } else {
+        e
+    }
 }
 
 #[cfg(test)]

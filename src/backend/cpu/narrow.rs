@@ -1,0 +1,162 @@
+//! Layers of a few outputs: their products vectorised over the outputs, in the twins' order. Rows are padded to one or two
+//! vectors.
+
+use pulp::Simd;
+
+use super::vector::{LANES, Sums, Vectors, load, vectorize};
+
+/// Rows done at a time, so that additions that wait for each other overlap.
+pub const ROWS: usize = 4;
+
+/// `f = h W` (`rows x pitch`) from `h` (`rows x h_pitch`, of which `inputs` count) and `W` (`inputs x pitch`).
+pub fn forward(
+    vectors: Vectors,
+    h: &[f32],
+    (h_pitch, inputs, pitch): (usize, usize, usize),
+    weights: &[f32],
+    f: &mut [f32],
+) {
+    match pitch {
+        LANES => vectorize!(vectors, |simd| forward_padded::<_, 1>(simd, h, h_pitch, inputs, weights, f)),
+        _ => vectorize!(vectors, |simd| forward_padded::<_, 2>(simd, h, h_pitch, inputs, weights, f)),
+    }
+}
+
+#[inline(always)]
+fn forward_padded<S: Simd, const N: usize>(
+    simd: S,
+    h: &[f32],
+    h_pitch: usize,
+    inputs: usize,
+    weights: &[f32],
+    f: &mut [f32],
+) {
+    let weights = &weights[..inputs * N * LANES];
+    for (h, f) in h.chunks(ROWS * h_pitch).zip(f.chunks_mut(ROWS * N * LANES)) {
+        if h.len() == ROWS * h_pitch {
+            let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &h[row * h_pitch..][..inputs]);
+            let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
+            for (k, weights) in weights.chunks_exact(N * LANES).enumerate() {
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    sums.add(simd, row[k], weights, 0);
+                }
+            }
+            for (sums, f) in sums.iter().zip(f.chunks_exact_mut(N * LANES)) {
+                sums.store(f, 0);
+            }
+        } else {
+            for (h, f) in h.chunks_exact(h_pitch).zip(f.chunks_exact_mut(N * LANES)) {
+                let mut sums = Sums::<S, N>::zero(simd);
+                for (&h, weights) in h.iter().zip(weights.chunks_exact(N * LANES)) {
+                    sums.add(simd, h, weights, 0);
+                }
+                sums.store(f, 0);
+            }
+        }
+    }
+}
+
+/// `dh = df W^T` where `h > 0`, else 0: `rows x h_pitch` from `df` (`rows x pitch`, of which `outputs` count) and `W^T`
+/// (`outputs x h_pitch`).
+pub fn input_gradient(
+    vectors: Vectors,
+    df: &[f32],
+    (pitch, outputs, h_pitch): (usize, usize, usize),
+    transposed: &[f32],
+    h: &[f32],
+    dh: &mut [f32],
+) {
+    match h_pitch % (4 * LANES) {
+        0 => vectorize!(vectors, |simd| blocks::<_, 4>(simd, df, pitch, outputs, h_pitch, transposed, h, dh)),
+        _ => vectorize!(vectors, |simd| blocks::<_, 1>(simd, df, pitch, outputs, h_pitch, transposed, h, dh)),
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+#[inline(always)]
+fn blocks<S: Simd, const N: usize>(
+    simd: S,
+    df: &[f32],
+    pitch: usize,
+    outputs: usize,
+    h_pitch: usize,
+    transposed: &[f32],
+    h: &[f32],
+    dh: &mut [f32],
+) {
+    let zero = simd.splat_f32s(0.0);
+    let rows = df.chunks_exact(pitch).zip(h.chunks_exact(h_pitch)).zip(dh.chunks_exact_mut(h_pitch));
+    for ((df, h), dh) in rows {
+        for at in (0..h_pitch).step_by(N * LANES) {
+            let mut sums = Sums::<S, N>::zero(simd);
+            for (&df, weights) in df[..outputs].iter().zip(transposed.chunks_exact(h_pitch)) {
+                sums.add(simd, df, weights, at);
+            }
+            for n in 0..N {
+                let off = simd.less_than_or_equal_f32s(load(simd, h, at + n * LANES), zero);
+                sums.0[n] = simd.select_f32s(off, zero, sums.0[n]);
+            }
+            sums.store(dh, at);
+        }
+    }
+}
+
+/// `W -= learning_rate (h^T df / rows)` for the rows of `W` from `first` on, as many as `weights` has (`.. x pitch`); `h`
+/// is `rows x h_pitch`, `df` is `rows x pitch`.
+pub fn update(
+    vectors: Vectors,
+    (h, h_pitch): (&[f32], usize),
+    (df, pitch): (&[f32], usize),
+    first: usize,
+    learning_rate: f32,
+    weights: &mut [f32],
+) {
+    match pitch {
+        LANES => vectorize!(vectors, |simd| update_padded::<_, 1>(simd, h, h_pitch, df, first, learning_rate, weights)),
+        _ => vectorize!(vectors, |simd| update_padded::<_, 2>(simd, h, h_pitch, df, first, learning_rate, weights)),
+    }
+}
+
+#[inline(always)]
+fn update_padded<S: Simd, const N: usize>(
+    simd: S,
+    h: &[f32],
+    h_pitch: usize,
+    df: &[f32],
+    first: usize,
+    learning_rate: f32,
+    weights: &mut [f32],
+) {
+    let rows = (df.len() / (N * LANES)) as f32;
+    for (index, weights) in weights.chunks_mut(ROWS * N * LANES).enumerate() {
+        let k = first + index * ROWS;
+        let count = weights.len() / (N * LANES);
+        let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
+        if count == ROWS {
+            for (h, df) in h.chunks_exact(h_pitch).zip(df.chunks_exact(N * LANES)) {
+                for (sums, &h) in sums.iter_mut().zip(&h[k..k + ROWS]) {
+                    sums.add(simd, h, df, 0);
+                }
+            }
+        } else {
+            for (h, df) in h.chunks_exact(h_pitch).zip(df.chunks_exact(N * LANES)) {
+                for (sums, &h) in sums.iter_mut().zip(&h[k..][..count]) {
+                    sums.add(simd, h, df, 0);
+                }
+            }
+        }
+        for (weights, sums) in weights.chunks_exact_mut(N * LANES).zip(&sums) {
+            let mut gradients = [0.0; 2 * LANES];
+            sums.store(&mut gradients, 0);
+            step(weights, &gradients, rows, learning_rate);
+        }
+    }
+}
+
+/// `w -= learning_rate (g / rows)`
+#[inline(always)]
+pub fn step(weights: &mut [f32], gradients: &[f32], rows: f32, learning_rate: f32) {
+    for (weight, &gradient) in weights.iter_mut().zip(gradients) {
+        *weight -= learning_rate * (gradient / rows);
+    }
+}

@@ -1,0 +1,155 @@
+//! What the vectorised loops share: rows padded to whole vectors, run-time detection, and a few inner loops.
+
+use pulp::Simd;
+
+/// Layers of at most so many outputs have loops of their own, vectorised over the outputs: a general product wastes most
+/// of its work on them. Their sums run in the twins' order and without fused multiply-add, so that the results are the
+/// twins' to the bit.
+pub const NARROW: usize = 16;
+
+/// Values from one row to the next of a matrix with `width` columns: whole vectors, the padding always 0.
+pub fn pitch(width: usize) -> usize {
+    if width <= 8 { 8 } else { width.next_multiple_of(16) }
+}
+
+/// Values of a vector.
+pub const LANES: usize = 8;
+
+/// The vector instructions in use.
+#[derive(Debug, Clone, Copy)]
+pub enum Vectors {
+    /// AVX2 with fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(pulp::x86::V3),
+    /// What every machine has.
+    Portable,
+}
+
+impl Vectors {
+    /// What this machine has.
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = pulp::x86::V3::try_new() {
+            return Self::Avx2(avx2);
+        }
+        Self::Portable
+    }
+}
+
+/// Evaluates `$body` compiled for the instructions `$vectors`, which it knows as `$simd`; functions that it calls must be
+/// `#[inline(always)]`. Vectors have [`LANES`] values.
+macro_rules! vectorize {
+    ($vectors:expr, |$simd:ident| $body:expr) => {
+        match $vectors {
+            #[cfg(target_arch = "x86_64")]
+            $crate::backend::cpu::vector::Vectors::Avx2($simd) => pulp::Simd::vectorize(
+                $simd,
+                #[inline(always)]
+                || $body,
+            ),
+            $crate::backend::cpu::vector::Vectors::Portable => {
+                let $simd = pulp::Scalar256b;
+                $body
+            }
+        }
+    };
+}
+pub(super) use vectorize;
+
+/// `N` vectors side by side: sums over `N * LANES` columns.
+pub struct Sums<S: Simd, const N: usize>(pub [S::f32s; N]);
+
+impl<S: Simd, const N: usize> Sums<S, N> {
+    /// All 0.
+    #[inline(always)]
+    pub fn zero(simd: S) -> Self {
+        Self([simd.splat_f32s(0.0); N])
+    }
+
+    /// Adds `a` times the values of `b` from `at` on, each rounded twice.
+    #[inline(always)]
+    pub fn add(&mut self, simd: S, a: f32, b: &[f32], at: usize) {
+        let (a, b) = (simd.splat_f32s(a), &b[at..at + N * LANES]);
+        for (n, sum) in self.0.iter_mut().enumerate() {
+            *sum = simd.add_f32s(*sum, simd.mul_f32s(a, load(simd, b, n * LANES)));
+        }
+    }
+
+    /// The same, unchecked.
+    ///
+    /// # Safety
+    /// `b` has `N * LANES` values from `at` on.
+    #[inline(always)]
+    pub unsafe fn add_unchecked(&mut self, simd: S, a: f32, b: &[f32], at: usize) {
+        // SAFETY: as the caller promises.
+        self.add(simd, a, unsafe { b.get_unchecked(at..at + N * LANES) }, 0);
+    }
+
+    /// The same, rounded once where the machine has an instruction for it.
+    ///
+    /// # Safety
+    /// `b` has `N * LANES` values from `at` on.
+    #[inline(always)]
+    pub unsafe fn add_fused_unchecked(&mut self, simd: S, a: f32, b: &[f32], at: usize) {
+        // SAFETY: as the caller promises.
+        let (a, b) = (simd.splat_f32s(a), unsafe { b.get_unchecked(at..at + N * LANES) });
+        for (n, sum) in self.0.iter_mut().enumerate() {
+            *sum = simd.mul_add_e_f32s(a, load(simd, b, n * LANES), *sum);
+        }
+    }
+
+    /// Writes the sums to `to` from `at` on.
+    #[inline(always)]
+    pub fn store(&self, to: &mut [f32], at: usize) {
+        for (to, &sum) in to[at..at + N * LANES].chunks_exact_mut(LANES).zip(&self.0) {
+            to.copy_from_slice(&bytemuck::cast::<S::f32s, [f32; LANES]>(sum));
+        }
+    }
+}
+
+/// The vector at `at`.
+#[inline(always)]
+pub fn load<S: Simd>(_: S, values: &[f32], at: usize) -> S::f32s {
+    let mut lanes = [0.0f32; LANES];
+    lanes.copy_from_slice(&values[at..at + LANES]);
+    bytemuck::cast(lanes)
+}
+
+/// Adds `biases` to each row of `f`, and replaces what is below 0 by 0 where `relu`.
+pub fn bias_relu(vectors: Vectors, biases: &[f32], relu: bool, f: &mut [f32]) {
+    #[inline(always)]
+    fn run(biases: &[f32], relu: bool, f: &mut [f32]) {
+        for row in f.chunks_exact_mut(biases.len()) {
+            for (f, &bias) in row.iter_mut().zip(biases) {
+                let sum = *f + bias;
+                *f = if relu && sum < 0.0 { 0.0 } else { sum };
+            }
+        }
+    }
+    vectorize!(vectors, |_simd| run(biases, relu, f));
+}
+
+/// Zeroes `d` where `h` is not above 0.
+pub fn mask(vectors: Vectors, h: &[f32], d: &mut [f32]) {
+    #[inline(always)]
+    fn run(h: &[f32], d: &mut [f32]) {
+        for (d, &h) in d.iter_mut().zip(h) {
+            *d = if h <= 0.0 { 0.0 } else { *d };
+        }
+    }
+    vectorize!(vectors, |_simd| run(h, d));
+}
+
+/// `sums[c] = sum_r d[r, c]` over the columns from `first` on, as many as `sums` has.
+pub fn reduce_rows(vectors: Vectors, d: &[f32], pitch: usize, first: usize, sums: &mut [f32]) {
+    #[inline(always)]
+    fn run(d: &[f32], pitch: usize, first: usize, sums: &mut [f32]) {
+        sums.fill(0.0);
+        for row in d.chunks_exact(pitch) {
+            for (sum, &d) in sums.iter_mut().zip(&row[first..]) {
+                *sum += d;
+            }
+        }
+    }
+    vectorize!(vectors, |_simd| run(d, pitch, first, sums));
+}
