@@ -88,6 +88,31 @@ fn the_notebook_is_reproduced_where_mnist_is_there() {
 }
 
 #[test]
+fn what_is_learnt_from_digits_holds_for_mnist() {
+    let Some(folder) = std::env::var_os("MLP_GPU_DATA") else {
+        println!("MLP_GPU_DATA is not set: digits are not compared with MNIST");
+        return;
+    };
+    let model = tempfile::NamedTempFile::new().unwrap();
+    let model = model.path().to_str().unwrap();
+    train(&["--data", "digits", "--hidden", "128", "--save", model]);
+    let out = train(&[
+        "--data",
+        "mnist",
+        "--data-dir",
+        folder.to_str().unwrap(),
+        "--hidden",
+        "128",
+        "--init-from",
+        model,
+        "--epochs",
+        "0",
+    ]);
+    let accuracy: f64 = out.lines().last().unwrap().strip_prefix("Test Accuracy: ").unwrap().parse().unwrap();
+    assert!(accuracy > 0.9, "{accuracy}");
+}
+
+#[test]
 fn flags_change_the_run_and_the_log_records_them() {
     let (folder, data) = small();
     let log = folder.path().join("log.jsonl");
