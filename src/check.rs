@@ -6,11 +6,12 @@ use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use crate::backend::cpu::reference::Reference;
+use crate::backend::cpu::reference::{self, Reference};
 use crate::backend::cpu::vector::Vectors;
 use crate::backend::cpu::{self, Cpu};
 use crate::backend::gpu::device::{Device, values};
-use crate::backend::gpu::kernels::{self, Kernel, Launch};
+use crate::backend::gpu::kernels::{self, Hardware, Kernel, Launch, Narrow};
+use crate::backend::gpu::plan::PlanName;
 use crate::backend::gpu::{self, Batch, Gpu};
 use crate::backend::{Backend, Split};
 use crate::compare::{Comparison, Tolerance, compare};
@@ -284,9 +285,79 @@ fn case(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize)) 
                 after: vec![("parameters", f32s(updated), near_one)],
             }
         }
+        "narrow_forward" | "narrow_update" => {
+            narrow_case(kernel, &mut draw, batch, (rows, inner, columns), &order[..FIRST + rows])?
+        }
         name => return Err(Error::Check(format!("kernel {name} has no test case"))),
     };
     Ok(case)
+}
+
+/// A case of a kernel for one narrow hidden layer: expected is what the elementary twins make, one after the other.
+fn narrow_case(
+    kernel: &Kernel,
+    draw: &mut Draw,
+    batch: Batch,
+    (rows, inner, columns): (usize, usize, usize),
+    order: &[u32],
+) -> Result<Case> {
+    let classes = columns.clamp(2, kernels::NARROW_CLASSES);
+    let hidden = 1 + (rows + columns) % kernels::NARROW;
+    let floats = rows % 4 == 1;
+    // Both tilings on any adapter.
+    let hardware = if columns % 2 == 0 { Hardware::Gpu } else { Hardware::Software };
+    let model = Mlp::new(&[inner, hidden, classes])?;
+    let inputs = match floats {
+        true => Inputs::F32(draw.normal(SOURCE_ROWS * inner)),
+        false => Inputs::U8(draw.bytes(SOURCE_ROWS * inner)),
+    };
+    let samples = Samples::new(inputs, inner, draw.below(classes, SOURCE_ROWS))?;
+    let scale = 1.0 / (inner as f32).sqrt();
+    let parameters: Vec<f32> = draw.normal(model.parameters()).into_iter().map(|value| scale * value).collect();
+    let picked = &order[FIRST..];
+
+    let mut activations = reference::forward(&model, &parameters, &samples.inputs, picked);
+    let (mut d1, h) = (activations.swap_remove(2), activations.swap_remove(1));
+    cpu::cross_entropy_gradient::cross_entropy_gradient(&samples.labels, picked, classes, &mut d1);
+    let mut d0 = vec![0.0; rows * hidden];
+    let w1 = &parameters[model.layers()[1].weights.clone()];
+    cpu::matmul_a_bt::matmul_a_bt(&d1, w1, hidden, classes, &mut d0);
+    cpu::relu_mask::relu_mask(&h, &mut d0);
+
+    let data = match &samples.inputs {
+        Inputs::U8(bytes) => Values::Bytes(bytes.clone()),
+        Inputs::F32(values) => Values::F32(values.clone()),
+    };
+    let shape = Narrow { inputs: inner, hidden, classes, floats };
+    let f32s = Values::F32;
+    let fill = |values: &[f32]| Values::F32(vec![7.0; values.len()]);
+    let mut before = vec![("data", data), ("order", Values::U32(order.to_vec()))];
+    let sums = Tolerance::of_sum(inner);
+    Ok(match kernel.name {
+        "narrow_forward" => {
+            before.extend([
+                ("labels", Values::U32(samples.labels.clone())),
+                ("parameters", f32s(parameters)),
+                ("h", fill(&h)),
+                ("d0", fill(&d0)),
+                ("p", fill(&d1)),
+            ]);
+            Case {
+                launch: kernels::narrow_forward(rows, shape, true, hardware),
+                batch,
+                before,
+                after: vec![("h", f32s(h), sums), ("d0", f32s(d0), sums), ("p", f32s(d1), sums)],
+            }
+        }
+        _ => {
+            let gradients = reference::gradient(&model, &parameters, &samples, picked);
+            let mut updated = parameters.clone();
+            cpu::sgd::sgd(&gradients, rows, batch.learning_rate, &mut updated);
+            before.extend([("h", f32s(h)), ("d0", f32s(d0)), ("d1", f32s(d1)), ("parameters", f32s(parameters))]);
+            let after = vec![("parameters", f32s(updated), Tolerance::of_sum(rows))];
+            Case { launch: kernels::narrow_update(shape, hardware), batch, before, after }
+        }
+    })
 }
 
 /// Every kernel of the registry against its twin on `device`, at each shape.
@@ -415,8 +486,11 @@ fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> 
 pub fn plans(device: &Device) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for trial in TRIALS {
-        let open = || pollster::block_on(Gpu::new(device.clone(), Mlp::new(trial.widths)?, trial.batch_size));
-        rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
+        let model = Mlp::new(trial.widths)?;
+        for plan in PlanName::ALL.into_iter().filter(|plan| plan.check(&model).is_ok()) {
+            let open = || pollster::block_on(Gpu::new(device.clone(), model.clone(), trial.batch_size, Some(plan)));
+            rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
+        }
     }
     Ok(rows)
 }

@@ -10,6 +10,7 @@ use crate::backend::Backend;
 use crate::backend::cpu::Cpu;
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::device::{self, Device};
+use crate::backend::gpu::plan::PlanName;
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 
@@ -60,6 +61,18 @@ enum PlanChoice {
     Auto,
     /// A kernel for each elementary operation
     Elementary,
+    /// Few kernels that do several operations each
+    Fused,
+}
+
+impl PlanChoice {
+    fn name(self) -> Option<PlanName> {
+        match self {
+            PlanChoice::Auto => None,
+            PlanChoice::Elementary => Some(PlanName::Elementary),
+            PlanChoice::Fused => Some(PlanName::Fused),
+        }
+    }
 }
 
 /// Flags that choose the device.
@@ -132,9 +145,11 @@ fn open(wanted: Option<&str>) -> Result<Device> {
 }
 
 impl Target {
-    fn backend(self, model: &Mlp, batch_size: usize, threads: usize) -> Result<Box<dyn Backend>> {
+    fn backend(self, model: &Mlp, batch_size: usize, threads: usize, plan: PlanChoice) -> Result<Box<dyn Backend>> {
         Ok(match self {
-            Target::Gpu(device) => Box::new(pollster::block_on(Gpu::new(*device, model.clone(), batch_size))?),
+            Target::Gpu(device) => {
+                Box::new(pollster::block_on(Gpu::new(*device, model.clone(), batch_size, plan.name()))?)
+            }
             Target::Cpu => Box::new(Cpu::new(model.clone(), batch_size, threads)?),
         })
     }

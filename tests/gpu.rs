@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use mlp_gpu::backend::cpu::Cpu;
 use mlp_gpu::backend::gpu::device::{Device, adapters, choose};
 use mlp_gpu::backend::gpu::kernels::{Kernel, REGISTRY};
+use mlp_gpu::backend::gpu::plan::PlanName;
 use mlp_gpu::backend::gpu::{Gpu, kernels};
 use mlp_gpu::backend::{Backend, Split};
 use mlp_gpu::check::{self, Row};
@@ -57,6 +58,7 @@ fn the_cpu_matches_its_twins_and_does_not_depend_on_threads() {
 fn a_kernel_that_computes_something_else_fails_the_check() {
     static BROKEN: Kernel = Kernel {
         name: "relu_mask",
+        fused: false,
         source: "override width: u32;
             struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
             @group(0) @binding(0) var<uniform> batch: Batch;
@@ -80,7 +82,7 @@ fn nan_in_the_parameters_shows_in_the_loss_on_both_backends() {
     parameters[1] = f32::NAN;
     let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(Cpu::new(model.clone(), 2, 1).unwrap())];
     if let Some(device) = device("nan_in_the_parameters_shows_in_the_loss_on_both_backends") {
-        backends.push(Box::new(pollster::block_on(Gpu::new(device, model, 2)).unwrap()));
+        backends.push(Box::new(pollster::block_on(Gpu::new(device, model, 2, None)).unwrap()));
     }
     for backend in &mut backends {
         backend.upload(Split::Train, &samples).unwrap();
@@ -96,7 +98,7 @@ fn what_an_adapter_cannot_hold_is_an_error_that_names_the_buffer() {
     let mut small = device.clone();
     small.limits.max_storage_buffer_binding_size = 1 << 20;
     let model = Mlp::new(&[784, 1000, 10]).unwrap();
-    let error = pollster::block_on(Gpu::new(small, model, 64)).err().unwrap().to_string();
+    let error = pollster::block_on(Gpu::new(small, model, 64, None)).err().unwrap().to_string();
     assert!(error.contains("parameters") && error.contains("MiB"), "{error}");
 }
 
@@ -132,7 +134,7 @@ fn the_default_run_has_the_same_loss_curve_on_both_backends() {
     };
     let model = Mlp::new(&[784, 7, 10]).unwrap();
     let cpu = losses(&mut Cpu::new(model.clone(), 64, 2).unwrap(), &dataset, &model, 10);
-    let mut gpu = pollster::block_on(Gpu::new(device, model.clone(), 64)).unwrap();
+    let mut gpu = pollster::block_on(Gpu::new(device, model.clone(), 64, Some(PlanName::Elementary))).unwrap();
     let gpu = losses(&mut gpu, &dataset, &model, 10);
     let differences: Vec<f64> = cpu.iter().zip(&gpu).map(|(cpu, gpu)| (gpu / cpu - 1.0).abs()).collect();
     let text: Vec<String> = differences.iter().map(|difference| format!("{difference:.1e}")).collect();

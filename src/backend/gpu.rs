@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use device::{Device, values};
-use kernels::{BindingKind, Launch, Reflection};
-use plan::{Buffer, Element, Plan};
+use kernels::{BindingKind, Hardware, Launch, Reflection};
+use plan::{Buffer, Element, Plan, PlanName};
 
 pub mod device;
 pub mod kernels;
@@ -55,6 +55,7 @@ pub(crate) struct Batch {
 pub struct Gpu {
     device: Device,
     model: Mlp,
+    plan: PlanName,
     batch_size: usize,
     evaluation_rows: usize,
     programs: Programs,
@@ -86,10 +87,12 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Gpu`] naming the buffer that the adapter cannot hold.
-    pub async fn new(device: Device, model: Mlp, batch_size: usize) -> Result<Self> {
+    /// [`Error::Usage`] when the network cannot be run by the plan `wanted`; without one, the best is taken.
+    pub async fn new(device: Device, model: Mlp, batch_size: usize, wanted: Option<PlanName>) -> Result<Self> {
         if batch_size == 0 {
             return Err(Error::Usage("a batch needs at least one row".into()));
         }
+        let plan = PlanName::choose(&model, wanted)?;
         let widest = model.widths().iter().max().copied().unwrap_or(1);
         let flops = 2.0 * model.parameters() as f64;
         let rows_by_work = (work(&device) / flops) as usize;
@@ -117,6 +120,7 @@ impl Gpu {
             programs: Programs::new(device.clone()),
             device,
             model,
+            plan,
             batch_size,
             evaluation_rows,
             buffers,
@@ -156,12 +160,12 @@ impl Gpu {
         let order = self.device.storage("order of the rows", 4 * rows as u64)?;
         let step = match split {
             Split::Train => {
-                let plan = Plan::elementary_step(&self.model, element, self.batch_size);
+                let plan = Plan::step(self.plan, &self.model, element, self.batch_size, hardware(&self.device));
                 self.programs.prepare(&plan, &with(&order), &self.batches)?
             }
             Split::Test => Vec::new(),
         };
-        let plan = Plan::evaluation(&self.model, element, self.evaluation_rows);
+        let plan = Plan::evaluation(self.plan, &self.model, element, self.evaluation_rows, hardware(&self.device));
         let evaluation = self.programs.prepare(&plan, &with(&identity), &self.batches)?;
         let resident = Some(Resident { rows, order, totals: totals.clone(), step, evaluation });
         match split {
@@ -311,9 +315,16 @@ fn element(inputs: &Inputs) -> Element {
     }
 }
 
+fn hardware(device: &Device) -> Hardware {
+    if device.info.device_type == wgpu::DeviceType::Cpu { Hardware::Software } else { Hardware::Gpu }
+}
+
 /// Floating-point operations of one submission.
 fn work(device: &Device) -> f64 {
-    if device.info.device_type == wgpu::DeviceType::Cpu { SOFTWARE_WORK } else { HARDWARE_WORK }
+    match hardware(device) {
+        Hardware::Gpu => HARDWARE_WORK,
+        Hardware::Software => SOFTWARE_WORK,
+    }
 }
 
 /// Encodes `work` once for each of `batches` and hands it over, waiting where too much is under way.
@@ -447,12 +458,14 @@ impl Programs {
         }
         let reflection = launch.kernel.reflect()?;
         let limits = &self.device.limits;
-        if reflection.invocations > limits.max_compute_invocations_per_workgroup
+        let lanes = launch.constants.iter().find(|(constant, _)| *constant == "lanes");
+        let invocations = lanes.map_or(reflection.invocations, |&(_, lanes)| lanes as u32);
+        if invocations > limits.max_compute_invocations_per_workgroup
             || reflection.workgroup_bytes > limits.max_compute_workgroup_storage_size
         {
             return Err(Error::Gpu(format!(
                 "kernel {name} needs {} invocations and {} bytes of workgroup memory, but adapter {} has {} and {}",
-                reflection.invocations,
+                invocations,
                 reflection.workgroup_bytes,
                 self.device.info.name,
                 limits.max_compute_invocations_per_workgroup,
@@ -509,7 +522,7 @@ impl Backend for Gpu {
     }
 
     fn plan(&self) -> &'static str {
-        "elementary"
+        self.plan.name()
     }
 
     fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {

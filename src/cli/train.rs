@@ -136,7 +136,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         (None, _) => model.initial_parameters(options.init, options.seed),
     };
     let batch_size = (options.batch_size as usize).min(dataset.train.len());
-    let mut backend = target.backend(&model, batch_size, usize::from(options.threads))?;
+    let mut backend = target.backend(&model, batch_size, usize::from(options.threads), options.plan)?;
     let because = why.map_or_else(String::new, |why| format!(": {why}"));
     tell(&format!("Backend: {}, {}{because}", backend.name(), backend.device()));
     backend.upload(Split::Train, &dataset.train)?;

@@ -21,20 +21,31 @@ pub struct Kernel {
     pub name: &'static str,
     /// The WGSL text.
     pub source: &'static str,
+    /// Whether it computes what several elementary kernels do: then it has no twin of its own, but is checked against the
+    /// composition of theirs.
+    pub fused: bool,
 }
 
 macro_rules! kernels {
-    ($($constant:ident $name:literal)*) => {
-        $(#[doc = concat!("`shaders/", $name, ".wgsl`")]
-        pub static $constant: Kernel =
-            Kernel { name: $name, source: include_str!(concat!("../../../shaders/", $name, ".wgsl")) };)*
+    (elementary: $($constant:ident $name:literal)*; fused: $($fused:ident $fused_name:literal)*) => {
+        kernels!(@ false $($constant $name)*);
+        kernels!(@ true $($fused $fused_name)*);
 
         /// Every kernel.
-        pub static REGISTRY: &[&Kernel] = &[$(&$constant),*];
+        pub static REGISTRY: &[&Kernel] = &[$(&$constant,)* $(&$fused),*];
+    };
+    (@ $is_fused:literal $($constant:ident $name:literal)*) => {
+        $(#[doc = concat!("`shaders/", $name, ".wgsl`")]
+        pub static $constant: Kernel = Kernel {
+            name: $name,
+            source: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
+            fused: $is_fused,
+        };)*
     };
 }
 
 kernels! {
+    elementary:
     GATHER_U8 "gather_u8"
     GATHER_F32 "gather_f32"
     MATMUL "matmul"
@@ -48,7 +59,10 @@ kernels! {
     CROSS_ENTROPY_GRADIENT "cross_entropy_gradient"
     REDUCE_ROWS "reduce_rows"
     SUM "sum"
-    SGD "sgd"
+    SGD "sgd";
+    fused:
+    NARROW_FORWARD "narrow_forward"
+    NARROW_UPDATE "narrow_update"
 }
 
 /// What a binding is.
@@ -71,7 +85,7 @@ pub struct Reflection {
     pub bindings: BTreeMap<String, (u32, BindingKind)>,
     /// Its `override` constants by name.
     pub constants: Vec<String>,
-    /// Invocations a workgroup.
+    /// Invocations a workgroup; 0 where the constant `lanes` says so.
     pub invocations: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
@@ -91,7 +105,11 @@ impl Kernel {
             .validate(&module)
             .map_err(|error| self.error(&error.emit_to_string_with_path(self.source, &path)))?;
         let entry = module.entry_points.iter().find(|entry| entry.name == "main");
-        let invocations = entry.ok_or_else(|| self.error("no entry point `main`"))?.workgroup_size.iter().product();
+        let entry = entry.ok_or_else(|| self.error("no entry point `main`"))?;
+        let invocations = match entry.workgroup_size_overrides {
+            Some(_) => 0,
+            None => entry.workgroup_size.iter().product(),
+        };
 
         let mut bindings = BTreeMap::new();
         let mut workgroup_bytes = 0;
@@ -137,6 +155,21 @@ impl Launch {
         Self { kernel, constants, grid }
     }
 }
+
+/// Whether an adapter computes on a CPU: there loads cost more than arithmetic and barriers, and a few invocations fill
+/// all cores; a GPU wants many invocations and short ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hardware {
+    /// A GPU.
+    Gpu,
+    /// A software driver.
+    Software,
+}
+
+/// The widest hidden layer of the narrow kernels, and the most classes.
+pub const NARROW: usize = 32;
+/// The most classes of the narrow kernels.
+pub const NARROW_CLASSES: usize = 64;
 
 /// The most workgroups along one axis that every WebGPU device takes.
 const MAX_GRID: usize = 65_535;
@@ -234,6 +267,60 @@ pub fn sgd(count: usize) -> Launch {
     Launch::new(&SGD, &[("count", count)], lines(count))
 }
 
+/// Widths of a network with one narrow hidden layer, and what its rows are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Narrow {
+    /// Width of an input row.
+    pub inputs: usize,
+    /// Hidden units, at most [`NARROW`].
+    pub hidden: usize,
+    /// Classes, at most [`NARROW_CLASSES`].
+    pub classes: usize,
+    /// Whether the rows are floats.
+    pub floats: bool,
+}
+
+impl Narrow {
+    fn constants(self) -> Vec<(&'static str, usize)> {
+        let Self { inputs, hidden, classes, floats } = self;
+        // As `Mlp` lays the flat parameters out.
+        let b0 = inputs * hidden;
+        let w1 = b0 + hidden;
+        let b1 = w1 + hidden * classes;
+        let offsets = [("w0", 0), ("b0", b0), ("w1", w1), ("b1", b1)];
+        let sizes = [("inputs", inputs), ("hidden", hidden), ("classes", classes), ("floats", usize::from(floats))];
+        [sizes, offsets].concat()
+    }
+}
+
+/// `narrow_forward` of `rows` rows.
+pub fn narrow_forward(rows: usize, shape: Narrow, training: bool, hardware: Hardware) -> Launch {
+    let vectors = shape.hidden.div_ceil(4);
+    let (lanes, group_rows) = match hardware {
+        Hardware::Gpu => (64, 1),
+        // More rows no longer stay in registers there.
+        Hardware::Software => (8, (8 / vectors).clamp(1, 4)),
+    };
+    let tiles = [("training", usize::from(training)), ("lanes", lanes), ("group_rows", group_rows)];
+    let grid = [rows.div_ceil(group_rows) as u32, 1];
+    Launch::new(&NARROW_FORWARD, &[&shape.constants()[..], &tiles].concat(), grid)
+}
+
+/// `narrow_update`.
+pub fn narrow_update(shape: Narrow, hardware: Hardware) -> Launch {
+    let words = 8;
+    let (each, slices) = match hardware {
+        Hardware::Gpu => {
+            let most = 2048 / (words * 4 * shape.hidden);
+            (1, [8, 4, 2].into_iter().find(|&slices| slices <= most).unwrap_or(1))
+        }
+        Hardware::Software => ((16 / shape.hidden).clamp(1, 4), 1),
+    };
+    let tiles = [("words", words), ("each", each), ("slices", slices), ("lanes", words * slices)];
+    let groups = shape.inputs.div_ceil(4 * words * each) + 1;
+    Launch::new(&NARROW_UPDATE, &[&shape.constants()[..], &tiles].concat(), [groups as u32, 1])
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -257,8 +344,8 @@ mod tests {
     }
 
     #[test]
-    fn every_kernel_has_a_twin_of_its_name() {
-        for kernel in REGISTRY {
+    fn every_elementary_kernel_has_a_twin_of_its_name() {
+        for kernel in REGISTRY.iter().filter(|kernel| !kernel.fused) {
             let twin = format!("{}/src/backend/cpu/{}.rs", env!("CARGO_MANIFEST_DIR"), kernel.name);
             let text = std::fs::read_to_string(&twin).unwrap();
             assert!(text.contains(&format!("pub fn {}(", kernel.name)), "{twin}");
@@ -268,7 +355,7 @@ mod tests {
     #[test]
     fn a_broken_shader_is_an_error_that_names_it() {
         for source in ["fn main( {", "@compute @workgroup_size(1) fn main() { let x: u32 = 1.5; }", "const a = 1;"] {
-            let error = Kernel { name: "broken", source }.reflect().unwrap_err().to_string();
+            let error = Kernel { name: "broken", source, fused: false }.reflect().unwrap_err().to_string();
             assert!(error.starts_with("kernel broken: "), "{error}");
         }
     }

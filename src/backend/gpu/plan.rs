@@ -1,7 +1,66 @@
 //! A step as data: an ordered list of kernel launches with the buffers they bind. No wgpu in it.
 
-use crate::backend::gpu::kernels::{self, Launch};
+use crate::backend::gpu::kernels::{self, Hardware, Launch, NARROW, NARROW_CLASSES, Narrow};
+use crate::error::{Error, Result};
 use crate::model::Mlp;
+
+/// The ways in which a step can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanName {
+    /// A kernel for each elementary operation: the textbook.
+    Elementary,
+    /// Few kernels that each do what several elementary ones do.
+    Fused,
+}
+
+impl PlanName {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Elementary, Self::Fused];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Elementary => "elementary",
+            Self::Fused => "fused",
+        }
+    }
+
+    /// Whether it can run `model`; if not, why.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] saying what it can run.
+    pub fn check(self, model: &Mlp) -> Result<()> {
+        match self {
+            Self::Elementary => Ok(()),
+            Self::Fused if narrow(model, Element::U8).is_some() => Ok(()),
+            Self::Fused => Err(Error::Usage(format!(
+                "--plan fused runs networks with one hidden layer of at most {NARROW} units and at most \
+                 {NARROW_CLASSES} classes, not {model}: use --plan elementary"
+            ))),
+        }
+    }
+
+    /// The plan `wanted`, or the best one for `model`.
+    ///
+    /// # Errors
+    /// As [`PlanName::check`].
+    pub fn choose(model: &Mlp, wanted: Option<Self>) -> Result<Self> {
+        match wanted {
+            Some(plan) => plan.check(model).map(|()| plan),
+            None => Ok(if Self::Fused.check(model).is_ok() { Self::Fused } else { Self::Elementary }),
+        }
+    }
+}
+
+/// The shape for the narrow kernels, where they can run `model`.
+fn narrow(model: &Mlp, element: Element) -> Option<Narrow> {
+    match *model.widths() {
+        [inputs, hidden, classes] if hidden <= NARROW && classes <= NARROW_CLASSES => {
+            Some(Narrow { inputs, hidden, classes, floats: element == Element::F32 })
+        }
+        _ => None,
+    }
+}
 
 /// A buffer on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,8 +119,45 @@ fn dispatch(launch: Launch, bindings: &[(&'static str, Buffer)]) -> Dispatch {
 }
 
 impl Plan {
+    /// A training step by the plan `name`, which must be able to run `model`.
+    pub fn step(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: Hardware) -> Self {
+        match (name, narrow(model, element)) {
+            (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, hardware),
+            _ => Self::elementary_step(model, element, rows),
+        }
+    }
+
+    fn narrow_step(shape: Narrow, rows: usize, hardware: Hardware) -> Self {
+        let update = [
+            ("data", Buffer::Data),
+            ("order", Buffer::Order),
+            ("h", Buffer::Activations(1)),
+            ("d0", Buffer::Deltas(0)),
+            ("d1", Buffer::Deltas(1)),
+            ("parameters", Buffer::Parameters),
+        ];
+        let dispatches = vec![
+            Self::narrow_forward(shape, rows, true, hardware),
+            dispatch(kernels::narrow_update(shape, hardware), &update),
+        ];
+        Self { rows, dispatches }
+    }
+
+    fn narrow_forward(shape: Narrow, rows: usize, training: bool, hardware: Hardware) -> Dispatch {
+        let bindings = [
+            ("data", Buffer::Data),
+            ("labels", Buffer::Labels),
+            ("order", Buffer::Order),
+            ("parameters", Buffer::Parameters),
+            ("h", Buffer::Activations(1)),
+            ("d0", Buffer::Deltas(0)),
+            ("p", Buffer::Deltas(1)),
+        ];
+        dispatch(kernels::narrow_forward(rows, shape, training, hardware), &bindings)
+    }
+
     /// A training step of elementary kernels: the textbook.
-    pub fn elementary_step(model: &Mlp, element: Element, rows: usize) -> Self {
+    fn elementary_step(model: &Mlp, element: Element, rows: usize) -> Self {
         let mut plan = Self::forward(model, element, rows);
         let last = model.layers().len() - 1;
         plan.dispatches.push(dispatch(
@@ -125,8 +221,13 @@ impl Plan {
     }
 
     /// The forward pass, the loss and the confusion matrix.
-    pub fn evaluation(model: &Mlp, element: Element, rows: usize) -> Self {
-        let mut plan = Self::forward(model, element, rows);
+    pub fn evaluation(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: Hardware) -> Self {
+        let mut plan = match (name, narrow(model, element)) {
+            (PlanName::Fused, Some(shape)) => {
+                Self { rows, dispatches: vec![Self::narrow_forward(shape, rows, false, hardware)] }
+            }
+            _ => Self::forward(model, element, rows),
+        };
         plan.dispatches.push(dispatch(
             kernels::cross_entropy(rows, model.classes()),
             &[
@@ -152,8 +253,14 @@ mod tests {
     fn every_dispatch_binds_what_its_shader_declares_and_writes_nothing_it_also_reads() {
         for widths in [&[784, 10][..], &[784, 7, 10], &[20, 9, 8, 3]] {
             let model = Mlp::new(widths).unwrap();
-            for element in [Element::U8, Element::F32] {
-                let plans = [Plan::elementary_step(&model, element, 64), Plan::evaluation(&model, element, 512)];
+            let elements = [Element::U8, Element::F32];
+            let names = PlanName::ALL.into_iter().filter(|name| name.check(&model).is_ok());
+            for (element, name) in names.flat_map(|name| elements.map(|element| (element, name))) {
+                let hardware = Hardware::Gpu;
+                let plans = [
+                    Plan::step(name, &model, element, 64, hardware),
+                    Plan::evaluation(name, &model, element, 512, hardware),
+                ];
                 for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
                     let reflection = dispatch.launch.kernel.reflect().unwrap();
                     let mut bound: Vec<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
@@ -181,7 +288,17 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_the_notebook_is_fifteen_dispatches() {
+    fn a_fused_step_of_a_narrow_network_is_two_dispatches() {
+        let model = Mlp::new(&[784, 7, 10]).unwrap();
+        let step = Plan::step(PlanName::Fused, &model, Element::U8, 64, Hardware::Gpu);
+        assert_eq!(step.dispatches.len(), 2);
+        let wide = Mlp::new(&[784, 33, 10]).unwrap();
+        assert!(PlanName::Fused.check(&wide).unwrap_err().to_string().contains("784-33-10"));
+        assert_eq!(PlanName::choose(&wide, None).unwrap(), PlanName::Elementary);
+    }
+
+    #[test]
+    fn an_elementary_step_of_the_notebook_is_fifteen_dispatches() {
         let model = Mlp::new(&[784, 7, 10]).unwrap();
         let names: Vec<_> = Plan::elementary_step(&model, Element::U8, 64)
             .dispatches
