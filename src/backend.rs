@@ -27,6 +27,12 @@ pub trait Backend {
     /// How a step runs: the plan's name.
     fn plan(&self) -> &'static str;
 
+    /// Kernel launches a training step; none where nothing is launched.
+    fn dispatches(&self) -> Option<usize>;
+
+    /// Bytes of its buffers: data, parameters, activations.
+    fn bytes(&self) -> u64;
+
     /// Makes `samples` resident as `split`.
     ///
     /// # Errors

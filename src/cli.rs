@@ -14,6 +14,7 @@ use crate::backend::gpu::plan::PlanName;
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 
+mod bench;
 mod check;
 mod data;
 mod devices;
@@ -32,6 +33,8 @@ struct Cli {
 enum Command {
     /// Train a network; without flags, the notebook's: 784-7-10 on MNIST, ten epochs
     Train(Box<train::Options>),
+    /// Time the training pass of some networks
+    Bench(bench::Options),
     /// List the GPU adapters, and say which one `auto` takes
     Devices,
     /// Check every kernel and plan on this machine against the CPU's plain twins
@@ -98,6 +101,26 @@ struct DataOptions {
     data_dir: Option<PathBuf>,
 }
 
+/// Widths of hidden layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Hidden(Vec<usize>);
+
+fn parse_hidden(text: &str) -> Result<Hidden, String> {
+    if text == "none" {
+        return Ok(Hidden(Vec::new()));
+    }
+    let width = |part: &str| part.trim().parse().ok().filter(|&width: &usize| width > 0);
+    let widths: Option<Vec<usize>> = text.split(',').map(width).collect();
+    widths
+        .map(Hidden)
+        .ok_or_else(|| "give widths above 0 with commas between them, such as 7 or 512,512; or none".into())
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= 0.0);
+    rate.ok_or_else(|| "give a number from 0 on".into())
+}
+
 /// What [`DeviceOptions`] came to.
 enum Target {
     Gpu(Box<Device>),
@@ -145,10 +168,10 @@ fn open(wanted: Option<&str>) -> Result<Device> {
 }
 
 impl Target {
-    fn backend(self, model: &Mlp, batch_size: usize, threads: usize, plan: PlanChoice) -> Result<Box<dyn Backend>> {
+    fn backend(&self, model: &Mlp, batch_size: usize, threads: usize, plan: PlanChoice) -> Result<Box<dyn Backend>> {
         Ok(match self {
             Target::Gpu(device) => {
-                Box::new(pollster::block_on(Gpu::new(*device, model.clone(), batch_size, plan.name()))?)
+                Box::new(pollster::block_on(Gpu::new(Device::clone(device), model.clone(), batch_size, plan.name()))?)
             }
             Target::Cpu => Box::new(Cpu::new(model.clone(), batch_size, threads)?),
         })
@@ -167,6 +190,7 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Train(options) => train::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Devices => devices::run(),
         Command::Check(options) => check::run(&options),
         Command::Inspect(options) => inspect::run(&options),

@@ -22,6 +22,14 @@ impl Inputs {
         }
     }
 
+    /// Bytes they take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Inputs::U8(values) => values.len(),
+            Inputs::F32(values) => size_of_val(&values[..]),
+        }
+    }
+
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

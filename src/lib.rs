@@ -2,6 +2,7 @@
 //! the fallback and the oracle.
 
 pub mod backend;
+pub mod bench;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;

@@ -119,6 +119,16 @@ impl Backend for Cpu {
         "fused"
     }
 
+    fn dispatches(&self) -> Option<usize> {
+        None
+    }
+
+    fn bytes(&self) -> u64 {
+        let parts = [&self.train, &self.test].into_iter().flatten();
+        let data: usize = parts.map(|part| part.rows.bytes() + size_of_val(&part.labels[..])).sum();
+        (data + self.network.bytes() + self.buffers.bytes()) as u64
+    }
+
     fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
         check_samples(&self.model, samples)?;
         let rows = Rows::new(&samples.inputs, samples.width, self.team.threads());

@@ -69,6 +69,8 @@ pub struct Gpu {
 /// A part of a data set on the device, and what runs over it.
 struct Resident {
     rows: usize,
+    /// Of its buffers.
+    bytes: u64,
     order: wgpu::Buffer,
     totals: wgpu::Buffer,
     step: Vec<Ready>,
@@ -167,7 +169,8 @@ impl Gpu {
         };
         let plan = Plan::evaluation(self.plan, &self.model, element, self.evaluation_rows, hardware(&self.device));
         let evaluation = self.programs.prepare(&plan, &with(&identity), &self.batches)?;
-        let resident = Some(Resident { rows, order, totals: totals.clone(), step, evaluation });
+        let bytes = [&data, &labels, &identity, &order, &totals].into_iter().map(wgpu::Buffer::size).sum();
+        let resident = Some(Resident { rows, bytes, order, totals: totals.clone(), step, evaluation });
         match split {
             Split::Train => self.train = resident,
             Split::Test => self.test = resident,
@@ -523,6 +526,15 @@ impl Backend for Gpu {
 
     fn plan(&self) -> &'static str {
         self.plan.name()
+    }
+
+    fn dispatches(&self) -> Option<usize> {
+        self.train.as_ref().map(|resident| resident.step.len())
+    }
+
+    fn bytes(&self) -> u64 {
+        let parts = [&self.train, &self.test].into_iter().flatten().map(|part| part.bytes);
+        self.buffers.values().map(wgpu::Buffer::size).sum::<u64>() + self.batches.size() + parts.sum::<u64>()
     }
 
     fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {

@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{DataOptions, DeviceOptions, PlanChoice, note, print};
+use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, note, parse_hidden, parse_rate, print};
 use crate::backend::{Backend, Split};
 use crate::checkpoint::{self, Metadata};
 use crate::data::{self, Dataset};
@@ -74,25 +74,6 @@ pub(super) struct Options {
     /// Threads of the CPU backend; 0 for one a core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     threads: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Hidden(Vec<usize>);
-
-fn parse_hidden(text: &str) -> Result<Hidden, String> {
-    if text == "none" {
-        return Ok(Hidden(Vec::new()));
-    }
-    let width = |part: &str| part.trim().parse().ok().filter(|&width: &usize| width > 0);
-    let widths: Option<Vec<usize>> = text.split(',').map(width).collect();
-    widths
-        .map(Hidden)
-        .ok_or_else(|| "give widths above 0 with commas between them, such as 7 or 512,512; or none".into())
-}
-
-fn parse_rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= 0.0);
-    rate.ok_or_else(|| "give a number from 0 on".into())
 }
 
 fn parse_init(text: &str) -> Result<Init, String> {

@@ -30,6 +30,14 @@ impl Rows {
         }
         .unwrap_or_else(|| Rows::Dense(inputs.clone()))
     }
+
+    /// Bytes they take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Rows::Sparse(rows) => rows.bytes(),
+            Rows::Dense(inputs) => inputs.bytes(),
+        }
+    }
 }
 
 /// One layer's parameters, rows padded with zeros to whole vectors.
@@ -75,6 +83,12 @@ impl Network {
     pub fn new(model: &Mlp, vectors: Vectors) -> Self {
         let layers = model.layers().iter().enumerate().map(|(index, layer)| Padded::new(layer, index == 0));
         Self { layers: layers.collect(), vectors }
+    }
+
+    /// Bytes of the parameters.
+    pub fn bytes(&self) -> usize {
+        let values = |layer: &Padded| layer.weights.len() + layer.biases.len() + layer.transposed.len();
+        size_of::<f32>() * self.layers.iter().map(values).sum::<usize>()
     }
 
     /// The flat parameters, laid out as [`Mlp`] says.
@@ -242,6 +256,12 @@ pub struct Buffers {
 }
 
 impl Buffers {
+    /// Bytes they take.
+    pub fn bytes(&self) -> usize {
+        let rest = [&self.activations, &self.deltas, &self.sums].into_iter().flatten();
+        size_of::<f32>() * (self.x.len() + rest.map(Vec::len).sum::<usize>())
+    }
+
     fn resize(&mut self, network: &Network, rows: &Rows, count: usize, training: bool) {
         let last = network.layers.len() - 1;
         self.x.resize(if matches!(rows, Rows::Dense(_)) { count * network.layers[0].inputs } else { 0 }, 0.0);

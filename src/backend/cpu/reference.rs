@@ -84,6 +84,16 @@ impl Backend for Reference {
         "elementary"
     }
 
+    fn dispatches(&self) -> Option<usize> {
+        None
+    }
+
+    fn bytes(&self) -> u64 {
+        let data = |part: &Samples| part.inputs.bytes() + size_of_val(&part.labels[..]);
+        let parts = [&self.train, &self.test].into_iter().flatten();
+        (parts.map(data).sum::<usize>() + size_of_val(&self.parameters[..])) as u64
+    }
+
     fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
         check_samples(&self.model, samples)?;
         match split {

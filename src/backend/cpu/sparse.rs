@@ -103,6 +103,11 @@ impl SparseRows {
         Some(rows)
     }
 
+    /// Bytes they take.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.starts[..]) + size_of_val(&self.pixels[..])
+    }
+
     fn parts(&self) -> usize {
         self.cuts.len() - 1
     }
