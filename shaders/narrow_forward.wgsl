@@ -59,8 +59,12 @@ fn weight(k: u32, j: u32) -> f32 {
 }
 
 @compute @workgroup_size(lanes)
-fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
-    let start = group.x * group_rows;
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let start = (group.x + group.y * groups.x) * group_rows;
     let vectors = (hidden + 3u) / 4u;
     var rows: array<u32, MAX_ROWS>;
     for (var r = 0u; r < group_rows; r++) {

@@ -78,13 +78,17 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
-    if group.x == groups.x - 1u {
+    let number = group.x + group.y * groups.x;
+    // Where the grid is folded there may be more than are needed: they find no inputs, and only one does the rest.
+    let needed = (inputs + 4u * words * each - 1u) / (4u * words * each);
+    if number >= needed {
+        if number > needed { return; }
         for (var i = lane; i < hidden + classes + hidden * classes; i += lanes) { rest(i); }
         return;
     }
     let word = lane % words;
     let slice = lane / words;
-    let first = 4u * (group.x * words + word) * each;
+    let first = 4u * (number * words + word) * each;
     var sums: array<vec4<f32>, MAX_VECTORS>;
     for (var r = slice; r < batch.rows; r += slices) {
         let row = order[batch.first + r];
@@ -111,7 +115,7 @@ fn main(
     }
     workgroupBarrier();
     for (var at = lane; at < count; at += lanes) {
-        let k = 4u * group.x * words + at / hidden;
+        let k = 4u * number * words + at / hidden;
         if k < inputs {
             var sum = 0.0;
             for (var s = 0u; s < slices; s++) { sum += partial[s * count + at]; }

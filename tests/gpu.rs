@@ -12,6 +12,7 @@ use mlp_gpu::backend::gpu::plan::PlanName;
 use mlp_gpu::backend::gpu::{Gpu, kernels};
 use mlp_gpu::backend::{Backend, Split};
 use mlp_gpu::check::{self, Row};
+use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::data::{self, Dataset, Inputs, Samples};
 use mlp_gpu::model::{Init, Mlp};
 use mlp_gpu::schedule::Schedule;
@@ -150,4 +151,28 @@ fn the_registry_is_what_the_plans_launch() {
     for launch in [kernels::sum(), kernels::sgd(3), kernels::relu(1, 1), kernels::matmul(1, 1, 1, 0)] {
         assert!(REGISTRY.contains(&launch.kernel), "{}", launch.kernel.name);
     }
+}
+
+#[test]
+fn a_batch_of_more_rows_than_a_grid_has_workgroups_is_trained_whole() {
+    let Some(device) = device("a_batch_of_more_rows_than_a_grid_has_workgroups_is_trained_whole") else { return };
+    let rows = 300_000u32;
+    let inputs: Vec<u8> = (0..4 * rows).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let labels: Vec<u32> = (0..rows).map(|row| u32::from(inputs[4 * row as usize] > 127)).collect();
+    let samples = Samples::new(Inputs::U8(inputs), 4, labels).unwrap();
+    let model = Mlp::new(&[4, 5, 2]).unwrap();
+    let parameters = model.initial_parameters(Init::He, 0);
+    let order: Vec<u32> = (0..rows).collect();
+    let mut after = Vec::new();
+    let cpu: Box<dyn Backend> = Box::new(Cpu::new(model.clone(), rows as usize, 1).unwrap());
+    let gpu = pollster::block_on(Gpu::new(device, model, rows as usize, Some(PlanName::Fused))).unwrap();
+    for mut backend in [cpu, Box::new(gpu)] {
+        backend.upload(Split::Train, &samples).unwrap();
+        backend.set_parameters(&parameters).unwrap();
+        backend.train(&order, 0.5).unwrap();
+        after.push(backend.parameters().unwrap());
+    }
+    let comparison = compare(&after[1], &after[0], Tolerance { absolute: 1e-5, relative: 1e-4 });
+    assert!(comparison.passed(), "{comparison}");
+    assert_ne!(after[0], parameters);
 }

@@ -176,7 +176,12 @@ const MAX_GRID: usize = 65_535;
 
 /// Workgroups for `values` invocations in lines of [`LINE`], folded over y where x is not enough.
 fn lines(values: usize) -> [u32; 2] {
-    let groups = values.div_ceil(LINE).max(1);
+    fold(values.div_ceil(LINE))
+}
+
+/// `groups` workgroups along x, folded over y where x is not enough.
+fn fold(groups: usize) -> [u32; 2] {
+    let groups = groups.max(1);
     let y = groups.div_ceil(MAX_GRID);
     [groups.div_ceil(y) as u32, y as u32]
 }
@@ -302,8 +307,7 @@ pub fn narrow_forward(rows: usize, shape: Narrow, training: bool, hardware: Hard
         Hardware::Software => (8, (8 / vectors).clamp(1, 4)),
     };
     let tiles = [("training", usize::from(training)), ("lanes", lanes), ("group_rows", group_rows)];
-    let grid = [rows.div_ceil(group_rows) as u32, 1];
-    Launch::new(&NARROW_FORWARD, &[&shape.constants()[..], &tiles].concat(), grid)
+    Launch::new(&NARROW_FORWARD, &[&shape.constants()[..], &tiles].concat(), fold(rows.div_ceil(group_rows)))
 }
 
 /// `narrow_update`.
@@ -318,7 +322,7 @@ pub fn narrow_update(shape: Narrow, hardware: Hardware) -> Launch {
     };
     let tiles = [("words", words), ("each", each), ("slices", slices), ("lanes", words * slices)];
     let groups = shape.inputs.div_ceil(4 * words * each) + 1;
-    Launch::new(&NARROW_UPDATE, &[&shape.constants()[..], &tiles].concat(), [groups as u32, 1])
+    Launch::new(&NARROW_UPDATE, &[&shape.constants()[..], &tiles].concat(), fold(groups))
 }
 
 #[cfg(test)]
