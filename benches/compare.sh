@@ -2,7 +2,8 @@
 # mlp-gpu and its peers in turn on the same workloads: seconds an epoch, and how many times faster than each peer.
 # Usage: benches/compare.sh PEERS [FLAGS OF mlp-gpu bench]
 # PEERS is a folder of scripts NAME.py that take --workload NAME --epochs N and print a line of JSON with `workload` and
-# `epoch_s`; PYTHON runs them (default python3), WORKLOADS and ROUNDS say what to run and how often (the median counts).
+# `epoch_s`; PYTHON runs them (default python3), WORKLOADS, EPOCHS and ROUNDS say what to run and how often (the median of
+# the medians counts).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 peers=${1:?"usage: benches/compare.sh PEERS [FLAGS OF mlp-gpu bench]"}
@@ -12,10 +13,10 @@ lines=$(mktemp)
 trap 'rm -f "$lines"' EXIT
 for round in $(seq "${ROUNDS:-3}"); do
   for workload in ${WORKLOADS:-notebook tutorial deep wide}; do
-    target/release/mlp-gpu bench --json --workload "$workload" "$@" >>"$lines"
+    target/release/mlp-gpu bench --json --workload "$workload" --epochs "${EPOCHS:-3}" "$@" >>"$lines"
     for script in "$peers"/*.py; do
       [ "$(basename "$script")" = common.py ] && continue
-      "${PYTHON:-python3}" "$script" --workload "$workload" --epochs 3 >>"$lines" ||
+      "${PYTHON:-python3}" "$script" --workload "$workload" --epochs "${EPOCHS:-3}" >>"$lines" ||
         echo "$(basename "$script") failed on $workload" >&2
     done
   done
