@@ -37,6 +37,10 @@ const EVALUATION_BYTES: usize = 64 << 20;
 const HARDWARE_WORK: f64 = 2e10;
 const SOFTWARE_WORK: f64 = 5e8;
 
+/// The longest loop of a kernel on a software driver: Mesa's llvmpipe ends longer ones early, with wrong results and no
+/// error.
+const SOFTWARE_LOOP: usize = 65_535;
+
 /// Which rows a dispatch works on; the shaders' `Batch`.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -95,6 +99,14 @@ impl Gpu {
             return Err(Error::Usage("a batch needs at least one row".into()));
         }
         let plan = PlanName::choose(&model, wanted)?;
+        let longest = model.widths().iter().copied().fold(batch_size, usize::max);
+        if hardware(&device) == Hardware::Software && longest > SOFTWARE_LOOP {
+            return Err(Error::Gpu(format!(
+                "the software adapter {} may cut loops of more than {SOFTWARE_LOOP} rounds, and --batch-size or a layer is \
+                 {longest} long: use --backend cpu",
+                device.info.name
+            )));
+        }
         let widest = model.widths().iter().max().copied().unwrap_or(1);
         let flops = 2.0 * model.parameters() as f64;
         let rows_by_work = (work(&device) / flops) as usize;
