@@ -40,11 +40,22 @@ impl Rows {
     }
 }
 
-/// One layer's parameters, rows padded with zeros to whole vectors.
-struct Padded {
+/// One layer's widths.
+struct Shape {
     inputs: usize,
     outputs: usize,
+    /// Of the outputs' rows.
     pitch: usize,
+}
+
+impl Shape {
+    fn narrow(&self) -> bool {
+        self.outputs <= NARROW
+    }
+}
+
+/// One layer's parameters, rows padded with zeros to whole vectors.
+struct Values {
     /// `inputs x pitch`
     weights: Vec<f32>,
     /// `pitch`
@@ -53,68 +64,58 @@ struct Padded {
     transposed: Vec<f32>,
 }
 
-impl Padded {
-    fn new(layer: &Layer, first: bool) -> Self {
-        let pitch = pitch(layer.outputs);
-        let transposed = if !first && layer.outputs <= NARROW { layer.outputs * self::pitch(layer.inputs) } else { 0 };
-        Self {
-            inputs: layer.inputs,
-            outputs: layer.outputs,
-            pitch,
-            weights: vec![0.0; layer.inputs * pitch],
-            biases: vec![0.0; pitch],
-            transposed: vec![0.0; transposed],
-        }
-    }
-
-    fn narrow(&self) -> bool {
-        self.outputs <= NARROW
-    }
-}
-
 /// A model's parameters in the engine's layout.
 pub struct Network {
-    layers: Vec<Padded>,
+    layers: Vec<Shape>,
+    values: Vec<Values>,
     vectors: Vectors,
 }
 
 impl Network {
     /// A network of `model`'s shape, parameters 0.
     pub fn new(model: &Mlp, vectors: Vectors) -> Self {
-        let layers = model.layers().iter().enumerate().map(|(index, layer)| Padded::new(layer, index == 0));
-        Self { layers: layers.collect(), vectors }
+        let shape = |layer: &Layer| Shape { inputs: layer.inputs, outputs: layer.outputs, pitch: pitch(layer.outputs) };
+        let layers: Vec<Shape> = model.layers().iter().map(shape).collect();
+        let values = layers.iter().enumerate().map(|(index, layer)| {
+            let transposed = if index > 0 && layer.narrow() { layer.outputs * pitch(layer.inputs) } else { 0 };
+            Values {
+                weights: vec![0.0; layer.inputs * layer.pitch],
+                biases: vec![0.0; layer.pitch],
+                transposed: vec![0.0; transposed],
+            }
+        });
+        Self { values: values.collect(), layers, vectors }
     }
 
     /// Bytes of the parameters.
     pub fn bytes(&self) -> usize {
-        let values = |layer: &Padded| layer.weights.len() + layer.biases.len() + layer.transposed.len();
-        size_of::<f32>() * self.layers.iter().map(values).sum::<usize>()
+        let count = |values: &Values| values.weights.len() + values.biases.len() + values.transposed.len();
+        size_of::<f32>() * self.values.iter().map(count).sum::<usize>()
     }
 
     /// The flat parameters, laid out as [`Mlp`] says.
     pub fn parameters(&self) -> Vec<f32> {
         let mut flat = Vec::new();
-        for layer in &self.layers {
-            layer.weights.chunks_exact(layer.pitch).for_each(|row| flat.extend_from_slice(&row[..layer.outputs]));
-            flat.extend_from_slice(&layer.biases[..layer.outputs]);
+        for (layer, values) in self.layers.iter().zip(&self.values) {
+            values.weights.chunks_exact(layer.pitch).for_each(|row| flat.extend_from_slice(&row[..layer.outputs]));
+            flat.extend_from_slice(&values.biases[..layer.outputs]);
         }
         flat
     }
 
     /// Replaces the parameters by flat ones.
     pub fn set_parameters(&mut self, mut flat: &[f32]) {
-        for layer in &mut self.layers {
+        for (layer, values) in self.layers.iter().zip(&mut self.values) {
             let (weights, rest) = flat.split_at(layer.inputs * layer.outputs);
             let (biases, rest) = rest.split_at(layer.outputs);
             flat = rest;
-            for (padded, row) in layer.weights.chunks_exact_mut(layer.pitch).zip(weights.chunks_exact(layer.outputs)) {
-                padded[..layer.outputs].copy_from_slice(row);
-            }
-            layer.biases[..layer.outputs].copy_from_slice(biases);
-            if !layer.transposed.is_empty() {
-                let transposed = &mut layer.transposed;
+            let rows = values.weights.chunks_exact_mut(layer.pitch).zip(weights.chunks_exact(layer.outputs));
+            rows.for_each(|(padded, row)| padded[..layer.outputs].copy_from_slice(row));
+            values.biases[..layer.outputs].copy_from_slice(biases);
+            if !values.transposed.is_empty() {
+                let Values { weights, transposed, .. } = values;
                 let t_pitch = pitch(layer.inputs);
-                transpose(&layer.weights, layer.pitch, 0, t_pitch, layer.outputs, |at, value| transposed[at] = value);
+                transpose(weights, layer.pitch, 0, t_pitch, layer.outputs, |at, value| transposed[at] = value);
             }
         }
     }
@@ -131,40 +132,14 @@ impl Network {
         }
         let mut h_pitch = self.layers[0].inputs;
         let outputs = activations[..last].iter_mut().chain(&mut deltas[last..]);
-        for ((index, layer), f) in self.layers.iter().enumerate().zip(outputs) {
-            let weights = Weights { weights: &layer.weights, biases: &layer.biases };
-            self.layer_forward(index, weights, (index == 0).then_some((rows, order)), (h, h_pitch), f);
-            (h, h_pitch) = (f, layer.pitch);
+        for (index, (values, f)) in self.values.iter().zip(outputs).enumerate() {
+            let weights = Weights { weights: &values.weights, biases: &values.biases };
+            let input = (index == 0).then_some((rows, order));
+            layer_forward(&self.layers, self.vectors, index, weights, input, (h, h_pitch), f);
+            (h, h_pitch) = (f, self.layers[index].pitch);
         }
         softmax(self.vectors, self.layers[last].outputs, self.layers[last].pitch, &mut deltas[last]);
         &deltas[last]
-    }
-
-    /// `f = h W + b`, and its ReLU but for the last layer; `input` holds the rows where this is the first layer.
-    fn layer_forward(
-        &self,
-        index: usize,
-        Weights { weights, biases }: Weights,
-        input: Option<(&Rows, &[u32])>,
-        (h, h_pitch): (&[f32], usize),
-        f: &mut [f32],
-    ) {
-        let layer = &self.layers[index];
-        match input {
-            Some((Rows::Sparse(rows), order)) => rows.forward(self.vectors, order, weights, layer.pitch, f),
-            _ if layer.narrow() => {
-                narrow::forward(self.vectors, h, (h_pitch, layer.inputs, layer.pitch), weights, f);
-            }
-            _ => product(
-                (f.len() / layer.pitch, layer.outputs, layer.inputs),
-                (f, Strides::rows(layer.pitch)),
-                (h, Strides::rows(h_pitch)),
-                (weights, Strides::rows(layer.pitch)),
-                false,
-                1.0,
-            ),
-        }
-        bias_relu(self.vectors, biases, index + 1 < self.layers.len(), f);
     }
 
     /// One step of SGD for each batch of `order`, by all threads of `team`.
@@ -177,34 +152,14 @@ impl Network {
         buffers: &mut Buffers,
     ) {
         buffers.resize(self, rows, batch_size.min(order.len()), true);
-        let mut weights = Vec::new();
-        let mut biases = Vec::new();
-        let mut transposed = Vec::new();
-        // Taken out for the time of the run, so that the threads can share what is left of `self`.
-        let mut taken: Vec<_> = self
-            .layers
-            .iter_mut()
-            .map(|layer| {
-                (
-                    std::mem::take(&mut layer.weights),
-                    std::mem::take(&mut layer.biases),
-                    std::mem::take(&mut layer.transposed),
-                )
-            })
-            .collect();
-        for (w, b, t) in &mut taken {
-            weights.push(Shared::new(w));
-            biases.push(Shared::new(b));
-            transposed.push(Shared::new(t));
-        }
+        let Self { layers, values, vectors } = self;
         let run = Run {
-            network: self,
+            layers,
+            vectors: *vectors,
             rows,
             labels,
             learning_rate,
-            weights,
-            biases,
-            transposed,
+            values: values.iter_mut().map(SharedValues::new).collect(),
             x: Shared::new(&mut buffers.x),
             activations: buffers.activations.iter_mut().map(|values| Shared::new(values)).collect(),
             deltas: buffers.deltas.iter_mut().map(|values| Shared::new(values)).collect(),
@@ -219,9 +174,6 @@ impl Network {
                 member.wait();
             }
         });
-        for (layer, (weights, biases, transposed)) in self.layers.iter_mut().zip(taken) {
-            (layer.weights, layer.biases, layer.transposed) = (weights, biases, transposed);
-        }
     }
 }
 
@@ -276,15 +228,31 @@ impl Buffers {
     }
 }
 
+/// One layer's parameters, shared by the threads.
+struct SharedValues<'a> {
+    weights: Shared<'a, f32>,
+    biases: Shared<'a, f32>,
+    transposed: Shared<'a, f32>,
+}
+
+impl<'a> SharedValues<'a> {
+    fn new(values: &'a mut Values) -> Self {
+        Self {
+            weights: Shared::new(&mut values.weights),
+            biases: Shared::new(&mut values.biases),
+            transposed: Shared::new(&mut values.transposed),
+        }
+    }
+}
+
 /// A run of steps, shared by the threads.
 struct Run<'a> {
-    network: &'a Network,
+    layers: &'a [Shape],
+    vectors: Vectors,
     rows: &'a Rows,
     labels: &'a [u32],
     learning_rate: f32,
-    weights: Vec<Shared<'a, f32>>,
-    biases: Vec<Shared<'a, f32>>,
-    transposed: Vec<Shared<'a, f32>>,
+    values: Vec<SharedValues<'a>>,
     x: Shared<'a, f32>,
     activations: Vec<Shared<'a, f32>>,
     deltas: Vec<Shared<'a, f32>>,
@@ -294,8 +262,8 @@ struct Run<'a> {
 impl Run<'_> {
     /// Forward and backward for this member's rows of `batch`.
     fn rows_phase(&self, member: &Member, batch: &[u32]) {
-        let Network { layers, vectors } = self.network;
-        let (vectors, last) = (*vectors, layers.len() - 1);
+        let Self { layers, vectors, .. } = *self;
+        let last = layers.len() - 1;
         let share = member.share(batch.len(), GRAIN);
         if share.is_empty() {
             return;
@@ -311,10 +279,13 @@ impl Run<'_> {
             h = x;
         }
         for (index, layer) in layers.iter().enumerate() {
-            let weights = unsafe { Weights { weights: self.weights[index].all(), biases: self.biases[index].all() } };
+            let weights = unsafe {
+                Weights { weights: self.values[index].weights.all(), biases: self.values[index].biases.all() }
+            };
             let values = if index < last { &self.activations[index] } else { &self.deltas[last] };
             let f = unsafe { values.part_mut(part(layer.pitch)) };
-            self.network.layer_forward(index, weights, (index == 0).then_some((self.rows, order)), (h, h_pitch), f);
+            let input = (index == 0).then_some((self.rows, order));
+            layer_forward(layers, vectors, index, weights, input, (h, h_pitch), f);
             if index == last {
                 softmax(vectors, layer.outputs, layer.pitch, f);
                 cross_entropy_gradient::cross_entropy_gradient(self.labels, order, layer.pitch, f);
@@ -327,14 +298,14 @@ impl Run<'_> {
             let h = unsafe { self.activations[index - 1].part(part(h_pitch)) };
             let dh = unsafe { self.deltas[index - 1].part_mut(part(h_pitch)) };
             if layer.narrow() {
-                let transposed = unsafe { self.transposed[index].all() };
+                let transposed = unsafe { self.values[index].transposed.all() };
                 narrow::input_gradient(vectors, df, (layer.pitch, layer.outputs, h_pitch), transposed, h, dh);
             } else {
                 product(
                     (order.len(), layer.inputs, layer.outputs),
                     (dh, Strides::rows(h_pitch)),
                     (df, Strides::rows(layer.pitch)),
-                    (unsafe { self.weights[index].all() }, Strides::transposed(layer.pitch)),
+                    (unsafe { self.values[index].weights.all() }, Strides::transposed(layer.pitch)),
                     false,
                     1.0,
                 );
@@ -345,8 +316,7 @@ impl Run<'_> {
 
     /// The update of this member's rows of the weights, and columns of the biases.
     fn weights_phase(&self, member: &Member, batch: &[u32], scratch: &mut Scratch) {
-        let Network { layers, vectors } = self.network;
-        let vectors = *vectors;
+        let Self { layers, vectors, .. } = *self;
         for (index, layer) in layers.iter().enumerate() {
             let share = match (index, self.rows) {
                 (0, Rows::Sparse(rows)) => rows.part(member.index),
@@ -355,7 +325,8 @@ impl Run<'_> {
             // SAFETY, of this function: in this phase nobody writes activations or deltas, and each member touches its
             // own rows of the weights, and columns of the biases, alone.
             let df = unsafe { self.deltas[index].part(0..batch.len() * layer.pitch) };
-            let weights = unsafe { self.weights[index].part_mut(share.start * layer.pitch..share.end * layer.pitch) };
+            let weights =
+                unsafe { self.values[index].weights.part_mut(share.start * layer.pitch..share.end * layer.pitch) };
             let (h, h_pitch) = match index {
                 0 => (&self.x, layer.inputs),
                 _ => (&self.activations[index - 1], layers[index - 1].pitch),
@@ -384,7 +355,7 @@ impl Run<'_> {
                 }
             }
             if layer.narrow() && index > 0 {
-                let transposed = &self.transposed[index];
+                let transposed = &self.values[index].transposed;
                 let t_pitch = pitch(layer.inputs);
                 transpose(weights, layer.pitch, share.start, t_pitch, layer.outputs, |at, value| {
                     // SAFETY: a column of the transpose is a row of the weights.
@@ -395,11 +366,37 @@ impl Run<'_> {
             if !columns.is_empty() {
                 let sums = unsafe { self.sums[index].part_mut(columns.clone()) };
                 reduce_rows(vectors, df, layer.pitch, columns.start, sums);
-                let biases = unsafe { self.biases[index].part_mut(columns) };
+                let biases = unsafe { self.values[index].biases.part_mut(columns) };
                 narrow::step(biases, sums, batch.len() as f32, self.learning_rate);
             }
         }
     }
+}
+
+/// `f = h W + b` of layer `index`, and its ReLU but for the last; `input` holds the rows where this is the first layer.
+fn layer_forward(
+    layers: &[Shape],
+    vectors: Vectors,
+    index: usize,
+    Weights { weights, biases }: Weights,
+    input: Option<(&Rows, &[u32])>,
+    (h, h_pitch): (&[f32], usize),
+    f: &mut [f32],
+) {
+    let layer = &layers[index];
+    match input {
+        Some((Rows::Sparse(rows), order)) => rows.forward(vectors, order, weights, layer.pitch, f),
+        _ if layer.narrow() => narrow::forward(vectors, h, (h_pitch, layer.inputs, layer.pitch), weights, f),
+        _ => product(
+            (f.len() / layer.pitch, layer.outputs, layer.inputs),
+            (f, Strides::rows(layer.pitch)),
+            (h, Strides::rows(h_pitch)),
+            (weights, Strides::rows(layer.pitch)),
+            false,
+            1.0,
+        ),
+    }
+    bias_relu(vectors, biases, index + 1 < layers.len(), f);
 }
 
 /// Calls `put` with each weight and its place in the transpose, whose rows are `t_pitch` long. `weights` are rows from
