@@ -7,6 +7,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::data::{Dataset, Scaling};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::Mlp;
@@ -27,6 +28,12 @@ pub struct Metadata {
     pub widths: Vec<usize>,
     /// Name of the data set it learnt from.
     pub data: String,
+    /// Names of its classes.
+    pub classes: Vec<String>,
+    /// Height and width in pixels where an input row is an image.
+    pub image: Option<(usize, usize)>,
+    /// How its inputs are scaled; none where they are bytes, read as `value / 255`.
+    pub scaling: Option<Scaling>,
     /// Seed of its weights and order.
     pub seed: u64,
     /// Epochs it was trained for.
@@ -34,24 +41,28 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// The description of a model of this version.
-    pub fn new(model: &Mlp, data: &str, seed: u64, epochs: u32) -> Self {
+    /// The description, in this version, of a model that learnt from `dataset`.
+    pub fn new(model: &Mlp, dataset: &Dataset, seed: u64, epochs: u32) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             version: env!("CARGO_PKG_VERSION").into(),
             widths: model.widths().to_vec(),
-            data: data.into(),
+            data: dataset.name.clone(),
+            classes: dataset.classes.clone(),
+            image: dataset.image,
+            scaling: dataset.scaling.clone(),
             seed,
             epochs,
         }
     }
 }
 
-/// Writes `parameters` of `model` to `path`, whole or not at all. The same model gives the same bytes.
+/// Writes `parameters` of `model` to `path`, whole or not at all. The same model gives the same bytes. Without
+/// `metadata` there are only tensors.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
-pub fn save(path: &Path, model: &Mlp, parameters: &[f32], metadata: &Metadata) -> Result<()> {
+pub fn save(path: &Path, model: &Mlp, parameters: &[f32], metadata: Option<&Metadata>) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Error::Data(format!("cannot describe the model: {error}"));
     let mut tensors = Vec::new();
     for (index, layer) in model.layers().iter().enumerate() {
@@ -65,8 +76,8 @@ pub fn save(path: &Path, model: &Mlp, parameters: &[f32], metadata: &Metadata) -
         .map(|(name, shape, bytes)| Ok((name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| failed(&error))?;
-    let json = serde_json::to_string(metadata).map_err(|error| failed(&error))?;
-    let metadata = Some(HashMap::from([(KEY.to_owned(), json)]));
+    let json = metadata.map(serde_json::to_string).transpose().map_err(|error| failed(&error))?;
+    let metadata = json.map(|json| HashMap::from([(KEY.to_owned(), json)]));
     files::write(path, &safetensors::serialize(views, metadata).map_err(|error| failed(&error))?)
 }
 
@@ -160,14 +171,28 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::data::{Inputs, Samples, numbered};
     use crate::model::Init;
+
+    fn metadata(model: &Mlp) -> Metadata {
+        let part = Samples::new(Inputs::U8(vec![]), model.inputs(), vec![]).unwrap();
+        let dataset = Dataset {
+            name: "some".into(),
+            train: part.clone(),
+            test: part,
+            classes: numbered(model.classes()),
+            image: None,
+            scaling: Some(Scaling { offset: vec![0.1; model.inputs()], divisor: vec![3.0; model.inputs()] }),
+        };
+        Metadata::new(model, &dataset, 1, 7)
+    }
 
     fn saved() -> (tempfile::TempDir, std::path::PathBuf, Mlp, Vec<f32>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         let model = Mlp::new(&[5, 3, 4, 2]).unwrap();
         let parameters = model.initial_parameters(Init::He, 1);
-        save(&path, &model, &parameters, &Metadata::new(&model, "digits", 1, 7)).unwrap();
+        save(&path, &model, &parameters, Some(&metadata(&model))).unwrap();
         (folder, path, model, parameters)
     }
 
@@ -176,9 +201,9 @@ mod tests {
         let (_folder, path, model, parameters) = saved();
         let checkpoint = load(&path).unwrap();
         assert_eq!((&checkpoint.model, &checkpoint.parameters), (&model, &parameters));
-        assert_eq!(checkpoint.metadata.unwrap().epochs, 7);
+        assert_eq!(checkpoint.metadata.unwrap(), metadata(&model));
         let first = std::fs::read(&path).unwrap();
-        save(&path, &model, &parameters, &Metadata::new(&model, "digits", 1, 7)).unwrap();
+        save(&path, &model, &parameters, Some(&metadata(&model))).unwrap();
         assert_eq!(first, std::fs::read(&path).unwrap());
     }
 

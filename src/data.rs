@@ -83,14 +83,24 @@ pub struct Dataset {
     pub train: Samples,
     /// What is only ever evaluated.
     pub test: Samples,
-    /// Number of classes.
-    pub classes: usize,
+    /// Names of the classes, which the labels count from 0.
+    pub classes: Vec<String>,
     /// Height and width in pixels where a row is an image.
     pub image: Option<(usize, usize)>,
+    /// How the features were scaled; none where the rows are bytes, read as `value / 255`.
+    pub scaling: Option<Scaling>,
 }
 
 pub mod digits;
 pub mod idx;
+pub mod scaling;
+
+pub use scaling::Scaling;
+
+/// The names of classes that have none but their numbers.
+pub fn numbered(classes: usize) -> Vec<String> {
+    (0..classes).map(|class| class.to_string()).collect()
+}
 
 /// Training images of `digits`, and the test images that follow them.
 const DIGITS: (usize, usize) = (60_000, 10_000);
@@ -111,7 +121,7 @@ pub fn digits() -> Result<Dataset> {
         Samples::new(Inputs::U8(images), 784, labels.into_iter().map(u32::from).collect())
     };
     let (train, test) = (part(0, DIGITS.0)?, part(DIGITS.0, DIGITS.1)?);
-    Ok(Dataset { name: "digits".into(), train, test, classes: 10, image: Some((28, 28)) })
+    Ok(Dataset { name: "digits".into(), train, test, classes: numbered(10), image: Some((28, 28)), scaling: None })
 }
 
 /// The data set `source`: `auto`, `digits`, one of [`FAMILY`] (in the folder of its name in `folder`), or the path of a

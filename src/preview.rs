@@ -18,8 +18,8 @@ pub fn contact_sheet(dataset: &Dataset, columns: usize, scale: usize) -> Result<
         return Err(Error::Data(format!("data set {} does not hold images: it has no preview", dataset.name)));
     };
     let width = dataset.train.width;
-    let mut tiles = Vec::with_capacity(dataset.classes * columns);
-    for class in 0..dataset.classes as u32 {
+    let mut tiles = Vec::with_capacity(dataset.classes.len() * columns);
+    for class in 0..dataset.classes.len() as u32 {
         let rows = dataset.train.labels.iter().enumerate().filter(|(_, label)| **label == class);
         let mut row: Vec<Vec<u8>> =
             rows.take(columns).map(|(index, _)| pixels[index * width..][..width].to_vec()).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mlp_gpu::backend::gpu::device::adapters;
-use mlp_gpu::checkpoint::{self, Metadata};
+use mlp_gpu::checkpoint;
 use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::model::Mlp;
 use serde_json::Value;
@@ -58,8 +58,7 @@ fn follow(backend: &str) {
         write_idx(folder.path(), "train", side, data(0, train, side));
         write_idx(folder.path(), "t10k", side, data(train, test, side));
         let (initial, log) = (folder.path().join("initial.safetensors"), folder.path().join("log.jsonl"));
-        let metadata = Metadata::new(&model, "reference", 0, 0);
-        checkpoint::save(&initial, &model, &parameters(&model), &metadata).unwrap();
+        checkpoint::save(&initial, &model, &parameters(&model), None).unwrap();
 
         let hidden = match hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(",") {
             none if none.is_empty() => "none".into(),

@@ -64,7 +64,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         note(&format!("Backend: {why}"));
     }
     for (index, workload) in workloads.iter().enumerate() {
-        let widths = [&[dataset.train.width], &workload.hidden[..], &[dataset.classes]].concat();
+        let widths = [&[dataset.train.width], &workload.hidden[..], &[dataset.classes.len()]].concat();
         let model = Mlp::new(&widths)?;
         let batch_size = workload.batch_size.min(dataset.train.len());
         let mut backend = target.backend(&model, batch_size, usize::from(options.threads), options.plan)?;

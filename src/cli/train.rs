@@ -107,7 +107,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
 
     let widths: Vec<usize> = [dataset.train.width].into_iter().chain(options.hidden.0.iter().copied()).collect();
-    let model = Mlp::new(&[&widths[..], &[dataset.classes]].concat())?;
+    let model = Mlp::new(&[&widths[..], &[dataset.classes.len()]].concat())?;
     let parameters = match (&initial, &options.init_from) {
         (Some(initial), Some(path)) if initial.model != model => {
             let expected = format!("widths {:?} (the data's, and --hidden)", model.widths());
@@ -165,8 +165,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
     trained?;
 
     if let Some(path) = &options.save {
-        let metadata = Metadata::new(&model, &dataset.name, options.seed, options.epochs);
-        checkpoint::save(path, &model, &backend.parameters()?, &metadata)?;
+        let metadata = Metadata::new(&model, &dataset, options.seed, options.epochs);
+        checkpoint::save(path, &model, &backend.parameters()?, Some(&metadata))?;
     }
     if !options.quiet {
         print(&format!("Test Accuracy: {:.4}", backend.evaluate(Split::Test)?.accuracy()))?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use crate::data::{Dataset, Inputs, Samples};
+use crate::data::{Dataset, Inputs, Samples, numbered};
 use crate::error::{Error, Result};
 
 const IMAGES: u32 = 0x803;
@@ -46,7 +46,7 @@ pub fn load(folder: &Path, name: &str) -> Result<Dataset> {
     let size = train.size;
     let published = (train.count(), test.count(), size) == PUBLISHED;
     let [train, test] = if published { decode(train, test)? } else { [train.cut()?, test.cut()?] };
-    Ok(Dataset { name: name.into(), train, test, classes: CLASSES, image: Some(size) })
+    Ok(Dataset { name: name.into(), train, test, classes: numbered(CLASSES), image: Some(size), scaling: None })
 }
 
 /// Images and labels of one part, checked: whole files, headers included.
