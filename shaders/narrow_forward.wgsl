@@ -37,22 +37,6 @@ var<workgroup> partial: array<f32, 2048>;
 var<workgroup> units: array<f32, 128>;
 var<workgroup> outputs: array<f32, 256>;
 
-fn value(row: u32, k: u32) -> f32 {
-    if k >= inputs { return 0.0; }
-    let at = row * inputs + k;
-    if floats { return bitcast<f32>(data[at]); }
-    return f32((data[at / 4u] >> (8u * (at % 4u))) & 0xffu) / 255.0;
-}
-
-// Four inputs of a row from k on, a multiple of 4; 0 beyond the last.
-fn quad(row: u32, k: u32) -> vec4<f32> {
-    if !floats && inputs % 4u == 0u {
-        let word = data[(row * inputs + k) / 4u];
-        return vec4<f32>(vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(0xffu)) / 255.0;
-    }
-    return vec4<f32>(value(row, k), value(row, k + 1u), value(row, k + 2u), value(row, k + 3u));
-}
-
 fn weight(k: u32, j: u32) -> f32 {
     if k >= inputs || j >= hidden { return 0.0; }
     return parameters[w0 + k * hidden + j];
@@ -120,7 +104,7 @@ fn main(
         for (var c = 1u; c < classes; c++) { largest = max(largest, outputs[base + c]); }
         var sum = 0.0;
         for (var c = 0u; c < classes; c++) {
-            let e = exp(outputs[base + c] - largest);
+            let e = exponential(outputs[base + c] - largest);
             outputs[base + c] = e;
             sum += e;
         }

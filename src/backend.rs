@@ -27,6 +27,9 @@ pub trait Backend {
     /// How a step runs: the plan's name.
     fn plan(&self) -> &'static str;
 
+    /// Why it is this plan.
+    fn plan_reason(&self) -> &'static str;
+
     /// Kernel launches a training step; none where nothing is launched.
     fn dispatches(&self) -> Option<usize>;
 

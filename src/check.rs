@@ -10,7 +10,7 @@ use crate::backend::cpu::reference::{self, Reference};
 use crate::backend::cpu::vector::Vectors;
 use crate::backend::cpu::{self, Cpu};
 use crate::backend::gpu::device::{Device, values};
-use crate::backend::gpu::kernels::{self, Hardware, Kernel, Launch, Narrow};
+use crate::backend::gpu::kernels::{self, Dense, Hardware, Kernel, Launch, Narrow, Product, Source, Tile};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::gpu::{self, Batch, Gpu};
 use crate::backend::{Backend, Split};
@@ -92,7 +92,8 @@ const MARGIN: usize = 3;
 const SOURCE_ROWS: usize = 300;
 const FIRST: usize = 2;
 
-fn case(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize)) -> Result<Case> {
+/// The cases of `kernel` at one of [`SHAPES`]; fused kernels have several, one for each way to launch them.
+fn cases(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize)) -> Result<Vec<Case>> {
     let mut draw = Draw(random::weights((rows * 1_000_003 + inner * 1009 + columns) as u64));
     let mut batch = Batch { first: FIRST as u32, rows: rows as u32, index: 1, learning_rate: 0.15 };
     let order = draw.below(SOURCE_ROWS, FIRST + rows + 1);
@@ -288,9 +289,16 @@ fn case(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize)) 
         "narrow_forward" | "narrow_update" => {
             narrow_case(kernel, &mut draw, batch, (rows, inner, columns), &order[..FIRST + rows])?
         }
+        "dense" | "dense_subgroup" => {
+            let sizes = (rows, inner, columns);
+            let shape = SHAPES.iter().position(|&shape| shape == sizes).unwrap_or(0);
+            return Ok(dense_cases(kernel, shape, &mut draw, batch, sizes, &order[..FIRST + rows]));
+        }
+        "output" => return Ok(output_cases(&mut draw, batch, (rows, inner, columns), &order[..FIRST + rows])),
+        "resident" => resident_case(&mut draw, (rows, inner, columns), &order[..FIRST + rows])?,
         name => return Err(Error::Check(format!("kernel {name} has no test case"))),
     };
-    Ok(case)
+    Ok(vec![case])
 }
 
 /// A case of a kernel for one narrow hidden layer: expected is what the elementary twins make, one after the other.
@@ -305,7 +313,7 @@ fn narrow_case(
     let hidden = 1 + (rows + columns) % kernels::NARROW;
     let floats = rows % 4 == 1;
     // Both tilings on any adapter.
-    let hardware = if columns % 2 == 0 { Hardware::Gpu } else { Hardware::Software };
+    let hardware = if columns % 2 == 0 { Hardware::GPU } else { Hardware::SOFTWARE };
     let model = Mlp::new(&[inner, hidden, classes])?;
     let inputs = match floats {
         true => Inputs::F32(draw.normal(SOURCE_ROWS * inner)),
@@ -360,22 +368,236 @@ fn narrow_case(
     })
 }
 
-/// Every kernel of the registry against its twin on `device`, at each shape.
+/// The products of a dense layer: expected is what the elementary twins make, one after the other.
+fn dense_cases(
+    kernel: &Kernel,
+    shape: usize,
+    draw: &mut Draw,
+    batch: Batch,
+    (rows, inputs, outputs): (usize, usize, usize),
+    order: &[u32],
+) -> Vec<Case> {
+    let picked = &order[FIRST..];
+    let f32s = Values::F32;
+    // The layer lies where its rows start at whole vectors, and where they do not.
+    let offset = if rows % 2 == 0 { 4 } else { MARGIN };
+    let scale = 1.0 / (inputs as f32).sqrt();
+    let weights: Vec<f32> = draw.normal(inputs * outputs).into_iter().map(|weight| scale * weight).collect();
+    let biases = draw.normal(outputs);
+    let flat = |weights: &[f32], biases: &[f32]| {
+        let mut all = vec![7.0; offset];
+        all.extend_from_slice(weights);
+        all.extend_from_slice(biases);
+        all.extend([7.0; MARGIN]);
+        all
+    };
+    let parameters = flat(&weights, &biases);
+    let bytes = draw.bytes(SOURCE_ROWS * inputs);
+    let floats = draw.normal(SOURCE_ROWS * inputs);
+    let activations = draw.normal(rows * inputs);
+    let (df, mut h) = (draw.normal(rows * outputs), draw.normal(rows * inputs));
+    cpu::relu::relu(&mut h);
+    let fill = |values: &[f32]| Values::F32(vec![7.0; values.len()]);
+    let mut cases = Vec::new();
+    let mut add = |product, source, a: Values, b: Vec<f32>, c: Values, expected: Vec<f32>, terms| {
+        let layer = Dense { inputs, outputs, offset, source };
+        // Each product by another tile from shape to shape: over all shapes each meets all.
+        let turn = shape + cases.len();
+        let launch = match kernel.name {
+            "dense" => kernels::dense_tiled(product, layer, rows, Tile::ALL[turn % Tile::ALL.len()]),
+            _ => kernels::dense_subgroup(product, layer, rows, [4, 8][turn % 2]),
+        };
+        let buffers = vec![
+            ("a", a.clone()),
+            ("a4", a),
+            ("b", f32s(b.clone())),
+            ("b4", f32s(b)),
+            ("order", Values::U32(order.to_vec())),
+            ("h", f32s(h.clone())),
+            ("c", c),
+        ];
+        let after = vec![("c", f32s(expected), Tolerance::of_sum(terms))];
+        cases.push(Case { launch, batch, before: buffers, after });
+    };
+
+    for source in [Source::Activations, Source::Bytes, Source::Floats] {
+        let mut x = vec![0.0; rows * inputs];
+        let a = match source {
+            Source::Activations => {
+                x.copy_from_slice(&activations);
+                f32s(activations.clone())
+            }
+            Source::Bytes => {
+                cpu::gather_u8::gather_u8(&bytes, picked, inputs, &mut x);
+                Values::Bytes(bytes.clone())
+            }
+            Source::Floats => {
+                cpu::gather_f32::gather_f32(&floats, picked, inputs, &mut x);
+                f32s(floats.clone())
+            }
+        };
+        let mut f = vec![0.0; rows * outputs];
+        cpu::matmul::matmul(&x, &weights, inputs, outputs, &mut f);
+        cpu::bias_add::bias_add(&biases, &mut f);
+        let relu = source != Source::Activations;
+        if relu {
+            cpu::relu::relu(&mut f);
+        }
+        add(Product::Forward { relu }, source, a.clone(), parameters.clone(), fill(&f), f, inputs);
+
+        let mut gradient = vec![0.0; (inputs + 1) * outputs];
+        let (of_weights, of_biases) = gradient.split_at_mut(inputs * outputs);
+        cpu::matmul_at_b::matmul_at_b(&x, &df, inputs, outputs, of_weights);
+        cpu::reduce_rows::reduce_rows(&df, of_biases);
+        let mut updated = [&weights[..], &biases].concat();
+        cpu::sgd::sgd(&gradient, rows, batch.learning_rate, &mut updated);
+        let (weights, biases) = updated.split_at(inputs * outputs);
+        let expected = flat(weights, biases);
+        add(Product::Update, source, a, df.clone(), f32s(parameters.clone()), expected, rows);
+    }
+    let mut dh = vec![0.0; rows * inputs];
+    cpu::matmul_a_bt::matmul_a_bt(&df, &weights, inputs, outputs, &mut dh);
+    cpu::relu_mask::relu_mask(&h, &mut dh);
+    add(Product::InputGradient, Source::Activations, f32s(df.clone()), parameters.clone(), fill(&dh), dh, outputs);
+    cases
+}
+
+/// `output`, in training and not, with rows for one workgroup and for several of them.
+fn output_cases(
+    draw: &mut Draw,
+    batch: Batch,
+    (rows, inputs, outputs): (usize, usize, usize),
+    order: &[u32],
+) -> Vec<Case> {
+    let picked = &order[FIRST..];
+    let f32s = Values::F32;
+    let scale = 1.0 / (inputs as f32).sqrt();
+    let weights: Vec<f32> = draw.normal(inputs * outputs).into_iter().map(|weight| scale * weight).collect();
+    let biases = draw.normal(outputs);
+    let mut parameters = vec![7.0; MARGIN];
+    parameters.extend_from_slice(&weights);
+    parameters.extend_from_slice(&biases);
+    let labels = draw.below(outputs, SOURCE_ROWS);
+    let bytes = draw.bytes(SOURCE_ROWS * inputs);
+    let mut h = draw.normal(rows * inputs);
+    cpu::relu::relu(&mut h);
+    let mut cases = Vec::new();
+    for (source, training) in [Source::Activations, Source::Bytes].into_iter().flat_map(|s| [(s, true), (s, false)]) {
+        let (x, a) = match source {
+            Source::Activations => (h.clone(), f32s(h.clone())),
+            _ => {
+                let mut x = vec![0.0; rows * inputs];
+                cpu::gather_u8::gather_u8(&bytes, picked, inputs, &mut x);
+                (x, Values::Bytes(bytes.clone()))
+            }
+        };
+        let mut p = vec![0.0; rows * outputs];
+        cpu::matmul::matmul(&x, &weights, inputs, outputs, &mut p);
+        cpu::bias_add::bias_add(&biases, &mut p);
+        cpu::row_softmax::row_softmax(outputs, &mut p);
+        let (mut losses, mut confusion) = (vec![7.0; rows], vec![1; outputs * outputs]);
+        let mut c = vec![7.0; rows * inputs];
+        if training {
+            cpu::cross_entropy_gradient::cross_entropy_gradient(&labels, picked, outputs, &mut p);
+            if source == Source::Activations {
+                c.fill(0.0);
+                cpu::matmul_a_bt::matmul_a_bt(&p, &weights, inputs, outputs, &mut c);
+                cpu::relu_mask::relu_mask(&x, &mut c);
+            }
+        } else {
+            cpu::cross_entropy::cross_entropy(&p, &labels, picked, outputs, &mut losses, &mut confusion);
+        }
+        let layer = Dense { inputs, outputs, offset: MARGIN, source };
+        let sums = Tolerance::of_sum(inputs);
+        for hardware in [Hardware::GPU, Hardware::SOFTWARE] {
+            cases.push(Case {
+                launch: kernels::output(rows, layer, training, hardware),
+                batch,
+                before: vec![
+                    ("a", a.clone()),
+                    ("b", f32s(parameters.clone())),
+                    ("labels", Values::U32(labels.clone())),
+                    ("order", Values::U32(order.to_vec())),
+                    ("p", f32s(vec![7.0; rows * outputs])),
+                    ("c", f32s(vec![7.0; rows * inputs])),
+                    ("losses", f32s(vec![7.0; rows])),
+                    ("confusion", Values::U32(vec![1; outputs * outputs])),
+                ],
+                after: vec![
+                    ("p", f32s(p.clone()), sums),
+                    ("c", f32s(c.clone()), Tolerance::of_sum(inputs + outputs)),
+                    ("losses", f32s(losses.clone()), Tolerance::of_sum(inputs)),
+                    ("confusion", Values::U32(confusion.clone()), Tolerance::EXACT),
+                ],
+            });
+        }
+    }
+    cases
+}
+
+/// `resident` over three batches, the last short.
+fn resident_case(draw: &mut Draw, (rows, inner, columns): (usize, usize, usize), order: &[u32]) -> Result<Case> {
+    let classes = columns.clamp(2, 12);
+    let hidden = 1 + (rows + columns) % kernels::RESIDENT;
+    // So that it fits the workgroup memory of every WebGPU device.
+    let inputs = inner.min(2300 / hidden.next_multiple_of(4));
+    let model = Mlp::new(&[inputs, hidden, classes])?;
+    let batch_size = rows.div_ceil(3).min(32);
+    let rows = (3 * batch_size - 1).min(rows);
+    let picked = &order[FIRST..FIRST + rows];
+    let floats = rows % 4 == 1;
+    let rows_data = match floats {
+        true => Inputs::F32(draw.normal(SOURCE_ROWS * inputs)),
+        false => Inputs::U8(draw.bytes(SOURCE_ROWS * inputs)),
+    };
+    let samples = Samples::new(rows_data, inputs, draw.below(classes, SOURCE_ROWS))?;
+    let scale = 1.0 / (inputs as f32).sqrt();
+    let parameters: Vec<f32> = draw.normal(model.parameters()).into_iter().map(|value| scale * value).collect();
+    let mut updated = parameters.clone();
+    for part in picked.chunks(batch_size) {
+        let gradients = reference::gradient(&model, &updated, &samples, part);
+        cpu::sgd::sgd(&gradients, part.len(), 0.15, &mut updated);
+    }
+    let data = match &samples.inputs {
+        Inputs::U8(bytes) => Values::Bytes(bytes.clone()),
+        Inputs::F32(values) => Values::F32(values.clone()),
+    };
+    let before = vec![
+        ("data", data),
+        ("order", Values::U32(order.to_vec())),
+        ("labels", Values::U32(samples.labels.clone())),
+        ("parameters", Values::F32(parameters)),
+    ];
+    let after = vec![("parameters", Values::F32(updated), Tolerance::of_sum(inputs + rows))];
+    let batch = Batch { first: FIRST as u32, rows: rows as u32, index: 0, learning_rate: 0.15 };
+    Ok(Case { launch: kernels::resident(Narrow { inputs, hidden, classes, floats }, batch_size), batch, before, after })
+}
+
+/// Every kernel of the registry that runs on `device` against its twin, at each shape.
 ///
 /// # Errors
 /// What the device fails with, naming the kernel.
 pub fn kernels(device: &Device, registry: &[&'static Kernel]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for &kernel in registry {
+        if kernel == &kernels::DENSE_SUBGROUP && device.hardware.subgroup < 4 {
+            continue;
+        }
         for &shape in SHAPES {
-            rows.extend(pollster::block_on(kernel_at(device, kernel, shape))?);
+            for case in cases(kernel, shape)? {
+                rows.extend(pollster::block_on(run_case(device, kernel, shape, case))?);
+            }
         }
     }
     Ok(rows)
 }
 
-async fn kernel_at(device: &Device, kernel: &'static Kernel, shape: (usize, usize, usize)) -> Result<Vec<Row>> {
-    let case = case(kernel, shape)?;
+async fn run_case(
+    device: &Device,
+    kernel: &'static Kernel,
+    shape: (usize, usize, usize),
+    case: Case,
+) -> Result<Vec<Row>> {
     let buffers = case
         .before
         .iter()
@@ -443,6 +665,8 @@ const TRIALS: &[Trial] = &[
     trial(&[33, 31, 32, 3], 48, Kind::SparseBytes),
     trial(&[33, 31, 32, 3], 48, Kind::Floats),
     trial(&[100, 65, 17, 2], 100, Kind::Bytes),
+    trial(&[36, 64, 12, 70], 20, Kind::Bytes),
+    Trial { widths: &[784, 7, 10], batch_size: 64, kind: Kind::SparseBytes, steps: 20 },
     trial(&[100, 65, 17, 2], 100, Kind::Floats),
 ];
 
@@ -487,7 +711,9 @@ pub fn plans(device: &Device) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for trial in TRIALS {
         let model = Mlp::new(trial.widths)?;
-        for plan in PlanName::ALL.into_iter().filter(|plan| plan.check(&model).is_ok()) {
+        for plan in
+            PlanName::ALL.into_iter().filter(|plan| plan.check(&model, trial.batch_size, device.hardware).is_ok())
+        {
             let open = || pollster::block_on(Gpu::new(device.clone(), model.clone(), trial.batch_size, Some(plan)));
             rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
         }

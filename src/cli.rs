@@ -66,6 +66,8 @@ enum PlanChoice {
     Elementary,
     /// Few kernels that do several operations each
     Fused,
+    /// One kernel for many steps, for a small network with one hidden layer
+    Resident,
 }
 
 impl PlanChoice {
@@ -74,6 +76,7 @@ impl PlanChoice {
             PlanChoice::Auto => None,
             PlanChoice::Elementary => Some(PlanName::Elementary),
             PlanChoice::Fused => Some(PlanName::Fused),
+            PlanChoice::Resident => Some(PlanName::Resident),
         }
     }
 }
@@ -173,7 +176,15 @@ impl Target {
             Target::Gpu(device) => {
                 Box::new(pollster::block_on(Gpu::new(Device::clone(device), model.clone(), batch_size, plan.name()))?)
             }
-            Target::Cpu => Box::new(Cpu::new(model.clone(), batch_size, threads)?),
+            Target::Cpu => match plan.name() {
+                Some(plan @ (PlanName::Elementary | PlanName::Resident)) => {
+                    return Err(Error::Usage(format!(
+                        "--plan {} is for a GPU, and this runs on the CPU: leave it out, or use --backend gpu",
+                        plan.name()
+                    )));
+                }
+                _ => Box::new(Cpu::new(model.clone(), batch_size, threads)?),
+            },
         })
     }
 }

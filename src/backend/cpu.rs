@@ -119,6 +119,10 @@ impl Backend for Cpu {
         "fused"
     }
 
+    fn plan_reason(&self) -> &'static str {
+        "the CPU backend's only one"
+    }
+
     fn dispatches(&self) -> Option<usize> {
         None
     }

@@ -2,7 +2,7 @@
 //!
 //! What touches the device is `async`; [`pollster::block_on`] stands only where [`Backend`] is implemented.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 use bytemuck::{Pod, Zeroable};
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use device::{Device, values};
-use kernels::{BindingKind, Hardware, Launch, Reflection};
+use kernels::{BindingKind, Launch, Reflection};
 use plan::{Buffer, Element, Plan, PlanName};
 
 pub mod device;
@@ -60,6 +60,7 @@ pub struct Gpu {
     device: Device,
     model: Mlp,
     plan: PlanName,
+    reason: &'static str,
     batch_size: usize,
     evaluation_rows: usize,
     programs: Programs,
@@ -98,9 +99,10 @@ impl Gpu {
         if batch_size == 0 {
             return Err(Error::Usage("a batch needs at least one row".into()));
         }
-        let plan = PlanName::choose(&model, wanted)?;
+        let hardware = device.hardware;
+        let (plan, reason) = PlanName::choose(&model, batch_size, hardware, wanted)?;
         let longest = model.widths().iter().copied().fold(batch_size, usize::max);
-        if hardware(&device) == Hardware::Software && longest > SOFTWARE_LOOP {
+        if hardware.software && longest > SOFTWARE_LOOP {
             return Err(Error::Gpu(format!(
                 "the software adapter {} may cut loops of more than {SOFTWARE_LOOP} rounds, and --batch-size or a layer is \
                  {longest} long: use --backend cpu",
@@ -113,20 +115,23 @@ impl Gpu {
         let evaluation_rows = EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
         let rows = batch_size.max(evaluation_rows);
 
+        let step = Plan::step(plan, &model, Element::U8, batch_size, hardware);
+        let evaluation = Plan::evaluation(plan, &model, Element::U8, evaluation_rows, hardware);
+        let used: BTreeSet<Buffer> = step.buffers().chain(evaluation.buffers()).collect();
         let mut buffers = BTreeMap::new();
-        let mut add = |buffer, name: &str, values: usize| -> Result<()> {
-            buffers.insert(buffer, device.storage(name, 4 * values as u64)?);
-            Ok(())
-        };
-        add(Buffer::Parameters, "parameters", model.parameters())?;
-        add(Buffer::Gradients, "gradients", model.parameters())?;
-        add(Buffer::Losses, "losses", rows)?;
-        add(Buffer::Confusion, "confusion matrix's counts", model.classes() * model.classes())?;
-        for (index, width) in model.widths().iter().enumerate() {
-            add(Buffer::Activations(index), &format!("activations of layer {index}"), rows * width)?;
-        }
-        for (index, layer) in model.layers().iter().enumerate() {
-            add(Buffer::Deltas(index), &format!("gradients at layer {}", index + 1), rows * layer.outputs)?;
+        for buffer in used {
+            let (name, values) = match buffer {
+                Buffer::Parameters => ("parameters".into(), model.parameters()),
+                Buffer::Gradients => ("gradients".into(), model.parameters()),
+                Buffer::Activations(index) => (format!("activations of layer {index}"), rows * model.widths()[index]),
+                Buffer::Deltas(index) => (format!("gradients at layer {index}"), rows * model.widths()[index + 1]),
+                Buffer::Losses => ("losses".into(), rows),
+                Buffer::Confusion => ("confusion matrix's counts".into(), model.classes() * model.classes()),
+                Buffer::Unused => ("unused buffer".into(), 1),
+                // Those of a data set.
+                Buffer::Data | Buffer::Labels | Buffer::Order | Buffer::Totals => continue,
+            };
+            buffers.insert(buffer, device.storage(&name, 4 * values as u64)?);
         }
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let batches = device.buffer("batches", BATCH_STRIDE * MAX_STEPS as u64, usage)?;
@@ -135,6 +140,7 @@ impl Gpu {
             device,
             model,
             plan,
+            reason,
             batch_size,
             evaluation_rows,
             buffers,
@@ -174,12 +180,12 @@ impl Gpu {
         let order = self.device.storage("order of the rows", 4 * rows as u64)?;
         let step = match split {
             Split::Train => {
-                let plan = Plan::step(self.plan, &self.model, element, self.batch_size, hardware(&self.device));
+                let plan = Plan::step(self.plan, &self.model, element, self.batch_size, self.device.hardware);
                 self.programs.prepare(&plan, &with(&order), &self.batches)?
             }
             Split::Test => Vec::new(),
         };
-        let plan = Plan::evaluation(self.plan, &self.model, element, self.evaluation_rows, hardware(&self.device));
+        let plan = Plan::evaluation(self.plan, &self.model, element, self.evaluation_rows, self.device.hardware);
         let evaluation = self.programs.prepare(&plan, &with(&identity), &self.batches)?;
         let bytes = [&data, &labels, &identity, &order, &totals].into_iter().map(wgpu::Buffer::size).sum();
         let resident = Some(Resident { rows, bytes, order, totals: totals.clone(), step, evaluation });
@@ -230,8 +236,10 @@ impl Gpu {
             self.device.queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(part));
             let mut first = 0;
             for chunk in part.chunks(steps * self.batch_size) {
-                let batches = chunk.chunks(self.batch_size).enumerate().map(|(index, rows)| Batch {
-                    first: (first + index * self.batch_size) as u32,
+                // The resident plan takes its batches from one run of rows.
+                let size = if self.plan == PlanName::Resident { chunk.len() } else { self.batch_size };
+                let batches = chunk.chunks(size).enumerate().map(|(index, rows)| Batch {
+                    first: (first + index * size) as u32,
                     rows: rows.len() as u32,
                     index: 0,
                     learning_rate,
@@ -291,10 +299,14 @@ impl Gpu {
     async fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
         let rows = rows_of(&self.model, inputs)? as usize;
         let (width, classes) = (self.model.inputs(), self.model.classes());
-        let plan = Plan::forward(&self.model, element(inputs), self.evaluation_rows);
-        let identity: Vec<u32> = (0..self.evaluation_rows.min(rows) as u32).collect();
+        let size = self.evaluation_rows.min(rows);
+        let plan = Plan::evaluation(self.plan, &self.model, element(inputs), size, self.device.hardware);
+        let identity: Vec<u32> = (0..size as u32).collect();
         let mut buffers = self.buffers.clone();
         buffers.insert(Buffer::Order, self.upload_u32("row numbers", &identity)?);
+        // It counts losses and hits too, of no use here.
+        buffers.insert(Buffer::Labels, self.upload_u32("labels", &vec![0; size])?);
+        buffers.insert(Buffer::Totals, self.device.storage("losses of the batches", 4)?);
         let mut probabilities = Vec::with_capacity(rows * classes);
         for first in (0..rows).step_by(self.evaluation_rows) {
             let count = self.evaluation_rows.min(rows - first);
@@ -330,16 +342,9 @@ fn element(inputs: &Inputs) -> Element {
     }
 }
 
-fn hardware(device: &Device) -> Hardware {
-    if device.info.device_type == wgpu::DeviceType::Cpu { Hardware::Software } else { Hardware::Gpu }
-}
-
 /// Floating-point operations of one submission.
 fn work(device: &Device) -> f64 {
-    match hardware(device) {
-        Hardware::Gpu => HARDWARE_WORK,
-        Hardware::Software => SOFTWARE_WORK,
-    }
+    if device.hardware.software { SOFTWARE_WORK } else { HARDWARE_WORK }
 }
 
 /// Encodes `work` once for each of `batches` and hands it over, waiting where too much is under way.
@@ -538,6 +543,10 @@ impl Backend for Gpu {
 
     fn plan(&self) -> &'static str {
         self.plan.name()
+    }
+
+    fn plan_reason(&self) -> &'static str {
+        self.reason
     }
 
     fn dispatches(&self) -> Option<usize> {

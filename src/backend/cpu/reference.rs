@@ -84,6 +84,10 @@ impl Backend for Reference {
         "elementary"
     }
 
+    fn plan_reason(&self) -> &'static str {
+        "the reference's only one"
+    }
+
     fn dispatches(&self) -> Option<usize> {
         None
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use wgpu::DeviceType;
 
-use crate::backend::gpu::kernels::{BindingKind, Reflection};
+use crate::backend::gpu::kernels::{BindingKind, Hardware, Reflection};
 use crate::error::{Error, Result};
 
 /// What to do where no adapter is found.
@@ -95,8 +95,10 @@ pub struct Device {
     pub queue: wgpu::Queue,
     /// The adapter.
     pub info: wgpu::AdapterInfo,
-    /// What was asked of the adapter: WebGPU's defaults, buffers as large as it has.
+    /// What was asked of the adapter: WebGPU's defaults, buffers and workgroup memory as large as it has.
     pub limits: wgpu::Limits,
+    /// What of the adapter decides how kernels are launched.
+    pub hardware: Hardware,
     failure: Arc<Mutex<Option<String>>>,
 }
 
@@ -110,8 +112,16 @@ impl Device {
         let mut limits = wgpu::Limits::default().or_worse_values_from(&offered);
         limits.max_buffer_size = offered.max_buffer_size;
         limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
+        limits.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
+        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let hardware = Hardware {
+            software: info.device_type == DeviceType::Cpu,
+            subgroup: if features.is_empty() { 0 } else { info.subgroup_min_size },
+            workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("mlp-gpu"),
+            required_features: features,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -133,7 +143,7 @@ impl Device {
                 note(&of_loss, format!("the device was lost: {message}; train on fewer rows a step, or --backend cpu"));
             }
         });
-        Ok(Self { device, queue, info, limits, failure })
+        Ok(Self { device, queue, info, limits, hardware, failure })
     }
 
     /// The first error the driver reported since the last call, about `what`.
@@ -163,7 +173,8 @@ impl Device {
             )));
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        self.buffer(name, bytes.max(4), usage)
+        // Whole vectors of four floats, as some kernels bind it.
+        self.buffer(name, bytes.max(4).next_multiple_of(16), usage)
     }
 
     /// A buffer of `bytes` for `usage`.

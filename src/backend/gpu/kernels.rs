@@ -14,7 +14,8 @@ const LINE: usize = 64;
 /// Side of the tile that a workgroup of a product makes.
 const TILE: usize = 8;
 
-/// A compute kernel: one WGSL file, with the entry point `main` and the bindings in group 0.
+/// A compute kernel: one WGSL file, with the entry point `main` and the bindings in group 0. Functions that several use
+/// are in `shaders/shared/`, and follow the file's own text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kernel {
     /// The name of its file in `shaders/`, and of its CPU twin.
@@ -27,42 +28,52 @@ pub struct Kernel {
 }
 
 macro_rules! kernels {
-    (elementary: $($constant:ident $name:literal)*; fused: $($fused:ident $fused_name:literal)*) => {
-        kernels!(@ false $($constant $name)*);
-        kernels!(@ true $($fused $fused_name)*);
+    (elementary { $($constant:ident $name:literal $(with $shared:literal)*,)* }
+     fused { $($fused:ident $fused_name:literal $(with $fused_shared:literal)*,)* }) => {
+        kernels!(@ false $($constant $name $(with $shared)*,)*);
+        kernels!(@ true $($fused $fused_name $(with $fused_shared)*,)*);
 
         /// Every kernel.
         pub static REGISTRY: &[&Kernel] = &[$(&$constant,)* $(&$fused),*];
     };
-    (@ $is_fused:literal $($constant:ident $name:literal)*) => {
+    (@ $is_fused:literal $($constant:ident $name:literal $(with $shared:literal)*,)*) => {
         $(#[doc = concat!("`shaders/", $name, ".wgsl`")]
         pub static $constant: Kernel = Kernel {
             name: $name,
-            source: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
+            source: concat!(
+                include_str!(concat!("../../../shaders/", $name, ".wgsl")),
+                $("\n", include_str!(concat!("../../../shaders/shared/", $shared, ".wgsl")),)*
+            ),
             fused: $is_fused,
         };)*
     };
 }
 
 kernels! {
-    elementary:
-    GATHER_U8 "gather_u8"
-    GATHER_F32 "gather_f32"
-    MATMUL "matmul"
-    MATMUL_AT_B "matmul_at_b"
-    MATMUL_A_BT "matmul_a_bt"
-    BIAS_ADD "bias_add"
-    RELU "relu"
-    RELU_MASK "relu_mask"
-    ROW_SOFTMAX "row_softmax"
-    CROSS_ENTROPY "cross_entropy"
-    CROSS_ENTROPY_GRADIENT "cross_entropy_gradient"
-    REDUCE_ROWS "reduce_rows"
-    SUM "sum"
-    SGD "sgd";
-    fused:
-    NARROW_FORWARD "narrow_forward"
-    NARROW_UPDATE "narrow_update"
+    elementary {
+        GATHER_U8 "gather_u8",
+        GATHER_F32 "gather_f32",
+        MATMUL "matmul",
+        MATMUL_AT_B "matmul_at_b",
+        MATMUL_A_BT "matmul_a_bt",
+        BIAS_ADD "bias_add",
+        RELU "relu",
+        RELU_MASK "relu_mask",
+        ROW_SOFTMAX "row_softmax" with "exponential",
+        CROSS_ENTROPY "cross_entropy",
+        CROSS_ENTROPY_GRADIENT "cross_entropy_gradient",
+        REDUCE_ROWS "reduce_rows",
+        SUM "sum",
+        SGD "sgd",
+    }
+    fused {
+        DENSE "dense" with "layer",
+        DENSE_SUBGROUP "dense_subgroup" with "layer",
+        OUTPUT "output" with "exponential",
+        NARROW_FORWARD "narrow_forward" with "rows" with "exponential",
+        NARROW_UPDATE "narrow_update" with "rows",
+        RESIDENT_KERNEL "resident" with "rows" with "exponential",
+    }
 }
 
 /// What a binding is.
@@ -83,11 +94,11 @@ pub struct Reflection {
     pub module: naga::Module,
     /// Its bindings by name: the number in group 0, and the kind.
     pub bindings: BTreeMap<String, (u32, BindingKind)>,
-    /// Its `override` constants by name.
+    /// The names of its `override` constants without a value of their own.
     pub constants: Vec<String>,
     /// Invocations a workgroup; 0 where the constant `lanes` says so.
     pub invocations: u32,
-    /// Bytes of workgroup memory.
+    /// Bytes of workgroup memory, arrays whose length a constant says left out.
     pub workgroup_bytes: u32,
 }
 
@@ -100,8 +111,9 @@ impl Kernel {
         let path = format!("shaders/{}.wgsl", self.name);
         let module = naga::front::wgsl::parse_str(self.source)
             .map_err(|error| self.error(&error.emit_to_string_with_path(self.source, &path)))?;
-        let all = naga::valid::ValidationFlags::all();
-        naga::valid::Validator::new(all, naga::valid::Capabilities::empty())
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::SUBGROUP)
+            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all())
             .validate(&module)
             .map_err(|error| self.error(&error.emit_to_string_with_path(self.source, &path)))?;
         let entry = module.entry_points.iter().find(|entry| entry.name == "main");
@@ -129,7 +141,8 @@ impl Kernel {
             let (Some(name), Some(at)) = (&variable.name, &variable.binding) else { continue };
             bindings.insert(name.clone(), (at.binding, kind));
         }
-        let constants = module.overrides.iter().filter_map(|(_, constant)| constant.name.clone()).collect();
+        let constants = module.overrides.iter().filter(|(_, constant)| constant.init.is_none());
+        let constants = constants.filter_map(|(_, constant)| constant.name.clone()).collect();
         Ok(Reflection { module, bindings, constants, invocations, workgroup_bytes })
     }
 
@@ -156,14 +169,23 @@ impl Launch {
     }
 }
 
-/// Whether an adapter computes on a CPU: there loads cost more than arithmetic and barriers, and a few invocations fill
-/// all cores; a GPU wants many invocations and short ones.
+/// What of an adapter decides how kernels are launched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hardware {
-    /// A GPU.
-    Gpu,
-    /// A software driver.
-    Software,
+pub struct Hardware {
+    /// Whether it computes on a CPU: there loads cost more than arithmetic and barriers, and a few invocations fill all
+    /// cores; a GPU wants many invocations and short ones.
+    pub software: bool,
+    /// Invocations of a subgroup at least; 0 where shaders cannot use subgroups.
+    pub subgroup: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+}
+
+impl Hardware {
+    /// A GPU with what every WebGPU device has.
+    pub const GPU: Self = Self { software: false, subgroup: 0, workgroup_bytes: 16_384 };
+    /// A software driver with as much.
+    pub const SOFTWARE: Self = Self { software: true, ..Self::GPU };
 }
 
 /// The widest hidden layer of the narrow kernels, and the most classes.
@@ -301,11 +323,8 @@ impl Narrow {
 /// `narrow_forward` of `rows` rows.
 pub fn narrow_forward(rows: usize, shape: Narrow, training: bool, hardware: Hardware) -> Launch {
     let vectors = shape.hidden.div_ceil(4);
-    let (lanes, group_rows) = match hardware {
-        Hardware::Gpu => (64, 1),
-        // More rows no longer stay in registers there.
-        Hardware::Software => (8, (8 / vectors).clamp(1, 4)),
-    };
+    // More rows no longer stay in registers of a software driver.
+    let (lanes, group_rows) = if hardware.software { (8, (8 / vectors).clamp(1, 4)) } else { (64, 1) };
     let tiles = [("training", usize::from(training)), ("lanes", lanes), ("group_rows", group_rows)];
     Launch::new(&NARROW_FORWARD, &[&shape.constants()[..], &tiles].concat(), fold(rows.div_ceil(group_rows)))
 }
@@ -313,16 +332,215 @@ pub fn narrow_forward(rows: usize, shape: Narrow, training: bool, hardware: Hard
 /// `narrow_update`.
 pub fn narrow_update(shape: Narrow, hardware: Hardware) -> Launch {
     let words = 8;
-    let (each, slices) = match hardware {
-        Hardware::Gpu => {
-            let most = 2048 / (words * 4 * shape.hidden);
-            (1, [8, 4, 2].into_iter().find(|&slices| slices <= most).unwrap_or(1))
-        }
-        Hardware::Software => ((16 / shape.hidden).clamp(1, 4), 1),
+    let (each, slices) = if hardware.software {
+        ((16 / shape.hidden).clamp(1, 4), 1)
+    } else {
+        let most = 2048 / (words * 4 * shape.hidden);
+        (1, [8, 4, 2].into_iter().find(|&slices| slices <= most).unwrap_or(1))
     };
     let tiles = [("words", words), ("each", each), ("slices", slices), ("lanes", words * slices)];
     let groups = shape.inputs.div_ceil(4 * words * each) + 1;
     Launch::new(&NARROW_UPDATE, &[&shape.constants()[..], &tiles].concat(), fold(groups))
+}
+
+/// The widest hidden layer of the resident kernel.
+pub const RESIDENT: usize = 16;
+/// Its invocations, and the most rows of a batch.
+pub const RESIDENT_LANES: usize = 256;
+
+/// Bytes of workgroup memory that `resident` needs.
+pub fn resident_bytes(shape: Narrow, batch_size: usize) -> usize {
+    let padded = shape.hidden.next_multiple_of(4);
+    let rest = shape.hidden + shape.hidden * shape.classes + shape.classes;
+    4 * (shape.inputs * padded + rest + batch_size * (2 * padded + shape.classes))
+}
+
+/// `resident`, with batches of `batch_size` rows.
+pub fn resident(shape: Narrow, batch_size: usize) -> Launch {
+    let own = [("batch_size", batch_size), ("lanes", RESIDENT_LANES)];
+    let shared = shape.constants().into_iter().filter(|(name, _)| !["w1", "b1"].contains(name));
+    Launch::new(&RESIDENT_KERNEL, &shared.chain(own).collect::<Vec<_>>(), [1, 1])
+}
+
+/// What a product of a dense layer makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// The layer's output, and its ReLU where `relu`.
+    Forward {
+        /// Whether this is a hidden layer.
+        relu: bool,
+    },
+    /// The gradient at the layer's input, before that layer's ReLU.
+    InputGradient,
+    /// The layer's parameters after a step.
+    Update,
+}
+
+/// What the rows of a layer's input are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The batch's, of the layer before.
+    Activations,
+    /// A data set's, bytes.
+    Bytes,
+    /// A data set's, floats.
+    Floats,
+}
+
+/// A dense layer, for the kernels `dense`, `dense_subgroup` and `output`.
+#[derive(Debug, Clone, Copy)]
+pub struct Dense {
+    /// Width of its input.
+    pub inputs: usize,
+    /// Width of its output.
+    pub outputs: usize,
+    /// Where its weights start in the parameters; its biases follow them.
+    pub offset: usize,
+    /// Where its input comes from.
+    pub source: Source,
+}
+
+/// A tile of a product's result and how a workgroup makes it; see `dense`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows and columns.
+    pub side: usize,
+    /// Rows, and columns, of an invocation: 4 or 8.
+    pub each: usize,
+    /// Slices of the sum that are made side by side.
+    pub slices: usize,
+}
+
+/// Terms of a sum in workgroup memory at a time.
+const TILE_TERMS: usize = 16;
+/// Rows and columns of the tile of `dense_subgroup`.
+const SUBGROUP_TILE: (usize, usize) = (64, 8);
+
+impl Tile {
+    /// Those to choose from, largest first: a larger one loads less, smaller ones keep more of the GPU busy.
+    pub const ALL: [Self; 5] = [
+        Self { side: 64, each: 8, slices: 1 },
+        Self { side: 64, each: 4, slices: 1 },
+        Self { side: 32, each: 4, slices: 1 },
+        Self { side: 32, each: 4, slices: 4 },
+        Self { side: 16, each: 4, slices: 8 },
+    ];
+
+    /// The one for a result of `rows x columns` whose values are sums of `terms`.
+    fn choose(rows: usize, columns: usize, terms: usize) -> Self {
+        let [large, _, medium, sliced, small] = Self::ALL;
+        let tiles = |side: usize| rows.div_ceil(side) * columns.div_ceil(side);
+        // A large GPU has more than a hundred processors, and each wants more than one workgroup.
+        match () {
+            () if tiles(large.side) >= 256 => large,
+            () if tiles(medium.side) >= 256 => medium,
+            () if tiles(medium.side) >= 128 || terms < 8 * TILE_TERMS => sliced,
+            () => small,
+        }
+    }
+
+    fn lanes(self) -> usize {
+        (self.side / self.each).pow(2) * self.slices
+    }
+}
+
+impl Dense {
+    /// Height, width and terms of a product's result, for `rows` rows.
+    fn extent(self, product: Product, rows: usize) -> (usize, usize, usize) {
+        match product {
+            Product::Forward { .. } => (rows, self.outputs, self.inputs),
+            Product::InputGradient => (rows, self.inputs, self.outputs),
+            Product::Update => (self.inputs + 1, self.outputs, rows),
+        }
+    }
+
+    fn constants(self, product: Product) -> Vec<(&'static str, usize)> {
+        let (number, relu) = match product {
+            Product::Forward { relu } => (0, relu),
+            Product::InputGradient => (1, false),
+            Product::Update => (2, false),
+        };
+        // Whole vectors: W's rows, and a's.
+        let a_width = if product == Product::InputGradient { self.outputs } else { self.inputs };
+        let b_offset = if product == Product::Update { 0 } else { self.offset };
+        vec![
+            ("product", number),
+            ("relu", usize::from(relu)),
+            ("source", self.source.number()),
+            ("inputs", self.inputs),
+            ("outputs", self.outputs),
+            ("offset", self.offset),
+            ("a_quads", usize::from(a_width.is_multiple_of(4))),
+            ("b_quads", usize::from(self.outputs.is_multiple_of(4) && b_offset.is_multiple_of(4))),
+        ]
+    }
+}
+
+impl Source {
+    fn number(self) -> usize {
+        match self {
+            Source::Activations => 0,
+            Source::Bytes => 1,
+            Source::Floats => 2,
+        }
+    }
+}
+
+/// A product of `layer` for `rows` rows, by the kernel and tile that suit `hardware`.
+pub fn dense(product: Product, layer: Dense, rows: usize, hardware: Hardware) -> Launch {
+    let (height, width, terms) = layer.extent(product, rows);
+    match (hardware.software, hardware.subgroup) {
+        (true, share @ 4..) => dense_subgroup(product, layer, rows, if share >= 8 { 8 } else { 4 }),
+        (true, _) => dense_tiled(product, layer, rows, Tile::ALL[0]),
+        (false, _) => dense_tiled(product, layer, rows, Tile::choose(height, width, terms)),
+    }
+}
+
+/// `dense`, by `tile`.
+pub fn dense_tiled(product: Product, layer: Dense, rows: usize, tile: Tile) -> Launch {
+    let (height, width, _) = layer.extent(product, rows);
+    let tiles = [
+        ("tile_m", tile.side),
+        ("tile_n", tile.side),
+        ("tile_k", TILE_TERMS),
+        ("each_m", tile.each),
+        ("each_n", tile.each),
+        ("slices", tile.slices),
+        ("lanes", tile.lanes()),
+    ];
+    let grid = [width.div_ceil(tile.side) as u32, height.div_ceil(tile.side) as u32];
+    Launch::new(&DENSE, &[&layer.constants(product)[..], &tiles].concat(), grid)
+}
+
+/// `dense_subgroup`, where subgroups have `share` invocations (4 or 8) or more.
+pub fn dense_subgroup(product: Product, layer: Dense, rows: usize, share: usize) -> Launch {
+    let (height, width, _) = layer.extent(product, rows);
+    let (tile_rows, tile_columns) = SUBGROUP_TILE;
+    let grid = [width.div_ceil(tile_columns) as u32, height.div_ceil(tile_rows) as u32];
+    Launch::new(&DENSE_SUBGROUP, &[&layer.constants(product)[..], &[("share", share)]].concat(), grid)
+}
+
+/// The most classes of `output`.
+pub const OUTPUT_CLASSES: usize = 2048;
+
+/// `output` of `rows` rows; `layer` is the last one, with at most [`OUTPUT_CLASSES`] outputs.
+pub fn output(rows: usize, layer: Dense, training: bool, hardware: Hardware) -> Launch {
+    let lanes = if hardware.software { 8 } else { 64 };
+    // A workgroup reads all weights: with many rows, for several of them at a time.
+    let several = if hardware.software || rows >= 512 { 4 } else { 1 };
+    let group_rows = several.min(OUTPUT_CLASSES / layer.outputs).max(1);
+    let constants = [
+        ("source", layer.source.number()),
+        ("training", usize::from(training)),
+        ("inputs", layer.inputs),
+        ("classes", layer.outputs),
+        ("offset", layer.offset),
+        ("group_rows", group_rows),
+        ("lanes", lanes),
+    ];
+    let mut launch = Launch::new(&OUTPUT, &constants, fold(rows.div_ceil(group_rows)));
+    launch.constants.push(("epsilon", f64::from(LOSS_EPSILON)));
+    launch
 }
 
 #[cfg(test)]
@@ -335,6 +553,7 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
         let mut files: Vec<String> =
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        files.retain(|name| name != "shared");
         let mut registered: Vec<String> = REGISTRY.iter().map(|kernel| format!("{}.wgsl", kernel.name)).collect();
         files.sort();
         registered.sort();

@@ -1,6 +1,8 @@
 //! A step as data: an ordered list of kernel launches with the buffers they bind. No wgpu in it.
 
-use crate::backend::gpu::kernels::{self, Hardware, Launch, NARROW, NARROW_CLASSES, Narrow};
+use crate::backend::gpu::kernels::{
+    self, Dense, Hardware, Launch, NARROW, NARROW_CLASSES, Narrow, OUTPUT_CLASSES, Product, Source,
+};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 
@@ -11,44 +13,83 @@ pub enum PlanName {
     Elementary,
     /// Few kernels that each do what several elementary ones do.
     Fused,
+    /// One kernel for many steps, the parameters in workgroup memory meanwhile.
+    Resident,
 }
 
 impl PlanName {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Elementary, Self::Fused];
+    pub const ALL: [Self; 3] = [Self::Elementary, Self::Fused, Self::Resident];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Elementary => "elementary",
             Self::Fused => "fused",
+            Self::Resident => "resident",
         }
     }
 
-    /// Whether it can run `model`; if not, why.
+    /// Whether it can run `model` with batches of `batch_size` rows on `hardware`; if not, why.
     ///
     /// # Errors
-    /// [`Error::Usage`] saying what it can run.
-    pub fn check(self, model: &Mlp) -> Result<()> {
+    /// [`Error::Usage`] saying what it can run, and what to use instead.
+    pub fn check(self, model: &Mlp, batch_size: usize, hardware: Hardware) -> Result<()> {
         match self {
             Self::Elementary => Ok(()),
-            Self::Fused if narrow(model, Element::U8).is_some() => Ok(()),
+            Self::Fused if model.classes() <= OUTPUT_CLASSES => Ok(()),
             Self::Fused => Err(Error::Usage(format!(
-                "--plan fused runs networks with one hidden layer of at most {NARROW} units and at most \
-                 {NARROW_CLASSES} classes, not {model}: use --plan elementary"
+                "--plan fused runs networks of at most {OUTPUT_CLASSES} classes, not {model}: use --plan elementary"
             ))),
+            Self::Resident => {
+                let needed = match narrow(model, Element::U8) {
+                    Some(shape) if shape.hidden <= kernels::RESIDENT => kernels::resident_bytes(shape, batch_size),
+                    _ => {
+                        return Err(Error::Usage(format!(
+                            "--plan resident runs networks with one hidden layer of at most {} units and at most \
+                             {NARROW_CLASSES} classes, not {model}: use --plan fused",
+                            kernels::RESIDENT
+                        )));
+                    }
+                };
+                let (most, has) = (kernels::RESIDENT_LANES, hardware.workgroup_bytes as usize);
+                if batch_size > most {
+                    return Err(Error::Usage(format!(
+                        "--plan resident takes batches of at most {most} rows, not {batch_size}: use a smaller \
+                         --batch-size, or --plan fused"
+                    )));
+                }
+                if needed > has {
+                    return Err(Error::Usage(format!(
+                        "--plan resident needs {needed} bytes of workgroup memory for {model} with batches of \
+                         {batch_size} rows, and the adapter has {has}: use a smaller --batch-size, or --plan fused"
+                    )));
+                }
+                Ok(())
+            }
         }
     }
 
-    /// The plan `wanted`, or the best one for `model`.
+    /// The plan `wanted`, or the best one for `model` on `hardware`; and why.
     ///
     /// # Errors
     /// As [`PlanName::check`].
-    pub fn choose(model: &Mlp, wanted: Option<Self>) -> Result<Self> {
-        match wanted {
-            Some(plan) => plan.check(model).map(|()| plan),
-            None => Ok(if Self::Fused.check(model).is_ok() { Self::Fused } else { Self::Elementary }),
+    pub fn choose(
+        model: &Mlp,
+        batch_size: usize,
+        hardware: Hardware,
+        wanted: Option<Self>,
+    ) -> Result<(Self, &'static str)> {
+        if let Some(plan) = wanted {
+            return plan.check(model, batch_size, hardware).map(|()| (plan, "--plan asks for it"));
         }
+        Ok(match Self::Fused.check(model, batch_size, hardware) {
+            Ok(()) if narrow(model, Element::U8).is_some() => {
+                (Self::Fused, "one narrow hidden layer: two dispatches a step")
+            }
+            Ok(()) => (Self::Fused, "the fewest dispatches a step for this network"),
+            Err(_) => (Self::Elementary, "too many classes for the plan fused"),
+        })
     }
 }
 
@@ -60,6 +101,17 @@ fn narrow(model: &Mlp, element: Element) -> Option<Narrow> {
         }
         _ => None,
     }
+}
+
+/// Layer `index` of `model` as the dense kernels take it.
+fn dense(model: &Mlp, element: Element, index: usize) -> Dense {
+    let layer = &model.layers()[index];
+    let source = match (index, element) {
+        (0, Element::U8) => Source::Bytes,
+        (0, Element::F32) => Source::Floats,
+        _ => Source::Activations,
+    };
+    Dense { inputs: layer.inputs, outputs: layer.outputs, offset: layer.weights.start, source }
 }
 
 /// A buffer on the device.
@@ -85,6 +137,8 @@ pub enum Buffer {
     Totals,
     /// Labels by predicted classes.
     Confusion,
+    /// Bound where a kernel declares a buffer that it does not touch here.
+    Unused,
 }
 
 /// One dispatch: what runs and what it binds, by the shader's names.
@@ -119,12 +173,82 @@ fn dispatch(launch: Launch, bindings: &[(&'static str, Buffer)]) -> Dispatch {
 }
 
 impl Plan {
-    /// A training step by the plan `name`, which must be able to run `model`.
+    /// A training step by the plan `name`, which must be able to run `model`; by [`PlanName::Resident`] as many steps as
+    /// the [`super::Batch`] has batches of `rows` rows.
     pub fn step(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: Hardware) -> Self {
         match (name, narrow(model, element)) {
+            (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows),
             (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, hardware),
+            (PlanName::Fused, None) => Self::fused_step(model, element, rows, hardware),
             _ => Self::elementary_step(model, element, rows),
         }
+    }
+
+    fn resident_step(shape: Narrow, rows: usize) -> Self {
+        let bindings = [
+            ("data", Buffer::Data),
+            ("labels", Buffer::Labels),
+            ("order", Buffer::Order),
+            ("parameters", Buffer::Parameters),
+        ];
+        Self { rows, dispatches: vec![dispatch(kernels::resident(shape, rows), &bindings)] }
+    }
+
+    /// Three dispatches a hidden layer and one more: its forward product, the gradient at its output and its update; for
+    /// the last layer one that does all but the update.
+    fn fused_step(model: &Mlp, element: Element, rows: usize, hardware: Hardware) -> Self {
+        let mut plan = Self::fused_forward(model, element, rows, true, hardware);
+        let last = model.layers().len() - 1;
+        for index in (0..=last).rev() {
+            let layer = dense(model, element, index);
+            if 0 < index && index < last {
+                let launch = kernels::dense(Product::InputGradient, layer, rows, hardware);
+                let (a, h, c) = (Buffer::Deltas(index), Buffer::Activations(index), Buffer::Deltas(index - 1));
+                plan.dispatches.push(Self::product(launch, a, Buffer::Parameters, h, c));
+            }
+            let launch = kernels::dense(Product::Update, layer, rows, hardware);
+            let (a, b) = (Self::input(index), Buffer::Deltas(index));
+            plan.dispatches.push(Self::product(launch, a, b, b, Buffer::Parameters));
+        }
+        plan
+    }
+
+    /// The hidden layers' forward products, then the last layer up to its gradients, or when not training up to losses
+    /// and confusion matrix.
+    fn fused_forward(model: &Mlp, element: Element, rows: usize, training: bool, hardware: Hardware) -> Self {
+        let last = model.layers().len() - 1;
+        let mut dispatches = Vec::new();
+        for index in 0..last {
+            let product = Product::Forward { relu: true };
+            let launch = kernels::dense(product, dense(model, element, index), rows, hardware);
+            let b = Buffer::Parameters;
+            dispatches.push(Self::product(launch, Self::input(index), b, b, Buffer::Activations(index + 1)));
+        }
+        let launch = kernels::output(rows, dense(model, element, last), training, hardware);
+        let bindings = [
+            ("a", Self::input(last)),
+            ("b", Buffer::Parameters),
+            ("labels", Buffer::Labels),
+            ("order", Buffer::Order),
+            ("p", Buffer::Deltas(last)),
+            // Without a layer before it there is no gradient there.
+            ("c", if last > 0 { Buffer::Deltas(last - 1) } else { Buffer::Unused }),
+            ("losses", Buffer::Losses),
+            ("confusion", Buffer::Confusion),
+        ];
+        dispatches.push(dispatch(launch, &bindings));
+        Self { rows, dispatches }
+    }
+
+    /// Where layer `index` reads its input.
+    fn input(index: usize) -> Buffer {
+        if index == 0 { Buffer::Data } else { Buffer::Activations(index) }
+    }
+
+    /// A product of a dense layer; one that reads no `h` is given another buffer that it reads.
+    fn product(launch: Launch, a: Buffer, b: Buffer, h: Buffer, c: Buffer) -> Dispatch {
+        let bindings = [("a", a), ("a4", a), ("b", b), ("b4", b), ("order", Buffer::Order), ("h", h), ("c", c)];
+        dispatch(launch, &bindings)
     }
 
     fn narrow_step(shape: Narrow, rows: usize, hardware: Hardware) -> Self {
@@ -193,7 +317,7 @@ impl Plan {
     }
 
     /// The forward pass, up to the probabilities in the last layer's [`Buffer::Deltas`].
-    pub fn forward(model: &Mlp, element: Element, rows: usize) -> Self {
+    fn forward(model: &Mlp, element: Element, rows: usize) -> Self {
         let gather = match element {
             Element::U8 => kernels::gather_u8(rows, model.inputs()),
             Element::F32 => kernels::gather_f32(rows, model.inputs()),
@@ -220,26 +344,34 @@ impl Plan {
         Self { rows, dispatches }
     }
 
-    /// The forward pass, the loss and the confusion matrix.
+    /// The forward pass, the loss and the confusion matrix; the probabilities are in the last layer's
+    /// [`Buffer::Deltas`].
     pub fn evaluation(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: Hardware) -> Self {
         let mut plan = match (name, narrow(model, element)) {
-            (PlanName::Fused, Some(shape)) => {
-                Self { rows, dispatches: vec![Self::narrow_forward(shape, rows, false, hardware)] }
-            }
-            _ => Self::forward(model, element, rows),
+            (PlanName::Elementary, _) => Self::forward(model, element, rows),
+            (_, Some(shape)) => Self { rows, dispatches: vec![Self::narrow_forward(shape, rows, false, hardware)] },
+            (_, None) => Self::fused_forward(model, element, rows, false, hardware),
         };
-        plan.dispatches.push(dispatch(
-            kernels::cross_entropy(rows, model.classes()),
-            &[
-                ("p", Buffer::Deltas(model.layers().len() - 1)),
-                ("labels", Buffer::Labels),
-                ("order", Buffer::Order),
-                ("losses", Buffer::Losses),
-                ("confusion", Buffer::Confusion),
-            ],
-        ));
+        let counted = plan.dispatches.iter().any(|dispatch| dispatch.launch.kernel == &kernels::OUTPUT);
+        if !counted {
+            plan.dispatches.push(dispatch(
+                kernels::cross_entropy(rows, model.classes()),
+                &[
+                    ("p", Buffer::Deltas(model.layers().len() - 1)),
+                    ("labels", Buffer::Labels),
+                    ("order", Buffer::Order),
+                    ("losses", Buffer::Losses),
+                    ("confusion", Buffer::Confusion),
+                ],
+            ));
+        }
         plan.dispatches.push(dispatch(kernels::sum(), &[("values", Buffer::Losses), ("totals", Buffer::Totals)]));
         plan
+    }
+
+    /// The buffers it binds.
+    pub fn buffers(&self) -> impl Iterator<Item = Buffer> {
+        self.dispatches.iter().flat_map(|dispatch| dispatch.bindings.iter().map(|&(_, buffer)| buffer))
     }
 }
 
@@ -249,14 +381,19 @@ mod tests {
     use super::*;
     use crate::backend::gpu::kernels::BindingKind;
 
+    const ROOMY: Hardware = Hardware { workgroup_bytes: 32_768, ..Hardware::GPU };
+
     #[test]
     fn every_dispatch_binds_what_its_shader_declares_and_writes_nothing_it_also_reads() {
-        for widths in [&[784, 10][..], &[784, 7, 10], &[20, 9, 8, 3]] {
+        let subgroups = Hardware { subgroup: 8, ..Hardware::SOFTWARE };
+        for widths in [&[784, 10][..], &[784, 7, 10], &[784, 128, 10], &[20, 9, 8, 3], &[784, 512, 512, 10]] {
             let model = Mlp::new(widths).unwrap();
+            let names = PlanName::ALL.into_iter().filter(|name| name.check(&model, 64, ROOMY).is_ok());
             let elements = [Element::U8, Element::F32];
-            let names = PlanName::ALL.into_iter().filter(|name| name.check(&model).is_ok());
-            for (element, name) in names.flat_map(|name| elements.map(|element| (element, name))) {
-                let hardware = Hardware::Gpu;
+            let cases = names.flat_map(|name| elements.map(|element| (element, name)));
+            for ((element, name), hardware) in
+                cases.flat_map(|case| [ROOMY, Hardware::SOFTWARE, subgroups].map(|hardware| (case, hardware)))
+            {
                 let plans = [
                     Plan::step(name, &model, element, 64, hardware),
                     Plan::evaluation(name, &model, element, 512, hardware),
@@ -288,13 +425,37 @@ mod tests {
     }
 
     #[test]
-    fn a_fused_step_of_a_narrow_network_is_two_dispatches() {
-        let model = Mlp::new(&[784, 7, 10]).unwrap();
-        let step = Plan::step(PlanName::Fused, &model, Element::U8, 64, Hardware::Gpu);
-        assert_eq!(step.dispatches.len(), 2);
-        let wide = Mlp::new(&[784, 33, 10]).unwrap();
-        assert!(PlanName::Fused.check(&wide).unwrap_err().to_string().contains("784-33-10"));
-        assert_eq!(PlanName::choose(&wide, None).unwrap(), PlanName::Elementary);
+    fn a_fused_step_is_two_dispatches_for_a_narrow_network_and_at_most_three_a_hidden_layer_and_one() {
+        for (widths, dispatches) in [
+            (&[784, 10][..], 2),
+            (&[784, 7, 10], 2),
+            (&[784, 128, 10], 4),
+            (&[784, 512, 512, 10], 7),
+            (&[784, 64, 64, 64, 10], 10),
+        ] {
+            let model = Mlp::new(widths).unwrap();
+            let step = Plan::step(PlanName::Fused, &model, Element::U8, 64, Hardware::GPU);
+            assert_eq!(step.dispatches.len(), dispatches, "{model}");
+        }
+    }
+
+    #[test]
+    fn a_plan_that_cannot_run_a_network_says_why_and_names_another() {
+        let refused = |plan: PlanName, widths: &[usize], batch_size, hardware| {
+            let model = Mlp::new(widths).unwrap();
+            plan.check(&model, batch_size, hardware).unwrap_err().to_string()
+        };
+        let (fused, resident) = (PlanName::Fused, PlanName::Resident);
+        assert!(refused(fused, &[4, 3000], 64, ROOMY).contains("use --plan elementary"));
+        assert!(refused(resident, &[784, 17, 10], 64, ROOMY).contains("not 784-17-10: use --plan fused"));
+        assert!(refused(resident, &[784, 7, 7, 10], 64, ROOMY).contains("use --plan fused"));
+        assert!(refused(resident, &[20, 7, 10], 257, ROOMY).contains("at most 256 rows"));
+        assert!(refused(resident, &[784, 7, 10], 64, Hardware::GPU).contains("has 16384"));
+        let notebook = Mlp::new(&[784, 7, 10]).unwrap();
+        assert!(resident.check(&notebook, 64, ROOMY).is_ok());
+        assert_eq!(PlanName::choose(&notebook, 64, ROOMY, None).unwrap().0, fused);
+        let wide = Mlp::new(&[4, 3000]).unwrap();
+        assert_eq!(PlanName::choose(&wide, 64, ROOMY, None).unwrap().0, PlanName::Elementary);
     }
 
     #[test]

@@ -1,0 +1,117 @@
+// A product of a dense layer: shared/layer.wgsl says which, this is how.
+//
+// A workgroup makes a tile_m x tile_n tile of the result, an invocation each_m x each_n values of it (4 or 8). Operands
+// come by workgroup memory, tile_k of the sum's terms at a time, the next ones under way meanwhile. `slices` of the sum
+// are made side by side and added up in their order.
+
+override tile_m: u32;
+override tile_n: u32;
+override tile_k: u32;
+override each_m: u32;
+override each_n: u32;
+override slices: u32;
+override lanes: u32;
+// A tile's sides in vectors, its blocks, and how many of these an invocation loads.
+override m_quads: u32 = tile_m / 4u;
+override n_quads: u32 = tile_n / 4u;
+override k_quads: u32 = tile_k / 4u;
+override team: u32 = lanes / slices;
+override blocks: u32 = k_quads * (m_quads + n_quads);
+override loads: u32 = (blocks + team - 1u) / team;
+
+// Loads of an invocation a step, at most.
+const LOADS = 2u;
+
+// slices x tile_k x (tile_m + tile_n) values, then slices x tile_m x tile_n
+var<workgroup> staging: array<vec4<f32>, 1024>;
+
+// Of a tile, blocks of 4 rows or columns by 4 terms: first those of the left operand.
+struct Block { of_a: bool, q: u32, k: u32 }
+
+fn place(number: u32) -> Block {
+    let of_a = number < k_quads * m_quads;
+    let i = select(number - k_quads * m_quads, number, of_a);
+    let quads = select(n_quads, m_quads, of_a);
+    // Neighbours read what lies side by side in memory.
+    let by_term = select(product == INPUT_GRADIENT, product != UPDATE, of_a);
+    return Block(of_a, select(i % quads, i / k_quads, by_term), select(i / quads, i % k_quads, by_term));
+}
+
+@compute @workgroup_size(lanes)
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    let depth = select(select(inputs, outputs, product == INPUT_GRADIENT), batch.rows, product == UPDATE);
+    let width = select(inputs, outputs, product == INPUT_GRADIENT);
+    let across = tile_n / each_n;
+    let slice = lane / team;
+    let member = lane % team;
+    // In vectors: of an invocation's 8 rows or columns the second 4 lie half a tile away.
+    let x = member % across;
+    let y = member / across;
+    let m = group.y * tile_m + 4u * y;
+    let n = group.x * tile_n + 4u * x;
+    let far_m = m + tile_m / 2u;
+    let far_n = n + tile_n / 2u;
+    var sums_00: mat4x4<f32>;
+    var sums_01: mat4x4<f32>;
+    var sums_10: mat4x4<f32>;
+    var sums_11: mat4x4<f32>;
+
+    let mine = slice * tile_k * (m_quads + n_quads);
+    var next: array<mat4x4<f32>, LOADS>;
+    let steps = (depth + slices * tile_k - 1u) / (slices * tile_k);
+    for (var step = 0u; step <= steps; step++) {
+        if step > 0u {
+            workgroupBarrier();
+            for (var load = 0u; load < loads; load++) {
+                if member + load * team >= blocks { break; }
+                let block = place(member + load * team);
+                let quads = select(n_quads, m_quads, block.of_a);
+                let at = mine + select(tile_k * m_quads, 0u, block.of_a) + 4u * block.k * quads + block.q;
+                for (var term = 0u; term < 4u; term++) { staging[at + term * quads] = next[load][term]; }
+            }
+            workgroupBarrier();
+        }
+        if step < steps {
+            let first = (step * slices + slice) * tile_k;
+            for (var load = 0u; load < loads; load++) {
+                if member + load * team >= blocks { break; }
+                let block = place(member + load * team);
+                if block.of_a {
+                    let row = group.y * tile_m + 4u * block.q;
+                    next[load] = left(rows_of_a(row, width), row, first + 4u * block.k);
+                } else {
+                    next[load] = right(group.x * tile_n + 4u * block.q, first + 4u * block.k);
+                }
+            }
+        }
+        if step > 0u {
+            for (var k = 0u; k < tile_k; k++) {
+                let a_at = mine + k * m_quads + y;
+                let b_at = mine + tile_k * m_quads + k * n_quads + x;
+                let a_0 = staging[a_at];
+                let b_0 = staging[b_at];
+                sums_00 = add_outer(sums_00, a_0, b_0);
+                if each_n == 8u { sums_01 = add_outer(sums_01, a_0, staging[b_at + n_quads / 2u]); }
+                if each_m == 8u {
+                    let a_1 = staging[a_at + m_quads / 2u];
+                    sums_10 = add_outer(sums_10, a_1, b_0);
+                    if each_n == 8u { sums_11 = add_outer(sums_11, a_1, staging[b_at + n_quads / 2u]); }
+                }
+            }
+        }
+    }
+    // slices > 1 with 4 x 4 values an invocation only
+    if slices > 1u {
+        workgroupBarrier();
+        for (var i = 0u; i < 4u; i++) { staging[4u * lane + i] = sums_00[i]; }
+        workgroupBarrier();
+        if slice > 0u { return; }
+        for (var other = 1u; other < slices; other++) {
+            for (var i = 0u; i < 4u; i++) { sums_00[i] += staging[4u * (other * team + member) + i]; }
+        }
+    }
+    finish_block(m, n, sums_00);
+    if each_n == 8u { finish_block(m, far_n, sums_01); }
+    if each_m == 8u { finish_block(far_m, n, sums_10); }
+    if each_m == 8u && each_n == 8u { finish_block(far_m, far_n, sums_11); }
+}

@@ -1,0 +1,136 @@
+// The last layer, row by row, up to the gradient at the layer before it:
+//   p = softmax(a W + biases), and when training d = p - onehot(label), c = d W^T where a > 0, else each row's loss
+//   -ln(p[label] + epsilon) and a count at (label, predicted) of the confusion matrix
+//
+// a: rows x inputs, the layer before it, or where `source` says so the rows order[first + r] of a data set of bytes (four
+// a word, little-endian) or floats: then there is no c. b: all parameters, W (inputs x classes) and its biases from
+// `offset` on; p: rows x classes, p or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its
+// invocations share out the inputs, for 16 classes at a time, then add up in the order of the invocations.
+
+override source: u32;
+override training: bool;
+override inputs: u32;
+override classes: u32;
+override offset: u32;
+override epsilon: f32;
+override group_rows: u32;
+override lanes: u32;
+
+const ACTIVATIONS = 0u;
+const BYTES = 1u;
+
+struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
+
+@group(0) @binding(0) var<uniform> batch: Batch;
+@group(0) @binding(1) var<storage, read> a: array<u32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read> labels: array<u32>;
+@group(0) @binding(4) var<storage, read> order: array<u32>;
+@group(0) @binding(5) var<storage, read_write> p: array<f32>;
+@group(0) @binding(6) var<storage, read_write> c: array<f32>;
+@group(0) @binding(7) var<storage, read_write> losses: array<f32>;
+@group(0) @binding(8) var<storage, read_write> confusion: array<atomic<u32>>;
+
+// Classes done at a time.
+const CHUNK = 16u;
+
+const MAX_ROWS = 4u;
+
+// lanes x 4 vectors
+var<workgroup> partial: array<vec4<f32>, 256>;
+// group_rows x classes
+var<workgroup> outputs: array<f32, 2048>;
+
+fn value(row: u32, k: u32) -> f32 {
+    let i = row * inputs + k;
+    if source == BYTES { return unpack4x8unorm(a[i / 4u] >> (8u * (i % 4u))).x; }
+    return bitcast<f32>(a[i]);
+}
+
+fn weight(k: u32, category: u32) -> f32 {
+    if category >= classes { return 0.0; }
+    return b[offset + k * classes + category];
+}
+
+fn softmax(base: u32) {
+    var largest = outputs[base];
+    for (var category = 1u; category < classes; category++) { largest = max(largest, outputs[base + category]); }
+    var sum = 0.0;
+    for (var category = 0u; category < classes; category++) {
+        let e = exponential(outputs[base + category] - largest);
+        outputs[base + category] = e;
+        sum += e;
+    }
+    for (var category = 0u; category < classes; category++) { outputs[base + category] /= sum; }
+}
+
+fn count(row: u32, base: u32, label: u32) {
+    let likelihood = outputs[base + label];
+    // log() of NaN need not be NaN on every driver.
+    losses[row] = select(-log(likelihood + epsilon), likelihood, is_nan(likelihood));
+    var predicted = 0u;
+    for (var category = 1u; category < classes; category++) {
+        if outputs[base + category] > outputs[base + predicted] { predicted = category; }
+    }
+    atomicAdd(&confusion[label * classes + predicted], 1u);
+}
+
+@compute @workgroup_size(lanes)
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let start = (group.x + group.y * groups.x) * group_rows;
+    // Rows beyond the batch repeat its last one, and are not written.
+    var rows: array<u32, MAX_ROWS>;
+    for (var r = 0u; r < group_rows; r++) {
+        let row = min(start + r, batch.rows - 1u);
+        rows[r] = row;
+        if source != ACTIVATIONS { rows[r] = order[batch.first + row]; }
+    }
+    let vectors = min((classes + 3u) / 4u, 4u);
+    for (var first = 0u; first < classes; first += 16u) {
+        var sums: array<vec4<f32>, 16>;
+        for (var k = lane; k < inputs; k += lanes) {
+            for (var v = 0u; v < vectors; v++) {
+                let category = first + 4u * v;
+                let w = vec4<f32>(weight(k, category), weight(k, category + 1u), weight(k, category + 2u), weight(k, category + 3u));
+                for (var r = 0u; r < group_rows; r++) { sums[4u * r + v] += value(rows[r], k) * w; }
+            }
+        }
+        for (var r = 0u; r < group_rows; r++) {
+            for (var v = 0u; v < vectors; v++) { partial[4u * lane + v] = sums[4u * r + v]; }
+            workgroupBarrier();
+            for (var i = lane; i < 16u; i += lanes) {
+                if first + i >= classes { break; }
+                var sum = 0.0;
+                for (var other = 0u; other < lanes; other++) { sum += partial[4u * other + i / 4u][i % 4u]; }
+                outputs[r * classes + first + i] = sum + b[offset + inputs * classes + first + i];
+            }
+            workgroupBarrier();
+        }
+    }
+    for (var r = lane; r < group_rows; r += lanes) {
+        let base = r * classes;
+        softmax(base);
+        let row = start + r;
+        if row >= batch.rows { continue; }
+        let label = labels[order[batch.first + row]];
+        if training { outputs[base + label] -= 1.0; } else { count(row, base, label); }
+        for (var category = 0u; category < classes; category++) { p[row * classes + category] = outputs[base + category]; }
+    }
+    if !training || source != ACTIVATIONS { return; }
+    workgroupBarrier();
+    for (var k = lane; k < inputs; k += lanes) {
+        for (var r = 0u; r < group_rows; r++) {
+            let row = start + r;
+            if row >= batch.rows { break; }
+            var sum = 0.0;
+            for (var category = 0u; category < classes; category++) {
+                sum += outputs[r * classes + category] * b[offset + k * classes + category];
+            }
+            c[row * inputs + k] = select(sum, 0.0, value(row, k) <= 0.0);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+// Whole steps of training a network with one narrow hidden layer, the parameters in workgroup memory all the while:
+//   h = relu(x W0 + b0), d1 = softmax(h W1 + b1) - onehot(label), d0 = (d1 W1^T) where h > 0,
+//   W0 -= lr (x^T d0 / m), b0 -= lr (sum of d0's rows / m), W1 -= lr (h^T d1 / m), b1 likewise
+//
+// data, labels, order, parameters: as in narrow_forward. The batch here is a run of them, batch_size rows each, m in the
+// last. There is one workgroup. Its invocations take a row each, or a part of a row's inputs where there are more of
+// them than rows, whose sums are added up in the order of the parts; then four inputs each of W0, and the rest.
+
+override inputs: u32;
+override hidden: u32;
+override classes: u32;
+override floats: bool;
+override w0: u32;
+override b0: u32;
+override w1: u32;
+override b1: u32;
+override batch_size: u32;
+override lanes: u32;
+override vectors: u32 = (hidden + 3u) / 4u;
+override parts: u32 = lanes / batch_size;
+// Inputs of a part: whole vectors.
+override span: u32 = (inputs + 4u * parts - 1u) / (4u * parts) * 4u;
+override w0_vectors: u32 = inputs * vectors;
+override rest_values: u32 = hidden + hidden * classes + classes;
+override row_vectors: u32 = batch_size * vectors;
+override outputs_values: u32 = batch_size * classes;
+
+struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
+
+@group(0) @binding(0) var<uniform> batch: Batch;
+@group(0) @binding(1) var<storage, read> data: array<u32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read> order: array<u32>;
+@group(0) @binding(4) var<storage, read_write> parameters: array<f32>;
+
+const MAX_VECTORS = 4u;
+
+// inputs x hidden, in vectors of hidden units
+var<workgroup> weights: array<vec4<f32>, w0_vectors>;
+// b0, W1, b1
+var<workgroup> rest: array<f32, rest_values>;
+// batch_size x hidden, in vectors
+var<workgroup> h: array<vec4<f32>, row_vectors>;
+var<workgroup> d0: array<vec4<f32>, row_vectors>;
+// batch_size x classes
+var<workgroup> outputs: array<f32, outputs_values>;
+
+fn unit(row: u32, j: u32) -> f32 {
+    return h[row * vectors + j / 4u][j % 4u];
+}
+
+fn delta(row: u32, j: u32) -> f32 {
+    return d0[row * vectors + j / 4u][j % 4u];
+}
+
+// d1 and d0 of a row, from its h.
+fn backward(row: u32, label: u32) {
+    let base = row * classes;
+    let b1_at = hidden + hidden * classes;
+    var largest = 0.0;
+    for (var c = 0u; c < classes; c++) {
+        var sum = 0.0;
+        for (var j = 0u; j < hidden; j++) { sum += unit(row, j) * rest[hidden + j * classes + c]; }
+        sum += rest[b1_at + c];
+        outputs[base + c] = sum;
+        largest = select(max(largest, sum), sum, c == 0u);
+    }
+    var sum = 0.0;
+    for (var c = 0u; c < classes; c++) {
+        let e = exponential(outputs[base + c] - largest);
+        outputs[base + c] = e;
+        sum += e;
+    }
+    for (var c = 0u; c < classes; c++) {
+        outputs[base + c] = outputs[base + c] / sum - select(0.0, 1.0, c == label);
+    }
+    for (var v = 0u; v < vectors; v++) {
+        var gradient: vec4<f32>;
+        for (var i = 0u; i < 4u; i++) {
+            let j = 4u * v + i;
+            if j >= hidden { break; }
+            for (var c = 0u; c < classes; c++) { gradient[i] += outputs[base + c] * rest[hidden + j * classes + c]; }
+        }
+        d0[row * vectors + v] = select(gradient, vec4<f32>(), h[row * vectors + v] <= vec4<f32>());
+    }
+}
+
+// The gradient of value i of b0, W1, b1.
+fn rest_gradient(i: u32, rows: u32) -> f32 {
+    var sum = 0.0;
+    if i < hidden {
+        for (var r = 0u; r < rows; r++) { sum += delta(r, i); }
+    } else if i < hidden + hidden * classes {
+        let j = (i - hidden) / classes;
+        let c = (i - hidden) % classes;
+        for (var r = 0u; r < rows; r++) { sum += unit(r, j) * outputs[r * classes + c]; }
+    } else {
+        let c = i - hidden - hidden * classes;
+        for (var r = 0u; r < rows; r++) { sum += outputs[r * classes + c]; }
+    }
+    return sum;
+}
+
+@compute @workgroup_size(lanes)
+fn main(@builtin(local_invocation_index) lane: u32) {
+    for (var i = lane; i < w0_vectors; i += lanes) {
+        let at = w0 + i / vectors * hidden;
+        let j = 4u * (i % vectors);
+        var weight: vec4<f32>;
+        for (var v = 0u; v < 4u; v++) {
+            if j + v < hidden { weight[v] = parameters[at + j + v]; }
+        }
+        weights[i] = weight;
+    }
+    // b0, W1 and b1 lie side by side.
+    for (var i = lane; i < rest_values; i += lanes) { rest[i] = parameters[b0 + i]; }
+    workgroupBarrier();
+
+    let my_row = lane % batch_size;
+    let part = lane / batch_size;
+    for (var start = 0u; start < batch.rows; start += batch_size) {
+        let rows = min(batch_size, batch.rows - start);
+        let first = batch.first + start;
+        var sums: array<vec4<f32>, MAX_VECTORS>;
+        if my_row < rows && part < parts {
+            let row = order[first + my_row];
+            for (var k = part * span; k < min((part + 1u) * span, inputs); k += 4u) {
+                let x = quad(row, k);
+                for (var i = 0u; i < 4u; i++) {
+                    if k + i >= inputs { break; }
+                    for (var v = 0u; v < vectors; v++) { sums[v] += x[i] * weights[(k + i) * vectors + v]; }
+                }
+            }
+        }
+        for (var turn = 0u; turn < parts; turn++) {
+            if part == turn && my_row < rows {
+                for (var v = 0u; v < vectors; v++) {
+                    if turn > 0u { sums[v] += h[my_row * vectors + v]; }
+                    if turn == parts - 1u {
+                        var bias: vec4<f32>;
+                        for (var i = 0u; i < 4u; i++) {
+                            if 4u * v + i < hidden { bias[i] = rest[4u * v + i]; }
+                        }
+                        let f = sums[v] + bias;
+                        // Not max(): it would hide NaN.
+                        sums[v] = select(f, vec4<f32>(), f < vec4<f32>());
+                    }
+                    h[my_row * vectors + v] = sums[v];
+                }
+            }
+            workgroupBarrier();
+        }
+        if lane < rows { backward(lane, labels[order[first + lane]]); }
+        workgroupBarrier();
+
+        let rate = batch.learning_rate;
+        for (var k = 4u * lane; k < inputs; k += 4u * lanes) {
+            var gradients: array<vec4<f32>, 16>;
+            for (var r = 0u; r < rows; r++) {
+                let x = quad(order[first + r], k);
+                for (var v = 0u; v < vectors; v++) {
+                    let d = d0[r * vectors + v];
+                    for (var i = 0u; i < 4u; i++) { gradients[4u * v + i] += x[i] * d; }
+                }
+            }
+            for (var i = 0u; i < 4u; i++) {
+                if k + i >= inputs { break; }
+                for (var v = 0u; v < vectors; v++) {
+                    weights[(k + i) * vectors + v] -= rate * (gradients[4u * v + i] / f32(rows));
+                }
+            }
+        }
+        // From the last invocations on: the first have most to do above.
+        for (var i = lanes - 1u - lane; i < rest_values; i += lanes) {
+            rest[i] -= rate * (rest_gradient(i, rows) / f32(rows));
+        }
+        workgroupBarrier();
+    }
+
+    for (var i = lane; i < inputs * hidden; i += lanes) {
+        let j = i % hidden;
+        parameters[w0 + i] = weights[i / hidden * vectors + j / 4u][j % 4u];
+    }
+    for (var i = lane; i < rest_values; i += lanes) { parameters[b0 + i] = rest[i]; }
+}

@@ -1,0 +1,163 @@
+// Shared by the kernels of dense layers: a product with all that follows it; `product` says which:
+//   0, forward:         c = a W + biases, and its ReLU where `relu`      a: rows x inputs, c: rows x outputs
+//   1, input gradient:  c = a W^T where h > 0                            a: rows x outputs, h, c: rows x inputs
+//   2, update:          W -= lr (a^T b / rows), and the biases by the sum of b's rows: they lie behind W as one more
+//                       row of it, whose input is always 1                a: rows x inputs, b: rows x outputs
+//
+// All row-major. W, inputs x outputs, and its biases start at `offset` of b, for the update of c. The forward product's
+// and the update's a may be rows order[first + r] of a data set of bytes (four a word, little-endian) or floats, as
+// `source` says. a4, b4: a, b again in vectors of four, read where rows start at whole vectors (`a_quads`, `b_quads`).
+
+override product: u32;
+override source: u32;
+override relu: bool;
+override inputs: u32;
+override outputs: u32;
+override offset: u32;
+override a_quads: bool;
+override b_quads: bool;
+
+const FORWARD = 0u;
+const INPUT_GRADIENT = 1u;
+const UPDATE = 2u;
+
+const ACTIVATIONS = 0u;
+const BYTES = 1u;
+
+struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
+
+@group(0) @binding(0) var<uniform> batch: Batch;
+@group(0) @binding(1) var<storage, read> a: array<u32>;
+@group(0) @binding(2) var<storage, read> a4: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read> b4: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> order: array<u32>;
+@group(0) @binding(6) var<storage, read> h: array<f32>;
+@group(0) @binding(7) var<storage, read_write> c: array<f32>;
+
+// Where rows r to r + 3 of the batch start in a, `width` values each; rows beyond the batch repeat its last.
+fn rows_of_a(r: u32, width: u32) -> vec4<u32> {
+    let rows = min(vec4<u32>(r, r + 1u, r + 2u, r + 3u), vec4<u32>(batch.rows - 1u));
+    if source == ACTIVATIONS { return rows * width; }
+    let first = batch.first;
+    return vec4<u32>(order[first + rows.x], order[first + rows.y], order[first + rows.z], order[first + rows.w]) * width;
+}
+
+fn value_of_a(row: u32, at: u32, width: u32) -> f32 {
+    if at >= width { return 0.0; }
+    let i = row + at;
+    if source == BYTES { return unpack4x8unorm(a[i / 4u] >> (8u * (i % 4u))).x; }
+    return bitcast<f32>(a[i]);
+}
+
+// Four values of the row that starts at `row`; 0 beyond its width.
+fn quad_of_a(row: u32, at: u32, width: u32) -> vec4<f32> {
+    if a_quads {
+        if at >= width { return vec4<f32>(); }
+        if source == BYTES { return unpack4x8unorm(a[(row + at) / 4u]); }
+        return bitcast<vec4<f32>>(a4[(row + at) / 4u]);
+    }
+    return vec4<f32>(
+        value_of_a(row, at, width),
+        value_of_a(row, at + 1u, width),
+        value_of_a(row, at + 2u, width),
+        value_of_a(row, at + 3u, width),
+    );
+}
+
+fn value_of_b(row: u32, at: u32, width: u32) -> f32 {
+    if at >= width { return 0.0; }
+    return b[row + at];
+}
+
+fn quad_of_b(row: u32, at: u32, width: u32, there: bool) -> vec4<f32> {
+    if !there || at >= width { return vec4<f32>(); }
+    if b_quads { return b4[(row + at) / 4u]; }
+    return vec4<f32>(
+        b[row + at],
+        value_of_b(row, at + 1u, width),
+        value_of_b(row, at + 2u, width),
+        value_of_b(row, at + 3u, width),
+    );
+}
+
+// Rows m to m + 3 of the left operand at terms k to k + 3 of the sum, a column a term. `rows` is rows_of_a(m).
+fn left(rows: vec4<u32>, m: u32, k: u32) -> mat4x4<f32> {
+    if product == UPDATE {
+        let terms = rows_of_a(k, inputs);
+        var block = mat4x4<f32>(
+            quad_of_a(terms.x, m, inputs),
+            quad_of_a(terms.y, m, inputs),
+            quad_of_a(terms.z, m, inputs),
+            quad_of_a(terms.w, m, inputs),
+        );
+        if m <= inputs && inputs < m + 4u {
+            let bias = vec4<f32>(vec4<u32>(m, m + 1u, m + 2u, m + 3u) == vec4<u32>(inputs));
+            block += mat4x4<f32>(bias, bias, bias, bias);
+        }
+        return block;
+    }
+    let width = select(inputs, outputs, product == INPUT_GRADIENT);
+    return transpose(mat4x4<f32>(
+        quad_of_a(rows.x, k, width),
+        quad_of_a(rows.y, k, width),
+        quad_of_a(rows.z, k, width),
+        quad_of_a(rows.w, k, width),
+    ));
+}
+
+// Of the right operand's columns n to n + 3 at terms k to k + 3 of the sum, the i-th four values that lie side by side:
+// those of term k + i, for the input gradient those of column n + i.
+fn right_quad(n: u32, k: u32, i: u32) -> vec4<f32> {
+    // Not a batch's row beyond its last, nor a row of W beyond its last.
+    let count = select(inputs, batch.rows, product == UPDATE);
+    let start = select(offset, 0u, product == UPDATE);
+    let row = select(k, n, product == INPUT_GRADIENT) + i;
+    let at = select(n, k, product == INPUT_GRADIENT);
+    return quad_of_b(start + row * outputs, at, outputs, row < count);
+}
+
+// Columns n to n + 3 of the right operand at terms k to k + 3 of the sum, a column a term.
+fn right(n: u32, k: u32) -> mat4x4<f32> {
+    let quads = mat4x4<f32>(right_quad(n, k, 0u), right_quad(n, k, 1u), right_quad(n, k, 2u), right_quad(n, k, 3u));
+    if product == INPUT_GRADIENT { return transpose(quads); }
+    return quads;
+}
+
+// sums + x y^T, a column a value of x
+fn add_outer(sums: mat4x4<f32>, x: vec4<f32>, y: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        fma(vec4<f32>(x.x), y, sums[0]),
+        fma(vec4<f32>(x.y), y, sums[1]),
+        fma(vec4<f32>(x.z), y, sums[2]),
+        fma(vec4<f32>(x.w), y, sums[3]),
+    );
+}
+
+// sums + the product of four terms
+fn add_block(sums: mat4x4<f32>, x: mat4x4<f32>, y: mat4x4<f32>) -> mat4x4<f32> {
+    return add_outer(add_outer(add_outer(add_outer(sums, x[0], y[0]), x[1], y[1]), x[2], y[2]), x[3], y[3]);
+}
+
+// What becomes of the sum for row m, column n of the result.
+fn finish(m: u32, n: u32, sum: f32) {
+    if product == FORWARD {
+        if m >= batch.rows || n >= outputs { return; }
+        let f = sum + b[offset + inputs * outputs + n];
+        // Not max(): it would hide NaN.
+        c[m * outputs + n] = select(f, 0.0, relu && f < 0.0);
+    } else if product == INPUT_GRADIENT {
+        if m >= batch.rows || n >= inputs { return; }
+        let at = m * inputs + n;
+        c[at] = select(sum, 0.0, h[at] <= 0.0);
+    } else {
+        if m > inputs || n >= outputs { return; }
+        c[offset + m * outputs + n] -= batch.learning_rate * (sum / f32(batch.rows));
+    }
+}
+
+fn finish_block(m: u32, n: u32, sums: mat4x4<f32>) {
+    for (var i = 0u; i < 4u; i++) {
+        for (var j = 0u; j < 4u; j++) { finish(m + i, n + j, sums[i][j]); }
+    }
+}
