@@ -78,7 +78,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
                 let block = place(member + load * team);
                 if block.of_a {
                     let row = group.y * tile_m + 4u * block.q;
-                    next[load] = left(rows_of_a(row, width), row, first + 4u * block.k);
+                    let term = first + 4u * block.k;
+                    next[load] = left(rows_of_a(select(row, term, product == UPDATE), width), row, term);
                 } else {
                     next[load] = right(group.x * tile_n + 4u * block.q, first + 4u * block.k);
                 }

@@ -2,7 +2,7 @@
 // costs, and workgroup memory is no faster than any other.
 //
 // A workgroup makes a 64 x 8 tile of the result, in registers: each of its 8 invocations 8 rows of it. What they need of
-// the right operand is the same for all: each loads a part, `share` of them (4 or 8) side by side in a subgroup.
+// the right operand, and for the update of the order, is the same for all: each loads a part, `share` of them (4 or 8) side by side in a subgroup.
 
 override share: u32;
 
@@ -16,18 +16,28 @@ fn main(
     let width = select(inputs, outputs, product == INPUT_GRADIENT);
     let m = group.y * 64u + 8u * lane;
     let n = group.x * 8u;
-    let rows = rows_of_a(m, width);
-    let far_rows = rows_of_a(m + 4u, width);
+    var rows = rows_of_a(m, width);
+    var far_rows = rows_of_a(m + 4u, width);
+    let q = member % share;
     var sums_00: mat4x4<f32>;
     var sums_01: mat4x4<f32>;
     var sums_10: mat4x4<f32>;
     var sums_11: mat4x4<f32>;
     for (var k = 0u; k < depth; k += 4u) {
+        if product == UPDATE {
+            let row = row_of_a(k + (q & 3u), width);
+            rows = vec4<u32>(
+                subgroupBroadcast(row, 0u),
+                subgroupBroadcast(row, 1u),
+                subgroupBroadcast(row, 2u),
+                subgroupBroadcast(row, 3u),
+            );
+            far_rows = rows;
+        }
         let a_0 = left(rows, m, k);
         let a_1 = left(far_rows, m + 4u, k);
         var b_0: mat4x4<f32>;
         var b_1: mat4x4<f32>;
-        let q = member % share;
         if share == 8u {
             let quad = right_quad(n + (q & 4u), k, q & 3u);
             b_0 = mat4x4<f32>(

@@ -48,7 +48,7 @@ fn value(row: u32, k: u32) -> f32 {
 }
 
 fn weight(k: u32, category: u32) -> f32 {
-    if category >= classes { return 0.0; }
+    if k >= inputs || category >= classes { return 0.0; }
     return b[offset + k * classes + category];
 }
 
@@ -93,10 +93,12 @@ fn main(
     for (var first = 0u; first < classes; first += 16u) {
         var sums: array<vec4<f32>, 16>;
         for (var k = lane; k < inputs; k += lanes) {
+            var x: array<f32, MAX_ROWS>;
+            for (var r = 0u; r < group_rows; r++) { x[r] = value(rows[r], k); }
             for (var v = 0u; v < vectors; v++) {
-                let category = first + 4u * v;
-                let w = vec4<f32>(weight(k, category), weight(k, category + 1u), weight(k, category + 2u), weight(k, category + 3u));
-                for (var r = 0u; r < group_rows; r++) { sums[4u * r + v] += value(rows[r], k) * w; }
+                let i = first + 4u * v;
+                let w = vec4<f32>(weight(k, i), weight(k, i + 1u), weight(k, i + 2u), weight(k, i + 3u));
+                for (var r = 0u; r < group_rows; r++) { sums[4u * r + v] += x[r] * w; }
             }
         }
         for (var r = 0u; r < group_rows; r++) {
@@ -122,15 +124,18 @@ fn main(
     }
     if !training || source != ACTIVATIONS { return; }
     workgroupBarrier();
-    for (var k = lane; k < inputs; k += lanes) {
+    for (var k = 4u * lane; k < inputs; k += 4u * lanes) {
+        var sums: array<vec4<f32>, MAX_ROWS>;
+        for (var i = 0u; i < classes; i++) {
+            let w = vec4<f32>(weight(k, i), weight(k + 1u, i), weight(k + 2u, i), weight(k + 3u, i));
+            for (var r = 0u; r < group_rows; r++) { sums[r] += outputs[r * classes + i] * w; }
+        }
         for (var r = 0u; r < group_rows; r++) {
             let row = start + r;
             if row >= batch.rows { break; }
-            var sum = 0.0;
-            for (var category = 0u; category < classes; category++) {
-                sum += outputs[r * classes + category] * b[offset + k * classes + category];
+            for (var i = 0u; i < 4u; i++) {
+                if k + i < inputs { c[row * inputs + k + i] = select(sums[r][i], 0.0, value(row, k + i) <= 0.0); }
             }
-            c[row * inputs + k] = select(sum, 0.0, value(row, k) <= 0.0);
         }
     }
 }

@@ -12,8 +12,6 @@ override classes: u32;
 override floats: bool;
 override w0: u32;
 override b0: u32;
-override w1: u32;
-override b1: u32;
 override batch_size: u32;
 override lanes: u32;
 override vectors: u32 = (hidden + 3u) / 4u;

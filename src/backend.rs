@@ -1,5 +1,7 @@
 //! What the training loop asks of a device, at the level of a step and not of a tensor.
 
+use serde::Serialize;
+
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::Evaluation;
@@ -14,6 +16,17 @@ pub enum Split {
     Train,
     /// What is only evaluated.
     Test,
+}
+
+/// How long a kernel of a plan ran.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KernelTime {
+    /// The kernel, and what it makes.
+    pub kernel: String,
+    /// Launches timed.
+    pub launches: usize,
+    /// Seconds of them together.
+    pub seconds: f64,
 }
 
 /// A device that holds a model's parameters and data, trains and evaluates.
@@ -48,6 +61,17 @@ pub trait Backend {
     /// # Errors
     /// When the device fails.
     fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()>;
+
+    /// As [`Backend::train`], and waits; the seconds of each kernel of the plan, summed over the steps. None where the
+    /// device cannot tell.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn profile(&mut self, order: &[u32], learning_rate: f32) -> Result<Option<Vec<KernelTime>>> {
+        self.train(order, learning_rate)?;
+        self.synchronize()?;
+        Ok(None)
+    }
 
     /// Waits until all work handed over is done.
     ///

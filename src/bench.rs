@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::backend::{Backend, Split};
+use crate::backend::{Backend, KernelTime, Split};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::{Init, Mlp};
@@ -58,9 +58,28 @@ pub struct Measurement {
     pub dispatches: Option<usize>,
     /// Bytes that the backend's buffers hold: data, parameters, activations.
     pub bytes: u64,
+    /// With profiling: how long each kernel ran in some more steps, where the device can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<Vec<KernelTime>>,
 }
 
-/// Trains `model` on `dataset` for one epoch to warm up and `epochs` timed ones.
+/// Steps in which each kernel is timed, at most.
+const PROFILED_STEPS: usize = 200;
+
+/// How to time.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Passes that are timed, at least one; one more before them warms up.
+    pub epochs: u32,
+    /// Of plain SGD.
+    pub learning_rate: f32,
+    /// Of the initial weights and the order of the rows.
+    pub seed: u64,
+    /// Whether to time each kernel in some more steps.
+    pub profile: bool,
+}
+
+/// Trains `model` on `dataset` for one epoch to warm up, then for the timed ones.
 ///
 /// # Errors
 /// What the backend fails with; [`Error::Usage`] for no epochs.
@@ -69,9 +88,7 @@ pub fn measure(
     workload: &Workload,
     model: &Mlp,
     dataset: &Dataset,
-    epochs: u32,
-    learning_rate: f32,
-    seed: u64,
+    Timing { epochs, learning_rate, seed, profile }: Timing,
 ) -> Result<Measurement> {
     if epochs == 0 {
         return Err(Error::Usage("--epochs: give at least one epoch to time".into()));
@@ -89,6 +106,14 @@ pub fn measure(
     }
     all_s.remove(0);
     let epoch_s = median(&all_s);
+    let test_accuracy = backend.evaluate(Split::Test)?.accuracy();
+    let kernels = match profile {
+        true => {
+            let order = random::order(seed, u64::from(epochs) + 1, rows as u32);
+            backend.profile(&order[..rows.min(PROFILED_STEPS * workload.batch_size)], learning_rate)?
+        }
+        false => None,
+    };
     Ok(Measurement {
         workload: workload.name.clone(),
         layers: model.widths().to_vec(),
@@ -96,13 +121,14 @@ pub fn measure(
         epoch_s,
         samples_per_s: rows as f64 / epoch_s,
         gflops: operations(model) * rows as f64 / epoch_s / 1e9,
-        test_accuracy: backend.evaluate(Split::Test)?.accuracy(),
+        test_accuracy,
         all_s,
         backend: backend.name(),
         adapter: backend.device(),
         plan: backend.plan(),
         dispatches: backend.dispatches(),
         bytes: backend.bytes(),
+        kernels,
     })
 }
 

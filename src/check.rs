@@ -286,7 +286,7 @@ fn cases(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize))
                 after: vec![("parameters", f32s(updated), near_one)],
             }
         }
-        "narrow_forward" | "narrow_update" => {
+        "narrow_forward" | "narrow_update" | "narrow_forward_subgroup" | "narrow_update_subgroup" => {
             narrow_case(kernel, &mut draw, batch, (rows, inner, columns), &order[..FIRST + rows])?
         }
         "dense" | "dense_subgroup" => {
@@ -313,7 +313,10 @@ fn narrow_case(
     let hidden = 1 + (rows + columns) % kernels::NARROW;
     let floats = rows % 4 == 1;
     // Both tilings on any adapter.
-    let hardware = if columns % 2 == 0 { Hardware::GPU } else { Hardware::SOFTWARE };
+    let hardware = match kernel.subgroup() {
+        0 if columns % 2 == 0 => Hardware::GPU,
+        subgroup => Hardware { subgroup, ..Hardware::SOFTWARE },
+    };
     let model = Mlp::new(&[inner, hidden, classes])?;
     let inputs = match floats {
         true => Inputs::F32(draw.normal(SOURCE_ROWS * inner)),
@@ -342,7 +345,7 @@ fn narrow_case(
     let mut before = vec![("data", data), ("order", Values::U32(order.to_vec()))];
     let sums = Tolerance::of_sum(inner);
     Ok(match kernel.name {
-        "narrow_forward" => {
+        "narrow_forward" | "narrow_forward_subgroup" => {
             before.extend([
                 ("labels", Values::U32(samples.labels.clone())),
                 ("parameters", f32s(parameters)),
@@ -509,28 +512,28 @@ fn output_cases(
         }
         let layer = Dense { inputs, outputs, offset: MARGIN, source };
         let sums = Tolerance::of_sum(inputs);
-        for hardware in [Hardware::GPU, Hardware::SOFTWARE] {
-            cases.push(Case {
-                launch: kernels::output(rows, layer, training, hardware),
-                batch,
-                before: vec![
-                    ("a", a.clone()),
-                    ("b", f32s(parameters.clone())),
-                    ("labels", Values::U32(labels.clone())),
-                    ("order", Values::U32(order.to_vec())),
-                    ("p", f32s(vec![7.0; rows * outputs])),
-                    ("c", f32s(vec![7.0; rows * inputs])),
-                    ("losses", f32s(vec![7.0; rows])),
-                    ("confusion", Values::U32(vec![1; outputs * outputs])),
-                ],
-                after: vec![
-                    ("p", f32s(p.clone()), sums),
-                    ("c", f32s(c.clone()), Tolerance::of_sum(inputs + outputs)),
-                    ("losses", f32s(losses.clone()), Tolerance::of_sum(inputs)),
-                    ("confusion", Values::U32(confusion.clone()), Tolerance::EXACT),
-                ],
-            });
-        }
+        // From shape to shape by turns.
+        let hardware = if (rows + cases.len()) % 2 == 0 { Hardware::GPU } else { Hardware::SOFTWARE };
+        cases.push(Case {
+            launch: kernels::output(rows, layer, training, hardware),
+            batch,
+            before: vec![
+                ("a", a.clone()),
+                ("b", f32s(parameters.clone())),
+                ("labels", Values::U32(labels.clone())),
+                ("order", Values::U32(order.to_vec())),
+                ("p", f32s(vec![7.0; rows * outputs])),
+                ("c", f32s(vec![7.0; rows * inputs])),
+                ("losses", f32s(vec![7.0; rows])),
+                ("confusion", Values::U32(vec![1; outputs * outputs])),
+            ],
+            after: vec![
+                ("p", f32s(p.clone()), sums),
+                ("c", f32s(c.clone()), Tolerance::of_sum(inputs + outputs)),
+                ("losses", f32s(losses.clone()), Tolerance::of_sum(inputs)),
+                ("confusion", Values::U32(confusion.clone()), Tolerance::EXACT),
+            ],
+        });
     }
     cases
 }
@@ -580,7 +583,7 @@ fn resident_case(draw: &mut Draw, (rows, inner, columns): (usize, usize, usize),
 pub fn kernels(device: &Device, registry: &[&'static Kernel]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for &kernel in registry {
-        if kernel == &kernels::DENSE_SUBGROUP && device.hardware.subgroup < 4 {
+        if device.hardware.subgroup < kernel.subgroup() {
             continue;
         }
         for &shape in SHAPES {

@@ -211,6 +211,8 @@ fn bad_usage_is_exit_code_2() {
         &["train", "--nonsense"],
         &["train", "--backend", "cpu", "--adapter", "0"],
         &["train", "--backend", "cpu", "--save", "x", "--log", "x"],
+        &["train", "--backend", "cpu", "--plan", "elementary"],
+        &["train", "--backend", "cpu", "--plan", "resident"],
         &["nonsense"],
         &[],
         &["data"],
@@ -312,6 +314,14 @@ fn bench_times_networks_in_a_table_or_as_json() {
     assert!(text.lines().count() == 3 && text.lines().last().unwrap().starts_with("notebook  16-7-10 "), "{text}");
     fails(&["bench", "--hidden", "7", "--workload", "deep"], 2, &["--workload"]);
     fails(&["bench", "--epochs", "0"], 2, &["--epochs"]);
+}
+
+#[test]
+fn verbose_says_which_plan_runs_and_why() {
+    let (_folder, data) = small();
+    let output = run(&["train", "--backend", "cpu", "--data", &data, "--epochs", "0", "-v"]);
+    assert!(stderr(&output).contains("Plan: fused: "), "{}", stderr(&output));
+    fails(&["train", "-v", "--quiet"], 2, &["--quiet"]);
 }
 
 #[test]

@@ -183,3 +183,21 @@ fn a_batch_of_more_rows_than_a_grid_has_workgroups_is_trained_whole_or_refused()
     assert!(comparison.passed(), "{comparison}");
     assert_ne!(after[0], parameters);
 }
+
+#[test]
+fn a_profile_times_every_kernel_of_the_plan() {
+    let Some(device) = device("a_profile_times_every_kernel_of_the_plan") else { return };
+    let clock = device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+    let samples = Samples::new(Inputs::U8((0..=255).cycle().take(12 * 50).collect()), 12, vec![1; 50]).unwrap();
+    let model = Mlp::new(&[12, 40, 3]).unwrap();
+    let mut gpu = pollster::block_on(Gpu::new(device, model, 8, Some(PlanName::Fused))).unwrap();
+    gpu.upload(Split::Train, &samples).unwrap();
+    let order: Vec<u32> = (0..50).collect();
+    let times = gpu.profile(&order, 0.1).unwrap();
+    assert_eq!(times.is_some(), clock);
+    if let Some(times) = times {
+        // A forward product, the last layer, two updates; six whole batches and a short one.
+        assert_eq!(times.iter().map(|time| time.launches).collect::<Vec<_>>(), [7; 4]);
+        assert!(times.iter().all(|time| time.seconds > 0.0), "{times:?}");
+    }
+}

@@ -35,12 +35,15 @@ struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
 @group(0) @binding(6) var<storage, read> h: array<f32>;
 @group(0) @binding(7) var<storage, read_write> c: array<f32>;
 
-// Where rows r to r + 3 of the batch start in a, `width` values each; rows beyond the batch repeat its last.
+// Where row r of the batch starts in a, `width` values a row; rows beyond the batch repeat its last.
+fn row_of_a(r: u32, width: u32) -> u32 {
+    let row = min(r, batch.rows - 1u);
+    if source == ACTIVATIONS { return row * width; }
+    return order[batch.first + row] * width;
+}
+
 fn rows_of_a(r: u32, width: u32) -> vec4<u32> {
-    let rows = min(vec4<u32>(r, r + 1u, r + 2u, r + 3u), vec4<u32>(batch.rows - 1u));
-    if source == ACTIVATIONS { return rows * width; }
-    let first = batch.first;
-    return vec4<u32>(order[first + rows.x], order[first + rows.y], order[first + rows.z], order[first + rows.w]) * width;
+    return vec4<u32>(row_of_a(r, width), row_of_a(r + 1u, width), row_of_a(r + 2u, width), row_of_a(r + 3u, width));
 }
 
 fn value_of_a(row: u32, at: u32, width: u32) -> f32 {
@@ -81,15 +84,15 @@ fn quad_of_b(row: u32, at: u32, width: u32, there: bool) -> vec4<f32> {
     );
 }
 
-// Rows m to m + 3 of the left operand at terms k to k + 3 of the sum, a column a term. `rows` is rows_of_a(m).
+// Rows m to m + 3 of the left operand at terms k to k + 3 of the sum, a column a term. `rows` are those of a that it
+// takes: rows_of_a(m), for the update rows_of_a(k).
 fn left(rows: vec4<u32>, m: u32, k: u32) -> mat4x4<f32> {
     if product == UPDATE {
-        let terms = rows_of_a(k, inputs);
         var block = mat4x4<f32>(
-            quad_of_a(terms.x, m, inputs),
-            quad_of_a(terms.y, m, inputs),
-            quad_of_a(terms.z, m, inputs),
-            quad_of_a(terms.w, m, inputs),
+            quad_of_a(rows.x, m, inputs),
+            quad_of_a(rows.y, m, inputs),
+            quad_of_a(rows.z, m, inputs),
+            quad_of_a(rows.w, m, inputs),
         );
         if m <= inputs && inputs < m + 4u {
             let bias = vec4<f32>(vec4<u32>(m, m + 1u, m + 2u, m + 3u) == vec4<u32>(inputs));

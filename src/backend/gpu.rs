@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 use futures_intrusive::channel::shared::OneshotReceiver;
 
 use crate::backend::cpu::{check_order, check_parameters, check_samples, missing, rows_of};
-use crate::backend::{Backend, Split};
+use crate::backend::{Backend, KernelTime, Split};
 use crate::data::{Inputs, Samples};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
@@ -87,6 +87,7 @@ pub(crate) struct Ready {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     grid: [u32; 2],
+    label: String,
 }
 
 impl Gpu {
@@ -226,12 +227,14 @@ impl Gpu {
         Ok(buffer)
     }
 
-    async fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
+    /// Trains on `order`; with `timer`, measures every launch.
+    async fn train(&mut self, order: &[u32], learning_rate: f32, mut timer: Option<&mut Timer>) -> Result<()> {
         let resident = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
         check_order(order, resident.rows)?;
         let capacity = (resident.rows / self.batch_size).max(1) * self.batch_size;
         let flops = 6.0 * self.model.parameters() as f64 * self.batch_size as f64;
-        let steps = ((work(&self.device) / flops) as usize).clamp(1, MAX_STEPS);
+        let most = if timer.is_some() { TIMED_PASSES / resident.step.len() } else { MAX_STEPS };
+        let steps = ((work(&self.device) / flops) as usize).clamp(1, most);
         for part in order.chunks(capacity) {
             self.device.queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(part));
             let mut first = 0;
@@ -245,11 +248,28 @@ impl Gpu {
                     learning_rate,
                 });
                 let batches: Vec<Batch> = batches.collect();
-                submit(&self.device, &self.batches, &resident.step, &batches, &mut self.in_flight, None).await?;
+                match &mut timer {
+                    None => {
+                        let in_flight = &mut self.in_flight;
+                        submit(&self.device, &self.batches, &resident.step, &batches, in_flight, None).await?;
+                    }
+                    Some(timer) => timer.run(&self.device, &self.batches, &resident.step, &batches).await?,
+                }
                 first += chunk.len();
             }
         }
         Ok(())
+    }
+
+    async fn profile(&mut self, order: &[u32], learning_rate: f32) -> Result<Option<Vec<KernelTime>>> {
+        let Some(mut timer) = Timer::new(&self.device)? else {
+            self.train(order, learning_rate, None).await?;
+            self.synchronize().await?;
+            return Ok(None);
+        };
+        self.synchronize().await?;
+        self.train(order, learning_rate, Some(&mut timer)).await?;
+        Ok(Some(timer.times))
     }
 
     async fn synchronize(&mut self) -> Result<()> {
@@ -347,6 +367,87 @@ fn work(device: &Device) -> f64 {
     if device.hardware.software { SOFTWARE_WORK } else { HARDWARE_WORK }
 }
 
+/// Passes whose time is taken in one submission: two timestamps each, of the 4096 that every device has.
+const TIMED_PASSES: usize = 2048;
+
+/// Measures every launch by the device's own clock.
+struct Timer {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    /// Nanoseconds a tick.
+    period: f64,
+    times: Vec<KernelTime>,
+}
+
+impl Timer {
+    /// None where the device has no such clock.
+    fn new(device: &Device) -> Result<Option<Self>> {
+        if !device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Ok(None);
+        }
+        let count = 2 * TIMED_PASSES as u32;
+        let descriptor = wgpu::QuerySetDescriptor { label: Some("timer"), ty: wgpu::QueryType::Timestamp, count };
+        let queries = device.device.create_query_set(&descriptor);
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let resolved = device.buffer("timestamps", 8 * u64::from(count), usage)?;
+        let period = f64::from(device.queue.get_timestamp_period());
+        Ok(Some(Self { queries, resolved, period, times: Vec::new() }))
+    }
+
+    /// Runs `work` once for each of `batches`, each launch in a pass of its own.
+    async fn run(&mut self, device: &Device, table: &wgpu::Buffer, work: &[Ready], batches: &[Batch]) -> Result<()> {
+        write_batches(device, table, batches);
+        let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut passes = 0;
+        for slot in 0..batches.len() {
+            for ready in work {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: None,
+                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                        query_set: &self.queries,
+                        beginning_of_pass_write_index: Some(2 * passes),
+                        end_of_pass_write_index: Some(2 * passes + 1),
+                    }),
+                });
+                ready.encode(&mut pass, slot);
+                passes += 1;
+            }
+        }
+        encoder.resolve_query_set(&self.queries, 0..2 * passes, &self.resolved, 0);
+        device.wait(device.submit(encoder.finish())).await?;
+        let bytes = device.read(&[(&self.resolved, 16 * u64::from(passes))]).await?.concat();
+        let ticks = values::<u64>(&bytes);
+        if self.times.is_empty() {
+            let time = |ready: &Ready| KernelTime { kernel: ready.label.clone(), launches: 0, seconds: 0.0 };
+            self.times = work.iter().map(time).collect();
+        }
+        for (pass, ticks) in ticks.chunks_exact(2).enumerate() {
+            let time = &mut self.times[pass % work.len()];
+            time.launches += 1;
+            time.seconds += ticks[1].saturating_sub(ticks[0]) as f64 * self.period * 1e-9;
+        }
+        Ok(())
+    }
+}
+
+impl Ready {
+    /// Encodes it for the batch in `slot` of the table.
+    fn encode(&self, pass: &mut wgpu::ComputePass, slot: usize) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[slot as u32 * BATCH_STRIDE as u32]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
+    }
+}
+
+/// Fills the table with `batches`.
+fn write_batches(device: &Device, table: &wgpu::Buffer, batches: &[Batch]) {
+    let mut bytes = vec![0; batches.len() * BATCH_STRIDE as usize];
+    for (slot, batch) in bytes.chunks_exact_mut(BATCH_STRIDE as usize).zip(batches) {
+        slot[..size_of::<Batch>()].copy_from_slice(bytemuck::bytes_of(batch));
+    }
+    device.queue.write_buffer(table, 0, &bytes);
+}
+
 /// Encodes `work` once for each of `batches` and hands it over, waiting where too much is under way.
 async fn submit(
     device: &Device,
@@ -356,11 +457,7 @@ async fn submit(
     in_flight: &mut VecDeque<(wgpu::SubmissionIndex, OneshotReceiver<()>)>,
     clear: Option<&wgpu::Buffer>,
 ) -> Result<()> {
-    let mut bytes = vec![0; batches.len() * BATCH_STRIDE as usize];
-    for (slot, batch) in bytes.chunks_exact_mut(BATCH_STRIDE as usize).zip(batches) {
-        slot[..size_of::<Batch>()].copy_from_slice(bytemuck::bytes_of(batch));
-    }
-    device.queue.write_buffer(table, 0, &bytes);
+    write_batches(device, table, batches);
     let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     if let Some(buffer) = clear {
         encoder.clear_buffer(buffer, 0, None);
@@ -369,9 +466,7 @@ async fn submit(
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for slot in 0..batches.len() {
             for ready in work {
-                pass.set_pipeline(&ready.pipeline);
-                pass.set_bind_group(0, &ready.bind_group, &[slot as u32 * BATCH_STRIDE as u32]);
-                pass.dispatch_workgroups(ready.grid[0], ready.grid[1], 1);
+                ready.encode(&mut pass, slot);
             }
         }
     }
@@ -468,7 +563,7 @@ impl Programs {
         let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &shader.bindings, entries: &entries };
         let bind_group = self.device.device.create_bind_group(&descriptor);
         self.device.check(&format!("kernel {name}"))?;
-        Ok(Ready { pipeline, bind_group, grid: launch.grid })
+        Ok(Ready { pipeline, bind_group, grid: launch.grid, label: launch.label() })
     }
 
     fn shader(&mut self, launch: &Launch) -> Result<Rc<Shader>> {
@@ -563,7 +658,11 @@ impl Backend for Gpu {
     }
 
     fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
-        pollster::block_on(self.train(order, learning_rate))
+        pollster::block_on(self.train(order, learning_rate, None))
+    }
+
+    fn profile(&mut self, order: &[u32], learning_rate: f32) -> Result<Option<Vec<KernelTime>>> {
+        pollster::block_on(self.profile(order, learning_rate))
     }
 
     fn synchronize(&mut self) -> Result<()> {

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, note, parse_hidden, print};
-use crate::bench::{self, Measurement, Workload};
+use crate::bench::{self, Measurement, Timing, Workload};
 use crate::data;
 use crate::error::Result;
 use crate::model::Mlp;
@@ -40,6 +40,12 @@ pub(super) struct Options {
     /// Threads of the CPU backend; 0 for one a core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     threads: u16,
+    /// Time each kernel too, by the GPU's own clock
+    #[arg(long)]
+    profile: bool,
+    /// Say which plan runs, and why
+    #[arg(long, short)]
+    verbose: bool,
     /// Print a JSON object a workload
     #[arg(long)]
     json: bool,
@@ -68,9 +74,15 @@ pub(super) fn run(options: &Options) -> Result<()> {
         let model = Mlp::new(&widths)?;
         let batch_size = workload.batch_size.min(dataset.train.len());
         let mut backend = target.backend(&model, batch_size, usize::from(options.threads), options.plan)?;
-        let rate = options.lr as f32;
-        let measured =
-            bench::measure(backend.as_mut(), workload, &model, &dataset, options.epochs, rate, options.seed)?;
+        if options.verbose {
+            note(&format!("Plan of {}: {}: {}", workload.name, backend.plan(), backend.plan_reason()));
+        }
+        let (epochs, learning_rate) = (options.epochs, options.lr as f32);
+        let timing = Timing { epochs, learning_rate, seed: options.seed, profile: options.profile };
+        let measured = bench::measure(backend.as_mut(), workload, &model, &dataset, timing)?;
+        if options.profile && measured.kernels.is_none() {
+            note(&format!("Profile: {} has no clock for single kernels", measured.adapter));
+        }
         if options.json {
             let mut line = json!(measured);
             line["peer"] = "mlp-gpu".into();
@@ -84,6 +96,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 )?;
             }
             print(&row(&measured, &model))?;
+            for time in measured.kernels.iter().flatten() {
+                let each = 1e6 * time.seconds / time.launches.max(1) as f64;
+                print(&format!("    {:<40}  {each:>10.2} us each of {}", time.kernel, time.launches))?;
+            }
         }
     }
     Ok(())

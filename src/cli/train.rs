@@ -71,6 +71,9 @@ pub(super) struct Options {
     /// Print nothing but errors
     #[arg(long)]
     quiet: bool,
+    /// Say which plan runs a step, and why
+    #[arg(long, short, conflicts_with = "quiet")]
+    verbose: bool,
     /// Threads of the CPU backend; 0 for one a core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     threads: u16,
@@ -120,6 +123,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let mut backend = target.backend(&model, batch_size, usize::from(options.threads), options.plan)?;
     let because = why.map_or_else(String::new, |why| format!(": {why}"));
     tell(&format!("Backend: {}, {}{because}", backend.name(), backend.device()));
+    if options.verbose {
+        note(&format!("Plan: {}: {}", backend.plan(), backend.plan_reason()));
+    }
     backend.upload(Split::Train, &dataset.train)?;
     backend.upload(Split::Test, &dataset.test)?;
     backend.set_parameters(&parameters)?;
@@ -234,6 +240,7 @@ impl Log {
             "backend": backend.name(),
             "adapter": backend.device(),
             "plan": backend.plan(),
+            "plan_reason": backend.plan_reason(),
             "epochs": options.epochs,
             "batch_size": options.batch_size,
             "seed": options.seed,

@@ -113,10 +113,10 @@ impl Device {
         limits.max_buffer_size = offered.max_buffer_size;
         limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
         limits.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
-        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);
         let hardware = Hardware {
             software: info.device_type == DeviceType::Cpu,
-            subgroup: if features.is_empty() { 0 } else { info.subgroup_min_size },
+            subgroup: if features.contains(wgpu::Features::SUBGROUP) { info.subgroup_min_size } else { 0 },
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
         };
         let descriptor = wgpu::DeviceDescriptor {

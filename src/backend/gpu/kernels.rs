@@ -27,6 +27,17 @@ pub struct Kernel {
     pub fused: bool,
 }
 
+impl Kernel {
+    /// Invocations that a subgroup must have for it; 0 where it uses no subgroups.
+    pub fn subgroup(&self) -> u32 {
+        match self.name {
+            "dense_subgroup" => 4,
+            "narrow_forward_subgroup" | "narrow_update_subgroup" => 8,
+            _ => 0,
+        }
+    }
+}
+
 macro_rules! kernels {
     (elementary { $($constant:ident $name:literal $(with $shared:literal)*,)* }
      fused { $($fused:ident $fused_name:literal $(with $fused_shared:literal)*,)* }) => {
@@ -70,8 +81,10 @@ kernels! {
         DENSE "dense" with "layer",
         DENSE_SUBGROUP "dense_subgroup" with "layer",
         OUTPUT "output" with "exponential",
-        NARROW_FORWARD "narrow_forward" with "rows" with "exponential",
-        NARROW_UPDATE "narrow_update" with "rows",
+        NARROW_FORWARD "narrow_forward" with "narrow" with "rows" with "exponential",
+        NARROW_FORWARD_SUBGROUP "narrow_forward_subgroup" with "narrow" with "rows" with "exponential",
+        NARROW_UPDATE "narrow_update" with "narrow_parameters" with "rows",
+        NARROW_UPDATE_SUBGROUP "narrow_update_subgroup" with "narrow_parameters" with "rows",
         RESIDENT_KERNEL "resident" with "rows" with "exponential",
     }
 }
@@ -156,6 +169,8 @@ impl Kernel {
 pub struct Launch {
     /// What runs.
     pub kernel: &'static Kernel,
+    /// What it makes, where that is not the kernel's name.
+    pub what: String,
     /// The values of its `override` constants.
     pub constants: Vec<(&'static str, f64)>,
     /// Workgroups along x and y.
@@ -165,7 +180,12 @@ pub struct Launch {
 impl Launch {
     fn new(kernel: &'static Kernel, constants: &[(&'static str, usize)], grid: [u32; 2]) -> Self {
         let constants = constants.iter().map(|&(name, value)| (name, value as f64)).collect();
-        Self { kernel, constants, grid }
+        Self { kernel, what: String::new(), constants, grid }
+    }
+
+    /// The kernel's name, and what it makes.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.kernel.name, self.what).trim_end().to_owned()
     }
 }
 
@@ -320,23 +340,32 @@ impl Narrow {
     }
 }
 
-/// `narrow_forward` of `rows` rows.
+/// `narrow_forward` of `rows` rows, or `narrow_forward_subgroup`.
 pub fn narrow_forward(rows: usize, shape: Narrow, training: bool, hardware: Hardware) -> Launch {
     let vectors = shape.hidden.div_ceil(4);
-    // More rows no longer stay in registers of a software driver.
-    let (lanes, group_rows) = if hardware.software { (8, (8 / vectors).clamp(1, 4)) } else { (64, 1) };
+    let (kernel, lanes, group_rows) = match (hardware.software, hardware.subgroup) {
+        (true, 8..) => (&NARROW_FORWARD_SUBGROUP, 8, 32),
+        // More rows no longer stay in registers of a software driver.
+        (true, _) => (&NARROW_FORWARD, 8, (8 / vectors).clamp(1, 4)),
+        (false, _) => (&NARROW_FORWARD, 64, 1),
+    };
     let tiles = [("training", usize::from(training)), ("lanes", lanes), ("group_rows", group_rows)];
-    Launch::new(&NARROW_FORWARD, &[&shape.constants()[..], &tiles].concat(), fold(rows.div_ceil(group_rows)))
+    Launch::new(kernel, &[&shape.constants()[..], &tiles].concat(), fold(rows.div_ceil(group_rows)))
 }
 
-/// `narrow_update`.
+/// `narrow_update`, or `narrow_update_subgroup`.
 pub fn narrow_update(shape: Narrow, hardware: Hardware) -> Launch {
     let words = 8;
-    let (each, slices) = if hardware.software {
-        ((16 / shape.hidden).clamp(1, 4), 1)
-    } else {
-        let most = 2048 / (words * 4 * shape.hidden);
-        (1, [8, 4, 2].into_iter().find(|&slices| slices <= most).unwrap_or(1))
+    let (each, slices) = match (hardware.software, hardware.subgroup) {
+        (true, 8..) => {
+            let constants = [&shape.constants()[..], &[("lanes", 8)]].concat();
+            return Launch::new(&NARROW_UPDATE_SUBGROUP, &constants, fold(shape.inputs.div_ceil(64) + 1));
+        }
+        (true, _) => ((16 / shape.hidden).clamp(1, 4), 1),
+        (false, _) => {
+            let most = 2048 / (words * 4 * shape.hidden);
+            (1, [8, 4, 2].into_iter().find(|&slices| slices <= most).unwrap_or(1))
+        }
     };
     let tiles = [("words", words), ("each", each), ("slices", slices), ("lanes", words * slices)];
     let groups = shape.inputs.div_ceil(4 * words * each) + 1;
@@ -476,6 +505,16 @@ impl Dense {
     }
 }
 
+impl Product {
+    fn name(self) -> &'static str {
+        match self {
+            Product::Forward { .. } => "forward",
+            Product::InputGradient => "input gradient",
+            Product::Update => "update",
+        }
+    }
+}
+
 impl Source {
     fn number(self) -> usize {
         match self {
@@ -489,11 +528,13 @@ impl Source {
 /// A product of `layer` for `rows` rows, by the kernel and tile that suit `hardware`.
 pub fn dense(product: Product, layer: Dense, rows: usize, hardware: Hardware) -> Launch {
     let (height, width, terms) = layer.extent(product, rows);
-    match (hardware.software, hardware.subgroup) {
+    let mut launch = match (hardware.software, hardware.subgroup) {
         (true, share @ 4..) => dense_subgroup(product, layer, rows, if share >= 8 { 8 } else { 4 }),
         (true, _) => dense_tiled(product, layer, rows, Tile::ALL[0]),
         (false, _) => dense_tiled(product, layer, rows, Tile::choose(height, width, terms)),
-    }
+    };
+    launch.what = format!("{} {}-{}", product.name(), layer.inputs, layer.outputs);
+    launch
 }
 
 /// `dense`, by `tile`.
@@ -539,6 +580,7 @@ pub fn output(rows: usize, layer: Dense, training: bool, hardware: Hardware) -> 
         ("lanes", lanes),
     ];
     let mut launch = Launch::new(&OUTPUT, &constants, fold(rows.div_ceil(group_rows)));
+    launch.what = format!("{}-{}", layer.inputs, layer.outputs);
     launch.constants.push(("epsilon", f64::from(LOSS_EPSILON)));
     launch
 }

@@ -1,0 +1,80 @@
+// The update of all parameters of a network with one narrow hidden layer: shared/narrow_parameters.wgsl says what, this is
+// how the gradient of W0 is made. For software drivers, where loads are what costs.
+//
+// Each of a workgroup's 8 invocations has 8 inputs. What they need of d0 is the same for all: of 8 units at a time, each loads
+// that of one.
+
+// Sums for four inputs, of 8 units.
+struct Sums { low: mat4x4<f32>, high: mat4x4<f32> }
+
+fn add(sums: Sums, x: vec4<f32>, low: vec4<f32>, high: vec4<f32>) -> Sums {
+    return Sums(
+        sums.low + mat4x4<f32>(x * low.x, x * low.y, x * low.z, x * low.w),
+        sums.high + mat4x4<f32>(x * high.x, x * high.y, x * high.z, x * high.w),
+    );
+}
+
+// Unrolled: software drivers keep what is indexed by a loop in memory.
+fn step_unit(k: u32, j: u32, sums: vec4<f32>) {
+    if j >= hidden { return; }
+    let at = w0 + k * hidden + j;
+    if k < inputs { step(at, sums.x); }
+    if k + 1u < inputs { step(at + hidden, sums.y); }
+    if k + 2u < inputs { step(at + 2u * hidden, sums.z); }
+    if k + 3u < inputs { step(at + 3u * hidden, sums.w); }
+}
+
+fn step_units(k: u32, first: u32, sums: Sums) {
+    step_unit(k, first, sums.low[0]);
+    step_unit(k, first + 1u, sums.low[1]);
+    step_unit(k, first + 2u, sums.low[2]);
+    step_unit(k, first + 3u, sums.low[3]);
+    step_unit(k, first + 4u, sums.high[0]);
+    step_unit(k, first + 5u, sums.high[1]);
+    step_unit(k, first + 6u, sums.high[2]);
+    step_unit(k, first + 7u, sums.high[3]);
+}
+
+@compute @workgroup_size(lanes)
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) member: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let number = group.x + group.y * groups.x;
+    let needed = (inputs + 63u) / 64u;
+    if number >= needed {
+        if number == needed { update_rest(lane); }
+        return;
+    }
+    let k = 64u * number + 8u * lane;
+    for (var first = 0u; first < hidden; first += 8u) {
+        let unit = first + member % 8u;
+        var sums_0: Sums;
+        var sums_1: Sums;
+        for (var r = 0u; r < batch.rows; r++) {
+            var mine = 0.0;
+            if unit < hidden { mine = d0[r * hidden + unit]; }
+            let low = vec4<f32>(
+                subgroupBroadcast(mine, 0u),
+                subgroupBroadcast(mine, 1u),
+                subgroupBroadcast(mine, 2u),
+                subgroupBroadcast(mine, 3u),
+            );
+            let high = vec4<f32>(
+                subgroupBroadcast(mine, 4u),
+                subgroupBroadcast(mine, 5u),
+                subgroupBroadcast(mine, 6u),
+                subgroupBroadcast(mine, 7u),
+            );
+            let at = order[batch.first + r];
+            let x_0 = quad(at, k);
+            let x_1 = quad(at, k + 4u);
+            sums_0 = add(sums_0, x_0, low, high);
+            sums_1 = add(sums_1, x_1, low, high);
+        }
+        step_units(k, first, sums_0);
+        step_units(k + 4u, first, sums_1);
+    }
+}
