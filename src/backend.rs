@@ -14,6 +14,8 @@ pub enum Split {
     Train,
     /// What is only evaluated.
     Test,
+    /// What is evaluated to choose options by, taken from the training part; few runs have one.
+    Validation,
 }
 
 /// A device that holds a model's parameters and data, trains and evaluates.

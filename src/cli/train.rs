@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, note, parse_hidden, parse_rate, print};
 use crate::backend::{Backend, Split};
 use crate::checkpoint::{self, Metadata};
-use crate::data::{self, Dataset};
+use crate::data::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Init, Mlp};
@@ -38,7 +38,7 @@ pub(super) struct Options {
     /// Rows a step
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
-    /// Seed of the initial weights and of the order of the rows
+    /// Seed of the initial weights, of the order of the rows and of those that are drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Learning rate before the first decay, which comes before the first epoch
@@ -101,10 +101,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     };
     let initial = options.init_from.as_deref().map(checkpoint::load).transpose()?;
     let (target, why) = options.device.resolve()?;
-    let (dataset, chosen) = data::load(&options.data.data, options.data.data_dir.as_deref())?;
-    if let Some(chosen) = chosen {
-        tell(&format!("Data: {chosen}"));
-    }
+    let dataset = options.data.load(options.seed, tell)?;
 
     let widths: Vec<usize> = [dataset.train.width].into_iter().chain(options.hidden.0.iter().copied()).collect();
     let model = Mlp::new(&[&widths[..], &[dataset.classes.len()]].concat())?;
@@ -122,6 +119,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     tell(&format!("Backend: {}, {}{because}", backend.name(), backend.device()));
     backend.upload(Split::Train, &dataset.train)?;
     backend.upload(Split::Test, &dataset.test)?;
+    if let Some(validation) = &dataset.validation {
+        backend.upload(Split::Validation, validation)?;
+    }
     backend.set_parameters(&parameters)?;
 
     let mut log = match &options.log {
@@ -138,6 +138,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             floor: options.min_lr,
         },
         seed: options.seed,
+        validate: dataset.validation.is_some(),
         shuffle: !options.no_shuffle,
     };
     let bar = progress_bar(dataset.train.len(), options.quiet);
@@ -175,9 +176,13 @@ pub(super) fn run(options: &Options) -> Result<()> {
 }
 
 fn line(epoch: &Epoch, epochs: u32) -> String {
+    let validation = epoch.validation.as_ref().map_or_else(String::new, |validation| {
+        let (loss, accuracy) = (validation.mean_loss(), validation.accuracy());
+        format!(", Validation Loss: {loss:.4}, Validation Accuracy: {accuracy:.4}")
+    });
     format!(
         "Epoch {}/{epochs}, Global Loss: {:.4}, Mean Loss: {:.8}, Test Accuracy: {:.4}, Test Loss: {:.4}, \
-         Learning Rate: {}, Train: {:.3} s, Eval: {:.3} s",
+         Learning Rate: {}, Train: {:.3} s, Eval: {:.3} s{validation}",
         epoch.number,
         epoch.train.loss_sum,
         epoch.train.mean_loss(),
@@ -214,6 +219,11 @@ fn interrupted() -> Arc<AtomicBool> {
     flag
 }
 
+/// A choice as it is written on the command line.
+fn name_of(choice: impl ValueEnum) -> Option<String> {
+    choice.to_possible_value().map(|value| value.get_name().to_owned())
+}
+
 /// The JSON lines of a run.
 struct Log {
     path: PathBuf,
@@ -229,6 +239,15 @@ impl Log {
             "data": dataset.name,
             "train_samples": dataset.train.len(),
             "test_samples": dataset.test.len(),
+            "validation_samples": dataset.validation.as_ref().map_or(0, Samples::len),
+            "classes": dataset.classes,
+            "label": options.data.label,
+            "header": name_of(options.data.header),
+            "test": options.data.test,
+            "test_split": options.data.test_split,
+            "validation_split": options.data.validation_split,
+            "scale": options.data.scale.and_then(name_of),
+            "image_size": options.data.image_size,
             "widths": model.widths(),
             "hidden": options.hidden.0,
             "backend": backend.name(),
@@ -256,7 +275,7 @@ impl Log {
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> Result<()> {
-        self.line(&json!({
+        let mut line = json!({
             "epoch": epoch.number,
             "lr": epoch.learning_rate,
             "train_loss_sum": epoch.train.loss_sum,
@@ -267,7 +286,12 @@ impl Log {
             "train_seconds": epoch.train_seconds,
             "eval_seconds": epoch.eval_seconds,
             "samples_per_second": epoch.samples_per_second(),
-        }))
+        });
+        if let Some(validation) = &epoch.validation {
+            line["validation_loss"] = validation.mean_loss().into();
+            line["validation_accuracy"] = validation.accuracy().into();
+        }
+        self.line(&line)
     }
 
     fn line(&mut self, value: &serde_json::Value) -> Result<()> {
