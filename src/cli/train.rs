@@ -53,9 +53,9 @@ pub(super) struct Options {
     /// The learning rate never falls below this
     #[arg(long, value_name = "RATE", default_value_t = 0.01, value_parser = parse_rate)]
     min_lr: f64,
-    /// Initial weights: normal:DEVIATION, or he
-    #[arg(long, value_name = "HOW", default_value = "normal:0.01", value_parser = parse_init)]
-    init: Init,
+    /// Initial weights: normal:DEVIATION, or he [default: normal:0.01 for bytes and images, else he]
+    #[arg(long, value_name = "HOW", value_parser = parse_init)]
+    init: Option<Init>,
     /// Start from the parameters of this safetensors file
     #[arg(long, value_name = "FILE")]
     init_from: Option<PathBuf>,
@@ -75,6 +75,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     threads: u16,
 }
+
+/// Below this many steps a run on a table is told that it may be short.
+const FEW_STEPS: u64 = 500;
 
 fn parse_init(text: &str) -> Result<Init, String> {
     let deviation = |text: &str| text.parse().ok().filter(|deviation: &f32| deviation.is_finite() && *deviation >= 0.0);
@@ -111,9 +114,13 @@ pub(super) fn run(options: &Options) -> Result<()> {
             return Err(Error::file(path, format!("a network of widths {:?}", initial.model.widths()), expected));
         }
         (Some(initial), _) => initial.parameters.clone(),
-        (None, _) => model.initial_parameters(options.init, options.seed),
+        (None, _) => model.initial_parameters(init(options, &dataset), options.seed),
     };
     let batch_size = (options.batch_size as usize).min(dataset.train.len());
+    let steps = dataset.train.len().div_ceil(batch_size) as u64 * u64::from(options.epochs);
+    if is_table(&dataset) && (1..FEW_STEPS).contains(&steps) {
+        tell(&format!("{steps} steps may be too few to learn from {} rows: see --epochs", dataset.train.len()));
+    }
     let mut backend = target.backend(&model, batch_size, usize::from(options.threads), options.plan)?;
     let because = why.map_or_else(String::new, |why| format!(": {why}"));
     tell(&format!("Backend: {}, {}{because}", backend.name(), backend.device()));
@@ -173,6 +180,17 @@ pub(super) fn run(options: &Options) -> Result<()> {
         print(&format!("Test Accuracy: {:.4}", backend.evaluate(Split::Test)?.accuracy()))?;
     }
     Ok(())
+}
+
+/// Whether the rows are features of any kind, and not bytes or images.
+fn is_table(dataset: &Dataset) -> bool {
+    dataset.scaling.is_some() && dataset.image.is_none()
+}
+
+/// How the weights are drawn. The notebook's small ones need the many steps of a large data set.
+fn init(options: &Options, dataset: &Dataset) -> Init {
+    let default = if is_table(dataset) { Init::He } else { Init::Normal(0.01) };
+    options.init.unwrap_or(default)
 }
 
 fn line(epoch: &Epoch, epochs: u32) -> String {
@@ -260,7 +278,7 @@ impl Log {
             "lr_decay": options.lr_decay,
             "lr_decay_every": options.lr_decay_every,
             "min_lr": options.min_lr,
-            "init": match options.init {
+            "init": match init(options, dataset) {
                 Init::Normal(deviation) => format!("normal:{deviation}"),
                 Init::He => "he".into(),
             },

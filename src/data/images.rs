@@ -179,3 +179,103 @@ fn count(entries: usize) -> String {
         more => format!("{more} files or folders are"),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn save(folder: &Path, name: &str, image: impl Into<DynamicImage>) {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image.into().save(path).unwrap();
+    }
+
+    fn grey(height: u32, width: u32, value: u8) -> GrayImage {
+        GrayImage::from_pixel(width, height, image::Luma([value]))
+    }
+
+    fn load(folder: &Path, size: Option<(usize, usize)>) -> (Result<Raw>, Vec<String>) {
+        let mut notes = Vec::new();
+        (read(folder, size, &mut notes), notes)
+    }
+
+    #[test]
+    fn folders_are_classes_and_every_format_becomes_grey_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        for (index, format) in ["png", "bmp", "gif", "jpg", "webp", "tiff", "pgm"].into_iter().enumerate() {
+            let image = DynamicImage::from(grey(2, 3, 100));
+            let image = if matches!(format, "gif" | "webp") { image.into_rgba8().into() } else { image };
+            save(path, &format!("10/{index}.{format}"), image);
+        }
+        save(path, "9/a.png", image::RgbImage::from_pixel(3, 2, image::Rgb([100, 100, 100])));
+        save(path, "9/b.png", image::ImageBuffer::from_pixel(3, 2, image::Luma([100u16 * 257])));
+        std::fs::rename(path.join("9/b.png"), path.join("9/b.image")).unwrap();
+        std::fs::write(path.join("9/.DS_Store"), "x").unwrap();
+        let (raw, notes) = load(path, None);
+        let raw = raw.unwrap();
+        assert_eq!((&raw.classes[..], raw.image, notes.len()), (&["9".into(), "10".into()][..], Some((2, 3)), 0));
+        assert_eq!(raw.train.labels, [0, 0, 1, 1, 1, 1, 1, 1, 1]);
+        let bytes = raw.train.inputs.to_f32();
+        assert!(bytes.len() == 54 && bytes.iter().all(|value| (99.0..=101.0).contains(value)), "{bytes:?}");
+        assert!(raw.test.is_none());
+    }
+
+    #[test]
+    fn train_and_test_folders_are_the_parts_and_what_is_no_image_is_left_out_with_a_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        for (name, value) in [("train/a/1.png", 1), ("train/b/1.png", 2), ("test/b/1.png", 3)] {
+            save(path, name, grey(1, 1, value));
+        }
+        for name in ["README.md", "train/notes.txt", "train/a/notes.txt"] {
+            std::fs::write(path.join(name), "text").unwrap();
+        }
+        let (raw, notes) = load(path, None);
+        let raw = raw.unwrap();
+        assert_eq!((raw.train.inputs, raw.train.labels), (Inputs::U8(vec![1, 2]), vec![0, 1]));
+        let test = raw.test.unwrap();
+        assert_eq!((test.inputs, test.labels), (Inputs::U8(vec![3]), vec![1]));
+        assert!(notes[0].starts_with("3 files") && notes[0].contains("README.md"), "{notes:?}");
+        save(path, "test/c/1.png", grey(1, 1, 1));
+        let error = load(path, None).0.unwrap_err().to_string();
+        assert!(error.contains("\"c\"") && error.contains("\"a\", \"b\""), "{error}");
+    }
+
+    #[test]
+    fn images_of_other_sizes_are_resized_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        save(folder.path(), "a/1.png", grey(4, 4, 10));
+        save(folder.path(), "b/1.png", grey(2, 6, 20));
+        let error = load(folder.path(), None).0.unwrap_err().to_string();
+        for part in ["b/1.png", "2 x 6", "4 x 4", "--image-size"] {
+            assert!(error.contains(part), "no {part}: {error}");
+        }
+        let raw = load(folder.path(), Some((2, 3))).0.unwrap();
+        assert_eq!(raw.train.inputs, Inputs::U8([[10; 6], [20; 6]].concat()));
+        assert_eq!(raw.image, Some((2, 3)));
+    }
+
+    #[test]
+    fn what_is_no_folder_of_images_is_one_line_that_names_the_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        assert!(load(path, None).0.unwrap_err().to_string().contains("0 folders"));
+        save(path, "a/1.png", grey(2, 2, 1));
+        std::fs::create_dir(path.join("b")).unwrap();
+        let error = load(path, None).0.unwrap_err().to_string();
+        assert!(error.contains("no image in it") && error.contains("/b"), "{error}");
+        let whole = std::fs::read(path.join("a/1.png")).unwrap();
+        for content in [&b""[..], b"not an image", &whole[..whole.len() / 2]] {
+            std::fs::write(path.join("b/2.png"), content).unwrap();
+            for size in [None, Some((2, 2))] {
+                let error = load(path, size).0.unwrap_err().to_string();
+                assert!(
+                    error.contains("b/2.png") && error.contains("cannot be read") && !error.contains('\n'),
+                    "{error}"
+                );
+            }
+        }
+    }
+}
