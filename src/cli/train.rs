@@ -76,7 +76,7 @@ pub(super) struct Options {
     threads: u16,
 }
 
-/// Below this many steps a run on a table is told that it may be short.
+/// Below this many steps a run is told that it may be too short.
 const FEW_STEPS: u64 = 500;
 
 fn parse_init(text: &str) -> Result<Init, String> {
@@ -118,8 +118,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
     };
     let batch_size = (options.batch_size as usize).min(dataset.train.len());
     let steps = dataset.train.len().div_ceil(batch_size) as u64 * u64::from(options.epochs);
-    if is_table(&dataset) && (1..FEW_STEPS).contains(&steps) {
-        tell(&format!("{steps} steps may be too few to learn from {} rows: see --epochs", dataset.train.len()));
+    if (1..FEW_STEPS).contains(&steps) {
+        tell(&format!("{steps} steps may be too few: raise --epochs, or lower --batch-size"));
     }
     let mut backend = target.backend(&model, batch_size, usize::from(options.threads), options.plan)?;
     let because = why.map_or_else(String::new, |why| format!(": {why}"));
