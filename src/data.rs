@@ -282,6 +282,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             "there is no data set {source:?}: give auto, digits, {}, or the path of {UNDERSTOOD}",
             FAMILY.join(", ")
         ))),
+        _ if !path.is_file() => Err(Error::file(path, "something that is neither a file nor a folder", UNDERSTOOD)),
         _ if npz::is_archive(path)? => {
             options.refuse_for("a NumPy archive", &[])?;
             npz::read(path)
@@ -300,7 +301,12 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
                         columns: Some(columns.clone()),
                     })
                 }
-                None => csv::read(path, options.test.as_deref(), label, options.header),
+                None => {
+                    let raw = csv::read(path, options.test.as_deref(), label, options.header)?;
+                    let columns = raw.columns.as_ref().map(Columns::to_string).unwrap_or_default();
+                    notes.push(format!("{} rows, {columns}, classes {}", raw.train.len(), classes::list(&raw.classes)));
+                    Ok(raw)
+                }
             }
         }
     }

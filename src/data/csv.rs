@@ -55,6 +55,14 @@ impl Columns {
     }
 }
 
+/// In a note: whether there is a header, how many features, and where the labels are.
+impl std::fmt::Display for Columns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let header = if self.names.is_some() { "a header" } else { "no header" };
+        write!(f, "{header}, {} features, labels in {}", self.count - 1, self.name(self.label))
+    }
+}
+
 /// What the rows of a file become.
 struct Table {
     values: Vec<f32>,
