@@ -16,6 +16,8 @@ pub enum Split {
     Train,
     /// What is only evaluated.
     Test,
+    /// What is evaluated to choose options by, taken from the training part; few runs have one.
+    Validation,
 }
 
 /// How long a kernel of a plan ran.

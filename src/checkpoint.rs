@@ -7,7 +7,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Dataset, Scaling};
+use crate::data::{Columns, Dataset, Known, Scaling};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::Mlp;
@@ -32,6 +32,9 @@ pub struct Metadata {
     pub classes: Vec<String>,
     /// Height and width in pixels where an input row is an image.
     pub image: Option<(usize, usize)>,
+    /// The columns of the files that it learnt from, where they were tables.
+    #[serde(default)]
+    pub columns: Option<Columns>,
     /// How its inputs are scaled; none where they are bytes, read as `value / 255`.
     pub scaling: Option<Scaling>,
     /// Seed of its weights and order.
@@ -50,9 +53,21 @@ impl Metadata {
             data: dataset.name.clone(),
             classes: dataset.classes.clone(),
             image: dataset.image,
+            columns: dataset.columns.clone(),
             scaling: dataset.scaling.clone(),
             seed,
             epochs,
+        }
+    }
+
+    /// What other data must fit, to be evaluated or predicted.
+    pub fn known(&self) -> Known<'_> {
+        Known {
+            width: self.widths.first().copied().unwrap_or(0),
+            classes: &self.classes,
+            columns: self.columns.as_ref(),
+            image: self.image,
+            scaling: self.scaling.as_ref(),
         }
     }
 }
@@ -180,8 +195,10 @@ mod tests {
             name: "some".into(),
             train: part.clone(),
             test: part,
+            validation: None,
             classes: numbered(model.classes()),
             image: None,
+            columns: Some(Columns { count: model.inputs() + 1, label: 0, names: None }),
             scaling: Some(Scaling { offset: vec![0.1; model.inputs()], divisor: vec![3.0; model.inputs()] }),
         };
         Metadata::new(model, &dataset, 1, 7)

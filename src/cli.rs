@@ -11,6 +11,7 @@ use crate::backend::cpu::Cpu;
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::device::{self, Device};
 use crate::backend::gpu::plan::PlanName;
+use crate::data::{Dataset, Header, Scale};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 
@@ -96,12 +97,70 @@ struct DeviceOptions {
 #[derive(Debug, Args)]
 struct DataOptions {
     /// Data set: auto (MNIST if the data folder has it, else digits), mnist, fashion-mnist, kmnist, digits, or the path
-    /// of a folder with four IDX files
+    /// of a CSV file (plain or gzipped), of a NumPy .npz archive, of a folder with four IDX files, or of a folder with a
+    /// folder of images for each class
     #[arg(long, value_name = "NAME|PATH", default_value = "auto")]
     data: String,
     /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
     #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
     data_dir: Option<PathBuf>,
+    /// Column of the labels in a CSV file: its name, or its number from 1 on (-1 or last: the last one) [default: the one
+    /// named label, class, target or y]
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    label: Option<String>,
+    /// Whether a CSV file's first line names the columns
+    #[arg(long, value_enum, default_value = "auto")]
+    header: Header,
+    /// CSV file of the test part
+    #[arg(long, value_name = "FILE", conflicts_with = "test_split")]
+    test: Option<PathBuf>,
+    /// Share of the rows to draw as the test part, where the data has none of its own [default: 0.1]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    test_split: Option<f64>,
+    /// Share of the training rows to draw as a validation part, which is evaluated after each epoch
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    validation_split: Option<f64>,
+    /// How features are scaled, by the training rows [default: 255 for bytes and images, else standard]
+    #[arg(long, value_enum)]
+    scale: Option<Scale>,
+    /// Resize images in folders to this height and width
+    #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = parse_size)]
+    image_size: Option<(usize, usize)>,
+}
+
+impl DataOptions {
+    /// The data set; what there is to say of it goes to `tell`. Random parts are drawn with `seed`.
+    fn load(&self, seed: u64, tell: impl Fn(&str)) -> Result<Dataset> {
+        let (dataset, notes) = crate::data::load(&self.data, &self.reading(seed))?;
+        notes.iter().for_each(|note| tell(&format!("Data: {note}")));
+        Ok(dataset)
+    }
+
+    /// How it is read.
+    fn reading(&self, seed: u64) -> crate::data::Options {
+        crate::data::Options {
+            folder: self.data_dir.clone(),
+            label: self.label.clone(),
+            header: self.header,
+            test: self.test.clone(),
+            test_split: self.test_split,
+            validation_split: self.validation_split,
+            scale: self.scale,
+            image_size: self.image_size,
+            seed,
+        }
+    }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| "give a number between 0 and 1, such as 0.1".into())
+}
+
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let side = |text: &str| text.parse().ok().filter(|side: &usize| (1..=1 << 14).contains(side));
+    let size = text.split_once('x').and_then(|(height, width)| Some((side(height)?, side(width)?)));
+    size.ok_or_else(|| "give height and width in pixels, such as 28x28".into())
 }
 
 /// Widths of hidden layers.

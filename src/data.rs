@@ -1,6 +1,7 @@
-//! Data sets: what a data set is, and where each named one comes from.
+//! Data sets: what a data set is, and where each comes from.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -34,9 +35,17 @@ impl Inputs {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The values as numbers: bytes from 0 to 255.
+    pub fn to_f32(&self) -> Cow<'_, [f32]> {
+        match self {
+            Inputs::U8(values) => values.iter().copied().map(f32::from).collect(),
+            Inputs::F32(values) => Cow::Borrowed(values),
+        }
+    }
 }
 
-/// One part (training or test) of a data set: feature rows and a class for each.
+/// One part (training, test or validation) of a data set: feature rows and a class for each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Samples {
     /// `len() x width` values, row-major.
@@ -72,9 +81,25 @@ impl Samples {
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
+
+    /// The rows whose number `wanted` takes, in the same order.
+    ///
+    /// # Errors
+    /// None in practice: rows stay whole.
+    pub fn select(&self, wanted: impl Fn(usize) -> bool) -> Result<Self> {
+        fn rows<T: Copy>(values: &[T], width: usize, wanted: impl Fn(usize) -> bool) -> Vec<T> {
+            let rows = values.chunks_exact(width.max(1)).enumerate().filter(|(row, _)| wanted(*row));
+            rows.flat_map(|(_, values)| values).copied().collect()
+        }
+        let inputs = match &self.inputs {
+            Inputs::U8(values) => Inputs::U8(rows(values, self.width, &wanted)),
+            Inputs::F32(values) => Inputs::F32(rows(values, self.width, &wanted)),
+        };
+        Self::new(inputs, self.width, rows(&self.labels, 1, &wanted))
+    }
 }
 
-/// A data set: two parts of the same width and classes.
+/// A data set: parts of the same width and classes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// As it is named on the command line and in a log.
@@ -83,19 +108,73 @@ pub struct Dataset {
     pub train: Samples,
     /// What is only ever evaluated.
     pub test: Samples,
+    /// What is evaluated to choose options by, if that is wanted.
+    pub validation: Option<Samples>,
     /// Names of the classes, which the labels count from 0.
     pub classes: Vec<String>,
     /// Height and width in pixels where a row is an image.
     pub image: Option<(usize, usize)>,
+    /// The columns of the files, where they are tables.
+    pub columns: Option<Columns>,
     /// How the features were scaled; none where the rows are bytes, read as `value / 255`.
     pub scaling: Option<Scaling>,
 }
 
+pub mod classes;
+pub mod csv;
 pub mod digits;
 pub mod idx;
+pub mod images;
+pub mod npz;
 pub mod scaling;
+pub mod split;
 
-pub use scaling::Scaling;
+pub use csv::{Columns, Header};
+pub use scaling::{Scale, Scaling};
+pub use split::Raw;
+
+/// What a path may lead to, for messages.
+pub const UNDERSTOOD: &str = "a CSV file (plain or gzipped), a NumPy .npz archive, a folder with the four IDX files of a data \
+                              set, or a folder with a folder of images for each class";
+
+/// How a data set is read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options {
+    /// The folder in which named data sets are looked for.
+    pub folder: Option<PathBuf>,
+    /// The column of labels of a CSV file: its name, its number from 1 on or from -1 on down, or `last`.
+    pub label: Option<String>,
+    /// Whether a CSV file has a header.
+    pub header: Header,
+    /// The CSV file of the test part.
+    pub test: Option<PathBuf>,
+    /// The share of the rows to draw a test part from, between 0 and 1; [`split::TEST_SHARE`] where there is no test part
+    /// otherwise.
+    pub test_split: Option<f64>,
+    /// The share of the training part to draw a validation part from, between 0 and 1.
+    pub validation_split: Option<f64>,
+    /// How features are scaled; bytes by 255 and all others to mean 0 and deviation 1 where it is not said.
+    pub scale: Option<Scale>,
+    /// Height and width that image files are resized to; all must have the same where it is not said.
+    pub image_size: Option<(usize, usize)>,
+    /// Seed of the rows that are drawn.
+    pub seed: u64,
+}
+
+/// What a model knows of the data that it learnt from: other data is read into the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Values a row.
+    pub width: usize,
+    /// Names of the classes.
+    pub classes: &'a [String],
+    /// The columns of the files, where they were tables.
+    pub columns: Option<&'a Columns>,
+    /// Height and width in pixels where a row is an image.
+    pub image: Option<(usize, usize)>,
+    /// How the features were scaled; none where they were bytes, read as `value / 255`.
+    pub scaling: Option<&'a Scaling>,
+}
 
 /// The names of classes that have none but their numbers.
 pub fn numbered(classes: usize) -> Vec<String> {
@@ -121,45 +200,133 @@ pub fn digits() -> Result<Dataset> {
         Samples::new(Inputs::U8(images), 784, labels.into_iter().map(u32::from).collect())
     };
     let (train, test) = (part(0, DIGITS.0)?, part(DIGITS.0, DIGITS.1)?);
-    Ok(Dataset { name: "digits".into(), train, test, classes: numbered(10), image: Some((28, 28)), scaling: None })
+    Ok(Dataset {
+        name: "digits".into(),
+        train,
+        test,
+        validation: None,
+        classes: numbered(10),
+        image: Some((28, 28)),
+        columns: None,
+        scaling: None,
+    })
 }
 
-/// The data set `source`: `auto`, `digits`, one of [`FAMILY`] (in the folder of its name in `folder`), or the path of a
-/// folder that holds four IDX files. The string, if any, says which one `auto` took, and why.
+/// The data set `source`: `auto`, `digits`, one of [`FAMILY`] (in the folder of its name in `options.folder`), or a path to
+/// what [`UNDERSTOOD`] lists. Then what there is to say of it: which one `auto` took, and why, which rows were drawn.
 ///
 /// # Errors
-/// [`Error::Data`] for a source that is not there, [`Error::File`] for a file that is not what it should be.
-pub fn load(source: &str, folder: Option<&Path>) -> Result<(Dataset, Option<String>)> {
+/// [`Error::Data`] for a source that is not there, [`Error::File`] for a file that is not what it should be,
+/// [`Error::Usage`] for options that do not go with it.
+pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<String>)> {
+    let mut notes = Vec::new();
+    let set = read(source, options, None, &mut notes)?.prepare(options, &mut notes)?;
+    Ok((set, notes))
+}
+
+/// The rows of `source` that a model is evaluated on, as it takes them: the test part of a data set that has one, else all.
+///
+/// # Errors
+/// As [`load`], and where the rows do not fit what the model knows.
+pub fn load_for(source: &str, options: &Options, known: &Known<'_>) -> Result<(Samples, Vec<String>)> {
+    let mut notes = Vec::new();
+    let samples = read(source, options, Some(known), &mut notes)?.prepare_for(known)?;
+    Ok((samples, notes))
+}
+
+/// What `source` holds, as it is; read as a model knows it, if one does.
+fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut Vec<String>) -> Result<Raw> {
+    let folder = options.folder.as_deref();
+    let path = Path::new(source);
     match source {
-        "auto" => match folder.map(|folder| folder.join("mnist")) {
-            Some(mnist) if idx::present(&mnist) => {
-                Ok((idx::load(&mnist, "mnist")?, Some(format!("MNIST from {}", mnist.display()))))
+        "auto" => {
+            options.refuse_for("--data auto", &[])?;
+            match folder.map(|folder| folder.join("mnist")) {
+                Some(mnist) if idx::present(&mnist) => {
+                    notes.push(format!("MNIST from {}", mnist.display()));
+                    Ok(idx::load(&mnist, "mnist")?.into())
+                }
+                looked => {
+                    let why = match looked {
+                        Some(mnist) => format!("there is no MNIST in {}", mnist.display()),
+                        None => "no data folder is given (--data-dir or MLP_GPU_DATA)".into(),
+                    };
+                    notes.push(format!("the embedded data set digits: {why}"));
+                    Ok(digits()?.into())
+                }
             }
-            looked => {
-                let why = match looked {
-                    Some(mnist) => format!("there is no MNIST in {}", mnist.display()),
-                    None => "no data folder is given (--data-dir or MLP_GPU_DATA)".into(),
-                };
-                Ok((digits()?, Some(format!("the embedded data set digits: {why}"))))
-            }
-        },
-        "digits" => Ok((digits()?, None)),
+        }
+        "digits" => {
+            options.refuse_for("--data digits", &[])?;
+            Ok(digits()?.into())
+        }
         name if FAMILY.contains(&name) => {
+            options.refuse_for(&format!("--data {name}"), &[])?;
             let Some(folder) = folder else {
                 return Err(Error::Data(format!(
                     "--data {name} needs a data folder: put its four IDX files into DIR/{name} and give --data-dir DIR \
                      (or MLP_GPU_DATA=DIR)"
                 )));
             };
-            Ok((idx::load(&folder.join(name), name)?, None))
+            Ok(idx::load(&folder.join(name), name)?.into())
         }
-        path if Path::new(path).is_dir() => Ok((idx::load(Path::new(path), path)?, None)),
-        path if Path::new(path).exists() => {
-            Err(Error::file(Path::new(path), "a file", "a folder with the four IDX files of a data set"))
+        _ if path.is_dir() && idx::present(path) => {
+            options.refuse_for("a folder of IDX files", &[])?;
+            Ok(idx::load_own(path)?.into())
         }
-        other => Err(Error::Data(format!(
-            "there is no data set {other:?}: give auto, digits, {}, or the path of a folder with four IDX files",
+        _ if path.is_dir() => {
+            options.refuse_for("a folder of images", &["--image-size"])?;
+            images::read(path, options.image_size.or(known.and_then(|known| known.image)), notes)
+        }
+        _ if !path.exists() => Err(Error::Data(format!(
+            "there is no data set {source:?}: give auto, digits, {}, or the path of {UNDERSTOOD}",
             FAMILY.join(", ")
         ))),
+        _ if !path.is_file() => Err(Error::file(path, "something that is neither a file nor a folder", UNDERSTOOD)),
+        _ if npz::is_archive(path)? => {
+            options.refuse_for("a NumPy archive", &[])?;
+            npz::read(path)
+        }
+        _ => {
+            options.refuse_for("a CSV file", &["--label", "--header", "--test"])?;
+            let label = options.label.as_deref();
+            match known.and_then(|known| Some((known.columns?, known.classes))) {
+                Some((columns, classes)) => {
+                    csv::read_like(path, label, options.header, columns, classes).map(|train| Raw {
+                        name: source.into(),
+                        train,
+                        test: None,
+                        classes: classes.to_vec(),
+                        image: None,
+                        columns: Some(columns.clone()),
+                    })
+                }
+                None => {
+                    let raw = csv::read(path, options.test.as_deref(), label, options.header)?;
+                    let columns = raw.columns.as_ref().map(Columns::to_string).unwrap_or_default();
+                    notes.push(format!("{} rows, {columns}, classes {}", raw.train.len(), classes::list(&raw.classes)));
+                    Ok(raw)
+                }
+            }
+        }
+    }
+}
+
+impl Options {
+    /// Refuses options that say something of a kind of data that `what` is not; `own` are its own.
+    fn refuse_for(&self, what: &str, own: &[&str]) -> Result<()> {
+        let given = [
+            ("--label", self.label.is_some()),
+            ("--header", self.header != Header::Auto),
+            ("--test", self.test.is_some()),
+            ("--image-size", self.image_size.is_some()),
+        ];
+        match given.iter().find(|(flag, given)| *given && !own.contains(flag)) {
+            Some(("--image-size", _)) => {
+                Err(Error::Usage(format!("--image-size is for folders of images, not for {what}")))
+            }
+            Some((flag, _)) => Err(Error::Usage(format!("{flag} is for CSV files, not for {what}"))),
+            None => Ok(()),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Random numbers: ChaCha8 seeded once a run, stream 0 for the weights, stream `1 + e` for the order of epoch `e`, so
-//! that a resumed run sees the same order without any history.
+//! that a resumed run sees the same order without any history. Which rows are taken for a test or a validation part comes
+//! from the two last streams, which no epoch reaches: epochs are counted in 32 bits.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,8 +21,29 @@ pub fn weights(seed: u64) -> ChaCha8Rng {
 
 /// The order in which epoch `epoch` (from 0) visits `n` rows: a permutation of `0..n`.
 pub fn order(seed: u64, epoch: u64, n: u32) -> Vec<u32> {
+    permutation(stream(seed, 1 + epoch), n)
+}
+
+/// What a random part of a data set is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draw {
+    /// Testing.
+    Test,
+    /// Validation.
+    Validation,
+}
+
+/// The order in which `n` rows are considered for a random part: a permutation of `0..n`.
+pub fn draw(seed: u64, part: Draw, n: u32) -> Vec<u32> {
+    let last = match part {
+        Draw::Test => u64::MAX,
+        Draw::Validation => u64::MAX - 1,
+    };
+    permutation(stream(seed, last), n)
+}
+
+fn permutation(mut rng: ChaCha8Rng, n: u32) -> Vec<u32> {
     let mut order: Vec<u32> = (0..n).collect();
-    let mut rng = stream(seed, 1 + epoch);
     // Fisher and Yates' shuffle as in textbooks: the one of a library may change with its version.
     for last in (1..order.len()).rev() {
         order.swap(last, rng.random_range(0..=last));
@@ -45,8 +67,18 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_drawn_apart_from_each_other_and_from_every_order() {
+        let drawn = [draw(0, Draw::Test, 100), draw(0, Draw::Validation, 100), order(0, 0, 100)];
+        assert!(drawn[0] != drawn[1] && drawn[0] != drawn[2] && drawn[1] != drawn[2]);
+        assert_eq!(draw(0, Draw::Test, 100), drawn[0]);
+        assert_ne!(draw(1, Draw::Test, 100), drawn[0]);
+    }
+
+    #[test]
     fn streams_are_pinned_so_that_an_update_of_a_library_cannot_change_runs_unseen() {
         assert_eq!(order(0, 0, 8), PINNED_ORDER);
+        assert_eq!(draw(0, Draw::Test, 8), [5, 0, 7, 2, 4, 3, 1, 6]);
+        assert_eq!(draw(0, Draw::Validation, 8), [6, 1, 4, 3, 0, 5, 7, 2]);
     }
 
     const PINNED_ORDER: [u32; 8] = [6, 1, 0, 3, 4, 2, 7, 5];

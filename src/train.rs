@@ -23,6 +23,8 @@ pub struct Options {
     pub schedule: Schedule,
     /// Seed of the order.
     pub seed: u64,
+    /// Whether a validation part was uploaded, to be evaluated after each epoch.
+    pub validate: bool,
     /// Whether each epoch visits the rows in a new order; otherwise in the order of the file.
     pub shuffle: bool,
 }
@@ -38,9 +40,11 @@ pub struct Epoch {
     pub train: Evaluation,
     /// Over the test part, after the epoch.
     pub test: Evaluation,
+    /// Over the validation part, if there is one, after the epoch.
+    pub validation: Option<Evaluation>,
     /// Wall-clock seconds of the training pass.
     pub train_seconds: f64,
-    /// Wall-clock seconds of both evaluations.
+    /// Wall-clock seconds of the evaluations.
     pub eval_seconds: f64,
 }
 
@@ -114,6 +118,7 @@ pub fn train(
         let start = Instant::now();
         let train = backend.evaluate(Split::Train)?;
         let test = backend.evaluate(Split::Test)?;
+        let validation = options.validate.then(|| backend.evaluate(Split::Validation)).transpose()?;
         let eval_seconds = start.elapsed().as_secs_f64();
         if !train.loss_sum.is_finite() {
             return Err(Error::Training(format!(
@@ -121,7 +126,7 @@ pub fn train(
                 train.loss_sum
             )));
         }
-        observe(Event::Epoch(&Epoch { number, learning_rate, train, test, train_seconds, eval_seconds }))?;
+        observe(Event::Epoch(&Epoch { number, learning_rate, train, test, validation, train_seconds, eval_seconds }))?;
     }
     Ok(())
 }

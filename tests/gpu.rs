@@ -112,6 +112,7 @@ fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, epochs: u32
         batch_size: 64,
         schedule: Schedule { initial: 0.2, decay: 0.05, every: 5, floor: 0.01 },
         seed: 0,
+        validate: false,
         shuffle: true,
     };
     let mut losses = Vec::new();
@@ -130,8 +131,10 @@ fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, epochs: u32
 fn the_default_run_has_the_same_loss_curve_on_both_backends() {
     let Some(device) = device("the_default_run_has_the_same_loss_curve_on_both_backends") else { return };
     let (dataset, _) = match std::env::var_os("MLP_GPU_DATA") {
-        Some(folder) => data::load("mnist", Some(folder.as_ref())).unwrap(),
-        None => data::load("digits", None).unwrap(),
+        Some(folder) => {
+            data::load("mnist", &data::Options { folder: Some(folder.into()), ..Default::default() }).unwrap()
+        }
+        None => data::load("digits", &data::Options::default()).unwrap(),
     };
     let model = Mlp::new(&[784, 7, 10]).unwrap();
     let cpu = losses(&mut Cpu::new(model.clone(), 64, 2).unwrap(), &dataset, &model, 10);

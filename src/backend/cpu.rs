@@ -46,6 +46,7 @@ pub struct Cpu {
     buffers: Buffers,
     train: Option<Resident>,
     test: Option<Resident>,
+    validation: Option<Resident>,
     team: Team,
 }
 
@@ -77,6 +78,7 @@ impl Cpu {
             buffers: Buffers::default(),
             train: None,
             test: None,
+            validation: None,
             team: Team::new(threads)?,
             batch_size,
             model,
@@ -128,7 +130,7 @@ impl Backend for Cpu {
     }
 
     fn bytes(&self) -> u64 {
-        let parts = [&self.train, &self.test].into_iter().flatten();
+        let parts = [&self.train, &self.test, &self.validation].into_iter().flatten();
         let data: usize = parts.map(|part| part.rows.bytes() + size_of_val(&part.labels[..])).sum();
         (data + self.network.bytes() + self.buffers.bytes()) as u64
     }
@@ -140,6 +142,7 @@ impl Backend for Cpu {
         match split {
             Split::Train => self.train = resident,
             Split::Test => self.test = resident,
+            Split::Validation => self.validation = resident,
         }
         Ok(())
     }
@@ -160,6 +163,7 @@ impl Backend for Cpu {
         let resident = match split {
             Split::Train => &self.train,
             Split::Test => &self.test,
+            Split::Validation => &self.validation,
         };
         let Resident { rows, labels } = resident.as_ref().ok_or_else(|| missing(split))?;
         let classes = self.model.classes();

@@ -68,6 +68,7 @@ pub struct Gpu {
     batches: wgpu::Buffer,
     train: Option<Resident>,
     test: Option<Resident>,
+    validation: Option<Resident>,
     in_flight: VecDeque<(wgpu::SubmissionIndex, OneshotReceiver<()>)>,
 }
 
@@ -148,6 +149,7 @@ impl Gpu {
             batches,
             train: None,
             test: None,
+            validation: None,
             in_flight: VecDeque::new(),
         })
     }
@@ -157,6 +159,7 @@ impl Gpu {
         let part = match split {
             Split::Train => "training",
             Split::Test => "test",
+            Split::Validation => "validation",
         };
         let element = element(&samples.inputs);
         let data = self.upload_inputs(&format!("{part} inputs"), &samples.inputs)?;
@@ -184,7 +187,7 @@ impl Gpu {
                 let plan = Plan::step(self.plan, &self.model, element, self.batch_size, self.device.hardware);
                 self.programs.prepare(&plan, &with(&order), &self.batches)?
             }
-            Split::Test => Vec::new(),
+            Split::Test | Split::Validation => Vec::new(),
         };
         let plan = Plan::evaluation(self.plan, &self.model, element, self.evaluation_rows, self.device.hardware);
         let evaluation = self.programs.prepare(&plan, &with(&identity), &self.batches)?;
@@ -193,6 +196,7 @@ impl Gpu {
         match split {
             Split::Train => self.train = resident,
             Split::Test => self.test = resident,
+            Split::Validation => self.validation = resident,
         }
         Ok(())
     }
@@ -283,6 +287,7 @@ impl Gpu {
         let resident = match split {
             Split::Train => &self.train,
             Split::Test => &self.test,
+            Split::Validation => &self.validation,
         };
         let resident = resident.as_ref().ok_or_else(|| missing(split))?;
         let confusion = &self.buffers[&Buffer::Confusion];
@@ -649,7 +654,7 @@ impl Backend for Gpu {
     }
 
     fn bytes(&self) -> u64 {
-        let parts = [&self.train, &self.test].into_iter().flatten().map(|part| part.bytes);
+        let parts = [&self.train, &self.test, &self.validation].into_iter().flatten().map(|part| part.bytes);
         self.buffers.values().map(wgpu::Buffer::size).sum::<u64>() + self.batches.size() + parts.sum::<u64>()
     }
 

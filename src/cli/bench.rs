@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, note, parse_hidden, print};
 use crate::bench::{self, Measurement, Timing, Workload};
-use crate::data;
 use crate::error::Result;
 use crate::model::Mlp;
 
@@ -34,7 +33,7 @@ pub(super) struct Options {
     /// Learning rate
     #[arg(long, value_name = "RATE", default_value_t = 0.1, value_parser = super::parse_rate)]
     lr: f64,
-    /// Seed of the initial weights and of the order of the rows
+    /// Seed of the initial weights, of the order of the rows and of those that are drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Threads of the CPU backend; 0 for one a core
@@ -61,10 +60,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             .filter(|workload| options.workload.is_empty() || options.workload.contains(&workload.name))
             .collect(),
     };
-    let (dataset, chosen) = data::load(&options.data.data, options.data.data_dir.as_deref())?;
-    if let Some(chosen) = chosen {
-        note(&format!("Data: {chosen}"));
-    }
+    let dataset = options.data.load(options.seed, note)?;
     let (target, why) = options.device.resolve()?;
     if let Some(why) = why {
         note(&format!("Backend: {why}"));

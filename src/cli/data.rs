@@ -34,7 +34,8 @@ pub(super) struct PreviewOptions {
 pub(super) fn run(command: &Command) -> Result<()> {
     let Command::Preview(options) = command;
     files::check_writable(&options.out)?;
-    let (dataset, _) = data::load(&options.data, options.data_dir.as_deref())?;
+    let (dataset, _) =
+        data::load(&options.data, &data::Options { folder: options.data_dir.clone(), ..data::Options::default() })?;
     files::write(&options.out, &preview::contact_sheet(&dataset, usize::from(options.columns), 2)?)?;
     print(&format!("{}: {} examples of each class of {}", options.out.display(), options.columns, dataset.name))
 }

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, note, parse_hidden, parse_rate, print};
 use crate::backend::{Backend, Split};
 use crate::checkpoint::{self, Metadata};
-use crate::data::{self, Dataset};
+use crate::data::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Init, Mlp};
@@ -38,7 +38,7 @@ pub(super) struct Options {
     /// Rows a step
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
-    /// Seed of the initial weights and of the order of the rows
+    /// Seed of the initial weights, of the order of the rows and of those that are drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Learning rate before the first decay, which comes before the first epoch
@@ -53,9 +53,9 @@ pub(super) struct Options {
     /// The learning rate never falls below this
     #[arg(long, value_name = "RATE", default_value_t = 0.01, value_parser = parse_rate)]
     min_lr: f64,
-    /// Initial weights: normal:DEVIATION, or he
-    #[arg(long, value_name = "HOW", default_value = "normal:0.01", value_parser = parse_init)]
-    init: Init,
+    /// Initial weights: normal:DEVIATION, or he [default: normal:0.01 for bytes and images, else he]
+    #[arg(long, value_name = "HOW", value_parser = parse_init)]
+    init: Option<Init>,
     /// Start from the parameters of this safetensors file
     #[arg(long, value_name = "FILE")]
     init_from: Option<PathBuf>,
@@ -78,6 +78,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     threads: u16,
 }
+
+/// Below this many steps a run is told that it may be too short.
+const FEW_STEPS: u64 = 500;
 
 fn parse_init(text: &str) -> Result<Init, String> {
     let deviation = |text: &str| text.parse().ok().filter(|deviation: &f32| deviation.is_finite() && *deviation >= 0.0);
@@ -104,10 +107,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     };
     let initial = options.init_from.as_deref().map(checkpoint::load).transpose()?;
     let (target, why) = options.device.resolve()?;
-    let (dataset, chosen) = data::load(&options.data.data, options.data.data_dir.as_deref())?;
-    if let Some(chosen) = chosen {
-        tell(&format!("Data: {chosen}"));
-    }
+    let dataset = options.data.load(options.seed, tell)?;
 
     let widths: Vec<usize> = [dataset.train.width].into_iter().chain(options.hidden.0.iter().copied()).collect();
     let model = Mlp::new(&[&widths[..], &[dataset.classes.len()]].concat())?;
@@ -117,9 +117,13 @@ pub(super) fn run(options: &Options) -> Result<()> {
             return Err(Error::file(path, format!("a network of widths {:?}", initial.model.widths()), expected));
         }
         (Some(initial), _) => initial.parameters.clone(),
-        (None, _) => model.initial_parameters(options.init, options.seed),
+        (None, _) => model.initial_parameters(init(options, &dataset), options.seed),
     };
     let batch_size = (options.batch_size as usize).min(dataset.train.len());
+    let steps = dataset.train.len().div_ceil(batch_size) as u64 * u64::from(options.epochs);
+    if (1..FEW_STEPS).contains(&steps) {
+        tell(&format!("{steps} steps may be too few: raise --epochs, or lower --batch-size"));
+    }
     let mut backend = target.backend(&model, batch_size, usize::from(options.threads), options.plan)?;
     let because = why.map_or_else(String::new, |why| format!(": {why}"));
     tell(&format!("Backend: {}, {}{because}", backend.name(), backend.device()));
@@ -128,6 +132,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     backend.upload(Split::Train, &dataset.train)?;
     backend.upload(Split::Test, &dataset.test)?;
+    if let Some(validation) = &dataset.validation {
+        backend.upload(Split::Validation, validation)?;
+    }
     backend.set_parameters(&parameters)?;
 
     let mut log = match &options.log {
@@ -144,6 +151,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             floor: options.min_lr,
         },
         seed: options.seed,
+        validate: dataset.validation.is_some(),
         shuffle: !options.no_shuffle,
     };
     let bar = progress_bar(dataset.train.len(), options.quiet);
@@ -180,10 +188,25 @@ pub(super) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Whether the rows are features of any kind, and not bytes or images.
+fn is_table(dataset: &Dataset) -> bool {
+    dataset.scaling.is_some() && dataset.image.is_none()
+}
+
+/// How the weights are drawn. The notebook's small ones need the many steps of a large data set.
+fn init(options: &Options, dataset: &Dataset) -> Init {
+    let default = if is_table(dataset) { Init::He } else { Init::Normal(0.01) };
+    options.init.unwrap_or(default)
+}
+
 fn line(epoch: &Epoch, epochs: u32) -> String {
+    let validation = epoch.validation.as_ref().map_or_else(String::new, |validation| {
+        let (loss, accuracy) = (validation.mean_loss(), validation.accuracy());
+        format!(", Validation Loss: {loss:.4}, Validation Accuracy: {accuracy:.4}")
+    });
     format!(
         "Epoch {}/{epochs}, Global Loss: {:.4}, Mean Loss: {:.8}, Test Accuracy: {:.4}, Test Loss: {:.4}, \
-         Learning Rate: {}, Train: {:.3} s, Eval: {:.3} s",
+         Learning Rate: {}, Train: {:.3} s, Eval: {:.3} s{validation}",
         epoch.number,
         epoch.train.loss_sum,
         epoch.train.mean_loss(),
@@ -220,6 +243,11 @@ fn interrupted() -> Arc<AtomicBool> {
     flag
 }
 
+/// A choice as it is written on the command line.
+fn name_of(choice: impl ValueEnum) -> Option<String> {
+    choice.to_possible_value().map(|value| value.get_name().to_owned())
+}
+
 /// The JSON lines of a run.
 struct Log {
     path: PathBuf,
@@ -235,6 +263,15 @@ impl Log {
             "data": dataset.name,
             "train_samples": dataset.train.len(),
             "test_samples": dataset.test.len(),
+            "validation_samples": dataset.validation.as_ref().map_or(0, Samples::len),
+            "classes": dataset.classes,
+            "label": options.data.label,
+            "header": name_of(options.data.header),
+            "test": options.data.test,
+            "test_split": options.data.test_split,
+            "validation_split": options.data.validation_split,
+            "scale": options.data.scale.and_then(name_of),
+            "image_size": options.data.image_size,
             "widths": model.widths(),
             "hidden": options.hidden.0,
             "backend": backend.name(),
@@ -248,7 +285,7 @@ impl Log {
             "lr_decay": options.lr_decay,
             "lr_decay_every": options.lr_decay_every,
             "min_lr": options.min_lr,
-            "init": match options.init {
+            "init": match init(options, dataset) {
                 Init::Normal(deviation) => format!("normal:{deviation}"),
                 Init::He => "he".into(),
             },
@@ -263,7 +300,7 @@ impl Log {
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> Result<()> {
-        self.line(&json!({
+        let mut line = json!({
             "epoch": epoch.number,
             "lr": epoch.learning_rate,
             "train_loss_sum": epoch.train.loss_sum,
@@ -274,7 +311,12 @@ impl Log {
             "train_seconds": epoch.train_seconds,
             "eval_seconds": epoch.eval_seconds,
             "samples_per_second": epoch.samples_per_second(),
-        }))
+        });
+        if let Some(validation) = &epoch.validation {
+            line["validation_loss"] = validation.mean_loss().into();
+            line["validation_accuracy"] = validation.accuracy().into();
+        }
+        self.line(&line)
     }
 
     fn line(&mut self, value: &serde_json::Value) -> Result<()> {

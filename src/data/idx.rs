@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::data::classes::Numbering;
 use crate::data::{Dataset, Inputs, Samples, numbered};
 use crate::error::{Error, Result};
 
 const IMAGES: u32 = 0x803;
 const LABELS: u32 = 0x801;
-/// Labels are digits, or the ten kinds of the family's other sets.
+/// Labels of the family are digits, or the ten kinds of its other sets.
 const CLASSES: usize = 10;
 /// The most bytes of images that are read: enough for 5 million of 28 x 28.
 const MAX_BYTES: u64 = 4 << 30;
@@ -30,12 +31,24 @@ pub fn present(folder: &Path) -> bool {
     NAMES.iter().any(|name| find(folder, name).is_ok())
 }
 
-/// The data set `name` in `folder`: rows of `height * width` bytes, ten classes.
+/// The data set `name` of the family in `folder`: rows of `height * width` bytes, ten classes.
 ///
 /// # Errors
 /// [`Error::File`] or [`Error::Io`], naming the first file that is missing or not what it should be, what was found
 /// and what was expected.
 pub fn load(folder: &Path, name: &str) -> Result<Dataset> {
+    read_parts(folder, name, Some(numbered(CLASSES)))
+}
+
+/// The data set in `folder`, with the classes that its training labels have.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_own(folder: &Path) -> Result<Dataset> {
+    read_parts(folder, &folder.display().to_string(), None)
+}
+
+fn read_parts(folder: &Path, name: &str, classes: Option<Vec<String>>) -> Result<Dataset> {
     let train = Part::read(folder, NAMES[0], NAMES[1])?;
     let test = Part::read(folder, NAMES[2], NAMES[3])?;
     if train.size != test.size {
@@ -43,16 +56,31 @@ pub fn load(folder: &Path, name: &str) -> Result<Dataset> {
         let expected = format!("{} as in {}", text(train.size), NAMES[0]);
         return Err(Error::file(&test.path, text(test.size), expected));
     }
+    let mut numbering = classes.as_deref().map_or_else(Numbering::default, Numbering::of);
+    let mut train_labels = train.classes(&mut numbering)?;
+    let classes = numbering.finish(&mut train_labels);
+    let test_labels = test.classes(&mut Numbering::of(&classes))?;
     let size = train.size;
     let published = (train.count(), test.count(), size) == PUBLISHED;
-    let [train, test] = if published { decode(train, test)? } else { [train.cut()?, test.cut()?] };
-    Ok(Dataset { name: name.into(), train, test, classes: numbered(CLASSES), image: Some(size), scaling: None })
+    let [mut train, mut test] = if published { decode(train, test)? } else { [train.cut()?, test.cut()?] };
+    (train.labels, test.labels) = (train_labels, test_labels);
+    Ok(Dataset {
+        name: name.into(),
+        train,
+        test,
+        validation: None,
+        classes,
+        image: Some(size),
+        columns: None,
+        scaling: None,
+    })
 }
 
 /// Images and labels of one part, checked: whole files, headers included.
 struct Part {
     path: PathBuf,
     images: Vec<u8>,
+    labels_path: PathBuf,
     labels: Vec<u8>,
     size: (usize, usize),
 }
@@ -67,12 +95,15 @@ impl Part {
             let expected = format!("{count}, one for each image of {}", path.display());
             return Err(Error::file(&labels_path, format!("{label_count} labels"), expected));
         }
-        let bad = labels[8..].iter().position(|&label| usize::from(label) >= CLASSES);
-        if let Some(index) = bad {
-            let found = format!("label {} at index {index}", labels[8 + index]);
-            return Err(Error::file(&labels_path, found, "labels from 0 to 9"));
-        }
-        Ok(Self { path, images, labels, size: (rows as usize, columns as usize) })
+        Ok(Self { path, images, labels_path, labels, size: (rows as usize, columns as usize) })
+    }
+
+    fn classes(&self, numbering: &mut Numbering) -> Result<Vec<u32>> {
+        let class = |(index, label): (usize, &u8)| {
+            let bad = |expected| Error::file(&self.labels_path, format!("label {label} at index {index}"), expected);
+            numbering.number(&label.to_string()).map_err(bad)
+        };
+        self.labels[8..].iter().enumerate().map(class).collect()
     }
 
     fn count(&self) -> usize {
@@ -212,12 +243,24 @@ mod tests {
     #[test]
     fn good_files_of_any_size_load_plain_and_gzipped() {
         let plain = load(write(&good(), "").path(), "x").unwrap();
-        assert_eq!(plain.image, Some((2, 3)));
+        assert_eq!((plain.image, plain.classes), (Some((2, 3)), numbered(10)));
         assert_eq!(plain.train.inputs, Inputs::U8((0..18).collect()));
         assert_eq!((plain.train.labels, plain.test.labels), (vec![0, 9, 5], vec![1, 2]));
         assert_eq!(plain.test.inputs, Inputs::U8((100..112).collect()));
         let gzipped = load(write(&good().map(|bytes| gzip(&bytes)), ".gz").path(), "x").unwrap();
         assert_eq!(gzipped.test.inputs, plain.test.inputs);
+    }
+
+    #[test]
+    fn a_set_of_ones_own_has_the_classes_of_its_training_labels() {
+        let mut files = good();
+        (files[1], files[3]) = (idx(LABELS, &[3], &[1, 26, 3]), idx(LABELS, &[2], &[3, 26]));
+        let set = load_own(write(&files, "").path()).unwrap();
+        assert_eq!(set.classes, ["1", "3", "26"]);
+        assert_eq!((set.train.labels, set.test.labels), (vec![0, 2, 1], vec![1, 2]));
+        files[3] = idx(LABELS, &[2], &[3, 2]);
+        let error = load_own(write(&files, "").path()).unwrap_err().to_string();
+        assert!(error.contains(NAMES[3]) && error.contains("label 2 at index 1"), "{error}");
     }
 
     #[test]

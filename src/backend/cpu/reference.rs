@@ -62,12 +62,13 @@ pub struct Reference {
     parameters: Vec<f32>,
     train: Option<Samples>,
     test: Option<Samples>,
+    validation: Option<Samples>,
 }
 
 impl Reference {
     /// A backend for `model`, parameters 0.
     pub fn new(model: Mlp, batch_size: usize) -> Self {
-        Self { parameters: vec![0.0; model.parameters()], model, batch_size, train: None, test: None }
+        Self { parameters: vec![0.0; model.parameters()], model, batch_size, train: None, test: None, validation: None }
     }
 }
 
@@ -94,7 +95,7 @@ impl Backend for Reference {
 
     fn bytes(&self) -> u64 {
         let data = |part: &Samples| part.inputs.bytes() + size_of_val(&part.labels[..]);
-        let parts = [&self.train, &self.test].into_iter().flatten();
+        let parts = [&self.train, &self.test, &self.validation].into_iter().flatten();
         (parts.map(data).sum::<usize>() + size_of_val(&self.parameters[..])) as u64
     }
 
@@ -103,6 +104,7 @@ impl Backend for Reference {
         match split {
             Split::Train => self.train = Some(samples.clone()),
             Split::Test => self.test = Some(samples.clone()),
+            Split::Validation => self.validation = Some(samples.clone()),
         }
         Ok(())
     }
@@ -125,6 +127,7 @@ impl Backend for Reference {
         let samples = match split {
             Split::Train => &self.train,
             Split::Test => &self.test,
+            Split::Validation => &self.validation,
         };
         let samples = samples.as_ref().ok_or_else(|| missing(split))?;
         let classes = self.model.classes();

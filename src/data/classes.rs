@@ -1,0 +1,115 @@
+//! Classes from labels of any kind: named as they are written, in an order that only the names decide.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+/// The most classes a data set may have: their confusion matrix grows with the square.
+pub const MAX_CLASSES: usize = 4096;
+
+/// The order of class names: by value where all are numbers, else as text.
+pub fn sort(names: &mut [String]) {
+    let value = |name: &String| name.parse::<f64>().ok().filter(|value| value.is_finite());
+    let numbers = names.iter().all(|name| value(name).is_some());
+    names.sort_by(|a, b| {
+        let by_value = match (numbers, value(a), value(b)) {
+            (true, Some(a), Some(b)) => a.total_cmp(&b),
+            _ => Ordering::Equal,
+        };
+        by_value.then_with(|| a.cmp(b))
+    });
+}
+
+/// `names` between quotes, with commas; at most 20 of them.
+pub fn list(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(20).map(|name| format!("{name:?}")).collect();
+    let rest = match names.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    shown.join(", ") + &rest
+}
+
+/// Numbers classes as their labels come in, in the order of their appearance.
+#[derive(Debug, Default)]
+pub struct Numbering {
+    names: Vec<String>,
+    numbers: HashMap<String, u32>,
+    closed: bool,
+}
+
+impl Numbering {
+    /// One that knows `classes` and takes no other.
+    pub fn of(classes: &[String]) -> Self {
+        let numbers = classes.iter().cloned().zip(0..).collect();
+        Self { names: classes.to_vec(), numbers, closed: true }
+    }
+
+    /// The number of the class `label`.
+    ///
+    /// # Errors
+    /// What was expected in its place, where no further class is taken.
+    pub fn number(&mut self, label: &str) -> Result<u32, String> {
+        if let Some(&number) = self.numbers.get(label) {
+            return Ok(number);
+        }
+        if self.closed {
+            return Err(format!("one of the classes {}", list(&self.names)));
+        }
+        if self.names.len() == MAX_CLASSES {
+            return Err(format!("at most {MAX_CLASSES} classes: are these the labels?"));
+        }
+        let number = self.names.len() as u32;
+        self.names.push(label.to_owned());
+        self.numbers.insert(label.to_owned(), number);
+        Ok(number)
+    }
+
+    /// The names in [`sort`]'s order, `labels` renumbered to it. Known classes keep theirs.
+    pub fn finish(self, labels: &mut [u32]) -> Vec<String> {
+        if self.closed {
+            return self.names;
+        }
+        let mut names = self.names;
+        let appeared = names.clone();
+        sort(&mut names);
+        let places: HashMap<&String, u32> = names.iter().zip(0..).collect();
+        let places: Vec<u32> = appeared.iter().map(|name| places[name]).collect();
+        for label in labels {
+            *label = places[*label as usize];
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn classes(labels: &[&str]) -> (Vec<String>, Vec<u32>) {
+        let mut numbering = Numbering::default();
+        let mut numbers: Vec<u32> = labels.iter().map(|label| numbering.number(label).unwrap()).collect();
+        (numbering.finish(&mut numbers), numbers)
+    }
+
+    #[test]
+    fn numbers_are_sorted_by_value_and_anything_else_as_text() {
+        assert_eq!(classes(&["10", "9", "-1", "9"]), (["-1", "9", "10"].map(String::from).to_vec(), vec![2, 1, 0, 1]));
+        assert_eq!(classes(&["b", "10", "9"]), (["10", "9", "b"].map(String::from).to_vec(), vec![2, 0, 1]));
+    }
+
+    #[test]
+    fn known_classes_keep_their_numbers_and_take_no_other() {
+        let mut numbering = Numbering::of(&["z".into(), "a".into()]);
+        assert_eq!(numbering.number("a"), Ok(1));
+        assert_eq!(numbering.number("b"), Err("one of the classes \"z\", \"a\"".into()));
+        assert_eq!(numbering.finish(&mut [1]), ["z", "a"]);
+    }
+
+    #[test]
+    fn too_many_classes_are_refused() {
+        let mut numbering = Numbering::default();
+        assert!((0..MAX_CLASSES).all(|class| numbering.number(&class.to_string()).is_ok()));
+        assert!(numbering.number("0").is_ok() && numbering.number("one more").unwrap_err().contains("4096"));
+    }
+}

@@ -1,0 +1,448 @@
+//! NumPy archives laid out as Keras' `mnist.npz`: a zip of the arrays `x_train`, `y_train`, and `x_test`, `y_test` if there
+//! is a test part.
+//!
+//! An array's header is one line, read here: the libraries for it overflow or panic on shapes that a damaged file may have.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use zip::ZipArchive;
+
+use crate::data::classes::Numbering;
+use crate::data::{Inputs, Raw, Samples};
+use crate::error::{Error, Result};
+
+/// The most bytes of an array that are read.
+const MAX_BYTES: usize = 4 << 30;
+/// The longest header that is read; NumPy writes some hundred bytes.
+const MAX_HEADER: usize = 1 << 16;
+
+/// Whether the file at `path` is a zip archive.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read.
+pub fn is_archive(path: &Path) -> Result<bool> {
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    file.take(4).read_to_end(&mut start).map_err(Error::io("read", path))?;
+    Ok(start == b"PK\x03\x04" || start == b"PK\x05\x06")
+}
+
+/// Reads the archive at `path`. Bytes stay bytes, all other numbers become float32; rows of `height x width` are images.
+///
+/// # Errors
+/// [`Error::File`] naming the array that is missing or not what it should be.
+pub fn read(path: &Path) -> Result<Raw> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let zip = ZipArchive::new(BufReader::new(file))
+        .map_err(|error| Error::file(path, format!("a damaged zip archive ({error})"), "a NumPy .npz archive"))?;
+    let mut archive = Archive { path, zip };
+    let (mut numbering, mut labels) = (Numbering::default(), Vec::new());
+    let (inputs, shape) = archive.part("x_train", "y_train", &mut numbering, &mut labels)?;
+    let classes = numbering.finish(&mut labels);
+    let width = shape.iter().product();
+    let train = Samples::new(inputs, width, labels)?;
+    let mut test = None;
+    if archive.has("x_test") || archive.has("y_test") {
+        let mut labels = Vec::new();
+        let (inputs, found) = archive.part("x_test", "y_test", &mut Numbering::of(&classes), &mut labels)?;
+        if found != shape {
+            let expected = format!("rows of shape {shape:?}, as in x_train");
+            return Err(Error::file(path, format!("rows of shape {found:?} in x_test"), expected));
+        }
+        if std::mem::discriminant(&inputs) != std::mem::discriminant(&train.inputs) {
+            return Err(Error::file(path, "bytes in one of x_train and x_test", "the same type in both"));
+        }
+        test = Some(Samples::new(inputs, width, labels)?);
+    }
+    let image = match shape[..] {
+        [height, width] => Some((height, width)),
+        _ => None,
+    };
+    Ok(Raw { name: path.display().to_string(), train, test, classes, image, columns: None })
+}
+
+struct Archive<'a> {
+    path: &'a Path,
+    zip: ZipArchive<BufReader<File>>,
+}
+
+impl Archive<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.zip.index_for_name(&format!("{name}.npy")).is_some()
+    }
+
+    /// The rows of the array `x` and their shape, `[features]` or `[height, width]`; their labels go to `labels`.
+    fn part(
+        &mut self,
+        x: &str,
+        y: &str,
+        numbering: &mut Numbering,
+        labels: &mut Vec<u32>,
+    ) -> Result<(Inputs, Vec<usize>)> {
+        let path = self.path;
+        let bad = |found: String, expected: &str| Error::file(path, found, expected);
+        let rows = self.array(x)?;
+        let mut shape = rows.shape.clone();
+        // As Keras takes images: one channel.
+        if shape.len() == 4 && shape[3] == 1 {
+            shape.pop();
+        }
+        if !(2..=3).contains(&shape.len()) || shape.contains(&0) {
+            let found = format!("{x} of shape {:?}", rows.shape);
+            return Err(bad(found, "rows x features, or rows x height x width"));
+        }
+        let classes = self.array(y)?;
+        let count = shape.remove(0);
+        if !matches!(classes.shape[..], [n] | [n, 1] if n == count) {
+            let found = format!("{y} of shape {:?}", classes.shape);
+            return Err(bad(found, &format!("[{count}], a class for each row of {x}")));
+        }
+        for (row, class) in
+            classes.integers().map_err(|found| bad(format!("{y} {found}"), "integers"))?.iter().enumerate()
+        {
+            let number = numbering.number(class);
+            labels.push(number.map_err(|expected| bad(format!("class {class} in {y}[{row}]"), &expected))?);
+        }
+        let inputs = rows.inputs().map_err(|found| bad(format!("{x} {found}"), "integers or floats, all finite"))?;
+        Ok((inputs, shape))
+    }
+
+    fn array(&mut self, name: &str) -> Result<Array> {
+        let path = self.path;
+        let bad = |found: String, expected: &str| Error::file(path, found, expected);
+        let Some(index) = self.zip.index_for_name(&format!("{name}.npy")) else {
+            let names: Vec<String> = self.zip.file_names().flatten().take(20).map(Cow::into_owned).collect();
+            let found = format!("no array {name} among {:?}", names.join(", "));
+            return Err(bad(found, "x_train and y_train, and x_test and y_test or neither"));
+        };
+        let damaged = |error: &dyn std::fmt::Display| bad(format!("a damaged {name} ({error})"), "a whole NumPy array");
+        let mut file = self.zip.by_index(index).map_err(|error| damaged(&error))?;
+        let mut take = |bytes: usize| -> Result<Vec<u8>> {
+            let mut taken = Vec::new();
+            file.by_ref().take(bytes as u64).read_to_end(&mut taken).map_err(|error| damaged(&error))?;
+            Ok(taken)
+        };
+        let start = take(8)?;
+        let length = match start[..] {
+            [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _] => take(2)?,
+            [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _] => take(4)?,
+            _ => {
+                return Err(bad(
+                    format!("{name} that is no NumPy array of versions 1 to 3"),
+                    "one, as numpy.savez writes it",
+                ));
+            }
+        };
+        let length = length.iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
+        let header = take(length.min(MAX_HEADER))?;
+        let text = String::from_utf8_lossy(&header);
+        let header = Header::parse(&text)
+            .ok_or_else(|| bad(format!("{name} with the header {:?}", text.trim_end()), "one of a plain array"))?;
+        let Some(element) = Element::parse(&header.descr) else {
+            return Err(bad(format!("{name} of type {}", header.descr), "integers or floats"));
+        };
+        let count = header.shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n));
+        let size = count.and_then(|count| count.checked_mul(element.size)).filter(|&size| size <= MAX_BYTES);
+        let Some(size) = size else {
+            return Err(bad(format!("{name} of shape {:?}", header.shape), "at most 4 GiB"));
+        };
+        // One byte more than promised: to see whether there is one, and to have the archive's checksum compared.
+        let mut bytes = take(size + 1)?;
+        if bytes.len() != size {
+            let found = if bytes.len() > size { "more".into() } else { bytes.len().to_string() };
+            return Err(bad(format!("{found} bytes in {name}"), &format!("{size}, for its shape {:?}", header.shape)));
+        }
+        if header.fortran_order {
+            bytes = c_order(&bytes, &header.shape, element.size);
+        }
+        Ok(Array { shape: header.shape, element, bytes })
+    }
+}
+
+/// What an array's header says.
+#[derive(Debug, PartialEq)]
+struct Header {
+    descr: String,
+    fortran_order: bool,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    /// Parses a Python dictionary such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`.
+    fn parse(text: &str) -> Option<Self> {
+        let value = |key: &str| Some(text.split_once(&format!("'{key}':"))?.1.trim_start());
+        let (descr, _) = value("descr")?.strip_prefix('\'')?.split_once('\'')?;
+        let fortran_order = value("fortran_order")?;
+        let (shape, _) = value("shape")?.strip_prefix('(')?.split_once(')')?;
+        let lengths = shape.split(',').map(str::trim).filter(|length| !length.is_empty());
+        Some(Self {
+            descr: descr.into(),
+            fortran_order: fortran_order.starts_with("True"),
+            shape: lengths.map(|length| length.trim_end_matches('L').parse().ok()).collect::<Option<_>>()?,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Boolean,
+    Signed,
+    Unsigned,
+    Float,
+}
+
+/// The type of an array's elements.
+#[derive(Debug, Clone, Copy)]
+struct Element {
+    kind: Kind,
+    size: usize,
+    big_endian: bool,
+}
+
+impl Element {
+    /// Parses NumPy's name of a type, such as `<f4`.
+    fn parse(descr: &str) -> Option<Self> {
+        let (order, name) = descr.split_at_checked(1)?;
+        let (kind, size) = match name {
+            "b1" => (Kind::Boolean, 1),
+            "u1" => (Kind::Unsigned, 1),
+            "u2" => (Kind::Unsigned, 2),
+            "u4" => (Kind::Unsigned, 4),
+            "u8" => (Kind::Unsigned, 8),
+            "i1" => (Kind::Signed, 1),
+            "i2" => (Kind::Signed, 2),
+            "i4" => (Kind::Signed, 4),
+            "i8" => (Kind::Signed, 8),
+            "f4" => (Kind::Float, 4),
+            "f8" => (Kind::Float, 8),
+            _ => return None,
+        };
+        matches!(order, "<" | ">" | "|" | "=").then_some(Self { kind, size, big_endian: order == ">" })
+    }
+
+    /// The bits of an element, of a signed integer with the sign's copied up.
+    fn bits(self, bytes: &[u8]) -> u64 {
+        let join = |bits: u64, byte: &u8| bits << 8 | u64::from(*byte);
+        let bits = if self.big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) };
+        match self.kind {
+            Kind::Signed => {
+                let unused = 64 - 8 * self.size;
+                ((bits << unused) as i64 >> unused) as u64
+            }
+            _ => bits,
+        }
+    }
+}
+
+/// An array in C order.
+struct Array {
+    shape: Vec<usize>,
+    element: Element,
+    bytes: Vec<u8>,
+}
+
+impl Array {
+    fn bits(&self) -> impl Iterator<Item = u64> {
+        self.bytes.chunks_exact(self.element.size).map(|bytes| self.element.bits(bytes))
+    }
+
+    /// The elements in decimal; what they are where they are no integers.
+    fn integers(&self) -> Result<Vec<String>, &'static str> {
+        match self.element.kind {
+            Kind::Float => Err("of floats"),
+            Kind::Signed => Ok(self.bits().map(|bits| (bits as i64).to_string()).collect()),
+            Kind::Boolean | Kind::Unsigned => Ok(self.bits().map(|bits| bits.to_string()).collect()),
+        }
+    }
+
+    /// The elements as inputs; what is wrong with the first that float32 cannot hold.
+    fn inputs(self) -> Result<Inputs, String> {
+        let Element { kind, size, .. } = self.element;
+        if (kind, size) == (Kind::Unsigned, 1) {
+            return Ok(Inputs::U8(self.bytes));
+        }
+        let value = |bits: u64| match (kind, size) {
+            (Kind::Signed, _) => bits as i64 as f32,
+            (Kind::Boolean | Kind::Unsigned, _) => bits as f32,
+            (Kind::Float, 4) => f32::from_bits(bits as u32),
+            (Kind::Float, _) => f64::from_bits(bits) as f32,
+        };
+        let values: Vec<f32> = self.bits().map(value).collect();
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(index) => {
+                let width = self.shape[1..].iter().product::<usize>().max(1);
+                Err(format!("with {} in row {}, value {}", values[index], index / width, index % width))
+            }
+            None => Ok(Inputs::F32(values)),
+        }
+    }
+}
+
+/// The elements of an array in Fortran order, first index fastest, in C order, last index fastest.
+fn c_order(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
+    let mut ordered = Vec::with_capacity(bytes.len());
+    let mut index = vec![0; shape.len()];
+    for _ in 0..bytes.len() / size {
+        let at = index.iter().zip(shape).rev().fold(0, |at, (index, length)| at * length + index);
+        ordered.extend_from_slice(&bytes[at * size..(at + 1) * size]);
+        for (index, length) in index.iter_mut().zip(shape).rev() {
+            *index += 1;
+            if *index < *length {
+                break;
+            }
+            *index = 0;
+        }
+    }
+    ordered
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use zip::write::SimpleFileOptions;
+    use zip::{CompressionMethod, ZipWriter};
+
+    use super::*;
+
+    fn npy(version: u8, descr: &str, order: bool, shape: &str, body: &[u8]) -> Vec<u8> {
+        let order = if order { "True" } else { "False" };
+        let text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
+        let length = (text.len() as u32).to_le_bytes();
+        let length = if version == 1 { &length[..2] } else { &length[..] };
+        [&b"\x93NUMPY"[..], &[version, 0], length, text.as_bytes(), body].concat()
+    }
+
+    fn archive(arrays: &[(&str, Vec<u8>)], method: CompressionMethod) -> tempfile::NamedTempFile {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in arrays {
+            let options = SimpleFileOptions::default().compression_method(method).large_file(true);
+            zip.start_file(format!("{name}.npy"), options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&zip.finish().unwrap().into_inner()).unwrap();
+        file
+    }
+
+    fn little<const N: usize, T: Copy>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+        values.iter().flat_map(|&value| bytes(value)).collect()
+    }
+
+    /// Two training images of 1 x 3 and a test image.
+    fn good() -> Vec<(&'static str, Vec<u8>)> {
+        vec![
+            ("x_train", npy(1, "|u1", false, "(2, 1, 3)", &[1, 2, 3, 4, 5, 255])),
+            ("y_train", npy(1, "<i8", false, "(2,)", &little(&[-7i64, 3], i64::to_le_bytes))),
+            ("x_test", npy(2, "|u1", false, "(1, 1, 3)", &[7, 8, 9])),
+            ("y_test", npy(3, ">u2", false, "(1, 1)", &[0, 3])),
+        ]
+    }
+
+    #[test]
+    fn stored_and_deflated_archives_of_all_versions_load() {
+        for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+            let file = archive(&good(), method);
+            assert!(is_archive(file.path()).unwrap());
+            let raw = read(file.path()).unwrap();
+            assert_eq!(raw.train.inputs, Inputs::U8(vec![1, 2, 3, 4, 5, 255]));
+            assert_eq!((raw.train.labels, raw.classes), (vec![0, 1], vec!["-7".into(), "3".into()]));
+            assert_eq!((raw.image, raw.train.width), (Some((1, 3)), 3));
+            let test = raw.test.unwrap();
+            assert_eq!((test.inputs, test.labels), (Inputs::U8(vec![7, 8, 9]), vec![1]));
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_type_and_order_give_the_same_rows() {
+        let values = [1i8, -2, 3, 4, 5, -6];
+        let columns = [1i8, 4, -2, 5, 3, -6];
+        let f64s = values.map(f64::from);
+        let cases = [
+            ("|i1", false, little(&values, i8::to_le_bytes)),
+            ("|i1", true, little(&columns, i8::to_le_bytes)),
+            ("<i2", false, little(&values, |v| i16::from(v).to_le_bytes())),
+            (">i4", false, little(&values, |v| i32::from(v).to_be_bytes())),
+            ("<i8", true, little(&columns, |v| i64::from(v).to_le_bytes())),
+            ("<f4", false, little(&values, |v| f32::from(v).to_le_bytes())),
+            (">f4", false, little(&values, |v| f32::from(v).to_be_bytes())),
+            ("<f8", false, little(&f64s, f64::to_le_bytes)),
+            (">f8", true, little(&columns, |v| f64::from(v).to_be_bytes())),
+        ];
+        for (descr, fortran, body) in cases {
+            let x = npy(1, descr, fortran, "(2, 3)", &body);
+            let file = archive(
+                &[("x_train", x), ("y_train", npy(1, "|b1", false, "(2L,)", &[1, 0]))],
+                CompressionMethod::Stored,
+            );
+            let raw = read(file.path()).unwrap();
+            assert_eq!(raw.train.inputs, Inputs::F32(values.map(f32::from).to_vec()), "{descr}");
+            assert_eq!((raw.test, raw.image, raw.train.labels), (None, None, vec![1, 0]));
+        }
+        let x = npy(1, "|u1", true, "(2, 2, 3, 1)", &[0, 6, 3, 9, 1, 7, 4, 10, 2, 8, 5, 11]);
+        let file =
+            archive(&[("x_train", x), ("y_train", npy(1, "|u1", false, "(2,)", &[1, 0]))], CompressionMethod::Stored);
+        let raw = read(file.path()).unwrap();
+        assert_eq!((raw.train.inputs, raw.image), (Inputs::U8((0..12).collect()), Some((2, 3))));
+    }
+
+    #[test]
+    fn every_kind_of_bad_archive_gets_one_line_that_names_the_array() {
+        let x = |descr: &str, shape: &str, body: &[u8]| npy(1, descr, false, shape, body);
+        let f32s = |values: &[f32]| little(values, f32::to_le_bytes);
+        let huge = "(9999999999, 9999999999, 9999999999)";
+        let cases: [(usize, Vec<u8>, &[&str]); 20] = [
+            (0, vec![], &["x_train", "no NumPy array"]),
+            (0, b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), &["x_train", "header"]),
+            (0, b"\x93NUMPY\x09\x00\xff\xff{".to_vec(), &["x_train", "versions 1 to 3"]),
+            (0, x("|u1", "(2, 1, 3)", &[0; 5]), &["5 bytes in x_train", "6"]),
+            (0, x("|u1", "(2, 1, 3)", &[0; 7]), &["more bytes in x_train", "6"]),
+            (0, x("|u1", "(6,)", &[0; 6]), &["x_train of shape [6]", "rows x features"]),
+            (0, x("|u1", "(2, 1, 1, 3)", &[0; 6]), &["x_train of shape [2, 1, 1, 3]"]),
+            (0, x("|u1", "(0, 3)", &[]), &["x_train of shape [0, 3]"]),
+            (0, x("|u1", huge, &[]), &["x_train", "at most 4 GiB"]),
+            (0, x("|u1", "(-1, 3)", &[]), &["x_train", "header"]),
+            (0, x("|O", "(2, 3)", &[0; 6]), &["x_train of type |O"]),
+            (
+                0,
+                x("<f4", "(2, 1, 3)", &f32s(&[1.0, 1.0, 1.0, 1.0, f32::NAN, 1.0])),
+                &["x_train with NaN in row 1, value 1"],
+            ),
+            (0, x("<f8", "(2, 1, 3)", &[1e300f64; 6].map(f64::to_le_bytes).concat()), &["x_train with inf in row 0"]),
+            (1, x("<f4", "(2,)", &f32s(&[0.0, 1.0])), &["y_train of floats", "integers"]),
+            (1, x("<U3", "(2,)", &[0; 24]), &["y_train of type <U3"]),
+            (1, x("|u1", "(3,)", &[0; 3]), &["y_train of shape [3]", "[2]"]),
+            (1, x("|u1", "(2, 2)", &[0; 4]), &["y_train of shape [2, 2]"]),
+            (2, x("|u1", "(1, 3)", &[0; 3]), &["[3] in x_test", "[1, 3]"]),
+            (2, x("<f4", "(1, 1, 3)", &f32s(&[0.0; 3])), &["x_train and x_test"]),
+            (3, x("|u1", "(1,)", &[9]), &["class 9 in y_test[0]", "\"-7\", \"3\""]),
+        ];
+        for (at, array, parts) in cases {
+            let mut arrays = good();
+            arrays[at].1 = array;
+            let file = archive(&arrays, CompressionMethod::Deflated);
+            let error = read(file.path()).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "expected {parts:?}: {error}");
+            assert!(error.contains(file.path().to_str().unwrap()) && !error.contains('\n'), "{error}");
+        }
+        for missing in 0..4 {
+            let mut arrays = good();
+            let (name, _) = arrays.remove(missing);
+            let error = read(archive(&arrays, CompressionMethod::Stored).path()).unwrap_err().to_string();
+            assert!(error.contains(&format!("no array {name}")), "{error}");
+        }
+        let whole = std::fs::read(archive(&good(), CompressionMethod::Stored).path()).unwrap();
+        let mut damaged = whole.clone();
+        let pixel = damaged.windows(6).position(|bytes| bytes == [1, 2, 3, 4, 5, 255]).unwrap();
+        damaged[pixel] ^= 1;
+        for bytes in [&whole[..whole.len() / 2], &damaged] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(bytes).unwrap();
+            assert!(read(file.path()).unwrap_err().to_string().contains("a damaged "));
+        }
+    }
+}

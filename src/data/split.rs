@@ -1,0 +1,294 @@
+//! From what files hold to the parts that are trained and evaluated on: rows drawn at random, then features scaled by the
+//! rows that are left to learn from.
+
+use crate::data::{Columns, Dataset, Inputs, Known, Options, Samples, Scale, Scaling, classes};
+use crate::error::{Error, Result};
+use crate::random::{self, Draw};
+
+/// The share of the rows that are the test part where there is none and none is said.
+pub const TEST_SHARE: f64 = 0.1;
+
+/// A data set as its files hold it: with a test part only if it has its own, features as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raw {
+    /// As it is named on the command line.
+    pub name: String,
+    /// Rows to learn from, and to draw the parts from that it does not have.
+    pub train: Samples,
+    /// Its own test part.
+    pub test: Option<Samples>,
+    /// Names of the classes, which the labels count from 0.
+    pub classes: Vec<String>,
+    /// Height and width in pixels where a row is an image.
+    pub image: Option<(usize, usize)>,
+    /// The columns of the files, where they are tables.
+    pub columns: Option<Columns>,
+}
+
+impl From<Dataset> for Raw {
+    fn from(set: Dataset) -> Self {
+        let Dataset { name, train, test, classes, image, columns, .. } = set;
+        Self { name, train, test: Some(test), classes, image, columns }
+    }
+}
+
+impl Raw {
+    /// The data set, with what there is to say of the parts.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a share to test on where there is a test part, [`Error::Data`] where there is too little to
+    /// draw from, only one class, or a value that cannot be scaled.
+    pub fn prepare(self, options: &Options, notes: &mut Vec<String>) -> Result<Dataset> {
+        let Self { name, train, test, classes, image, columns } = self;
+        if classes.len() < 2 {
+            let found = classes::list(&classes);
+            return Err(Error::Data(format!(
+                "{name}: found a single class, {found}, expected at least two to tell apart"
+            )));
+        }
+        let (train, test) = match (test, options.test_split) {
+            (Some(test), None) => (train, test),
+            (Some(_), Some(_)) => {
+                return Err(Error::Usage(format!("--test-split: {name} has a test part of its own; leave it out")));
+            }
+            (None, share) => {
+                let share = share.unwrap_or(TEST_SHARE);
+                let (rows, seed) = (train.len(), options.seed);
+                let (train, test) = draw(&name, train, classes.len(), share, Draw::Test, seed)?;
+                notes.push(format!(
+                    "{} of {rows} rows, drawn with seed {seed}, are the test part (--test-split {share})",
+                    test.len()
+                ));
+                (train, test)
+            }
+        };
+        let (train, validation) = match options.validation_split {
+            None => (train, None),
+            Some(share) => {
+                let (train, validation) = draw(&name, train, classes.len(), share, Draw::Validation, options.seed)?;
+                notes.push(format!(
+                    "{} training rows are the validation part, {} are left",
+                    validation.len(),
+                    train.len()
+                ));
+                (train, Some(validation))
+            }
+        };
+        let mut set = Dataset { name, train, test, validation, classes, image, columns, scaling: None };
+        let parts = || [&set.train, &set.test].into_iter().chain(&set.validation);
+        let bytes = parts().all(|part| matches!(part.inputs, Inputs::U8(_)));
+        let scale = match options.scale {
+            None | Some(Scale::Bytes) if bytes => return Ok(set),
+            scale => scale.unwrap_or(Scale::Standard),
+        };
+        let scaling = Scaling::fit(scale, &set.train.inputs.to_f32(), set.train.width);
+        for part in [&mut set.train, &mut set.test].into_iter().chain(&mut set.validation) {
+            rescale(&set.name, part, &scaling)?;
+        }
+        set.scaling = Some(scaling);
+        Ok(set)
+    }
+
+    /// The test part, or all rows where it has none, as the model that knows `known` takes them.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a class or a width that the model does not have.
+    pub fn prepare_for(self, known: &Known<'_>) -> Result<Samples> {
+        let mut samples = self.test.unwrap_or(self.train);
+        if samples.width != known.width {
+            let (found, expected) = (samples.width, known.width);
+            return Err(Error::Data(format!(
+                "{}: found {found} values a row, expected {expected}, as the model takes",
+                self.name
+            )));
+        }
+        let mut numbering = classes::Numbering::of(known.classes);
+        for label in &mut samples.labels {
+            let class = &self.classes[*label as usize];
+            *label = numbering.number(class).map_err(|expected| {
+                Error::Data(format!("{}: found the class {class:?}, expected {expected}", self.name))
+            })?;
+        }
+        known.scale(&self.name, &mut samples)?;
+        Ok(samples)
+    }
+}
+
+impl Known<'_> {
+    /// Scales raw `samples` of the file `name` as those were that the model learnt from.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a value that cannot be scaled.
+    pub fn scale(&self, name: &str, samples: &mut Samples) -> Result<()> {
+        match (self.scaling, &samples.inputs) {
+            (Some(scaling), _) => rescale(name, samples, scaling),
+            (None, Inputs::U8(_)) => Ok(()),
+            (None, Inputs::F32(_)) => rescale(name, samples, &Scaling::fit(Scale::Bytes, &[], samples.width)),
+        }
+    }
+}
+
+fn rescale(name: &str, samples: &mut Samples, scaling: &Scaling) -> Result<()> {
+    let mut rows = match std::mem::replace(&mut samples.inputs, Inputs::F32(Vec::new())) {
+        Inputs::U8(rows) => rows.into_iter().map(f32::from).collect(),
+        Inputs::F32(rows) => rows,
+    };
+    scaling.apply(&mut rows);
+    let far = rows.iter().position(|value| !value.is_finite());
+    samples.inputs = Inputs::F32(rows);
+    match far {
+        Some(index) => Err(Error::Data(format!(
+            "{name}: feature {} has values too far apart to be scaled in float32: rescale it in the file",
+            index % samples.width + 1
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Takes `share` of `samples` out at random, of each class as much as of all, but leaves one row of each. Both parts
+/// keep the rows' order: what is left, then what was drawn.
+fn draw(name: &str, samples: Samples, classes: usize, share: f64, part: Draw, seed: u64) -> Result<(Samples, Samples)> {
+    let rows = u32::try_from(samples.len())
+        .map_err(|_| Error::Data(format!("{name}: {} rows are more than 2^32 - 1", samples.len())))?;
+    // A pile a class. Its first row stays, of the others every n-th is drawn, on from pile to pile.
+    let mut piles = vec![Vec::new(); classes];
+    for row in random::draw(seed, part, rows) {
+        piles[samples.labels[row as usize] as usize].push(row as usize);
+    }
+    let candidates: Vec<usize> = piles.iter().flat_map(|pile| pile.iter().skip(1)).copied().collect();
+    let wanted = ((share * f64::from(rows)).round() as usize).clamp(1, candidates.len().max(1));
+    if candidates.is_empty() {
+        return Err(Error::Data(format!("{name}: each class has a single row, so that none can be drawn: add rows")));
+    }
+    let mut drawn = vec![false; samples.len()];
+    for (index, &row) in candidates.iter().enumerate() {
+        let reached = |index: usize| (index as u128 * wanted as u128 / candidates.len() as u128) as usize;
+        drawn[row] = reached(index + 1) > reached(index);
+    }
+    Ok((samples.select(|row| !drawn[row])?, samples.select(|row| drawn[row])?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Rows of the features `[row, 3]`, as many of each class as `counts` says, mixed.
+    fn raw(counts: &[usize]) -> Raw {
+        let mut labels: Vec<u32> = (0..).zip(counts).flat_map(|(class, &count)| vec![class; count]).collect();
+        labels = random::draw(9, Draw::Test, labels.len() as u32).iter().map(|&row| labels[row as usize]).collect();
+        let inputs = Inputs::F32((0..labels.len()).flat_map(|row| [row as f32, 3.0]).collect());
+        Raw {
+            name: "some".into(),
+            train: Samples::new(inputs, 2, labels).unwrap(),
+            test: None,
+            classes: crate::data::numbered(counts.len()),
+            image: None,
+            columns: None,
+        }
+    }
+
+    fn prepare(counts: &[usize], test: f64, validation: Option<f64>, seed: u64) -> Result<Dataset> {
+        let options = Options {
+            test_split: Some(test),
+            validation_split: validation,
+            scale: Some(Scale::None),
+            seed,
+            ..Options::default()
+        };
+        raw(counts).prepare(&options, &mut Vec::new())
+    }
+
+    fn counts(samples: &Samples, classes: usize) -> Vec<usize> {
+        (0..classes as u32).map(|class| samples.labels.iter().filter(|label| **label == class).count()).collect()
+    }
+
+    #[test]
+    fn every_row_is_in_one_part_and_each_part_has_its_share_of_each_class() {
+        let all = [100, 200, 50];
+        let set = prepare(&all, 0.2, Some(0.1), 0).unwrap();
+        let parts = [&set.train, &set.test, set.validation.as_ref().unwrap()];
+        let mut rows = Vec::new();
+        for part in parts {
+            let numbers: Vec<usize> = part.inputs.to_f32().iter().step_by(2).map(|&row| row as usize).collect();
+            assert!(numbers.is_sorted() && part.inputs.to_f32().iter().skip(1).step_by(2).all(|&value| value == 3.0));
+            assert!(numbers.iter().zip(&part.labels).all(|(&row, label)| raw(&all).train.labels[row] == *label));
+            rows.extend(numbers);
+        }
+        rows.sort_unstable();
+        assert_eq!(rows, (0..350).collect::<Vec<_>>());
+        let test = counts(&set.test, 3);
+        assert!(test.iter().zip([20, 40, 10]).all(|(found, share)| found.abs_diff(share) <= 1), "{test:?}");
+        assert_eq!((set.test.len(), parts[2].len()), (70, 28));
+    }
+
+    #[test]
+    fn the_seed_decides_which_rows_are_drawn() {
+        let test = |seed| prepare(&[50, 50], 0.3, None, seed).unwrap().test;
+        assert_eq!(test(1), test(1));
+        assert_ne!(test(1), test(2));
+    }
+
+    #[test]
+    fn one_row_of_each_class_stays_to_learn_from() {
+        let set = prepare(&[1, 2, 3, 40], 0.9, None, 0).unwrap();
+        assert!(counts(&set.train, 4).iter().all(|&count| count > 0) && set.test.len() == 41);
+        assert_eq!(prepare(&[2, 2], 0.01, None, 0).unwrap().test.len(), 1);
+        let error = prepare(&[1, 1], 0.5, None, 0).unwrap_err().to_string();
+        assert!(error.contains("single row"), "{error}");
+        assert!(prepare(&[10], 0.5, None, 0).unwrap_err().to_string().contains("a single class, \"0\""));
+    }
+
+    #[test]
+    fn features_are_scaled_by_the_rows_that_are_left_to_learn_from() {
+        let options = Options { validation_split: Some(0.3), ..Options::default() };
+        let mut notes = Vec::new();
+        let set = raw(&[60, 60]).prepare(&options, &mut notes).unwrap();
+        assert_eq!(notes.len(), 2);
+        let scaling = set.scaling.as_ref().unwrap();
+        let left: Vec<f32> = set.train.inputs.to_f32().iter().step_by(2).copied().collect();
+        assert!(
+            left.iter().sum::<f32>().abs() < 1e-3
+                && (left.iter().map(|x| x * x).sum::<f32>() / 76.0 - 1.0).abs() < 1e-3
+        );
+        assert_eq!((left.len(), scaling.offset[1], scaling.divisor[1]), (76, 3.0, 1.0));
+        let test: Vec<f32> = set.test.inputs.to_f32().iter().step_by(2).copied().collect();
+        assert!(test.iter().all(|x| {
+            let row = x * scaling.divisor[0] + scaling.offset[0];
+            (row - row.round()).abs() < 1e-3
+        }));
+    }
+
+    #[test]
+    fn bytes_stay_bytes_unless_a_scale_is_asked_for() {
+        let bytes = |scale| {
+            let mut raw = raw(&[5, 5]);
+            raw.train.inputs = Inputs::U8((0..20).collect());
+            let set = raw.prepare(&Options { scale, ..Options::default() }, &mut Vec::new()).unwrap();
+            (matches!(set.train.inputs, Inputs::U8(_)), set.scaling.is_none())
+        };
+        assert_eq!(
+            [bytes(None), bytes(Some(Scale::Bytes)), bytes(Some(Scale::None))],
+            [(true, true), (true, true), (false, false)]
+        );
+    }
+
+    #[test]
+    fn rows_for_a_model_take_its_classes_and_scaling() {
+        let scaling = Scaling { offset: vec![1.0, 1.0], divisor: vec![2.0, 2.0] };
+        let classes = ["1".to_owned(), "0".to_owned()];
+        let known = Known { width: 2, classes: &classes, columns: None, image: None, scaling: Some(&scaling) };
+        let samples = raw(&[1, 1]).prepare_for(&known).unwrap();
+        assert_eq!(samples.inputs, Inputs::F32(vec![-0.5, 1.0, 0.0, 1.0]));
+        assert!(samples.labels.iter().zip(&raw(&[1, 1]).train.labels).all(|(new, old)| *new == 1 - old));
+        let bytes = Known { scaling: None, ..known };
+        assert_eq!(raw(&[1, 1]).prepare_for(&bytes).unwrap().inputs.to_f32()[1], 3.0 / 255.0);
+        assert!(raw(&[1, 1, 1]).prepare_for(&known).unwrap_err().to_string().contains("the class \"2\""));
+        assert!(raw(&[1, 1]).prepare_for(&Known { width: 3, ..known }).is_err());
+        let mut far = raw(&[1, 1]);
+        far.train.inputs = Inputs::F32(vec![f32::MAX; 4]);
+        let wide = Scaling { offset: vec![f32::MIN; 2], divisor: vec![1.0; 2] };
+        let error = far.prepare_for(&Known { scaling: Some(&wide), ..known }).unwrap_err().to_string();
+        assert!(error.contains("feature 1"), "{error}");
+    }
+}

@@ -1,0 +1,275 @@
+//! Data of one's own through the real binary: tables, NumPy archives, folders of images; what is learnt, kept and refused.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use mlp_gpu::checkpoint;
+use mlp_gpu::data::{self, Inputs, Options, csv};
+use zip::write::SimpleFileOptions;
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
+    command.env_remove("MLP_GPU_DATA").env("NODEVICE_SELECT", "1").args(arguments);
+    command.output().unwrap()
+}
+
+/// Standard output and standard error of `train`.
+fn train_on(backend: &str, data: &Path, more: &[&str]) -> (String, String) {
+    let output = run(&[&["train", "--backend", backend, "--data", data.to_str().unwrap()], more].concat());
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{more:?}: {err}");
+    (out, err)
+}
+
+fn train(data: &Path, more: &[&str]) -> (String, String) {
+    train_on("cpu", data, more)
+}
+
+fn accuracy(out: &str) -> f64 {
+    out.lines().last().unwrap().strip_prefix("Test Accuracy: ").unwrap().parse().unwrap()
+}
+
+/// Expects the exit code and one line of error that has all of `parts`.
+fn refused(data: &Path, more: &[&str], code: i32, parts: &[&str]) {
+    let output = run(&[&["train", "--backend", "cpu", "--data", data.to_str().unwrap()], more].concat());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{more:?}: {text}");
+    assert!(parts.iter().all(|part| text.contains(part)) && !text.contains("panicked"), "{parts:?}: {text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{text}");
+}
+
+/// Three rings around one centre, which no straight line parts: radius, angle and place differ by row.
+fn rings(rows: usize) -> Vec<([f64; 2], &'static str)> {
+    let ring = |row: usize| {
+        let class = row % 3;
+        let angle = row as f64 * 2.399_963;
+        let radius = [1.0, 2.0, 3.0][class] + 0.3 * (row as f64 * 1.7).sin();
+        ([100.0 + radius * angle.cos(), 0.001 * radius * angle.sin()], ["inner", "middle", "outer"][class])
+    };
+    (0..rows).map(ring).collect()
+}
+
+fn table(rows: &[([f64; 2], &str)], header: bool) -> String {
+    let mut text = if header { "east,north,ring\n".to_owned() } else { String::new() };
+    for ([east, north], ring) in rows {
+        writeln!(text, "{east},{north},{ring}").unwrap();
+    }
+    text
+}
+
+fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+const WELL: [&str; 10] =
+    ["--hidden", "32", "--epochs", "100", "--batch-size", "16", "--lr-decay", "0", "--threads", "1"];
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&WELL[..], more].concat()
+}
+
+#[test]
+fn a_table_is_learnt_that_no_linear_model_can_learn() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = rings(600);
+    let named = write(folder.path(), "named.csv", table(&rows[..450], true));
+    let test = write(folder.path(), "test.csv", table(&rows[450..], true));
+    let plain = write(folder.path(), "plain.csv", table(&rows[..450], false));
+    let test = test.to_str().unwrap();
+    let (out, err) = train(&named, &with(&["--label", "ring", "--test", test]));
+    assert!(accuracy(&out) >= 0.97, "{out}");
+    assert!(!err.contains("--test-split"), "{err}");
+    let (same, _) = train(&plain, &with(&["--label", "last", "--test", test]));
+    assert_eq!(accuracy(&same), accuracy(&out));
+    let (linear, _) = train(&named, &with(&["--label", "ring", "--test", test, "--hidden", "none"])[2..]);
+    assert!(accuracy(&linear) < 0.6, "{linear}");
+    let (split, err) = train(&named, &with(&["--label", "ring"]));
+    assert!(accuracy(&split) >= 0.95 && err.contains("45 of 450 rows") && err.contains("--test-split 0.1"), "{err}");
+}
+
+#[test]
+fn a_table_trains_on_a_gpu_as_it_does_on_the_cpu() {
+    let devices = String::from_utf8(run(&["devices"]).stdout).unwrap();
+    if !devices.starts_with("0: ") {
+        assert!(std::env::var_os("MLP_GPU_REQUIRE_ADAPTER").is_none(), "{devices}");
+        println!("no adapter: a_table_trains_on_a_gpu_as_it_does_on_the_cpu");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = write(folder.path(), "rings.csv", table(&rings(300), true));
+    let more = ["--label", "ring", "--epochs", "3", "--validation-split", "0.2", "--hidden", "16"];
+    let part = |backend| {
+        let (out, _) = train_on(backend, &data, &more);
+        let numbers = |line: &str, name: &str| -> f64 {
+            let after = line.split_once(&format!("{name}: ")).unwrap().1;
+            after.split(',').next().unwrap().parse().unwrap()
+        };
+        let line = out.lines().nth(2).unwrap().to_owned();
+        ["Mean Loss", "Test Loss", "Validation Loss"].map(|name| numbers(&line, name))
+    };
+    for (gpu, cpu) in part("gpu").iter().zip(part("cpu")) {
+        assert!((gpu - cpu).abs() < 1e-3, "{gpu} {cpu}");
+    }
+}
+
+#[test]
+fn a_model_keeps_what_it_takes_to_read_other_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = rings(300);
+    let data = write(folder.path(), "rings.csv", table(&rows, true));
+    let model = folder.path().join("m.safetensors");
+    train(&data, &with(&["--label", "ring", "--save", model.to_str().unwrap()]));
+    let metadata = checkpoint::load(&model).unwrap().metadata.unwrap();
+    assert_eq!(metadata.classes, ["inner", "middle", "outer"]);
+    let scaling = metadata.scaling.as_ref().unwrap();
+    assert!((scaling.offset[0] - 100.0).abs() < 0.5 && (1e-3..2e-3).contains(&scaling.divisor[1]), "{scaling:?}");
+    let columns = metadata.columns.as_ref().unwrap();
+    assert_eq!(columns.names.as_deref().unwrap(), ["east", "north", "ring"]);
+
+    let other = write(folder.path(), "other.csv", "ring,north,east\nouter,0.001,98\ninner,0.0005,100.5\n");
+    let known = metadata.known();
+    let (samples, _) = data::load_for(other.to_str().unwrap(), &Options::default(), &known).unwrap();
+    let scaled = |value: f32, feature: usize| (value - scaling.offset[feature]) / scaling.divisor[feature];
+    let expected = [scaled(98.0, 0), scaled(0.001, 1), scaled(100.5, 0), scaled(0.0005, 1)];
+    assert_eq!((samples.inputs, samples.labels), (Inputs::F32(expected.to_vec()), vec![2, 0]));
+    let unlabelled = write(folder.path(), "unlabelled.csv", "north,east\n0.001,98\n");
+    assert_eq!(csv::features(&unlabelled, csv::Header::Auto, columns).unwrap(), [98.0, 0.001]);
+    let unknown = write(folder.path(), "unknown.csv", "ring,north,east\nouter,0.001,98\nfar,0,0\n");
+    let error = data::load_for(unknown.to_str().unwrap(), &Options::default(), &known).unwrap_err().to_string();
+    assert!(error.contains("\"far\" in line 3") && error.contains("\"inner\""), "{error}");
+}
+
+#[test]
+fn a_validation_part_is_reported_and_without_one_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = write(folder.path(), "rings.csv", table(&rings(300), true));
+    let log = folder.path().join("log.jsonl");
+    let more = ["--label", "ring", "--epochs", "2", "--log", log.to_str().unwrap()];
+    let (out, err) = train(&data, &[&more[..], &["--validation-split", "0.2"]].concat());
+    let first = out.lines().next().unwrap();
+    let (_, after) = first.split_once("Eval: ").unwrap();
+    assert!(after.contains(" s, Validation Loss: ") && after.contains(", Validation Accuracy: 0."), "{first}");
+    assert!(err.contains("54 training rows are the validation part, 216 are left"), "{err}");
+    let lines: Vec<serde_json::Value> =
+        std::fs::read_to_string(&log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let head = &lines[0];
+    assert_eq!([&head["train_samples"], &head["test_samples"], &head["validation_samples"]], [216, 30, 54]);
+    assert_eq!((&head["label"], &head["validation_split"]), (&"ring".into(), &0.2.into()));
+    assert!(lines[2]["validation_loss"].is_number() && lines[2]["validation_accuracy"].is_number());
+    let (again, _) = train(&data, &[&more[..], &["--validation-split", "0.2"]].concat());
+    let untimed =
+        |out: &str| out.lines().map(|line| line.split(", Train:").next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(untimed(&again), untimed(&out));
+    let (without, _) = train(&data, &more);
+    assert!(!without.contains("Validation"), "{without}");
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(!text.lines().nth(1).unwrap().contains("validation"), "{text}");
+}
+
+/// An array of unsigned bytes as a `.npy` file.
+fn npy(shape: &str, bytes: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n");
+    [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes(), bytes].concat()
+}
+
+/// 300 images of 4 x 5 in three classes, named by the row that is lit, 7 rows apart.
+fn images() -> (Vec<u8>, Vec<u8>) {
+    let labels: Vec<u8> = (0..300).map(|row| [3, 5, 11][row % 3]).collect();
+    let lit =
+        |row: usize| move |pixel: usize| if pixel / 5 == row % 3 { 200 + (row % 50) as u8 } else { (row % 40) as u8 };
+    ((0..300).flat_map(|row| (0..20).map(lit(row))).collect(), labels)
+}
+
+#[test]
+fn a_numpy_archive_trains_with_its_own_test_part_and_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pixels, labels) = images();
+    let archive = |name: &str, test: bool| {
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(folder.path().join(name)).unwrap());
+        let arrays = [
+            ("x_train", npy("(240, 4, 5)", &pixels[..4800])),
+            ("y_train", npy("(240,)", &labels[..240])),
+            ("x_test", npy("(60, 4, 5)", &pixels[4800..])),
+            ("y_test", npy("(60, 1)", &labels[240..])),
+        ];
+        for (name, array) in arrays.iter().take(if test { 4 } else { 2 }) {
+            zip.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
+            zip.write_all(array).unwrap();
+        }
+        zip.finish().unwrap();
+        folder.path().join(name)
+    };
+    let whole = archive("whole.npz", true);
+    let model = folder.path().join("m.safetensors");
+    let (out, err) = train(&whole, &["--init", "he", "--batch-size", "8", "--save", model.to_str().unwrap()]);
+    assert!(accuracy(&out) == 1.0 && !err.contains("drawn"), "{out}{err}");
+    let checkpoint = checkpoint::load(&model).unwrap();
+    assert_eq!(checkpoint.model.widths(), [20, 7, 3]);
+    let metadata = checkpoint.metadata.unwrap();
+    assert_eq!((metadata.image, metadata.scaling, metadata.classes[2].as_str()), (Some((4, 5)), None, "11"));
+    let (out, err) = train(&archive("part", false), &["--test-split", "0.25", "--epochs", "1"]);
+    assert!(out.lines().count() == 2 && err.contains("60 of 240 rows"), "{err}");
+    refused(&whole, &["--test-split", "0.25"], 2, &["--test-split", "whole.npz", "a test part of its own"]);
+    refused(&whole, &["--label", "x"], 2, &["--label", "CSV"]);
+    let preview = folder.path().join("sheet.png");
+    let output = run(&["data", "preview", whole.to_str().unwrap(), "--out", preview.to_str().unwrap()]);
+    assert!(output.status.success() && preview.exists());
+}
+
+#[test]
+fn a_folder_of_images_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pixels, labels) = images();
+    for (row, (pixels, label)) in pixels.chunks(20).zip(&labels).enumerate().take(90) {
+        let path = write(folder.path(), &format!("class {label}/{row}.png"), "");
+        image::GrayImage::from_raw(5, 4, pixels.to_vec()).unwrap().save(path).unwrap();
+    }
+    write(folder.path(), "class 3/notes.txt", "text");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let model = elsewhere.path().join("m.safetensors");
+    let (out, err) = train(folder.path(), &with(&["--init", "he", "--save", model.to_str().unwrap()]));
+    assert!(accuracy(&out) == 1.0 && err.contains("notes.txt") && err.contains("9 of 90 rows"), "{out}{err}");
+    let metadata = checkpoint::load(&model).unwrap().metadata.unwrap();
+    assert_eq!(metadata.classes, ["class 11", "class 3", "class 5"]);
+    let (out, _) = train(folder.path(), &["--image-size", "8x6", "--epochs", "1", "--hidden", "none"]);
+    assert_eq!(out.lines().count(), 2);
+    write(folder.path(), "class 5/0.png", "no image");
+    refused(folder.path(), &[], 1, &["class 5/0.png", "cannot be read"]);
+}
+
+#[test]
+fn what_goes_wrong_is_one_line_that_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = write(folder.path(), "good.csv", "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n");
+    let bad = |content: &str| write(folder.path(), "bad.csv", content);
+    refused(
+        &bad("a,b,label\n1,2,x\n3,?,y\n"),
+        &[],
+        1,
+        &["bad.csv", "\"?\" in line 3, column 2 (\"b\")", "a finite number"],
+    );
+    refused(&bad("a,b,label\n1,2,x\n3,4,x\n"), &[], 1, &["bad.csv", "a single class", "\"x\""]);
+    refused(&bad("a,b,kind\n1,2,x\n"), &[], 2, &["bad.csv", "--label", "\"a\", \"b\", \"kind\""]);
+    refused(&bad(""), &[], 1, &["bad.csv", "an empty file"]);
+    refused(&good, &["--label", "c"], 2, &["good.csv", "\"c\"", "\"a\", \"b\", \"label\""]);
+    refused(&good, &["--label", "4"], 2, &["good.csv", "\"4\""]);
+    let test = bad("b,a,label\n1,2,x\n1,2,z\n");
+    refused(&good, &["--test", test.to_str().unwrap()], 1, &["bad.csv", "\"z\" in line 3, column 3", "\"x\", \"y\""]);
+    refused(&good, &["--test", "none.csv"], 1, &["none.csv"]);
+    refused(&good, &["--image-size", "2x2"], 2, &["--image-size", "a CSV file"]);
+    refused(&folder.path().join("none.csv"), &[], 1, &["none.csv", "a CSV file", ".npz", "IDX", "images"]);
+    let binary = write(folder.path(), "x.bin", [0u8; 16]);
+    refused(&binary, &[], 1, &["x.bin", "a CSV file", ".npz", "IDX", "images"]);
+    std::fs::create_dir(folder.path().join("nothing")).unwrap();
+    refused(&folder.path().join("nothing"), &[], 1, &["nothing", "a CSV file", ".npz", "IDX", "images"]);
+    for flags in [["--test-split", "0"], ["--test-split", "1"], ["--validation-split", "x"], ["--image-size", "0x4"]] {
+        let output = run(&[&["train", "--data", good.to_str().unwrap()], &flags[..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+    }
+}
