@@ -174,7 +174,7 @@ fn dispatch(launch: Launch, bindings: &[(&'static str, Buffer)]) -> Dispatch {
 
 impl Plan {
     /// A training step by the plan `name`, which must be able to run `model`; by [`PlanName::Resident`] as many steps as
-    /// the [`super::Batch`] has batches of `rows` rows.
+    /// the uniform `batch` has batches of `rows` rows.
     pub fn step(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: Hardware) -> Self {
         match (name, narrow(model, element)) {
             (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows),
