@@ -1,5 +1,6 @@
 //! What the training loop asks of a device, at the level of a step and not of a tensor.
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::data::{Inputs, Samples};
@@ -18,6 +19,24 @@ pub enum Split {
     Test,
     /// What is evaluated to choose options by, taken from the training part; few runs have one.
     Validation,
+}
+
+/// What products are computed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// 32-bit floats
+    F32,
+    /// Operands of wide layers rounded to 16 bits, sums and parameters in 32, by the matrix units of a GPU that has them
+    Mixed,
+}
+
+/// What a device can do at best, as measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peak {
+    /// 10^9 floating-point operations a second of a large product in the backend's precision.
+    pub gflops: f64,
+    /// 10^9 bytes a second, read and written, of a large copy.
+    pub copy_gb_per_s: f64,
 }
 
 /// How long a kernel of a plan ran.
@@ -44,6 +63,11 @@ pub trait Backend {
 
     /// Why it is this plan.
     fn plan_reason(&self) -> &'static str;
+
+    /// What products are computed in.
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
 
     /// Kernel launches a training step; none where nothing is launched.
     fn dispatches(&self) -> Option<usize>;
@@ -72,6 +96,14 @@ pub trait Backend {
     fn profile(&mut self, order: &[u32], learning_rate: f32) -> Result<Option<Vec<KernelTime>>> {
         self.train(order, learning_rate)?;
         self.synchronize()?;
+        Ok(None)
+    }
+
+    /// Measures what the device can do at best. None where nobody would ask.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn peak(&mut self) -> Result<Option<Peak>> {
         Ok(None)
     }
 

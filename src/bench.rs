@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::backend::{Backend, KernelTime, Split};
-use crate::data::Dataset;
+use crate::backend::{Backend, KernelTime, Precision, Split};
+use crate::data::{Dataset, Inputs};
 use crate::error::{Error, Result};
 use crate::model::{Init, Mlp};
 use crate::random;
@@ -56,8 +56,22 @@ pub struct Measurement {
     pub plan: &'static str,
     /// Kernel launches a step; none on the CPU.
     pub dispatches: Option<usize>,
+    /// What products are computed in: `f32` or `mixed`.
+    pub precision: String,
+    /// Training rows.
+    pub samples: usize,
     /// Bytes that the backend's buffers hold: data, parameters, activations.
     pub bytes: u64,
+    /// The most memory that the process had in use while this was measured, in bytes, where the system tells (Linux).
+    pub peak_rss_bytes: Option<u64>,
+    /// 10^9 floating-point operations a second of a large product on this device.
+    pub peak_gflops: Option<f64>,
+    /// `gflops` of that. Above 1 where zeros are skipped and a pass is faster than dense products can be.
+    pub peak_share: Option<f64>,
+    /// 10^9 bytes a second, read and written, of a large copy on this device.
+    pub copy_gb_per_s: Option<f64>,
+    /// What a pass must move at the least, of that: all rows once, and all parameters in and out in each step.
+    pub copy_share: Option<f64>,
     /// With profiling: how long each kernel ran in some more steps, where the device can tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernels: Option<Vec<KernelTime>>,
@@ -93,6 +107,7 @@ pub fn measure(
     if epochs == 0 {
         return Err(Error::Usage("--epochs: give at least one epoch to time".into()));
     }
+    forget_peak_memory();
     backend.upload(Split::Train, &dataset.train)?;
     backend.upload(Split::Test, &dataset.test)?;
     backend.set_parameters(&model.initial_parameters(Init::Normal(0.01), seed))?;
@@ -114,22 +129,50 @@ pub fn measure(
         }
         false => None,
     };
+    let (peak_rss_bytes, bytes) = (peak_memory(), backend.bytes());
+    let peak = backend.peak()?;
+    let gflops = operations(model) * rows as f64 / epoch_s / 1e9;
+    let steps = rows.div_ceil(workload.batch_size) as f64;
+    let row_bytes = model.inputs() * if matches!(dataset.train.inputs, Inputs::U8(_)) { 1 } else { 4 };
+    let moved = rows as f64 * row_bytes as f64 + steps * 8.0 * model.parameters() as f64;
     Ok(Measurement {
         workload: workload.name.clone(),
         layers: model.widths().to_vec(),
         batch: workload.batch_size,
         epoch_s,
         samples_per_s: rows as f64 / epoch_s,
-        gflops: operations(model) * rows as f64 / epoch_s / 1e9,
+        gflops,
         test_accuracy,
         all_s,
         backend: backend.name(),
         adapter: backend.device(),
         plan: backend.plan(),
         dispatches: backend.dispatches(),
-        bytes: backend.bytes(),
+        precision: match backend.precision() {
+            Precision::F32 => "f32".into(),
+            Precision::Mixed => "mixed".into(),
+        },
+        samples: rows,
+        bytes,
+        peak_rss_bytes,
+        peak_gflops: peak.map(|peak| peak.gflops),
+        peak_share: peak.map(|peak| gflops / peak.gflops),
+        copy_gb_per_s: peak.map(|peak| peak.copy_gb_per_s),
+        copy_share: peak.map(|peak| moved / epoch_s / 1e9 / peak.copy_gb_per_s),
         kernels,
     })
+}
+
+/// The most memory that this process has had in use, in bytes; none where the system does not tell.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024 * line.split_whitespace().next()?.parse::<u64>().ok()?)
+}
+
+/// Lets [`peak_memory`] begin anew; where the system refuses, it goes on from before.
+fn forget_peak_memory() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 /// Floating-point operations a training row, as dense products.

@@ -9,11 +9,11 @@ use rand_distr::StandardNormal;
 use crate::backend::cpu::reference::{self, Reference};
 use crate::backend::cpu::vector::Vectors;
 use crate::backend::cpu::{self, Cpu};
-use crate::backend::gpu::device::{Device, values};
-use crate::backend::gpu::kernels::{self, Dense, Hardware, Kernel, Launch, Narrow, Product, Source, Tile};
-use crate::backend::gpu::plan::PlanName;
+use crate::backend::gpu::device::{Device, cooperative, values};
+use crate::backend::gpu::kernels::{self, Dense, Hardware, Kernel, Launch, Narrow, Product, REGISTRY, Source};
+use crate::backend::gpu::plan::{Element, Plan, PlanName};
 use crate::backend::gpu::{self, Batch, Gpu};
-use crate::backend::{Backend, Split};
+use crate::backend::{Backend, Precision, Split};
 use crate::compare::{Comparison, Tolerance, compare};
 use crate::data::{Inputs, Samples};
 use crate::error::{Error, Result};
@@ -93,7 +93,11 @@ const SOURCE_ROWS: usize = 300;
 const FIRST: usize = 2;
 
 /// The cases of `kernel` at one of [`SHAPES`]; fused kernels have several, one for each way to launch them.
-fn cases(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize)) -> Result<Vec<Case>> {
+fn cases(
+    kernel: &'static Kernel,
+    hardware: &Hardware,
+    (rows, inner, columns): (usize, usize, usize),
+) -> Result<Vec<Case>> {
     let mut draw = Draw(random::weights((rows * 1_000_003 + inner * 1009 + columns) as u64));
     let mut batch = Batch { first: FIRST as u32, rows: rows as u32, index: 1, learning_rate: 0.15 };
     let order = draw.below(SOURCE_ROWS, FIRST + rows + 1);
@@ -289,16 +293,27 @@ fn cases(kernel: &'static Kernel, (rows, inner, columns): (usize, usize, usize))
         "narrow_forward" | "narrow_update" | "narrow_forward_subgroup" | "narrow_update_subgroup" => {
             narrow_case(kernel, &mut draw, batch, (rows, inner, columns), &order[..FIRST + rows])?
         }
-        "dense" | "dense_subgroup" => {
+        "dense" | "dense_subgroup" | "dense_cooperative" | "dense_cooperative_small" => {
             let sizes = (rows, inner, columns);
             let shape = SHAPES.iter().position(|&shape| shape == sizes).unwrap_or(0);
-            return Ok(dense_cases(kernel, shape, &mut draw, batch, sizes, &order[..FIRST + rows]));
+            return Ok(dense_cases(kernel, hardware, shape, &mut draw, batch, sizes, &order[..FIRST + rows]));
         }
         "output" => return Ok(output_cases(&mut draw, batch, (rows, inner, columns), &order[..FIRST + rows])),
         "resident" => resident_case(&mut draw, (rows, inner, columns), &order[..FIRST + rows])?,
         name => return Err(Error::Check(format!("kernel {name} has no test case"))),
     };
     Ok(vec![case])
+}
+
+/// Hardware on which every way to launch a kernel can be taken.
+fn any_hardware() -> Hardware {
+    Hardware { subgroup: 8, ..Hardware::SOFTWARE }
+}
+
+/// Of the `ways` those of `kernel`, by turns: each is taken at some shape.
+fn turn(kernel: &Kernel, ways: Vec<Launch>, number: usize) -> Launch {
+    let mut fitting: Vec<Launch> = ways.into_iter().filter(|way| way.kernel.name == kernel.name).collect();
+    fitting.swap_remove(number % fitting.len())
 }
 
 /// A case of a kernel for one narrow hidden layer: expected is what the elementary twins make, one after the other.
@@ -312,11 +327,6 @@ fn narrow_case(
     let classes = columns.clamp(2, kernels::NARROW_CLASSES);
     let hidden = 1 + (rows + columns) % kernels::NARROW;
     let floats = rows % 4 == 1;
-    // Both tilings on any adapter.
-    let hardware = match kernel.subgroup() {
-        0 if columns % 2 == 0 => Hardware::GPU,
-        subgroup => Hardware { subgroup, ..Hardware::SOFTWARE },
-    };
     let model = Mlp::new(&[inner, hidden, classes])?;
     let inputs = match floats {
         true => Inputs::F32(draw.normal(SOURCE_ROWS * inner)),
@@ -354,7 +364,7 @@ fn narrow_case(
                 ("p", fill(&d1)),
             ]);
             Case {
-                launch: kernels::narrow_forward(rows, shape, true, hardware),
+                launch: turn(kernel, kernels::narrow_forward(rows, shape, true, &any_hardware()), rows + inner),
                 batch,
                 before,
                 after: vec![("h", f32s(h), sums), ("d0", f32s(d0), sums), ("p", f32s(d1), sums)],
@@ -366,7 +376,8 @@ fn narrow_case(
             cpu::sgd::sgd(&gradients, rows, batch.learning_rate, &mut updated);
             before.extend([("h", f32s(h)), ("d0", f32s(d0)), ("d1", f32s(d1)), ("parameters", f32s(parameters))]);
             let after = vec![("parameters", f32s(updated), Tolerance::of_sum(rows))];
-            Case { launch: kernels::narrow_update(shape, hardware), batch, before, after }
+            let ways = kernels::narrow_update(rows, shape, &any_hardware());
+            Case { launch: turn(kernel, ways, rows + inner), batch, before, after }
         }
     })
 }
@@ -374,6 +385,7 @@ fn narrow_case(
 /// The products of a dense layer: expected is what the elementary twins make, one after the other.
 fn dense_cases(
     kernel: &Kernel,
+    hardware: &Hardware,
     shape: usize,
     draw: &mut Draw,
     batch: Batch,
@@ -385,7 +397,13 @@ fn dense_cases(
     // The layer lies where its rows start at whole vectors, and where they do not.
     let offset = if rows % 2 == 0 { 4 } else { MARGIN };
     let scale = 1.0 / (inputs as f32).sqrt();
-    let weights: Vec<f32> = draw.normal(inputs * outputs).into_iter().map(|weight| scale * weight).collect();
+    let cooperative = hardware.cooperative.filter(|_| kernel.name.starts_with("dense_cooperative"));
+    // Operands that 16 bits hold exactly: then the products are exact too, however a driver rounds.
+    let operand = |values: Vec<f32>| match cooperative {
+        Some(_) => values.into_iter().map(|value| (value * 256.0).round() / 256.0).collect(),
+        None => values,
+    };
+    let weights = operand(draw.normal(inputs * outputs).into_iter().map(|weight| scale * weight).collect());
     let biases = draw.normal(outputs);
     let flat = |weights: &[f32], biases: &[f32]| {
         let mut all = vec![7.0; offset];
@@ -395,21 +413,23 @@ fn dense_cases(
         all
     };
     let parameters = flat(&weights, &biases);
-    let bytes = draw.bytes(SOURCE_ROWS * inputs);
-    let floats = draw.normal(SOURCE_ROWS * inputs);
-    let activations = draw.normal(rows * inputs);
-    let (df, mut h) = (draw.normal(rows * outputs), draw.normal(rows * inputs));
+    let mut bytes = draw.bytes(SOURCE_ROWS * inputs);
+    if cooperative.is_some() {
+        bytes.iter_mut().for_each(|byte| *byte = 255 * (*byte & 1));
+    }
+    let floats = operand(draw.normal(SOURCE_ROWS * inputs));
+    let activations = operand(draw.normal(rows * inputs));
+    let (df, mut h) = (operand(draw.normal(rows * outputs)), draw.normal(rows * inputs));
     cpu::relu::relu(&mut h);
     let fill = |values: &[f32]| Values::F32(vec![7.0; values.len()]);
     let mut cases = Vec::new();
     let mut add = |product, source, a: Values, b: Vec<f32>, c: Values, expected: Vec<f32>, terms| {
         let layer = Dense { inputs, outputs, offset, source };
-        // Each product by another tile from shape to shape: over all shapes each meets all.
-        let turn = shape + cases.len();
-        let launch = match kernel.name {
-            "dense" => kernels::dense_tiled(product, layer, rows, Tile::ALL[turn % Tile::ALL.len()]),
-            _ => kernels::dense_subgroup(product, layer, rows, [4, 8][turn % 2]),
-        };
+        let launch = turn(
+            kernel,
+            kernels::dense(product, layer, rows, &Hardware { cooperative, ..any_hardware() }),
+            shape + cases.len(),
+        );
         let buffers = vec![
             ("a", a.clone()),
             ("a4", a),
@@ -512,10 +532,9 @@ fn output_cases(
         }
         let layer = Dense { inputs, outputs, offset: MARGIN, source };
         let sums = Tolerance::of_sum(inputs);
-        // From shape to shape by turns.
-        let hardware = if (rows + cases.len()) % 2 == 0 { Hardware::GPU } else { Hardware::SOFTWARE };
+        let ways = kernels::output(rows, layer, training, &any_hardware());
         cases.push(Case {
-            launch: kernels::output(rows, layer, training, hardware),
+            launch: turn(&kernels::OUTPUT, ways, rows + cases.len()),
             batch,
             before: vec![
                 ("a", a.clone()),
@@ -576,6 +595,22 @@ fn resident_case(draw: &mut Draw, (rows, inner, columns): (usize, usize, usize),
     Ok(Case { launch: kernels::resident(Narrow { inputs, hidden, classes, floats }, batch_size), batch, before, after })
 }
 
+/// All there is to check on `device`'s adapter: every kernel, every plan, and where it has cooperative matrices the kernels
+/// and plans that use them.
+///
+/// # Errors
+/// What the device fails with.
+pub fn gpu(device: &Device) -> Result<Vec<Row>> {
+    let mut rows = kernels(device, REGISTRY)?;
+    rows.extend(plans(device)?);
+    if device.hardware.cooperative.is_none() && cooperative(&device.adapter).is_some() {
+        let mixed = pollster::block_on(Device::open(&device.adapter, Precision::Mixed))?;
+        rows.extend(kernels(&mixed, &[&kernels::DENSE_COOPERATIVE, &kernels::DENSE_COOPERATIVE_SMALL])?);
+        rows.extend(plans(&mixed)?);
+    }
+    Ok(rows)
+}
+
 /// Every kernel of the registry that runs on `device` against its twin, at each shape.
 ///
 /// # Errors
@@ -583,11 +618,11 @@ fn resident_case(draw: &mut Draw, (rows, inner, columns): (usize, usize, usize),
 pub fn kernels(device: &Device, registry: &[&'static Kernel]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for &kernel in registry {
-        if device.hardware.subgroup < kernel.subgroup() {
+        if !kernel.runs_on(&device.hardware) {
             continue;
         }
         for &shape in SHAPES {
-            for case in cases(kernel, shape)? {
+            for case in cases(kernel, &device.hardware, shape)? {
                 rows.extend(pollster::block_on(run_case(device, kernel, shape, case))?);
             }
         }
@@ -714,9 +749,13 @@ pub fn plans(device: &Device) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for trial in TRIALS {
         let model = Mlp::new(trial.widths)?;
-        for plan in
-            PlanName::ALL.into_iter().filter(|plan| plan.check(&model, trial.batch_size, device.hardware).is_ok())
-        {
+        // With mixed precision only what it changes.
+        let changed = |plan: PlanName| {
+            let step = Plan::step(plan, &model, Element::F32, trial.batch_size, &device.hardware);
+            device.hardware.cooperative.is_none() || step.precision() == Precision::Mixed
+        };
+        let runs = |plan: PlanName| plan.check(&model, trial.batch_size, &device.hardware).is_ok();
+        for plan in PlanName::ALL.into_iter().filter(|&plan| runs(plan) && changed(plan)) {
             let open = || pollster::block_on(Gpu::new(device.clone(), model.clone(), trial.batch_size, Some(plan)));
             rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
         }
@@ -756,10 +795,10 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     };
     let shape = format!("{model} b{batch_size} {kind}");
     let mut rows = Vec::new();
-    let name = format!("plan {}", first.plan());
-    let mut push = |what, tolerance, actual: &[f32], expected: &[f32]| {
+    let mut name = format!("plan {}", first.plan());
+    let mut push = |name: &str, what, tolerance, actual: &[f32], expected: &[f32]| {
         let comparison = compare(actual, expected, tolerance);
-        rows.push(Row { name: name.clone(), shape: shape.clone(), what, tolerance, comparison });
+        rows.push(Row { name: name.to_owned(), shape: shape.clone(), what, tolerance, comparison });
     };
 
     let mut backends: [&mut dyn Backend; 3] = [&mut reference, first, second];
@@ -770,8 +809,16 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
         backend.train(&random::order(3, 0, ROWS as u32)[..batch_size], 0.1)?;
     }
     let [reference, first, second] = backends;
-    let one_step = Tolerance { absolute: 1e-6, relative: 1e-5 };
-    push("1 step", one_step, &first.parameters()?, &reference.parameters()?);
+    // Rounding differs, and training lets small differences grow.
+    let mut one_step = Tolerance { absolute: 1e-6, relative: 1e-5 };
+    let mut many_steps = Tolerance { absolute: 1e-4, relative: 1e-3 };
+    if first.precision() == Precision::Mixed {
+        name += " mixed";
+        // Operands have 11 significant bits: 2^13 times the error of f32, a half of it at a time.
+        one_step = Tolerance { absolute: 1e-3, relative: 1e-2 };
+        many_steps = Tolerance { absolute: 5e-2, relative: 5e-2 };
+    }
+    push(&name, "1 step", one_step, &first.parameters()?, &reference.parameters()?);
 
     for epoch in 0..(steps * batch_size).div_ceil(ROWS) {
         let order = random::order(3, 1 + epoch as u64, ROWS as u32);
@@ -779,15 +826,13 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
             backend.train(&order, 0.1)?;
         }
     }
-    // Rounding differs, and training lets small differences grow.
-    let many_steps = Tolerance { absolute: 1e-4, relative: 1e-3 };
     let parameters = first.parameters()?;
-    push("many steps", many_steps, &parameters, &reference.parameters()?);
+    push(&name, "many steps", many_steps, &parameters, &reference.parameters()?);
     for (what, split) in [("train loss", Split::Train), ("test loss", Split::Test)] {
         let [actual, expected] = [first.evaluate(split)?, reference.evaluate(split)?];
-        push(what, many_steps, &[actual.mean_loss() as f32], &[expected.mean_loss() as f32]);
+        push(&name, what, many_steps, &[actual.mean_loss() as f32], &[expected.mean_loss() as f32]);
     }
-    push("predict", many_steps, &first.predict(&test.inputs)?, &reference.predict(&test.inputs)?);
-    push("same bits", Tolerance::EXACT, &parameters, &second.parameters()?);
+    push(&name, "predict", many_steps, &first.predict(&test.inputs)?, &reference.predict(&test.inputs)?);
+    push(&name, "same bits", Tolerance::EXACT, &parameters, &second.parameters()?);
     Ok(rows)
 }

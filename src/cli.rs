@@ -6,14 +6,15 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::backend::Backend;
 use crate::backend::cpu::Cpu;
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::device::{self, Device};
 use crate::backend::gpu::plan::PlanName;
+use crate::backend::{Backend, Precision};
 use crate::data::{Dataset, Header, Scale};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
+use crate::tuning;
 
 mod bench;
 mod check;
@@ -91,6 +92,9 @@ struct DeviceOptions {
     /// GPU adapter: its index or a part of its name, as `mlp-gpu devices` lists them
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
+    /// What products are computed in
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
 }
 
 /// Flags that choose the data set.
@@ -192,16 +196,22 @@ enum Target {
 impl DeviceOptions {
     /// The device to compute on, and for `auto` a note why.
     fn resolve(&self) -> Result<(Target, Option<String>)> {
+        let wanted = self.adapter.as_deref();
+        // Without an adapter there is nothing to fall back to.
+        let must = wanted.is_some() || self.precision == Precision::Mixed;
         match self.backend {
             BackendChoice::Cpu if self.adapter.is_some() => {
                 Err(Error::Usage("--adapter names a GPU: leave it out, or use --backend gpu".into()))
             }
+            BackendChoice::Cpu if self.precision == Precision::Mixed => {
+                Err(Error::Usage("--precision mixed is for a GPU: leave it out, or use --backend gpu".into()))
+            }
             BackendChoice::Cpu => Ok((Target::Cpu, None)),
-            BackendChoice::Gpu => Ok((Target::Gpu(Box::new(open(self.adapter.as_deref())?)), None)),
-            BackendChoice::Auto if self.adapter.is_some() => Ok((
-                Target::Gpu(Box::new(open(self.adapter.as_deref())?)),
-                Some("the adapter that --adapter names".into()),
-            )),
+            BackendChoice::Gpu => Ok((open(wanted, self.precision)?, None)),
+            BackendChoice::Auto if must => {
+                let why = if wanted.is_some() { "the adapter that --adapter names" } else { "--precision mixed" };
+                Ok((open(wanted, self.precision)?, Some(why.into())))
+            }
             BackendChoice::Auto => pollster::block_on(async {
                 let adapters = device::adapters().await;
                 let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
@@ -212,8 +222,8 @@ impl DeviceOptions {
                     };
                     return Ok((Target::Cpu, Some(format!("{why} (see mlp-gpu devices)"))));
                 };
-                match Device::open(&adapters[index]).await {
-                    Ok(device) => Ok((Target::Gpu(Box::new(device)), Some("the best hardware adapter".into()))),
+                match Device::open(&adapters[index], self.precision).await {
+                    Ok(device) => Ok((tuned(device), Some("the best hardware adapter".into()))),
                     Err(error) => Ok((Target::Cpu, Some(error.to_string()))),
                 }
             }),
@@ -221,12 +231,21 @@ impl DeviceOptions {
     }
 }
 
-fn open(wanted: Option<&str>) -> Result<Device> {
+fn open(wanted: Option<&str>, precision: Precision) -> Result<Target> {
     pollster::block_on(async {
         let adapters = device::adapters().await;
         let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
-        Device::open(&adapters[device::choose(&infos, wanted)?]).await
+        Ok(tuned(Device::open(&adapters[device::choose(&infos, wanted)?], precision).await?))
     })
+}
+
+/// `device`, with what was measured of it before.
+fn tuned(mut device: Device) -> Target {
+    match tuning::load(&device.info) {
+        Ok(tuning) => device.hardware.tuning = tuning,
+        Err(error) => note(&format!("Tuning: none: {error}")),
+    }
+    Target::Gpu(Box::new(device))
 }
 
 impl Target {

@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod bench;
+pub mod cache;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
@@ -16,3 +17,4 @@ pub mod preview;
 pub mod random;
 pub mod schedule;
 pub mod train;
+pub mod tuning;

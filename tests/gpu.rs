@@ -10,7 +10,7 @@ use mlp_gpu::backend::gpu::device::{Device, adapters, choose};
 use mlp_gpu::backend::gpu::kernels::{Kernel, REGISTRY};
 use mlp_gpu::backend::gpu::plan::PlanName;
 use mlp_gpu::backend::gpu::{Gpu, kernels};
-use mlp_gpu::backend::{Backend, Split};
+use mlp_gpu::backend::{Backend, Precision, Split};
 use mlp_gpu::check::{self, Row};
 use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::data::{self, Dataset, Inputs, Samples};
@@ -22,7 +22,7 @@ fn device(test: &str) -> Option<Device> {
     let adapters = pollster::block_on(adapters());
     let infos: Vec<_> = adapters.iter().map(|adapter| adapter.get_info()).collect();
     match choose(&infos, None) {
-        Ok(index) => Some(pollster::block_on(Device::open(&adapters[index])).unwrap()),
+        Ok(index) => Some(pollster::block_on(Device::open(&adapters[index], Precision::F32)).unwrap()),
         Err(error) if std::env::var("MLP_GPU_REQUIRE_ADAPTER").is_ok_and(|value| value == "1") => panic!("{error}"),
         Err(_) => {
             println!("no adapter: {test}");

@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use crate::backend::{Backend, Split};
+use crate::backend::{Backend, Peak, Split};
 use crate::data::{Inputs, Samples};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
@@ -24,6 +24,7 @@ pub mod matmul_a_bt;
 pub mod matmul_at_b;
 mod narrow;
 pub mod network;
+mod peak;
 pub mod reduce_rows;
 pub mod reference;
 pub mod relu;
@@ -153,6 +154,10 @@ impl Backend for Cpu {
         check_order(order, labels.len())?;
         network.train(team, rows, labels, Steps { order, batch_size: *batch_size, learning_rate }, buffers);
         Ok(())
+    }
+
+    fn peak(&mut self) -> Result<Option<Peak>> {
+        Ok(Some(peak::peak(&self.team)))
     }
 
     fn synchronize(&mut self) -> Result<()> {

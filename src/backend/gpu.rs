@@ -2,30 +2,38 @@
 //!
 //! What touches the device is `async`; [`pollster::block_on`] stands only where [`Backend`] is implemented.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::rc::Rc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytemuck::{Pod, Zeroable};
 use futures_intrusive::channel::shared::OneshotReceiver;
 
 use crate::backend::cpu::{check_order, check_parameters, check_samples, missing, rows_of};
-use crate::backend::{Backend, KernelTime, Split};
+use crate::backend::{Backend, KernelTime, Peak, Precision, Split};
 use crate::data::{Inputs, Samples};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use device::{Device, values};
-use kernels::{BindingKind, Launch, Reflection};
+use kernels::Launch;
 use plan::{Buffer, Element, Plan, PlanName};
+pub(crate) use programs::Programs;
+use timer::Timer;
+pub use tune::Tuned;
 
 pub mod device;
 pub mod kernels;
+mod peak;
 pub mod plan;
+mod programs;
+mod timer;
+mod tune;
 
 /// The step from one [`Batch`] of the table to the next: what every device takes as a uniform's offset.
 const BATCH_STRIDE: u64 = 256;
 /// Batches of the table, so at most so many steps a submission.
 const MAX_STEPS: usize = 1024;
+/// Steps of the first submission of a pass.
+const FIRST_STEPS: usize = 32;
 /// Submissions under way at a time: one runs while the next is encoded.
 const IN_FLIGHT: usize = 2;
 /// Rows evaluated at a time, at most.
@@ -79,11 +87,15 @@ struct Resident {
     bytes: u64,
     order: wgpu::Buffer,
     totals: wgpu::Buffer,
+    buffers: BTreeMap<Buffer, wgpu::Buffer>,
+    /// Of the training part.
+    plan: Option<Plan>,
     step: Vec<Ready>,
     evaluation: Vec<Ready>,
 }
 
 /// A dispatch ready to be encoded.
+#[derive(Clone)]
 pub(crate) struct Ready {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
@@ -101,7 +113,7 @@ impl Gpu {
         if batch_size == 0 {
             return Err(Error::Usage("a batch needs at least one row".into()));
         }
-        let hardware = device.hardware;
+        let hardware = &device.hardware;
         let (plan, reason) = PlanName::choose(&model, batch_size, hardware, wanted)?;
         let longest = model.widths().iter().copied().fold(batch_size, usize::max);
         if hardware.software && longest > SOFTWARE_LOOP {
@@ -182,17 +194,16 @@ impl Gpu {
             buffers
         };
         let order = self.device.storage("order of the rows", 4 * rows as u64)?;
-        let step = match split {
-            Split::Train => {
-                let plan = Plan::step(self.plan, &self.model, element, self.batch_size, self.device.hardware);
-                self.programs.prepare(&plan, &with(&order), &self.batches)?
-            }
-            Split::Test | Split::Validation => Vec::new(),
-        };
-        let plan = Plan::evaluation(self.plan, &self.model, element, self.evaluation_rows, self.device.hardware);
-        let evaluation = self.programs.prepare(&plan, &with(&identity), &self.batches)?;
+        let plan = (split == Split::Train)
+            .then(|| Plan::step(self.plan, &self.model, element, self.batch_size, &self.device.hardware));
+        let buffers = with(&order);
+        let step = plan.iter().map(|plan| self.programs.prepare(plan, &buffers, &self.batches));
+        let step = step.collect::<Result<Vec<_>>>()?.concat();
+        let hardware = &self.device.hardware;
+        let evaluation = Plan::evaluation(self.plan, &self.model, element, self.evaluation_rows, hardware);
+        let evaluation = self.programs.prepare(&evaluation, &with(&identity), &self.batches)?;
         let bytes = [&data, &labels, &identity, &order, &totals].into_iter().map(wgpu::Buffer::size).sum();
-        let resident = Some(Resident { rows, bytes, order, totals: totals.clone(), step, evaluation });
+        let resident = Some(Resident { rows, bytes, order, totals: totals.clone(), buffers, plan, step, evaluation });
         match split {
             Split::Train => self.train = resident,
             Split::Test => self.test = resident,
@@ -237,12 +248,16 @@ impl Gpu {
         check_order(order, resident.rows)?;
         let capacity = (resident.rows / self.batch_size).max(1) * self.batch_size;
         let flops = 6.0 * self.model.parameters() as f64 * self.batch_size as f64;
-        let most = if timer.is_some() { TIMED_PASSES / resident.step.len() } else { MAX_STEPS };
-        let steps = ((work(&self.device) / flops) as usize).clamp(1, most);
+        let most = if timer.is_some() { timer::PASSES / resident.step.len() } else { MAX_STEPS };
+        let most = ((work(&self.device) / flops) as usize).clamp(1, most);
         for part in order.chunks(capacity) {
             self.device.queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(part));
             let mut first = 0;
-            for chunk in part.chunks(steps * self.batch_size) {
+            let mut steps = FIRST_STEPS.min(most);
+            while first < part.len() {
+                let chunk = &part[first..part.len().min(first + steps * self.batch_size)];
+                // The device starts on a short one while the next is encoded.
+                steps = (2 * steps).min(most);
                 // The resident plan takes its batches from one run of rows.
                 let size = if self.plan == PlanName::Resident { chunk.len() } else { self.batch_size };
                 let batches = chunk.chunks(size).enumerate().map(|(index, rows)| Batch {
@@ -325,7 +340,7 @@ impl Gpu {
         let rows = rows_of(&self.model, inputs)? as usize;
         let (width, classes) = (self.model.inputs(), self.model.classes());
         let size = self.evaluation_rows.min(rows);
-        let plan = Plan::evaluation(self.plan, &self.model, element(inputs), size, self.device.hardware);
+        let plan = Plan::evaluation(self.plan, &self.model, element(inputs), size, &self.device.hardware);
         let identity: Vec<u32> = (0..size as u32).collect();
         let mut buffers = self.buffers.clone();
         buffers.insert(Buffer::Order, self.upload_u32("row numbers", &identity)?);
@@ -370,69 +385,6 @@ fn element(inputs: &Inputs) -> Element {
 /// Floating-point operations of one submission.
 fn work(device: &Device) -> f64 {
     if device.hardware.software { SOFTWARE_WORK } else { HARDWARE_WORK }
-}
-
-/// Passes whose time is taken in one submission: two timestamps each, of the 4096 that every device has.
-const TIMED_PASSES: usize = 2048;
-
-/// Measures every launch by the device's own clock.
-struct Timer {
-    queries: wgpu::QuerySet,
-    resolved: wgpu::Buffer,
-    /// Nanoseconds a tick.
-    period: f64,
-    times: Vec<KernelTime>,
-}
-
-impl Timer {
-    /// None where the device has no such clock.
-    fn new(device: &Device) -> Result<Option<Self>> {
-        if !device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return Ok(None);
-        }
-        let count = 2 * TIMED_PASSES as u32;
-        let descriptor = wgpu::QuerySetDescriptor { label: Some("timer"), ty: wgpu::QueryType::Timestamp, count };
-        let queries = device.device.create_query_set(&descriptor);
-        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
-        let resolved = device.buffer("timestamps", 8 * u64::from(count), usage)?;
-        let period = f64::from(device.queue.get_timestamp_period());
-        Ok(Some(Self { queries, resolved, period, times: Vec::new() }))
-    }
-
-    /// Runs `work` once for each of `batches`, each launch in a pass of its own.
-    async fn run(&mut self, device: &Device, table: &wgpu::Buffer, work: &[Ready], batches: &[Batch]) -> Result<()> {
-        write_batches(device, table, batches);
-        let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mut passes = 0;
-        for slot in 0..batches.len() {
-            for ready in work {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                    label: None,
-                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
-                        query_set: &self.queries,
-                        beginning_of_pass_write_index: Some(2 * passes),
-                        end_of_pass_write_index: Some(2 * passes + 1),
-                    }),
-                });
-                ready.encode(&mut pass, slot);
-                passes += 1;
-            }
-        }
-        encoder.resolve_query_set(&self.queries, 0..2 * passes, &self.resolved, 0);
-        device.wait(device.submit(encoder.finish())).await?;
-        let bytes = device.read(&[(&self.resolved, 16 * u64::from(passes))]).await?.concat();
-        let ticks = values::<u64>(&bytes);
-        if self.times.is_empty() {
-            let time = |ready: &Ready| KernelTime { kernel: ready.label.clone(), launches: 0, seconds: 0.0 };
-            self.times = work.iter().map(time).collect();
-        }
-        for (pass, ticks) in ticks.chunks_exact(2).enumerate() {
-            let time = &mut self.times[pass % work.len()];
-            time.launches += 1;
-            time.seconds += ticks[1].saturating_sub(ticks[0]) as f64 * self.period * 1e-9;
-        }
-        Ok(())
-    }
 }
 
 impl Ready {
@@ -499,139 +451,6 @@ pub(crate) async fn run_once(
     submit(device, &table, &[ready], &[batch], &mut VecDeque::new(), None).await
 }
 
-/// Pipelines, each built once: of a kernel and its constants.
-pub(crate) struct Programs {
-    device: Device,
-    shaders: HashMap<&'static str, Rc<Shader>>,
-    pipelines: HashMap<String, wgpu::ComputePipeline>,
-}
-
-struct Shader {
-    reflection: Reflection,
-    module: wgpu::ShaderModule,
-    bindings: wgpu::BindGroupLayout,
-    layout: wgpu::PipelineLayout,
-}
-
-impl Programs {
-    pub(crate) fn new(device: Device) -> Self {
-        Self { device, shaders: HashMap::new(), pipelines: HashMap::new() }
-    }
-
-    /// Pipelines and bind groups of `plan` over `buffers`.
-    fn prepare(
-        &mut self,
-        plan: &Plan,
-        buffers: &BTreeMap<Buffer, wgpu::Buffer>,
-        batches: &wgpu::Buffer,
-    ) -> Result<Vec<Ready>> {
-        plan.dispatches
-            .iter()
-            .map(|dispatch| {
-                let bound: Vec<(&str, &wgpu::Buffer)> =
-                    dispatch.bindings.iter().map(|(name, buffer)| (*name, &buffers[buffer])).collect();
-                self.ready(&dispatch.launch, &bound, batches)
-            })
-            .collect()
-    }
-
-    /// A launch with its buffers bound by the shader's names.
-    pub(crate) fn ready(
-        &mut self,
-        launch: &Launch,
-        bound: &[(&str, &wgpu::Buffer)],
-        batches: &wgpu::Buffer,
-    ) -> Result<Ready> {
-        let name = launch.kernel.name;
-        let most = self.device.limits.max_compute_workgroups_per_dimension;
-        if launch.grid.iter().any(|&groups| groups > most) {
-            return Err(Error::Gpu(format!(
-                "kernel {name} needs {} x {} workgroups, but adapter {} takes {most} along an axis: \
-                 use a smaller --batch-size or --hidden, or --backend cpu",
-                launch.grid[0], launch.grid[1], self.device.info.name
-            )));
-        }
-        let shader = self.shader(launch)?;
-        let pipeline = self.pipeline(launch, &shader)?;
-        let mut entries = Vec::with_capacity(shader.reflection.bindings.len());
-        for (binding, &(number, kind)) in &shader.reflection.bindings {
-            let resource = if kind == BindingKind::Batch {
-                let size = wgpu::BufferSize::new(size_of::<Batch>() as u64);
-                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: batches, offset: 0, size })
-            } else {
-                let buffer = bound.iter().find(|(bound, _)| bound == binding);
-                let (_, buffer) = buffer.ok_or_else(|| Error::Gpu(format!("kernel {name}: {binding} is not bound")))?;
-                buffer.as_entire_binding()
-            };
-            entries.push(wgpu::BindGroupEntry { binding: number, resource });
-        }
-        let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &shader.bindings, entries: &entries };
-        let bind_group = self.device.device.create_bind_group(&descriptor);
-        self.device.check(&format!("kernel {name}"))?;
-        Ok(Ready { pipeline, bind_group, grid: launch.grid, label: launch.label() })
-    }
-
-    fn shader(&mut self, launch: &Launch) -> Result<Rc<Shader>> {
-        let name = launch.kernel.name;
-        if let Some(shader) = self.shaders.get(name) {
-            return Ok(Rc::clone(shader));
-        }
-        let reflection = launch.kernel.reflect()?;
-        let limits = &self.device.limits;
-        let lanes = launch.constants.iter().find(|(constant, _)| *constant == "lanes");
-        let invocations = lanes.map_or(reflection.invocations, |&(_, lanes)| lanes as u32);
-        if invocations > limits.max_compute_invocations_per_workgroup
-            || reflection.workgroup_bytes > limits.max_compute_workgroup_storage_size
-        {
-            return Err(Error::Gpu(format!(
-                "kernel {name} needs {} invocations and {} bytes of workgroup memory, but adapter {} has {} and {}",
-                invocations,
-                reflection.workgroup_bytes,
-                self.device.info.name,
-                limits.max_compute_invocations_per_workgroup,
-                limits.max_compute_workgroup_storage_size
-            )));
-        }
-        let source = wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(reflection.module.clone()));
-        let device = &self.device.device;
-        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source };
-        let module = unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
-        let bindings = self.device.layout(name, &reflection);
-        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(name),
-            bind_group_layouts: &[Some(&bindings)],
-            immediate_size: 0,
-        });
-        self.device.check(&format!("kernel {name}"))?;
-        let shader = Rc::new(Shader { reflection, module, bindings, layout });
-        self.shaders.insert(name, Rc::clone(&shader));
-        Ok(shader)
-    }
-
-    fn pipeline(&mut self, launch: &Launch, shader: &Shader) -> Result<wgpu::ComputePipeline> {
-        let name = launch.kernel.name;
-        let key = format!("{name} {:?}", launch.constants);
-        if let Some(pipeline) = self.pipelines.get(&key) {
-            return Ok(pipeline.clone());
-        }
-        let descriptor = wgpu::ComputePipelineDescriptor {
-            label: Some(name),
-            layout: Some(&shader.layout),
-            module: &shader.module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &launch.constants,
-                zero_initialize_workgroup_memory: false,
-            },
-            cache: None,
-        };
-        let pipeline = self.device.device.create_compute_pipeline(&descriptor);
-        self.device.check(&format!("kernel {name}"))?;
-        self.pipelines.insert(key, pipeline.clone());
-        Ok(pipeline)
-    }
-}
-
 impl Backend for Gpu {
     fn name(&self) -> &'static str {
         "gpu"
@@ -647,6 +466,10 @@ impl Backend for Gpu {
 
     fn plan_reason(&self) -> &'static str {
         self.reason
+    }
+
+    fn precision(&self) -> Precision {
+        self.train.as_ref().and_then(|part| part.plan.as_ref()).map_or(Precision::F32, Plan::precision)
     }
 
     fn dispatches(&self) -> Option<usize> {
@@ -668,6 +491,10 @@ impl Backend for Gpu {
 
     fn profile(&mut self, order: &[u32], learning_rate: f32) -> Result<Option<Vec<KernelTime>>> {
         pollster::block_on(self.profile(order, learning_rate))
+    }
+
+    fn peak(&mut self) -> Result<Option<Peak>> {
+        self.peak_now().map(Some)
     }
 
     fn synchronize(&mut self) -> Result<()> {

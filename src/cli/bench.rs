@@ -3,10 +3,15 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, note, parse_hidden, print};
+use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, Target, note, parse_hidden, print};
+use crate::backend::gpu::device::Device;
+use crate::backend::gpu::{Gpu, Tuned};
+use crate::backend::{Backend, Split};
 use crate::bench::{self, Measurement, Timing, Workload};
-use crate::error::Result;
-use crate::model::Mlp;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::model::{Init, Mlp};
+use crate::tuning;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -27,6 +32,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", default_value_t = 64, requires = "hidden",
           value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
+    /// Train on this many rows only, the first ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    samples: Option<u32>,
     /// Passes that are timed, after one to warm up
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
@@ -45,6 +53,10 @@ pub(super) struct Options {
     /// Say which plan runs, and why
     #[arg(long, short)]
     verbose: bool,
+    /// Measure which way to launch each kernel is the fastest on this GPU, and keep that in the cache folder: from then on
+    /// every run on this adapter uses it
+    #[arg(long)]
+    tune: bool,
     /// Print a JSON object a workload
     #[arg(long)]
     json: bool,
@@ -60,8 +72,14 @@ pub(super) fn run(options: &Options) -> Result<()> {
             .filter(|workload| options.workload.is_empty() || options.workload.contains(&workload.name))
             .collect(),
     };
-    let dataset = options.data.load(options.seed, note)?;
-    let (target, why) = options.device.resolve()?;
+    let (mut target, why) = options.device.resolve()?;
+    if options.tune && matches!(target, Target::Cpu) {
+        return Err(Error::Usage("--tune is for a GPU, and this runs on the CPU: use --backend gpu".into()));
+    }
+    let mut dataset = options.data.load(options.seed, note)?;
+    if let Some(samples) = options.samples {
+        dataset.train = dataset.train.select(|row| row < samples as usize)?;
+    }
     if let Some(why) = why {
         note(&format!("Backend: {why}"));
     }
@@ -69,6 +87,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
         let widths = [&[dataset.train.width], &workload.hidden[..], &[dataset.classes.len()]].concat();
         let model = Mlp::new(&widths)?;
         let batch_size = workload.batch_size.min(dataset.train.len());
+        if let (true, Target::Gpu(device)) = (options.tune, &mut target) {
+            tune(device, &model, batch_size, options, &dataset)?;
+        }
         let mut backend = target.backend(&model, batch_size, usize::from(options.threads), options.plan)?;
         if options.verbose {
             note(&format!("Plan of {}: {}: {}", workload.name, backend.plan(), backend.plan_reason()));
@@ -87,8 +108,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
         } else {
             if index == 0 {
                 print(&format!("{}, {}, {}", measured.backend, measured.adapter, dataset.name))?;
+                if let (Some(gflops), Some(copy)) = (measured.peak_gflops, measured.copy_gb_per_s) {
+                    print(&format!("at best {gflops:.0} GFLOP/s in a large product, {copy:.1} GB/s in a large copy"))?;
+                }
                 print(
-                    "workload  layers            batch  plan        dispatches  epoch s   rows/s  GFLOP/s  accuracy      MiB",
+                    "workload  layers            batch  plan        dispatches  epoch s   rows/s  GFLOP/s  of peak  of copy  \
+                     accuracy      MiB",
                 )?;
             }
             print(&row(&measured, &model))?;
@@ -101,9 +126,32 @@ pub(super) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Measures the ways to launch the kernels of `model`'s step, and keeps the fastest.
+fn tune(device: &mut Device, model: &Mlp, batch_size: usize, options: &Options, dataset: &Dataset) -> Result<()> {
+    let mut gpu = pollster::block_on(Gpu::new(Device::clone(device), model.clone(), batch_size, options.plan.name()))?;
+    Backend::upload(&mut gpu, Split::Train, &dataset.train)?;
+    gpu.set_parameters(&model.initial_parameters(Init::He, options.seed))?;
+    let (tuned, tuning) = gpu.tune()?;
+    for Tuned { what, before, before_seconds, best, best_seconds } in &tuned {
+        let (was, now) = (1e6 * before_seconds, 1e6 * best_seconds);
+        note(&match before == best {
+            true => format!("Tuning: {what}: {best}, {now:.1} us, stays"),
+            false => format!("Tuning: {what}: {best}, {now:.1} us, instead of {before}, {was:.1} us"),
+        });
+    }
+    device.hardware.tuning.extend(tuning.clone());
+    let path = tuning::save(&device.info, tuning)?;
+    note(&format!("Tuning: kept in {}", path.display()));
+    Ok(())
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".into(), |share| format!("{:.0} %", 100.0 * share))
+}
+
 fn row(measured: &Measurement, model: &Mlp) -> String {
     format!(
-        "{:<8}  {:<16}  {:>5}  {:<10}  {:>10}  {:>7.4}  {:>7.0}  {:>7.1}  {:>8.4}  {:>7.1}",
+        "{:<8}  {:<16}  {:>5}  {:<10}  {:>10}  {:>7.4}  {:>7.0}  {:>7.1}  {:>7}  {:>7}  {:>8.4}  {:>7.1}",
         measured.workload,
         model.to_string(),
         measured.batch,
@@ -112,6 +160,8 @@ fn row(measured: &Measurement, model: &Mlp) -> String {
         measured.epoch_s,
         measured.samples_per_s,
         measured.gflops,
+        percent(measured.peak_share),
+        percent(measured.copy_share),
         measured.test_accuracy,
         measured.bytes as f64 / f64::from(1 << 20),
     )

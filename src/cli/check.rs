@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 pub(super) struct Options {
     #[command(flatten)]
     device: DeviceOptions,
+    /// Run the kernels once more with the checks of bounds and loops that training does without
+    #[arg(long)]
+    shader_checks: bool,
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
@@ -21,8 +24,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let (rows, where_) = match target {
         Target::Cpu => (check::cpu()?, "the CPU".into()),
         Target::Gpu(device) => {
-            let mut rows = check::kernels(&device, REGISTRY)?;
-            rows.extend(check::plans(&device)?);
+            let mut rows = check::gpu(&device)?;
+            if options.shader_checks {
+                rows.extend(check::kernels(&device.checked(), REGISTRY)?);
+            }
             (rows, format!("{} ({})", device.info.name, device.info.backend))
         }
     };

@@ -1,7 +1,7 @@
 //! `mlp-gpu devices`
 
 use super::print;
-use crate::backend::gpu::device::{adapters, best_hardware, type_name};
+use crate::backend::gpu::device::{adapters, best_hardware, cooperative, type_name};
 use crate::error::Result;
 
 pub(super) fn run() -> Result<()> {
@@ -20,6 +20,7 @@ pub(super) fn run() -> Result<()> {
             limits.max_compute_workgroup_storage_size >> 10,
             limits.max_storage_buffers_per_shader_stage,
         ))?;
+        print(&format!("   precision: {}", if cooperative(adapter).is_some() { "f32, mixed" } else { "f32" }))?;
     }
     print(&match best_hardware(&infos) {
         Some(index) => {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use wgpu::DeviceType;
 
-use crate::backend::gpu::kernels::{BindingKind, Hardware, Reflection};
+use crate::backend::Precision;
+use crate::backend::gpu::kernels::{BindingKind, Cooperative, Hardware, Reflection, Tuning};
 use crate::error::{Error, Result};
 
 /// What to do where no adapter is found.
@@ -93,35 +94,77 @@ pub struct Device {
     pub device: wgpu::Device,
     /// Its queue.
     pub queue: wgpu::Queue,
-    /// The adapter.
+    /// The adapter that it was opened on.
+    pub adapter: wgpu::Adapter,
+    /// What that is.
     pub info: wgpu::AdapterInfo,
     /// What was asked of the adapter: WebGPU's defaults, buffers and workgroup memory as large as it has.
     pub limits: wgpu::Limits,
     /// What of the adapter decides how kernels are launched.
     pub hardware: Hardware,
+    /// Whether the driver checks what shaders do: bounds, loops, memory that starts at zero. They are written to need none
+    /// of it.
+    pub checked: bool,
     failure: Arc<Mutex<Option<String>>>,
 }
 
+/// What `adapter` has for [`Precision::Mixed`], if it has it: cooperative matrices with 16-bit operands and 32-bit sums, and
+/// subgroups of one size.
+pub fn cooperative(adapter: &wgpu::Adapter) -> Option<Cooperative> {
+    let (info, matrices) = (adapter.get_info(), adapter.cooperative_matrix_properties());
+    let fits = |matrix: &&wgpu::CooperativeMatrixProperties| {
+        let sides = [matrix.m_size, matrix.n_size, matrix.k_size];
+        (sides == [16; 3] || sides == [8; 3])
+            && matrix.ab_type == wgpu::CooperativeScalarType::F16
+            && matrix.cr_type == wgpu::CooperativeScalarType::F32
+            && !matrix.saturating_accumulation
+    };
+    let side = matrices.iter().filter(fits).map(|matrix| matrix.m_size as usize).max()?;
+    let usable = adapter.features().contains(MIXED) && info.subgroup_min_size == info.subgroup_max_size;
+    usable.then_some(Cooperative { side, subgroup: info.subgroup_min_size as usize })
+}
+
+/// What the cooperative kernels use.
+const MIXED: wgpu::Features =
+    wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
+
 impl Device {
-    /// Opens `adapter`.
+    /// Opens `adapter`, to compute in `precision`.
     ///
     /// # Errors
-    /// [`Error::Adapter`] when it refuses.
-    pub async fn open(adapter: &wgpu::Adapter) -> Result<Self> {
+    /// [`Error::Adapter`] when it refuses, or has no units for that precision.
+    pub async fn open(adapter: &wgpu::Adapter, precision: Precision) -> Result<Self> {
         let (info, offered) = (adapter.get_info(), adapter.limits());
+        let mixed = precision == Precision::Mixed;
+        let cooperative = if mixed { cooperative(adapter) } else { None };
+        if mixed && cooperative.is_none() {
+            return Err(Error::Adapter(format!(
+                "adapter {} has no cooperative matrices with 16-bit operands and 32-bit sums, which --precision mixed \
+                 needs: leave it out",
+                info.name
+            )));
+        }
         let mut limits = wgpu::Limits::default().or_worse_values_from(&offered);
         limits.max_buffer_size = offered.max_buffer_size;
         limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
         limits.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
-        let features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let features = adapter.features() & if mixed { wanted | MIXED } else { wanted };
         let hardware = Hardware {
             software: info.device_type == DeviceType::Cpu,
             subgroup: if features.contains(wgpu::Features::SUBGROUP) { info.subgroup_min_size } else { 0 },
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            cooperative,
+            tuning: Tuning::default(),
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("mlp-gpu"),
             required_features: features,
+            experimental_features: match mixed {
+                // What is experimental is the shape of the API; our one shader that uses it is checked against its twin.
+                true => unsafe { wgpu::ExperimentalFeatures::enabled() },
+                false => wgpu::ExperimentalFeatures::disabled(),
+            },
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -143,7 +186,12 @@ impl Device {
                 note(&of_loss, format!("the device was lost: {message}; train on fewer rows a step, or --backend cpu"));
             }
         });
-        Ok(Self { device, queue, info, limits, hardware, failure })
+        Ok(Self { device, queue, adapter: adapter.clone(), info, limits, hardware, checked: false, failure })
+    }
+
+    /// The same device, but shaders run with the driver's checks.
+    pub fn checked(&self) -> Self {
+        Self { checked: true, ..self.clone() }
     }
 
     /// The first error the driver reported since the last call, about `what`.

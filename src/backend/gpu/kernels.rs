@@ -3,7 +3,9 @@
 //! Bindings are not listed here: a shader declares them, and they are bound by the names it gives them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use wgpu::naga;
 
 use crate::error::{Error, Result};
@@ -28,12 +30,14 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Invocations that a subgroup must have for it; 0 where it uses no subgroups.
-    pub fn subgroup(&self) -> u32 {
+    /// Whether `hardware` has the subgroups or cooperative matrices that it needs.
+    pub fn runs_on(&self, hardware: &Hardware) -> bool {
         match self.name {
-            "dense_subgroup" => 4,
-            "narrow_forward_subgroup" | "narrow_update_subgroup" => 8,
-            _ => 0,
+            "dense_subgroup" => hardware.subgroup >= 4,
+            "narrow_forward_subgroup" | "narrow_update_subgroup" => hardware.subgroup >= 8,
+            "dense_cooperative" => hardware.cooperative.is_some_and(|matrices| matrices.side == 16),
+            "dense_cooperative_small" => hardware.cooperative.is_some_and(|matrices| matrices.side == 8),
+            _ => true,
         }
     }
 }
@@ -80,6 +84,8 @@ kernels! {
     fused {
         DENSE "dense" with "layer",
         DENSE_SUBGROUP "dense_subgroup" with "layer",
+        DENSE_COOPERATIVE "dense_cooperative" with "cooperative" with "layer",
+        DENSE_COOPERATIVE_SMALL "dense_cooperative_small" with "cooperative" with "layer",
         OUTPUT "output" with "exponential",
         NARROW_FORWARD "narrow_forward" with "narrow" with "rows" with "exponential",
         NARROW_FORWARD_SUBGROUP "narrow_forward_subgroup" with "narrow" with "rows" with "exponential",
@@ -124,7 +130,10 @@ impl Kernel {
         let path = format!("shaders/{}.wgsl", self.name);
         let module = naga::front::wgsl::parse_str(self.source)
             .map_err(|error| self.error(&error.emit_to_string_with_path(self.source, &path)))?;
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::SUBGROUP)
+        let capabilities = naga::valid::Capabilities::SUBGROUP
+            | naga::valid::Capabilities::SHADER_FLOAT16
+            | naga::valid::Capabilities::COOPERATIVE_MATRIX;
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())
             .validate(&module)
@@ -169,8 +178,10 @@ impl Kernel {
 pub struct Launch {
     /// What runs.
     pub kernel: &'static Kernel,
-    /// What it makes, where that is not the kernel's name.
+    /// What it makes and of what size, where that is not the kernel's name.
     pub what: String,
+    /// How, where there are several ways.
+    pub way: String,
     /// The values of its `override` constants.
     pub constants: Vec<(&'static str, f64)>,
     /// Workgroups along x and y.
@@ -180,17 +191,66 @@ pub struct Launch {
 impl Launch {
     fn new(kernel: &'static Kernel, constants: &[(&'static str, usize)], grid: [u32; 2]) -> Self {
         let constants = constants.iter().map(|&(name, value)| (name, value as f64)).collect();
-        Self { kernel, what: String::new(), constants, grid }
+        Self { kernel, what: String::new(), way: String::new(), constants, grid }
     }
 
-    /// The kernel's name, and what it makes.
+    fn with(mut self, what: &str, way: String) -> Self {
+        (self.what, self.way) = (what.to_owned(), way);
+        self
+    }
+
+    /// What it makes, by which kernel, and in which way.
     pub fn label(&self) -> String {
-        format!("{} {}", self.kernel.name, self.what).trim_end().to_owned()
+        let parts = [self.what.as_str(), self.kernel.name, &self.way];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What tells its compiled program from others.
+    pub fn program(&self) -> String {
+        format!("{} {:?}", self.kernel.name, self.constants)
+    }
+
+    /// The kernel and the way: what a [`Tuning`] remembers.
+    pub fn choice(&self) -> String {
+        format!("{}, {}", self.kernel.name, self.way)
     }
 }
 
-/// What of an adapter decides how kernels are launched.
+/// Of what is made, the way that was measured to be the fastest: [`Launch::what`] to kernel and way. Empty where nothing
+/// was measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tuning(BTreeMap<String, String>);
+
+impl Tuning {
+    /// Remembers `launch` as the fastest way to make what it makes.
+    pub fn set(&mut self, launch: &Launch) {
+        self.0.insert(launch.what.clone(), launch.choice());
+    }
+
+    /// Takes over what `other` has.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Of the `ways` to make one thing, the place of the fastest as far as that was measured, else of the first.
+    pub fn pick(&self, ways: &[Launch]) -> usize {
+        let known = ways.first().and_then(|first| self.0.get(&first.what));
+        known.and_then(|choice| ways.iter().position(|way| way.choice() == *choice)).unwrap_or(0)
+    }
+}
+
+/// Cooperative matrices with operands of 16 bits and sums of 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cooperative {
+    /// Rows and columns: 16 or 8.
+    pub side: usize,
+    /// Invocations of a subgroup.
+    pub subgroup: usize,
+}
+
+/// What of an adapter decides how kernels are launched.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hardware {
     /// Whether it computes on a CPU: there loads cost more than arithmetic and barriers, and a few invocations fill all
     /// cores; a GPU wants many invocations and short ones.
@@ -199,13 +259,21 @@ pub struct Hardware {
     pub subgroup: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
+    /// By which cooperative matrices products of wide layers are made, where precision is mixed.
+    pub cooperative: Option<Cooperative>,
+    /// The fastest ways to launch some kernels, where they were measured.
+    pub tuning: Tuning,
 }
 
 impl Hardware {
     /// A GPU with what every WebGPU device has.
-    pub const GPU: Self = Self { software: false, subgroup: 0, workgroup_bytes: 16_384 };
+    pub const GPU: Self = Self::plain(false);
     /// A software driver with as much.
-    pub const SOFTWARE: Self = Self { software: true, ..Self::GPU };
+    pub const SOFTWARE: Self = Self::plain(true);
+
+    const fn plain(software: bool) -> Self {
+        Self { software, subgroup: 0, workgroup_bytes: 16_384, cooperative: None, tuning: Tuning(BTreeMap::new()) }
+    }
 }
 
 /// The widest hidden layer of the narrow kernels, and the most classes.
@@ -327,6 +395,13 @@ pub struct Narrow {
     pub floats: bool,
 }
 
+impl fmt::Display for Narrow {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = if self.floats { "floats" } else { "bytes" };
+        write!(out, "{}-{}-{} from {rows}", self.inputs, self.hidden, self.classes)
+    }
+}
+
 impl Narrow {
     fn constants(self) -> Vec<(&'static str, usize)> {
         let Self { inputs, hidden, classes, floats } = self;
@@ -340,36 +415,58 @@ impl Narrow {
     }
 }
 
-/// `narrow_forward` of `rows` rows, or `narrow_forward_subgroup`.
-pub fn narrow_forward(rows: usize, shape: Narrow, training: bool, hardware: Hardware) -> Launch {
+/// `narrow_forward` of `rows` rows, or `narrow_forward_subgroup`: the ways, the one to take untuned first.
+pub fn narrow_forward(rows: usize, shape: Narrow, training: bool, hardware: &Hardware) -> Vec<Launch> {
     let vectors = shape.hidden.div_ceil(4);
-    let (kernel, lanes, group_rows) = match (hardware.software, hardware.subgroup) {
-        (true, 8..) => (&NARROW_FORWARD_SUBGROUP, 8, 32),
-        // More rows no longer stay in registers of a software driver.
-        (true, _) => (&NARROW_FORWARD, 8, (8 / vectors).clamp(1, 4)),
-        (false, _) => (&NARROW_FORWARD, 64, 1),
+    let what = format!("{} {shape}, {rows} rows", if training { "forward and backward" } else { "forward" });
+    let way = |kernel, lanes: usize, group_rows: usize| {
+        let tiles = [("training", usize::from(training)), ("lanes", lanes), ("group_rows", group_rows)];
+        let constants = [&shape.constants()[..], &tiles].concat();
+        let how = format!("{lanes} invocations for {group_rows} rows");
+        Launch::new(kernel, &constants, fold(rows.div_ceil(group_rows))).with(&what, how)
     };
-    let tiles = [("training", usize::from(training)), ("lanes", lanes), ("group_rows", group_rows)];
-    Launch::new(kernel, &[&shape.constants()[..], &tiles].concat(), fold(rows.div_ceil(group_rows)))
+    let mut ways = Vec::new();
+    if hardware.software {
+        if hardware.subgroup >= 8 {
+            ways.push(way(&NARROW_FORWARD_SUBGROUP, 8, 32));
+        }
+        // More rows no longer stay in registers of a software driver.
+        ways.push(way(&NARROW_FORWARD, 8, (8 / vectors).clamp(1, 4)));
+    }
+    let tiles = [(64, 1), (32, 1), (128, 1), (256, 1), (64, 2), (32, 4), (64, 4)];
+    // Its sums are in registers, then in workgroup memory.
+    let fits = |&(lanes, rows): &(usize, usize)| rows * vectors <= 8 && 4 * lanes * rows * vectors <= 2048;
+    ways.extend(tiles.into_iter().filter(fits).map(|(lanes, rows)| way(&NARROW_FORWARD, lanes, rows)));
+    ways
 }
 
-/// `narrow_update`, or `narrow_update_subgroup`.
-pub fn narrow_update(shape: Narrow, hardware: Hardware) -> Launch {
-    let words = 8;
-    let (each, slices) = match (hardware.software, hardware.subgroup) {
-        (true, 8..) => {
-            let constants = [&shape.constants()[..], &[("lanes", 8)]].concat();
-            return Launch::new(&NARROW_UPDATE_SUBGROUP, &constants, fold(shape.inputs.div_ceil(64) + 1));
-        }
-        (true, _) => ((16 / shape.hidden).clamp(1, 4), 1),
-        (false, _) => {
-            let most = 2048 / (words * 4 * shape.hidden);
-            (1, [8, 4, 2].into_iter().find(|&slices| slices <= most).unwrap_or(1))
-        }
+/// `narrow_update` for `rows` rows, or `narrow_update_subgroup`: the ways, the one to take untuned first.
+pub fn narrow_update(rows: usize, shape: Narrow, hardware: &Hardware) -> Vec<Launch> {
+    let what = format!("update {shape}, {rows} rows");
+    let way = |words: usize, each: usize, slices: usize| {
+        let tiles = [("words", words), ("each", each), ("slices", slices), ("lanes", words * slices)];
+        let constants = [&shape.constants()[..], &tiles].concat();
+        let how = format!("{words} x {each} words in {slices} slices");
+        Launch::new(&NARROW_UPDATE, &constants, fold(shape.inputs.div_ceil(4 * words * each) + 1)).with(&what, how)
     };
-    let tiles = [("words", words), ("each", each), ("slices", slices), ("lanes", words * slices)];
-    let groups = shape.inputs.div_ceil(4 * words * each) + 1;
-    Launch::new(&NARROW_UPDATE, &[&shape.constants()[..], &tiles].concat(), fold(groups))
+    let mut ways = Vec::new();
+    if hardware.software {
+        if hardware.subgroup >= 8 {
+            let constants = [&shape.constants()[..], &[("lanes", 8)]].concat();
+            let launch = Launch::new(&NARROW_UPDATE_SUBGROUP, &constants, fold(shape.inputs.div_ceil(64) + 1));
+            ways.push(launch.with(&what, "8 invocations".into()));
+        }
+        ways.push(way(8, (16 / shape.hidden).clamp(1, 4), 1));
+    }
+    for words in [8, 4, 16, 2, 1] {
+        // Partial sums are in workgroup memory.
+        let most = 2048 / (words * 4 * shape.hidden);
+        let slices = [32, 16, 8, 4, 2].into_iter().filter(|&slices| slices <= most && words * slices <= 256);
+        let first = if words == 8 { 8 } else { 32 };
+        ways.extend(slices.filter(|&slices| slices <= first).map(|slices| way(words, 1, slices)));
+    }
+    ways.push(way(8, 1, 1));
+    ways
 }
 
 /// The widest hidden layer of the resident kernel.
@@ -447,7 +544,8 @@ const SUBGROUP_TILE: (usize, usize) = (64, 8);
 
 impl Tile {
     /// Those to choose from, largest first: a larger one loads less, smaller ones keep more of the GPU busy.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self { side: 128, each: 8, slices: 1 },
         Self { side: 64, each: 8, slices: 1 },
         Self { side: 64, each: 4, slices: 1 },
         Self { side: 32, each: 4, slices: 1 },
@@ -455,12 +553,16 @@ impl Tile {
         Self { side: 16, each: 4, slices: 8 },
     ];
 
+    /// The one of software drivers without subgroups.
+    const SOFTWARE: Self = Self::ALL[1];
+
     /// The one for a result of `rows x columns` whose values are sums of `terms`.
     fn choose(rows: usize, columns: usize, terms: usize) -> Self {
-        let [large, _, medium, sliced, small] = Self::ALL;
+        let [largest, large, _, medium, sliced, small] = Self::ALL;
         let tiles = |side: usize| rows.div_ceil(side) * columns.div_ceil(side);
         // A large GPU has more than a hundred processors, and each wants more than one workgroup.
         match () {
+            () if tiles(largest.side) >= 512 => largest,
             () if tiles(large.side) >= 256 => large,
             () if tiles(medium.side) >= 256 => medium,
             () if tiles(medium.side) >= 128 || terms < 8 * TILE_TERMS => sliced,
@@ -474,6 +576,11 @@ impl Tile {
 }
 
 impl Dense {
+    /// What a product of it makes of `rows` rows, in words.
+    fn what(self, product: Product, rows: usize) -> String {
+        format!("{} {}-{}, {rows} rows of {}", product.name(), self.inputs, self.outputs, self.source.name())
+    }
+
     /// Height, width and terms of a product's result, for `rows` rows.
     fn extent(self, product: Product, rows: usize) -> (usize, usize, usize) {
         match product {
@@ -516,6 +623,14 @@ impl Product {
 }
 
 impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Source::Activations => "activations",
+            Source::Bytes => "bytes",
+            Source::Floats => "floats",
+        }
+    }
+
     fn number(self) -> usize {
         match self {
             Source::Activations => 0,
@@ -525,16 +640,21 @@ impl Source {
     }
 }
 
-/// A product of `layer` for `rows` rows, by the kernel and tile that suit `hardware`.
-pub fn dense(product: Product, layer: Dense, rows: usize, hardware: Hardware) -> Launch {
+/// A product of `layer` for `rows` rows: the ways, the one to take untuned first.
+pub fn dense(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -> Vec<Launch> {
     let (height, width, terms) = layer.extent(product, rows);
-    let mut launch = match (hardware.software, hardware.subgroup) {
-        (true, share @ 4..) => dense_subgroup(product, layer, rows, if share >= 8 { 8 } else { 4 }),
-        (true, _) => dense_tiled(product, layer, rows, Tile::ALL[0]),
-        (false, _) => dense_tiled(product, layer, rows, Tile::choose(height, width, terms)),
-    };
-    launch.what = format!("{} {}-{}", product.name(), layer.inputs, layer.outputs);
-    launch
+    if let Some(matrices) = hardware.cooperative {
+        return dense_cooperative(product, layer, rows, matrices);
+    }
+    let mut ways = Vec::new();
+    if hardware.software {
+        let shares = [8, 4].into_iter().filter(|&share| share <= hardware.subgroup as usize);
+        ways.extend(shares.map(|share| dense_subgroup(product, layer, rows, share)));
+    }
+    let best = if hardware.software { Tile::SOFTWARE } else { Tile::choose(height, width, terms) };
+    let others = Tile::ALL.into_iter().filter(|&tile| tile != best);
+    ways.extend([best].into_iter().chain(others).map(|tile| dense_tiled(product, layer, rows, tile)));
+    ways
 }
 
 /// `dense`, by `tile`.
@@ -550,7 +670,9 @@ pub fn dense_tiled(product: Product, layer: Dense, rows: usize, tile: Tile) -> L
         ("lanes", tile.lanes()),
     ];
     let grid = [width.div_ceil(tile.side) as u32, height.div_ceil(tile.side) as u32];
-    Launch::new(&DENSE, &[&layer.constants(product)[..], &tiles].concat(), grid)
+    let Tile { side, each, slices } = tile;
+    let how = format!("{side} x {side} by {each} x {each} in {slices} slices");
+    Launch::new(&DENSE, &[&layer.constants(product)[..], &tiles].concat(), grid).with(&layer.what(product, rows), how)
 }
 
 /// `dense_subgroup`, where subgroups have `share` invocations (4 or 8) or more.
@@ -558,31 +680,71 @@ pub fn dense_subgroup(product: Product, layer: Dense, rows: usize, share: usize)
     let (height, width, _) = layer.extent(product, rows);
     let (tile_rows, tile_columns) = SUBGROUP_TILE;
     let grid = [width.div_ceil(tile_columns) as u32, height.div_ceil(tile_rows) as u32];
-    Launch::new(&DENSE_SUBGROUP, &[&layer.constants(product)[..], &[("share", share)]].concat(), grid)
+    let constants = [&layer.constants(product)[..], &[("share", share)]].concat();
+    let how = format!("{share} share");
+    Launch::new(&DENSE_SUBGROUP, &constants, grid).with(&layer.what(product, rows), how)
+}
+
+/// `dense_cooperative`, or `dense_cooperative_small`: the ways, the one to take untuned first.
+fn dense_cooperative(product: Product, layer: Dense, rows: usize, matrices: Cooperative) -> Vec<Launch> {
+    let Cooperative { side, subgroup } = matrices;
+    let kernel = if side == 16 { &DENSE_COOPERATIVE } else { &DENSE_COOPERATIVE_SMALL };
+    let (height, width, _) = layer.extent(product, rows);
+    let what = format!("{}, mixed", layer.what(product, rows));
+    let way = |(down, across): (usize, usize)| {
+        let (tile_m, tile_n) = (2 * side * down, 4 * side * across);
+        let lanes = down * across * subgroup;
+        let tiles = [("down", down), ("across", across), ("subgroup", subgroup), ("lanes", lanes)];
+        let grid = [width.div_ceil(tile_n) as u32, height.div_ceil(tile_m) as u32];
+        let constants = [&layer.constants(product)[..], &tiles].concat();
+        Launch::new(kernel, &constants, grid).with(&what, format!("{tile_m} x {tile_n}"))
+    };
+    // An invocation loads at most 8 blocks, and every device takes 256 of them.
+    let fits = |&(down, across): &(usize, usize)| {
+        let (blocks, lanes) = (side * side / 8 * (down + 2 * across), down * across * subgroup);
+        blocks <= 8 * lanes && lanes <= 256
+    };
+    let mut tiles: Vec<_> = [(4, 2), (2, 2), (4, 1), (2, 1), (1, 1)].into_iter().filter(fits).collect();
+    let groups =
+        |&(down, across): &(usize, usize)| height.div_ceil(2 * side * down) * width.div_ceil(4 * side * across);
+    // The largest that keeps a large GPU busy, else the one with the most workgroups.
+    let best = tiles.iter().position(|tile| groups(tile) >= 128).unwrap_or(tiles.len().saturating_sub(1));
+    tiles.rotate_left(best);
+    tiles.into_iter().map(way).collect()
 }
 
 /// The most classes of `output`.
 pub const OUTPUT_CLASSES: usize = 2048;
 
-/// `output` of `rows` rows; `layer` is the last one, with at most [`OUTPUT_CLASSES`] outputs.
-pub fn output(rows: usize, layer: Dense, training: bool, hardware: Hardware) -> Launch {
+/// `output` of `rows` rows; `layer` is the last one, with at most [`OUTPUT_CLASSES`] outputs. The ways, the one to take
+/// untuned first.
+pub fn output(rows: usize, layer: Dense, training: bool, hardware: &Hardware) -> Vec<Launch> {
+    let Dense { inputs, outputs, offset, source } = layer;
+    let kind = if training { "output, training," } else { "output" };
+    let what = format!("{kind} {inputs}-{outputs}, {rows} rows of {}", source.name());
+    let most = (OUTPUT_CLASSES / outputs).max(1);
+    let way = |(lanes, group_rows): (usize, usize)| {
+        let constants = [
+            ("source", source.number()),
+            ("training", usize::from(training)),
+            ("inputs", inputs),
+            ("classes", outputs),
+            ("offset", offset),
+            ("group_rows", group_rows),
+            ("lanes", lanes),
+        ];
+        let how = format!("{lanes} invocations for {group_rows} rows");
+        let mut launch = Launch::new(&OUTPUT, &constants, fold(rows.div_ceil(group_rows))).with(&what, how);
+        launch.constants.push(("epsilon", f64::from(LOSS_EPSILON)));
+        launch
+    };
     let lanes = if hardware.software { 8 } else { 64 };
     // A workgroup reads all weights: with many rows, for several of them at a time.
     let several = if hardware.software || rows >= 512 { 4 } else { 1 };
-    let group_rows = several.min(OUTPUT_CLASSES / layer.outputs).max(1);
-    let constants = [
-        ("source", layer.source.number()),
-        ("training", usize::from(training)),
-        ("inputs", layer.inputs),
-        ("classes", layer.outputs),
-        ("offset", layer.offset),
-        ("group_rows", group_rows),
-        ("lanes", lanes),
-    ];
-    let mut launch = Launch::new(&OUTPUT, &constants, fold(rows.div_ceil(group_rows)));
-    launch.what = format!("{}-{}", layer.inputs, layer.outputs);
-    launch.constants.push(("epsilon", f64::from(LOSS_EPSILON)));
-    launch
+    let first = (lanes, several.min(most));
+    let others = [8, 32, 64].into_iter().flat_map(|lanes| [1, 2, 4].map(|rows| (lanes, rows)));
+    let others = others.filter(|&(lanes, rows)| (lanes, rows) != first && rows <= most);
+    [first].into_iter().chain(others).map(way).collect()
 }
 
 #[cfg(test)]

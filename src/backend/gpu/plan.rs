@@ -1,5 +1,8 @@
 //! A step as data: an ordered list of kernel launches with the buffers they bind. No wgpu in it.
 
+use std::collections::BTreeMap;
+
+use crate::backend::Precision;
 use crate::backend::gpu::kernels::{
     self, Dense, Hardware, Launch, NARROW, NARROW_CLASSES, Narrow, OUTPUT_CLASSES, Product, Source,
 };
@@ -34,7 +37,7 @@ impl PlanName {
     ///
     /// # Errors
     /// [`Error::Usage`] saying what it can run, and what to use instead.
-    pub fn check(self, model: &Mlp, batch_size: usize, hardware: Hardware) -> Result<()> {
+    pub fn check(self, model: &Mlp, batch_size: usize, hardware: &Hardware) -> Result<()> {
         match self {
             Self::Elementary => Ok(()),
             Self::Fused if model.classes() <= OUTPUT_CLASSES => Ok(()),
@@ -77,7 +80,7 @@ impl PlanName {
     pub fn choose(
         model: &Mlp,
         batch_size: usize,
-        hardware: Hardware,
+        hardware: &Hardware,
         wanted: Option<Self>,
     ) -> Result<(Self, &'static str)> {
         if let Some(plan) = wanted {
@@ -144,8 +147,10 @@ pub enum Buffer {
 /// One dispatch: what runs and what it binds, by the shader's names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dispatch {
-    /// The kernel, its sizes and grid.
+    /// The kernel, its sizes and grid: of the ways to do it the fastest that is known.
     pub launch: Launch,
+    /// The other ways.
+    pub others: Vec<Launch>,
     /// The shader's name of each storage buffer.
     pub bindings: Vec<(&'static str, Buffer)>,
 }
@@ -168,14 +173,27 @@ pub struct Plan {
     pub dispatches: Vec<Dispatch>,
 }
 
+impl Dispatch {
+    /// Of `buffers` those that it binds, by the shader's names.
+    pub fn bound<'a, T>(&self, buffers: &'a BTreeMap<Buffer, T>) -> Vec<(&'static str, &'a T)> {
+        self.bindings.iter().map(|(name, buffer)| (*name, &buffers[buffer])).collect()
+    }
+}
+
 fn dispatch(launch: Launch, bindings: &[(&'static str, Buffer)]) -> Dispatch {
-    Dispatch { launch, bindings: bindings.to_vec() }
+    Dispatch { launch, others: Vec::new(), bindings: bindings.to_vec() }
+}
+
+/// The best of several ways, as far as `hardware` knows.
+fn best(mut ways: Vec<Launch>, hardware: &Hardware, bindings: &[(&'static str, Buffer)]) -> Dispatch {
+    let launch = ways.swap_remove(hardware.tuning.pick(&ways));
+    Dispatch { launch, others: ways, bindings: bindings.to_vec() }
 }
 
 impl Plan {
     /// A training step by the plan `name`, which must be able to run `model`; by [`PlanName::Resident`] as many steps as
     /// the uniform `batch` has batches of `rows` rows.
-    pub fn step(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: Hardware) -> Self {
+    pub fn step(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: &Hardware) -> Self {
         match (name, narrow(model, element)) {
             (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows),
             (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, hardware),
@@ -196,35 +214,36 @@ impl Plan {
 
     /// Three dispatches a hidden layer and one more: its forward product, the gradient at its output and its update; for
     /// the last layer one that does all but the update.
-    fn fused_step(model: &Mlp, element: Element, rows: usize, hardware: Hardware) -> Self {
+    fn fused_step(model: &Mlp, element: Element, rows: usize, hardware: &Hardware) -> Self {
         let mut plan = Self::fused_forward(model, element, rows, true, hardware);
         let last = model.layers().len() - 1;
         for index in (0..=last).rev() {
             let layer = dense(model, element, index);
             if 0 < index && index < last {
-                let launch = kernels::dense(Product::InputGradient, layer, rows, hardware);
+                let ways = kernels::dense(Product::InputGradient, layer, rows, hardware);
                 let (a, h, c) = (Buffer::Deltas(index), Buffer::Activations(index), Buffer::Deltas(index - 1));
-                plan.dispatches.push(Self::product(launch, a, Buffer::Parameters, h, c));
+                plan.dispatches.push(Self::product(ways, hardware, a, Buffer::Parameters, h, c));
             }
-            let launch = kernels::dense(Product::Update, layer, rows, hardware);
+            let ways = kernels::dense(Product::Update, layer, rows, hardware);
             let (a, b) = (Self::input(index), Buffer::Deltas(index));
-            plan.dispatches.push(Self::product(launch, a, b, b, Buffer::Parameters));
+            plan.dispatches.push(Self::product(ways, hardware, a, b, b, Buffer::Parameters));
         }
         plan
     }
 
     /// The hidden layers' forward products, then the last layer up to its gradients, or when not training up to losses
     /// and confusion matrix.
-    fn fused_forward(model: &Mlp, element: Element, rows: usize, training: bool, hardware: Hardware) -> Self {
+    fn fused_forward(model: &Mlp, element: Element, rows: usize, training: bool, hardware: &Hardware) -> Self {
         let last = model.layers().len() - 1;
         let mut dispatches = Vec::new();
         for index in 0..last {
             let product = Product::Forward { relu: true };
-            let launch = kernels::dense(product, dense(model, element, index), rows, hardware);
+            let ways = kernels::dense(product, dense(model, element, index), rows, hardware);
             let b = Buffer::Parameters;
-            dispatches.push(Self::product(launch, Self::input(index), b, b, Buffer::Activations(index + 1)));
+            let c = Buffer::Activations(index + 1);
+            dispatches.push(Self::product(ways, hardware, Self::input(index), b, b, c));
         }
-        let launch = kernels::output(rows, dense(model, element, last), training, hardware);
+        let ways = kernels::output(rows, dense(model, element, last), training, hardware);
         let bindings = [
             ("a", Self::input(last)),
             ("b", Buffer::Parameters),
@@ -236,7 +255,7 @@ impl Plan {
             ("losses", Buffer::Losses),
             ("confusion", Buffer::Confusion),
         ];
-        dispatches.push(dispatch(launch, &bindings));
+        dispatches.push(best(ways, hardware, &bindings));
         Self { rows, dispatches }
     }
 
@@ -246,12 +265,12 @@ impl Plan {
     }
 
     /// A product of a dense layer; one that reads no `h` is given another buffer that it reads.
-    fn product(launch: Launch, a: Buffer, b: Buffer, h: Buffer, c: Buffer) -> Dispatch {
+    fn product(ways: Vec<Launch>, hardware: &Hardware, a: Buffer, b: Buffer, h: Buffer, c: Buffer) -> Dispatch {
         let bindings = [("a", a), ("a4", a), ("b", b), ("b4", b), ("order", Buffer::Order), ("h", h), ("c", c)];
-        dispatch(launch, &bindings)
+        best(ways, hardware, &bindings)
     }
 
-    fn narrow_step(shape: Narrow, rows: usize, hardware: Hardware) -> Self {
+    fn narrow_step(shape: Narrow, rows: usize, hardware: &Hardware) -> Self {
         let update = [
             ("data", Buffer::Data),
             ("order", Buffer::Order),
@@ -262,12 +281,12 @@ impl Plan {
         ];
         let dispatches = vec![
             Self::narrow_forward(shape, rows, true, hardware),
-            dispatch(kernels::narrow_update(shape, hardware), &update),
+            best(kernels::narrow_update(rows, shape, hardware), hardware, &update),
         ];
         Self { rows, dispatches }
     }
 
-    fn narrow_forward(shape: Narrow, rows: usize, training: bool, hardware: Hardware) -> Dispatch {
+    fn narrow_forward(shape: Narrow, rows: usize, training: bool, hardware: &Hardware) -> Dispatch {
         let bindings = [
             ("data", Buffer::Data),
             ("labels", Buffer::Labels),
@@ -277,7 +296,7 @@ impl Plan {
             ("d0", Buffer::Deltas(0)),
             ("p", Buffer::Deltas(1)),
         ];
-        dispatch(kernels::narrow_forward(rows, shape, training, hardware), &bindings)
+        best(kernels::narrow_forward(rows, shape, training, hardware), hardware, &bindings)
     }
 
     /// A training step of elementary kernels: the textbook.
@@ -346,7 +365,7 @@ impl Plan {
 
     /// The forward pass, the loss and the confusion matrix; the probabilities are in the last layer's
     /// [`Buffer::Deltas`].
-    pub fn evaluation(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: Hardware) -> Self {
+    pub fn evaluation(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: &Hardware) -> Self {
         let mut plan = match (name, narrow(model, element)) {
             (PlanName::Elementary, _) => Self::forward(model, element, rows),
             (_, Some(shape)) => Self { rows, dispatches: vec![Self::narrow_forward(shape, rows, false, hardware)] },
@@ -369,6 +388,15 @@ impl Plan {
         plan
     }
 
+    /// What its products are computed in.
+    pub fn precision(&self) -> Precision {
+        let mixed = [&kernels::DENSE_COOPERATIVE, &kernels::DENSE_COOPERATIVE_SMALL];
+        match self.dispatches.iter().any(|dispatch| mixed.contains(&dispatch.launch.kernel)) {
+            true => Precision::Mixed,
+            false => Precision::F32,
+        }
+    }
+
     /// The buffers it binds.
     pub fn buffers(&self) -> impl Iterator<Item = Buffer> {
         self.dispatches.iter().flat_map(|dispatch| dispatch.bindings.iter().map(|&(_, buffer)| buffer))
@@ -381,22 +409,24 @@ mod tests {
     use super::*;
     use crate::backend::gpu::kernels::BindingKind;
 
-    const ROOMY: Hardware = Hardware { workgroup_bytes: 32_768, ..Hardware::GPU };
+    fn roomy() -> Hardware {
+        Hardware { workgroup_bytes: 32_768, ..Hardware::GPU }
+    }
 
     #[test]
     fn every_dispatch_binds_what_its_shader_declares_and_writes_nothing_it_also_reads() {
         let subgroups = Hardware { subgroup: 8, ..Hardware::SOFTWARE };
         for widths in [&[784, 10][..], &[784, 7, 10], &[784, 128, 10], &[20, 9, 8, 3], &[784, 512, 512, 10]] {
             let model = Mlp::new(widths).unwrap();
-            let names = PlanName::ALL.into_iter().filter(|name| name.check(&model, 64, ROOMY).is_ok());
+            let names = PlanName::ALL.into_iter().filter(|name| name.check(&model, 64, &roomy()).is_ok());
             let elements = [Element::U8, Element::F32];
             let cases = names.flat_map(|name| elements.map(|element| (element, name)));
-            for ((element, name), hardware) in
-                cases.flat_map(|case| [ROOMY, Hardware::SOFTWARE, subgroups].map(|hardware| (case, hardware)))
+            for ((element, name), hardware) in cases
+                .flat_map(|case| [&roomy(), &Hardware::SOFTWARE, &subgroups].map(|hardware| (case, hardware.clone())))
             {
                 let plans = [
-                    Plan::step(name, &model, element, 64, hardware),
-                    Plan::evaluation(name, &model, element, 512, hardware),
+                    Plan::step(name, &model, element, 64, &hardware),
+                    Plan::evaluation(name, &model, element, 512, &hardware),
                 ];
                 for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
                     let reflection = dispatch.launch.kernel.reflect().unwrap();
@@ -434,28 +464,28 @@ mod tests {
             (&[784, 64, 64, 64, 10], 10),
         ] {
             let model = Mlp::new(widths).unwrap();
-            let step = Plan::step(PlanName::Fused, &model, Element::U8, 64, Hardware::GPU);
+            let step = Plan::step(PlanName::Fused, &model, Element::U8, 64, &Hardware::GPU);
             assert_eq!(step.dispatches.len(), dispatches, "{model}");
         }
     }
 
     #[test]
     fn a_plan_that_cannot_run_a_network_says_why_and_names_another() {
-        let refused = |plan: PlanName, widths: &[usize], batch_size, hardware| {
+        let refused = |plan: PlanName, widths: &[usize], batch_size, hardware: &Hardware| {
             let model = Mlp::new(widths).unwrap();
             plan.check(&model, batch_size, hardware).unwrap_err().to_string()
         };
         let (fused, resident) = (PlanName::Fused, PlanName::Resident);
-        assert!(refused(fused, &[4, 3000], 64, ROOMY).contains("use --plan elementary"));
-        assert!(refused(resident, &[784, 17, 10], 64, ROOMY).contains("not 784-17-10: use --plan fused"));
-        assert!(refused(resident, &[784, 7, 7, 10], 64, ROOMY).contains("use --plan fused"));
-        assert!(refused(resident, &[20, 7, 10], 257, ROOMY).contains("at most 256 rows"));
-        assert!(refused(resident, &[784, 7, 10], 64, Hardware::GPU).contains("has 16384"));
+        assert!(refused(fused, &[4, 3000], 64, &roomy()).contains("use --plan elementary"));
+        assert!(refused(resident, &[784, 17, 10], 64, &roomy()).contains("not 784-17-10: use --plan fused"));
+        assert!(refused(resident, &[784, 7, 7, 10], 64, &roomy()).contains("use --plan fused"));
+        assert!(refused(resident, &[20, 7, 10], 257, &roomy()).contains("at most 256 rows"));
+        assert!(refused(resident, &[784, 7, 10], 64, &Hardware::GPU).contains("has 16384"));
         let notebook = Mlp::new(&[784, 7, 10]).unwrap();
-        assert!(resident.check(&notebook, 64, ROOMY).is_ok());
-        assert_eq!(PlanName::choose(&notebook, 64, ROOMY, None).unwrap().0, fused);
+        assert!(resident.check(&notebook, 64, &roomy()).is_ok());
+        assert_eq!(PlanName::choose(&notebook, 64, &roomy(), None).unwrap().0, fused);
         let wide = Mlp::new(&[4, 3000]).unwrap();
-        assert_eq!(PlanName::choose(&wide, 64, ROOMY, None).unwrap().0, PlanName::Elementary);
+        assert_eq!(PlanName::choose(&wide, 64, &roomy(), None).unwrap().0, PlanName::Elementary);
     }
 
     #[test]

@@ -1,0 +1,60 @@
+//! What the device can do at best: a large product and a large copy.
+
+use std::time::{Duration, Instant};
+
+use crate::backend::Peak;
+use crate::backend::gpu::kernels::{self, Dense, Product, Source};
+use crate::backend::gpu::{Batch, Gpu, submit};
+use crate::error::Result;
+
+/// Rows and columns of the matrices, and bytes of the copy: on a GPU, and on a software driver.
+const HARDWARE: (usize, u64) = (4096, 256 << 20);
+const SOFTWARE: (usize, u64) = (512, 32 << 20);
+/// Repetitions; the fastest counts.
+const ROUNDS: usize = 4;
+
+impl Gpu {
+    async fn measure_peak(&mut self, clock: impl Fn() -> Duration) -> Result<Peak> {
+        let (side, bytes) = if self.device.hardware.software { SOFTWARE } else { HARDWARE };
+        let device = self.device.clone();
+        let square = |name| device.storage(name, 4 * (side * side + side) as u64);
+        let (a, b, c) = (square("left operand")?, square("right operand")?, square("product")?);
+        let bound = [("a", &a), ("a4", &a), ("b", &b), ("b4", &b), ("order", &a), ("h", &b), ("c", &c)];
+        let layer = Dense { inputs: side, outputs: side, offset: 0, source: Source::Activations };
+        let mut ways = kernels::dense(Product::Forward { relu: false }, layer, side, &device.hardware);
+        if device.hardware.software {
+            ways.truncate(1);
+        }
+        let batch = Batch { first: 0, rows: side as u32, index: 0, learning_rate: 0.0 };
+        let mut product = f64::INFINITY;
+        for way in &ways {
+            let ready = [self.programs.ready(way, &bound, &self.batches)?];
+            for _ in 0..ROUNDS {
+                let start = clock();
+                submit(&device, &self.batches, &ready, &[batch], &mut self.in_flight, None).await?;
+                self.synchronize().await?;
+                product = product.min((clock() - start).as_secs_f64());
+            }
+        }
+        drop((a, b, c));
+
+        let bytes = bytes.min(device.limits.max_buffer_size);
+        let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let (from, to) = (device.buffer("source", bytes, usage)?, device.buffer("copy", bytes, usage)?);
+        let mut copy = f64::INFINITY;
+        for _ in 0..ROUNDS {
+            let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
+            let start = clock();
+            device.wait(device.submit(encoder.finish())).await?;
+            copy = copy.min((clock() - start).as_secs_f64());
+        }
+        Ok(Peak { gflops: 2e-9 * (side as f64).powi(3) / product, copy_gb_per_s: 2e-9 * bytes as f64 / copy })
+    }
+
+    /// What [`crate::backend::Backend::peak`] asks for.
+    pub(super) fn peak_now(&mut self) -> Result<Peak> {
+        let start = Instant::now();
+        pollster::block_on(self.measure_peak(|| start.elapsed()))
+    }
+}

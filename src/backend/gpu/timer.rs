@@ -1,0 +1,75 @@
+//! How long each kernel of a plan runs, by the device's own clock.
+
+use crate::backend::KernelTime;
+use crate::backend::gpu::device::{Device, values};
+use crate::backend::gpu::{Batch, Ready, write_batches};
+use crate::error::Result;
+
+/// Passes whose time is taken in one submission: two timestamps each, of the 4096 that every device has.
+pub(super) const PASSES: usize = 2048;
+
+/// Measures every launch by the device's own clock.
+pub(super) struct Timer {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    /// Nanoseconds a tick.
+    period: f64,
+    pub(super) times: Vec<KernelTime>,
+}
+
+impl Timer {
+    /// None where the device has no such clock.
+    pub(super) fn new(device: &Device) -> Result<Option<Self>> {
+        if !device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Ok(None);
+        }
+        let count = 2 * PASSES as u32;
+        let descriptor = wgpu::QuerySetDescriptor { label: Some("timer"), ty: wgpu::QueryType::Timestamp, count };
+        let queries = device.device.create_query_set(&descriptor);
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let resolved = device.buffer("timestamps", 8 * u64::from(count), usage)?;
+        let period = f64::from(device.queue.get_timestamp_period());
+        Ok(Some(Self { queries, resolved, period, times: Vec::new() }))
+    }
+
+    /// Runs `work` once for each of `batches`, each launch in a pass of its own.
+    pub(super) async fn run(
+        &mut self,
+        device: &Device,
+        table: &wgpu::Buffer,
+        work: &[Ready],
+        batches: &[Batch],
+    ) -> Result<()> {
+        write_batches(device, table, batches);
+        let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut passes = 0;
+        for slot in 0..batches.len() {
+            for ready in work {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: None,
+                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                        query_set: &self.queries,
+                        beginning_of_pass_write_index: Some(2 * passes),
+                        end_of_pass_write_index: Some(2 * passes + 1),
+                    }),
+                });
+                ready.encode(&mut pass, slot);
+                passes += 1;
+            }
+        }
+        encoder.resolve_query_set(&self.queries, 0..2 * passes, &self.resolved, 0);
+        device.wait(device.submit(encoder.finish())).await?;
+        let bytes = device.read(&[(&self.resolved, 16 * u64::from(passes))]).await?.concat();
+        let ticks = values::<u64>(&bytes);
+        if self.times.is_empty() {
+            let time = |ready: &Ready| KernelTime { kernel: ready.label.clone(), launches: 0, seconds: 0.0 };
+            self.times = work.iter().map(time).collect();
+        }
+        for (pass, ticks) in ticks.chunks_exact(2).enumerate() {
+            let time = &mut self.times[pass % work.len()];
+            time.launches += 1;
+            time.seconds += ticks[1].saturating_sub(ticks[0]) as f64 * self.period * 1e-9;
+        }
+        Ok(())
+    }
+}

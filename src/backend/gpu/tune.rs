@@ -1,0 +1,98 @@
+//! Which of several ways to launch a kernel is the fastest here: measured on the model's own buffers.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::backend::gpu::kernels::{Launch, Tuning};
+use crate::backend::gpu::{Batch, Gpu, MAX_STEPS, Split, missing, submit};
+use crate::error::Result;
+
+/// What was measured of one kernel.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Tuned {
+    /// What it makes.
+    pub what: String,
+    /// Kernel and way, of the one that was in use.
+    pub before: String,
+    /// Seconds of one launch.
+    pub before_seconds: f64,
+    /// Kernel and way, of the fastest.
+    pub best: String,
+    /// Seconds of one launch.
+    pub best_seconds: f64,
+}
+
+/// How long the launches of one measurement should take together.
+const TARGET: f64 = 0.01;
+/// Measurements of a way; their median counts.
+const ROUNDS: usize = 5;
+/// A way must save this share to be preferred to the one in use: less is noise.
+const MARGIN: f64 = 0.03;
+
+impl Gpu {
+    /// Measures all ways to launch each kernel of a training step, on the uploaded training part, with a learning rate of
+    /// 0; takes a clock, as there is none everywhere.
+    async fn measure_ways(&mut self, clock: impl Fn() -> Duration) -> Result<(Vec<Tuned>, Tuning)> {
+        let resident = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
+        let (buffers, rows) = (resident.buffers.clone(), resident.rows);
+        let identity: Vec<u32> = (0..rows as u32).collect();
+        self.device.queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(&identity));
+        let dispatches = resident.plan.iter().flat_map(|plan| plan.dispatches.clone()).collect::<Vec<_>>();
+        let batch = Batch { first: 0, rows: self.batch_size.min(rows) as u32, index: 0, learning_rate: 0.0 };
+        let (mut tuned, mut tuning, mut seen) = (Vec::new(), Tuning::default(), BTreeSet::new());
+        for dispatch in dispatches {
+            if dispatch.others.is_empty() || !seen.insert(dispatch.launch.what.clone()) {
+                continue;
+            }
+            let bound = dispatch.bound(&buffers);
+            let mut measured: Vec<(f64, &Launch)> = Vec::new();
+            for launch in [&dispatch.launch].into_iter().chain(&dispatch.others) {
+                let ready = [self.programs.ready(launch, &bound, &self.batches)?];
+                let mut times = Vec::new();
+                let mut launches = 1;
+                // The first run builds what the driver has not built yet, the second says how many launches fill the time.
+                for round in 0..ROUNDS + 2 {
+                    let start = clock();
+                    let batches = vec![batch; launches];
+                    submit(&self.device, &self.batches, &ready, &batches, &mut self.in_flight, None).await?;
+                    self.synchronize().await?;
+                    let seconds = (clock() - start).as_secs_f64();
+                    match round {
+                        0 => {}
+                        1 => launches = ((TARGET / seconds.max(1e-9)) as usize).clamp(1, MAX_STEPS),
+                        _ => times.push(seconds / launches as f64),
+                    }
+                    if round == 1 && measured.first().is_some_and(|&(first, _)| seconds > 10.0 * first.max(TARGET)) {
+                        times.push(seconds);
+                        break;
+                    }
+                }
+                times.sort_by(f64::total_cmp);
+                measured.push((times[times.len() / 2], launch));
+            }
+            let (before_seconds, before) = measured[0];
+            let fastest = measured.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or(measured[0]);
+            let (best_seconds, best) = if fastest.0 < (1.0 - MARGIN) * before_seconds { fastest } else { measured[0] };
+            tuning.set(best);
+            tuned.push(Tuned {
+                what: best.what.clone(),
+                before: before.choice(),
+                before_seconds,
+                best: best.choice(),
+                best_seconds,
+            });
+        }
+        Ok((tuned, tuning))
+    }
+
+    /// Measures which way to launch each kernel of a training step is the fastest here, on the uploaded training part.
+    ///
+    /// # Errors
+    /// When nothing was uploaded, or the device fails.
+    pub fn tune(&mut self) -> Result<(Vec<Tuned>, Tuning)> {
+        let start = Instant::now();
+        pollster::block_on(self.measure_ways(|| start.elapsed()))
+    }
+}
