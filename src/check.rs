@@ -604,10 +604,18 @@ pub fn gpu(device: &Device) -> Result<Vec<Row>> {
     let mut rows = kernels(device, REGISTRY)?;
     rows.extend(plans(device)?);
     if device.hardware.cooperative.is_none() && cooperative(&device.adapter).is_some() {
-        let mixed = pollster::block_on(Device::open(&device.adapter, Precision::Mixed))?;
-        rows.extend(kernels(&mixed, &[&kernels::DENSE_COOPERATIVE, &kernels::DENSE_COOPERATIVE_SMALL])?);
-        rows.extend(plans(&mixed)?);
+        rows.extend(mixed(&pollster::block_on(Device::open(&device.adapter, Precision::Mixed))?)?);
     }
+    Ok(rows)
+}
+
+/// The kernels and plans of mixed precision on `device`, which was opened for it.
+///
+/// # Errors
+/// What the device fails with.
+pub fn mixed(device: &Device) -> Result<Vec<Row>> {
+    let mut rows = kernels(device, &[&kernels::DENSE_COOPERATIVE, &kernels::DENSE_COOPERATIVE_SMALL])?;
+    rows.extend(plans(device)?);
     Ok(rows)
 }
 

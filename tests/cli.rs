@@ -303,17 +303,35 @@ fn a_preview_is_a_png() {
 #[test]
 fn bench_times_networks_in_a_table_or_as_json() {
     let (_folder, data) = small();
-    let output = run(&["bench", "--backend", "cpu", "--data", &data, "--hidden", "9,8", "--epochs", "4", "--json"]);
+    let output = run(&[
+        "bench",
+        "--backend",
+        "cpu",
+        "--data",
+        &data,
+        "--hidden",
+        "9,8",
+        "--epochs",
+        "4",
+        "--json",
+        "--samples",
+        "40",
+    ]);
     assert!(output.status.success(), "{}", stderr(&output));
     let line: serde_json::Value = serde_json::from_str(stdout(&output).trim()).unwrap();
     assert_eq!(line["layers"], serde_json::json!([16, 9, 8, 10]));
     assert_eq!(line["all_s"].as_array().unwrap().len(), 4);
     assert!(line["epoch_s"].as_f64().unwrap() > 0.0 && line["samples_per_s"].as_f64().unwrap() > 0.0);
     assert!(line["bytes"].as_u64().unwrap() > 4 * 200);
+    assert_eq!((line["precision"].as_str(), line["samples"].as_u64()), (Some("f32"), Some(40)));
+    assert!(line["peak_gflops"].as_f64().unwrap() > 0.0 && line["copy_gb_per_s"].as_f64().unwrap() > 0.0);
+    assert_eq!(line["peak_rss_bytes"].is_u64(), cfg!(target_os = "linux"));
     let output = run(&["bench", "--backend", "cpu", "--data", &data, "--workload", "notebook", "--epochs", "1"]);
     let text = stdout(&output);
-    assert!(text.lines().count() == 3 && text.lines().last().unwrap().starts_with("notebook  16-7-10 "), "{text}");
+    assert!(text.lines().count() == 4 && text.lines().last().unwrap().starts_with("notebook  16-7-10 "), "{text}");
     fails(&["bench", "--hidden", "7", "--workload", "deep"], 2, &["--workload"]);
+    fails(&["bench", "--backend", "cpu", "--tune"], 2, &["--tune", "--backend gpu"]);
+    fails(&["bench", "--backend", "cpu", "--precision", "mixed"], 2, &["--precision mixed", "--backend gpu"]);
     fails(&["bench", "--epochs", "0"], 2, &["--epochs"]);
 }
 

@@ -6,11 +6,12 @@
 use std::sync::atomic::AtomicBool;
 
 use mlp_gpu::backend::cpu::Cpu;
-use mlp_gpu::backend::gpu::device::{Device, adapters, choose};
+use mlp_gpu::backend::gpu::device::{Device, adapters, choose, cooperative};
 use mlp_gpu::backend::gpu::kernels::{Kernel, REGISTRY};
-use mlp_gpu::backend::gpu::plan::PlanName;
+use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
 use mlp_gpu::backend::gpu::{Gpu, kernels};
 use mlp_gpu::backend::{Backend, Precision, Split};
+use mlp_gpu::bench::{Workload, workloads};
 use mlp_gpu::check::{self, Row};
 use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::data::{self, Dataset, Inputs, Samples};
@@ -45,9 +46,67 @@ fn every_kernel_matches_its_twin() {
 }
 
 #[test]
+fn every_kernel_matches_its_twin_where_the_driver_checks_bounds_too() {
+    let Some(device) = device("every_kernel_matches_its_twin_where_the_driver_checks_bounds_too") else { return };
+    assert_all(&check::kernels(&device.checked(), REGISTRY).unwrap());
+}
+
+#[test]
 fn every_plan_matches_the_cpu() {
     let Some(device) = device("every_plan_matches_the_cpu") else { return };
     assert_all(&check::plans(&device).unwrap());
+}
+
+#[test]
+fn products_of_mixed_precision_match_where_the_adapter_has_them() {
+    let Some(device) = device("products_of_mixed_precision_match_where_the_adapter_has_them") else { return };
+    let mixed = pollster::block_on(Device::open(&device.adapter, Precision::Mixed));
+    match cooperative(&device.adapter) {
+        Some(_) => assert_all(&check::mixed(&mixed.unwrap()).unwrap()),
+        None => assert!(mixed.err().unwrap().to_string().contains("--precision mixed")),
+    }
+}
+
+#[test]
+fn tuned_ways_are_used_and_compute_the_same() {
+    let Some(device) = device("tuned_ways_are_used_and_compute_the_same") else { return };
+    let rows = 40;
+    let samples = Samples::new(Inputs::U8((0..=250).cycle().take(12 * rows).collect()), 12, vec![1; rows]).unwrap();
+    let model = Mlp::new(&[12, 40, 3]).unwrap();
+    let parameters = model.initial_parameters(Init::He, 0);
+    let open = |device: &Device| {
+        let mut gpu = pollster::block_on(Gpu::new(device.clone(), model.clone(), 16, None)).unwrap();
+        gpu.upload(Split::Train, &samples).unwrap();
+        gpu.set_parameters(&parameters).unwrap();
+        gpu
+    };
+    let mut gpu = open(&device);
+    let (tuned, tuning) = gpu.tune().unwrap();
+    // A forward product, the last layer and two updates.
+    assert_eq!(tuned.len(), 4, "{tuned:?}");
+    assert!(tuned.iter().all(|kernel| 0.0 < kernel.best_seconds && kernel.best_seconds <= kernel.before_seconds));
+    assert_eq!(gpu.parameters().unwrap(), parameters, "tuning must not train");
+
+    // As if the slowest ways had been the fastest.
+    let mut other = device.clone();
+    other.hardware.tuning = tuning;
+    for dispatch in Plan::step(PlanName::Fused, &model, Element::U8, 16, &device.hardware).dispatches {
+        other.hardware.tuning.set(dispatch.others.last().unwrap());
+    }
+    let step = Plan::step(PlanName::Fused, &model, Element::U8, 16, &other.hardware);
+    let usual = Plan::step(PlanName::Fused, &model, Element::U8, 16, &device.hardware);
+    for (tuned, usual) in step.dispatches.iter().zip(&usual.dispatches) {
+        assert_ne!(tuned.launch.choice(), usual.launch.choice());
+    }
+    let order: Vec<u32> = (0..rows as u32).collect();
+    let trained = [&device, &other].map(|device| {
+        let mut gpu = open(device);
+        gpu.train(&order, 0.1).unwrap();
+        gpu.parameters().unwrap()
+    });
+    let comparison = compare(&trained[1], &trained[0], Tolerance { absolute: 1e-6, relative: 1e-5 });
+    assert!(comparison.passed(), "{comparison}");
+    assert_ne!(trained[0], parameters);
 }
 
 #[test]
@@ -103,13 +162,13 @@ fn what_an_adapter_cannot_hold_is_an_error_that_names_the_buffer() {
     assert!(error.contains("parameters") && error.contains("MiB"), "{error}");
 }
 
-fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, epochs: u32) -> Vec<f64> {
+fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, batch_size: usize, epochs: u32) -> Vec<f64> {
     backend.upload(Split::Train, &dataset.train).unwrap();
     backend.upload(Split::Test, &dataset.test).unwrap();
     backend.set_parameters(&model.initial_parameters(Init::Normal(0.01), 0)).unwrap();
     let options = train::Options {
         epochs,
-        batch_size: 64,
+        batch_size,
         schedule: Schedule { initial: 0.2, decay: 0.05, every: 5, floor: 0.01 },
         seed: 0,
         validate: false,
@@ -137,14 +196,43 @@ fn the_default_run_has_the_same_loss_curve_on_both_backends() {
         None => data::load("digits", &data::Options::default()).unwrap(),
     };
     let model = Mlp::new(&[784, 7, 10]).unwrap();
-    let cpu = losses(&mut Cpu::new(model.clone(), 64, 2).unwrap(), &dataset, &model, 10);
+    let cpu = losses(&mut Cpu::new(model.clone(), 64, 2).unwrap(), &dataset, &model, 64, 10);
     let mut gpu = pollster::block_on(Gpu::new(device, model.clone(), 64, Some(PlanName::Elementary))).unwrap();
-    let gpu = losses(&mut gpu, &dataset, &model, 10);
+    let gpu = losses(&mut gpu, &dataset, &model, 64, 10);
     let differences: Vec<f64> = cpu.iter().zip(&gpu).map(|(cpu, gpu)| (gpu / cpu - 1.0).abs()).collect();
     let text: Vec<String> = differences.iter().map(|difference| format!("{difference:.1e}")).collect();
     println!("relative difference of the loss on {}, by epoch: {}", dataset.name, text.join(" "));
     for (epoch, bound) in [(1, 1e-4), (3, 1e-3), (10, 1e-2)] {
         assert!(differences[epoch - 1] <= bound, "after epoch {epoch}: {} is above {bound}", differences[epoch - 1]);
+    }
+}
+
+#[test]
+fn the_first_epoch_of_every_workload_has_the_cpus_loss() {
+    let Some(device) = device("the_first_epoch_of_every_workload_has_the_cpus_loss") else { return };
+    let (digits, _) = data::load("digits", &data::Options::default()).unwrap();
+    for Workload { name, hidden, batch_size } in workloads() {
+        let model = Mlp::new(&[&[784], &hidden[..], &[10]].concat()).unwrap();
+        // As much as a software adapter does in seconds.
+        let rows = (5_000_000_000 / (6 * model.parameters())).clamp(batch_size, 2000);
+        let part = |samples: &Samples, rows| samples.select(|row| row < rows).unwrap();
+        let dataset =
+            Dataset { train: part(&digits.train, rows), test: part(&digits.test, rows.min(500)), ..digits.clone() };
+        let cpu = losses(&mut Cpu::new(model.clone(), batch_size, 2).unwrap(), &dataset, &model, batch_size, 1)[0];
+        for plan in PlanName::ALL {
+            let slow = plan == PlanName::Elementary && model.parameters() > 200_000;
+            if slow || plan.check(&model, batch_size, &device.hardware).is_err() {
+                continue;
+            }
+            let mut gpu = pollster::block_on(Gpu::new(device.clone(), model.clone(), batch_size, Some(plan))).unwrap();
+            let gpu = losses(&mut gpu, &dataset, &model, batch_size, 1)[0];
+            let difference = (gpu / cpu - 1.0).abs();
+            println!(
+                "{name}, {rows} rows, {}: loss {gpu} and {cpu}, relative difference {difference:.1e}",
+                plan.name()
+            );
+            assert!(difference <= 1e-3, "{name} {}: {gpu} and {cpu}", plan.name());
+        }
     }
 }
 
