@@ -8,12 +8,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 peers=${1:?"usage: benches/compare.sh PEERS [FLAGS OF mlp-gpu bench]"}
 shift
-cargo build --release --locked --quiet
+binary=${BINARY:-target/release/mlp-gpu}
+[ -n "${BINARY:-}" ] || cargo build --release --locked --quiet
 lines=$(mktemp)
 trap 'rm -f "$lines"' EXIT
 for round in $(seq "${ROUNDS:-3}"); do
   for workload in ${WORKLOADS:-notebook tutorial deep wide}; do
-    target/release/mlp-gpu bench --json --workload "$workload" --epochs "${EPOCHS:-3}" "$@" >>"$lines"
+    "$binary" bench --json --workload "$workload" --epochs "${EPOCHS:-3}" "$@" >>"$lines"
     for script in "$peers"/*.py; do
       [ "$(basename "$script")" = common.py ] && continue
       "${PYTHON:-python3}" "$script" --workload "$workload" --epochs "${EPOCHS:-3}" >>"$lines" ||

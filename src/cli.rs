@@ -16,10 +16,13 @@ use crate::error::{Error, Result};
 use crate::model::Mlp;
 use crate::tuning;
 
+use fetch::{FetchOptions, Place};
+
 mod bench;
 mod check;
 mod data;
 mod devices;
+mod fetch;
 mod inspect;
 mod train;
 
@@ -43,7 +46,7 @@ enum Command {
     Check(check::Options),
     /// Show what a saved model holds
     Inspect(inspect::Options),
-    /// Look at data sets
+    /// Fetch, list, check and look at data sets
     #[command(subcommand)]
     Data(data::Command),
 }
@@ -100,7 +103,7 @@ struct DeviceOptions {
 /// Flags that choose the data set.
 #[derive(Debug, Args)]
 struct DataOptions {
-    /// Data set: auto (MNIST if the data folder has it, else digits), mnist, fashion-mnist, kmnist, digits, or the path
+    /// Data set: auto (MNIST if it is here or can be fetched, else digits), mnist, fashion-mnist, kmnist, digits, or the path
     /// of a CSV file (plain or gzipped), of a NumPy .npz archive, of a folder with four IDX files, or of a folder with a
     /// folder of images for each class
     #[arg(long, value_name = "NAME|PATH", default_value = "auto")]
@@ -130,12 +133,21 @@ struct DataOptions {
     /// Resize images in folders to this height and width
     #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = parse_size)]
     image_size: Option<(usize, usize)>,
+    #[command(flatten)]
+    fetch: FetchOptions,
 }
 
 impl DataOptions {
-    /// The data set; what there is to say of it goes to `tell`. Random parts are drawn with `seed`.
+    /// The data set, fetched on first use; what there is to say of it goes to `tell`. Random parts are drawn with `seed`.
     fn load(&self, seed: u64, tell: impl Fn(&str)) -> Result<Dataset> {
-        let (dataset, notes) = crate::data::load(&self.data, &self.reading(seed))?;
+        let (source, folder) = match self.fetch.locate(&self.data, self.data_dir.as_deref())? {
+            Place::Folder(folder) => (&self.data[..], folder),
+            Place::Nowhere(why) => {
+                tell(&format!("Data: the embedded data set digits: {why}"));
+                ("digits", None)
+            }
+        };
+        let (dataset, notes) = crate::data::load(source, &crate::data::Options { folder, ..self.reading(seed) })?;
         notes.iter().for_each(|note| tell(&format!("Data: {note}")));
         Ok(dataset)
     }
@@ -143,7 +155,7 @@ impl DataOptions {
     /// How it is read.
     fn reading(&self, seed: u64) -> crate::data::Options {
         crate::data::Options {
-            folder: self.data_dir.clone(),
+            folder: None,
             label: self.label.clone(),
             header: self.header,
             test: self.test.clone(),
@@ -252,7 +264,18 @@ impl Target {
     fn backend(&self, model: &Mlp, batch_size: usize, threads: usize, plan: PlanChoice) -> Result<Box<dyn Backend>> {
         Ok(match self {
             Target::Gpu(device) => {
-                Box::new(pollster::block_on(Gpu::new(Device::clone(device), model.clone(), batch_size, plan.name()))?)
+                let gpu = pollster::block_on(Gpu::new(Device::clone(device), model.clone(), batch_size, plan.name()))?;
+                let mixed = device.hardware.cooperative.is_some();
+                if mixed && let Some(plan @ (PlanName::Elementary | PlanName::Resident)) = plan.name() {
+                    return Err(Error::Usage(format!(
+                        "--precision mixed is not for --plan {}, which computes in f32: leave one of them out",
+                        plan.name()
+                    )));
+                }
+                if mixed && gpu.precision() == Precision::F32 {
+                    note(&format!("Precision: f32: {model} has no products wide enough for cooperative matrices"));
+                }
+                Box::new(gpu)
             }
             Target::Cpu => match plan.name() {
                 Some(plan @ (PlanName::Elementary | PlanName::Resident)) => {

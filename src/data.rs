@@ -120,9 +120,11 @@ pub struct Dataset {
     pub scaling: Option<Scaling>,
 }
 
+pub mod catalogue;
 pub mod classes;
 pub mod csv;
 pub mod digits;
+pub mod fetch;
 pub mod idx;
 pub mod images;
 pub mod npz;

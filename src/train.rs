@@ -92,6 +92,11 @@ pub fn train(
 ) -> Result<()> {
     let count = u32::try_from(rows).map_err(|_| Error::Data(format!("{rows} rows are more than 2^32 - 1")))?;
     let run = options.batch_size.max(1) * RUN_ROWS.div_ceil(options.batch_size.max(1));
+    let order_of = |epoch: u32| match options.shuffle {
+        true => random::order(options.seed, u64::from(epoch), count),
+        false => (0..count).collect(),
+    };
+    let mut order = Vec::new();
     for epoch in 0..options.epochs {
         let number = epoch + 1;
         let learning_rate = options.schedule.rate(epoch);
@@ -99,10 +104,9 @@ pub fn train(
             observe(Event::RateFloor { epoch: number, rate: learning_rate })?;
         }
         let start = Instant::now();
-        let order = match options.shuffle {
-            true => random::order(options.seed, u64::from(epoch), count),
-            false => (0..count).collect(),
-        };
+        if order.is_empty() {
+            order = order_of(epoch);
+        }
         let mut done = 0;
         for part in order.chunks(run) {
             if interrupt.load(Ordering::Relaxed) {
@@ -111,6 +115,10 @@ pub fn train(
             backend.train(part, learning_rate as f32)?;
             done += part.len();
             observe(Event::Progress { epoch: number, done, of: rows })?;
+        }
+        if number < options.epochs && options.shuffle {
+            // While the device works.
+            order = order_of(number);
         }
         backend.synchronize()?;
         let train_seconds = start.elapsed().as_secs_f64();

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 /// Runs the binary with no data folder in its environment.
 fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
-    command.env_remove("MLP_GPU_DATA").env("NODEVICE_SELECT", "1").args(arguments);
+    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1").args(arguments);
     command.output().unwrap()
 }
 

@@ -12,7 +12,7 @@ use zip::write::SimpleFileOptions;
 
 fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
-    command.env_remove("MLP_GPU_DATA").env("NODEVICE_SELECT", "1").args(arguments);
+    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1").args(arguments);
     command.output().unwrap()
 }
 

@@ -1,18 +1,69 @@
 //! `mlp-gpu data`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
 
-use super::print;
-use crate::data;
-use crate::error::Result;
-use crate::{files, preview};
+use super::fetch::{FetchOptions, Place};
+use super::{note, print};
+use crate::data::catalogue::{self, SETS, Set};
+use crate::data::fetch::Event;
+use crate::data::{self, idx};
+use crate::error::{Error, Result};
+use crate::{cache, files, preview};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Fetch published data sets
+    Fetch(FetchArguments),
+    /// List the named data sets: where they are, how large, and whether they are what was published
+    List(ListOptions),
+    /// Check the files of a data set
+    Check(CheckOptions),
     /// Write a picture of a data set: a row of examples a class
     Preview(PreviewOptions),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    Mnist,
+    FashionMnist,
+    Kmnist,
+    /// All of them
+    All,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FetchArguments {
+    /// Data set
+    #[arg(value_name = "NAME", value_enum, required = true)]
+    names: Vec<Name>,
+    /// Data folder to fetch into [default: the cache folder]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    fetch: FetchOptions,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListOptions {
+    /// A data folder to list beside the cache
+    #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
+    data_dir: Option<PathBuf>,
+    /// Print a JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckOptions {
+    /// A named data set, a data folder, or whatever `train --data` takes
+    #[arg(value_name = "NAME|DIR")]
+    data: String,
+    /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
+    #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
+    data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -23,6 +74,8 @@ pub(super) struct PreviewOptions {
     /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
     #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    fetch: FetchOptions,
     /// The PNG file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -32,10 +85,166 @@ pub(super) struct PreviewOptions {
 }
 
 pub(super) fn run(command: &Command) -> Result<()> {
-    let Command::Preview(options) = command;
-    files::check_writable(&options.out)?;
-    let (dataset, _) =
+    match command {
+        Command::Fetch(arguments) => fetch(arguments),
+        Command::List(options) => list(options),
+        Command::Check(options) => check(options),
+        Command::Preview(options) => show(options),
+    }
+}
+
+fn fetch(arguments: &FetchArguments) -> Result<()> {
+    let own = arguments.data_dir.as_deref();
+    let root = own.map_or_else(cache::folder, |folder| Ok(folder.to_path_buf()))?;
+    let wanted = |set: &&Set| {
+        arguments.names.iter().any(|name| {
+            *name == Name::All || name.to_possible_value().is_some_and(|value| value.get_name() == set.name)
+        })
+    };
+    for set in SETS.iter().filter(wanted) {
+        let folder = root.join(set.name);
+        arguments.fetch.fetch(set, &folder, own.is_none(), &mut |event| match event {
+            Event::Fetched(path, url) => print(&format!("{}: fetched from {url}", path.display())),
+            Event::Present(path) => print(&format!("{}: already there", path.display())),
+            _ => Ok(()),
+        })?;
+        print(&format!("{} is in {}. Licence: {}", set.name, folder.display(), set.licence))?;
+    }
+    Ok(())
+}
+
+/// What is known of a file of a published set.
+enum State {
+    /// It is the published one.
+    Published,
+    /// It may be: no hash of it is published.
+    Unknown,
+    /// It is not there, or is not what it should be.
+    Bad(Error),
+}
+
+/// The four files of `set` in `folder`: where they are and what is known of them.
+fn states(set: &Set, folder: &Path) -> Vec<(PathBuf, State)> {
+    let state = |file: &catalogue::Published| match idx::find(folder, file.name) {
+        Ok(path) => match file.verify(&path) {
+            Ok(true) => (path, State::Published),
+            Ok(false) => (path, State::Unknown),
+            Err(error) => (path, State::Bad(error)),
+        },
+        Err(error) => (folder.join(file.name), State::Bad(error)),
+    };
+    set.files.iter().map(state).collect()
+}
+
+fn list(options: &ListOptions) -> Result<()> {
+    let folders: Vec<PathBuf> = options.data_dir.iter().cloned().chain(cache::folder().ok()).collect();
+    if !options.json {
+        print(&format!("{:<14}{:>11}  {:<11}where", "data set", "bytes", "checked"))?;
+    }
+    let line = |name: &str, bytes: u64, checked: &str, folder: Option<&Path>, licence: &str| {
+        if options.json {
+            let folder = folder.map(|folder| folder.display().to_string());
+            let object = json!({
+                "name": name, "folder": folder, "bytes": bytes, "checked": checked, "licence": licence,
+            });
+            return print(&object.to_string());
+        }
+        let at = folder.map_or_else(|| "-".into(), |folder| folder.display().to_string());
+        print(&format!("{name:<14}{bytes:>11}  {checked:<11}{at}"))
+    };
+    line("digits", 0, "embedded", None, "drawn by this program")?;
+    for set in &SETS {
+        let mut places: Vec<PathBuf> = folders.iter().map(|folder| folder.join(set.name)).collect();
+        places.retain(|folder| idx::present(folder));
+        if places.is_empty() {
+            line(set.name, 0, "not here", None, set.licence)?;
+        }
+        for folder in places {
+            let states = states(set, &folder);
+            let bytes = states.iter().filter_map(|(path, _)| path.metadata().ok()).map(|found| found.len()).sum();
+            let bad = |(path, state): &(PathBuf, State)| matches!(state, State::Bad(_)) && path.exists();
+            let checked = match () {
+                () if states.iter().any(bad) => "wrong",
+                () if !idx::complete(&folder) => "incomplete",
+                () if states.iter().any(|(_, state)| matches!(state, State::Unknown)) => "unknown",
+                () => "yes",
+            };
+            line(set.name, bytes, checked, Some(&folder), set.licence)?;
+        }
+    }
+    Ok(())
+}
+
+fn check(options: &CheckOptions) -> Result<()> {
+    let path = Path::new(&options.data);
+    if let Some(set) = catalogue::set(&options.data) {
+        let folders = options.data_dir.iter().cloned().chain(cache::folder().ok());
+        let folder = folders.map(|folder| folder.join(set.name)).find(|folder| idx::present(folder));
+        let fetch = || Error::Data(format!("{0} is not here: run mlp-gpu data fetch {0}", set.name));
+        return published(&[(set, folder.ok_or_else(fetch)?)]);
+    }
+    let inside: Vec<(&Set, PathBuf)> = SETS.iter().map(|set| (set, path.join(set.name))).collect();
+    let inside: Vec<_> = inside.into_iter().filter(|(_, folder)| idx::present(folder)).collect();
+    if !inside.is_empty() {
+        return published(&inside);
+    }
+    if path.is_dir() && idx::present(path) {
+        // A set's own folder has its name; any other may hold a set still.
+        let named = path.canonicalize().ok().and_then(|path| catalogue::set(path.file_name()?.to_str()?));
+        let holds = |set: &&Set| states(set, path).iter().any(|(_, state)| matches!(state, State::Published));
+        if let Some(set) = named.or_else(|| SETS.iter().find(holds)) {
+            return published(&[(set, path.to_path_buf())]);
+        }
+    }
+    let (dataset, notes) =
         data::load(&options.data, &data::Options { folder: options.data_dir.clone(), ..data::Options::default() })?;
+    notes.iter().for_each(|line| note(&format!("Data: {line}")));
+    print(&format!(
+        "{}: well-formed, {} + {} rows of {} values, classes {}; not a published data set, so without a hash to check it by",
+        dataset.name,
+        dataset.train.len(),
+        dataset.test.len(),
+        dataset.train.width,
+        data::classes::list(&dataset.classes),
+    ))
+}
+
+/// Prints a line for each file.
+fn published(places: &[(&Set, PathBuf)]) -> Result<()> {
+    let mut bad = 0;
+    for (set, folder) in places {
+        for (path, state) in states(set, folder) {
+            match state {
+                State::Published => print(&format!("{}: ok", path.display()))?,
+                State::Unknown => print(&format!(
+                    "{}: of the right length; no hash of the uncompressed file is published",
+                    path.display()
+                ))?,
+                State::Bad(error) => {
+                    bad += 1;
+                    print(&format!("{error}: WRONG"))?;
+                }
+            }
+        }
+    }
+    let names: Vec<&str> = places.iter().map(|(set, _)| set.name).collect();
+    match bad {
+        0 => Ok(()),
+        _ => Err(Error::Check(format!(
+            "{bad} of {} files of {} are missing or not the published ones: fetch them with mlp-gpu data fetch",
+            4 * places.len(),
+            names.join(", ")
+        ))),
+    }
+}
+
+fn show(options: &PreviewOptions) -> Result<()> {
+    files::check_writable(&options.out)?;
+    let folder = match options.fetch.locate(&options.data, options.data_dir.as_deref())? {
+        Place::Folder(folder) => folder,
+        Place::Nowhere(why) => return Err(Error::Data(why)),
+    };
+    let (dataset, _) = data::load(&options.data, &data::Options { folder, ..data::Options::default() })?;
     files::write(&options.out, &preview::contact_sheet(&dataset, usize::from(options.columns), 2)?)?;
     print(&format!("{}: {} examples of each class of {}", options.out.display(), options.columns, dataset.name))
 }

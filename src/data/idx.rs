@@ -21,7 +21,7 @@ const CLASSES: usize = 10;
 /// The most bytes of images that are read: enough for 5 million of 28 x 28.
 const MAX_BYTES: u64 = 4 << 30;
 /// Names without the ending `.gz`: training images and labels, test images and labels.
-const NAMES: [&str; 4] =
+pub const NAMES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 /// What the `mnist` crate takes: counts of training and test images, height and width.
 const PUBLISHED: (usize, usize, (usize, usize)) = (60_000, 10_000, (28, 28));
@@ -29,6 +29,11 @@ const PUBLISHED: (usize, usize, (usize, usize)) = (60_000, 10_000, (28, 28));
 /// Whether any of the four files is in `folder`.
 pub fn present(folder: &Path) -> bool {
     NAMES.iter().any(|name| find(folder, name).is_ok())
+}
+
+/// Whether all four files are in `folder`.
+pub fn complete(folder: &Path) -> bool {
+    NAMES.iter().all(|name| find(folder, name).is_ok())
 }
 
 /// The data set `name` of the family in `folder`: rows of `height * width` bytes, ten classes.
@@ -144,7 +149,11 @@ fn decode(train: Part, test: Part) -> Result<[Samples; 2]> {
 }
 
 /// The plain file of that name, else the gzipped one.
-fn find(folder: &Path, name: &str) -> Result<PathBuf> {
+/// The file `name`, one of [`NAMES`], in `folder`: plain if it is there, else with the ending `.gz`.
+///
+/// # Errors
+/// [`Error::File`] where there is neither.
+pub fn find(folder: &Path, name: &str) -> Result<PathBuf> {
     let plain = folder.join(name);
     let gzipped = folder.join(format!("{name}.gz"));
     [&plain, &gzipped].into_iter().find(|path| path.exists()).cloned().ok_or_else(|| {

@@ -1,0 +1,387 @@
+//! Fetching published data sets over HTTP: each file whole and checked, or not at all.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::http::header;
+use ureq::http::{Response, StatusCode};
+
+use super::catalogue::{Published, Set};
+use super::idx;
+use crate::cache;
+use crate::error::{Error, Result};
+
+/// The most bytes that are read of a file, whatever the server says.
+pub const MOST: u64 = 64 << 20;
+/// Attempts without a byte gained before a mirror is given up, and attempts of any kind.
+const ATTEMPTS: (u32, u32) = (3, 20);
+/// The same for a server that is silent: each costs the user [`Options::silence`].
+const SILENT_ATTEMPTS: u32 = 2;
+/// The longest that the body of one answer may take; what is missing then is asked for anew.
+const BODY: Duration = Duration::from_secs(15 * 60);
+const REDIRECTS: u32 = 5;
+
+/// How to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The address of a mirror to use instead of the published ones: files are looked for in the folder of the set's name
+    /// below it, then directly below it.
+    pub mirror: Option<String>,
+    /// How long to wait for a connection.
+    pub connect: Duration,
+    /// How long to wait for a silent server.
+    pub silence: Duration,
+    /// The folder of the file that is locked meanwhile; the cache folder where there is none.
+    pub lock: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { mirror: None, connect: Duration::from_secs(5), silence: Duration::from_secs(15), lock: None }
+    }
+}
+
+/// What happens meanwhile.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Another process is fetching; this one waits for it.
+    Waiting,
+    /// A file begins to arrive, or goes on arriving: its name and its bytes in all, as the server says or as published.
+    Begin(&'a str, u64),
+    /// Bytes that are here by now.
+    Progress(u64),
+    /// What went wrong, and what is done about it.
+    Trouble(String),
+    /// A file is there now: its path and where it came from.
+    Fetched(&'a Path, &'a str),
+    /// A file was there.
+    Present(&'a Path),
+}
+
+/// Why an attempt failed.
+struct Fault {
+    why: String,
+    next: Next,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The same may go well another time.
+    Again,
+    /// The same after a server's silence.
+    Silent,
+    /// The server does not have it.
+    Missing,
+    /// Nothing to be had of this mirror.
+    Stop,
+}
+
+impl Fault {
+    fn new(next: Next, why: impl Into<String>) -> Self {
+        Self { why: why.into(), next }
+    }
+}
+
+/// Fetches the files of `set` that are not in `folder`, which is created; those that are there are checked. Files that are
+/// there and are not the published ones are replaced if `replace` says so, once the right ones have arrived.
+///
+/// # Errors
+/// [`Error::Data`] naming the file, each address and what went wrong there; [`Error::File`] for a file that may not be
+/// replaced; [`Error::Io`] where the folder cannot be written to; [`Error::Usage`] for a mirror that is no address. Files
+/// that were there stay, and none is half-written.
+pub fn fetch(
+    set: &Set,
+    folder: &Path,
+    replace: bool,
+    options: &Options,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<()> {
+    if let Some(mirror) = &options.mirror
+        && !["http://", "https://"].iter().any(|scheme| mirror.starts_with(scheme))
+    {
+        return Err(Error::Usage(format!("the mirror {mirror:?} is no address: give one with http:// or https://")));
+    }
+    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let _lock = lock(options.lock.as_deref(), tell)?;
+    let agent = agent(options);
+    for file in &set.files {
+        if let Ok(path) = idx::find(folder, file.name) {
+            match file.verify(&path) {
+                Ok(_) => {
+                    tell(Event::Present(&path));
+                    continue;
+                }
+                // What is not compressed did not come from here.
+                Err(Error::File { found, expected, .. }) if replace && path.ends_with(file.file_name()) => tell(
+                    Event::Trouble(format!("{}: found {found}, expected {expected}; it is replaced", path.display())),
+                ),
+                Err(Error::File { found, expected, .. }) => {
+                    return Err(Error::file(&path, found, format!("{expected}: move it away, then fetch again")));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let path = folder.join(file.file_name());
+        let url = Transfer { agent: &agent, set, file, part: part_of(&path), tell }.run(options)?;
+        let part = part_of(&path);
+        std::fs::rename(&part, &path).map_err(Error::io("rename", &part))?;
+        // The new name too shall outlast a power cut. Elsewhere folders cannot be opened.
+        #[cfg(unix)]
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))?;
+        tell(Event::Fetched(&path, &url));
+    }
+    Ok(())
+}
+
+fn part_of(path: &Path) -> PathBuf {
+    path.with_extension("gz.part")
+}
+
+/// Holds off other processes of this user until it is dropped.
+fn lock(folder: Option<&Path>, tell: &mut dyn FnMut(Event<'_>)) -> Result<File> {
+    let folder = folder.map_or_else(cache::folder, |folder| Ok(folder.to_path_buf()))?;
+    std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    let path = folder.join("fetch.lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(Error::io("write", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            tell(Event::Waiting);
+            file.lock().map_err(Error::io("lock", &path)).map(|()| file)
+        }
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+    }
+}
+
+fn agent(options: &Options) -> Agent {
+    // Proxies come from the environment by default.
+    let config = Agent::config_builder()
+        .user_agent(concat!("mlp-gpu/", env!("CARGO_PKG_VERSION")))
+        .http_status_as_error(false)
+        .max_redirects(REDIRECTS)
+        .timeout_resolve(Some(options.connect))
+        .timeout_connect(Some(options.connect))
+        .timeout_send_request(Some(options.silence))
+        .timeout_recv_response(Some(options.silence))
+        .timeout_per_read(Some(options.silence))
+        .timeout_recv_body(Some(BODY));
+    config.build().new_agent()
+}
+
+/// One file on its way to `part`.
+struct Transfer<'a> {
+    agent: &'a Agent,
+    set: &'a Set,
+    file: &'a Published,
+    part: PathBuf,
+    tell: &'a mut dyn FnMut(Event<'_>),
+}
+
+impl Transfer<'_> {
+    /// Tries one mirror after the other until `part` is the published file; gives the address that it came from. On failure
+    /// `part` is gone.
+    fn run(&mut self, options: &Options) -> Result<String> {
+        let name = self.file.file_name();
+        let (set, mut troubles) = (self.set.name, Vec::new());
+        let urls: Vec<String> = match options.mirror.as_deref().map(|mirror| mirror.trim_end_matches('/')) {
+            Some(mirror) => vec![format!("{mirror}/{set}/{name}"), format!("{mirror}/{name}")],
+            None => self.set.mirrors.iter().map(|mirror| format!("{mirror}{name}")).collect(),
+        };
+        for url in urls {
+            match self.mirror(&url) {
+                Ok(()) => return Ok(url),
+                Err(fault) => {
+                    troubles.push(format!("{url}: {}", fault.why));
+                    if options.mirror.is_some() && fault.next != Next::Missing {
+                        break;
+                    }
+                    (self.tell)(Event::Trouble(format!("{url}: {}", fault.why)));
+                }
+            }
+        }
+        match std::fs::remove_file(&self.part) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &self.part)(error));
+            }
+            _ => {}
+        }
+        Err(Error::Data(format!(
+            "{set}/{name} could not be fetched: {}; try again later, give another mirror (--mirror URL), or put the file \
+             into {} by hand",
+            troubles.join("; "),
+            self.part.parent().unwrap_or(Path::new(".")).display()
+        )))
+    }
+
+    /// Tries one address as often as there is hope.
+    fn mirror(&mut self, url: &str) -> Result<(), Fault> {
+        let (mut attempts, mut fruitless, mut silent) = (0, 0, 0);
+        loop {
+            let before = self.length();
+            let result = self.attempt(url, before).and_then(|()| self.check());
+            let Err(fault) = result else { return Ok(()) };
+            attempts += 1;
+            (fruitless, silent) = match self.length() > before {
+                true => (0, 0),
+                false => (fruitless + 1, silent + u32::from(fault.next == Next::Silent)),
+            };
+            let hope = match fault.next {
+                Next::Again => fruitless < ATTEMPTS.0,
+                Next::Silent => silent < SILENT_ATTEMPTS,
+                // A file that another transfer had begun may be the reason.
+                Next::Stop => before > 0 && self.length() == 0,
+                Next::Missing => false,
+            };
+            if !hope || attempts == ATTEMPTS.1 {
+                return Err(fault);
+            }
+            (self.tell)(Event::Trouble(format!("{url}: {}; trying again", fault.why)));
+            std::thread::sleep(Duration::from_millis(250 << fruitless));
+        }
+    }
+
+    /// Bytes of the file that are here.
+    fn length(&self) -> u64 {
+        self.part.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    /// Appends to the `had` bytes in `part` what is missing, or writes it anew.
+    fn attempt(&mut self, url: &str, had: u64) -> Result<(), Fault> {
+        let mut request = self.agent.get(url).header(header::ACCEPT_ENCODING, "identity");
+        if had > 0 {
+            request = request.header(header::RANGE, format!("bytes={had}-"));
+        }
+        let mut response = request.call().map_err(|error| self.fault(&error))?;
+        let (status, length) = (response.status(), response.body().content_length());
+        let start = match status {
+            StatusCode::OK => 0,
+            StatusCode::PARTIAL_CONTENT if had > 0 && first_of(&response) == Some(had) => had,
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if had > 0 => {
+                self.forget()?;
+                return Err(Fault::new(Next::Again, format!("{status} does not go on at byte {had}")));
+            }
+            _ => return Err(refusal(status)),
+        };
+        let total = length.map(|length| length.saturating_add(start));
+        if total.is_some_and(|total| total > MOST) {
+            return Err(Fault::new(
+                Next::Stop,
+                format!("{} bytes, of which at most {MOST} are read", total.unwrap_or(0)),
+            ));
+        }
+        (self.tell)(Event::Begin(self.file.name, total.unwrap_or(self.file.bytes)));
+        let mut part = self.open(start)?;
+        let (mut here, mut block) = (start, vec![0; 1 << 16]);
+        let mut body = response.body_mut().as_reader();
+        let outcome = loop {
+            let read = match body.read(&mut block) {
+                Ok(0) if total.is_some_and(|total| here < total) => {
+                    break Err(Fault::new(Next::Again, cut(here, total)));
+                }
+                Ok(0) => break Ok(()),
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    break Err(Fault::new(Next::Again, cut(here, total)));
+                }
+                Err(error) => {
+                    let Fault { why, next } = self.fault(&ureq::Error::from(error));
+                    break Err(Fault::new(next, format!("{why} after {here} bytes")));
+                }
+            };
+            here += read as u64;
+            if here > MOST {
+                drop(part);
+                self.forget()?;
+                return Err(Fault::new(Next::Stop, format!("more than the {MOST} bytes that are read at most")));
+            }
+            part.write_all(&block[..read]).map_err(|error| self.unwritable(&error))?;
+            (self.tell)(Event::Progress(here));
+        };
+        part.sync_all().map_err(|error| self.unwritable(&error))?;
+        outcome
+    }
+
+    /// Whether `part`, which is complete, is the published file. Otherwise it is removed.
+    fn check(&mut self) -> Result<(), Fault> {
+        match self.file.verify(&self.part) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.forget()?;
+                let why = match error {
+                    Error::File { found, expected, .. } => format!("found {found}, expected {expected}"),
+                    other => other.to_string(),
+                };
+                Err(Fault::new(Next::Stop, why))
+            }
+        }
+    }
+
+    /// `part`, to be written from byte `start` on.
+    fn open(&self, start: u64) -> Result<File, Fault> {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.part);
+        let cut = file.and_then(|mut file| {
+            file.set_len(start)?;
+            file.seek(std::io::SeekFrom::Start(start))?;
+            Ok(file)
+        });
+        cut.map_err(|error| self.unwritable(&error))
+    }
+
+    fn forget(&self) -> Result<(), Fault> {
+        std::fs::remove_file(&self.part).map_err(|error| self.unwritable(&error))
+    }
+
+    fn unwritable(&self, error: &std::io::Error) -> Fault {
+        Fault::new(Next::Stop, format!("cannot write {}: {error}", self.part.display()))
+    }
+
+    fn fault(&self, error: &ureq::Error) -> Fault {
+        use std::io::ErrorKind;
+        let connection =
+            |kind| matches!(kind, ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe);
+        let next = match error {
+            ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => Next::Stop,
+            ureq::Error::Timeout(ureq::Timeout::RecvBody) => Next::Again,
+            ureq::Error::Timeout(_) => Next::Silent,
+            ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof || connection(error.kind()) => {
+                Next::Again
+            }
+            ureq::Error::Protocol(_) => Next::Again,
+            _ => Next::Stop,
+        };
+        let why = match error {
+            ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => "no connection in time".into(),
+            ureq::Error::Timeout(_) => "the server fell silent".into(),
+            ureq::Error::HostNotFound => "there is no such host".into(),
+            ureq::Error::TooManyRedirects => format!("more than {REDIRECTS} redirects"),
+            other => other.to_string(),
+        };
+        Fault::new(next, why)
+    }
+}
+
+fn cut(here: u64, total: Option<u64>) -> String {
+    let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+    format!("the connection ended after {here}{of} bytes")
+}
+
+/// The number of the first byte of a partial answer.
+fn first_of<B>(response: &Response<B>) -> Option<u64> {
+    let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
+}
+
+/// What an answer means that is none of the file.
+fn refusal(status: StatusCode) -> Fault {
+    let next = match status {
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Next::Again,
+        _ if status.is_server_error() => Next::Again,
+        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN => Next::Missing,
+        _ => Next::Stop,
+    };
+    Fault::new(next, format!("HTTP status {status}"))
+}
