@@ -143,6 +143,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     };
     let loop_options = train::Options {
         epochs: options.epochs,
+        done: 0,
         batch_size,
         schedule: Schedule {
             initial: options.lr,
@@ -164,7 +165,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             Event::RateFloor { epoch, rate } => {
                 bar.suspend(|| tell(&format!("From epoch {epoch} on the learning rate stays at {rate} (--min-lr)")));
             }
-            Event::Epoch(epoch) => {
+            Event::Epoch(epoch, _) => {
                 if let Some(log) = &mut log {
                     log.epoch(epoch)?;
                 }
@@ -179,7 +180,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     trained?;
 
     if let Some(path) = &options.save {
-        let metadata = Metadata::new(&model, &dataset, options.seed, options.epochs);
+        let metadata = Metadata::new(&model, &dataset, &loop_options);
         checkpoint::save(path, &model, &backend.parameters()?, Some(&metadata))?;
     }
     if !options.quiet {

@@ -23,7 +23,8 @@ const HEAD: u64 = 1 << 16;
 const MAX_VALUES: usize = 1 << 30;
 
 /// Whether the first line names the columns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Header {
     /// It does where the label column is found in it by name, or where a cell of another column is no number
     #[default]

@@ -102,20 +102,20 @@ pub fn decode(path: &Path, (height, width): (usize, usize)) -> Result<Vec<u8>> {
 /// The image at `path` in grey, with its height and width.
 fn open(path: &Path) -> Result<(GrayImage, (usize, usize))> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io("read", path))?;
-    let image = reader.decode().map_err(|error| {
-        let error = error.to_string().replace('\n', " ");
-        Error::file(
-            path,
-            format!("an image that cannot be read ({error})"),
-            "a whole PNG, JPEG, GIF, BMP, WebP, TIFF or PNM",
-        )
-    })?;
+    let image = reader.decode().map_err(|error| undecodable(path, error))?;
     let size = (image.height() as usize, image.width() as usize);
     Ok((image.into_luma8(), size))
 }
 
+/// What is said of an image that cannot be decoded.
+pub(crate) fn undecodable(path: &Path, error: image::ImageError) -> Error {
+    let error = error.to_string().replace('\n', " ");
+    let found = format!("an image that cannot be read ({error})");
+    Error::file(path, found, "a whole PNG, JPEG, GIF, BMP, WebP, TIFF or PNM")
+}
+
 /// Whether the file is an image by its name or by its first bytes.
-fn is_image(path: &Path) -> bool {
+pub(crate) fn is_image(path: &Path) -> bool {
     let reader = || ImageReader::open(path).ok()?.with_guessed_format().ok()?.format();
     ImageFormat::from_path(path).is_ok() || reader().is_some()
 }

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 /// How features are scaled, each by numbers of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scale {
     /// As they are
     None,
@@ -14,6 +15,7 @@ pub enum Scale {
     Standard,
     /// Divided by 255
     #[value(name = "255")]
+    #[serde(rename = "255")]
     Bytes,
 }
 
