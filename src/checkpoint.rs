@@ -63,6 +63,8 @@ pub struct Metadata {
 /// How a model was trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Training {
+    /// Rows of the training part.
+    pub rows: usize,
     /// Epochs that were asked for.
     pub epochs: u32,
     /// Rows a step.
@@ -110,6 +112,7 @@ impl Metadata {
             origin: dataset.origin,
             reading: Options::default(),
             training: Some(Training {
+                rows: dataset.train.len(),
                 epochs: options.epochs,
                 batch_size: options.batch_size,
                 schedule: options.schedule,

@@ -72,6 +72,11 @@ enum PlanChoice {
 }
 
 impl PlanChoice {
+    /// The plan of this name; the best one where it is none's.
+    fn named(name: &str) -> Self {
+        Self::from_str(name, false).unwrap_or(Self::Auto)
+    }
+
     fn name(self) -> Option<PlanName> {
         match self {
             PlanChoice::Auto => None,
@@ -98,9 +103,9 @@ struct DeviceOptions {
 struct DataOptions {
     /// Data set: auto (MNIST if the data folder has it, else digits), mnist, fashion-mnist, kmnist, digits, or the path
     /// of a CSV file (plain or gzipped), of a NumPy .npz archive, of a folder with four IDX files, or of a folder with a
-    /// folder of images for each class
-    #[arg(long, value_name = "NAME|PATH", default_value = "auto")]
-    data: String,
+    /// folder of images for each class [default: auto, or what the model was trained on]
+    #[arg(long, value_name = "NAME|PATH")]
+    data: Option<String>,
     /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
     #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
     data_dir: Option<PathBuf>,
@@ -131,7 +136,7 @@ struct DataOptions {
 impl DataOptions {
     /// The data set; what there is to say of it goes to `tell`. Random parts are drawn with `seed`.
     fn load(&self, seed: u64, tell: impl Fn(&str)) -> Result<Dataset> {
-        let (dataset, notes) = crate::data::load(&self.data, &self.reading(seed))?;
+        let (dataset, notes) = crate::data::load(self.data.as_deref().unwrap_or("auto"), &self.reading(seed))?;
         notes.iter().for_each(|note| tell(&format!("Data: {note}")));
         Ok(dataset)
     }
@@ -217,6 +222,22 @@ impl DeviceOptions {
                     Err(error) => Ok((Target::Cpu, Some(error.to_string()))),
                 }
             }),
+        }
+    }
+}
+
+/// As it was before, for a run that goes on: where nothing is asked for, the backend `before` if it can be had.
+impl DeviceOptions {
+    fn resolve_as(&self, before: &str) -> Result<(Target, Option<String>)> {
+        let why = || Some("as before".into());
+        match (self.backend, before) {
+            (BackendChoice::Auto, _) if self.adapter.is_some() => self.resolve(),
+            (BackendChoice::Auto, "cpu") => Ok((Target::Cpu, why())),
+            (BackendChoice::Auto, "gpu") => match open(None) {
+                Ok(device) => Ok((Target::Gpu(Box::new(device)), why())),
+                Err(_) => self.resolve(),
+            },
+            _ => self.resolve(),
         }
     }
 }

@@ -141,7 +141,7 @@ fn a_model_keeps_what_it_takes_to_read_other_data() {
     let expected = [scaled(98.0, 0), scaled(0.001, 1), scaled(100.5, 0), scaled(0.0005, 1)];
     assert_eq!((samples.inputs, samples.labels), (Inputs::F32(expected.to_vec()), vec![2, 0]));
     let unlabelled = write(folder.path(), "unlabelled.csv", "north,east\n0.001,98\n");
-    assert_eq!(csv::features(&unlabelled, csv::Header::Auto, columns).unwrap(), [98.0, 0.001]);
+    assert_eq!(csv::features(&unlabelled, None, None, csv::Header::Auto, columns).unwrap().values, [98.0, 0.001]);
     let unknown = write(folder.path(), "unknown.csv", "ring,north,east\nouter,0.001,98\nfar,0,0\n");
     let error = load_for(&unknown).unwrap_err().to_string();
     assert!(error.contains("\"far\" in line 3") && error.contains("\"inner\""), "{error}");
