@@ -11,7 +11,9 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Columns, Dataset, Framing, Known, Options, Origin, Scaling, numbered};
+use crate::data::{
+    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, framing, numbered,
+};
 use crate::error::{Error, Result};
 use crate::model::{Init, Mlp};
 use crate::schedule::Schedule;
@@ -204,6 +206,26 @@ impl Checkpoint {
         self.metadata.as_ref().and_then(|metadata| metadata.image).or(square)
     }
 
+    /// How image files become its inputs: as its file says, else as MNIST's if there are 784 of them.
+    pub fn framing(&self) -> Framing {
+        let kept = self.metadata.as_ref().map(|metadata| metadata.framing.unwrap_or(Framing::Resize));
+        let size = (framing::SIDE, framing::SIDE);
+        kept.unwrap_or(if self.image() == Some(size) { Framing::Mnist } else { Framing::Resize })
+    }
+
+    /// Raw rows of the file `path` as it takes them, scaled as its file says; where that says nothing, `scale` decides whether
+    /// they are divided by 255, else what they look like.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for values that do not make rows or cannot be scaled, [`Error::Usage`] for a scaling that must be fitted.
+    pub fn rows(&self, path: &Path, inputs: Inputs, scale: Option<Scale>) -> Result<Inputs> {
+        let width = self.model.inputs();
+        let labels = vec![0; inputs.len() / width];
+        let mut samples = Samples::new(inputs, width, labels)?;
+        self.known().scale(&path.display().to_string(), &mut samples, scale, &mut Vec::new())?;
+        Ok(samples.inputs)
+    }
+
     /// What other data must fit, to be evaluated or predicted.
     pub fn known(&self) -> Known<'_> {
         let metadata = self.metadata.as_ref();
@@ -362,7 +384,6 @@ pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::data::{Inputs, Samples, numbered};
 
     fn metadata(model: &Mlp) -> Metadata {
         let part = Samples::new(Inputs::U8(vec![]), model.inputs(), vec![]).unwrap();

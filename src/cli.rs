@@ -19,7 +19,9 @@ mod bench;
 mod check;
 mod data;
 mod devices;
+mod eval;
 mod inspect;
+mod predict;
 mod train;
 
 /// Trains multi-layer perceptrons on any GPU, or on the CPU.
@@ -40,6 +42,10 @@ enum Command {
     Devices,
     /// Check every kernel and plan on this machine against the CPU's plain twins
     Check(check::Options),
+    /// Evaluate a saved model on a data set
+    Eval(Box<eval::Options>),
+    /// Predict the classes of images or of rows of a table
+    Predict(Box<predict::Options>),
     /// Show what a saved model holds
     Inspect(inspect::Options),
     /// Look at data sets
@@ -284,6 +290,8 @@ pub fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Devices => devices::run(),
         Command::Check(options) => check::run(&options),
+        Command::Eval(options) => eval::run(&options),
+        Command::Predict(options) => predict::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Data(command) => data::run(&command),
     };

@@ -332,6 +332,21 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
 }
 
 impl Options {
+    /// These, and those of `kept` where nothing is said.
+    pub fn or(self, kept: &Self) -> Self {
+        let kept = kept.clone();
+        Self {
+            label: self.label.or(kept.label),
+            header: if self.header == Header::Auto { kept.header } else { self.header },
+            test: self.test.or(if self.test_split.is_some() { None } else { kept.test }),
+            test_split: self.test_split.or(kept.test_split),
+            validation_split: self.validation_split.or(kept.validation_split),
+            scale: self.scale.or(kept.scale),
+            image_size: self.image_size.or(kept.image_size),
+            ..self
+        }
+    }
+
     /// Refuses options that say something of a kind of data that `what` is not; `own` are its own.
     fn refuse_for(&self, what: &str, own: &[&str]) -> Result<()> {
         let given = [

@@ -1,10 +1,11 @@
 //! From an image file of any kind to what a model of images takes. Handwriting is framed as MNIST's is: ink light on dark,
 //! the box around it scaled to fit 20 x 20 pixels, its centre of mass at the centre of 28 x 28.
 
-use std::io::{BufRead, Seek};
+use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
+use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageDecoder, ImageReader, Luma, LumaA};
 use serde::{Deserialize, Serialize};
 
@@ -41,14 +42,18 @@ type Plane = ImageBuffer<Luma<f32>, Vec<f32>>;
 impl Framing {
     /// How images are to be framed for a model that learns from `dataset`; none where its rows are no images.
     pub fn of(dataset: &Dataset) -> Option<Self> {
-        let (height, width) = dataset.image?;
-        if (height, width) != (SIDE, SIDE) {
-            return Some(Framing::Resize);
+        let other = dataset.image.map(|_| Framing::Resize);
+        if dataset.image.is_some_and(|size| size != (SIDE, SIDE)) || dataset.train.width != SIDE * SIDE {
+            return other;
         }
-        let Inputs::U8(pixels) = &dataset.train.inputs else { return Some(Framing::Resize) };
-        let rows: Vec<&[u8]> = pixels.chunks_exact(SIDE * SIDE).take(LOOKED_AT).collect();
-        let framed = rows.iter().filter(|row| is_framed(row)).count();
-        Some(if framed * 10 >= rows.len() * 9 && framed > 0 { Framing::Mnist } else { Framing::Resize })
+        let mut looked_at = dataset.train.select(|row| row < LOOKED_AT).ok()?.inputs;
+        if let (Inputs::F32(values), Some(scaling)) = (&mut looked_at, &dataset.scaling) {
+            scaling.undo(values);
+        }
+        let pixels: Vec<u8> = looked_at.to_f32().iter().map(|value| value.round() as u8).collect();
+        let rows = pixels.chunks_exact(SIDE * SIDE);
+        let (count, framed) = (rows.len(), rows.filter(|row| is_framed(row)).count());
+        if framed > 0 && framed * 10 >= count * 9 { Some(Framing::Mnist) } else { other }
     }
 
     /// The row of grey bytes, `height x width`, that the image at `path` becomes.
@@ -56,18 +61,27 @@ impl Framing {
     /// # Errors
     /// [`Error::Io`] or [`Error::File`] when it is no image, or has no ink to frame.
     pub fn row(self, path: &Path, size: (usize, usize)) -> Result<Vec<u8>> {
+        let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+        self.row_of(path, BufReader::new(file), size)
+    }
+
+    /// The same of an image in `source`, which messages call `path`.
+    ///
+    /// # Errors
+    /// As [`Framing::row`].
+    pub fn row_of(self, path: &Path, source: impl BufRead + Seek, size: (usize, usize)) -> Result<Vec<u8>> {
+        let bad = |error| images::undecodable(path, error);
         match self {
-            Framing::Resize => images::decode(path, size),
+            Framing::Resize => Ok(images::resized(decode(source, false).map_err(bad)?, size)),
             Framing::Mnist => {
-                let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
-                let image = decode(std::io::BufReader::new(file)).map_err(|error| images::undecodable(path, error))?;
+                let image = decode(source, true).map_err(bad)?;
                 frame(image).map_err(|found| Error::file(path, found, "writing that stands out from its background"))
             }
         }
     }
 }
 
-/// Whether a row is framed as MNIST's are, but for the noise of a lossy format.
+/// Whether a row is framed as MNIST's are, or nearly so.
 fn is_framed(row: &[u8]) -> bool {
     let ink = |index: &usize| row[*index] >= 64;
     let (mut box_x, mut box_y) = (Range::default(), Range::default());
@@ -78,8 +92,9 @@ fn is_framed(row: &[u8]) -> bool {
     let weight = |index: usize| f32::from(row[index]);
     let mass: f32 = (0..row.len()).map(weight).sum();
     let mean = |place: fn(usize) -> usize| (0..row.len()).map(|i| weight(i) * place(i) as f32).sum::<f32>() / mass;
-    let centred = |mean: f32| (mean - CENTRE).abs() < 1.0;
-    let fits = |range: &Range| range.length() <= INK;
+    // MNIST itself is within 1 of both; images that fill their frame, as garments do, are far from them.
+    let centred = |mean: f32| (mean - CENTRE).abs() < 2.0;
+    let fits = |range: &Range| range.length() <= INK + 4;
     mass > 0.0 && fits(&box_x) && fits(&box_y) && centred(mean(|i| i % SIDE)) && centred(mean(|i| i / SIDE))
 }
 
@@ -98,12 +113,14 @@ impl Range {
     }
 }
 
-/// The image, turned as its camera says.
-fn decode(source: impl BufRead + Seek) -> image::ImageResult<DynamicImage> {
+/// The image, turned as its camera says if `upright`.
+fn decode(source: impl BufRead + Seek, upright: bool) -> image::ImageResult<DynamicImage> {
     let mut decoder = ImageReader::new(source).with_guessed_format()?.into_decoder()?;
-    let orientation = decoder.orientation()?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(orientation);
+    if upright {
+        image.apply_orientation(orientation);
+    }
     Ok(image)
 }
 

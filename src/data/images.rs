@@ -90,13 +90,19 @@ pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) 
 ///
 /// # Errors
 /// [`Error::File`] when it is no image.
-pub fn decode(path: &Path, (height, width): (usize, usize)) -> Result<Vec<u8>> {
-    let (image, size) = open(path)?;
-    if size == (height, width) {
-        return Ok(image.into_raw());
+pub fn decode(path: &Path, size: (usize, usize)) -> Result<Vec<u8>> {
+    let (image, _) = open(path)?;
+    Ok(resized(image.into(), size))
+}
+
+/// An image as grey bytes, resized to `height x width`.
+pub(crate) fn resized(image: DynamicImage, (height, width): (usize, usize)) -> Vec<u8> {
+    let image = image.into_luma8();
+    if (image.height() as usize, image.width() as usize) == (height, width) {
+        return image.into_raw();
     }
     let image = DynamicImage::from(image).resize_exact(width as u32, height as u32, FilterType::Triangle);
-    Ok(image.into_luma8().into_raw())
+    image.into_luma8().into_raw()
 }
 
 /// The image at `path` in grey, with its height and width.
@@ -118,6 +124,11 @@ pub(crate) fn undecodable(path: &Path, error: image::ImageError) -> Error {
 pub(crate) fn is_image(path: &Path) -> bool {
     let reader = || ImageReader::open(path).ok()?.with_guessed_format().ok()?.format();
     ImageFormat::from_path(path).is_ok() || reader().is_some()
+}
+
+/// Whether the bytes are an image by the first of them.
+pub(crate) fn is_image_content(content: &[u8]) -> bool {
+    image::guess_format(content).is_ok()
 }
 
 /// What is in `folder` and not hidden, sorted.

@@ -58,6 +58,15 @@ impl Scaling {
             }
         }
     }
+
+    /// Makes scaled `rows` what they were, but for rounding.
+    pub fn undo(&self, rows: &mut [f32]) {
+        for row in rows.chunks_exact_mut(self.offset.len().max(1)) {
+            for ((value, offset), divisor) in row.iter_mut().zip(&self.offset).zip(&self.divisor) {
+                *value = *value * divisor + offset;
+            }
+        }
+    }
 }
 
 /// The least and the greatest value of each feature.

@@ -41,10 +41,22 @@ impl<'a> Resumed<'a> {
         }
     }
 
+    /// Refuses a share that is not the one that was drawn.
+    fn agree_share(&self, flag: &str, given: Option<f64>, drawn: Option<f64>) -> Result<()> {
+        match given {
+            Some(given) if drawn != Some(given) => {
+                let kept = drawn.map_or_else(|| "without it".into(), |share| format!("with {share}"));
+                Err(self.contradiction(flag, &given, &kept))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn contradiction(&self, flag: &str, given: &dyn Display, kept: &dyn Display) -> Error {
         let path = self.path.display();
         Error::Usage(format!(
-            "{flag} {given} contradicts {path}, which was trained {kept}: leave {flag} out, or --resume"
+            "{} contradicts {path}, which was trained {kept}: leave {flag} out, or --resume",
+            format!("{flag} {given}").trim_end()
         ))
     }
 
@@ -172,23 +184,9 @@ impl Settings {
             Some(given) => given.clone(),
             None => metadata.data.clone(),
         };
-        let (given, kept) = (options.data.reading(seed), metadata.reading.clone());
-        let reading = data::Options {
-            label: given.label.or(kept.label),
-            header: if given.header == Header::Auto { kept.header } else { given.header },
-            test: given.test.or(if given.test_split.is_some() { None } else { kept.test }),
-            test_split: agree_share(resumed, "--test-split", given.test_split, metadata.origin.test, kept.test_split)?,
-            validation_split: agree_share(
-                resumed,
-                "--validation-split",
-                given.validation_split,
-                metadata.origin.validation,
-                kept.validation_split,
-            )?,
-            scale: given.scale.or(kept.scale),
-            image_size: given.image_size.or(kept.image_size),
-            ..given
-        };
+        resumed.agree_share("--test-split", options.data.test_split, metadata.origin.test)?;
+        resumed.agree_share("--validation-split", options.data.validation_split, metadata.origin.validation)?;
+        let reading = options.data.reading(seed).or(&metadata.reading);
         let run = train::Options {
             epochs,
             done: metadata.epochs,
@@ -203,26 +201,6 @@ impl Settings {
             (_, plan) => plan,
         };
         Ok(Self { source, reading, hidden, init: training.init, run, plan })
-    }
-}
-
-/// A share that is given must be the one that was drawn; else the one that was asked for is asked for again.
-fn agree_share(
-    resumed: &Resumed<'_>,
-    flag: &str,
-    given: Option<f64>,
-    drawn: Option<f64>,
-    asked: Option<f64>,
-) -> Result<Option<f64>> {
-    match given {
-        Some(given) => {
-            let kept = drawn.map_or_else(|| "without it".into(), |share| format!("with {share}"));
-            if drawn != Some(given) {
-                return Err(resumed.contradiction(flag, &given, &kept));
-            }
-            Ok(Some(given))
-        }
-        None => Ok(asked),
     }
 }
 
