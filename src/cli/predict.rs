@@ -82,7 +82,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             }
         }
     }
-    if let Some(path) = &options.framed {
+    if let (Some(path), false) = (&options.framed, framed.is_empty()) {
         let size = checkpoint.image().unwrap_or((framing::SIDE, framing::SIDE));
         files::write(path, &preview::grid(&framed, size, framed.len().clamp(1, 10), 4)?)?;
     }

@@ -164,13 +164,16 @@ fn flatten(image: &ImageBuffer<LumaA<u8>, Vec<u8>>) -> GrayImage {
 fn ink(image: &GrayImage) -> Option<Plane> {
     let longer = image.width().max(image.height());
     let scale = |side: u32| ((u64::from(side) * u64::from(WORKING)).div_ceil(u64::from(longer)) as u32).max(1);
-    let plane = ImageBuffer::from_fn(image.width(), image.height(), |x, y| Luma([f32::from(image.get_pixel(x, y)[0])]));
+    // Where it is resized and blurred brightness is from 0 to 1: the library cuts off what is not.
+    let brightness = |x, y| Luma([f32::from(image.get_pixel(x, y)[0]) / 255.0]);
+    let plane: Plane = ImageBuffer::from_fn(image.width(), image.height(), brightness);
     let plane = match longer > WORKING {
         true => imageops::resize(&plane, scale(image.width()), scale(image.height()), FilterType::Triangle),
         false => plane,
     };
     // Noise of single pixels is no writing; but a small image has strokes of single pixels.
-    let plane = if longer >= WORKING / 2 { imageops::blur(&plane, 1.0) } else { plane };
+    let mut plane = if longer >= WORKING / 2 { imageops::blur(&plane, 1.0) } else { plane };
+    plane.iter_mut().for_each(|value| *value *= 255.0);
 
     let ground = Ground::fit(&plane);
     let above = difference(&plane, |x, y| ground.at(x, y));
