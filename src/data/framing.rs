@@ -172,25 +172,19 @@ fn ink(image: &GrayImage) -> Option<Plane> {
         false => plane,
     };
     // Noise of single pixels is no writing; but a small image has strokes of single pixels.
-    let mut plane = if longer >= WORKING / 2 { imageops::blur(&plane, 1.0) } else { plane };
-    plane.iter_mut().for_each(|value| *value *= 255.0);
+    let plane = if longer >= WORKING / 2 { imageops::blur(&plane, 1.0) } else { plane };
+    let sign = if is_dark_on_light(&plane) { -255.0 } else { 255.0 };
 
-    let ground = Ground::fit(&plane);
-    let above = difference(&plane, |x, y| ground.at(x, y));
-    let noise = spread(above.as_raw());
-    let tail = |sign: f32| -> f32 {
-        let beyond = above.as_raw().iter().map(|value| sign * value).filter(|&value| value > CONTRAST.max(4.0 * noise));
-        beyond.map(|value| value * value).sum()
-    };
-    let sign = if tail(1.0) >= tail(-1.0) { 1.0 } else { -1.0 };
-    let mut ink = above;
+    // A top-hat: what is broader than strokes can be is no ink, nor is the edge of a shadow. What is left of uneven light
+    // is smooth. Small images are drawn, not photographed, and their strokes may be as broad as the window.
+    let mut ink = plane;
     ink.iter_mut().for_each(|value| *value *= sign);
-    // What is broader than strokes can be is no ink but a shadow.
-    let window = ink.width().max(ink.height()) / 4;
-    if ink.width().min(ink.height()) > 4 && longer >= WORKING / 2 {
-        let under = opened(&ink, window.max(1));
-        ink = difference(&ink, |x, y| under.get_pixel(x, y)[0]);
+    if longer >= WORKING / 2 {
+        let under = opened(&ink, ink.width().max(ink.height()) / 4);
+        ink.iter_mut().zip(under.iter()).for_each(|(value, under)| *value -= under);
     }
+    let ink = Ground::fit(&ink).taken_from(&ink);
+    let noise = spread(ink.as_raw());
 
     let threshold = otsu(ink.as_raw()).max(4.0 * noise).max(CONTRAST / 2.0);
     let full = quantile(ink.as_raw().iter().copied().filter(|&value| value > threshold), 0.6)?;
@@ -212,6 +206,17 @@ fn ink(image: &GrayImage) -> Option<Plane> {
         Luma([if near { (ink.get_pixel(x, y)[0] / full).clamp(0.0, 1.0) } else { 0.0 }])
     });
     Some(ink)
+}
+
+/// Whether what differs most from the mean around it is darker: strokes cover less of any place than their ground.
+fn is_dark_on_light(plane: &Plane) -> bool {
+    let (width, height) = plane.dimensions();
+    let part = (width.max(height) / 4).max(1);
+    let means = imageops::resize(plane, width.div_ceil(part), height.div_ceil(part), FilterType::Triangle);
+    let means = imageops::resize(&means, width, height, FilterType::Triangle);
+    let differences = || plane.iter().zip(means.iter()).map(|(value, mean)| value - mean);
+    let extreme = |share| quantile(differences(), share).unwrap_or(0.0).abs();
+    extreme(0.001) > extreme(0.999)
 }
 
 /// The brightness of the ground: a polynomial of degree 2 in both directions.
@@ -262,6 +267,11 @@ impl Ground {
         [1.0, x, y, x * x, x * y, y * y]
     }
 
+    /// How much brighter `plane` is.
+    fn taken_from(&self, plane: &Plane) -> Plane {
+        ImageBuffer::from_fn(plane.width(), plane.height(), |x, y| Luma([plane.get_pixel(x, y)[0] - self.at(x, y)]))
+    }
+
     fn at(&self, x: u32, y: u32) -> f32 {
         self.terms(x, y).iter().zip(self.factors).map(|(term, factor)| term * factor).sum::<f64>() as f32
     }
@@ -281,10 +291,6 @@ fn solve(mut matrix: [[f64; 6]; 6], mut right: [f64; 6]) -> Option<[f64; 6]> {
         }
     }
     Some(std::array::from_fn(|index| right[index] / matrix[index][index]))
-}
-
-fn difference(plane: &Plane, under: impl Fn(u32, u32) -> f32) -> Plane {
-    ImageBuffer::from_fn(plane.width(), plane.height(), |x, y| Luma([plane.get_pixel(x, y)[0] - under(x, y)]))
 }
 
 /// The value that `share` of the values are below.
