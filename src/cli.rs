@@ -20,6 +20,7 @@ mod check;
 mod data;
 mod devices;
 mod eval;
+mod export;
 mod inspect;
 mod predict;
 mod train;
@@ -47,7 +48,9 @@ enum Command {
     /// Predict the classes of images or of rows of a table
     Predict(Box<predict::Options>),
     /// Show what a saved model holds
-    Inspect(inspect::Options),
+    Inspect(Box<inspect::Options>),
+    /// Write a saved model for other software: ONNX, NumPy, safetensors
+    Export(export::Options),
     /// Look at data sets
     #[command(subcommand)]
     Data(data::Command),
@@ -293,6 +296,7 @@ pub fn main() -> ExitCode {
         Command::Eval(options) => eval::run(&options),
         Command::Predict(options) => predict::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Export(options) => export::run(&options),
         Command::Data(command) => data::run(&command),
     };
     match result {
