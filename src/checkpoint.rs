@@ -1,16 +1,23 @@
 //! Models as safetensors files that PyTorch loads into `nn.Sequential(Linear, ReLU, Linear, ...)` as they are: keys
-//! `0.weight` (out x in), `0.bias`, `2.weight`, ...; everything else is one JSON object in the metadata.
+//! `0.weight` (out x in), `0.bias`, `2.weight`, ...; everything else is one JSON object in the metadata. Files of linear
+//! layers that other software wrote are read too.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Columns, Dataset, Known, Scaling};
+use crate::data::{
+    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, framing, numbered,
+};
 use crate::error::{Error, Result};
-use crate::files;
-use crate::model::Mlp;
+use crate::model::{Init, Mlp};
+use crate::schedule::Schedule;
+use crate::{files, train};
 
 /// The metadata's one key. More would be written in an order that changes from run to run.
 const KEY: &str = "mlp-gpu";
@@ -37,15 +44,61 @@ pub struct Metadata {
     pub columns: Option<Columns>,
     /// How its inputs are scaled; none where they are bytes, read as `value / 255`.
     pub scaling: Option<Scaling>,
-    /// Seed of its weights and order.
+    /// How image files become its inputs; none where its inputs are no images.
+    #[serde(default)]
+    pub framing: Option<Framing>,
+    /// Seed of its weights, of the order of the rows and of those that were drawn.
     pub seed: u64,
     /// Epochs it was trained for.
     pub epochs: u32,
+    /// What the parts of the data were made of.
+    #[serde(default)]
+    pub origin: Origin,
+    /// How the data was read.
+    #[serde(default)]
+    pub reading: Options,
+    /// How it was trained; training goes on from it.
+    #[serde(default)]
+    pub training: Option<Training>,
+}
+
+/// How a model was trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// Rows of the training part.
+    pub rows: usize,
+    /// Epochs that were asked for.
+    pub epochs: u32,
+    /// Rows a step.
+    pub batch_size: usize,
+    /// The learning rate.
+    pub schedule: Schedule,
+    /// Whether each epoch had an order of its own.
+    pub shuffle: bool,
+    /// How the weights began; none where they came from a file or it is not known.
+    #[serde(default)]
+    pub init: Option<Init>,
+    /// The backend that it was trained on, and the plan of its steps.
+    #[serde(default)]
+    pub device: Option<(String, String)>,
+    /// The best epoch so far, where the best one is kept.
+    #[serde(default)]
+    pub best: Option<Best>,
+}
+
+/// The epoch that [`train::Epoch::score`] puts before all others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Its number, from 1.
+    pub epoch: u32,
+    /// Its score.
+    pub score: f64,
 }
 
 impl Metadata {
-    /// The description, in this version, of a model that learnt from `dataset`.
-    pub fn new(model: &Mlp, dataset: &Dataset, seed: u64, epochs: u32) -> Self {
+    /// The description, in this version, of a model that learnt from `dataset` for all of `options.epochs`. How the data was
+    /// read, how the weights began and the device are left to the caller.
+    pub fn new(model: &Mlp, dataset: &Dataset, options: &train::Options) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -55,20 +108,47 @@ impl Metadata {
             image: dataset.image,
             columns: dataset.columns.clone(),
             scaling: dataset.scaling.clone(),
-            seed,
-            epochs,
+            framing: Framing::of(dataset),
+            seed: options.seed,
+            epochs: options.epochs,
+            origin: dataset.origin,
+            reading: Options::default(),
+            training: Some(Training {
+                rows: dataset.train.len(),
+                epochs: options.epochs,
+                batch_size: options.batch_size,
+                schedule: options.schedule,
+                shuffle: options.shuffle,
+                init: None,
+                device: None,
+                best: None,
+            }),
         }
     }
 
-    /// What other data must fit, to be evaluated or predicted.
-    pub fn known(&self) -> Known<'_> {
-        Known {
-            width: self.widths.first().copied().unwrap_or(0),
-            classes: &self.classes,
-            columns: self.columns.as_ref(),
-            image: self.image,
-            scaling: self.scaling.as_ref(),
+    /// What is wrong with it as the description of `model`, if anything: what was found, and what was expected.
+    fn fault(&self, model: &Mlp) -> Option<(String, String)> {
+        let fits = |found: usize, what: &str, expected: usize| {
+            (found != expected)
+                .then(|| (format!("metadata with {found} {what}"), format!("{expected}, as the tensors have")))
+        };
+        if self.widths != model.widths() {
+            return Some((
+                format!("metadata with widths {:?}", self.widths),
+                format!("{:?}, as the tensors have", model.widths()),
+            ));
         }
+        let image = self.image.and_then(|(height, width)| fits(height.saturating_mul(width), "pixels", model.inputs()));
+        let columns = self.columns.as_ref();
+        let columns =
+            columns.and_then(|columns| fits(columns.count.saturating_sub(1), "columns of features", model.inputs()));
+        let scaling = self.scaling.as_ref().and_then(|Scaling { offset, divisor }| {
+            let usable = offset.iter().all(|value| value.is_finite()) && divisor.iter().all(|value| value.is_normal());
+            let lengths =
+                fits(offset.len(), "offsets", model.inputs()).or(fits(divisor.len(), "divisors", model.inputs()));
+            lengths.or((!usable).then(|| ("metadata with a scaling by 0 or infinity".into(), "finite numbers".into())))
+        });
+        fits(self.classes.len(), "classes", model.classes()).or(image).or(columns).or(scaling)
     }
 }
 
@@ -99,6 +179,8 @@ pub fn save(path: &Path, model: &Mlp, parameters: &[f32], metadata: Option<&Meta
 /// A model read from a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
+    /// The file, as messages name it.
+    pub name: String,
     /// Its layer widths.
     pub model: Mlp,
     /// Its flat parameters.
@@ -107,57 +189,107 @@ pub struct Checkpoint {
     pub metadata: Option<Metadata>,
 }
 
-/// Reads a model of float32 linear layers, written by [`save`] or by PyTorch from an `nn.Sequential` of the same shape.
+impl Checkpoint {
+    /// Names of its classes: their numbers where the file names none.
+    pub fn classes(&self) -> Cow<'_, [String]> {
+        match &self.metadata {
+            Some(metadata) => Cow::Borrowed(&metadata.classes),
+            None => Cow::Owned(numbered(self.model.classes())),
+        }
+    }
+
+    /// Height and width of the images that it takes. Where the file does not say that its inputs are images, they may be if
+    /// their number is a square from 8 x 8 on.
+    pub fn image(&self) -> Option<(usize, usize)> {
+        let side = self.model.inputs().isqrt();
+        let square = (side >= 8 && side * side == self.model.inputs()).then_some((side, side));
+        self.metadata.as_ref().and_then(|metadata| metadata.image).or(square)
+    }
+
+    /// How image files become its inputs: as its file says, else as MNIST's if there are 784 of them.
+    pub fn framing(&self) -> Framing {
+        let kept = self.metadata.as_ref().map(|metadata| metadata.framing.unwrap_or(Framing::Resize));
+        let size = (framing::SIDE, framing::SIDE);
+        kept.unwrap_or(if self.image() == Some(size) { Framing::Mnist } else { Framing::Resize })
+    }
+
+    /// Raw rows of the file `path` as it takes them, scaled as its file says; where that says nothing, `scale` decides whether
+    /// they are divided by 255, else what they look like.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for values that do not make rows or cannot be scaled, [`Error::Usage`] for a scaling that must be fitted.
+    pub fn rows(&self, path: &Path, inputs: Inputs, scale: Option<Scale>) -> Result<Inputs> {
+        let width = self.model.inputs();
+        let labels = vec![0; inputs.len() / width];
+        let mut samples = Samples::new(inputs, width, labels)?;
+        self.known().scale(&path.display().to_string(), &mut samples, scale, &mut Vec::new())?;
+        Ok(samples.inputs)
+    }
+
+    /// What other data must fit, to be evaluated or predicted.
+    pub fn known(&self) -> Known<'_> {
+        let metadata = self.metadata.as_ref();
+        Known {
+            model: &self.name,
+            width: self.model.inputs(),
+            classes: self.classes(),
+            columns: metadata.and_then(|metadata| metadata.columns.as_ref()),
+            image: self.image(),
+            scaling: metadata.and_then(|metadata| metadata.scaling.as_ref()),
+            origin: metadata.map(|metadata| &metadata.origin),
+            described: metadata.is_some(),
+        }
+    }
+}
+
+/// Reads a model of linear layers: written by [`save`], or by PyTorch from any module whose linear layers come one after the
+/// other when their names are sorted, numbers by value (`0.weight`, `2.weight`; `net.fc1.weight`, `net.fc2.weight`, ...). F16,
+/// BF16 and F64 become f32.
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::File`], naming the tensor that is missing or does not fit.
 pub fn load(path: &Path) -> Result<Checkpoint> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     let bad = |found: String, expected: &str| Error::file(path, found, expected);
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    if bytes.is_empty() {
+        return Err(bad("an empty file".into(), "a safetensors file"));
+    }
     let broken = |error| bad(format!("a broken file ({error})"), "a safetensors file");
     let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-    let metadata = match header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) {
-        None => None,
-        Some(json) => {
-            let metadata: Metadata = serde_json::from_str(json)
-                .map_err(|error| bad(format!("metadata that does not parse ({error})"), "what mlp-gpu writes"))?;
-            if metadata.format_version > FORMAT_VERSION {
-                let found = format!("format version {} of mlp-gpu {}", metadata.format_version, metadata.version);
-                return Err(bad(found, "at most version 1: use a newer mlp-gpu"));
-            }
-            Some(metadata)
-        }
-    };
 
-    let tensor = |name: String, dimensions: usize| {
-        let view = file.tensor(&name).map_err(|_| bad(format!("no tensor {name}"), "layers 0, 2, 4, ..."))?;
-        if view.dtype() != Dtype::F32 || view.shape().len() != dimensions {
-            let found = format!("{name} of type {:?} and shape {:?}", view.dtype(), view.shape());
-            return Err(bad(found, &format!("F32 with {dimensions} dimension(s)")));
-        }
-        let values: Vec<f32> = view
-            .data()
-            .chunks_exact(4)
-            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-            .collect();
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(bad(format!("{} in {name} at {index}", values[index]), "finite numbers"));
-        }
-        Ok((view.shape().to_vec(), values))
+    let names = file.names();
+    let layers: HashSet<&str> = names.iter().filter_map(|name| name.strip_suffix("weight")).collect();
+    let mut layers: Vec<&str> = layers.into_iter().collect();
+    layers.sort_by(|a, b| by_name(a, b));
+    let part_of_layer = |name: &str| {
+        ["weight", "bias"].iter().any(|part| name.strip_suffix(part).is_some_and(|layer| layers.contains(&layer)))
     };
-    if !file.len().is_multiple_of(2) || file.is_empty() {
-        return Err(bad(format!("{} tensors", file.len()), "a weight and a bias for each layer"));
+    if let Some(other) = names.iter().filter(|name| !part_of_layer(name)).min() {
+        return Err(bad(format!("a tensor {other}"), "a weight and a bias for each linear layer, and no others"));
+    }
+    if layers.is_empty() {
+        return Err(bad("0 tensors".into(), "a weight and a bias for each linear layer"));
     }
     let (mut widths, mut parameters) = (Vec::new(), Vec::new());
-    for layer in 0..file.len() / 2 {
-        let (shape, weights) = tensor(format!("{}.weight", 2 * layer), 2)?;
+    for (index, layer) in layers.iter().enumerate() {
+        let tensor = |part: &str, dimensions| {
+            let name = format!("{layer}{part}");
+            let view = file
+                .tensor(&name)
+                .map_err(|_| bad(format!("no tensor {name}"), "a weight and a bias for each layer"))?;
+            values(&view, dimensions).map_err(|(found, expected)| bad(format!("{name} {found}"), expected))
+        };
+        let (shape, weights) = tensor("weight", 2)?;
         let (outputs, inputs) = (shape[0], shape[1]);
-        let (bias_shape, biases) = tensor(format!("{}.bias", 2 * layer), 1)?;
+        let (bias_shape, biases) = tensor("bias", 1)?;
         if widths.last().is_some_and(|&width| width != inputs) || bias_shape[0] != outputs {
-            let found = format!("{}.weight of {outputs} x {inputs} with {} biases", 2 * layer, bias_shape[0]);
+            let found = format!("{layer}weight of {outputs} x {inputs} with {} biases", bias_shape[0]);
             let expected = match widths.last() {
-                Some(width) => format!("inputs {width}, as the layer before has outputs, and a bias for each output"),
+                Some(width) => format!(
+                    "inputs {width}, as {}weight before it has outputs, and a bias for each output",
+                    layers[index - 1]
+                ),
                 None => "a bias for each output".into(),
             };
             return Err(bad(found, &expected));
@@ -170,15 +302,81 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
         parameters.extend(biases);
     }
     let model = Mlp::new(&widths).map_err(|error| bad(error.to_string(), "a network that can be run"))?;
-    Ok(Checkpoint { model, parameters, metadata })
+    let json = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+    let metadata = json.map(|json| parse(path, json)).transpose()?;
+    if let Some((found, expected)) = metadata.as_ref().and_then(|metadata| metadata.fault(&model)) {
+        return Err(bad(found, &expected));
+    }
+    Ok(Checkpoint { name: path.display().to_string(), model, parameters, metadata })
+}
+
+/// The metadata that a file holds as `json`.
+fn parse(path: &Path, json: &str) -> Result<Metadata> {
+    #[derive(Deserialize)]
+    struct Version {
+        format_version: u32,
+        version: String,
+    }
+    let malformed = |error| Error::file(path, format!("metadata that does not parse ({error})"), "what mlp-gpu writes");
+    // The version first: a newer one may have another form altogether.
+    let Version { format_version, version } = serde_json::from_str(json).map_err(malformed)?;
+    if format_version > FORMAT_VERSION {
+        let found = format!("format version {format_version} of mlp-gpu {version}");
+        return Err(Error::file(path, found, format!("at most version {FORMAT_VERSION}: use a newer mlp-gpu")));
+    }
+    serde_json::from_str(json).map_err(malformed)
+}
+
+/// Shape and values of a tensor of so many dimensions; else what it is, and what was expected.
+fn values(view: &TensorView<'_>, dimensions: usize) -> Result<(Vec<usize>, Vec<f32>), (String, &'static str)> {
+    let words = |size| view.data().chunks_exact(size);
+    let values: Vec<f32> = match view.dtype() {
+        _ if view.shape().len() != dimensions => {
+            let expected =
+                if dimensions == 2 { "outputs x inputs: a linear layer" } else { "a number for each output" };
+            return Err((format!("of shape {:?}", view.shape()), expected));
+        }
+        Dtype::F32 => words(4).map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect(),
+        Dtype::F16 => words(2).map(|w| f16::from_le_bytes([w[0], w[1]]).to_f32()).collect(),
+        Dtype::BF16 => words(2).map(|w| bf16::from_le_bytes([w[0], w[1]]).to_f32()).collect(),
+        Dtype::F64 => {
+            words(8).map(|w| f64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]) as f32).collect()
+        }
+        other => return Err((format!("of type {other:?}"), "F32, F16, BF16 or F64")),
+    };
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err((format!("with {} at {index}", values[index]), "finite numbers")),
+        None => Ok((view.shape().to_vec(), values)),
+    }
+}
+
+/// Names in natural order: numbers in them by value.
+fn by_name(a: &str, b: &str) -> Ordering {
+    let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (mut a, mut b) = (a, b);
+    while let (Some(first), Some(second)) = (a.chars().next(), b.chars().next()) {
+        let (in_a, in_b) = (digits(a), digits(b));
+        let (order, skip) = match in_a > 0 && in_b > 0 {
+            true => {
+                let (x, y) = (a[..in_a].trim_start_matches('0'), b[..in_b].trim_start_matches('0'));
+                (x.len().cmp(&y.len()).then(x.cmp(y)), (in_a, in_b))
+            }
+            false => (first.cmp(&second), (first.len_utf8(), second.len_utf8())),
+        };
+        if order.is_ne() {
+            return order;
+        }
+        (a, b) = (&a[skip.0..], &b[skip.1..]);
+    }
+    a.len().cmp(&b.len())
 }
 
 /// The transpose of a row-major `rows x columns` matrix.
-fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
+pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
@@ -186,8 +384,6 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::data::{Inputs, Samples, numbered};
-    use crate::model::Init;
 
     fn metadata(model: &Mlp) -> Metadata {
         let part = Samples::new(Inputs::U8(vec![]), model.inputs(), vec![]).unwrap();
@@ -197,11 +393,12 @@ mod tests {
             test: part,
             validation: None,
             classes: numbered(model.classes()),
+            origin: Origin { rows: 9, checksum: 8, test: Some(0.1), validation: None },
             image: None,
             columns: Some(Columns { count: model.inputs() + 1, label: 0, names: None }),
             scaling: Some(Scaling { offset: vec![0.1; model.inputs()], divisor: vec![3.0; model.inputs()] }),
         };
-        Metadata::new(model, &dataset, 1, 7)
+        Metadata::new(model, &dataset, &train::Options { seed: 1, epochs: 7, ..train::Options::default() })
     }
 
     fn saved() -> (tempfile::TempDir, std::path::PathBuf, Mlp, Vec<f32>) {
@@ -256,16 +453,17 @@ mod tests {
         let end = infinite.len();
         infinite[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
         let cases = [
-            (vec![], "a broken file"),
+            (vec![], "an empty file"),
             (b"not a model".to_vec(), "a broken file"),
             (bytes[..bytes.len() - 1].to_vec(), "a broken file"),
             (make(&[]), "0 tensors"),
-            (make(&[("0.weight", &[2, 3])]), "1 tensors"),
-            (make(&[("0.weight", &[2, 3]), ("1.bias", &[2])]), "no tensor 0.bias"),
+            (make(&[("0.weight", &[2, 3])]), "no tensor 0.bias"),
+            (make(&[("1.running_mean", &[2])]), "a tensor 1.running_mean"),
+            (make(&[("0.weight", &[2, 3]), ("1.bias", &[2])]), "a tensor 1.bias"),
             (make(&[("0.weight", &[2, 3]), ("0.bias", &[3])]), "with 3 biases"),
             (make(&[("0.weight", &[6]), ("0.bias", &[2])]), "shape [6]"),
             (make(&[("0.weight", &[2, 3]), ("0.bias", &[2]), ("2.weight", &[2, 4]), ("2.bias", &[2])]), "2 x 4"),
-            (infinite, "inf in"),
+            (infinite, "with inf at"),
         ];
         for (bytes, found) in cases {
             let path = folder.path().join("bad.safetensors");

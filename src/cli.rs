@@ -22,8 +22,11 @@ mod bench;
 mod check;
 mod data;
 mod devices;
+mod eval;
+mod export;
 mod fetch;
 mod inspect;
+mod predict;
 mod train;
 
 /// Trains multi-layer perceptrons on any GPU, or on the CPU.
@@ -44,8 +47,14 @@ enum Command {
     Devices,
     /// Check every kernel and plan on this machine against the CPU's plain twins
     Check(check::Options),
+    /// Evaluate a saved model on a data set
+    Eval(Box<eval::Options>),
+    /// Predict the classes of images or of rows of a table
+    Predict(Box<predict::Options>),
     /// Show what a saved model holds
-    Inspect(inspect::Options),
+    Inspect(Box<inspect::Options>),
+    /// Write a saved model for other software: ONNX, NumPy, safetensors
+    Export(export::Options),
     /// Fetch, list, check and look at data sets
     #[command(subcommand)]
     Data(data::Command),
@@ -76,6 +85,11 @@ enum PlanChoice {
 }
 
 impl PlanChoice {
+    /// The plan of this name; the best one where it is none's.
+    fn named(name: &str) -> Self {
+        Self::from_str(name, false).unwrap_or(Self::Auto)
+    }
+
     fn name(self) -> Option<PlanName> {
         match self {
             PlanChoice::Auto => None,
@@ -105,9 +119,9 @@ struct DeviceOptions {
 struct DataOptions {
     /// Data set: auto (MNIST if it is here or can be fetched, else digits), mnist, fashion-mnist, kmnist, digits, or the path
     /// of a CSV file (plain or gzipped), of a NumPy .npz archive, of a folder with four IDX files, or of a folder with a
-    /// folder of images for each class
-    #[arg(long, value_name = "NAME|PATH", default_value = "auto")]
-    data: String,
+    /// folder of images for each class [default: auto, or what the model was trained on]
+    #[arg(long, value_name = "NAME|PATH")]
+    data: Option<String>,
     /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
     #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
     data_dir: Option<PathBuf>,
@@ -140,19 +154,24 @@ struct DataOptions {
 impl DataOptions {
     /// The data set, fetched on first use; what there is to say of it goes to `tell`. Random parts are drawn with `seed`.
     fn load(&self, seed: u64, tell: impl Fn(&str)) -> Result<Dataset> {
-        let (source, folder) = match self.fetch.locate(&self.data, self.data_dir.as_deref())? {
-            Place::Folder(folder) => (&self.data[..], folder),
-            Place::Nowhere(why) => {
-                tell(&format!("Data: the embedded data set digits: {why}"));
-                ("digits", None)
-            }
-        };
+        let (source, folder) = self.locate(self.data.as_deref().unwrap_or("auto"), &tell)?;
         let (dataset, notes) = crate::data::load(source, &crate::data::Options { folder, ..self.reading(seed) })?;
         notes.iter().for_each(|note| tell(&format!("Data: {note}")));
         Ok(dataset)
     }
 
-    /// How it is read.
+    /// `source` and the data folder in which to look for it, fetched on first use; `digits` where `auto` finds nothing else.
+    fn locate<'a>(&self, source: &'a str, tell: impl Fn(&str)) -> Result<(&'a str, Option<PathBuf>)> {
+        Ok(match self.fetch.locate(source, self.data_dir.as_deref())? {
+            Place::Folder(folder) => (source, folder),
+            Place::Nowhere(why) => {
+                tell(&format!("Data: the embedded data set digits: {why}"));
+                ("digits", None)
+            }
+        })
+    }
+
+    /// How it is read, but for the folder.
     fn reading(&self, seed: u64) -> crate::data::Options {
         crate::data::Options {
             folder: None,
@@ -243,6 +262,22 @@ impl DeviceOptions {
     }
 }
 
+/// As it was before, for a run that goes on: where nothing is asked for, the backend `before` if it can be had.
+impl DeviceOptions {
+    fn resolve_as(&self, before: &str) -> Result<(Target, Option<String>)> {
+        let why = || Some("as before".into());
+        match (self.backend, before) {
+            (BackendChoice::Auto, _) if self.adapter.is_some() || self.precision == Precision::Mixed => self.resolve(),
+            (BackendChoice::Auto, "cpu") => Ok((Target::Cpu, why())),
+            (BackendChoice::Auto, "gpu") => match open(None, self.precision) {
+                Ok(target) => Ok((target, why())),
+                Err(_) => self.resolve(),
+            },
+            _ => self.resolve(),
+        }
+    }
+}
+
 fn open(wanted: Option<&str>, precision: Precision) -> Result<Target> {
     pollster::block_on(async {
         let adapters = device::adapters().await;
@@ -305,7 +340,10 @@ pub fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Devices => devices::run(),
         Command::Check(options) => check::run(&options),
+        Command::Eval(options) => eval::run(&options),
+        Command::Predict(options) => predict::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Export(options) => export::run(&options),
         Command::Data(command) => data::run(&command),
     };
     match result {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// Feature rows, row-major: `samples x width`.
@@ -118,6 +120,8 @@ pub struct Dataset {
     pub columns: Option<Columns>,
     /// How the features were scaled; none where the rows are bytes, read as `value / 255`.
     pub scaling: Option<Scaling>,
+    /// What the parts were made of.
+    pub origin: Origin,
 }
 
 pub mod catalogue;
@@ -125,6 +129,7 @@ pub mod classes;
 pub mod csv;
 pub mod digits;
 pub mod fetch;
+pub mod framing;
 pub mod idx;
 pub mod images;
 pub mod npz;
@@ -132,17 +137,20 @@ pub mod scaling;
 pub mod split;
 
 pub use csv::{Columns, Header};
+pub use framing::Framing;
 pub use scaling::{Scale, Scaling};
-pub use split::Raw;
+pub use split::{Origin, Part, Raw};
 
 /// What a path may lead to, for messages.
 pub const UNDERSTOOD: &str = "a CSV file (plain or gzipped), a NumPy .npz archive, a folder with the four IDX files of a data \
                               set, or a folder with a folder of images for each class";
 
-/// How a data set is read.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// How a data set is read. What is written with a model leaves out the folder and the seed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Options {
     /// The folder in which named data sets are looked for.
+    #[serde(skip)]
     pub folder: Option<PathBuf>,
     /// The column of labels of a CSV file: its name, its number from 1 on or from -1 on down, or `last`.
     pub label: Option<String>,
@@ -160,22 +168,29 @@ pub struct Options {
     /// Height and width that image files are resized to; all must have the same where it is not said.
     pub image_size: Option<(usize, usize)>,
     /// Seed of the rows that are drawn.
+    #[serde(skip)]
     pub seed: u64,
 }
 
 /// What a model knows of the data that it learnt from: other data is read into the same.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Known<'a> {
+    /// The model, as messages name it.
+    pub model: &'a str,
     /// Values a row.
     pub width: usize,
     /// Names of the classes.
-    pub classes: &'a [String],
+    pub classes: Cow<'a, [String]>,
     /// The columns of the files, where they were tables.
     pub columns: Option<&'a Columns>,
     /// Height and width in pixels where a row is an image.
     pub image: Option<(usize, usize)>,
     /// How the features were scaled; none where they were bytes, read as `value / 255`.
     pub scaling: Option<&'a Scaling>,
+    /// The rows that it learnt from, where it is known.
+    pub origin: Option<&'a Origin>,
+    /// Whether the model's file says all this. Otherwise classes are numbers, and features may be scaled or not.
+    pub described: bool,
 }
 
 /// The names of classes that have none but their numbers.
@@ -211,6 +226,7 @@ pub fn digits() -> Result<Dataset> {
         image: Some((28, 28)),
         columns: None,
         scaling: None,
+        origin: Origin::default(),
     })
 }
 
@@ -226,13 +242,15 @@ pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<String>)> {
     Ok((set, notes))
 }
 
-/// The rows of `source` that a model is evaluated on, as it takes them: the test part of a data set that has one, else all.
+/// The rows of `source` that a model is evaluated on, as it takes them. Where `source` has no test part of its own and
+/// `options` draw none, all rows are its training and its test part.
 ///
 /// # Errors
 /// As [`load`], and where the rows do not fit what the model knows.
-pub fn load_for(source: &str, options: &Options, known: &Known<'_>) -> Result<(Samples, Vec<String>)> {
+pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) -> Result<(Samples, Vec<String>)> {
     let mut notes = Vec::new();
-    let samples = read(source, options, Some(known), &mut notes)?.prepare_for(known)?;
+    let raw = read(source, options, Some(known), &mut notes)?;
+    let samples = raw.prepare_for(options, known, part, &mut notes)?;
     Ok((samples, notes))
 }
 
@@ -292,12 +310,13 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         _ => {
             options.refuse_for("a CSV file", &["--label", "--header", "--test"])?;
             let label = options.label.as_deref();
-            match known.and_then(|known| Some((known.columns?, known.classes))) {
+            match known.and_then(|known| Some((known.columns?, &known.classes))) {
                 Some((columns, classes)) => {
-                    csv::read_like(path, label, options.header, columns, classes).map(|train| Raw {
+                    let part = |path: &Path| csv::read_like(path, label, options.header, columns, classes);
+                    Ok(Raw {
                         name: source.into(),
-                        train,
-                        test: None,
+                        train: part(path)?,
+                        test: options.test.as_deref().map(part).transpose()?,
                         classes: classes.to_vec(),
                         image: None,
                         columns: Some(columns.clone()),
@@ -315,6 +334,21 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
 }
 
 impl Options {
+    /// These, and those of `kept` where nothing is said.
+    pub fn or(self, kept: &Self) -> Self {
+        let kept = kept.clone();
+        Self {
+            label: self.label.or(kept.label),
+            header: if self.header == Header::Auto { kept.header } else { self.header },
+            test: self.test.or(if self.test_split.is_some() { None } else { kept.test }),
+            test_split: self.test_split.or(kept.test_split),
+            validation_split: self.validation_split.or(kept.validation_split),
+            scale: self.scale.or(kept.scale),
+            image_size: self.image_size.or(kept.image_size),
+            ..self
+        }
+    }
+
     /// Refuses options that say something of a kind of data that `what` is not; `own` are its own.
     fn refuse_for(&self, what: &str, own: &[&str]) -> Result<()> {
         let given = [

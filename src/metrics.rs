@@ -40,6 +40,22 @@ impl Evaluation {
         self.hits() as f64 / self.samples().max(1) as f64
     }
 
+    /// For each class the share of the rows predicted as it that are of it; none where no row was.
+    pub fn precision(&self) -> Vec<Option<f64>> {
+        self.shares(|class| self.confusion.iter().skip(class).step_by(self.classes).sum())
+    }
+
+    /// For each class the share of its rows that were predicted as it; none where it has no row.
+    pub fn recall(&self) -> Vec<Option<f64>> {
+        self.shares(|class| self.confusion.iter().skip(class * self.classes).take(self.classes).sum())
+    }
+
+    fn shares(&self, of: impl Fn(usize) -> u64) -> Vec<Option<f64>> {
+        let hits = self.confusion.iter().step_by(self.classes + 1).enumerate();
+        hits.map(|(class, &hits)| Some(of(class)).filter(|&rows| rows > 0).map(|rows| hits as f64 / rows as f64))
+            .collect()
+    }
+
     /// Adds what another evaluation of the same classes found.
     pub fn add(&mut self, other: &Evaluation) {
         self.loss_sum += other.loss_sum;
@@ -63,6 +79,9 @@ mod tests {
         let mut evaluation = Evaluation { loss_sum: 3.0, confusion: vec![2, 1, 0, 3], classes: 2 };
         assert_eq!((evaluation.hits(), evaluation.samples()), (5, 6));
         assert_eq!(evaluation.mean_loss(), 0.5);
+        assert_eq!(evaluation.precision(), [Some(1.0), Some(0.75)]);
+        assert_eq!(evaluation.recall(), [Some(2.0 / 3.0), Some(1.0)]);
+        assert_eq!(Evaluation { confusion: vec![0, 2, 0, 0], ..evaluation.clone() }.precision(), [None, Some(0.0)]);
         evaluation.add(&evaluation.clone());
         assert_eq!((evaluation.hits(), evaluation.samples(), evaluation.loss_sum), (10, 12, 6.0));
         assert_eq!(Evaluation::empty(3).accuracy(), 0.0);

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use rand::distr::Distribution;
 use rand_distr::StandardNormal;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::random;
@@ -111,7 +112,8 @@ impl fmt::Display for Mlp {
 }
 
 /// How weights start.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Init {
     /// Normal with mean 0 and this standard deviation.
     Normal(f32),

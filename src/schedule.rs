@@ -1,7 +1,9 @@
 //! The learning rate.
 
+use serde::{Deserialize, Serialize};
+
 /// Step decay: before epoch `e` (from 0), where `e % every == 0`, the rate falls by `decay`, but never below `floor`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// The rate before the first subtraction, which comes before the first epoch.
     pub initial: f64,
@@ -13,7 +15,19 @@ pub struct Schedule {
     pub floor: f64,
 }
 
+/// The notebook's: five epochs at 0.15, five at 0.10, then lower, but never below 0.01.
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { initial: 0.2, decay: 0.05, every: 5, floor: 0.01 }
+    }
+}
+
 impl Schedule {
+    /// Always `rate`.
+    pub fn constant(rate: f64) -> Self {
+        Self { initial: rate, decay: 0.0, every: 1, floor: 0.0 }
+    }
+
     /// The rate of `epoch` (from 0): `initial - decay (epoch / every + 1)`, not below the floor.
     ///
     /// One product in f64 rather than repeated subtraction: a resumed run needs no history.
@@ -36,25 +50,23 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    const NOTEBOOK: Schedule = Schedule { initial: 0.2, decay: 0.05, every: 5, floor: 0.01 };
-
     #[test]
     fn the_notebook_runs_five_epochs_at_015_then_five_at_010() {
-        let rates: Vec<f32> = (0..10).map(|epoch| NOTEBOOK.rate(epoch) as f32).collect();
+        let rates: Vec<f32> = (0..10).map(|epoch| Schedule::default().rate(epoch) as f32).collect();
         assert_eq!(rates, [0.15, 0.15, 0.15, 0.15, 0.15, 0.1, 0.1, 0.1, 0.1, 0.1]);
     }
 
     #[test]
     fn the_floor_holds_where_the_notebook_would_reach_zero_and_is_reported_once() {
-        assert_eq!(NOTEBOOK.rate(14) as f32, 0.05);
-        assert_eq!(NOTEBOOK.rate(15), 0.01);
-        assert_eq!(NOTEBOOK.rate(1000), 0.01);
-        assert_eq!((0..40).filter(|&epoch| NOTEBOOK.reaches_floor(epoch)).collect::<Vec<_>>(), [15]);
+        assert_eq!(Schedule::default().rate(14) as f32, 0.05);
+        assert_eq!(Schedule::default().rate(15), 0.01);
+        assert_eq!(Schedule::default().rate(1000), 0.01);
+        assert_eq!((0..40).filter(|&epoch| Schedule::default().reaches_floor(epoch)).collect::<Vec<_>>(), [15]);
     }
 
     #[test]
     fn without_decay_the_rate_stays_even_below_the_floor() {
-        let schedule = Schedule { initial: 0.001, decay: 0.0, ..NOTEBOOK };
+        let schedule = Schedule { initial: 0.001, decay: 0.0, ..Schedule::default() };
         assert_eq!(schedule.rate(100), 0.001);
         assert!(!schedule.reaches_floor(0));
     }

@@ -15,8 +15,10 @@ const RUN_ROWS: usize = 8192;
 /// What a run does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Passes over the training part.
+    /// Passes over the training part, those before this run included.
     pub epochs: u32,
+    /// Epochs that the parameters were trained for before this run: it goes on from there.
+    pub done: u32,
     /// Rows a step; at least 1.
     pub batch_size: usize,
     /// The learning rate.
@@ -27,6 +29,21 @@ pub struct Options {
     pub validate: bool,
     /// Whether each epoch visits the rows in a new order; otherwise in the order of the file.
     pub shuffle: bool,
+}
+
+/// The notebook's.
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            done: 0,
+            batch_size: 64,
+            schedule: Schedule::default(),
+            seed: 0,
+            validate: false,
+            shuffle: true,
+        }
+    }
 }
 
 /// What one epoch did.
@@ -49,6 +66,11 @@ pub struct Epoch {
 }
 
 impl Epoch {
+    /// How good it is, higher for better: less validation loss, or more test accuracy where there is no validation part.
+    pub fn score(&self) -> f64 {
+        self.validation.as_ref().map_or_else(|| self.test.accuracy(), |validation| -validation.mean_loss())
+    }
+
     /// Training rows a second, evaluation not counted.
     pub fn samples_per_second(&self) -> f64 {
         self.train.samples() as f64 / self.train_seconds.max(f64::MIN_POSITIVE)
@@ -56,7 +78,6 @@ impl Epoch {
 }
 
 /// What the loop tells as it goes.
-#[derive(Debug)]
 pub enum Event<'a> {
     /// `done` of `of` rows of epoch `epoch` (from 1) were handed over.
     Progress {
@@ -74,11 +95,11 @@ pub enum Event<'a> {
         /// The floor.
         rate: f64,
     },
-    /// An epoch is done and evaluated.
-    Epoch(&'a Epoch),
+    /// An epoch is done and evaluated; the backend holds its parameters.
+    Epoch(&'a Epoch, &'a mut dyn Backend),
 }
 
-/// Trains for `options.epochs` on the uploaded training part of `rows` rows, from the backend's parameters on.
+/// Trains until `options.epochs` are done on the uploaded training part of `rows` rows, from the backend's parameters on.
 ///
 /// # Errors
 /// What the backend or `observe` fails with; [`Error::Training`] when the loss is no longer a number;
@@ -97,7 +118,7 @@ pub fn train(
         false => (0..count).collect(),
     };
     let mut order = Vec::new();
-    for epoch in 0..options.epochs {
+    for epoch in options.done..options.epochs {
         let number = epoch + 1;
         let learning_rate = options.schedule.rate(epoch);
         if options.schedule.reaches_floor(epoch) {
@@ -134,7 +155,8 @@ pub fn train(
                 train.loss_sum
             )));
         }
-        observe(Event::Epoch(&Epoch { number, learning_rate, train, test, validation, train_seconds, eval_seconds }))?;
+        let epoch = Epoch { number, learning_rate, train, test, validation, train_seconds, eval_seconds };
+        observe(Event::Epoch(&epoch, backend))?;
     }
     Ok(())
 }

@@ -16,7 +16,6 @@ use mlp_gpu::check::{self, Row};
 use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::data::{self, Dataset, Inputs, Samples};
 use mlp_gpu::model::{Init, Mlp};
-use mlp_gpu::schedule::Schedule;
 use mlp_gpu::train::{self, Event};
 
 fn device(test: &str) -> Option<Device> {
@@ -166,18 +165,11 @@ fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, batch_size:
     backend.upload(Split::Train, &dataset.train).unwrap();
     backend.upload(Split::Test, &dataset.test).unwrap();
     backend.set_parameters(&model.initial_parameters(Init::Normal(0.01), 0)).unwrap();
-    let options = train::Options {
-        epochs,
-        batch_size,
-        schedule: Schedule { initial: 0.2, decay: 0.05, every: 5, floor: 0.01 },
-        seed: 0,
-        validate: false,
-        shuffle: true,
-    };
+    let options = train::Options { epochs, batch_size, ..train::Options::default() };
     let mut losses = Vec::new();
     let rows = dataset.train.len();
     train::train(backend, &options, rows, &AtomicBool::new(false), |event| {
-        if let Event::Epoch(epoch) = event {
+        if let Event::Epoch(epoch, _) = event {
             losses.push(epoch.train.mean_loss());
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use mlp_gpu::checkpoint;
-use mlp_gpu::data::{self, Inputs, Options, csv};
+use mlp_gpu::data::{self, Inputs, Options, Part, csv};
 use zip::write::SimpleFileOptions;
 
 fn run(arguments: &[&str]) -> Output {
@@ -125,7 +125,8 @@ fn a_model_keeps_what_it_takes_to_read_other_data() {
     let data = write(folder.path(), "rings.csv", table(&rows, true));
     let model = folder.path().join("m.safetensors");
     train(&data, &with(&["--label", "ring", "--save", model.to_str().unwrap()]));
-    let metadata = checkpoint::load(&model).unwrap().metadata.unwrap();
+    let checkpoint = checkpoint::load(&model).unwrap();
+    let metadata = checkpoint.metadata.as_ref().unwrap();
     assert_eq!(metadata.classes, ["inner", "middle", "outer"]);
     let scaling = metadata.scaling.as_ref().unwrap();
     assert!((scaling.offset[0] - 100.0).abs() < 0.5 && (1e-3..2e-3).contains(&scaling.divisor[1]), "{scaling:?}");
@@ -133,15 +134,16 @@ fn a_model_keeps_what_it_takes_to_read_other_data() {
     assert_eq!(columns.names.as_deref().unwrap(), ["east", "north", "ring"]);
 
     let other = write(folder.path(), "other.csv", "ring,north,east\nouter,0.001,98\ninner,0.0005,100.5\n");
-    let known = metadata.known();
-    let (samples, _) = data::load_for(other.to_str().unwrap(), &Options::default(), &known).unwrap();
+    let known = checkpoint.known();
+    let load_for = |path: &Path| data::load_for(path.to_str().unwrap(), &Options::default(), &known, Part::Test);
+    let (samples, _) = load_for(&other).unwrap();
     let scaled = |value: f32, feature: usize| (value - scaling.offset[feature]) / scaling.divisor[feature];
     let expected = [scaled(98.0, 0), scaled(0.001, 1), scaled(100.5, 0), scaled(0.0005, 1)];
     assert_eq!((samples.inputs, samples.labels), (Inputs::F32(expected.to_vec()), vec![2, 0]));
     let unlabelled = write(folder.path(), "unlabelled.csv", "north,east\n0.001,98\n");
-    assert_eq!(csv::features(&unlabelled, csv::Header::Auto, columns).unwrap(), [98.0, 0.001]);
+    assert_eq!(csv::features(&unlabelled, None, None, csv::Header::Auto, columns).unwrap().values, [98.0, 0.001]);
     let unknown = write(folder.path(), "unknown.csv", "ring,north,east\nouter,0.001,98\nfar,0,0\n");
-    let error = data::load_for(unknown.to_str().unwrap(), &Options::default(), &known).unwrap_err().to_string();
+    let error = load_for(&unknown).unwrap_err().to_string();
     assert!(error.contains("\"far\" in line 3") && error.contains("\"inner\""), "{error}");
 }
 

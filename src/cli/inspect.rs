@@ -3,20 +3,29 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
+use super::eval::RowOptions;
 use super::print;
+use crate::checkpoint::{self, Metadata, Training};
 use crate::error::Result;
-use crate::metrics::norm;
-use crate::{checkpoint, files, preview};
+use crate::inspect::{self, Report};
+use crate::{data, files, preview};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// A safetensors file, as train --save writes it
+    /// A safetensors file, by train --save or by PyTorch
     #[arg(value_name = "MODEL")]
     model: PathBuf,
+    /// Flags of data look for dead units in its rows; without --data there is no such look
+    #[command(flatten)]
+    rows: RowOptions,
     /// Write a picture of the first layer's units to this PNG file: the weights of each, 0 in mid-grey
     #[arg(long, value_name = "FILE")]
     units: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
@@ -25,23 +34,93 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     let checkpoint = checkpoint::load(&options.model)?;
     let (model, parameters) = (&checkpoint.model, &checkpoint.parameters);
-    print(&format!("{}: {model}, {} parameters", options.model.display(), parameters.len()))?;
-    match &checkpoint.metadata {
-        Some(made) => print(&format!(
-            "trained on {} for {} epochs with seed {}, by mlp-gpu {}",
-            made.data, made.epochs, made.seed, made.version
-        ))?,
-        None => print("no metadata: not written by mlp-gpu")?,
-    }
-    print("layer  inputs  outputs  |weights|   |biases|")?;
-    for (index, layer) in model.layers().iter().enumerate() {
-        let norms = [&layer.weights, &layer.biases].map(|range| norm(&parameters[range.clone()]));
-        let [weights, biases] = norms;
-        print(&format!("{index:>5}  {:>6}  {:>7}  {weights:>9.4}  {biases:>9.4}", layer.inputs, layer.outputs))?;
+    let samples = match options.rows.data.data {
+        Some(_) => Some(options.rows.load(&checkpoint)?),
+        None => None,
+    };
+    let initial = checkpoint.metadata.as_ref().and_then(|metadata| {
+        let init = metadata.training.as_ref()?.init?;
+        Some(model.initial_parameters(init, metadata.seed))
+    });
+    let reports = inspect::layers(model, parameters, initial.as_deref(), samples.as_ref());
+    if options.json {
+        print(
+            &json!({
+                "model": checkpoint.name,
+                "widths": model.widths(),
+                "parameters": parameters.len(),
+                "layers": reports,
+                "rows": samples.as_ref().map(data::Samples::len),
+                "classes": checkpoint.classes(),
+                "metadata": checkpoint.metadata,
+            })
+            .to_string(),
+        )?;
+    } else {
+        print(&format!("{}: {model}, {} parameters", checkpoint.name, parameters.len()))?;
+        match &checkpoint.metadata {
+            Some(metadata) => describe(metadata)?,
+            None => print("no metadata: not written by mlp-gpu")?,
+        }
+        print("layer  inputs  outputs  |weights|   |biases|")?;
+        for (index, Report { inputs, outputs, weight_norm, bias_norm, .. }) in reports.iter().enumerate() {
+            print(&format!("{index:>5}  {inputs:>6}  {outputs:>7}  {weight_norm:>9.4}  {bias_norm:>9.4}"))?;
+        }
+        for (index, report) in reports.iter().enumerate().take(reports.len() - 1) {
+            let rows = samples.as_ref().map_or(0, data::Samples::len);
+            let tell = |units: &[usize], what: &str| print(&format!("layer {index}: {} {what}", listed(units)));
+            tell(&report.zero_units, "with weights that are all 0, in or out")?;
+            if let Some(units) = &report.unmoved_units {
+                tell(units, "that never moved: weights and bias are those that training began with")?;
+            }
+            if let Some(units) = &report.dead_units {
+                tell(units, &format!("dead: activation 0 for each of {rows} rows"))?;
+            }
+        }
     }
     if let Some(path) = &options.units {
         files::write(path, &preview::units(model, parameters)?)?;
-        print(&format!("{}: the {} units of layer 0", path.display(), model.layers()[0].outputs))?;
+        if !options.json {
+            print(&format!("{}: the {} units of layer 0", path.display(), model.layers()[0].outputs))?;
+        }
     }
     Ok(())
+}
+
+fn describe(metadata: &Metadata) -> Result<()> {
+    let Metadata { data, epochs, seed, version, format_version, .. } = metadata;
+    print(&format!(
+        "trained on {data} for {epochs} epochs with seed {seed}, by mlp-gpu {version} (format {format_version})"
+    ))?;
+    let inputs = match (metadata.image, &metadata.columns) {
+        (Some((height, width)), _) => format!("images of {height} x {width}"),
+        (None, Some(columns)) => format!("columns: {columns}"),
+        (None, None) => "features".into(),
+    };
+    let scaling = if metadata.scaling.is_some() { "scaled by its own numbers" } else { "bytes, / 255" };
+    print(&format!("inputs: {inputs}, {scaling}"))?;
+    print(&format!("classes: {}", data::classes::list(&metadata.classes)))?;
+    if let Some(Training { rows, epochs, batch_size, schedule, shuffle, device, best, .. }) = &metadata.training {
+        let order = if *shuffle { "a new order each epoch" } else { "the order of the file" };
+        let device =
+            device.as_ref().map_or_else(String::new, |(backend, plan)| format!(", on {backend} (plan {plan})"));
+        let best = best.map_or_else(String::new, |best| format!(", best epoch {}", best.epoch));
+        print(&format!(
+            "training: {rows} rows in batches of {batch_size}, {order}, {epochs} epochs asked for, learning rate {} falling by \
+             {} every {} epochs to no less than {}{device}{best}",
+            schedule.initial, schedule.decay, schedule.every, schedule.floor
+        ))?;
+    }
+    Ok(())
+}
+
+/// How many units, and the first of them.
+fn listed(units: &[usize]) -> String {
+    let first: Vec<String> = units.iter().take(20).map(usize::to_string).collect();
+    let rest = if units.len() > 20 { ", ..." } else { "" };
+    match units.len() {
+        0 => "no unit".into(),
+        1 => format!("1 unit ({})", first[0]),
+        count => format!("{count} units ({}{rest})", first.join(", ")),
+    }
 }

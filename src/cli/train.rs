@@ -10,15 +10,19 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use self::saving::Saving;
+use self::settings::{Resumed, Settings};
 use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, note, parse_hidden, parse_rate, print};
 use crate::backend::{Backend, Split};
 use crate::checkpoint::{self, Metadata};
-use crate::data::{Dataset, Samples};
+use crate::data::{self, Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Init, Mlp};
-use crate::schedule::Schedule;
 use crate::train::{self, Epoch, Event};
+
+mod saving;
+mod settings;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -29,42 +33,52 @@ pub(super) struct Options {
     plan: PlanChoice,
     #[command(flatten)]
     data: DataOptions,
-    /// Widths of the hidden layers, with commas between them, or none
-    #[arg(long, value_name = "WIDTHS", default_value = "7", value_parser = parse_hidden)]
-    hidden: Hidden,
-    /// Passes over the training set
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    epochs: u32,
-    /// Rows a step
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
-    batch_size: u32,
-    /// Seed of the initial weights, of the order of the rows and of those that are drawn
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// Learning rate before the first decay, which comes before the first epoch
-    #[arg(long, value_name = "RATE", default_value_t = 0.2, value_parser = parse_rate)]
-    lr: f64,
-    /// What the learning rate falls by
-    #[arg(long, value_name = "RATE", default_value_t = 0.05, value_parser = parse_rate)]
-    lr_decay: f64,
-    /// Epochs between two decays
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    lr_decay_every: u32,
-    /// The learning rate never falls below this
-    #[arg(long, value_name = "RATE", default_value_t = 0.01, value_parser = parse_rate)]
-    min_lr: f64,
+    /// Widths of the hidden layers, with commas between them, or none [default: 7, or those of --init-from]
+    #[arg(long, value_name = "WIDTHS", value_parser = parse_hidden)]
+    hidden: Option<Hidden>,
+    /// Passes over the training set, those before --resume included [default: 10]
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Rows a step [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: Option<u32>,
+    /// Seed of the initial weights, of the order of the rows and of those that are drawn [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Learning rate before the first decay, which comes before the first epoch [default: 0.2]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    lr: Option<f64>,
+    /// What the learning rate falls by [default: 0.05]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    lr_decay: Option<f64>,
+    /// Epochs between two decays [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    lr_decay_every: Option<u32>,
+    /// The learning rate never falls below this [default: 0.01]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    min_lr: Option<f64>,
     /// Initial weights: normal:DEVIATION, or he [default: normal:0.01 for bytes and images, else he]
     #[arg(long, value_name = "HOW", value_parser = parse_init)]
     init: Option<Init>,
-    /// Start from the parameters of this safetensors file
-    #[arg(long, value_name = "FILE")]
+    /// Start from the parameters of this safetensors file, by train --save or by PyTorch
+    #[arg(long, value_name = "FILE", conflicts_with = "init")]
     init_from: Option<PathBuf>,
+    /// Go on with the training of this model, as if it had not ended: its file says data, network and options
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["init", "init_from"])]
+    resume: Option<PathBuf>,
     /// Visit the rows in the order of the files
     #[arg(long)]
     no_shuffle: bool,
-    /// Write the trained model to this safetensors file
+    /// Write the trained model to this safetensors file; {epoch} in its name becomes the epoch's number, as in 005
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Write it every N epochs too: over the file, or to one of its own where the name has {epoch}
+    #[arg(long, value_name = "N", requires = "save", value_parser = clap::value_parser!(u32).range(1..))]
+    save_every: Option<u32>,
+    /// Keep the epoch of the least validation loss, or of the best test accuracy where there is no validation part: in
+    /// FILE, or without it in that of --save, in place of the last epoch
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    save_best: Option<Option<PathBuf>>,
     /// Write a line of JSON an epoch to this file, after a first one with all options
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -94,41 +108,70 @@ fn parse_init(text: &str) -> Result<Init, String> {
 
 pub(super) fn run(options: &Options) -> Result<()> {
     // What can be refused is refused before any work.
-    for path in [&options.save, &options.log].into_iter().flatten() {
+    let mut saving = Saving::new(options)?;
+    if let Some(path) = &options.log {
         files::check_writable(path)?;
-    }
-    if options.save.is_some() && options.save == options.log {
-        return Err(Error::Usage("--save and --log name the same file".into()));
     }
     let tell = |line: &str| {
         if !options.quiet {
             note(line);
         }
     };
-    let initial = options.init_from.as_deref().map(checkpoint::load).transpose()?;
-    let (target, why) = options.device.resolve()?;
-    let dataset = options.data.load(options.seed, tell)?;
+    let initial = options.resume.as_ref().or(options.init_from.as_ref());
+    let initial = initial.map(|path| Ok((path, checkpoint::load(path)?))).transpose()?;
+    let resumed = match &initial {
+        Some((path, checkpoint)) if options.resume.is_some() => Some(Resumed::new(path, checkpoint)?),
+        _ => None,
+    };
+    let mut settings = match &resumed {
+        Some(resumed) => Settings::resume(options, resumed)?,
+        None => Settings::new(options, initial.as_ref().map(|(_, checkpoint)| checkpoint)),
+    };
+    let (target, why) = match resumed.as_ref().and_then(|resumed| resumed.training.device.as_ref()) {
+        Some((backend, _)) => options.device.resolve_as(backend)?,
+        None => options.device.resolve()?,
+    };
+    let (dataset, notes) = data::load(&settings.source, &settings.reading)?;
+    notes.iter().for_each(|note| tell(&format!("Data: {note}")));
+    if let Some(resumed) = &resumed {
+        resumed.check_data(options, &dataset)?;
+    }
 
-    let widths: Vec<usize> = [dataset.train.width].into_iter().chain(options.hidden.0.iter().copied()).collect();
-    let model = Mlp::new(&[&widths[..], &[dataset.classes.len()]].concat())?;
-    let parameters = match (&initial, &options.init_from) {
-        (Some(initial), Some(path)) if initial.model != model => {
+    let model = Mlp::new(&[&[dataset.train.width], &settings.hidden[..], &[dataset.classes.len()]].concat())?;
+    // The notebook's small weights need the many steps of a large data set.
+    let init = settings.init.unwrap_or(if is_table(&dataset) { Init::He } else { Init::Normal(0.01) });
+    settings.init = Some(init);
+    let parameters = match &initial {
+        Some((path, initial)) if initial.model != model => {
             let expected = format!("widths {:?} (the data's, and --hidden)", model.widths());
             return Err(Error::file(path, format!("a network of widths {:?}", initial.model.widths()), expected));
         }
-        (Some(initial), _) => initial.parameters.clone(),
-        (None, _) => model.initial_parameters(init(options, &dataset), options.seed),
+        Some((_, initial)) => initial.parameters.clone(),
+        None => model.initial_parameters(init, settings.run.seed),
     };
-    let batch_size = (options.batch_size as usize).min(dataset.train.len());
-    let steps = dataset.train.len().div_ceil(batch_size) as u64 * u64::from(options.epochs);
+    settings.run.batch_size = settings.run.batch_size.min(dataset.train.len());
+    settings.run.validate = dataset.validation.is_some();
+    let run = &settings.run;
+    let steps = dataset.train.len().div_ceil(run.batch_size) as u64 * u64::from(run.epochs);
     if (1..FEW_STEPS).contains(&steps) {
         tell(&format!("{steps} steps may be too few: raise --epochs, or lower --batch-size"));
     }
-    let mut backend = target.backend(&model, batch_size, usize::from(options.threads), options.plan)?;
+    if run.done > 0 {
+        let rest = if run.done == run.epochs { "nothing is left to do: --epochs is the total" } else { "on it goes" };
+        tell(&format!("{} of {} epochs are done: {rest}", run.done, run.epochs));
+    }
+    let mut backend = target.backend(&model, run.batch_size, usize::from(options.threads), settings.plan)?;
     let because = why.map_or_else(String::new, |why| format!(": {why}"));
     tell(&format!("Backend: {}, {}{because}", backend.name(), backend.device()));
     if options.verbose {
         note(&format!("Plan: {}: {}", backend.plan(), backend.plan_reason()));
+    }
+    let device = (backend.name().to_owned(), backend.plan().to_owned());
+    if let Some(before) = resumed.as_ref().and_then(|resumed| resumed.training.device.as_ref())
+        && *before != device
+    {
+        let ((name, plan), (now, now_plan)) = (before, &device);
+        tell(&format!("Trained so far on {name} (plan {plan}), now on {now} (plan {now_plan}): last bits will differ"));
     }
     backend.upload(Split::Train, &dataset.train)?;
     backend.upload(Split::Test, &dataset.test)?;
@@ -138,39 +181,42 @@ pub(super) fn run(options: &Options) -> Result<()> {
     backend.set_parameters(&parameters)?;
 
     let mut log = match &options.log {
-        Some(path) => Some(Log::create(path, options, &dataset, &model, backend.as_ref())?),
+        Some(path) => Some(Log::create(path, options, &settings, &dataset, &model, backend.as_ref())?),
         None => None,
     };
-    let loop_options = train::Options {
-        epochs: options.epochs,
-        batch_size,
-        schedule: Schedule {
-            initial: options.lr,
-            decay: options.lr_decay,
-            every: options.lr_decay_every,
-            floor: options.min_lr,
-        },
-        seed: options.seed,
-        validate: dataset.validation.is_some(),
-        shuffle: !options.no_shuffle,
-    };
+    let mut metadata = Metadata { reading: settings.reading.clone(), ..Metadata::new(&model, &dataset, run) };
+    if let Some(training) = &mut metadata.training {
+        training.device = Some(device);
+        training.init = match &resumed {
+            Some(resumed) => resumed.training.init,
+            None => initial.is_none().then_some(init),
+        };
+    }
+    saving.start(
+        &model,
+        metadata,
+        run.done,
+        &parameters,
+        resumed.as_ref().and_then(|resumed| resumed.training.best),
+    )?;
     let bar = progress_bar(dataset.train.len(), options.quiet);
-    let trained = train::train(backend.as_mut(), &loop_options, dataset.train.len(), &interrupted(), |event| {
+    let trained = train::train(backend.as_mut(), run, dataset.train.len(), &interrupted(), |event| {
         match event {
             Event::Progress { epoch, done, .. } => {
-                bar.set_prefix(format!("Epoch {epoch}/{}", options.epochs));
+                bar.set_prefix(format!("Epoch {epoch}/{}", run.epochs));
                 bar.set_position(done as u64);
             }
             Event::RateFloor { epoch, rate } => {
                 bar.suspend(|| tell(&format!("From epoch {epoch} on the learning rate stays at {rate} (--min-lr)")));
             }
-            Event::Epoch(epoch) => {
+            Event::Epoch(epoch, backend) => {
                 if let Some(log) = &mut log {
                     log.epoch(epoch)?;
                 }
                 if !options.quiet {
-                    bar.suspend(|| print(&line(epoch, options.epochs)))?;
+                    bar.suspend(|| print(&line(epoch, run.epochs)))?;
                 }
+                saving.epoch(epoch, backend)?;
             }
         }
         Ok(())
@@ -178,10 +224,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     bar.finish_and_clear();
     trained?;
 
-    if let Some(path) = &options.save {
-        let metadata = Metadata::new(&model, &dataset, options.seed, options.epochs);
-        checkpoint::save(path, &model, &backend.parameters()?, Some(&metadata))?;
-    }
+    saving.finish(run.epochs, backend.as_mut(), tell)?;
     if !options.quiet {
         print(&format!("Test Accuracy: {:.4}", backend.evaluate(Split::Test)?.accuracy()))?;
     }
@@ -191,12 +234,6 @@ pub(super) fn run(options: &Options) -> Result<()> {
 /// Whether the rows are features of any kind, and not bytes or images.
 fn is_table(dataset: &Dataset) -> bool {
     dataset.scaling.is_some() && dataset.image.is_none()
-}
-
-/// How the weights are drawn. The notebook's small ones need the many steps of a large data set.
-fn init(options: &Options, dataset: &Dataset) -> Init {
-    let default = if is_table(dataset) { Init::He } else { Init::Normal(0.01) };
-    options.init.unwrap_or(default)
 }
 
 fn line(epoch: &Epoch, epochs: u32) -> String {
@@ -255,7 +292,15 @@ struct Log {
 }
 
 impl Log {
-    fn create(path: &Path, options: &Options, dataset: &Dataset, model: &Mlp, backend: &dyn Backend) -> Result<Self> {
+    fn create(
+        path: &Path,
+        options: &Options,
+        settings: &Settings,
+        dataset: &Dataset,
+        model: &Mlp,
+        backend: &dyn Backend,
+    ) -> Result<Self> {
+        let (reading, run) = (&settings.reading, &settings.run);
         let file = File::create(path).map_err(Error::io("create", path))?;
         let mut log = Self { path: path.to_path_buf(), file: BufWriter::new(file) };
         log.line(&json!({
@@ -265,33 +310,37 @@ impl Log {
             "test_samples": dataset.test.len(),
             "validation_samples": dataset.validation.as_ref().map_or(0, Samples::len),
             "classes": dataset.classes,
-            "label": options.data.label,
-            "header": name_of(options.data.header),
-            "test": options.data.test,
-            "test_split": options.data.test_split,
-            "validation_split": options.data.validation_split,
-            "scale": options.data.scale.and_then(name_of),
-            "image_size": options.data.image_size,
+            "label": reading.label,
+            "header": name_of(reading.header),
+            "test": reading.test,
+            "test_split": reading.test_split,
+            "validation_split": reading.validation_split,
+            "scale": reading.scale.and_then(name_of),
+            "image_size": reading.image_size,
             "widths": model.widths(),
-            "hidden": options.hidden.0,
+            "hidden": settings.hidden,
             "backend": backend.name(),
             "adapter": backend.device(),
             "plan": backend.plan(),
             "plan_reason": backend.plan_reason(),
-            "epochs": options.epochs,
-            "batch_size": options.batch_size,
-            "seed": options.seed,
-            "lr": options.lr,
-            "lr_decay": options.lr_decay,
-            "lr_decay_every": options.lr_decay_every,
-            "min_lr": options.min_lr,
-            "init": match init(options, dataset) {
+            "epochs": run.epochs,
+            "batch_size": run.batch_size,
+            "seed": run.seed,
+            "lr": run.schedule.initial,
+            "lr_decay": run.schedule.decay,
+            "lr_decay_every": run.schedule.every,
+            "min_lr": run.schedule.floor,
+            "init": settings.init.map(|init| match init {
                 Init::Normal(deviation) => format!("normal:{deviation}"),
                 Init::He => "he".into(),
-            },
+            }),
             "init_from": options.init_from,
-            "shuffle": !options.no_shuffle,
+            "shuffle": run.shuffle,
+            "resume": options.resume,
+            "epochs_done": run.done,
             "save": options.save,
+            "save_every": options.save_every,
+            "save_best": options.save_best,
             "data_dir": options.data.data_dir,
             "threads": options.threads,
             "quiet": options.quiet,

@@ -23,7 +23,8 @@ const HEAD: u64 = 1 << 16;
 const MAX_VALUES: usize = 1 << 30;
 
 /// Whether the first line names the columns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Header {
     /// It does where the label column is found in it by name, or where a cell of another column is no number
     #[default]
@@ -69,6 +70,8 @@ struct Table {
     labels: Vec<u32>,
     columns: Columns,
     classes: Vec<String>,
+    /// The byte that each row begins at or before.
+    starts: Vec<u64>,
 }
 
 /// Reads `path` as a training file, and `test` as its test part. `label` names the label column: by its name in the
@@ -78,9 +81,9 @@ struct Table {
 /// [`Error::File`] with the line and column of the first cell that is not what it should be; [`Error::Usage`] where the
 /// label column is not there.
 pub fn read(path: &Path, test: Option<&Path>, label: Option<&str>, header: Header) -> Result<Raw> {
-    let table = Lines::open(path)?.table(header, Wanted::New(label))?;
+    let table = Lines::open(path, None)?.table(header, Wanted::New(label))?;
     let test = test.map(|test| read_like(test, label, header, &table.columns, &table.classes)).transpose()?;
-    let Table { values, labels, columns, classes } = table;
+    let Table { values, labels, columns, classes, .. } = table;
     Ok(Raw {
         name: path.display().to_string(),
         train: Samples::new(Inputs::F32(values), columns.count - 1, labels)?,
@@ -102,17 +105,35 @@ pub fn read_like(
     columns: &Columns,
     classes: &[String],
 ) -> Result<Samples> {
-    let table = Lines::open(path)?.table(header, Wanted::Labelled(label, columns, classes))?;
+    let table = Lines::open(path, None)?.table(header, Wanted::Labelled(label, columns, classes))?;
     Samples::new(Inputs::F32(table.values), columns.count - 1, table.labels)
 }
 
-/// Reads the features of `path`: rows as wide as `columns` without the label. A column of labels may be there; it is
-/// left out.
+/// Rows of features, and the line of the file that each begins on, from 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// Rows as wide as the columns without the label.
+    pub values: Vec<f32>,
+    /// One a row.
+    pub lines: Vec<u64>,
+}
+
+/// Reads the features of the file at `path`, or of `content` that came from elsewhere and is only called so: rows as wide as
+/// `columns` without the label. A column of labels may be there; it is left out. `label` says which one it is, where that
+/// is another one than in `columns`.
 ///
 /// # Errors
 /// As [`read`], and for columns that `columns` does not have.
-pub fn features(path: &Path, header: Header, columns: &Columns) -> Result<Vec<f32>> {
-    Ok(Lines::open(path)?.table(header, Wanted::Features(columns))?.values)
+pub fn features(
+    path: &Path,
+    content: Option<&[u8]>,
+    label: Option<&str>,
+    header: Header,
+    columns: &Columns,
+) -> Result<Features> {
+    let mut lines = Lines::open(path, content)?;
+    let table = lines.table(header, Wanted::Features(label, columns))?;
+    Ok(Features { values: table.values, lines: lines.numbers(&table.starts) })
 }
 
 /// What a file is read for.
@@ -123,7 +144,7 @@ enum Wanted<'a> {
     /// As rows with labels, of these columns and classes.
     Labelled(Option<&'a str>, &'a Columns, &'a [String]),
     /// As rows of these columns, with or without labels.
-    Features(&'a Columns),
+    Features(Option<&'a str>, &'a Columns),
 }
 
 /// Which cells of a line are which.
@@ -137,20 +158,21 @@ struct Layout {
 /// A file being read.
 struct Lines<'a> {
     path: &'a Path,
-    reader: Reader<Box<dyn Read>>,
+    content: Option<&'a [u8]>,
+    reader: Reader<Box<dyn Read + 'a>>,
     gzipped: bool,
 }
 
 impl<'a> Lines<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let (head, rest, gzipped) = open(path)?;
+    fn open(path: &'a Path, content: Option<&'a [u8]>) -> Result<Self> {
+        let (head, rest, gzipped) = open(path, content)?;
         let delimiter = delimiter(&head);
         let reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .delimiter(delimiter)
-            .from_reader(Box::new(Cursor::new(head).chain(rest)) as Box<dyn Read>);
-        Ok(Self { path, reader, gzipped })
+            .from_reader(Box::new(Cursor::new(head).chain(rest)) as Box<dyn Read + 'a>);
+        Ok(Self { path, content, reader, gzipped })
     }
 
     /// Reads the next line that is not blank; false at the end.
@@ -167,19 +189,33 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The number of the line that `record` begins on, from 1. The reader counts from the end of the record before it,
-    /// so that line ends between the two are looked for in the file again: this is for messages only.
+    /// The number of the line that `record` begins on, from 1, for a message.
     fn line(&self, record: &ByteRecord) -> u64 {
-        let Some(position) = record.position() else { return 0 };
-        let between = open(self.path).ok().map(|(head, rest, _)| {
-            let bytes = BufReader::new(Cursor::new(head).chain(rest)).bytes().map_while(Result::ok);
-            let ends = bytes.skip(position.byte() as usize).take_while(|byte| matches!(byte, b'\r' | b'\n'));
-            ends.filter(|byte| *byte == b'\n').count() as u64
-        });
-        position.line() + between.unwrap_or(0)
+        let start = record.position().map_or(0, csv::Position::byte);
+        self.numbers(&[start]).pop().unwrap_or(0)
     }
 
-    fn table(mut self, header: Header, wanted: Wanted<'_>) -> Result<Table> {
+    /// The numbers of the lines, from 1, of the records that the reader found at the bytes `starts`. It finds them where
+    /// the record before ends, so that line ends between the two count too; for that the file is read again.
+    fn numbers(&self, starts: &[u64]) -> Vec<u64> {
+        let Ok((head, rest, _)) = open(self.path, self.content) else { return vec![0; starts.len()] };
+        let bytes = BufReader::new(Cursor::new(head).chain(rest)).bytes().map_while(Result::ok);
+        let (mut numbers, mut line, mut starts) = (Vec::new(), 1, starts.iter().peekable());
+        for (at, byte) in bytes.enumerate() {
+            let blank = matches!(byte, b'\r' | b'\n');
+            while starts.next_if(|start| !blank && **start <= at as u64).is_some() {
+                numbers.push(line);
+            }
+            line += u64::from(byte == b'\n');
+            if starts.peek().is_none() {
+                break;
+            }
+        }
+        numbers.extend(starts.map(|_| line));
+        numbers
+    }
+
+    fn table(&mut self, header: Header, wanted: Wanted<'_>) -> Result<Table> {
         let mut record = ByteRecord::new();
         if !self.next(&mut record)? {
             return Err(Error::file(self.path, "an empty file", "a row a line"));
@@ -192,19 +228,22 @@ impl<'a> Lines<'a> {
             Wanted::Labelled(label, columns, classes) => {
                 (Layout::like(self.path, first, header, columns, label)?, Numbering::of(classes))
             }
-            Wanted::Features(columns) => (Layout::like(self.path, first, header, columns, None)?, Numbering::default()),
+            Wanted::Features(label, columns) => {
+                (Layout::like(self.path, first, header, columns, label)?, Numbering::default())
+            }
         };
         match wanted {
-            Wanted::Features(_) => layout.label = None,
+            Wanted::Features(..) => layout.label = None,
             _ if layout.label.is_none() => {
                 return Err(Error::file(self.path, "no column of labels", "one, as in training (see --label)"));
             }
             _ => {}
         }
-        let (mut values, mut labels) = (Vec::new(), Vec::new());
+        let (mut values, mut labels, mut starts) = (Vec::new(), Vec::new(), Vec::new());
         let mut more = layout.columns.names.is_none() || self.next(&mut record)?;
         while more {
             self.row(&record, &layout, &mut values)?;
+            starts.push(record.position().map_or(0, csv::Position::byte));
             if let Some(label) = layout.label {
                 labels.push(self.label(&record, label, &layout.columns, &mut numbering)?);
             }
@@ -214,7 +253,7 @@ impl<'a> Lines<'a> {
             return Err(Error::file(self.path, "no row under the header", "a row a line"));
         }
         let classes = numbering.finish(&mut labels);
-        Ok(Table { values, labels, columns: layout.columns, classes })
+        Ok(Table { values, labels, columns: layout.columns, classes, starts })
     }
 
     fn row(&self, record: &ByteRecord, layout: &Layout, values: &mut Vec<f32>) -> Result<()> {
@@ -265,13 +304,16 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The text at `path`, unpacked: its first bytes, its rest, and whether it is gzipped.
-fn open(path: &Path) -> Result<(Vec<u8>, Box<dyn Read>, bool)> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
-    let (head, rest) = peek(file, 2).map_err(Error::io("read", path))?;
+/// The text at `path`, or `content`, unpacked: its first bytes, its rest, and whether it is gzipped.
+fn open<'a>(path: &Path, content: Option<&'a [u8]>) -> Result<(Vec<u8>, Box<dyn Read + 'a>, bool)> {
+    let source: Box<dyn Read + 'a> = match content {
+        Some(content) => Box::new(content),
+        None => Box::new(File::open(path).map_err(Error::io("read", path))?),
+    };
+    let (head, rest) = peek(source, 2).map_err(Error::io("read", path))?;
     let gzipped = head == [0x1f, 0x8b];
     let bytes = Cursor::new(head).chain(rest);
-    let bytes: Box<dyn Read> =
+    let bytes: Box<dyn Read + 'a> =
         if gzipped { Box::new(MultiGzDecoder::new(BufReader::new(bytes))) } else { Box::new(bytes) };
     let (mut head, rest) = peek(bytes, HEAD).map_err(|error| failed(path, gzipped, error))?;
     if head.starts_with(b"\xef\xbb\xbf") {
@@ -434,7 +476,15 @@ impl Layout {
                 (features, label)
             }
             _ if count == like.count => {
-                let label = by_number.unwrap_or(like.label);
+                // Columns without names: a label that is named as in training is found by its name all the same.
+                let named = || match label {
+                    Some(label) => find(label),
+                    None => {
+                        LABELS.iter().find_map(|label| first.iter().position(|cell| cell.eq_ignore_ascii_case(label)))
+                    }
+                };
+                let by_name = if names { named() } else { None };
+                let label = by_name.or(by_number).unwrap_or(like.label);
                 ((0..count).filter(|&index| index != label).collect(), Some(label))
             }
             _ if count + 1 == like.count => ((0..count).collect(), None),
@@ -557,11 +607,27 @@ mod tests {
     fn features_are_read_with_and_without_a_column_of_labels() {
         let columns = parse("a,label,b\n1,x,2\n3,w,4\n", None).unwrap().columns.unwrap();
         for content in ["b,a\n6,5\n", "a,label,b\n5,,6", "5,6", "5,?,6\n", "a,b,label\n5,6,new"] {
-            let read = features(file(content).path(), Header::Auto, &columns).unwrap();
-            assert_eq!(read, [5.0, 6.0], "{content:?}");
+            let read = features(file(content).path(), None, None, Header::Auto, &columns).unwrap();
+            assert_eq!(read.values, [5.0, 6.0], "{content:?}");
+            let read = features("elsewhere".as_ref(), Some(content.as_bytes()), None, Header::Auto, &columns).unwrap();
+            assert_eq!(read.values, [5.0, 6.0], "{content:?}");
         }
-        assert!(features(file("a,c\n1,2").path(), Header::Auto, &columns).is_err());
-        assert!(features(file("1").path(), Header::Auto, &columns).is_err());
+        let lines = |content: &str| {
+            let read = features("elsewhere".as_ref(), Some(content.as_bytes()), None, Header::Auto, &columns);
+            read.unwrap().lines
+        };
+        assert_eq!(lines("a,b\r\n1,2\r\n\r\n\r\n3,4\r\n5,6"), [2, 5, 6]);
+        assert_eq!(lines("\n\n1,2\n3,4\n\n"), [3, 4]);
+        assert_eq!(lines("a,label,b\n1,\"x\ny\",2\n3,z,4\n"), [2, 4]);
+        let unnamed = Columns { count: 3, label: 0, names: None };
+        for (content, label) in
+            [("7,5,6", None), ("u,v,class\n5,6,7", None), ("5,7,6", Some("2")), ("u,v,w\n5,7,6", Some("v"))]
+        {
+            let read = features("elsewhere".as_ref(), Some(content.as_bytes()), label, Header::Auto, &unnamed).unwrap();
+            assert_eq!(read.values, [5.0, 6.0], "{content:?}");
+        }
+        assert!(features(file("a,c\n1,2").path(), None, None, Header::Auto, &columns).is_err());
+        assert!(features(file("1").path(), None, None, Header::Auto, &columns).is_err());
     }
 
     #[test]

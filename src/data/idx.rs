@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use crate::data::classes::Numbering;
-use crate::data::{Dataset, Inputs, Samples, numbered};
+use crate::data::{Dataset, Inputs, Origin, Samples, numbered};
 use crate::error::{Error, Result};
 
 const IMAGES: u32 = 0x803;
@@ -78,6 +78,7 @@ fn read_parts(folder: &Path, name: &str, classes: Option<Vec<String>>) -> Result
         image: Some(size),
         columns: None,
         scaling: None,
+        origin: Origin::default(),
     })
 }
 

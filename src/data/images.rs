@@ -90,34 +90,45 @@ pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) 
 ///
 /// # Errors
 /// [`Error::File`] when it is no image.
-pub fn decode(path: &Path, (height, width): (usize, usize)) -> Result<Vec<u8>> {
-    let (image, size) = open(path)?;
-    if size == (height, width) {
-        return Ok(image.into_raw());
+pub fn decode(path: &Path, size: (usize, usize)) -> Result<Vec<u8>> {
+    let (image, _) = open(path)?;
+    Ok(resized(image.into(), size))
+}
+
+/// An image as grey bytes, resized to `height x width`.
+pub(crate) fn resized(image: DynamicImage, (height, width): (usize, usize)) -> Vec<u8> {
+    let image = image.into_luma8();
+    if (image.height() as usize, image.width() as usize) == (height, width) {
+        return image.into_raw();
     }
     let image = DynamicImage::from(image).resize_exact(width as u32, height as u32, FilterType::Triangle);
-    Ok(image.into_luma8().into_raw())
+    image.into_luma8().into_raw()
 }
 
 /// The image at `path` in grey, with its height and width.
 fn open(path: &Path) -> Result<(GrayImage, (usize, usize))> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io("read", path))?;
-    let image = reader.decode().map_err(|error| {
-        let error = error.to_string().replace('\n', " ");
-        Error::file(
-            path,
-            format!("an image that cannot be read ({error})"),
-            "a whole PNG, JPEG, GIF, BMP, WebP, TIFF or PNM",
-        )
-    })?;
+    let image = reader.decode().map_err(|error| undecodable(path, error))?;
     let size = (image.height() as usize, image.width() as usize);
     Ok((image.into_luma8(), size))
 }
 
+/// What is said of an image that cannot be decoded.
+pub(crate) fn undecodable(path: &Path, error: image::ImageError) -> Error {
+    let error = error.to_string().replace('\n', " ");
+    let found = format!("an image that cannot be read ({error})");
+    Error::file(path, found, "a whole PNG, JPEG, GIF, BMP, WebP, TIFF or PNM")
+}
+
 /// Whether the file is an image by its name or by its first bytes.
-fn is_image(path: &Path) -> bool {
+pub(crate) fn is_image(path: &Path) -> bool {
     let reader = || ImageReader::open(path).ok()?.with_guessed_format().ok()?.format();
     ImageFormat::from_path(path).is_ok() || reader().is_some()
+}
+
+/// Whether the bytes are an image by the first of them.
+pub(crate) fn is_image_content(content: &[u8]) -> bool {
+    image::guess_format(content).is_ok()
 }
 
 /// What is in `folder` and not hidden, sorted.

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 /// How features are scaled, each by numbers of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scale {
     /// As they are
     None,
@@ -14,6 +15,7 @@ pub enum Scale {
     Standard,
     /// Divided by 255
     #[value(name = "255")]
+    #[serde(rename = "255")]
     Bytes,
 }
 
@@ -53,6 +55,15 @@ impl Scaling {
         for row in rows.chunks_exact_mut(self.offset.len().max(1)) {
             for ((value, offset), divisor) in row.iter_mut().zip(&self.offset).zip(&self.divisor) {
                 *value = (*value - offset) / divisor;
+            }
+        }
+    }
+
+    /// Makes scaled `rows` what they were, but for rounding.
+    pub fn undo(&self, rows: &mut [f32]) {
+        for row in rows.chunks_exact_mut(self.offset.len().max(1)) {
+            for ((value, offset), divisor) in row.iter_mut().zip(&self.offset).zip(&self.divisor) {
+                *value = *value * divisor + offset;
             }
         }
     }

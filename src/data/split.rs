@@ -1,12 +1,57 @@
 //! From what files hold to the parts that are trained and evaluated on: rows drawn at random, then features scaled by the
 //! rows that are left to learn from.
 
+use flate2::Crc;
+use serde::{Deserialize, Serialize};
+
 use crate::data::{Columns, Dataset, Inputs, Known, Options, Samples, Scale, Scaling, classes};
 use crate::error::{Error, Result};
 use crate::random::{self, Draw};
 
 /// The share of the rows that are the test part where there is none and none is said.
 pub const TEST_SHARE: f64 = 0.1;
+
+/// What the parts of a data set were made of: enough to know the same rows again, and to part them the same way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Rows before any were drawn; those of a test part of its own are not counted.
+    pub rows: usize,
+    /// A checksum of these rows as they were read, and of their labels.
+    pub checksum: u32,
+    /// The share that was drawn as the test part, if it was.
+    pub test: Option<f64>,
+    /// The share that was drawn as the validation part, if it was, from the rows that were left.
+    pub validation: Option<f64>,
+}
+
+impl Origin {
+    /// Of `samples`, of which none were drawn yet.
+    fn new(samples: &Samples) -> Self {
+        let mut checksum = Crc::new();
+        match &samples.inputs {
+            Inputs::U8(values) => checksum.update(values),
+            Inputs::F32(values) => checksum.update(bytemuck::cast_slice(values)),
+        }
+        checksum.update(bytemuck::cast_slice(&samples.labels));
+        Self { rows: samples.len(), checksum: checksum.sum(), test: None, validation: None }
+    }
+
+    /// Whether both are of the same rows, parted in whichever way.
+    pub fn same_rows(&self, other: &Self) -> bool {
+        (self.rows, self.checksum) == (other.rows, other.checksum)
+    }
+}
+
+/// The rows to evaluate a model on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The test part; all rows where the data has none
+    Test,
+    /// The training part; all rows where the data has no test part
+    Train,
+    /// The validation part that --validation-split draws, or that was drawn in training
+    Validation,
+}
 
 /// A data set as its files hold it: with a test part only if it has its own, features as they are.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,43 +83,21 @@ impl Raw {
     /// # Errors
     /// [`Error::Usage`] for a share to test on where there is a test part, [`Error::Data`] where there is too little to
     /// draw from, only one class, or a value that cannot be scaled.
-    pub fn prepare(self, options: &Options, notes: &mut Vec<String>) -> Result<Dataset> {
-        let Self { name, train, test, classes, image, columns } = self;
-        if classes.len() < 2 {
-            let found = classes::list(&classes);
+    pub fn prepare(mut self, options: &Options, notes: &mut Vec<String>) -> Result<Dataset> {
+        if self.classes.len() < 2 {
+            let found = classes::list(&self.classes);
             return Err(Error::Data(format!(
-                "{name}: found a single class, {found}, expected at least two to tell apart"
+                "{}: found a single class, {found}, expected at least two to tell apart",
+                self.name
             )));
         }
-        let (train, test) = match (test, options.test_split) {
-            (Some(test), None) => (train, test),
-            (Some(_), Some(_)) => {
-                return Err(Error::Usage(format!("--test-split: {name} has a test part of its own; leave it out")));
-            }
-            (None, share) => {
-                let share = share.unwrap_or(TEST_SHARE);
-                let (rows, seed) = (train.len(), options.seed);
-                let (train, test) = draw(&name, train, classes.len(), share, Draw::Test, seed)?;
-                notes.push(format!(
-                    "{} of {rows} rows, drawn with seed {seed}, are the test part (--test-split {share})",
-                    test.len()
-                ));
-                (train, test)
-            }
-        };
-        let (train, validation) = match options.validation_split {
-            None => (train, None),
-            Some(share) => {
-                let (train, validation) = draw(&name, train, classes.len(), share, Draw::Validation, options.seed)?;
-                notes.push(format!(
-                    "{} training rows are the validation part, {} are left",
-                    validation.len(),
-                    train.len()
-                ));
-                (train, Some(validation))
-            }
-        };
-        let mut set = Dataset { name, train, test, validation, classes, image, columns, scaling: None };
+        let share = options.test_split.or(self.test.is_none().then_some(TEST_SHARE));
+        let origin = Origin { test: share, validation: options.validation_split, ..Origin::new(&self.train) };
+        let test = self.draw_test(share, options.seed, notes)?;
+        let validation = self.draw_validation(origin.validation, options.seed, notes)?;
+        let Self { name, train, classes, image, columns, .. } = self;
+        let test = test.unwrap_or_else(|| train.clone());
+        let mut set = Dataset { name, train, test, validation, classes, image, columns, scaling: None, origin };
         let parts = || [&set.train, &set.test].into_iter().chain(&set.validation);
         let bytes = parts().all(|part| matches!(part.inputs, Inputs::U8(_)));
         let scale = match options.scale {
@@ -89,43 +112,158 @@ impl Raw {
         Ok(set)
     }
 
-    /// The test part, or all rows where it has none, as the model that knows `known` takes them.
+    /// The rows of `part`, as the model that knows `known` takes them. The rows that it was trained on are parted as they
+    /// were then, unless `options` say otherwise.
     ///
     /// # Errors
-    /// [`Error::Data`] for a class or a width that the model does not have.
-    pub fn prepare_for(self, known: &Known<'_>) -> Result<Samples> {
-        let mut samples = self.test.unwrap_or(self.train);
-        if samples.width != known.width {
-            let (found, expected) = (samples.width, known.width);
+    /// [`Error::Data`] for a class or a width that the model does not have, [`Error::Usage`] for a part that there is not,
+    /// and as [`Raw::prepare`].
+    pub fn prepare_for(
+        mut self,
+        options: &Options,
+        known: &Known<'_>,
+        part: Part,
+        notes: &mut Vec<String>,
+    ) -> Result<Samples> {
+        let (name, model) = (self.name.clone(), known.model);
+        if self.train.width != known.width {
+            let (found, expected) = (self.train.width, known.width);
             return Err(Error::Data(format!(
-                "{}: found {found} values a row, expected {expected}, as the model takes",
-                self.name
+                "{name}: found {found} values a row, expected {expected}, as the model {model} takes"
             )));
         }
-        let mut numbering = classes::Numbering::of(known.classes);
-        for label in &mut samples.labels {
+        self.relabel(known)?;
+        let origin = known.origin.filter(|origin| origin.same_rows(&Origin::new(&self.train)));
+        if origin.is_some() {
+            notes.push(format!("{name} is what {model} was trained on"));
+        }
+        let drawn = origin.and_then(|origin| origin.test).filter(|_| self.test.is_none());
+        let test = self.draw_test(options.test_split.or(drawn), options.seed, notes)?;
+        let share = options.validation_split.or(origin.and_then(|origin| origin.validation));
+        let validation = self.draw_validation(share, options.seed, notes)?;
+        let (what, mut samples) = match (part, test, validation) {
+            (Part::Test, Some(test), _) => ("the test part", test),
+            (Part::Validation, _, Some(validation)) => ("the validation part", validation),
+            (Part::Validation, _, None) => {
+                let message = format!("--part validation: {name} has none; draw one with --validation-split SHARE");
+                return Err(Error::Usage(message));
+            }
+            (Part::Train, Some(_), _) | (Part::Train, None, Some(_)) => ("the training part", self.train),
+            (Part::Train | Part::Test, None, _) => ("all rows, as there is no test part", self.train),
+        };
+        notes.push(format!("{} rows of {name}: {what}", samples.len()));
+        known.scale(&name, &mut samples, options.scale, notes)?;
+        Ok(samples)
+    }
+
+    /// Numbers the classes as the model that knows `known` does.
+    fn relabel(&mut self, known: &Known<'_>) -> Result<()> {
+        // A model whose file names no classes has them in the order of the data's, where those are not its numbers.
+        let by_place = !known.described && self.classes.len() == known.classes.len();
+        if by_place && !self.classes.iter().all(|class| known.classes.contains(class)) {
+            return Ok(());
+        }
+        let mut numbering = classes::Numbering::of(&known.classes);
+        for label in [&mut self.train].into_iter().chain(&mut self.test).flat_map(|part| &mut part.labels) {
             let class = &self.classes[*label as usize];
             *label = numbering.number(class).map_err(|expected| {
-                Error::Data(format!("{}: found the class {class:?}, expected {expected}", self.name))
+                let (name, model) = (&self.name, known.model);
+                Error::Data(format!("{name}: found the class {class:?}, expected {expected} of the model {model}"))
             })?;
         }
-        known.scale(&self.name, &mut samples)?;
-        Ok(samples)
+        self.classes = known.classes.to_vec();
+        Ok(())
+    }
+
+    /// The test part: its own, or a share that is taken out of the training part.
+    fn draw_test(&mut self, share: Option<f64>, seed: u64, notes: &mut Vec<String>) -> Result<Option<Samples>> {
+        match (self.test.take(), share) {
+            (Some(_), Some(_)) => {
+                Err(Error::Usage(format!("--test-split: {} has a test part of its own; leave it out", self.name)))
+            }
+            (None, Some(share)) => {
+                let rows = self.train.len();
+                let test = self.draw(share, Draw::Test, seed)?;
+                notes.push(format!(
+                    "{} of {rows} rows, drawn with seed {seed}, are the test part (--test-split {share})",
+                    test.len()
+                ));
+                Ok(Some(test))
+            }
+            (test, None) => Ok(test),
+        }
+    }
+
+    /// The share that is taken out of the training part as the validation part.
+    fn draw_validation(&mut self, share: Option<f64>, seed: u64, notes: &mut Vec<String>) -> Result<Option<Samples>> {
+        let Some(share) = share else { return Ok(None) };
+        let validation = self.draw(share, Draw::Validation, seed)?;
+        let (rows, left) = (validation.len(), self.train.len());
+        notes.push(format!("{rows} training rows are the validation part, {left} are left"));
+        Ok(Some(validation))
+    }
+
+    fn draw(&mut self, share: f64, part: Draw, seed: u64) -> Result<Samples> {
+        let (left, drawn) = draw(&self.name, &self.train, self.classes.len(), share, part, seed)?;
+        self.train = left;
+        Ok(drawn)
     }
 }
 
 impl Known<'_> {
-    /// Scales raw `samples` of the file `name` as those were that the model learnt from.
+    /// Scales raw `samples` of the file `name` as those were that the model learnt from. Where its file does not say how,
+    /// `scale` decides if they are pixels or taken as they are, else what they look like.
     ///
     /// # Errors
-    /// [`Error::Data`] for a value that cannot be scaled.
-    pub fn scale(&self, name: &str, samples: &mut Samples) -> Result<()> {
+    /// [`Error::Data`] for a value that cannot be scaled, [`Error::Usage`] for a scaling that must be fitted.
+    pub fn scale(
+        &self,
+        name: &str,
+        samples: &mut Samples,
+        scale: Option<Scale>,
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
+        if self.described && scale.is_some() {
+            notes.push(format!("--scale is left aside: {} says how its features are scaled", self.model));
+        }
         match (self.scaling, &samples.inputs) {
             (Some(scaling), _) => rescale(name, samples, scaling),
             (None, Inputs::U8(_)) => Ok(()),
-            (None, Inputs::F32(_)) => rescale(name, samples, &Scaling::fit(Scale::Bytes, &[], samples.width)),
+            (None, Inputs::F32(values)) if self.described && are_bytes(values) => {
+                samples.inputs = Inputs::U8(values.iter().map(|&value| value as u8).collect());
+                Ok(())
+            }
+            (None, Inputs::F32(values)) => {
+                let pixels = match scale {
+                    _ if self.described => true,
+                    Some(Scale::Bytes) => true,
+                    Some(Scale::None) => false,
+                    Some(_) => {
+                        return Err(Error::Usage(format!(
+                            "--scale: {} does not say what its features were fitted to; give 255 or none",
+                            self.model
+                        )));
+                    }
+                    None => {
+                        let pixels =
+                            self.image.is_some() && are_bytes(values) && values.iter().any(|&value| value > 1.0);
+                        let read = if pixels { "value / 255 (--scale none: as they are)" } else { "they are" };
+                        notes.push(format!("features of {name} are taken as {read}"));
+                        pixels
+                    }
+                };
+                match pixels {
+                    true => rescale(name, samples, &Scaling::fit(Scale::Bytes, &[], samples.width)),
+                    false => Ok(()),
+                }
+            }
         }
     }
+}
+
+/// Whether they are whole numbers from 0 to 255.
+fn are_bytes(values: &[f32]) -> bool {
+    values.iter().all(|value| value.fract() == 0.0 && (0.0..=255.0).contains(value))
 }
 
 fn rescale(name: &str, samples: &mut Samples, scaling: &Scaling) -> Result<()> {
@@ -147,7 +285,14 @@ fn rescale(name: &str, samples: &mut Samples, scaling: &Scaling) -> Result<()> {
 
 /// Takes `share` of `samples` out at random, of each class as much as of all, but leaves one row of each. Both parts
 /// keep the rows' order: what is left, then what was drawn.
-fn draw(name: &str, samples: Samples, classes: usize, share: f64, part: Draw, seed: u64) -> Result<(Samples, Samples)> {
+fn draw(
+    name: &str,
+    samples: &Samples,
+    classes: usize,
+    share: f64,
+    part: Draw,
+    seed: u64,
+) -> Result<(Samples, Samples)> {
     let rows = u32::try_from(samples.len())
         .map_err(|_| Error::Data(format!("{name}: {} rows are more than 2^32 - 1", samples.len())))?;
     // A pile a class. Its first row stays, of the others every n-th is drawn, on from pile to pile.
@@ -171,6 +316,8 @@ fn draw(name: &str, samples: Samples, classes: usize, share: f64, part: Draw, se
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
 
     /// Rows of the features `[row, 3]`, as many of each class as `counts` says, mixed.
@@ -277,18 +424,64 @@ mod tests {
     fn rows_for_a_model_take_its_classes_and_scaling() {
         let scaling = Scaling { offset: vec![1.0, 1.0], divisor: vec![2.0, 2.0] };
         let classes = ["1".to_owned(), "0".to_owned()];
-        let known = Known { width: 2, classes: &classes, columns: None, image: None, scaling: Some(&scaling) };
-        let samples = raw(&[1, 1]).prepare_for(&known).unwrap();
+        let known = Known {
+            model: "m",
+            width: 2,
+            classes: Cow::Borrowed(&classes),
+            columns: None,
+            image: None,
+            scaling: Some(&scaling),
+            origin: None,
+            described: true,
+        };
+        let rows =
+            |raw: Raw, known: &Known<'_>| raw.prepare_for(&Options::default(), known, Part::Test, &mut Vec::new());
+        let samples = rows(raw(&[1, 1]), &known).unwrap();
         assert_eq!(samples.inputs, Inputs::F32(vec![-0.5, 1.0, 0.0, 1.0]));
         assert!(samples.labels.iter().zip(&raw(&[1, 1]).train.labels).all(|(new, old)| *new == 1 - old));
-        let bytes = Known { scaling: None, ..known };
-        assert_eq!(raw(&[1, 1]).prepare_for(&bytes).unwrap().inputs.to_f32()[1], 3.0 / 255.0);
-        assert!(raw(&[1, 1, 1]).prepare_for(&known).unwrap_err().to_string().contains("the class \"2\""));
-        assert!(raw(&[1, 1]).prepare_for(&Known { width: 3, ..known }).is_err());
+        let bytes = Known { scaling: None, ..known.clone() };
+        assert_eq!(rows(raw(&[1, 1]), &bytes).unwrap().inputs, Inputs::U8(vec![0, 3, 1, 3]));
+        let mut halves = raw(&[1, 1]);
+        halves.train.inputs = Inputs::F32(vec![0.5; 4]);
+        assert_eq!(rows(halves, &bytes).unwrap().inputs.to_f32()[1], 0.5 / 255.0);
+        assert!(rows(raw(&[1, 1, 1]), &known).unwrap_err().to_string().contains("the class \"2\""));
+        assert!(rows(raw(&[1, 1]), &Known { width: 3, ..known.clone() }).is_err());
         let mut far = raw(&[1, 1]);
         far.train.inputs = Inputs::F32(vec![f32::MAX; 4]);
         let wide = Scaling { offset: vec![f32::MIN; 2], divisor: vec![1.0; 2] };
-        let error = far.prepare_for(&Known { scaling: Some(&wide), ..known }).unwrap_err().to_string();
+        let error = rows(far, &Known { scaling: Some(&wide), ..known }).unwrap_err().to_string();
         assert!(error.contains("feature 1"), "{error}");
+    }
+
+    #[test]
+    fn a_model_is_evaluated_on_the_rows_that_its_training_held_out() {
+        let options = Options {
+            test_split: Some(0.2),
+            validation_split: Some(0.1),
+            scale: Some(Scale::None),
+            seed: 4,
+            ..Options::default()
+        };
+        let set = raw(&[50, 70]).prepare(&options, &mut Vec::new()).unwrap();
+        let known = Known {
+            model: "m",
+            width: 2,
+            classes: Cow::Borrowed(&set.classes),
+            columns: None,
+            image: None,
+            scaling: set.scaling.as_ref(),
+            origin: Some(&set.origin),
+            described: true,
+        };
+        let rows = |raw: Raw, part| {
+            raw.prepare_for(&Options { seed: 4, ..Options::default() }, &known, part, &mut Vec::new()).unwrap()
+        };
+        assert_eq!(rows(raw(&[50, 70]), Part::Test), set.test);
+        assert_eq!(rows(raw(&[50, 70]), Part::Train), set.train);
+        assert_eq!(Some(rows(raw(&[50, 70]), Part::Validation)), set.validation);
+        let mut other = raw(&[50, 70]);
+        other.train.labels[0] = 1 - other.train.labels[0];
+        assert_eq!(rows(other, Part::Test).len(), 120);
+        assert_eq!(rows(raw(&[50, 69]), Part::Test).len(), 119);
     }
 }

@@ -1,0 +1,135 @@
+//! `mlp-gpu eval`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{DataOptions, DeviceOptions, PlanChoice, note, print};
+use crate::backend::Split;
+use crate::checkpoint::{self, Checkpoint};
+use crate::data::{self, Part, Samples};
+use crate::error::Result;
+use crate::metrics::Evaluation;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// A safetensors file, by train --save or by PyTorch
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// How a step runs on the GPU
+    #[arg(long, value_enum, default_value = "auto")]
+    plan: PlanChoice,
+    #[command(flatten)]
+    rows: RowOptions,
+    /// Threads of the CPU backend; 0 for one a core
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
+    threads: u16,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Flags that choose the rows that a model meets.
+#[derive(Debug, Args)]
+pub(super) struct RowOptions {
+    #[command(flatten)]
+    pub(super) data: DataOptions,
+    /// The rows of the data set
+    #[arg(long, value_enum, default_value = "test")]
+    part: Part,
+    /// Seed of the rows that are drawn [default: that of the training]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+impl RowOptions {
+    /// The rows as the model takes them; what there is to say of them goes to standard error.
+    pub(super) fn load(&self, checkpoint: &Checkpoint) -> Result<Samples> {
+        let metadata = checkpoint.metadata.as_ref();
+        let seed = self.seed.or(metadata.map(|metadata| metadata.seed)).unwrap_or(0);
+        let given = self.data.reading(seed);
+        let (source, reading) = match (&self.data.data, metadata) {
+            (Some(source), _) => (source.as_str(), given),
+            (None, None) => ("auto", given),
+            (None, Some(metadata)) => (metadata.data.as_str(), given.or(&metadata.reading)),
+        };
+        let (source, folder) = self.data.locate(source, note)?;
+        let reading = data::Options { folder, ..reading };
+        let (samples, notes) = data::load_for(source, &reading, &checkpoint.known(), self.part)?;
+        notes.iter().for_each(|line| note(&format!("Data: {line}")));
+        Ok(samples)
+    }
+}
+
+pub(super) fn run(options: &Options) -> Result<()> {
+    let checkpoint = checkpoint::load(&options.model)?;
+    let (target, why) = options.device.resolve()?;
+    let samples = options.rows.load(&checkpoint)?;
+    let mut backend = target.backend(&checkpoint.model, 1, usize::from(options.threads), options.plan)?;
+    let because = why.map_or_else(String::new, |why| format!(": {why}"));
+    note(&format!("Backend: {}, {}{because}", backend.name(), backend.device()));
+    backend.set_parameters(&checkpoint.parameters)?;
+    backend.upload(Split::Test, &samples)?;
+    let found = backend.evaluate(Split::Test)?;
+    let classes = checkpoint.classes();
+    let confusion: Vec<&[u64]> = found.confusion.chunks_exact(classes.len()).collect();
+    let (precision, recall) = (found.precision(), found.recall());
+    if options.json {
+        return print(
+            &json!({
+                "n": found.samples(),
+                "loss": found.mean_loss(),
+                "accuracy": found.accuracy(),
+                "precision": precision,
+                "recall": recall,
+                "confusion": confusion,
+                "classes": classes,
+            })
+            .to_string(),
+        );
+    }
+    print(&format!("Rows: {}", found.samples()))?;
+    print(&format!("Loss: {:.4}", found.mean_loss()))?;
+    print(&format!("Accuracy: {:.4}", found.accuracy()))?;
+    classes_table(&classes, &found, &precision, &recall)?;
+    confusion_table(&classes, &confusion)
+}
+
+fn classes_table(
+    classes: &[String],
+    found: &Evaluation,
+    precision: &[Option<f64>],
+    recall: &[Option<f64>],
+) -> Result<()> {
+    let width = width_of(classes).max(5);
+    print(&format!("\n{:<width$}  precision  recall  rows", "class"))?;
+    let share = |share: Option<f64>| share.map_or_else(|| "-".into(), |share| format!("{share:.4}"));
+    for (index, class) in classes.iter().enumerate() {
+        let rows: u64 = found.confusion[index * classes.len()..][..classes.len()].iter().sum();
+        print(&format!("{class:<width$}  {:>9}  {:>6}  {rows}", share(precision[index]), share(recall[index])))?;
+    }
+    Ok(())
+}
+
+fn confusion_table(classes: &[String], confusion: &[&[u64]]) -> Result<()> {
+    let width = width_of(classes);
+    let most = confusion.iter().copied().flatten().max().copied().unwrap_or(0);
+    let cell = width.max(most.to_string().len());
+    print("\nconfusion matrix: a row a true class, a column a predicted one")?;
+    let line = |name: &str, cells: Vec<String>| {
+        let cells: String = cells.iter().map(|text| format!("  {text:>cell$}")).collect();
+        print(&format!("{name:<width$}{cells}"))
+    };
+    line("", classes.to_vec())?;
+    for (class, row) in classes.iter().zip(confusion) {
+        line(class, row.iter().map(u64::to_string).collect())?;
+    }
+    Ok(())
+}
+
+fn width_of(classes: &[String]) -> usize {
+    classes.iter().map(|class| class.chars().count()).max().unwrap_or(0)
+}

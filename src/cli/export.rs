@@ -1,0 +1,54 @@
+//! `mlp-gpu export`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::print;
+use crate::error::{Error, Result};
+use crate::{checkpoint, export, files};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// A safetensors file, by train --save or by PyTorch
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// The file to write
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Its format [default: by the ending of its name]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+/// The format of a model's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A graph from inputs to probabilities, for any runtime
+    Onnx,
+    /// A NumPy archive of the arrays W1, b1, W2, b2, ...
+    Npz,
+    /// As train --save writes it
+    Safetensors,
+}
+
+pub(super) fn run(options: &Options) -> Result<()> {
+    let ending = options.output.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let Some(format) = options.format.or_else(|| Format::from_str(ending, true).ok()) else {
+        return Err(Error::Usage(format!(
+            "{}: its ending names no format: give --format onnx, npz or safetensors",
+            options.output.display()
+        )));
+    };
+    files::check_writable(&options.output)?;
+    let checkpoint = checkpoint::load(&options.model)?;
+    match format {
+        Format::Onnx => files::write(&options.output, &export::onnx(&checkpoint)?)?,
+        Format::Npz => files::write(&options.output, &export::npz(&checkpoint)?)?,
+        Format::Safetensors => {
+            let checkpoint::Checkpoint { model, parameters, metadata, .. } = &checkpoint;
+            checkpoint::save(&options.output, model, parameters, metadata.as_ref())?;
+        }
+    }
+    print(&format!("{}: {}", options.output.display(), checkpoint.model))
+}

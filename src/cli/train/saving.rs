@@ -1,0 +1,146 @@
+//! Which epochs of a run are written, and where.
+
+use std::path::{Path, PathBuf};
+
+use super::Options;
+use crate::backend::Backend;
+use crate::checkpoint::{self, Best, Metadata};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::Mlp;
+use crate::train::Epoch;
+
+/// What a file name may have in the place of the epoch's number.
+const EPOCH: &str = "{epoch}";
+
+/// The files of a run.
+pub(super) struct Saving {
+    /// Of the last epoch, and of every so many.
+    last: Option<PathBuf>,
+    every: Option<u32>,
+    /// Of the best one.
+    best: Option<PathBuf>,
+    run: Option<Run>,
+}
+
+/// What is written of a run.
+struct Run {
+    model: Mlp,
+    metadata: Metadata,
+    best: Option<Best>,
+    /// Whether the best epoch has a file by this run.
+    kept: bool,
+}
+
+impl Saving {
+    /// What `options` ask for.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where two files would be one, [`Error::Io`] where one cannot be written.
+    pub(super) fn new(options: &Options) -> Result<Self> {
+        let (last, best) = match (&options.save, &options.save_best) {
+            (None, Some(None)) => {
+                return Err(Error::Usage("--save-best needs --save FILE, or a file of its own".into()));
+            }
+            (Some(_), Some(None)) if options.save_every.is_some() => {
+                let message = "--save-every and --save-best would write the same file: give --save-best FILE";
+                return Err(Error::Usage(message.into()));
+            }
+            (save, Some(None)) => (None, save.clone()),
+            (save, best) => (save.clone(), best.clone().flatten()),
+        };
+        let all = [("--save", &last), ("--save-best", &best), ("--log", &options.log)];
+        let given: Vec<(&str, &PathBuf)> =
+            all.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?))).collect();
+        for (index, (flag, path)) in given.iter().enumerate() {
+            files::check_writable(&numbered(path, 0))?;
+            if let Some((other, _)) = given[..index].iter().find(|(_, other)| other == path) {
+                return Err(Error::Usage(format!("{other} and {flag} name the same file")));
+            }
+        }
+        Ok(Self { last, every: options.save_every, best, run: None })
+    }
+
+    /// A run begins with `parameters` after the epoch `done`, the best epoch before it being `best`.
+    pub(super) fn start(
+        &mut self,
+        model: &Mlp,
+        metadata: Metadata,
+        done: u32,
+        parameters: &[f32],
+        best: Option<Best>,
+    ) -> Result<()> {
+        let best = best.filter(|_| self.best.is_some());
+        let run = self.run.insert(Run { model: model.clone(), metadata, best, kept: false });
+        match (&self.best, best) {
+            (Some(path), Some(best)) if best.epoch == done => run.write_best(path, parameters),
+            _ => Ok(()),
+        }
+    }
+
+    /// `epoch` is done, its parameters are the backend's.
+    pub(super) fn epoch(&mut self, epoch: &Epoch, backend: &mut dyn Backend) -> Result<()> {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        if let Some(path) = &self.best
+            && epoch.score().is_finite()
+            && run.best.is_none_or(|best| epoch.score() > best.score)
+        {
+            run.best = Some(Best { epoch: epoch.number, score: epoch.score() });
+            run.write_best(path, &backend.parameters()?)?;
+        }
+        match (&self.last, self.every) {
+            (Some(path), Some(every)) if epoch.number % every == 0 => {
+                run.write(path, epoch.number, &backend.parameters()?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The run is done after the epoch `last`.
+    pub(super) fn finish(&self, last: u32, backend: &mut dyn Backend, tell: impl Fn(&str)) -> Result<()> {
+        let Some(run) = &self.run else { return Ok(()) };
+        if let Some(path) = &self.last {
+            run.write(path, last, &backend.parameters()?)?;
+        }
+        match (&self.best, run.best) {
+            (Some(path), None) => run.write(path, last, &backend.parameters()?),
+            (Some(path), Some(Best { epoch, score })) => {
+                let what = match score < 0.0 || run.metadata.origin.validation.is_some() {
+                    true => format!("validation loss {:.4}", -score),
+                    false => format!("test accuracy {score:.4}; give --validation-split to choose by rows of its own"),
+                };
+                let place = match run.kept {
+                    true => format!("in {}", numbered(path, epoch).display()),
+                    false => "before this run, which found none better and wrote none".into(),
+                };
+                tell(&format!("The best epoch is {epoch} ({what}), {place}"));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Run {
+    fn write_best(&mut self, path: &Path, parameters: &[f32]) -> Result<()> {
+        let Some(best) = self.best else { return Ok(()) };
+        self.kept = true;
+        self.write(path, best.epoch, parameters)
+    }
+
+    fn write(&self, path: &Path, epoch: u32, parameters: &[f32]) -> Result<()> {
+        let mut metadata = Metadata { epochs: epoch, ..self.metadata.clone() };
+        if let Some(training) = &mut metadata.training {
+            training.best = self.best;
+        }
+        checkpoint::save(&numbered(path, epoch), &self.model, parameters, Some(&metadata))
+    }
+}
+
+/// The path with the epoch's number in its name, where the name has a place for it.
+fn numbered(path: &Path, epoch: u32) -> PathBuf {
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some(name) if name.contains(EPOCH) => path.with_file_name(name.replace(EPOCH, &format!("{epoch:03}"))),
+        _ => path.to_path_buf(),
+    }
+}

@@ -1,0 +1,68 @@
+//! Saved models for other software: ONNX, and NumPy archives.
+
+use std::io::{Cursor, Write};
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::checkpoint::{Checkpoint, little_endian};
+use crate::error::{Error, Result};
+
+mod onnx;
+
+pub use onnx::onnx;
+
+/// The NumPy archive (`.npz`) of a model: arrays `W1` (inputs x outputs), `b1` (outputs), `W2`, ... of float32, layer by layer,
+/// so that `h = x @ W1 + b1`. Where the model scales its inputs, with `offset` and `divisor` too: `x = (raw - offset) / divisor`.
+///
+/// # Errors
+/// [`Error::Data`] when it is too large for an archive.
+pub fn npz(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
+    let mut arrays = Vec::new();
+    for (number, layer) in (1..).zip(checkpoint.model.layers()) {
+        let of = |range: &std::ops::Range<usize>| &checkpoint.parameters[range.clone()];
+        arrays.push((format!("W{number}"), vec![layer.inputs, layer.outputs], of(&layer.weights)));
+        arrays.push((format!("b{number}"), vec![layer.outputs], of(&layer.biases)));
+    }
+    let scaling = checkpoint.metadata.as_ref().and_then(|metadata| metadata.scaling.as_ref());
+    if let Some(scaling) = scaling {
+        arrays.push(("offset".into(), vec![scaling.offset.len()], &scaling.offset));
+        arrays.push(("divisor".into(), vec![scaling.divisor.len()], &scaling.divisor));
+    }
+    let failed = |error: &dyn std::fmt::Display| Error::Data(format!("cannot make a NumPy archive: {error}"));
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, shape, values) in arrays {
+        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        archive.start_file(format!("{name}.npy"), options).map_err(|error| failed(&error))?;
+        let bytes = [header(&shape), little_endian(values)].concat();
+        archive.write_all(&bytes).map_err(|error| failed(&error))?;
+    }
+    Ok(archive.finish().map_err(|error| failed(&error))?.into_inner())
+}
+
+/// The header of a `.npy` file of float32 in rows, version 1.0: padded so that the values begin at a multiple of 64.
+fn header(shape: &[usize]) -> Vec<u8> {
+    let lengths: String = shape.iter().map(|length| format!("{length}, ")).collect();
+    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", lengths.trim_end());
+    let length = (10 + text.len() + 1).next_multiple_of(64) - 10;
+    text.push_str(&" ".repeat(length - text.len() - 1));
+    text.push('\n');
+    let length = u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], text.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_padded_and_says_its_length() {
+        for shape in [&[7][..], &[784, 7], &[123_456, 1_234_567]] {
+            let header = header(shape);
+            assert!(header.len().is_multiple_of(64) && header.ends_with(b"\n"));
+            assert_eq!(usize::from(u16::from_le_bytes([header[8], header[9]])), header.len() - 10);
+        }
+        assert!(String::from_utf8_lossy(&header(&[784, 7])).contains("'shape': (784, 7,), }"));
+        assert!(String::from_utf8_lossy(&header(&[7])).contains("'shape': (7,), }"));
+    }
+}

@@ -1,0 +1,196 @@
+//! A model as an ONNX graph. The messages are the part of onnx.proto3 that it takes, with its field numbers.
+
+use prost::Message;
+
+use crate::checkpoint::{Checkpoint, little_endian};
+use crate::error::{Error, Result};
+
+/// Version of the format of the file, and of its operators: ONNX 1.12 (2022).
+const IR_VERSION: i64 = 8;
+const OPERATORS: i64 = 17;
+/// The element type float32.
+const FLOAT: i32 = 1;
+/// The largest message that readers take.
+const MAX_BYTES: usize = i32::MAX as usize;
+
+#[derive(Clone, PartialEq, Message)]
+struct Model {
+    #[prost(int64, tag = "1")]
+    ir_version: i64,
+    #[prost(string, tag = "2")]
+    producer_name: String,
+    #[prost(string, tag = "3")]
+    producer_version: String,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    opset_import: Vec<OperatorSet>,
+    #[prost(message, repeated, tag = "14")]
+    metadata_props: Vec<Property>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OperatorSet {
+    #[prost(string, tag = "1")]
+    domain: String,
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Property {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<Node>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    initializer: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<Value>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<Value>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Node {
+    #[prost(string, repeated, tag = "1")]
+    input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    output: Vec<String>,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
+    op_type: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Tensor {
+    #[prost(int64, repeated, tag = "1")]
+    dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    data_type: i32,
+    #[prost(string, tag = "8")]
+    name: String,
+    #[prost(bytes = "vec", tag = "9")]
+    raw_data: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    r#type: Option<Type>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Type {
+    #[prost(message, optional, tag = "1")]
+    tensor_type: Option<TensorType>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorType {
+    #[prost(int32, tag = "1")]
+    elem_type: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<Shape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    dim: Vec<Dimension>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(int64, optional, tag = "1")]
+    dim_value: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    dim_param: Option<String>,
+}
+
+/// The ONNX model: `input` (`batch x inputs`, float32) to `probabilities` (`batch x classes`, float32), for batches of any
+/// size. Its inputs are raw features where the model scales them, which the graph does first; pixels / 255, from 0 to 1, for a
+/// model of images of bytes. The metadata has `classes`, a JSON array of their names in the order of the probabilities, and
+/// `mlp-gpu`, what the model's own file says of it.
+///
+/// # Errors
+/// [`Error::Data`] for a model of 2 GiB and more: the format cannot hold it.
+pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
+    let (mut node, mut initializer) = (Vec::new(), Vec::new());
+    let mut last = "input".to_owned();
+    let mut step = |op_type: &str, others: &[&str], output: &str| {
+        let input = [&last[..]].iter().chain(others).map(|name| (*name).to_owned()).collect();
+        let name = format!("{op_type} to {output}");
+        node.push(Node { input, output: vec![output.to_owned()], name, op_type: op_type.to_owned() });
+        last = output.to_owned();
+    };
+    let mut constant = |name: &str, dims: &[usize], values: &[f32]| {
+        let dims = dims.iter().map(|&length| length as i64).collect();
+        let raw_data = little_endian(values);
+        initializer.push(Tensor { dims, data_type: FLOAT, name: name.to_owned(), raw_data });
+    };
+    let metadata = checkpoint.metadata.as_ref();
+    if let Some(scaling) = metadata.and_then(|metadata| metadata.scaling.as_ref()) {
+        constant("offset", &[scaling.offset.len()], &scaling.offset);
+        constant("divisor", &[scaling.divisor.len()], &scaling.divisor);
+        step("Sub", &["offset"], "centred");
+        step("Div", &["divisor"], "scaled");
+    }
+    let layers = checkpoint.model.layers();
+    for (number, layer) in (1..).zip(layers) {
+        let (weights, biases) = (format!("W{number}"), format!("b{number}"));
+        constant(&weights, &[layer.inputs, layer.outputs], &checkpoint.parameters[layer.weights.clone()]);
+        constant(&biases, &[layer.outputs], &checkpoint.parameters[layer.biases.clone()]);
+        step("Gemm", &[&weights, &biases], &format!("f{number}"));
+        match number == layers.len() {
+            true => step("Softmax", &[], "probabilities"),
+            false => step("Relu", &[], &format!("h{number}")),
+        }
+    }
+
+    let failed = |error: serde_json::Error| Error::Data(format!("cannot describe the model: {error}"));
+    let property = |key: &str, value| Property { key: key.to_owned(), value };
+    let mut metadata_props = vec![property("classes", serde_json::to_string(&checkpoint.classes()).map_err(failed)?)];
+    if let Some(metadata) = metadata {
+        metadata_props.push(property("mlp-gpu", serde_json::to_string(metadata).map_err(failed)?));
+    }
+    let model = Model {
+        ir_version: IR_VERSION,
+        producer_name: "mlp-gpu".into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        graph: Some(Graph {
+            node,
+            name: checkpoint.model.to_string(),
+            initializer,
+            input: vec![rows_of("input", checkpoint.model.inputs())],
+            output: vec![rows_of("probabilities", checkpoint.model.classes())],
+        }),
+        opset_import: vec![OperatorSet { domain: String::new(), version: OPERATORS }],
+        metadata_props,
+    };
+    match model.encoded_len() {
+        length if length > MAX_BYTES => {
+            Err(Error::Data(format!("{length} bytes are more than an ONNX file holds (2 GiB)")))
+        }
+        _ => Ok(model.encode_to_vec()),
+    }
+}
+
+/// A value of any number of rows.
+fn rows_of(name: &str, width: usize) -> Value {
+    let rows = Dimension { dim_value: None, dim_param: Some("batch".into()) };
+    let columns = Dimension { dim_value: Some(width as i64), dim_param: None };
+    let shape = Some(Shape { dim: vec![rows, columns] });
+    Value { name: name.into(), r#type: Some(Type { tensor_type: Some(TensorType { elem_type: FLOAT, shape }) }) }
+}
