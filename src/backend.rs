@@ -30,6 +30,16 @@ pub enum Precision {
     Mixed,
 }
 
+impl Precision {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
 /// What a device can do at best, as measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peak {

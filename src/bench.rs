@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::backend::{Backend, KernelTime, Precision, Split};
+use crate::backend::{Backend, KernelTime, Split};
 use crate::data::{Dataset, Inputs};
 use crate::error::{Error, Result};
 use crate::model::{Init, Mlp};
@@ -57,7 +57,7 @@ pub struct Measurement {
     /// Kernel launches a step; none on the CPU.
     pub dispatches: Option<usize>,
     /// What products are computed in: `f32` or `mixed`.
-    pub precision: String,
+    pub precision: &'static str,
     /// Training rows.
     pub samples: usize,
     /// Bytes that the backend's buffers hold: data, parameters, activations.
@@ -148,10 +148,7 @@ pub fn measure(
         adapter: backend.device(),
         plan: backend.plan(),
         dispatches: backend.dispatches(),
-        precision: match backend.precision() {
-            Precision::F32 => "f32".into(),
-            Precision::Mixed => "mixed".into(),
-        },
+        precision: backend.precision().name(),
         samples: rows,
         bytes,
         peak_rss_bytes,

@@ -327,8 +327,11 @@ fn parse(path: &Path, json: &str) -> Result<Metadata> {
     serde_json::from_str(json).map_err(malformed)
 }
 
+/// Shape and values of a tensor.
+type Shaped = (Vec<usize>, Vec<f32>);
+
 /// Shape and values of a tensor of so many dimensions; else what it is, and what was expected.
-fn values(view: &TensorView<'_>, dimensions: usize) -> Result<(Vec<usize>, Vec<f32>), (String, &'static str)> {
+fn values(view: &TensorView<'_>, dimensions: usize) -> Result<Shaped, (String, &'static str)> {
     let words = |size| view.data().chunks_exact(size);
     let values: Vec<f32> = match view.dtype() {
         _ if view.shape().len() != dimensions => {

@@ -152,10 +152,15 @@ struct DataOptions {
 }
 
 impl DataOptions {
-    /// The data set, fetched on first use; what there is to say of it goes to `tell`. Random parts are drawn with `seed`.
+    /// The data set; what there is to say of it goes to `tell`. Random parts are drawn with `seed`.
     fn load(&self, seed: u64, tell: impl Fn(&str)) -> Result<Dataset> {
-        let (source, folder) = self.locate(self.data.as_deref().unwrap_or("auto"), &tell)?;
-        let (dataset, notes) = crate::data::load(source, &crate::data::Options { folder, ..self.reading(seed) })?;
+        self.read(self.data.as_deref().unwrap_or("auto"), self.reading(seed), tell)
+    }
+
+    /// The data set `source`, fetched on first use; what there is to say of it goes to `tell`.
+    fn read(&self, source: &str, reading: crate::data::Options, tell: impl Fn(&str)) -> Result<Dataset> {
+        let (source, folder) = self.locate(source, &tell)?;
+        let (dataset, notes) = crate::data::load(source, &crate::data::Options { folder, ..reading })?;
         notes.iter().for_each(|note| tell(&format!("Data: {note}")));
         Ok(dataset)
     }

@@ -15,7 +15,7 @@ use self::settings::{Resumed, Settings};
 use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, note, parse_hidden, parse_rate, print};
 use crate::backend::{Backend, Split};
 use crate::checkpoint::{self, Metadata};
-use crate::data::{self, Dataset, Samples};
+use crate::data::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Init, Mlp};
@@ -131,8 +131,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Some((backend, _)) => options.device.resolve_as(backend)?,
         None => options.device.resolve()?,
     };
-    let (dataset, notes) = data::load(&settings.source, &settings.reading)?;
-    notes.iter().for_each(|note| tell(&format!("Data: {note}")));
+    let dataset = options.data.read(&settings.source, settings.reading.clone(), tell)?;
     if let Some(resumed) = &resumed {
         resumed.check_data(options, &dataset)?;
     }
@@ -200,6 +199,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         resumed.as_ref().and_then(|resumed| resumed.training.best),
     )?;
     let bar = progress_bar(dataset.train.len(), options.quiet);
+    let mut accuracy = None;
     let trained = train::train(backend.as_mut(), run, dataset.train.len(), &interrupted(), |event| {
         match event {
             Event::Progress { epoch, done, .. } => {
@@ -217,6 +217,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
                     bar.suspend(|| print(&line(epoch, run.epochs)))?;
                 }
                 saving.epoch(epoch, backend)?;
+                accuracy = Some(epoch.test.accuracy());
             }
         }
         Ok(())
@@ -226,7 +227,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
 
     saving.finish(run.epochs, backend.as_mut(), tell)?;
     if !options.quiet {
-        print(&format!("Test Accuracy: {:.4}", backend.evaluate(Split::Test)?.accuracy()))?;
+        let accuracy = accuracy.map_or_else(|| Ok(backend.evaluate(Split::Test)?.accuracy()), Ok)?;
+        print(&format!("Test Accuracy: {accuracy:.4}"))?;
     }
     Ok(())
 }
@@ -323,6 +325,7 @@ impl Log {
             "adapter": backend.device(),
             "plan": backend.plan(),
             "plan_reason": backend.plan_reason(),
+            "precision": backend.precision().name(),
             "epochs": run.epochs,
             "batch_size": run.batch_size,
             "seed": run.seed,

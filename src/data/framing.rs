@@ -361,7 +361,8 @@ fn otsu(values: &[f32]) -> f32 {
 /// edge beside writing that does not.
 fn writing(ink: &Plane, threshold: f32) -> GrayImage {
     let (width, height) = ink.dimensions();
-    let mut pieces: Vec<(f32, bool, Vec<(u32, u32)>)> = Vec::new();
+    // Of each connected piece: how much ink, whether it reaches the edge, and where it is.
+    let mut pieces = Vec::new();
     let mut seen = GrayImage::new(width, height);
     for (x, y, pixel) in ink.enumerate_pixels() {
         if pixel[0] <= threshold || seen.get_pixel(x, y)[0] > 0 {
@@ -384,7 +385,10 @@ fn writing(ink: &Plane, threshold: f32) -> GrayImage {
         }
         pieces.push((mass, at_edge, places));
     }
-    let heaviest = |edge: bool| pieces.iter().filter(|piece| edge || !piece.1).map(|piece| piece.0).fold(0.0, f32::max);
+    let heaviest = |edge: bool| {
+        let masses = pieces.iter().filter(|(_, at_edge, _)| edge || !at_edge).map(|&(mass, ..)| mass);
+        masses.fold(0.0, f32::max)
+    };
     let (inner, all) = (heaviest(false), heaviest(true));
     let (inside, least) = if inner > all / 50.0 { (true, inner / 20.0) } else { (false, all / 20.0) };
     let mut kept = GrayImage::new(width, height);

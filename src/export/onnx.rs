@@ -194,3 +194,67 @@ fn rows_of(name: &str, width: usize) -> Value {
     let shape = Some(Shape { dim: vec![rows, columns] });
     Value { name: name.into(), r#type: Some(Type { tensor_type: Some(TensorType { elem_type: FLOAT, shape }) }) }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::backend::Backend;
+    use crate::backend::cpu::Cpu;
+    use crate::data::{Inputs, numbered};
+    use crate::model::{Init, Mlp};
+
+    /// What the graph makes of one row, by the definitions of its operators.
+    fn run(graph: &Graph, row: &[f32]) -> Vec<f32> {
+        let constant = |tensor: &Tensor| {
+            let values = tensor.raw_data.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().unwrap()));
+            (tensor.name.clone(), values.collect())
+        };
+        let mut values: HashMap<String, Vec<f32>> = graph.initializer.iter().map(constant).collect();
+        values.insert("input".into(), row.to_vec());
+        for node in &graph.node {
+            let input = |index: usize| values[&node.input[index]].clone();
+            let x = input(0);
+            let result = match &node.op_type[..] {
+                "Gemm" => {
+                    let (weights, mut sums) = (input(1), input(2));
+                    for (x, weights) in x.iter().zip(weights.chunks_exact(sums.len())) {
+                        sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += x * weight);
+                    }
+                    sums
+                }
+                "Relu" => x.iter().map(|x| x.max(0.0)).collect(),
+                "Softmax" => {
+                    let sum: f32 = x.iter().map(|x| x.exp()).sum();
+                    x.iter().map(|x| x.exp() / sum).collect()
+                }
+                other => panic!("{other}"),
+            };
+            values.insert(node.output[0].clone(), result);
+        }
+        values["probabilities"].clone()
+    }
+
+    #[test]
+    fn the_graph_gives_the_probabilities_of_the_model() {
+        for widths in [&[6, 3][..], &[6, 5, 3], &[6, 5, 4, 3]] {
+            let model = Mlp::new(widths).unwrap();
+            let parameters = model.initial_parameters(Init::He, 4);
+            let checkpoint =
+                Checkpoint { name: "m".into(), model: model.clone(), parameters: parameters.clone(), metadata: None };
+            let written = Model::decode(&onnx(&checkpoint).unwrap()[..]).unwrap();
+            let graph = written.graph.unwrap();
+            assert_eq!(graph.node.len(), 2 * (widths.len() - 1));
+            assert_eq!(written.metadata_props[0].value, serde_json::to_string(&numbered(3)).unwrap());
+            let mut backend = Cpu::new(model, 1, 1).unwrap();
+            backend.set_parameters(&parameters).unwrap();
+            let row: Vec<f32> = (0..6).map(|i| i as f32 * 0.7 - 2.0).collect();
+            let expected = backend.predict(&Inputs::F32(row.clone())).unwrap();
+            for (found, expected) in run(&graph, &row).iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+            }
+        }
+    }
+}

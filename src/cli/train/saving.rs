@@ -89,7 +89,7 @@ impl Saving {
             run.write_best(path, &backend.parameters()?)?;
         }
         match (&self.last, self.every) {
-            (Some(path), Some(every)) if epoch.number % every == 0 => {
+            (Some(path), Some(every)) if epoch.number.is_multiple_of(every) => {
                 run.write(path, epoch.number, &backend.parameters()?)
             }
             _ => Ok(()),
