@@ -89,7 +89,7 @@ def main():
         cells = " | ".join(f"{accuracy:.4f}" for accuracy in own + peers)
         print(f"| {name} | {x.shape[0]} x {x.shape[1]} | {cells} |", flush=True)
     print(f"FAILED: more than {MOST} behind" if failed else "ok")
-    sys.exit(failed)
+    sys.exit(int(failed))
 
 
 main()

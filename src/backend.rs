@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::Evaluation;
+use crate::model::Mlp;
 
 pub mod cpu;
 pub mod gpu;
@@ -58,6 +59,25 @@ pub struct KernelTime {
     pub launches: usize,
     /// Seconds of them together.
     pub seconds: f64,
+}
+
+/// A backend for `model` on the best hardware GPU of this machine, or on all cores of the CPU where there is none or it
+/// does not work. Steps take `batch_size` rows; all parameters are 0.
+///
+/// # Errors
+/// When the CPU's threads cannot be started.
+pub fn auto(model: &Mlp, batch_size: usize) -> Result<Box<dyn Backend>> {
+    let on_gpu = pollster::block_on(async {
+        let adapters = gpu::device::adapters().await;
+        let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+        let best = gpu::device::best_hardware(&infos)?;
+        let device = gpu::device::Device::open(&adapters[best], Precision::F32).await.ok()?;
+        gpu::Gpu::new(device, model.clone(), batch_size, None).await.ok()
+    });
+    Ok(match on_gpu {
+        Some(gpu) => Box::new(gpu),
+        None => Box::new(cpu::Cpu::new(model.clone(), batch_size, 0)?),
+    })
 }
 
 /// A device that holds a model's parameters and data, trains and evaluates.

@@ -78,7 +78,7 @@ def main():
                 worst = max(worst, difference)
                 print(f"784-{hidden}-10  {name:<12} {len(pixels)} images, largest difference {difference:.1e}")
     print("ok" if worst <= MOST else f"FAILED: more than {MOST}")
-    sys.exit(worst > MOST)
+    sys.exit(int(worst > MOST))
 
 
 main()
