@@ -3,23 +3,25 @@
 # Usage: benches/cost.sh [FLAGS OF mlp-gpu bench], such as --data mnist --backend cpu
 # Each share is of the time that the epoch would take if there were nothing else to do: "arithmetic" at the rate of a large
 # dense product, "memory" at that of a large copy, "launches" at the time of a step that does next to nothing (a network
-# with one hidden unit, a batch of one row). The largest share is what bounds the epoch. BINARY names another binary.
+# with one hidden unit, a batch of one row). The largest share is what bounds the epoch. ROWS is how many rows (default
+# 20000); BINARY names another binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=${BINARY:-target/release/mlp-gpu}
 [ -n "${BINARY:-}" ] || cargo build --release --locked --quiet
-exec python3 - "$binary" "$@" <<'PYTHON'
+rows=${ROWS:-20000}
+exec python3 - "$binary" "$rows" "$@" <<'PYTHON'
 import json, subprocess, sys
 
-binary, flags = sys.argv[1], sys.argv[2:]
+binary, rows, flags = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 
 def bench(hidden, batch, samples):
     own = ["--hidden", hidden, "--batch-size", str(batch), "--samples", str(samples)]
     command = [binary, "bench", "--json", *own, *flags]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
-floor = bench("1", 1, 2000)
-step_s = floor["epoch_s"] / 2000
+floor = bench("1", 1, rows // 10)
+step_s = floor["epoch_s"] / (rows // 10)
 print(f"{floor['backend']}, {floor['adapter']}, plan {floor['plan']}: {step_s * 1e6:.1f} us a step at the least,",
       f"{floor['peak_gflops'] or 0:.0f} GFLOP/s, {floor['copy_gb_per_s'] or 0:.0f} GB/s")
 
@@ -36,11 +38,11 @@ def table(title, cases):
                  f"{run['gflops']:.1f}", *(f"{share:.2f}" for share in shares.values()), max(shares, key=shares.get)]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
-table("batch size, 784-128-10, 20,000 rows",
-      [(f"{batch:,}", "128", batch, 20_000) for batch in (1, 8, 64, 512, 4096)])
-table("width, one hidden layer, batches of 64, 20,000 rows",
-      [(f"{width:,}", str(width), 64, 20_000) for width in (1, 7, 32, 128, 512, 2048)])
-table("depth, hidden layers of 128 units, batches of 64, 20,000 rows",
-      [(f"{depth}", ",".join(["128"] * depth) or "none", 64, 20_000) for depth in (0, 1, 2, 4, 8)])
-table("rows, 784-7-10, batches of 64", [(f"{rows:,}", "7", 64, rows) for rows in (600, 6_000, 60_000)])
+table(f"batch size, 784-128-10, {rows:,} rows",
+      [(f"{batch:,}", "128", batch, rows) for batch in (1, 8, 64, 512, 4096)])
+table(f"width, one hidden layer, batches of 64, {rows:,} rows",
+      [(f"{width:,}", str(width), 64, rows) for width in (1, 7, 32, 128, 512, 2048)])
+table(f"depth, hidden layers of 128 units, batches of 64, {rows:,} rows",
+      [(f"{depth}", ",".join(["128"] * depth) or "none", 64, rows) for depth in (0, 1, 2, 4, 8)])
+table("rows, 784-7-10, batches of 64", [(f"{count:,}", "7", 64, count) for count in (rows // 100, rows // 10, rows)])
 PYTHON
