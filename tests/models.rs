@@ -198,6 +198,9 @@ fn photo(digit: &GrayImage, number: u32) -> GrayImage {
     })
 }
 
+/// Draws a digit, which has a number, to a file.
+type Draw<'a> = &'a dyn Fn(&GrayImage, u32, &str);
+
 #[test]
 fn photos_of_digits_are_predicted_as_the_framed_digits_are() {
     let folder = Folder::new();
@@ -217,7 +220,7 @@ fn photos_of_digits_are_predicted_as_the_framed_digits_are() {
         lines.lines().map(class).collect::<Vec<_>>()
     };
     let images = digits(0..16);
-    let paths = |kind: &str, make: &dyn Fn(&GrayImage, u32, &str)| -> Vec<String> {
+    let paths = |kind: &str, make: Draw<'_>| -> Vec<String> {
         let path = |(index, image): (usize, &GrayImage)| {
             let path = folder.path(&format!("{index}-{kind}"));
             make(image, index as u32, &path);
@@ -228,7 +231,7 @@ fn photos_of_digits_are_predicted_as_the_framed_digits_are() {
     let framed = classes(&paths("framed.png", &|image, _, path| image.save(path).unwrap()));
     let sure: Vec<usize> = (0..framed.len()).filter(|&index| framed[index].1 > 0.9).collect();
     assert!(sure.len() >= 8, "too few to tell: {}", sure.len());
-    let kinds: [(&str, &dyn Fn(&GrayImage, u32, &str)); 4] = [
+    let kinds: [(&str, Draw<'_>); 4] = [
         ("photo.png", &|image, number, path| photo(image, number).save(path).unwrap()),
         ("photo.jpg", &|image, number, path| photo(image, number).save(path).unwrap()),
         ("colour.png", &|image, number, path| {

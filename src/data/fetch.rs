@@ -104,8 +104,24 @@ pub fn fetch(
     {
         return Err(Error::Usage(format!("the mirror {mirror:?} is no address: give one with http:// or https://")));
     }
-    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let _lock = lock(options.lock.as_deref(), tell)?;
+    let made = !folder.exists();
+    let result = fetch_into(set, folder, replace, options, tell);
+    if made && result.is_err() {
+        // It goes if nothing is in it.
+        let _ = std::fs::remove_dir(folder);
+    }
+    result
+}
+
+fn fetch_into(
+    set: &Set,
+    folder: &Path,
+    replace: bool,
+    options: &Options,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let agent = agent(options);
     for file in &set.files {
         if let Ok(path) = idx::find(folder, file.name) {
@@ -191,15 +207,18 @@ impl Transfer<'_> {
             Some(mirror) => vec![format!("{mirror}/{set}/{name}"), format!("{mirror}/{name}")],
             None => self.set.mirrors.iter().map(|mirror| format!("{mirror}{name}")).collect(),
         };
-        for url in urls {
+        let last = urls.len() - 1;
+        for (index, url) in urls.into_iter().enumerate() {
             match self.mirror(&url) {
                 Ok(()) => return Ok(url),
-                Err(fault) => {
-                    troubles.push(format!("{url}: {}", fault.why));
-                    if options.mirror.is_some() && fault.next != Next::Missing {
+                Err(Fault { why, next }) => {
+                    troubles.push(format!("{url}: {why}"));
+                    if options.mirror.is_some() && next != Next::Missing {
                         break;
                     }
-                    (self.tell)(Event::Trouble(format!("{url}: {}", fault.why)));
+                    if index < last && options.mirror.is_none() {
+                        (self.tell)(Event::Trouble(format!("{url}: {why}; trying the next mirror")));
+                    }
                 }
             }
         }
@@ -357,6 +376,7 @@ impl Transfer<'_> {
             ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => "no connection in time".into(),
             ureq::Error::Timeout(_) => "the server fell silent".into(),
             ureq::Error::HostNotFound => "there is no such host".into(),
+            ureq::Error::Io(error) => error.to_string(),
             ureq::Error::TooManyRedirects => format!("more than {REDIRECTS} redirects"),
             other => other.to_string(),
         };
