@@ -18,7 +18,10 @@ binary, rows, flags = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 def bench(hidden, batch, samples):
     own = ["--hidden", hidden, "--batch-size", str(batch), "--samples", str(samples)]
     command = [binary, "bench", "--json", *own, *flags]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"{' '.join(command)}\n{run.stderr}")
+    return json.loads(run.stdout)
 
 floor = bench("1", 1, rows // 10)
 step_s = floor["epoch_s"] / (rows // 10)
