@@ -3,8 +3,9 @@
 # Usage: benches/cost.sh [FLAGS OF mlp-gpu bench], such as --data mnist --backend cpu
 # Each share is of the time that the epoch would take if there were nothing else to do: "arithmetic" at the rate of a large
 # dense product, "memory" at that of a large copy, "launches" at the time of a step that does next to nothing (a network
-# with one hidden unit, a batch of one row). The largest share is what bounds the epoch. ROWS is how many rows (default
-# 20000); BINARY names another binary.
+# with one hidden unit, a batch of one row). The largest share is what bounds the epoch, or "latency" where each is below
+# a third: work too small to fill the device, and the waits between its parts. ROWS is how many rows (default 20000);
+# BINARY names another binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=${BINARY:-target/release/mlp-gpu}
@@ -36,9 +37,11 @@ def table(title, cases):
         steps = -(-samples // batch)
         shares = {"arithmetic": run["peak_share"] or 0, "memory": run["copy_share"] or 0,
                   "launches": steps * step_s / run["epoch_s"]}
+        bound = max(shares, key=shares.get)
+        bound = bound if shares[bound] >= 1 / 3 else "latency"
         seconds = run["epoch_s"]
         cells = [f"{seconds:.4f}", f"{1e6 * seconds / steps:.1f}", f"{1e6 * seconds / samples:.2f}",
-                 f"{run['gflops']:.1f}", *(f"{share:.2f}" for share in shares.values()), max(shares, key=shares.get)]
+                 f"{run['gflops']:.1f}", *(f"{share:.2f}" for share in shares.values()), bound]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 table(f"batch size, 784-128-10, {rows:,} rows",
