@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::data::{Inputs, Samples};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
 
@@ -80,6 +80,41 @@ pub fn auto(model: &Mlp, batch_size: usize) -> Result<Box<dyn Backend>> {
     })
 }
 
+/// A pass over the training part that a backend is at.
+#[derive(Debug, Default)]
+pub(crate) struct Pass {
+    order: Vec<u32>,
+    /// Rows handed over.
+    pub done: usize,
+    pub learning_rate: f32,
+}
+
+impl Pass {
+    /// A pass in `order` over a training part of `rows` rows.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a row that is not there.
+    pub fn new(order: &[u32], learning_rate: f32, rows: usize) -> Result<Self> {
+        match order.iter().find(|&&row| row as usize >= rows) {
+            Some(row) => Err(Error::Data(format!("row {row} is not in a training part of {rows} rows"))),
+            None => Ok(Self { order: order.to_vec(), done: 0, learning_rate }),
+        }
+    }
+
+    /// The next rows, at most `most`.
+    pub fn next(&self, most: usize) -> &[u32] {
+        let rows = &self.order[self.done..];
+        &rows[..most.min(rows.len())]
+    }
+
+    /// The next rows, at most `most`, which are now handed over.
+    pub fn take(&mut self, most: usize) -> &[u32] {
+        let first = self.done;
+        self.done += self.next(most).len();
+        &self.order[first..self.done]
+    }
+}
+
 /// A device that holds a model's parameters and data, trains and evaluates.
 pub trait Backend {
     /// `cpu` or `gpu`.
@@ -111,12 +146,37 @@ pub trait Backend {
     /// When the rows do not fit the model or the device.
     fn upload(&mut self, split: Split, samples: &Samples) -> Result<()>;
 
-    /// One step of SGD for each batch of `order` (row numbers of the training part; the last batch may be short).
-    /// May return before the work is done; see [`Backend::synchronize`].
+    /// Begins a pass: one step of SGD for each batch of `order` (row numbers of the training part; the last batch may be
+    /// short), which [`Backend::advance`] takes. What was left of the pass before is dropped.
+    ///
+    /// # Errors
+    /// When nothing was uploaded or a row is not there.
+    fn begin_pass(&mut self, order: &[u32], learning_rate: f32) -> Result<()>;
+
+    /// Hands over the next steps of the pass: how many rows of its order were handed over so far. May return before the
+    /// work is done.
     ///
     /// # Errors
     /// When the device fails.
-    fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()>;
+    fn advance(&mut self) -> Result<usize>;
+
+    /// Waits until the steps handed over are done; an evaluation begun after them may still be under way.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn finish_pass(&mut self) -> Result<()> {
+        self.synchronize()
+    }
+
+    /// A whole pass. May return before the work is done; see [`Backend::synchronize`].
+    ///
+    /// # Errors
+    /// As [`Backend::begin_pass`] and [`Backend::advance`].
+    fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
+        self.begin_pass(order, learning_rate)?;
+        while self.advance()? < order.len() {}
+        Ok(())
+    }
 
     /// As [`Backend::train`], and waits; the seconds of each kernel of the plan, summed over the steps. None where the
     /// device cannot tell.
@@ -148,6 +208,38 @@ pub trait Backend {
     /// # Errors
     /// When the device fails.
     fn evaluate(&mut self, split: Split) -> Result<Evaluation>;
+
+    /// Whether work goes on after a call has returned, so that more can be handed over meanwhile.
+    fn is_asynchronous(&self) -> bool {
+        false
+    }
+
+    /// Hands over the evaluation of `splits` with the parameters as the work before leaves them. A backend that
+    /// [is asynchronous](Backend::is_asynchronous) may be handed more steps before
+    /// [`Backend::finish_evaluation`]; any other may evaluate no sooner than there.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn begin_evaluation(&mut self, splits: &[Split]) -> Result<()> {
+        let _ = splits;
+        Ok(())
+    }
+
+    /// What was found by the evaluation of `splits` that was begun last.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn finish_evaluation(&mut self, splits: &[Split]) -> Result<Vec<Evaluation>> {
+        splits.iter().map(|&split| self.evaluate(split)).collect()
+    }
+
+    /// The flat parameter buffer as it was when the last evaluation was begun.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn evaluated_parameters(&mut self) -> Result<Vec<f32>> {
+        self.parameters()
+    }
 
     /// Class probabilities of `inputs` (`n x inputs`, row-major): `n x classes`, row-major.
     ///

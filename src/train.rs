@@ -9,8 +9,8 @@ use crate::metrics::Evaluation;
 use crate::random;
 use crate::schedule::Schedule;
 
-/// Rows handed to the backend at a time, at least: between two runs an interrupt is seen and progress told.
-const RUN_ROWS: usize = 8192;
+/// Parts of an epoch that a device has to go on with while the epoch before is read back and told.
+const AHEAD: usize = 2;
 
 /// What a run does.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,8 +95,30 @@ pub enum Event<'a> {
         /// The floor.
         rate: f64,
     },
-    /// An epoch is done and evaluated; the backend holds its parameters.
-    Epoch(&'a Epoch, &'a mut dyn Backend),
+    /// An epoch is done and evaluated.
+    Epoch(&'a Epoch, &'a mut Snapshot<'a>),
+}
+
+/// The parameters as an epoch left them; the backend may be steps ahead.
+pub struct Snapshot<'a>(&'a mut dyn Backend);
+
+impl Snapshot<'_> {
+    /// The flat parameter buffer, laid out as [`crate::model::Mlp`] says.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn parameters(&mut self) -> Result<Vec<f32>> {
+        self.0.evaluated_parameters()
+    }
+}
+
+/// An epoch whose evaluation is under way.
+struct Passed {
+    number: u32,
+    learning_rate: f64,
+    train_seconds: f64,
+    /// When its training pass was done.
+    at: Instant,
 }
 
 /// Trains until `options.epochs` are done on the uploaded training part of `rows` rows, from the backend's parameters on.
@@ -112,51 +134,87 @@ pub fn train(
     mut observe: impl FnMut(Event<'_>) -> Result<()>,
 ) -> Result<()> {
     let count = u32::try_from(rows).map_err(|_| Error::Data(format!("{rows} rows are more than 2^32 - 1")))?;
-    let run = options.batch_size.max(1) * RUN_ROWS.div_ceil(options.batch_size.max(1));
     let order_of = |epoch: u32| match options.shuffle {
         true => random::order(options.seed, u64::from(epoch), count),
         false => (0..count).collect(),
     };
+    let mut splits = vec![Split::Train, Split::Test];
+    splits.extend(options.validate.then_some(Split::Validation));
+    let asynchronous = backend.is_asynchronous();
     let mut order = Vec::new();
+    // The epoch before, where the device goes on while that is evaluated and told.
+    let mut late: Option<Passed> = None;
     for epoch in options.done..options.epochs {
         let number = epoch + 1;
         let learning_rate = options.schedule.rate(epoch);
-        if options.schedule.reaches_floor(epoch) {
-            observe(Event::RateFloor { epoch: number, rate: learning_rate })?;
-        }
-        let start = Instant::now();
+        let mut start = Instant::now();
         if order.is_empty() {
             order = order_of(epoch);
         }
+        backend.begin_pass(&order, learning_rate as f32)?;
         let mut done = 0;
-        for part in order.chunks(run) {
+        if let Some(passed) = late.take() {
+            for _ in 0..AHEAD {
+                if done < rows {
+                    done = backend.advance()?;
+                }
+            }
+            start = tell(backend, passed, &splits, &mut observe)?;
+        }
+        if options.schedule.reaches_floor(epoch) {
+            observe(Event::RateFloor { epoch: number, rate: learning_rate })?;
+        }
+        while done < rows {
             if interrupt.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
-            backend.train(part, learning_rate as f32)?;
-            done += part.len();
+            done = backend.advance()?;
             observe(Event::Progress { epoch: number, done, of: rows })?;
+        }
+        if asynchronous {
+            backend.begin_evaluation(&splits)?;
         }
         if number < options.epochs && options.shuffle {
             // While the device works.
             order = order_of(number);
         }
-        backend.synchronize()?;
-        let train_seconds = start.elapsed().as_secs_f64();
-
-        let start = Instant::now();
-        let train = backend.evaluate(Split::Train)?;
-        let test = backend.evaluate(Split::Test)?;
-        let validation = options.validate.then(|| backend.evaluate(Split::Validation)).transpose()?;
-        let eval_seconds = start.elapsed().as_secs_f64();
-        if !train.loss_sum.is_finite() {
-            return Err(Error::Training(format!(
-                "training diverged: the loss is {} after epoch {number} at learning rate {learning_rate}; lower --lr",
-                train.loss_sum
-            )));
+        backend.finish_pass()?;
+        let at = Instant::now();
+        if !asynchronous {
+            backend.begin_evaluation(&splits)?;
         }
-        let epoch = Epoch { number, learning_rate, train, test, validation, train_seconds, eval_seconds };
-        observe(Event::Epoch(&epoch, backend))?;
+        let passed = Passed { number, learning_rate, train_seconds: (at - start).as_secs_f64(), at };
+        if asynchronous && number < options.epochs {
+            late = Some(passed);
+        } else {
+            tell(backend, passed, &splits, &mut observe)?;
+        }
     }
     Ok(())
+}
+
+/// Tells what the epoch `passed` did, and when its evaluation was done.
+fn tell(
+    backend: &mut dyn Backend,
+    passed: Passed,
+    splits: &[Split],
+    observe: &mut impl FnMut(Event<'_>) -> Result<()>,
+) -> Result<Instant> {
+    let Passed { number, learning_rate, train_seconds, at } = passed;
+    let mut found = backend.finish_evaluation(splits)?.into_iter();
+    let evaluated = Instant::now();
+    let (Some(train), Some(test)) = (found.next(), found.next()) else {
+        return Err(Error::Training(format!("epoch {number} was not evaluated")));
+    };
+    if !train.loss_sum.is_finite() {
+        return Err(Error::Training(format!(
+            "training diverged: the loss is {} after epoch {number} at learning rate {learning_rate}; lower --lr",
+            train.loss_sum
+        )));
+    }
+    let validation = found.next();
+    let eval_seconds = (evaluated - at).as_secs_f64();
+    let epoch = Epoch { number, learning_rate, train, test, validation, train_seconds, eval_seconds };
+    observe(Event::Epoch(&epoch, &mut Snapshot(backend)))?;
+    Ok(evaluated)
 }

@@ -3,7 +3,7 @@
 //! Without an adapter these tests say so and check nothing; with MLP_GPU_REQUIRE_ADAPTER=1 they fail.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mlp_gpu::backend::cpu::Cpu;
 use mlp_gpu::backend::gpu::device::{Device, adapters, choose, cooperative};
@@ -15,7 +15,9 @@ use mlp_gpu::bench::{Workload, workloads};
 use mlp_gpu::check::{self, Row};
 use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::data::{self, Dataset, Inputs, Samples};
+use mlp_gpu::error::Error;
 use mlp_gpu::model::{Init, Mlp};
+use mlp_gpu::random;
 use mlp_gpu::train::{self, Event};
 
 fn device(test: &str) -> Option<Device> {
@@ -197,6 +199,65 @@ fn the_default_run_has_the_same_loss_curve_on_both_backends() {
     for (epoch, bound) in [(1, 1e-4), (3, 1e-3), (10, 1e-2)] {
         assert!(differences[epoch - 1] <= bound, "after epoch {epoch}: {} is above {bound}", differences[epoch - 1]);
     }
+}
+
+#[test]
+fn an_epoch_is_told_as_it_was_though_the_device_is_steps_ahead() {
+    let Some(device) = device("an_epoch_is_told_as_it_was_though_the_device_is_steps_ahead") else { return };
+    let (digits, _) = data::load("digits", &data::Options::default()).unwrap();
+    // More steps an epoch than are handed over before the one before is told, and a short last batch.
+    let (rows, batch_size) = (601, 4);
+    let train_part = digits.train.select(|row| row < rows).unwrap();
+    let model = Mlp::new(&[784, 7, 10]).unwrap();
+    for plan in PlanName::ALL {
+        let open = || {
+            let mut gpu = pollster::block_on(Gpu::new(device.clone(), model.clone(), batch_size, Some(plan))).unwrap();
+            gpu.upload(Split::Train, &train_part).unwrap();
+            gpu.upload(Split::Test, &digits.test).unwrap();
+            gpu.upload(Split::Validation, &digits.test.select(|row| row < 9).unwrap()).unwrap();
+            gpu.set_parameters(&model.initial_parameters(Init::He, 0)).unwrap();
+            gpu
+        };
+        let options = train::Options { epochs: 3, batch_size, validate: true, ..train::Options::default() };
+        let mut told = Vec::new();
+        let (mut gpu, interrupt) = (open(), AtomicBool::new(false));
+        assert!(gpu.is_asynchronous());
+        train::train(&mut gpu, &options, rows, &interrupt, |event| {
+            if let Event::Epoch(epoch, snapshot) = event {
+                let evaluations = [Some(&epoch.train), Some(&epoch.test), epoch.validation.as_ref()];
+                told.push((evaluations.map(Option::<&_>::cloned), bits(&snapshot.parameters().unwrap())));
+            }
+            Ok(())
+        })
+        .unwrap();
+
+        let mut gpu = open();
+        let by_hand: Vec<_> = (0..options.epochs)
+            .map(|epoch| {
+                let order = random::order(options.seed, epoch.into(), rows as u32);
+                gpu.train(&order, options.schedule.rate(epoch) as f32).unwrap();
+                gpu.synchronize().unwrap();
+                let evaluations = [Split::Train, Split::Test, Split::Validation].map(|split| gpu.evaluate(split).ok());
+                (evaluations, bits(&gpu.parameters().unwrap()))
+            })
+            .collect();
+        assert!(told == by_hand, "{}", plan.name());
+
+        let mut told = 0;
+        let stopped = train::train(&mut open(), &options, rows, &interrupt, |event| {
+            if let Event::Epoch(..) = event {
+                told += 1;
+                interrupt.store(true, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+        assert!(matches!(stopped, Err(Error::Interrupted)), "{}", plan.name());
+        assert_eq!(told, 1, "{}", plan.name());
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
 }
 
 #[test]

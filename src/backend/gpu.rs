@@ -5,15 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytemuck::{Pod, Zeroable};
-use futures_intrusive::channel::shared::OneshotReceiver;
 
-use crate::backend::cpu::{check_order, check_parameters, check_samples, missing, rows_of};
-use crate::backend::{Backend, KernelTime, Peak, Precision, Split};
+use crate::backend::cpu::{check_parameters, check_samples, missing, rows_of};
+use crate::backend::{Backend, KernelTime, Pass, Peak, Precision, Split};
 use crate::data::{Inputs, Samples};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
-use device::{Device, values};
+use device::{Device, Read, Submitted, values};
 use kernels::Launch;
 use plan::{Buffer, Element, Plan, PlanName};
 pub(crate) use programs::Programs;
@@ -77,7 +76,14 @@ pub struct Gpu {
     train: Option<Resident>,
     test: Option<Resident>,
     validation: Option<Resident>,
-    in_flight: VecDeque<(wgpu::SubmissionIndex, OneshotReceiver<()>)>,
+    pass: Pass,
+    in_flight: VecDeque<Submitted>,
+    /// Evaluations under way.
+    evaluating: Vec<(Split, Read)>,
+    /// How many of the last submissions in flight are evaluations.
+    evaluations_in_flight: usize,
+    /// The parameters that are evaluated.
+    evaluated: wgpu::Buffer,
 }
 
 /// A part of a data set on the device, and what runs over it.
@@ -149,6 +155,7 @@ impl Gpu {
         }
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let batches = device.buffer("batches", BATCH_STRIDE * MAX_STEPS as u64, usage)?;
+        let evaluated = device.storage("copy of the parameters", 4 * model.parameters() as u64)?;
         Ok(Self {
             programs: Programs::new(device.clone()),
             device,
@@ -162,7 +169,11 @@ impl Gpu {
             train: None,
             test: None,
             validation: None,
+            pass: Pass::default(),
             in_flight: VecDeque::new(),
+            evaluating: Vec::new(),
+            evaluations_in_flight: 0,
+            evaluated,
         })
     }
 
@@ -193,7 +204,7 @@ impl Gpu {
             ]);
             buffers
         };
-        let order = self.device.storage("order of the rows", 4 * rows as u64)?;
+        let order = self.device.storage("order of the rows", 4 * rows.next_multiple_of(self.batch_size) as u64)?;
         let plan = (split == Split::Train)
             .then(|| Plan::step(self.plan, &self.model, element, self.batch_size, &self.device.hardware));
         let buffers = with(&order);
@@ -205,7 +216,7 @@ impl Gpu {
         let bytes = [&data, &labels, &identity, &order, &totals].into_iter().map(wgpu::Buffer::size).sum();
         let resident = Some(Resident { rows, bytes, order, totals: totals.clone(), buffers, plan, step, evaluation });
         match split {
-            Split::Train => self.train = resident,
+            Split::Train => (self.train, self.pass) = (resident, Pass::default()),
             Split::Test => self.test = resident,
             Split::Validation => self.validation = resident,
         }
@@ -242,98 +253,147 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// Trains on `order`; with `timer`, measures every launch.
-    async fn train(&mut self, order: &[u32], learning_rate: f32, mut timer: Option<&mut Timer>) -> Result<()> {
-        let resident = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
-        check_order(order, resident.rows)?;
-        let capacity = (resident.rows / self.batch_size).max(1) * self.batch_size;
-        let flops = 6.0 * self.model.parameters() as f64 * self.batch_size as f64;
+    /// Hands over the next steps of the pass; with `timer`, measures every launch.
+    async fn advance(&mut self, timer: Option<&mut Timer>) -> Result<usize> {
+        let Self { device, batches: table, train, pass, in_flight, batch_size, .. } = self;
+        let resident = train.as_ref().ok_or_else(|| missing(Split::Train))?;
+        let batch_size = *batch_size;
         let most = if timer.is_some() { timer::PASSES / resident.step.len() } else { MAX_STEPS };
-        let most = ((work(&self.device) / flops) as usize).clamp(1, most);
-        for part in order.chunks(capacity) {
-            self.device.queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(part));
-            let mut first = 0;
-            let mut steps = FIRST_STEPS.min(most);
-            while first < part.len() {
-                let chunk = &part[first..part.len().min(first + steps * self.batch_size)];
-                // The device starts on a short one while the next is encoded.
-                steps = (2 * steps).min(most);
-                // The resident plan takes its batches from one run of rows.
-                let size = if self.plan == PlanName::Resident { chunk.len() } else { self.batch_size };
-                let batches = chunk.chunks(size).enumerate().map(|(index, rows)| Batch {
-                    first: (first + index * size) as u32,
-                    rows: rows.len() as u32,
-                    index: 0,
-                    learning_rate,
-                });
-                let batches: Vec<Batch> = batches.collect();
-                match &mut timer {
-                    None => {
-                        let in_flight = &mut self.in_flight;
-                        submit(&self.device, &self.batches, &resident.step, &batches, in_flight, None).await?;
-                    }
-                    Some(timer) => timer.run(&self.device, &self.batches, &resident.step, &batches).await?,
-                }
-                first += chunk.len();
-            }
+        let flops = 6.0 * self.model.parameters() as f64 * batch_size as f64;
+        let most = ((work(device) / flops) as usize).clamp(1, most);
+        // The device starts on a short chunk while the next, as long as all before it, is encoded.
+        let steps = (pass.done / batch_size).max(FIRST_STEPS).min(most);
+        // Orders are as long as the data set, and their place on the device is; of longer ones a part at a time.
+        let room = resident.rows.next_multiple_of(batch_size);
+        let first = pass.done % room;
+        if first == 0 {
+            device.queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(pass.next(room)));
         }
+        let learning_rate = pass.learning_rate;
+        let chunk = pass.take((steps * batch_size).min(room - first)).len();
+        // The resident plan takes its batches from one run of rows.
+        let size = if self.plan == PlanName::Resident { chunk.max(1) } else { batch_size };
+        let batch = |start| Batch {
+            first: (first + start) as u32,
+            rows: size.min(chunk - start) as u32,
+            index: 0,
+            learning_rate,
+        };
+        let batches: Vec<Batch> = (0..chunk).step_by(size).map(batch).collect();
+        if let Some(timer) = timer {
+            timer.run(device, table, &resident.step, &batches).await?;
+        } else if !batches.is_empty() {
+            in_flight.push_back(submit(device, table, &resident.step, &batches, None)?);
+            self.evaluations_in_flight = 0;
+            self.wait_until(IN_FLIGHT).await?;
+        }
+        Ok(self.pass.done)
+    }
+
+    fn begin_pass(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
+        self.pass = Pass::new(order, learning_rate, self.resident(Split::Train)?.rows)?;
         Ok(())
     }
 
     async fn profile(&mut self, order: &[u32], learning_rate: f32) -> Result<Option<Vec<KernelTime>>> {
-        let Some(mut timer) = Timer::new(&self.device)? else {
-            self.train(order, learning_rate, None).await?;
-            self.synchronize().await?;
-            return Ok(None);
-        };
         self.synchronize().await?;
-        self.train(order, learning_rate, Some(&mut timer)).await?;
-        Ok(Some(timer.times))
+        let mut timer = Timer::new(&self.device)?;
+        self.begin_pass(order, learning_rate)?;
+        while self.advance(timer.as_mut()).await? < order.len() {}
+        self.synchronize().await?;
+        Ok(timer.map(|timer| timer.times))
     }
 
-    async fn synchronize(&mut self) -> Result<()> {
-        while let Some(submitted) = self.in_flight.pop_front() {
+    /// Waits until no more than `most` submissions are under way.
+    async fn wait_until(&mut self, most: usize) -> Result<()> {
+        while self.in_flight.len() > most
+            && let Some(submitted) = self.in_flight.pop_front()
+        {
             self.device.wait(submitted).await?;
         }
+        self.evaluations_in_flight = self.evaluations_in_flight.min(self.in_flight.len());
         self.device.check("running kernels")
     }
 
-    async fn evaluate(&mut self, split: Split) -> Result<Evaluation> {
+    async fn synchronize(&mut self) -> Result<()> {
+        self.wait_until(0).await
+    }
+
+    fn resident(&self, split: Split) -> Result<&Resident> {
         let resident = match split {
             Split::Train => &self.train,
             Split::Test => &self.test,
             Split::Validation => &self.validation,
         };
-        let resident = resident.as_ref().ok_or_else(|| missing(split))?;
+        resident.as_ref().ok_or_else(|| missing(split))
+    }
+
+    /// Hands over the evaluation of `split`.
+    fn begin_evaluation_of(&mut self, split: Split) -> Result<Read> {
+        let resident = self.resident(split)?;
         let confusion = &self.buffers[&Buffer::Confusion];
-        let starts: Vec<usize> = (0..resident.rows).step_by(self.evaluation_rows).collect();
-        let batches: Vec<Batch> = starts
-            .iter()
-            .enumerate()
-            .map(|(index, &first)| Batch {
-                first: first as u32,
-                rows: self.evaluation_rows.min(resident.rows - first) as u32,
-                index: index as u32,
-                learning_rate: 0.0,
-            })
-            .collect();
+        let starts = (0..resident.rows).step_by(self.evaluation_rows);
+        let batch = |(index, first): (usize, usize)| Batch {
+            first: first as u32,
+            rows: self.evaluation_rows.min(resident.rows - first) as u32,
+            index: index as u32,
+            learning_rate: 0.0,
+        };
+        let batches: Vec<Batch> = starts.enumerate().map(batch).collect();
+        let flops = 2.0 * self.model.parameters() as f64 * self.evaluation_rows as f64;
+        let most = ((work(&self.device) / flops) as usize).clamp(1, MAX_STEPS);
         let mut clear = Some(confusion);
-        for batch in batches.chunks(1) {
-            let work = &resident.evaluation;
-            submit(&self.device, &self.batches, work, batch, &mut self.in_flight, clear.take()).await?;
-        }
-        let classes = self.model.classes();
-        let totals = &resident.totals;
-        let mut parts =
-            self.device.read(&[(totals, 4 * starts.len() as u64), (confusion, 4 * (classes * classes) as u64)]).await?;
-        self.in_flight.clear();
+        let submitted = batches
+            .chunks(most)
+            .map(|batches| submit(&self.device, &self.batches, &resident.evaluation, batches, clear.take()));
+        let submitted = submitted.collect::<Result<Vec<_>>>()?;
+        let read = self.device.begin_read(&[
+            (&resident.totals, 4 * batches.len() as u64),
+            (confusion, 4 * (self.model.classes() * self.model.classes()) as u64),
+        ])?;
+        self.evaluations_in_flight += submitted.len();
+        self.in_flight.extend(submitted);
+        Ok(read)
+    }
+
+    async fn finish_evaluation_of(&self, read: Read) -> Result<Evaluation> {
+        let mut parts = self.device.finish_read(read).await?;
         let confusion = parts.pop().map_or_else(Vec::new, |bytes| values::<u32>(&bytes));
         let totals = parts.pop().map_or_else(Vec::new, |bytes| values::<f32>(&bytes));
         Ok(Evaluation {
             loss_sum: totals.into_iter().map(f64::from).sum(),
             confusion: confusion.into_iter().map(u64::from).collect(),
-            classes,
+            classes: self.model.classes(),
         })
+    }
+
+    async fn evaluate(&mut self, split: Split) -> Result<Evaluation> {
+        let read = self.begin_evaluation_of(split)?;
+        self.synchronize().await?;
+        self.finish_evaluation_of(read).await
+    }
+
+    fn begin_evaluation(&mut self, splits: &[Split]) -> Result<()> {
+        self.evaluating.clear();
+        self.device.copy(&self.buffers[&Buffer::Parameters], &self.evaluated);
+        for &split in splits {
+            let read = self.begin_evaluation_of(split)?;
+            self.evaluating.push((split, read));
+        }
+        self.device.check("encoding evaluations")
+    }
+
+    async fn finish_evaluation(&mut self, splits: &[Split]) -> Result<Vec<Evaluation>> {
+        let mut found = Vec::new();
+        for &split in splits {
+            let begun = self.evaluating.iter().position(|(begun, _)| *begun == split);
+            let begun = begun.map(|index| self.evaluating.remove(index).1);
+            found.push(match begun {
+                Some(read) => self.finish_evaluation_of(read).await?,
+                None => self.evaluate(split).await?,
+            });
+        }
+        Ok(found)
     }
 
     async fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
@@ -358,19 +418,17 @@ impl Gpu {
             buffers.insert(Buffer::Data, self.upload_inputs("rows to predict", &part)?);
             let ready = self.programs.prepare(&plan, &buffers, &self.batches)?;
             let batch = Batch { first: 0, rows: count as u32, index: 0, learning_rate: 0.0 };
-            submit(&self.device, &self.batches, &ready, &[batch], &mut self.in_flight, None).await?;
+            submit(&self.device, &self.batches, &ready, &[batch], None)?;
             let p = &self.buffers[&Buffer::Deltas(self.model.layers().len() - 1)];
             let parts = self.device.read(&[(p, 4 * (count * classes) as u64)]).await?;
             probabilities.extend(parts.iter().flat_map(|bytes| values::<f32>(bytes)));
         }
-        self.in_flight.clear();
         Ok(probabilities)
     }
 
-    async fn parameters(&mut self) -> Result<Vec<f32>> {
-        let bytes = 4 * self.model.parameters() as u64;
-        let parts = self.device.read(&[(&self.buffers[&Buffer::Parameters], bytes)]).await?;
-        self.in_flight.clear();
+    /// The values of `buffer`, the parameters or their copy.
+    async fn read_parameters(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
+        let parts = self.device.read(&[(buffer, 4 * self.model.parameters() as u64)]).await?;
         Ok(parts.iter().flat_map(|bytes| values(bytes)).collect())
     }
 }
@@ -405,15 +463,14 @@ fn write_batches(device: &Device, table: &wgpu::Buffer, batches: &[Batch]) {
     device.queue.write_buffer(table, 0, &bytes);
 }
 
-/// Encodes `work` once for each of `batches` and hands it over, waiting where too much is under way.
-async fn submit(
+/// Encodes `work` once for each of `batches` and hands it over.
+fn submit(
     device: &Device,
     table: &wgpu::Buffer,
     work: &[Ready],
     batches: &[Batch],
-    in_flight: &mut VecDeque<(wgpu::SubmissionIndex, OneshotReceiver<()>)>,
     clear: Option<&wgpu::Buffer>,
-) -> Result<()> {
+) -> Result<Submitted> {
     write_batches(device, table, batches);
     let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     if let Some(buffer) = clear {
@@ -427,14 +484,9 @@ async fn submit(
             }
         }
     }
-    in_flight.push_back(device.submit(encoder.finish()));
+    let submitted = device.submit(encoder.finish());
     device.check("encoding kernels")?;
-    while in_flight.len() > IN_FLIGHT {
-        if let Some(submitted) = in_flight.pop_front() {
-            device.wait(submitted).await?;
-        }
-    }
-    Ok(())
+    Ok(submitted)
 }
 
 /// Runs one launch over `buffers`, each under the shader's name for it.
@@ -448,7 +500,8 @@ pub(crate) async fn run_once(
     let table = device.buffer("batches", BATCH_STRIDE, usage)?;
     let bound: Vec<_> = buffers.iter().map(|(name, buffer)| (*name, buffer)).collect();
     let ready = Programs::new(device.clone()).ready(launch, &bound, &table)?;
-    submit(device, &table, &[ready], &[batch], &mut VecDeque::new(), None).await
+    let submitted = submit(device, &table, &[ready], &[batch], None)?;
+    device.wait(submitted).await
 }
 
 impl Backend for Gpu {
@@ -478,15 +531,24 @@ impl Backend for Gpu {
 
     fn bytes(&self) -> u64 {
         let parts = [&self.train, &self.test, &self.validation].into_iter().flatten().map(|part| part.bytes);
-        self.buffers.values().map(wgpu::Buffer::size).sum::<u64>() + self.batches.size() + parts.sum::<u64>()
+        let own = self.buffers.values().chain([&self.batches, &self.evaluated]);
+        own.map(wgpu::Buffer::size).sum::<u64>() + parts.sum::<u64>()
     }
 
     fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
         pollster::block_on(self.upload(split, samples))
     }
 
-    fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
-        pollster::block_on(self.train(order, learning_rate, None))
+    fn begin_pass(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
+        self.begin_pass(order, learning_rate)
+    }
+
+    fn advance(&mut self) -> Result<usize> {
+        pollster::block_on(self.advance(None))
+    }
+
+    fn finish_pass(&mut self) -> Result<()> {
+        pollster::block_on(self.wait_until(self.evaluations_in_flight))
     }
 
     fn profile(&mut self, order: &[u32], learning_rate: f32) -> Result<Option<Vec<KernelTime>>> {
@@ -505,12 +567,28 @@ impl Backend for Gpu {
         pollster::block_on(self.evaluate(split))
     }
 
+    fn is_asynchronous(&self) -> bool {
+        true
+    }
+
+    fn begin_evaluation(&mut self, splits: &[Split]) -> Result<()> {
+        self.begin_evaluation(splits)
+    }
+
+    fn finish_evaluation(&mut self, splits: &[Split]) -> Result<Vec<Evaluation>> {
+        pollster::block_on(self.finish_evaluation(splits))
+    }
+
+    fn evaluated_parameters(&mut self) -> Result<Vec<f32>> {
+        pollster::block_on(self.read_parameters(&self.evaluated))
+    }
+
     fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
         pollster::block_on(self.predict(inputs))
     }
 
     fn parameters(&mut self) -> Result<Vec<f32>> {
-        pollster::block_on(self.parameters())
+        pollster::block_on(self.read_parameters(&self.buffers[&Buffer::Parameters]))
     }
 
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {

@@ -209,14 +209,14 @@ pub(super) fn run(options: &Options) -> Result<()> {
             Event::RateFloor { epoch, rate } => {
                 bar.suspend(|| tell(&format!("From epoch {epoch} on the learning rate stays at {rate} (--min-lr)")));
             }
-            Event::Epoch(epoch, backend) => {
+            Event::Epoch(epoch, snapshot) => {
                 if let Some(log) = &mut log {
                     log.epoch(epoch)?;
                 }
                 if !options.quiet {
                     bar.suspend(|| print(&line(epoch, run.epochs)))?;
                 }
-                saving.epoch(epoch, backend)?;
+                saving.epoch(epoch, snapshot)?;
                 accuracy = Some(epoch.test.accuracy());
             }
         }

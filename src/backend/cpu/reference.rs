@@ -4,8 +4,8 @@ use super::{
     bias_add, cross_entropy_gradient, gather_f32, gather_u8, matmul, matmul_a_bt, matmul_at_b, reduce_rows, relu,
     relu_mask, row_softmax, sgd,
 };
-use super::{check_order, check_parameters, check_samples, cross_entropy, missing, rows_of, sum};
-use crate::backend::{Backend, Split};
+use super::{check_parameters, check_samples, cross_entropy, missing, rows_of, sum};
+use crate::backend::{Backend, Pass, Split};
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::Evaluation;
@@ -63,12 +63,21 @@ pub struct Reference {
     train: Option<Samples>,
     test: Option<Samples>,
     validation: Option<Samples>,
+    pass: Pass,
 }
 
 impl Reference {
     /// A backend for `model`, parameters 0.
     pub fn new(model: Mlp, batch_size: usize) -> Self {
-        Self { parameters: vec![0.0; model.parameters()], model, batch_size, train: None, test: None, validation: None }
+        Self {
+            parameters: vec![0.0; model.parameters()],
+            model,
+            batch_size,
+            train: None,
+            test: None,
+            validation: None,
+            pass: Pass::default(),
+        }
     }
 }
 
@@ -102,21 +111,28 @@ impl Backend for Reference {
     fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
         check_samples(&self.model, samples)?;
         match split {
-            Split::Train => self.train = Some(samples.clone()),
+            Split::Train => (self.train, self.pass) = (Some(samples.clone()), Pass::default()),
             Split::Test => self.test = Some(samples.clone()),
             Split::Validation => self.validation = Some(samples.clone()),
         }
         Ok(())
     }
 
-    fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
+    fn begin_pass(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
         let samples = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
-        check_order(order, samples.len())?;
-        for batch in order.chunks(self.batch_size) {
+        self.pass = Pass::new(order, learning_rate, samples.len())?;
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<usize> {
+        let samples = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
+        let learning_rate = self.pass.learning_rate;
+        let batch = self.pass.take(self.batch_size);
+        if !batch.is_empty() {
             let gradients = gradient(&self.model, &self.parameters, samples, batch);
             sgd::sgd(&gradients, batch.len(), learning_rate, &mut self.parameters);
         }
-        Ok(())
+        Ok(self.pass.done)
     }
 
     fn synchronize(&mut self) -> Result<()> {

@@ -260,8 +260,15 @@ impl Device {
         self.device.create_bind_group_layout(&descriptor)
     }
 
+    /// Hands over a copy of one buffer into another of the same size.
+    pub fn copy(&self, from: &wgpu::Buffer, to: &wgpu::Buffer) {
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
+        self.queue.submit([encoder.finish()]);
+    }
+
     /// Hands `commands` over. The receiver hears when they are done.
-    pub fn submit(&self, commands: wgpu::CommandBuffer) -> (wgpu::SubmissionIndex, OneshotReceiver<()>) {
+    pub fn submit(&self, commands: wgpu::CommandBuffer) -> Submitted {
         let index = self.queue.submit([commands]);
         let (sender, receiver) = oneshot_channel();
         self.queue.on_submitted_work_done(move || {
@@ -275,7 +282,7 @@ impl Device {
     ///
     /// # Errors
     /// [`Error::Gpu`] when the device failed meanwhile.
-    pub async fn wait(&self, (index, done): (wgpu::SubmissionIndex, OneshotReceiver<()>)) -> Result<()> {
+    pub async fn wait(&self, (index, done): Submitted) -> Result<()> {
         self.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })?;
         self.check("running kernels")?;
         done.receive().await.ok_or_else(|| Error::Gpu("the device was dropped while it ran".into()))
@@ -292,6 +299,14 @@ impl Device {
     /// # Errors
     /// [`Error::Gpu`] when the device fails.
     pub async fn read(&self, sources: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
+        self.finish_read(self.begin_read(sources)?).await
+    }
+
+    /// Hands over the reading of `bytes` bytes from the start of each buffer, as the work before leaves them.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when there is no memory for it.
+    pub fn begin_read(&self, sources: &[(&wgpu::Buffer, u64)]) -> Result<Read> {
         let total = sources.iter().map(|(_, bytes)| bytes).sum();
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = self.buffer("results read back", total, usage)?;
@@ -301,28 +316,47 @@ impl Device {
             encoder.copy_buffer_to_buffer(source, 0, &staging, at, bytes);
             at += bytes;
         }
-        self.queue.submit([encoder.finish()]);
-        let (sender, receiver) = oneshot_channel();
+        let submission = self.queue.submit([encoder.finish()]);
+        let (sender, mapped) = oneshot_channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             let _ = sender.send(result);
         });
-        self.poll(wgpu::PollType::wait_indefinitely())?;
+        Ok(Read { staging, sizes: sources.iter().map(|&(_, bytes)| bytes as usize).collect(), submission, mapped })
+    }
+
+    /// What [`Device::begin_read`] began to read; work handed over later may still be under way.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the device fails.
+    pub async fn finish_read(&self, Read { staging, sizes, submission, mapped }: Read) -> Result<Vec<Vec<u8>>> {
+        self.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })?;
         let failed = |why: String| Error::Gpu(format!("reading results back from adapter {}: {why}", self.info.name));
-        match receiver.receive().await {
+        match mapped.receive().await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(failed(error.to_string())),
             None => return Err(failed("the device was dropped".into())),
         }
-        let mapped = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
-        let mut rest: &[u8] = &mapped;
-        let mut parts = Vec::with_capacity(sources.len());
-        for &(_, bytes) in sources {
-            let (part, after) = rest.split_at(bytes as usize);
-            parts.push(part.to_vec());
+        let bytes = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
+        let mut rest: &[u8] = &bytes;
+        let part = |size| {
+            let (part, after) = rest.split_at(size);
             rest = after;
-        }
-        Ok(parts)
+            part.to_vec()
+        };
+        Ok(sizes.into_iter().map(part).collect())
     }
+}
+
+/// Work handed over, to wait for.
+pub type Submitted = (wgpu::SubmissionIndex, OneshotReceiver<()>);
+
+/// Results that are on their way back.
+pub struct Read {
+    staging: wgpu::Buffer,
+    /// Bytes of each part.
+    sizes: Vec<usize>,
+    submission: wgpu::SubmissionIndex,
+    mapped: OneshotReceiver<std::result::Result<(), wgpu::BufferAsyncError>>,
 }
 
 /// `bytes` as values, which need not be aligned.

@@ -8,7 +8,7 @@ use crate::checkpoint::{self, Best, Metadata};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::Mlp;
-use crate::train::Epoch;
+use crate::train::{Epoch, Snapshot};
 
 /// What a file name may have in the place of the epoch's number.
 const EPOCH: &str = "{epoch}";
@@ -78,19 +78,19 @@ impl Saving {
         }
     }
 
-    /// `epoch` is done, its parameters are the backend's.
-    pub(super) fn epoch(&mut self, epoch: &Epoch, backend: &mut dyn Backend) -> Result<()> {
+    /// `epoch` is done, its parameters are those of `snapshot`.
+    pub(super) fn epoch(&mut self, epoch: &Epoch, snapshot: &mut Snapshot<'_>) -> Result<()> {
         let Some(run) = &mut self.run else { return Ok(()) };
         if let Some(path) = &self.best
             && epoch.score().is_finite()
             && run.best.is_none_or(|best| epoch.score() > best.score)
         {
             run.best = Some(Best { epoch: epoch.number, score: epoch.score() });
-            run.write_best(path, &backend.parameters()?)?;
+            run.write_best(path, &snapshot.parameters()?)?;
         }
         match (&self.last, self.every) {
             (Some(path), Some(every)) if epoch.number.is_multiple_of(every) => {
-                run.write(path, epoch.number, &backend.parameters()?)
+                run.write(path, epoch.number, &snapshot.parameters()?)
             }
             _ => Ok(()),
         }
