@@ -203,7 +203,9 @@ fn the_default_run_has_the_same_loss_curve_on_both_backends() {
 
 #[test]
 fn an_epoch_is_told_as_it_was_though_the_device_is_steps_ahead() {
-    let Some(device) = device("an_epoch_is_told_as_it_was_though_the_device_is_steps_ahead") else { return };
+    let Some(mut device) = device("an_epoch_is_told_as_it_was_though_the_device_is_steps_ahead") else { return };
+    // Software drivers are not handed work ahead.
+    device.hardware.software = false;
     let (digits, _) = data::load("digits", &data::Options::default()).unwrap();
     // More steps an epoch than are handed over before the one before is told, and a short last batch.
     let (rows, batch_size) = (601, 4);

@@ -568,7 +568,8 @@ impl Backend for Gpu {
     }
 
     fn is_asynchronous(&self) -> bool {
-        true
+        // Software drivers work on the caller's cores, Mesa's even before a submission returns.
+        !self.device.hardware.software
     }
 
     fn begin_evaluation(&mut self, splits: &[Split]) -> Result<()> {
