@@ -5,7 +5,7 @@
 use super::dense::{Strides, product};
 use super::sparse::{Scratch, SparseRows};
 use super::team::{Member, Shared, Team};
-use super::vector::{NARROW, Vectors, bias_relu, mask, pitch, reduce_rows, vectorize};
+use super::vector::{Aligned, NARROW, Vectors, bias_relu, mask, pitch, reduce_rows, vectorize};
 use super::{cross_entropy_gradient, gather_f32, gather_u8, narrow, row_softmax};
 use crate::data::Inputs;
 use crate::model::{Layer, Mlp};
@@ -57,11 +57,11 @@ impl Shape {
 /// One layer's parameters, rows padded with zeros to whole vectors.
 struct Values {
     /// `inputs x pitch`
-    weights: Vec<f32>,
+    weights: Aligned,
     /// `pitch`
-    biases: Vec<f32>,
+    biases: Aligned,
     /// `outputs x` the pitch of the inputs: of a narrow layer behind another, whose input gradient runs over it.
-    transposed: Vec<f32>,
+    transposed: Aligned,
 }
 
 /// A model's parameters in the engine's layout.
@@ -79,9 +79,9 @@ impl Network {
         let values = layers.iter().enumerate().map(|(index, layer)| {
             let transposed = if index > 0 && layer.narrow() { layer.outputs * pitch(layer.inputs) } else { 0 };
             Values {
-                weights: vec![0.0; layer.inputs * layer.pitch],
-                biases: vec![0.0; layer.pitch],
-                transposed: vec![0.0; transposed],
+                weights: Aligned::zeros(layer.inputs * layer.pitch),
+                biases: Aligned::zeros(layer.pitch),
+                transposed: Aligned::zeros(transposed),
             }
         });
         Self { values: values.collect(), layers, vectors }
@@ -198,32 +198,32 @@ struct Weights<'a> {
 #[derive(Default)]
 pub struct Buffers {
     /// The input rows where they are dense: `rows x inputs`.
-    x: Vec<f32>,
+    x: Aligned,
     /// Each hidden layer's output: `rows x pitch`.
-    activations: Vec<Vec<f32>>,
+    activations: Vec<Aligned>,
     /// The gradient at each layer's output before its ReLU or softmax: `rows x pitch`.
-    deltas: Vec<Vec<f32>>,
+    deltas: Vec<Aligned>,
     /// Each layer's bias gradient: `pitch`.
-    sums: Vec<Vec<f32>>,
+    sums: Vec<Aligned>,
 }
 
 impl Buffers {
     /// Bytes they take.
     pub fn bytes(&self) -> usize {
         let rest = [&self.activations, &self.deltas, &self.sums].into_iter().flatten();
-        size_of::<f32>() * (self.x.len() + rest.map(Vec::len).sum::<usize>())
+        size_of::<f32>() * (self.x.len() + rest.map(|values| values.len()).sum::<usize>())
     }
 
     fn resize(&mut self, network: &Network, rows: &Rows, count: usize, training: bool) {
         let last = network.layers.len() - 1;
-        self.x.resize(if matches!(rows, Rows::Dense(_)) { count * network.layers[0].inputs } else { 0 }, 0.0);
+        self.x.resize(if matches!(rows, Rows::Dense(_)) { count * network.layers[0].inputs } else { 0 });
         for buffers in [&mut self.activations, &mut self.deltas, &mut self.sums] {
-            buffers.resize(last + 1, Vec::new());
+            buffers.resize(last + 1, Aligned::default());
         }
         for (index, layer) in network.layers.iter().enumerate() {
-            self.activations[index].resize(if index < last { count * layer.pitch } else { 0 }, 0.0);
-            self.deltas[index].resize(if training || index == last { count * layer.pitch } else { 0 }, 0.0);
-            self.sums[index].resize(if training { layer.pitch } else { 0 }, 0.0);
+            self.activations[index].resize(if index < last { count * layer.pitch } else { 0 });
+            self.deltas[index].resize(if training || index == last { count * layer.pitch } else { 0 });
+            self.sums[index].resize(if training { layer.pitch } else { 0 });
         }
     }
 }
@@ -428,7 +428,7 @@ fn softmax(vectors: Vectors, classes: usize, pitch: usize, f: &mut [f32]) {
     #[inline(always)]
     fn run(classes: usize, pitch: usize, f: &mut [f32]) {
         for row in f.chunks_exact_mut(pitch) {
-            let max = row[..classes].iter().fold(f32::NEG_INFINITY, |max, &f| max.max(f));
+            let max = row[..classes].iter().fold(f32::NEG_INFINITY, |max, &f| if f > max { f } else { max });
             row_softmax::exponentials(max, row);
             row[classes..].fill(0.0);
             let sum: f32 = row[..classes].iter().sum();

@@ -6,10 +6,13 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::narrow::{ROWS, step};
-use super::vector::{LANES, NARROW, Sums, Vectors, load, vectorize};
+use super::vector::{Aligned, LANES, NARROW, Sums, Vectors, load, prefetch, vectorize};
 
 /// Above this share of pixels that are not 0 a dense product is faster.
 const DENSE: f64 = 0.4;
+
+/// Rows whose pixels are fetched ahead of the row at hand: they come in random order, from beyond the cache.
+const AHEAD: usize = 8;
 
 /// `byte / 255`
 static VALUES: [f32; 256] = {
@@ -143,9 +146,12 @@ impl SparseRows {
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn forward_narrow<S: Simd, const N: usize>(&self, simd: S, order: &[u32], weights: &[f32], f: &mut [f32]) {
-        for (order, f) in order.chunks(ROWS).zip(f.chunks_mut(ROWS * N * LANES)) {
+        for (index, (these, f)) in order.chunks(ROWS).zip(f.chunks_mut(ROWS * N * LANES)).enumerate() {
+            for &ahead in order.iter().skip(index * ROWS + AHEAD).take(ROWS) {
+                prefetch(self.row(ahead));
+            }
             let mut rows: [&[Pixel]; ROWS] = [&[]; ROWS];
-            for (row, &number) in rows.iter_mut().zip(order) {
+            for (row, &number) in rows.iter_mut().zip(these) {
                 *row = self.row(number);
             }
             let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
@@ -247,19 +253,23 @@ impl SparseRows {
     ) {
         assert!(weights.len() == self.part(part).len() * N * LANES, "weights of a part of the first layer");
         let first = self.cuts[part] * N * LANES;
-        scratch.gradients.clear();
-        scratch.gradients.resize(weights.len(), 0.0);
-        for (&row, df) in order.iter().zip(df.chunks_exact(N * LANES)) {
+        scratch.gradients.resize(weights.len());
+        let gradients = &mut scratch.gradients[..];
+        gradients.fill(0.0);
+        for (index, (&row, df)) in order.iter().zip(df.chunks_exact(N * LANES)).enumerate() {
+            if let Some(&ahead) = order.get(index + AHEAD) {
+                prefetch(self.row_part(ahead, part));
+            }
             for &pixel in self.row_part(row, part) {
                 let at = pixel.offset(N) - first;
                 // SAFETY: the columns of a part are between its cuts, and there is a gradient for each.
-                let gradients = unsafe { scratch.gradients.get_unchecked_mut(at..at + N * LANES) };
+                let gradients = unsafe { gradients.get_unchecked_mut(at..at + N * LANES) };
                 let mut sums = Sums::<S, N>(std::array::from_fn(|n| load(simd, gradients, n * LANES)));
                 sums.add(simd, pixel.value(), df, 0);
                 sums.store(gradients, 0);
             }
         }
-        step(weights, &scratch.gradients, order.len() as f32, learning_rate);
+        step(weights, gradients, order.len() as f32, learning_rate);
     }
 
     /// Lists, for each column of a part, the rows of the batch where it is not 0.
@@ -292,7 +302,7 @@ impl SparseRows {
 /// What a thread needs for its part of the update; reused from step to step.
 #[derive(Default)]
 pub struct Scratch {
-    gradients: Vec<f32>,
+    gradients: Aligned,
     /// Where each column's list starts, and where the last ends.
     starts: Vec<u32>,
     /// Row of the batch and value, column by column.

@@ -15,6 +15,45 @@ pub fn pitch(width: usize) -> usize {
 /// Values of a vector.
 pub const LANES: usize = 8;
 
+/// A cache line, and the longest vector.
+#[repr(C, align(64))]
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Line([f32; 16]);
+
+/// Values that start with a cache line, so that no vector of theirs lies in two.
+#[derive(Debug, Clone, Default)]
+pub struct Aligned {
+    lines: Vec<Line>,
+    length: usize,
+}
+
+impl Aligned {
+    /// `length` values, all 0.
+    pub fn zeros(length: usize) -> Self {
+        Self { lines: vec![Line([0.0; 16]); length.div_ceil(16)], length }
+    }
+
+    /// Makes it `length` values long. What they are is not said, but that they are numbers.
+    pub fn resize(&mut self, length: usize) {
+        self.lines.resize(length.div_ceil(16), Line([0.0; 16]));
+        self.length = length;
+    }
+}
+
+impl std::ops::Deref for Aligned {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &bytemuck::must_cast_slice(&self.lines)[..self.length]
+    }
+}
+
+impl std::ops::DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut bytemuck::must_cast_slice_mut(&mut self.lines)[..self.length]
+    }
+}
+
 /// The vector instructions in use.
 #[derive(Debug, Clone, Copy)]
 pub enum Vectors {
@@ -113,6 +152,19 @@ pub fn load<S: Simd>(_: S, values: &[f32], at: usize) -> S::f32s {
     let mut lanes = [0.0f32; LANES];
     lanes.copy_from_slice(&values[at..at + LANES]);
     bytemuck::cast(lanes)
+}
+
+/// Asks for `values` to come to the cache, where the processor can be asked.
+#[inline(always)]
+pub fn prefetch<T>(values: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..size_of_val(values)).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing; the address is inside the slice.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().cast::<i8>().add(line)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
 }
 
 /// Adds `biases` to each row of `f`, and replaces what is below 0 by 0 where `relu`.
