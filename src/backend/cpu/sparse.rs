@@ -14,6 +14,9 @@ const DENSE: f64 = 0.4;
 /// Rows whose pixels are fetched ahead of the row at hand: they come in random order, from beyond the cache.
 const AHEAD: usize = 8;
 
+/// Rows sorted by length at a time.
+const SORTED: usize = 64;
+
 /// `byte / 255`
 static VALUES: [f32; 256] = {
     let mut values = [0.0; 256];
@@ -146,32 +149,43 @@ impl SparseRows {
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn forward_narrow<S: Simd, const N: usize>(&self, simd: S, order: &[u32], weights: &[f32], f: &mut [f32]) {
-        for (index, (these, f)) in order.chunks(ROWS).zip(f.chunks_mut(ROWS * N * LANES)).enumerate() {
-            for &ahead in order.iter().skip(index * ROWS + AHEAD).take(ROWS) {
-                prefetch(self.row(ahead));
+        for (order, f) in order.chunks(SORTED).zip(f.chunks_mut(SORTED * N * LANES)) {
+            order.iter().take(ROWS).for_each(|&row| prefetch::<8, _>(self.row(row)));
+            // Rows of like length are walked side by side, so that they end together.
+            let mut places = [0u32; SORTED];
+            let places = &mut places[..order.len()];
+            for (index, (place, &row)) in places.iter_mut().zip(order).enumerate() {
+                *place = ((self.row(row).len() * SORTED) | index) as u32;
             }
-            let mut rows: [&[Pixel]; ROWS] = [&[]; ROWS];
-            for (row, &number) in rows.iter_mut().zip(these) {
-                *row = self.row(number);
-            }
-            let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
-            let common = rows.iter().map(|row| row.len()).min().unwrap_or(0);
-            let heads = rows.map(|row| &row[..common]);
-            for index in 0..common {
-                for (sums, head) in sums.iter_mut().zip(heads) {
-                    let pixel = head[index];
-                    // SAFETY: every column is below the width, and `weights` has a row for each.
-                    unsafe { sums.add_unchecked(simd, pixel.value(), weights, pixel.offset(N)) };
+            places.sort_unstable();
+            for (index, group) in places.chunks(ROWS).enumerate() {
+                for &ahead in places.iter().skip(index * ROWS + AHEAD).take(ROWS) {
+                    prefetch::<8, _>(self.row(order[ahead as usize % SORTED]));
                 }
-            }
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                for &pixel in &row[common..] {
-                    // SAFETY: as above.
-                    unsafe { sums.add_unchecked(simd, pixel.value(), weights, pixel.offset(N)) };
+                let mut rows: [&[Pixel]; ROWS] = [&[]; ROWS];
+                for (row, &place) in rows.iter_mut().zip(group) {
+                    *row = self.row(order[place as usize % SORTED]);
                 }
-            }
-            for (sums, f) in sums.iter().zip(f.chunks_exact_mut(N * LANES)) {
-                sums.store(f, 0);
+                let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
+                // The first is the shortest, unless the group is not full.
+                let common = if group.len() == ROWS { rows[0].len() } else { 0 };
+                let heads = rows.map(|row| &row[..common]);
+                for index in 0..common {
+                    for (sums, head) in sums.iter_mut().zip(heads) {
+                        let pixel = head[index];
+                        // SAFETY: every column is below the width, and `weights` has a row for each.
+                        unsafe { sums.add_unchecked(simd, pixel.value(), weights, pixel.offset(N)) };
+                    }
+                }
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    for &pixel in &row[common..] {
+                        // SAFETY: as above.
+                        unsafe { sums.add_unchecked(simd, pixel.value(), weights, pixel.offset(N)) };
+                    }
+                }
+                for (sums, &place) in sums.iter().zip(group) {
+                    sums.store(f, place as usize % SORTED * N * LANES);
+                }
             }
         }
     }
@@ -258,15 +272,17 @@ impl SparseRows {
         gradients.fill(0.0);
         for (index, (&row, df)) in order.iter().zip(df.chunks_exact(N * LANES)).enumerate() {
             if let Some(&ahead) = order.get(index + AHEAD) {
-                prefetch(self.row_part(ahead, part));
+                prefetch::<6, _>(self.row_part(ahead, part));
             }
+            let df: [S::f32s; N] = std::array::from_fn(|n| load(simd, df, n * LANES));
             for &pixel in self.row_part(row, part) {
-                let at = pixel.offset(N) - first;
+                let (value, at) = (simd.splat_f32s(pixel.value()), pixel.offset(N) - first);
                 // SAFETY: the columns of a part are between its cuts, and there is a gradient for each.
                 let gradients = unsafe { gradients.get_unchecked_mut(at..at + N * LANES) };
-                let mut sums = Sums::<S, N>(std::array::from_fn(|n| load(simd, gradients, n * LANES)));
-                sums.add(simd, pixel.value(), df, 0);
-                sums.store(gradients, 0);
+                let sums = std::array::from_fn(|n| {
+                    simd.add_f32s(load(simd, gradients, n * LANES), simd.mul_f32s(value, df[n]))
+                });
+                Sums::<S, N>(sums).store(gradients, 0);
             }
         }
         step(weights, gradients, order.len() as f32, learning_rate);

@@ -154,14 +154,15 @@ pub fn load<S: Simd>(_: S, values: &[f32], at: usize) -> S::f32s {
     bytemuck::cast(lanes)
 }
 
-/// Asks for `values` to come to the cache, where the processor can be asked.
+/// Asks for the first `LINES` cache lines of `values` to come to the cache, where the processor can be asked. A count that
+/// does not depend on the values has no branches to guess wrong.
 #[inline(always)]
-pub fn prefetch<T>(values: &[T]) {
+pub fn prefetch<const LINES: usize, T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    for line in (0..size_of_val(values)).step_by(64) {
+    for line in 0..LINES {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing; the address is inside the slice.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().cast::<i8>().add(line)) };
+        // SAFETY: a prefetch reads nothing, so its address may be any.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().cast::<i8>().wrapping_add(64 * line)) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = values;
