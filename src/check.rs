@@ -780,7 +780,7 @@ pub fn plans(device: &Device) -> Result<Vec<Row>> {
 pub fn cpu() -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for trial in TRIALS.iter().chain(CPU_TRIALS) {
-        for vectors in [Vectors::detect(), Vectors::Portable] {
+        for vectors in Vectors::all() {
             let open = |threads| Cpu::with_vectors(Mlp::new(trial.widths)?, trial.batch_size, threads, vectors);
             rows.extend(plan_rows(&mut open(1)?, &mut open(3)?, trial)?);
         }

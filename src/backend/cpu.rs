@@ -16,7 +16,6 @@ use vector::{Vectors, pitch};
 pub mod bias_add;
 pub mod cross_entropy;
 pub mod cross_entropy_gradient;
-mod dense;
 pub mod gather_f32;
 pub mod gather_u8;
 pub mod matmul;
@@ -24,6 +23,7 @@ pub mod matmul_a_bt;
 pub mod matmul_at_b;
 mod narrow;
 pub mod network;
+mod panels;
 mod peak;
 pub mod reduce_rows;
 pub mod reference;
@@ -172,7 +172,7 @@ impl Backend for Cpu {
     }
 
     fn peak(&mut self) -> Result<Option<Peak>> {
-        Ok(Some(peak::peak(&self.team)))
+        Ok(Some(peak::peak(&self.team, self.network.vectors())))
     }
 
     fn synchronize(&mut self) -> Result<()> {

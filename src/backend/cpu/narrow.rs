@@ -3,93 +3,94 @@
 
 use pulp::Simd;
 
-use super::vector::{LANES, Sums, Vectors, load, vectorize};
+use super::panels::Layout;
+use super::vector::{LANES, Sums, Vectors, bias_relu, load, vectorize};
 
 /// Rows done at a time, so that additions that wait for each other overlap.
 pub const ROWS: usize = 4;
 
-/// `f = h W` (`rows x pitch`) from `h` (`rows x h_pitch`, of which `inputs` count) and `W` (`inputs x pitch`).
+/// `f = h W + biases` and its ReLU (`.. x pitch`, the rows `first..` of the batch), from the `inputs` columns of `h`, laid
+/// out as `layout`, and `W` (`inputs x pitch`).
 pub fn forward(
     vectors: Vectors,
-    h: &[f32],
-    (h_pitch, inputs, pitch): (usize, usize, usize),
-    weights: &[f32],
+    (h, layout, inputs): (&[f32], Layout, usize),
+    first: usize,
+    (weights, biases, relu): (&[f32], &[f32], bool),
     f: &mut [f32],
 ) {
-    match pitch {
-        LANES => vectorize!(vectors, |simd| forward_padded::<_, 1>(simd, h, h_pitch, inputs, weights, f)),
-        _ => vectorize!(vectors, |simd| forward_padded::<_, 2>(simd, h, h_pitch, inputs, weights, f)),
+    let from = (h, layout, inputs, first);
+    match biases.len() {
+        LANES => vectorize!(vectors, |simd| forward_padded::<_, 1>(simd, from, weights, f)),
+        _ => vectorize!(vectors, |simd| forward_padded::<_, 2>(simd, from, weights, f)),
     }
+    bias_relu(vectors, biases, relu, f);
 }
 
 #[inline(always)]
 fn forward_padded<S: Simd, const N: usize>(
     simd: S,
-    h: &[f32],
-    h_pitch: usize,
-    inputs: usize,
+    (h, layout, inputs, first): (&[f32], Layout, usize, usize),
     weights: &[f32],
     f: &mut [f32],
 ) {
-    let weights = &weights[..inputs * N * LANES];
-    for (h, f) in h.chunks(ROWS * h_pitch).zip(f.chunks_mut(ROWS * N * LANES)) {
-        if h.len() == ROWS * h_pitch {
-            let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &h[row * h_pitch..][..inputs]);
-            let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
-            for (k, weights) in weights.chunks_exact(N * LANES).enumerate() {
-                for (sums, row) in sums.iter_mut().zip(rows) {
-                    sums.add(simd, row[k], weights, 0);
+    for (index, f) in f.chunks_mut(ROWS * N * LANES).enumerate() {
+        let (first, count) = (first + index * ROWS, f.len() / (N * LANES));
+        let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
+        for part in layout.over(0..inputs) {
+            let weights = &weights[part.columns.start * N * LANES..part.columns.end * N * LANES];
+            let row = |row| &h[part.row(first + row)..][..part.columns.len()];
+            if count == ROWS {
+                let rows: [&[f32]; ROWS] = std::array::from_fn(row);
+                for (k, weights) in weights.chunks_exact(N * LANES).enumerate() {
+                    for (sums, row) in sums.iter_mut().zip(rows) {
+                        sums.add(simd, row[k], weights, 0);
+                    }
+                }
+            } else {
+                for (index, sums) in sums.iter_mut().take(count).enumerate() {
+                    for (&h, weights) in row(index).iter().zip(weights.chunks_exact(N * LANES)) {
+                        sums.add(simd, h, weights, 0);
+                    }
                 }
             }
-            for (sums, f) in sums.iter().zip(f.chunks_exact_mut(N * LANES)) {
-                sums.store(f, 0);
-            }
-        } else {
-            for (h, f) in h.chunks_exact(h_pitch).zip(f.chunks_exact_mut(N * LANES)) {
-                let mut sums = Sums::<S, N>::zero(simd);
-                for (&h, weights) in h.iter().zip(weights.chunks_exact(N * LANES)) {
-                    sums.add(simd, h, weights, 0);
-                }
-                sums.store(f, 0);
-            }
+        }
+        for (sums, f) in sums.iter().zip(f.chunks_exact_mut(N * LANES)) {
+            sums.store(f, 0);
         }
     }
 }
 
-/// `dh = df W^T` where `h > 0`, else 0: `rows x h_pitch` from `df` (`rows x pitch`, of which `outputs` count) and `W^T`
-/// (`outputs x h_pitch`).
+/// `dh = df W^T` where `h > 0`, else 0, for rows of one panel of `h` and `dh` (`.. x width`), from `df` (`.. x pitch`, of which
+/// `outputs` count) and `W^T` from the panel's first column on (`outputs` rows, `transposed.1` apart).
 pub fn input_gradient(
     vectors: Vectors,
-    df: &[f32],
-    (pitch, outputs, h_pitch): (usize, usize, usize),
-    transposed: &[f32],
+    (df, pitch, outputs): (&[f32], usize, usize),
+    transposed: (&[f32], usize),
     h: &[f32],
-    dh: &mut [f32],
+    (dh, width): (&mut [f32], usize),
 ) {
-    match h_pitch % (4 * LANES) {
-        0 => vectorize!(vectors, |simd| blocks::<_, 4>(simd, df, pitch, outputs, h_pitch, transposed, h, dh)),
-        _ => vectorize!(vectors, |simd| blocks::<_, 1>(simd, df, pitch, outputs, h_pitch, transposed, h, dh)),
+    let from = (df, pitch, outputs);
+    match width % (4 * LANES) {
+        0 => vectorize!(vectors, |simd| blocks::<_, 4>(simd, from, transposed, h, dh, width)),
+        _ => vectorize!(vectors, |simd| blocks::<_, 1>(simd, from, transposed, h, dh, width)),
     }
 }
 
-#[allow(clippy::too_many_arguments)]
 #[inline(always)]
 fn blocks<S: Simd, const N: usize>(
     simd: S,
-    df: &[f32],
-    pitch: usize,
-    outputs: usize,
-    h_pitch: usize,
-    transposed: &[f32],
+    (df, pitch, outputs): (&[f32], usize, usize),
+    (transposed, t_pitch): (&[f32], usize),
     h: &[f32],
     dh: &mut [f32],
+    width: usize,
 ) {
     let zero = simd.splat_f32s(0.0);
-    let rows = df.chunks_exact(pitch).zip(h.chunks_exact(h_pitch)).zip(dh.chunks_exact_mut(h_pitch));
+    let rows = df.chunks_exact(pitch).zip(h.chunks_exact(width)).zip(dh.chunks_exact_mut(width));
     for ((df, h), dh) in rows {
-        for at in (0..h_pitch).step_by(N * LANES) {
+        for at in (0..width).step_by(N * LANES) {
             let mut sums = Sums::<S, N>::zero(simd);
-            for (&df, weights) in df[..outputs].iter().zip(transposed.chunks_exact(h_pitch)) {
+            for (&df, weights) in df[..outputs].iter().zip(transposed.chunks(t_pitch)) {
                 sums.add(simd, df, weights, at);
             }
             for n in 0..N {
@@ -101,8 +102,8 @@ fn blocks<S: Simd, const N: usize>(
     }
 }
 
-/// `W -= learning_rate (h^T df / rows)` for the rows of `W` from `first` on, as many as `weights` has (`.. x pitch`); `h`
-/// is `rows x h_pitch`, `df` is `rows x pitch`.
+/// `W -= learning_rate (h^T df / rows)` for rows of `W` (`.. x pitch`); the first of them belongs to the column `first` of one
+/// panel of `h` (`rows x h_pitch`), and `df` is `rows x pitch`.
 pub fn update(
     vectors: Vectors,
     (h, h_pitch): (&[f32], usize),

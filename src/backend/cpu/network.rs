@@ -1,17 +1,23 @@
-//! The training engine: padded parameters, and a step as two phases. In the first each thread takes some rows of the batch
-//! forward and backward through all layers; in the second each updates some rows of every weight matrix. No gradient of
-//! a wide layer is ever stored: its product adds to the weights.
+//! The training engine: padded parameters, and a step as phases that the threads walk through together. Forward and backward,
+//! each thread takes some rows of the batch through narrow layers, and some columns of a wide layer for all rows; then each
+//! updates some rows of a narrow layer's weights, and of a wide one's the columns that it reads going forward. No gradient
+//! of a wide layer is ever stored: its product adds to the weights.
 
-use super::dense::{Strides, product};
-use super::sparse::{Scratch, SparseRows};
+use std::ops::Range;
+
+use super::panels::{self, Finish, GRAIN, Layout, Left, PANEL, product};
+use super::sparse::{Columns, SparseRows};
 use super::team::{Member, Shared, Team};
-use super::vector::{Aligned, NARROW, Vectors, bias_relu, mask, pitch, reduce_rows, vectorize};
+use super::vector::{Aligned, NARROW, Vectors, bias_relu, pitch, reduce_rows, vectorize};
 use super::{cross_entropy_gradient, gather_f32, gather_u8, narrow, row_softmax};
 use crate::data::Inputs;
 use crate::model::{Layer, Mlp};
 
-/// Rows of a thread's share of a batch, and of a matrix: whole multiples of this.
-const GRAIN: usize = 4;
+/// Rows of a thread's share of a batch, and of a narrow layer's weights: whole multiples of this.
+const ROWS: usize = 4;
+
+/// Columns of a wide layer that a thread has before rows are divided too.
+const ENOUGH: usize = 32;
 
 /// The rows of a part of a data set, as the engine reads them.
 pub enum Rows {
@@ -52,11 +58,16 @@ impl Shape {
     fn narrow(&self) -> bool {
         self.outputs <= NARROW
     }
+
+    /// Of the weights.
+    fn layout(&self) -> Layout {
+        Layout::panels(self.inputs, self.outputs)
+    }
 }
 
-/// One layer's parameters, rows padded with zeros to whole vectors.
+/// One layer's parameters, rows padded with zeros.
 struct Values {
-    /// `inputs x pitch`
+    /// `inputs x pitch`, in panels
     weights: Aligned,
     /// `pitch`
     biases: Aligned,
@@ -87,6 +98,11 @@ impl Network {
         Self { values: values.collect(), layers, vectors }
     }
 
+    /// The vector instructions in use.
+    pub fn vectors(&self) -> Vectors {
+        self.vectors
+    }
+
     /// Bytes of the parameters.
     pub fn bytes(&self) -> usize {
         let count = |values: &Values| values.weights.len() + values.biases.len() + values.transposed.len();
@@ -97,7 +113,11 @@ impl Network {
     pub fn parameters(&self) -> Vec<f32> {
         let mut flat = Vec::new();
         for (layer, values) in self.layers.iter().zip(&self.values) {
-            values.weights.chunks_exact(layer.pitch).for_each(|row| flat.extend_from_slice(&row[..layer.outputs]));
+            for row in 0..layer.inputs {
+                for part in layer.layout().over(0..layer.outputs) {
+                    flat.extend_from_slice(&values.weights[part.row(row)..][..part.columns.len()]);
+                }
+            }
             flat.extend_from_slice(&values.biases[..layer.outputs]);
         }
         flat
@@ -109,8 +129,12 @@ impl Network {
             let (weights, rest) = flat.split_at(layer.inputs * layer.outputs);
             let (biases, rest) = rest.split_at(layer.outputs);
             flat = rest;
-            let rows = values.weights.chunks_exact_mut(layer.pitch).zip(weights.chunks_exact(layer.outputs));
-            rows.for_each(|(padded, row)| padded[..layer.outputs].copy_from_slice(row));
+            for (row, weights) in weights.chunks_exact(layer.outputs).enumerate() {
+                for part in layer.layout().over(0..layer.outputs) {
+                    let count = part.columns.len();
+                    values.weights[part.row(row)..][..count].copy_from_slice(&weights[part.columns]);
+                }
+            }
             values.biases[..layer.outputs].copy_from_slice(biases);
             if !values.transposed.is_empty() {
                 let Values { weights, transposed, .. } = values;
@@ -122,21 +146,29 @@ impl Network {
 
     /// Class probabilities (`order.len() x pitch(classes)`) of the rows `order`, on the caller's thread.
     pub fn probabilities<'b>(&self, rows: &Rows, order: &[u32], buffers: &'b mut Buffers) -> &'b [f32] {
+        let all = 0..order.len();
         buffers.resize(self, rows, order.len(), false);
         let Buffers { x, activations, deltas, .. } = buffers;
         let last = self.layers.len() - 1;
-        let mut h: &[f32] = x;
         if let Rows::Dense(inputs) = rows {
             gather(inputs, order, self.layers[0].inputs, x);
-            h = x;
         }
-        let mut h_pitch = self.layers[0].inputs;
+        let mut h: &[f32] = x;
         let outputs = activations[..last].iter_mut().chain(&mut deltas[last..]);
-        for (index, (values, f)) in self.values.iter().zip(outputs).enumerate() {
-            let weights = Weights { weights: &values.weights, biases: &values.biases };
-            let input = (index == 0).then_some((rows, order));
-            layer_forward(&self.layers, self.vectors, index, weights, input, (h, h_pitch), f);
-            (h, h_pitch) = (f, self.layers[index].pitch);
+        for ((index, values), f) in self.values.iter().enumerate().zip(outputs) {
+            let forward = Forward {
+                layers: &self.layers,
+                vectors: self.vectors,
+                rows,
+                order,
+                capacity: order.len(),
+                weights: &values.weights,
+                biases: &values.biases,
+                h,
+            };
+            // SAFETY: nobody else has these values.
+            unsafe { forward.layer(index, all.clone(), 0..self.layers[index].pitch, &Shared::new(f)) };
+            h = f;
         }
         softmax(self.vectors, self.layers[last].outputs, self.layers[last].pitch, &mut deltas[last]);
         &deltas[last]
@@ -151,26 +183,33 @@ impl Network {
         Steps { order, batch_size, learning_rate }: Steps,
         buffers: &mut Buffers,
     ) {
-        buffers.resize(self, rows, batch_size.min(order.len()), true);
+        let capacity = batch_size.min(order.len());
+        buffers.resize(self, rows, capacity, true);
         let Self { layers, values, vectors } = self;
+        let Buffers { x, activations, deltas, columns } = buffers;
+        if let (Rows::Sparse(rows), false) = (rows, layers[0].narrow()) {
+            columns.resize(rows.parts(), Columns::default());
+        }
         let run = Run {
             layers,
             vectors: *vectors,
             rows,
             labels,
             learning_rate,
+            capacity,
             values: values.iter_mut().map(SharedValues::new).collect(),
-            x: Shared::new(&mut buffers.x),
-            activations: buffers.activations.iter_mut().map(|values| Shared::new(values)).collect(),
-            deltas: buffers.deltas.iter_mut().map(|values| Shared::new(values)).collect(),
-            sums: buffers.sums.iter_mut().map(|values| Shared::new(values)).collect(),
+            x: Shared::new(x),
+            activations: activations.iter_mut().map(|values| Shared::new(values)).collect(),
+            deltas: deltas.iter_mut().map(|values| Shared::new(values)).collect(),
+            columns: Shared::new(columns),
         };
         team.run(|member| {
-            let mut scratch = Scratch::default();
+            let mut scratch = Aligned::default();
             for batch in order.chunks(batch_size) {
-                run.rows_phase(member, batch);
-                member.wait();
-                run.weights_phase(member, batch, &mut scratch);
+                let mut walk = Walk { run: &run, member, batch, scratch: &mut scratch, mine: false };
+                walk.forward();
+                walk.backward();
+                walk.update();
                 member.wait();
             }
         });
@@ -187,43 +226,35 @@ pub struct Steps<'a> {
     pub learning_rate: f32,
 }
 
-/// One layer's parameters, borrowed.
-#[derive(Clone, Copy)]
-struct Weights<'a> {
-    weights: &'a [f32],
-    biases: &'a [f32],
-}
-
 /// A batch's activations and gradients; reused from step to step.
 #[derive(Default)]
 pub struct Buffers {
     /// The input rows where they are dense: `rows x inputs`.
     x: Aligned,
-    /// Each hidden layer's output: `rows x pitch`.
+    /// Each hidden layer's output: `rows x pitch`, in panels.
     activations: Vec<Aligned>,
-    /// The gradient at each layer's output before its ReLU or softmax: `rows x pitch`.
+    /// The gradient at each layer's output before its ReLU or softmax: `rows x pitch`, in panels but for the last.
     deltas: Vec<Aligned>,
-    /// Each layer's bias gradient: `pitch`.
-    sums: Vec<Aligned>,
+    /// The pixels of the batch, column by column, where the first layer is wide.
+    columns: Vec<Columns>,
 }
 
 impl Buffers {
     /// Bytes they take.
     pub fn bytes(&self) -> usize {
-        let rest = [&self.activations, &self.deltas, &self.sums].into_iter().flatten();
+        let rest = [&self.activations, &self.deltas].into_iter().flatten();
         size_of::<f32>() * (self.x.len() + rest.map(|values| values.len()).sum::<usize>())
     }
 
     fn resize(&mut self, network: &Network, rows: &Rows, count: usize, training: bool) {
         let last = network.layers.len() - 1;
         self.x.resize(if matches!(rows, Rows::Dense(_)) { count * network.layers[0].inputs } else { 0 });
-        for buffers in [&mut self.activations, &mut self.deltas, &mut self.sums] {
+        for buffers in [&mut self.activations, &mut self.deltas] {
             buffers.resize(last + 1, Aligned::default());
         }
         for (index, layer) in network.layers.iter().enumerate() {
             self.activations[index].resize(if index < last { count * layer.pitch } else { 0 });
             self.deltas[index].resize(if training || index == last { count * layer.pitch } else { 0 });
-            self.sums[index].resize(if training { layer.pitch } else { 0 });
         }
     }
 }
@@ -252,151 +283,274 @@ struct Run<'a> {
     rows: &'a Rows,
     labels: &'a [u32],
     learning_rate: f32,
+    /// Rows that the buffers have room for.
+    capacity: usize,
     values: Vec<SharedValues<'a>>,
     x: Shared<'a, f32>,
     activations: Vec<Shared<'a, f32>>,
     deltas: Vec<Shared<'a, f32>>,
-    sums: Vec<Shared<'a, f32>>,
+    columns: Shared<'a, Columns>,
 }
 
-impl Run<'_> {
-    /// Forward and backward for this member's rows of `batch`.
-    fn rows_phase(&self, member: &Member, batch: &[u32]) {
-        let Self { layers, vectors, .. } = *self;
-        let last = layers.len() - 1;
-        let share = member.share(batch.len(), GRAIN);
-        if share.is_empty() {
+/// Of layer `index`'s output, and of the gradient there; `rows` is what the buffers have room for. The last layer's rows are
+/// whole, as the softmax takes them.
+fn output_layout(layers: &[Shape], index: usize, rows: usize) -> Layout {
+    let layer = &layers[index];
+    if index + 1 < layers.len() { Layout::panels(rows, layer.outputs) } else { Layout::plain(rows, layer.pitch) }
+}
+
+/// Of layer `index`'s input.
+fn input_layout(layers: &[Shape], index: usize, rows: usize) -> Layout {
+    match index {
+        0 => Layout::plain(rows, layers[0].inputs),
+        _ => output_layout(layers, index - 1, rows),
+    }
+}
+
+/// What a layer's forward product reads.
+struct Forward<'a> {
+    layers: &'a [Shape],
+    vectors: Vectors,
+    rows: &'a Rows,
+    order: &'a [u32],
+    capacity: usize,
+    weights: &'a [f32],
+    biases: &'a [f32],
+    /// The layer's input, where that is not sparse.
+    h: &'a [f32],
+}
+
+impl Forward<'_> {
+    /// `f = h W + b` of layer `index`, and its ReLU but for the last: these rows and columns, all columns of a narrow layer.
+    ///
+    /// # Safety
+    /// Nobody else touches these rows and columns of `f` until the next barrier.
+    unsafe fn layer(&self, index: usize, rows: Range<usize>, columns: Range<usize>, f: &Shared<f32>) {
+        let Self { layers, vectors, order, capacity, weights, biases, h, .. } = *self;
+        let (layer, relu) = (&layers[index], index + 1 < layers.len());
+        let (from, to) = (input_layout(layers, index, capacity), output_layout(layers, index, capacity));
+        // SAFETY, of this function: as the caller promises.
+        if layer.narrow() {
+            let f = unsafe { f.part_mut(rows.start * layer.pitch..rows.end * layer.pitch) };
+            match (index, self.rows) {
+                (0, Rows::Sparse(sparse)) => {
+                    sparse.forward_narrow(vectors, &order[rows], weights, layer.pitch, f);
+                    bias_relu(vectors, biases, relu, f);
+                }
+                _ => narrow::forward(vectors, (h, from, layer.inputs), rows.start, (weights, biases, relu), f),
+            }
             return;
         }
-        let order = &batch[share.clone()];
-        let part = |width: usize| share.start * width..share.end * width;
-        // SAFETY, of this function: in this phase nobody writes parameters, and each member touches its own rows alone.
-        let mut h: &[f32] = &[];
-        let mut h_pitch = layers[0].inputs;
-        if let Rows::Dense(inputs) = self.rows {
-            let x = unsafe { self.x.part_mut(part(layers[0].inputs)) };
-            gather(inputs, order, layers[0].inputs, x);
-            h = x;
-        }
-        for (index, layer) in layers.iter().enumerate() {
-            let weights = unsafe {
-                Weights { weights: self.values[index].weights.all(), biases: self.values[index].biases.all() }
-            };
-            let values = if index < last { &self.activations[index] } else { &self.deltas[last] };
-            let f = unsafe { values.part_mut(part(layer.pitch)) };
-            let input = (index == 0).then_some((self.rows, order));
-            layer_forward(layers, vectors, index, weights, input, (h, h_pitch), f);
-            if index == last {
-                softmax(vectors, layer.outputs, layer.pitch, f);
-                cross_entropy_gradient::cross_entropy_gradient(self.labels, order, layer.pitch, f);
-            }
-            (h, h_pitch) = (f, layer.pitch);
-        }
-        for (index, layer) in layers.iter().enumerate().skip(1).rev() {
-            let h_pitch = layers[index - 1].pitch;
-            let df = unsafe { self.deltas[index].part(part(layer.pitch)) };
-            let h = unsafe { self.activations[index - 1].part(part(h_pitch)) };
-            let dh = unsafe { self.deltas[index - 1].part_mut(part(h_pitch)) };
-            if layer.narrow() {
-                let transposed = unsafe { self.values[index].transposed.all() };
-                narrow::input_gradient(vectors, df, (layer.pitch, layer.outputs, h_pitch), transposed, h, dh);
-            } else {
-                product(
-                    (order.len(), layer.inputs, layer.outputs),
-                    (dh, Strides::rows(h_pitch)),
-                    (df, Strides::rows(layer.pitch)),
-                    (unsafe { self.values[index].weights.all() }, Strides::transposed(layer.pitch)),
-                    false,
-                    1.0,
-                );
-                mask(vectors, h, dh);
+        for part in layer.layout().over(columns) {
+            match (index, self.rows) {
+                (0, Rows::Sparse(sparse)) => unsafe {
+                    sparse.forward_wide(vectors, order, rows.clone(), weights, &part, (biases, relu), (f, to));
+                },
+                _ => {
+                    let left = Left { values: h, layout: from, transposed: false };
+                    let finish = Finish::Bias(biases, relu);
+                    unsafe { product(vectors, left, rows.clone(), layer.inputs, weights, &part, finish, (f, to)) };
+                }
             }
         }
     }
+}
 
-    /// The update of this member's rows of the weights, and columns of the biases.
-    fn weights_phase(&self, member: &Member, batch: &[u32], scratch: &mut Scratch) {
-        let Self { layers, vectors, .. } = *self;
+/// One member's way through a step.
+struct Walk<'a> {
+    run: &'a Run<'a>,
+    member: &'a Member<'a>,
+    batch: &'a [u32],
+    scratch: &'a mut Aligned,
+    /// Whether since the last barrier this member wrote rows of the batch that only it may read.
+    mine: bool,
+}
+
+impl Walk<'_> {
+    /// Before anything of other members' rows is read.
+    fn meet(&mut self) {
+        if std::mem::take(&mut self.mine) {
+            self.member.wait();
+        }
+    }
+
+    fn share(&self) -> Range<usize> {
+        self.member.share(self.batch.len(), ROWS)
+    }
+
+    /// The input of layer `index`, where it is not sparse.
+    fn input(&self, index: usize) -> &Shared<'_, f32> {
+        if index == 0 { &self.run.x } else { &self.run.activations[index - 1] }
+    }
+
+    fn forward(&mut self) {
+        let Run { layers, vectors, rows, labels, capacity, .. } = *self.run;
+        let (batch, last, share) = (self.batch, layers.len() - 1, self.share());
+        // SAFETY, of this function: nobody writes parameters, and each member touches its own rows, or its own columns, alone.
+        if let Rows::Dense(inputs) = rows {
+            let width = layers[0].inputs;
+            let x = unsafe { self.run.x.part_mut(share.start * width..share.end * width) };
+            gather(inputs, &batch[share.clone()], width, x);
+            self.mine = true;
+        }
         for (index, layer) in layers.iter().enumerate() {
-            let share = match (index, self.rows) {
-                (0, Rows::Sparse(rows)) => rows.part(member.index),
-                _ => member.share(layer.inputs, GRAIN),
-            };
-            // SAFETY, of this function: in this phase nobody writes activations or deltas, and each member touches its
-            // own rows of the weights, and columns of the biases, alone.
-            let df = unsafe { self.deltas[index].part(0..batch.len() * layer.pitch) };
-            let weights =
-                unsafe { self.values[index].weights.part_mut(share.start * layer.pitch..share.end * layer.pitch) };
-            let (h, h_pitch) = match index {
-                0 => (&self.x, layer.inputs),
-                _ => (&self.activations[index - 1], layers[index - 1].pitch),
-            };
-            match (index, self.rows) {
-                _ if share.is_empty() => {}
-                (0, Rows::Sparse(rows)) => {
-                    let rate = self.learning_rate;
-                    rows.update(vectors, batch, df, layer.pitch, member.index, rate, weights, scratch);
+            let f = if index < last { &self.run.activations[index] } else { &self.run.deltas[last] };
+            if !layer.narrow() {
+                self.meet();
+            }
+            let values = &self.run.values[index];
+            let (weights, biases) = unsafe { (values.weights.all(), values.biases.all()) };
+            let h = unsafe { self.input(index).all() };
+            let forward = Forward { layers, vectors, rows, order: batch, capacity, weights, biases, h };
+            if layer.narrow() {
+                unsafe { forward.layer(index, share.clone(), 0..layer.pitch, f) };
+                self.mine = true;
+            } else {
+                let (rows, columns) = self.member.tile((batch.len(), layer.pitch), (ROWS, GRAIN), ENOUGH);
+                unsafe { forward.layer(index, rows, columns, f) };
+                self.member.wait();
+            }
+        }
+        let Shape { outputs, pitch, .. } = layers[last];
+        let p = unsafe { self.run.deltas[last].part_mut(share.start * pitch..share.end * pitch) };
+        softmax(vectors, outputs, pitch, p);
+        cross_entropy_gradient::cross_entropy_gradient(labels, &batch[share], pitch, p);
+        self.mine = true;
+    }
+
+    fn backward(&mut self) {
+        let Run { layers, vectors, rows, capacity, .. } = *self.run;
+        let (batch, share) = (self.batch, self.share());
+        // SAFETY, of this function: nobody writes parameters or activations, and each member touches its own rows, or its
+        // own columns, alone.
+        if let (Rows::Sparse(sparse), false) = (rows, layers[0].narrow()) {
+            let part = self.member.index;
+            sparse.transpose(batch, part, &mut unsafe { self.run.columns.part_mut(part..part + 1) }[0]);
+        }
+        for (index, layer) in layers.iter().enumerate().skip(1).rev() {
+            let (from, to) = (output_layout(layers, index, capacity), input_layout(layers, index, capacity));
+            let values = &self.run.values[index];
+            let (df, dh) = (&self.run.deltas[index], &self.run.deltas[index - 1]);
+            let h = unsafe { self.run.activations[index - 1].all() };
+            if layer.narrow() {
+                let df = unsafe { df.part(share.start * layer.pitch..share.end * layer.pitch) };
+                let (transposed, t_pitch) = (unsafe { values.transposed.all() }, pitch(layer.inputs));
+                for part in to.over(0..to.pitch()) {
+                    let place = part.row(share.start)..part.row(share.end);
+                    let (h, dh) = (&h[place.clone()], unsafe { dh.part_mut(place) });
+                    let transposed = (&transposed[part.columns.start..], t_pitch);
+                    narrow::input_gradient(vectors, (df, layer.pitch, layer.outputs), transposed, h, (dh, part.width));
                 }
-                _ => {
-                    let h = unsafe { h.part(0..batch.len() * h_pitch) };
-                    if layer.narrow() {
-                        let (h, df) = ((h, h_pitch), (df, layer.pitch));
-                        narrow::update(vectors, h, df, share.start, self.learning_rate, weights);
-                    } else {
-                        product(
-                            (share.len(), layer.outputs, batch.len()),
-                            (weights, Strides::rows(layer.pitch)),
-                            (&h[share.start..], Strides::transposed(h_pitch)),
-                            (df, Strides::rows(layer.pitch)),
-                            true,
-                            -self.learning_rate / batch.len() as f32,
-                        );
+                self.mine = true;
+            } else {
+                self.meet();
+                let left = Left { values: unsafe { df.all() }, layout: from, transposed: false };
+                let (rows, columns) = self.member.tile((batch.len(), to.pitch()), (ROWS, GRAIN), ENOUGH);
+                for part in to.over(columns) {
+                    let inputs = part.columns.start..part.columns.end.min(layer.inputs);
+                    self.scratch.resize(layer.outputs * part.columns.len());
+                    self.scratch.fill(0.0);
+                    let weights = unsafe { values.weights.all() };
+                    panels::pack_transposed(weights, layer.layout(), inputs, layer.outputs, self.scratch);
+                    let packed = panels::Part { start: 0, width: part.columns.len(), ..part };
+                    let finish = Finish::Mask(h);
+                    unsafe {
+                        product(vectors, left, rows.clone(), layer.outputs, self.scratch, &packed, finish, (dh, to));
+                    }
+                }
+                self.member.wait();
+            }
+        }
+        self.meet();
+    }
+
+    fn update(&mut self) {
+        let Run { layers, vectors, rows, learning_rate, capacity, .. } = *self.run;
+        let batch = self.batch;
+        let scale = -learning_rate / batch.len() as f32;
+        // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows, or its own
+        // columns, of the parameters alone.
+        for (index, layer) in layers.iter().enumerate() {
+            let (h_layout, df_layout) = (input_layout(layers, index, capacity), output_layout(layers, index, capacity));
+            let values = &self.run.values[index];
+            let df = unsafe { self.run.deltas[index].all() };
+            let h = unsafe { self.input(index).all() };
+            if layer.narrow() {
+                let df = &df[..batch.len() * layer.pitch];
+                let share = match (index, rows) {
+                    (0, Rows::Sparse(rows)) => rows.part(self.member.index),
+                    _ => self.member.share(layer.inputs, ROWS),
+                };
+                let weights = unsafe { values.weights.part_mut(share.start * layer.pitch..share.end * layer.pitch) };
+                match (index, rows) {
+                    (0, Rows::Sparse(rows)) => {
+                        let df = (df, layer.pitch);
+                        rows.update_narrow(vectors, batch, df, self.member.index, learning_rate, weights, self.scratch);
+                    }
+                    _ => {
+                        let mut rest = &mut *weights;
+                        for part in h_layout.over(share.clone()) {
+                            let (weights, after) = rest.split_at_mut(part.columns.len() * layer.pitch);
+                            rest = after;
+                            let first = h_layout.at(part.columns.start);
+                            let column = first.width - first.columns.len();
+                            let start = part.start - column;
+                            let h = (&h[start..start + batch.len() * part.width], part.width);
+                            narrow::update(vectors, h, (df, layer.pitch), column, learning_rate, weights);
+                        }
+                    }
+                }
+                if index > 0 {
+                    let t_pitch = pitch(layer.inputs);
+                    transpose(weights, layer.pitch, share.start, t_pitch, layer.outputs, |at, value| {
+                        // SAFETY: a column of the transpose is a row of the weights.
+                        unsafe { values.transposed.part_mut(at..at + 1)[0] = value };
+                    });
+                }
+                self.bias_step(index, self.member.share(layer.pitch, GRAIN), df);
+                continue;
+            }
+            // Rows of the weights, or parts of the pixels.
+            let (inputs, columns) = match (index, rows) {
+                (0, Rows::Sparse(rows)) => self.member.tile((rows.parts(), layer.pitch), (1, GRAIN), ENOUGH),
+                _ => self.member.tile((layer.inputs, layer.pitch), (ROWS, GRAIN), ENOUGH),
+            };
+            for part in layer.layout().over(columns.clone()) {
+                let (df, weights) = ((df, df_layout), &values.weights);
+                match (index, rows) {
+                    (0, Rows::Sparse(rows)) => unsafe {
+                        let lists = self.run.columns.part(inputs.clone());
+                        rows.update_wide(vectors, (lists, inputs.start), batch.len(), df, scale, weights, &part);
+                    },
+                    _ => {
+                        let left = Left { values: h, layout: h_layout, transposed: true };
+                        let right = panels::Part { columns: part.columns.clone(), ..df_layout.at(part.columns.start) };
+                        let (finish, to) = (Finish::Step(scale), (weights, layer.layout()));
+                        unsafe { product(vectors, left, inputs.clone(), batch.len(), df.0, &right, finish, to) };
                     }
                 }
             }
-            if layer.narrow() && index > 0 {
-                let transposed = &self.values[index].transposed;
-                let t_pitch = pitch(layer.inputs);
-                transpose(weights, layer.pitch, share.start, t_pitch, layer.outputs, |at, value| {
-                    // SAFETY: a column of the transpose is a row of the weights.
-                    unsafe { transposed.part_mut(at..at + 1)[0] = value };
-                });
-            }
-            let columns = member.share(layer.pitch, 16);
-            if !columns.is_empty() {
-                let sums = unsafe { self.sums[index].part_mut(columns.clone()) };
-                reduce_rows(vectors, df, layer.pitch, columns.start, sums);
-                let biases = unsafe { self.values[index].biases.part_mut(columns) };
-                narrow::step(biases, sums, batch.len() as f32, self.learning_rate);
+            if inputs.start == 0 {
+                self.bias_step(index, columns, df);
             }
         }
     }
-}
 
-/// `f = h W + b` of layer `index`, and its ReLU but for the last; `input` holds the rows where this is the first layer.
-fn layer_forward(
-    layers: &[Shape],
-    vectors: Vectors,
-    index: usize,
-    Weights { weights, biases }: Weights,
-    input: Option<(&Rows, &[u32])>,
-    (h, h_pitch): (&[f32], usize),
-    f: &mut [f32],
-) {
-    let layer = &layers[index];
-    match input {
-        Some((Rows::Sparse(rows), order)) => rows.forward(vectors, order, weights, layer.pitch, f),
-        _ if layer.narrow() => narrow::forward(vectors, h, (h_pitch, layer.inputs, layer.pitch), weights, f),
-        _ => product(
-            (f.len() / layer.pitch, layer.outputs, layer.inputs),
-            (f, Strides::rows(layer.pitch)),
-            (h, Strides::rows(h_pitch)),
-            (weights, Strides::rows(layer.pitch)),
-            false,
-            1.0,
-        ),
+    /// The update of these columns of layer `index`'s biases.
+    fn bias_step(&self, index: usize, columns: Range<usize>, df: &[f32]) {
+        let Run { layers, vectors, learning_rate, capacity, .. } = *self.run;
+        for part in output_layout(layers, index, capacity).over(columns) {
+            for columns in part.columns.clone().step_by(PANEL).map(|first| first..part.columns.end.min(first + PANEL)) {
+                let mut sums = [0.0; PANEL];
+                let sums = &mut sums[..columns.len()];
+                let start = part.start + columns.start - part.columns.start;
+                reduce_rows(vectors, &df[start..], part.width, self.batch.len(), sums);
+                // SAFETY: each member has its own columns in this phase.
+                let biases = unsafe { self.run.values[index].biases.part_mut(columns) };
+                narrow::step(biases, sums, self.batch.len() as f32, learning_rate);
+            }
+        }
     }
-    bias_relu(vectors, biases, index + 1 < layers.len(), f);
 }
 
 /// Calls `put` with each weight and its place in the transpose, whose rows are `t_pitch` long. `weights` are rows from

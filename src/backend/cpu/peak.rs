@@ -4,8 +4,9 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::backend::Peak;
-use crate::backend::cpu::dense::{Strides, product};
-use crate::backend::cpu::team::Team;
+use crate::backend::cpu::panels::{Finish, Layout, Left, product};
+use crate::backend::cpu::team::{Shared, Team};
+use crate::backend::cpu::vector::{Aligned, Vectors};
 
 /// Rows and columns of each thread's matrices.
 const SIDE: usize = 512;
@@ -15,7 +16,7 @@ const VALUES: usize = 16 << 20;
 const ROUNDS: usize = 6;
 
 /// Measures both.
-pub fn peak(team: &Team) -> Peak {
+pub fn peak(team: &Team, vectors: Vectors) -> Peak {
     let threads = team.threads();
     let best = |work: &(dyn Fn(usize) + Sync)| {
         let rounds = (0..ROUNDS).map(|_| {
@@ -26,12 +27,19 @@ pub fn peak(team: &Team) -> Peak {
         rounds.fold(f64::INFINITY, f64::min)
     };
 
-    let operand = vec![0.5_f32; SIDE * SIDE];
-    let results: Vec<_> = (0..threads).map(|_| Mutex::new(vec![0.0_f32; SIDE * SIDE])).collect();
-    let steps = Strides::rows(SIDE);
+    let layout = Layout::panels(SIDE, SIDE);
+    let mut operand = Aligned::zeros(layout.len());
+    operand.fill(0.5);
+    let left = Left { values: &operand, layout, transposed: false };
+    let results: Vec<_> = (0..threads).map(|_| Mutex::new(Aligned::zeros(layout.len()))).collect();
     let seconds = best(&|index| {
         if let Ok(mut result) = results[index].lock() {
-            product((SIDE, SIDE, SIDE), (&mut result, steps), (&operand, steps), (&operand, steps), false, 1.0);
+            let to = Shared::new(&mut result);
+            for part in layout.over(0..SIDE) {
+                let finish = Finish::Step(1.0);
+                // SAFETY: nobody else has the result.
+                unsafe { product(vectors, left, 0..SIDE, SIDE, &operand, &part, finish, (&to, layout)) };
+            }
         }
     });
     let gflops = 2e-9 * threads as f64 * (SIDE as f64).powi(3) / seconds;

@@ -6,7 +6,11 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::narrow::{ROWS, step};
-use super::vector::{Aligned, LANES, NARROW, Sums, Vectors, load, prefetch, vectorize};
+use super::panels::{GRAIN, Layout, PANEL, Part};
+use super::team::Shared;
+use super::vector::{
+    Aligned, LANES, Sums, Vectors, lanes, load, multiply_add, prefetch, read, vectorize, vectorize_wide, write,
+};
 
 /// Above this share of pixels that are not 0 a dense product is faster.
 const DENSE: f64 = 0.4;
@@ -114,7 +118,8 @@ impl SparseRows {
         size_of_val(&self.starts[..]) + size_of_val(&self.pixels[..])
     }
 
-    fn parts(&self) -> usize {
+    /// Parts of the columns.
+    pub fn parts(&self) -> usize {
         self.cuts.len() - 1
     }
 
@@ -135,20 +140,19 @@ impl SparseRows {
         &self.pixels[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
 
-    /// `f = x W` (`order.len() x pitch`) for the rows `order`; `W` is `width x pitch`.
-    pub fn forward(&self, vectors: Vectors, order: &[u32], weights: &[f32], pitch: usize, f: &mut [f32]) {
+    /// `f = x W` (`order.len() x pitch`) for the rows `order`; `W` is `width x pitch`, of one vector or two.
+    pub fn forward_narrow(&self, vectors: Vectors, order: &[u32], weights: &[f32], pitch: usize, f: &mut [f32]) {
         assert!(weights.len() == self.width * pitch, "weights of the first layer");
         match pitch {
-            LANES => vectorize!(vectors, |simd| self.forward_narrow::<_, 1>(simd, order, weights, f)),
-            NARROW => vectorize!(vectors, |simd| self.forward_narrow::<_, 2>(simd, order, weights, f)),
-            _ => vectorize!(vectors, |simd| self.forward_wide(simd, order, weights, pitch, f)),
+            LANES => vectorize!(vectors, |simd| self.forward_padded::<_, 1>(simd, order, weights, f)),
+            _ => vectorize!(vectors, |simd| self.forward_padded::<_, 2>(simd, order, weights, f)),
         }
     }
 
     // The rows are walked side by side, so an index it is.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    fn forward_narrow<S: Simd, const N: usize>(&self, simd: S, order: &[u32], weights: &[f32], f: &mut [f32]) {
+    fn forward_padded<S: Simd, const N: usize>(&self, simd: S, order: &[u32], weights: &[f32], f: &mut [f32]) {
         for (order, f) in order.chunks(SORTED).zip(f.chunks_mut(SORTED * N * LANES)) {
             order.iter().take(ROWS).for_each(|&row| prefetch::<8, _>(self.row(row)));
             // Rows of like length are walked side by side, so that they end together.
@@ -190,72 +194,71 @@ impl SparseRows {
         }
     }
 
-    #[inline(always)]
-    fn forward_wide<S: Simd>(&self, simd: S, order: &[u32], weights: &[f32], pitch: usize, f: &mut [f32]) {
-        // As many columns at a time as stay in registers, all rows over them while these weights are in the cache.
-        let mut at = 0;
-        while at + 8 * LANES <= pitch {
-            self.forward_block::<S, 8>(simd, order, weights, pitch, at, f);
-            at += 8 * LANES;
-        }
-        while at < pitch {
-            self.forward_block::<S, 2>(simd, order, weights, pitch, at, f);
-            at += 2 * LANES;
-        }
-    }
-
-    #[inline(always)]
-    fn forward_block<S: Simd, const N: usize>(
-        &self,
-        simd: S,
-        order: &[u32],
-        weights: &[f32],
-        pitch: usize,
-        at: usize,
-        f: &mut [f32],
-    ) {
-        for (&row, f) in order.iter().zip(f.chunks_exact_mut(pitch)) {
-            let mut sums = Sums::<S, N>::zero(simd);
-            for &pixel in self.row(row) {
-                // SAFETY: every column is below the width, and `weights` has a row for each.
-                unsafe { sums.add_fused_unchecked(simd, pixel.value(), weights, pixel.offset(pitch / LANES) + at) };
-            }
-            sums.store(f, at);
-        }
-    }
-
-    /// `W -= learning_rate (x^T df / rows)` for part `part` of the rows of `W`: `weights` is `.. x pitch`, `df` is
-    /// `order.len() x pitch`.
+    /// `f = x W + biases` and its ReLU, for the rows `rows` of the batch `order` and those columns that `part` says where they
+    /// are in `weights`; `f` is laid out as `layout`.
+    ///
+    /// # Safety
+    /// Nobody else touches these rows and columns of `f` until the next barrier.
     #[allow(clippy::too_many_arguments)]
-    pub fn update(
+    pub unsafe fn forward_wide(
         &self,
         vectors: Vectors,
         order: &[u32],
-        df: &[f32],
-        pitch: usize,
+        rows: Range<usize>,
+        weights: &[f32],
+        part: &Part,
+        (biases, relu): (&[f32], bool),
+        (f, layout): (&Shared<f32>, Layout),
+    ) {
+        assert!(part.start + (self.width - 1) * part.width + part.columns.len() <= weights.len(), "weights of a part");
+        let mut at = 0;
+        while at < part.columns.len() {
+            let first = part.columns.start + at;
+            let whole = part.columns.len() - at >= PANEL;
+            let weights = &weights[part.start + at..];
+            let to = layout.at(first);
+            let task = Forward { sparse: self, order, rows: rows.clone(), weights, width: part.width, biases: &biases[first..], relu, f, to };
+            // SAFETY, of this block: as the caller promises.
+            vectorize_wide!(vectors, |simd| unsafe {
+                match (lanes_of(simd), whole) {
+                    (16, true) => task.run::<_, 2, 4>(simd),
+                    (16, false) => task.run::<_, 2, 1>(simd),
+                    (8, true) => task.run::<_, 1, 8>(simd),
+                    (8, false) => task.run::<_, 1, 2>(simd),
+                    (_, true) => task.run::<_, 1, 16>(simd),
+                    (_, false) => task.run::<_, 1, 4>(simd),
+                }
+            });
+            at += if whole { PANEL } else { GRAIN };
+        }
+    }
+
+    /// `W -= learning_rate (x^T df / rows)` for part `part` of the rows of `W`: `weights` is `.. x pitch` of one vector or two,
+    /// `df` is `order.len() x pitch`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn update_narrow(
+        &self,
+        vectors: Vectors,
+        order: &[u32],
+        (df, pitch): (&[f32], usize),
         part: usize,
         learning_rate: f32,
         weights: &mut [f32],
-        scratch: &mut Scratch,
+        gradients: &mut Aligned,
     ) {
         match pitch {
             LANES => vectorize!(vectors, |simd| {
-                self.update_narrow::<_, 1>(simd, order, df, part, learning_rate, weights, scratch)
+                self.update_padded::<_, 1>(simd, order, df, part, learning_rate, weights, gradients)
             }),
-            NARROW => vectorize!(vectors, |simd| {
-                self.update_narrow::<_, 2>(simd, order, df, part, learning_rate, weights, scratch)
+            _ => vectorize!(vectors, |simd| {
+                self.update_padded::<_, 2>(simd, order, df, part, learning_rate, weights, gradients)
             }),
-            _ => {
-                self.transpose(order, part, scratch);
-                let scale = -learning_rate / order.len() as f32;
-                vectorize!(vectors, |simd| update_wide(simd, scratch, df, pitch, scale, weights));
-            }
         }
     }
 
     #[allow(clippy::too_many_arguments)]
     #[inline(always)]
-    fn update_narrow<S: Simd, const N: usize>(
+    fn update_padded<S: Simd, const N: usize>(
         &self,
         simd: S,
         order: &[u32],
@@ -263,12 +266,12 @@ impl SparseRows {
         part: usize,
         learning_rate: f32,
         weights: &mut [f32],
-        scratch: &mut Scratch,
+        gradients: &mut Aligned,
     ) {
         assert!(weights.len() == self.part(part).len() * N * LANES, "weights of a part of the first layer");
         let first = self.cuts[part] * N * LANES;
-        scratch.gradients.resize(weights.len());
-        let gradients = &mut scratch.gradients[..];
+        gradients.resize(weights.len());
+        let gradients = &mut gradients[..];
         gradients.fill(0.0);
         for (index, (&row, df)) in order.iter().zip(df.chunks_exact(N * LANES)).enumerate() {
             if let Some(&ahead) = order.get(index + AHEAD) {
@@ -289,9 +292,8 @@ impl SparseRows {
     }
 
     /// Lists, for each column of a part, the rows of the batch where it is not 0.
-    fn transpose(&self, order: &[u32], part: usize, scratch: &mut Scratch) {
+    pub fn transpose(&self, order: &[u32], part: usize, Columns { starts, rows }: &mut Columns) {
         let columns = self.part(part);
-        let Scratch { starts, rows, .. } = scratch;
         starts.clear();
         starts.resize(columns.len() + 2, 0);
         for &row in order {
@@ -313,57 +315,176 @@ impl SparseRows {
             }
         }
     }
+
+    /// `W += scale (x^T df)` for those columns that `part` says where they are in `W`; `columns` lists the pixels, from the
+    /// part `first` on, of a batch of `count` rows, and `df` is laid out as `layout`.
+    ///
+    /// # Safety
+    /// Nobody else touches these columns of `W` until the next barrier.
+    #[allow(clippy::too_many_arguments)]
+    pub unsafe fn update_wide(
+        &self,
+        vectors: Vectors,
+        (columns, first): (&[Columns], usize),
+        count: usize,
+        (df, layout): (&[f32], Layout),
+        scale: f32,
+        weights: &Shared<f32>,
+        part: &Part,
+    ) {
+        let mut at = 0;
+        while at < part.columns.len() {
+            let whole = part.columns.len() - at >= PANEL;
+            let from = layout.at(part.columns.start + at);
+            assert!(from.row(count - 1) + if whole { PANEL } else { GRAIN } <= df.len(), "gradients of a part");
+            let df = &df[from.start..];
+            for (columns, &cut) in columns.iter().zip(&self.cuts[first..]) {
+                let first = part.row(cut) + at;
+                let task = Update { columns, count, df, df_width: from.width, scale, weights, first, width: part.width };
+                // SAFETY, of this block: as the caller promises.
+                vectorize_wide!(vectors, |simd| unsafe {
+                    match (lanes_of(simd), whole) {
+                        (16, true) => task.run::<_, 4>(simd),
+                        (16, false) => task.run::<_, 1>(simd),
+                        (8, true) => task.run::<_, 8>(simd),
+                        (8, false) => task.run::<_, 2>(simd),
+                        (_, true) => task.run::<_, 16>(simd),
+                        (_, false) => task.run::<_, 4>(simd),
+                    }
+                });
+            }
+            at += if whole { PANEL } else { GRAIN };
+        }
+    }
 }
 
-/// What a thread needs for its part of the update; reused from step to step.
-#[derive(Default)]
-pub struct Scratch {
-    gradients: Aligned,
+/// The pixels of a part of the columns, column by column; reused from step to step.
+#[derive(Default, Clone)]
+pub struct Columns {
     /// Where each column's list starts, and where the last ends.
     starts: Vec<u32>,
-    /// Row of the batch and value, column by column.
+    /// Row of the batch and value.
     rows: Vec<(u32, f32)>,
 }
 
-#[inline(always)]
-fn update_wide<S: Simd>(simd: S, scratch: &Scratch, df: &[f32], pitch: usize, scale: f32, weights: &mut [f32]) {
-    let mut at = 0;
-    while at + 8 * LANES <= pitch {
-        update_block::<S, 8>(simd, scratch, df, pitch, scale, at, weights);
-        at += 8 * LANES;
-    }
-    while at < pitch {
-        update_block::<S, 2>(simd, scratch, df, pitch, scale, at, weights);
-        at += 2 * LANES;
+fn lanes_of<S: Simd>(_: S) -> usize {
+    lanes::<S>()
+}
+
+/// Some columns of the first layer's output.
+struct Forward<'a> {
+    sparse: &'a SparseRows,
+    order: &'a [u32],
+    rows: Range<usize>,
+    /// From the first of the columns on.
+    weights: &'a [f32],
+    /// From row to row of them.
+    width: usize,
+    biases: &'a [f32],
+    relu: bool,
+    f: &'a Shared<'a, f32>,
+    to: Part,
+}
+
+impl Forward<'_> {
+    /// `R` rows at a time, `N` vectors of columns.
+    ///
+    /// # Safety
+    /// As [`SparseRows::forward_wide`]; `weights` has a row for each column of pixels.
+    // The rows are walked side by side, so an index it is.
+    #[allow(clippy::needless_range_loop)]
+    #[inline(always)]
+    unsafe fn run<S: Simd, const R: usize, const N: usize>(&self, simd: S) {
+        let mut first = self.rows.start;
+        while first < self.rows.end {
+            let count = R.min(self.rows.end - first);
+            let mut rows: [&[Pixel]; R] = [&[]; R];
+            for (row, &number) in rows.iter_mut().zip(&self.order[first..first + count]) {
+                *row = self.sparse.row(number);
+            }
+            if let Some(&ahead) = self.order.get(first + R) {
+                prefetch::<8, _>(self.sparse.row(ahead));
+            }
+            let mut sums = [[simd.splat_f32s(0.0); N]; R];
+            let add = |sums: &mut [S::f32s; N], pixel: Pixel| {
+                let (value, at) = (simd.splat_f32s(pixel.value()), pixel.offset(self.width / LANES));
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: every column is below the width, and `weights` has a row for each.
+                    *sum = multiply_add(simd, value, unsafe { read(simd, self.weights, at + n * lanes::<S>()) }, *sum);
+                }
+            };
+            let common = rows.iter().map(|row| row.len()).min().unwrap_or(0);
+            let heads = rows.map(|row| &row[..common]);
+            for index in 0..common {
+                for (sums, head) in sums.iter_mut().zip(heads) {
+                    add(sums, head[index]);
+                }
+            }
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                row[common..].iter().for_each(|&pixel| add(sums, pixel));
+            }
+            let zero = simd.splat_f32s(0.0);
+            for (r, sums) in sums.into_iter().take(count).enumerate() {
+                for (n, sum) in sums.into_iter().enumerate() {
+                    let at = n * lanes::<S>();
+                    let place = self.to.row(first + r) + at;
+                    // SAFETY: sliced to that length.
+                    let bias = unsafe { read(simd, &self.biases[at..at + lanes::<S>()], 0) };
+                    let f = simd.add_f32s(sum, bias);
+                    let f = if self.relu { simd.select_f32s(simd.less_than_f32s(f, zero), zero, f) } else { f };
+                    // SAFETY: as the caller promises.
+                    write(simd, unsafe { self.f.part_mut(place..place + lanes::<S>()) }, f);
+                }
+            }
+            first += count;
+        }
     }
 }
 
-#[inline(always)]
-fn update_block<S: Simd, const N: usize>(
-    simd: S,
-    scratch: &Scratch,
-    df: &[f32],
-    pitch: usize,
+/// Some columns of the first layer's weights.
+struct Update<'a> {
+    columns: &'a Columns,
+    count: usize,
+    /// From the first of the columns on.
+    df: &'a [f32],
+    /// From row to row of it.
+    df_width: usize,
     scale: f32,
-    at: usize,
-    weights: &mut [f32],
-) {
-    let scale = simd.splat_f32s(scale);
-    let count = df.len() / pitch;
-    for (range, weights) in scratch.starts.windows(2).zip(weights.chunks_exact_mut(pitch)) {
-        let rows = &scratch.rows[range[0] as usize..range[1] as usize];
-        if rows.is_empty() {
-            continue;
+    weights: &'a Shared<'a, f32>,
+    /// Where the first row of the part starts in them.
+    first: usize,
+    width: usize,
+}
+
+impl Update<'_> {
+    /// `N` vectors of columns.
+    ///
+    /// # Safety
+    /// As [`SparseRows::update_wide`]; the lists hold rows below `count`, and `df` has a row for each.
+    #[inline(always)]
+    unsafe fn run<S: Simd, const N: usize>(&self, simd: S) {
+        let scale = simd.splat_f32s(self.scale);
+        for (column, range) in self.columns.starts.windows(2).enumerate() {
+            let rows = &self.columns.rows[range[0] as usize..range[1] as usize];
+            if rows.is_empty() {
+                continue;
+            }
+            let mut sums = [simd.splat_f32s(0.0); N];
+            for &(row, value) in rows {
+                debug_assert!((row as usize) < self.count);
+                let (value, at) = (simd.splat_f32s(value), row as usize * self.df_width);
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: as the caller promises.
+                    *sum = multiply_add(simd, value, unsafe { read(simd, self.df, at + n * lanes::<S>()) }, *sum);
+                }
+            }
+            let place = self.first + column * self.width;
+            // SAFETY: as the caller promises.
+            let weights = unsafe { self.weights.part_mut(place..place + N * lanes::<S>()) };
+            for (weights, sum) in weights.chunks_exact_mut(lanes::<S>()).zip(sums) {
+                // SAFETY: one vector long.
+                write(simd, weights, multiply_add(simd, scale, sum, unsafe { read(simd, weights, 0) }));
+            }
         }
-        let mut sums = Sums::<S, N>::zero(simd);
-        for &(row, value) in rows {
-            debug_assert!((row as usize) < count);
-            // SAFETY: the lists hold rows of the batch, and `df` has a row for each.
-            unsafe { sums.add_fused_unchecked(simd, value, df, row as usize * pitch + at) };
-        }
-        for n in 0..N {
-            sums.0[n] = simd.mul_add_e_f32s(scale, sums.0[n], load(simd, weights, at + n * LANES));
-        }
-        sums.store(weights, at);
     }
 }

@@ -68,9 +68,30 @@ impl Member<'_> {
 
     /// This member's share of `0..n`, in whole multiples of `grain` but for the last.
     pub fn share(&self, n: usize, grain: usize) -> Range<usize> {
-        let share = n.div_ceil(self.count()).next_multiple_of(grain);
-        (share * self.index).min(n)..(share * (self.index + 1)).min(n)
+        share(n, grain, self.index, self.count())
     }
+
+    /// This member's rows and columns of a matrix, in whole multiples of `grains` but for the last: few rows and many columns
+    /// where it can be, `enough` of them.
+    pub fn tile(&self, (rows, columns): (usize, usize), grains: (usize, usize), enough: usize) -> (Range<usize>, Range<usize>) {
+        let most = (columns / enough).clamp(1, self.count());
+        // The most that are at work, and of those ways the one with the most columns.
+        let across = (1..=most).max_by_key(|across| self.count() / across * across).unwrap_or(1);
+        let down = self.count() / across;
+        match self.index < across * down {
+            true => (
+                share(rows, grains.0, self.index / across, down),
+                share(columns, grains.1, self.index % across, across),
+            ),
+            false => (0..0, 0..0),
+        }
+    }
+}
+
+/// The share of `0..n` that number `index` of `count` has, in whole multiples of `grain` but for the last.
+fn share(n: usize, grain: usize, index: usize, count: usize) -> Range<usize> {
+    let share = n.div_ceil(count).next_multiple_of(grain);
+    (share * index).min(n)..(share * (index + 1)).min(n)
 }
 
 struct Barrier {

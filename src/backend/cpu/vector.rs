@@ -1,5 +1,7 @@
 //! What the vectorised loops share: rows padded to whole vectors, run-time detection, and a few inner loops.
 
+use std::any::TypeId;
+
 use pulp::Simd;
 
 /// Layers of at most so many outputs have loops of their own, vectorised over the outputs: a general product wastes most
@@ -57,21 +59,37 @@ impl std::ops::DerefMut for Aligned {
 /// The vector instructions in use.
 #[derive(Debug, Clone, Copy)]
 pub enum Vectors {
+    /// AVX-512, for wide layers; AVX2 for narrow ones.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(pulp::x86::V4),
     /// AVX2 with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2(pulp::x86::V3),
+    /// NEON, for wide layers.
+    #[cfg(target_arch = "aarch64")]
+    Neon(pulp::aarch64::Neon),
     /// What every machine has.
     Portable,
 }
 
 impl Vectors {
-    /// What this machine has.
-    pub fn detect() -> Self {
+    /// All that this machine has, the best first.
+    pub fn all() -> Vec<Self> {
+        let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = pulp::x86::V3::try_new() {
-            return Self::Avx2(avx2);
+        {
+            all.extend(pulp::x86::V4::try_new().map(Self::Avx512));
+            all.extend(pulp::x86::V3::try_new().map(Self::Avx2));
         }
-        Self::Portable
+        #[cfg(target_arch = "aarch64")]
+        all.extend(pulp::aarch64::Neon::try_new().map(Self::Neon));
+        all.push(Self::Portable);
+        all
+    }
+
+    /// The best that this machine has.
+    pub fn detect() -> Self {
+        Self::all()[0]
     }
 }
 
@@ -81,7 +99,47 @@ macro_rules! vectorize {
     ($vectors:expr, |$simd:ident| $body:expr) => {
         match $vectors {
             #[cfg(target_arch = "x86_64")]
+            $crate::backend::cpu::vector::Vectors::Avx512(simd) => {
+                let $simd: pulp::x86::V3 = *simd;
+                pulp::Simd::vectorize(
+                    $simd,
+                    #[inline(always)]
+                    || $body,
+                )
+            }
+            #[cfg(target_arch = "x86_64")]
             $crate::backend::cpu::vector::Vectors::Avx2($simd) => pulp::Simd::vectorize(
+                $simd,
+                #[inline(always)]
+                || $body,
+            ),
+            _ => {
+                let $simd = pulp::Scalar256b;
+                $body
+            }
+        }
+    };
+}
+pub(super) use vectorize;
+
+/// As [`vectorize`], with vectors as long as they get: [`lanes`] says how long.
+macro_rules! vectorize_wide {
+    ($vectors:expr, |$simd:ident| $body:expr) => {
+        match $vectors {
+            #[cfg(target_arch = "x86_64")]
+            $crate::backend::cpu::vector::Vectors::Avx512($simd) => pulp::Simd::vectorize(
+                $simd,
+                #[inline(always)]
+                || $body,
+            ),
+            #[cfg(target_arch = "x86_64")]
+            $crate::backend::cpu::vector::Vectors::Avx2($simd) => pulp::Simd::vectorize(
+                $simd,
+                #[inline(always)]
+                || $body,
+            ),
+            #[cfg(target_arch = "aarch64")]
+            $crate::backend::cpu::vector::Vectors::Neon($simd) => pulp::Simd::vectorize(
                 $simd,
                 #[inline(always)]
                 || $body,
@@ -93,7 +151,42 @@ macro_rules! vectorize {
         }
     };
 }
-pub(super) use vectorize;
+pub(super) use vectorize_wide;
+
+/// Values of a vector of `S`.
+#[inline(always)]
+pub const fn lanes<S: Simd>() -> usize {
+    size_of::<S::f32s>() / size_of::<f32>()
+}
+
+/// Whether the machine multiplies and adds in one instruction.
+#[inline(always)]
+pub fn fuses<S: Simd>() -> bool {
+    TypeId::of::<S>() != TypeId::of::<pulp::Scalar256b>() || cfg!(target_arch = "aarch64")
+}
+
+/// `a b + c`, rounded once where the machine [`fuses`] it.
+#[inline(always)]
+pub fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    if fuses::<S>() { simd.mul_add_f32s(a, b, c) } else { simd.add_f32s(simd.mul_f32s(a, b), c) }
+}
+
+/// The vector at `at`, as long as those of `S` are.
+///
+/// # Safety
+/// `values` has so many values from `at` on.
+#[inline(always)]
+pub unsafe fn read<S: Simd>(_: S, values: &[f32], at: usize) -> S::f32s {
+    debug_assert!(at + lanes::<S>() <= values.len());
+    // SAFETY: as the caller promises; any bytes are values.
+    unsafe { values.as_ptr().add(at).cast::<S::f32s>().read_unaligned() }
+}
+
+/// Writes `vector` to `values`, which is as long.
+#[inline(always)]
+pub fn write<S: Simd>(_: S, values: &mut [f32], vector: S::f32s) {
+    values.copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&vector)));
+}
 
 /// `N` vectors side by side: sums over `N * LANES` columns.
 pub struct Sums<S: Simd, const N: usize>(pub [S::f32s; N]);
@@ -122,19 +215,6 @@ impl<S: Simd, const N: usize> Sums<S, N> {
     pub unsafe fn add_unchecked(&mut self, simd: S, a: f32, b: &[f32], at: usize) {
         // SAFETY: as the caller promises.
         self.add(simd, a, unsafe { b.get_unchecked(at..at + N * LANES) }, 0);
-    }
-
-    /// The same, rounded once where the machine has an instruction for it.
-    ///
-    /// # Safety
-    /// `b` has `N * LANES` values from `at` on.
-    #[inline(always)]
-    pub unsafe fn add_fused_unchecked(&mut self, simd: S, a: f32, b: &[f32], at: usize) {
-        // SAFETY: as the caller promises.
-        let (a, b) = (simd.splat_f32s(a), unsafe { b.get_unchecked(at..at + N * LANES) });
-        for (n, sum) in self.0.iter_mut().enumerate() {
-            *sum = simd.mul_add_e_f32s(a, load(simd, b, n * LANES), *sum);
-        }
     }
 
     /// Writes the sums to `to` from `at` on.
@@ -182,27 +262,16 @@ pub fn bias_relu(vectors: Vectors, biases: &[f32], relu: bool, f: &mut [f32]) {
     vectorize!(vectors, |_simd| run(biases, relu, f));
 }
 
-/// Zeroes `d` where `h` is not above 0.
-pub fn mask(vectors: Vectors, h: &[f32], d: &mut [f32]) {
+/// `sums[c] = sum_r d[r, c]` over the first columns of `count` rows, which are `pitch` apart.
+pub fn reduce_rows(vectors: Vectors, d: &[f32], pitch: usize, count: usize, sums: &mut [f32]) {
     #[inline(always)]
-    fn run(h: &[f32], d: &mut [f32]) {
-        for (d, &h) in d.iter_mut().zip(h) {
-            *d = if h <= 0.0 { 0.0 } else { *d };
-        }
-    }
-    vectorize!(vectors, |_simd| run(h, d));
-}
-
-/// `sums[c] = sum_r d[r, c]` over the columns from `first` on, as many as `sums` has.
-pub fn reduce_rows(vectors: Vectors, d: &[f32], pitch: usize, first: usize, sums: &mut [f32]) {
-    #[inline(always)]
-    fn run(d: &[f32], pitch: usize, first: usize, sums: &mut [f32]) {
+    fn run(d: &[f32], pitch: usize, count: usize, sums: &mut [f32]) {
         sums.fill(0.0);
-        for row in d.chunks_exact(pitch) {
-            for (sum, &d) in sums.iter_mut().zip(&row[first..]) {
+        for row in d.chunks(pitch).take(count) {
+            for (sum, &d) in sums.iter_mut().zip(row) {
                 *sum += d;
             }
         }
     }
-    vectorize!(vectors, |_simd| run(d, pitch, first, sums));
+    vectorize!(vectors, |_simd| run(d, pitch, count, sums));
 }

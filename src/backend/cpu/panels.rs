@@ -1,0 +1,294 @@
+//! Matrices cut into panels of columns, and the products of wide layers over them.
+//!
+//! Every value of a product is one chain of multiplications and additions over the inner dimension, in its order, so it
+//! does not depend on how the product is divided among threads, nor on the length of the vectors.
+
+use std::ops::Range;
+
+use pulp::Simd;
+
+use super::team::Shared;
+use super::vector::{Vectors, fuses, lanes, multiply_add, pitch, read, vectorize_wide, write};
+
+/// Columns of a panel: four cache lines, so that a product walks through memory in one direction.
+pub const PANEL: usize = 64;
+
+/// Columns of the smallest part of a panel; rows are padded to whole ones.
+pub const GRAIN: usize = 16;
+
+/// Where the values of a matrix lie: panel after panel, each row-major.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    rows: usize,
+    pitch: usize,
+    panel: usize,
+}
+
+/// Some columns of one panel.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Which.
+    pub columns: Range<usize>,
+    /// Where the first of them starts.
+    pub start: usize,
+    /// From row to row.
+    pub width: usize,
+}
+
+impl Part {
+    /// Where `row` starts.
+    #[inline(always)]
+    pub fn row(&self, row: usize) -> usize {
+        self.start + row * self.width
+    }
+}
+
+impl Layout {
+    /// Of `rows x width`, padded.
+    pub fn panels(rows: usize, width: usize) -> Self {
+        Self { rows, pitch: pitch(width), panel: PANEL }
+    }
+
+    /// Row-major, from row to row `pitch`: a single panel.
+    pub fn plain(rows: usize, pitch: usize) -> Self {
+        Self { rows, pitch, panel: pitch }
+    }
+
+    /// Number of values.
+    pub fn len(self) -> usize {
+        self.rows * self.pitch
+    }
+
+    /// Columns, padding included.
+    pub fn pitch(self) -> usize {
+        self.pitch
+    }
+
+    /// The columns from `column` to the end of its panel.
+    #[inline(always)]
+    pub fn at(self, column: usize) -> Part {
+        let first = column / self.panel * self.panel;
+        let end = self.pitch.min(first + self.panel);
+        Part { columns: column..end, start: self.rows * first + column - first, width: end - first }
+    }
+
+    /// `columns`, cut where panels end.
+    #[inline(always)]
+    pub fn over(self, columns: Range<usize>) -> impl Iterator<Item = Part> {
+        let mut column = columns.start;
+        std::iter::from_fn(move || {
+            (column < columns.end).then(|| {
+                let mut part = self.at(column);
+                part.columns.end = part.columns.end.min(columns.end);
+                column = part.columns.end;
+                part
+            })
+        })
+    }
+}
+
+/// The left operand of a product.
+#[derive(Clone, Copy)]
+pub struct Left<'a> {
+    /// A matrix.
+    pub values: &'a [f32],
+    /// Where its values lie.
+    pub layout: Layout,
+    /// Whether its transpose is meant.
+    pub transposed: bool,
+}
+
+/// What becomes of a product.
+#[derive(Clone, Copy)]
+pub enum Finish<'a> {
+    /// `C = AB + biases`, and its ReLU.
+    Bias(&'a [f32], bool),
+    /// `C = AB` where the matrix, laid out as C, is above 0, else 0.
+    Mask(&'a [f32]),
+    /// `C += scale AB`
+    Step(f32),
+}
+
+/// The product of `left` and `right`, whose inner dimension is `depth`: `rows` of it, and those columns that `part` says
+/// where they are in `right`, go to `to`.
+///
+/// # Safety
+/// Nobody else touches these rows and columns of `to` until the next barrier.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn product(
+    vectors: Vectors,
+    left: Left,
+    rows: Range<usize>,
+    depth: usize,
+    right: &[f32],
+    part: &Part,
+    finish: Finish,
+    (to, layout): (&Shared<f32>, Layout),
+) {
+    if rows.is_empty() || depth == 0 {
+        return;
+    }
+    debug_assert!(part.columns.len().is_multiple_of(GRAIN));
+    vectorize_wide!(vectors, |simd| {
+        let task = Task { left, rows, depth, right, finish, to, layout };
+        // SAFETY: as the caller promises.
+        unsafe { task.run(simd, part) }
+    });
+}
+
+struct Task<'a> {
+    left: Left<'a>,
+    rows: Range<usize>,
+    depth: usize,
+    right: &'a [f32],
+    finish: Finish<'a>,
+    to: &'a Shared<'a, f32>,
+    layout: Layout,
+}
+
+impl Task<'_> {
+    /// # Safety
+    /// As [`product`].
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self, simd: S, part: &Part) {
+        let count = part.columns.len() / GRAIN;
+        // SAFETY, of this function: as the caller promises.
+        if lanes::<S>() == 16 {
+            // All columns at once: 24 sums of the 32 registers.
+            match count {
+                4 => unsafe { self.column_tile::<S, 6, 4>(simd, part, 0) },
+                3 => unsafe { self.column_tile::<S, 6, 3>(simd, part, 0) },
+                2 => unsafe { self.column_tile::<S, 6, 2>(simd, part, 0) },
+                _ => unsafe { self.column_tile::<S, 6, 1>(simd, part, 0) },
+            }
+            return;
+        }
+        for tile in 0..count {
+            let at = tile * GRAIN;
+            match lanes::<S>() {
+                4 => unsafe { self.column_tile::<S, 6, 4>(simd, part, at) },
+                // 12 sums of 16 registers; without fused instructions, of half as long registers.
+                _ if fuses::<S>() => unsafe { self.column_tile::<S, 6, 2>(simd, part, at) },
+                _ => unsafe { self.column_tile::<S, 2, 2>(simd, part, at) },
+            }
+        }
+    }
+
+    /// The `N` vectors of columns from the part's column `at` on.
+    ///
+    /// # Safety
+    /// As [`product`].
+    #[inline(always)]
+    unsafe fn column_tile<S: Simd, const R: usize, const N: usize>(&self, simd: S, part: &Part, at: usize) {
+        let mut row = self.rows.start;
+        while row < self.rows.end {
+            let end = match self.left.transposed {
+                true => self.rows.end.min(self.left.layout.at(row).columns.end),
+                false => self.rows.end,
+            };
+            // SAFETY, of this block: as the caller promises.
+            unsafe {
+                row += match end - row {
+                    left if left >= R => self.tile::<S, R, N>(simd, row, part, at),
+                    left if left >= 4 => self.tile::<S, 4, N>(simd, row, part, at),
+                    left if left >= 2 => self.tile::<S, 2, N>(simd, row, part, at),
+                    _ => self.tile::<S, 1, N>(simd, row, part, at),
+                };
+            }
+        }
+    }
+
+    /// The `R` rows from `row` on: their number.
+    ///
+    /// # Safety
+    /// As [`product`].
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const R: usize, const N: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        part: &Part,
+        at: usize,
+    ) -> usize {
+        let mut sums = [[simd.splat_f32s(0.0); N]; R];
+        if self.left.transposed {
+            let a = self.left.layout.at(row);
+            accumulate(simd, &mut sums, self.depth, self.left.values, (a.start, 1, a.width), self.right, (part.start + at, part.width));
+        } else {
+            for a in self.left.layout.over(0..self.depth) {
+                let b = part.row(a.columns.start) + at;
+                accumulate(simd, &mut sums, a.columns.len(), self.left.values, (a.row(row), a.width, 1), self.right, (b, part.width));
+            }
+        }
+        let column = part.columns.start + at;
+        let to = self.layout.at(column);
+        let zero = simd.splat_f32s(0.0);
+        for (r, sums) in sums.into_iter().enumerate() {
+            for (n, sum) in sums.into_iter().enumerate() {
+                let place = to.row(row + r) + n * lanes::<S>();
+                // SAFETY: nobody else touches it, as the caller promises.
+                let to = unsafe { self.to.part_mut(place..place + lanes::<S>()) };
+                let value = match self.finish {
+                    Finish::Bias(biases, relu) => {
+                        let first = column + n * lanes::<S>();
+                        // SAFETY: sliced to that length.
+                        let bias = unsafe { read(simd, &biases[first..first + lanes::<S>()], 0) };
+                        let f = simd.add_f32s(sum, bias);
+                        if relu { simd.select_f32s(simd.less_than_f32s(f, zero), zero, f) } else { f }
+                    }
+                    Finish::Mask(h) => {
+                        // SAFETY: sliced to that length.
+                        let h = unsafe { read(simd, &h[place..place + lanes::<S>()], 0) };
+                        simd.select_f32s(simd.less_than_or_equal_f32s(h, zero), zero, sum)
+                    }
+                    // SAFETY: `to` is one vector long.
+                    Finish::Step(scale) => multiply_add(simd, simd.splat_f32s(scale), sum, unsafe { read(simd, to, 0) }),
+                };
+                write(simd, to, value);
+            }
+        }
+        R
+    }
+}
+
+/// Adds to `sums` the products of `depth` values of `R` rows of `a` (where they start, from row to row, from value to value)
+/// with as many rows of `b` (where they start, from row to row).
+#[inline(always)]
+fn accumulate<S: Simd, const R: usize, const N: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; N]; R],
+    depth: usize,
+    a: &[f32],
+    (a_start, a_row, a_step): (usize, usize, usize),
+    b: &[f32],
+    (b_start, b_step): (usize, usize),
+) {
+    let fits = a_start + (R - 1) * a_row + (depth - 1) * a_step < a.len()
+        && b_start + (depth - 1) * b_step + N * lanes::<S>() <= b.len();
+    assert!(fits, "operands of a product");
+    for k in 0..depth {
+        // SAFETY: inside the operands, as was just checked.
+        let b: [S::f32s; N] = std::array::from_fn(|n| unsafe { read(simd, b, b_start + k * b_step + n * lanes::<S>()) });
+        for (r, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: as above.
+            let a = simd.splat_f32s(unsafe { *a.get_unchecked(a_start + r * a_row + k * a_step) });
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum = multiply_add(simd, a, b, *sum);
+            }
+        }
+    }
+}
+
+/// The transpose of the rows that `part` has as columns in `layout` of the transpose: of the matrix `values`, laid out as
+/// `from`, its columns `0..depth` become rows of `part.width` values in `packed`.
+pub fn pack_transposed(values: &[f32], from: Layout, rows: Range<usize>, depth: usize, packed: &mut [f32]) {
+    let width = packed.len() / depth;
+    for part in from.over(0..depth) {
+        let source = &values[part.row(rows.start)..];
+        for (k, packed) in packed[part.columns.start * width..].chunks_exact_mut(width).take(part.columns.len()).enumerate() {
+            for (i, packed) in packed[..rows.len()].iter_mut().enumerate() {
+                *packed = source[i * part.width + k];
+            }
+        }
+    }
+}
