@@ -724,6 +724,12 @@ const CPU_TRIALS: &[Trial] = &[
     Trial { widths: &[784, 128, 10], batch_size: 64, kind: Kind::SparseBytes, steps: 20 },
     Trial { widths: &[784, 150, 80, 10], batch_size: 40, kind: Kind::SparseBytes, steps: 20 },
     Trial { widths: &[200, 150, 80, 40], batch_size: 40, kind: Kind::Floats, steps: 20 },
+    // Few rows or columns a thread.
+    trial(&[20, 64, 32, 6], 8, Kind::Floats),
+    trial(&[30, 48, 17, 5], 9, Kind::Bytes),
+    trial(&[12, 130, 70], 1, Kind::Floats),
+    // Narrow before wide.
+    trial(&[70, 7, 40, 12, 20], 33, Kind::SparseBytes),
 ];
 
 /// Rows of the training part: the last batch of 32 or 48 is short.

@@ -144,7 +144,7 @@ impl Backend for Cpu {
 
     fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
         check_samples(&self.model, samples)?;
-        let rows = Rows::new(&samples.inputs, samples.width, self.team.threads());
+        let rows = Rows::new(&samples.inputs, samples.width, self.batch_size, self.team.threads());
         let resident = Some(Resident { rows, labels: samples.labels.clone() });
         match split {
             Split::Train => (self.train, self.pass) = (resident, Pass::default()),

@@ -102,19 +102,18 @@ fn blocks<S: Simd, const N: usize>(
     }
 }
 
-/// `W -= learning_rate (h^T df / rows)` for rows of `W` (`.. x pitch`); the first of them belongs to the column `first` of one
-/// panel of `h` (`rows x h_pitch`), and `df` is `rows x pitch`.
+/// `W -= learning_rate (h^T df / rows)` for rows of `W` (`.. x pitch`), from the columns of `h` that belong to them, which all
+/// lie in one panel (from row to row `width`), and `df` (`rows x pitch`).
 pub fn update(
     vectors: Vectors,
-    (h, h_pitch): (&[f32], usize),
+    (h, width): (&[f32], usize),
     (df, pitch): (&[f32], usize),
-    first: usize,
     learning_rate: f32,
     weights: &mut [f32],
 ) {
     match pitch {
-        LANES => vectorize!(vectors, |simd| update_padded::<_, 1>(simd, h, h_pitch, df, first, learning_rate, weights)),
-        _ => vectorize!(vectors, |simd| update_padded::<_, 2>(simd, h, h_pitch, df, first, learning_rate, weights)),
+        LANES => vectorize!(vectors, |simd| update_padded::<_, 1>(simd, h, width, df, learning_rate, weights)),
+        _ => vectorize!(vectors, |simd| update_padded::<_, 2>(simd, h, width, df, learning_rate, weights)),
     }
 }
 
@@ -122,25 +121,24 @@ pub fn update(
 fn update_padded<S: Simd, const N: usize>(
     simd: S,
     h: &[f32],
-    h_pitch: usize,
+    width: usize,
     df: &[f32],
-    first: usize,
     learning_rate: f32,
     weights: &mut [f32],
 ) {
     let rows = (df.len() / (N * LANES)) as f32;
     for (index, weights) in weights.chunks_mut(ROWS * N * LANES).enumerate() {
-        let k = first + index * ROWS;
+        let k = index * ROWS;
         let count = weights.len() / (N * LANES);
         let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
         if count == ROWS {
-            for (h, df) in h.chunks_exact(h_pitch).zip(df.chunks_exact(N * LANES)) {
+            for (h, df) in h.chunks(width).zip(df.chunks_exact(N * LANES)) {
                 for (sums, &h) in sums.iter_mut().zip(&h[k..k + ROWS]) {
                     sums.add(simd, h, df, 0);
                 }
             }
         } else {
-            for (h, df) in h.chunks_exact(h_pitch).zip(df.chunks_exact(N * LANES)) {
+            for (h, df) in h.chunks(width).zip(df.chunks_exact(N * LANES)) {
                 for (sums, &h) in sums.iter_mut().zip(&h[k..][..count]) {
                     sums.add(simd, h, df, 0);
                 }

@@ -5,11 +5,11 @@
 
 use std::ops::Range;
 
-use super::panels::{self, Finish, GRAIN, Layout, Left, PANEL, product};
+use super::panels::{Finish, GRAIN, Layout, Left, PANEL, Part, pack_transposed, product};
 use super::sparse::{Columns, SparseRows};
 use super::team::{Member, Shared, Team};
 use super::vector::{Aligned, NARROW, Vectors, bias_relu, pitch, reduce_rows, vectorize};
-use super::{cross_entropy_gradient, gather_f32, gather_u8, narrow, row_softmax};
+use super::{cross_entropy_gradient, gather_f32, gather_u8, narrow, row_softmax, vector};
 use crate::data::Inputs;
 use crate::model::{Layer, Mlp};
 
@@ -28,11 +28,13 @@ pub enum Rows {
 }
 
 impl Rows {
-    /// `inputs` (`.. x width`), for a team of `threads`.
-    pub fn new(inputs: &Inputs, width: usize, threads: usize) -> Self {
+    /// `inputs` (`.. x width`), for batches of at most `batch_size` rows and a team of `threads`.
+    pub fn new(inputs: &Inputs, width: usize, batch_size: usize, threads: usize) -> Self {
         match inputs {
-            Inputs::U8(data) => SparseRows::new(data, width, threads).map(Rows::Sparse),
-            Inputs::F32(_) => None,
+            Inputs::U8(data) if batch_size <= SparseRows::MAX_BATCH => {
+                SparseRows::new(data, width, threads).map(Rows::Sparse)
+            }
+            _ => None,
         }
         .unwrap_or_else(|| Rows::Dense(inputs.clone()))
     }
@@ -165,6 +167,7 @@ impl Network {
                 weights: &values.weights,
                 biases: &values.biases,
                 h,
+                first: 0,
             };
             // SAFETY: nobody else has these values.
             unsafe { forward.layer(index, all.clone(), 0..self.layers[index].pitch, &Shared::new(f)) };
@@ -318,6 +321,8 @@ struct Forward<'a> {
     biases: &'a [f32],
     /// The layer's input, where that is not sparse.
     h: &'a [f32],
+    /// The row of the batch that it begins with: 0 unless it is one panel.
+    first: usize,
 }
 
 impl Forward<'_> {
@@ -326,7 +331,7 @@ impl Forward<'_> {
     /// # Safety
     /// Nobody else touches these rows and columns of `f` until the next barrier.
     unsafe fn layer(&self, index: usize, rows: Range<usize>, columns: Range<usize>, f: &Shared<f32>) {
-        let Self { layers, vectors, order, capacity, weights, biases, h, .. } = *self;
+        let Self { layers, vectors, order, capacity, weights, biases, h, first, .. } = *self;
         let (layer, relu) = (&layers[index], index + 1 < layers.len());
         let (from, to) = (input_layout(layers, index, capacity), output_layout(layers, index, capacity));
         // SAFETY, of this function: as the caller promises.
@@ -337,7 +342,7 @@ impl Forward<'_> {
                     sparse.forward_narrow(vectors, &order[rows], weights, layer.pitch, f);
                     bias_relu(vectors, biases, relu, f);
                 }
-                _ => narrow::forward(vectors, (h, from, layer.inputs), rows.start, (weights, biases, relu), f),
+                _ => narrow::forward(vectors, (h, from, layer.inputs), rows.start - first, (weights, biases, relu), f),
             }
             return;
         }
@@ -400,8 +405,15 @@ impl Walk<'_> {
             }
             let values = &self.run.values[index];
             let (weights, biases) = unsafe { (values.weights.all(), values.biases.all()) };
-            let h = unsafe { self.input(index).all() };
-            let forward = Forward { layers, vectors, rows, order: batch, capacity, weights, biases, h };
+            // In one panel this member's rows lie together, and others may still write theirs.
+            let (h, first) = match input_layout(layers, index, capacity) {
+                layout if layer.narrow() && layout.is_plain() => unsafe {
+                    let rows = layout.at(0).row(share.start)..layout.at(0).row(share.end);
+                    (if self.input(index).is_empty() { &[][..] } else { self.input(index).part(rows) }, share.start)
+                },
+                _ => (unsafe { self.input(index).all() }, 0),
+            };
+            let forward = Forward { layers, vectors, rows, order: batch, capacity, weights, biases, h, first };
             if layer.narrow() {
                 unsafe { forward.layer(index, share.clone(), 0..layer.pitch, f) };
                 self.mine = true;
@@ -431,13 +443,13 @@ impl Walk<'_> {
             let (from, to) = (output_layout(layers, index, capacity), input_layout(layers, index, capacity));
             let values = &self.run.values[index];
             let (df, dh) = (&self.run.deltas[index], &self.run.deltas[index - 1]);
-            let h = unsafe { self.run.activations[index - 1].all() };
+            let h = &self.run.activations[index - 1];
             if layer.narrow() {
                 let df = unsafe { df.part(share.start * layer.pitch..share.end * layer.pitch) };
                 let (transposed, t_pitch) = (unsafe { values.transposed.all() }, pitch(layer.inputs));
                 for part in to.over(0..to.pitch()) {
                     let place = part.row(share.start)..part.row(share.end);
-                    let (h, dh) = (&h[place.clone()], unsafe { dh.part_mut(place) });
+                    let (h, dh) = unsafe { (h.part(place.clone()), dh.part_mut(place)) };
                     let transposed = (&transposed[part.columns.start..], t_pitch);
                     narrow::input_gradient(vectors, (df, layer.pitch, layer.outputs), transposed, h, (dh, part.width));
                 }
@@ -449,11 +461,13 @@ impl Walk<'_> {
                 for part in to.over(columns) {
                     let inputs = part.columns.start..part.columns.end.min(layer.inputs);
                     self.scratch.resize(layer.outputs * part.columns.len());
-                    self.scratch.fill(0.0);
+                    if inputs.len() < part.columns.len() {
+                        self.scratch.fill(0.0);
+                    }
                     let weights = unsafe { values.weights.all() };
-                    panels::pack_transposed(weights, layer.layout(), inputs, layer.outputs, self.scratch);
-                    let packed = panels::Part { start: 0, width: part.columns.len(), ..part };
-                    let finish = Finish::Mask(h);
+                    pack_transposed(weights, layer.layout(), inputs, layer.outputs, self.scratch);
+                    let packed = Part { start: 0, width: part.columns.len(), ..part };
+                    let finish = Finish::Mask(unsafe { h.all() });
                     unsafe {
                         product(vectors, left, rows.clone(), layer.outputs, self.scratch, &packed, finish, (dh, to));
                     }
@@ -465,74 +479,71 @@ impl Walk<'_> {
     }
 
     fn update(&mut self) {
+        for (index, layer) in self.run.layers.iter().enumerate() {
+            if layer.narrow() { self.update_narrow(index) } else { self.update_wide(index) }
+        }
+    }
+
+    /// The update of this member's rows of a narrow layer's weights.
+    fn update_narrow(&mut self, index: usize) {
         let Run { layers, vectors, rows, learning_rate, capacity, .. } = *self.run;
-        let batch = self.batch;
-        let scale = -learning_rate / batch.len() as f32;
-        // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows, or its own
-        // columns, of the parameters alone.
-        for (index, layer) in layers.iter().enumerate() {
-            let (h_layout, df_layout) = (input_layout(layers, index, capacity), output_layout(layers, index, capacity));
-            let values = &self.run.values[index];
-            let df = unsafe { self.run.deltas[index].all() };
+        let (layer, values, batch, member) = (&layers[index], &self.run.values[index], self.batch, self.member);
+        let Shape { inputs, outputs, pitch } = *layer;
+        // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows of the
+        // parameters alone.
+        let df = unsafe { self.run.deltas[index].part(0..batch.len() * pitch) };
+        let own = |share: &Range<usize>| unsafe { values.weights.part_mut(share.start * pitch..share.end * pitch) };
+        if let (0, Rows::Sparse(rows)) = (index, rows) {
+            let weights = own(&rows.part(member.index));
+            rows.update_narrow(vectors, batch, (df, pitch), member.index, learning_rate, weights, self.scratch);
+        } else {
             let h = unsafe { self.input(index).all() };
-            if layer.narrow() {
-                let df = &df[..batch.len() * layer.pitch];
-                let share = match (index, rows) {
-                    (0, Rows::Sparse(rows)) => rows.part(self.member.index),
-                    _ => self.member.share(layer.inputs, ROWS),
-                };
-                let weights = unsafe { values.weights.part_mut(share.start * layer.pitch..share.end * layer.pitch) };
-                match (index, rows) {
-                    (0, Rows::Sparse(rows)) => {
-                        let df = (df, layer.pitch);
-                        rows.update_narrow(vectors, batch, df, self.member.index, learning_rate, weights, self.scratch);
-                    }
-                    _ => {
-                        let mut rest = &mut *weights;
-                        for part in h_layout.over(share.clone()) {
-                            let (weights, after) = rest.split_at_mut(part.columns.len() * layer.pitch);
-                            rest = after;
-                            let first = h_layout.at(part.columns.start);
-                            let column = first.width - first.columns.len();
-                            let start = part.start - column;
-                            let h = (&h[start..start + batch.len() * part.width], part.width);
-                            narrow::update(vectors, h, (df, layer.pitch), column, learning_rate, weights);
-                        }
-                    }
-                }
+            for part in input_layout(layers, index, capacity).over(member.share(inputs, ROWS)) {
+                let weights = own(&part.columns);
+                let h = (&h[part.start..], part.width);
+                narrow::update(vectors, h, (df, pitch), learning_rate, weights);
                 if index > 0 {
-                    let t_pitch = pitch(layer.inputs);
-                    transpose(weights, layer.pitch, share.start, t_pitch, layer.outputs, |at, value| {
+                    let t_pitch = vector::pitch(inputs);
+                    transpose(weights, pitch, part.columns.start, t_pitch, outputs, |at, value| {
                         // SAFETY: a column of the transpose is a row of the weights.
                         unsafe { values.transposed.part_mut(at..at + 1)[0] = value };
                     });
                 }
-                self.bias_step(index, self.member.share(layer.pitch, GRAIN), df);
+            }
+        }
+        self.bias_step(index, member.share(pitch, GRAIN), df);
+    }
+
+    /// The update of this member's columns of a wide layer's weights.
+    fn update_wide(&mut self, index: usize) {
+        let Run { layers, vectors, rows, learning_rate, capacity, .. } = *self.run;
+        let (layer, weights, batch) = (&layers[index], &self.run.values[index].weights, self.batch);
+        let (from, layout) = (output_layout(layers, index, capacity), layer.layout());
+        let scale = -learning_rate / batch.len() as f32;
+        // Rows of the weights, or parts of the pixels.
+        let (inputs, columns) = match (index, rows) {
+            (0, Rows::Sparse(rows)) => self.member.tile((rows.parts(), layer.pitch), (1, GRAIN), ENOUGH),
+            _ => self.member.tile((layer.inputs, layer.pitch), (ROWS, GRAIN), ENOUGH),
+        };
+        // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows and columns of
+        // the parameters alone.
+        let df = unsafe { self.run.deltas[index].all() };
+        for part in layout.over(columns.clone()) {
+            if let (0, Rows::Sparse(rows)) = (index, rows) {
+                unsafe {
+                    let lists = (self.run.columns.part(inputs.clone()), inputs.start);
+                    rows.update_wide(vectors, lists, batch.len(), (df, from), scale, weights, &part);
+                }
                 continue;
             }
-            // Rows of the weights, or parts of the pixels.
-            let (inputs, columns) = match (index, rows) {
-                (0, Rows::Sparse(rows)) => self.member.tile((rows.parts(), layer.pitch), (1, GRAIN), ENOUGH),
-                _ => self.member.tile((layer.inputs, layer.pitch), (ROWS, GRAIN), ENOUGH),
-            };
-            for part in layer.layout().over(columns.clone()) {
-                let (df, weights) = ((df, df_layout), &values.weights);
-                match (index, rows) {
-                    (0, Rows::Sparse(rows)) => unsafe {
-                        let lists = self.run.columns.part(inputs.clone());
-                        rows.update_wide(vectors, (lists, inputs.start), batch.len(), df, scale, weights, &part);
-                    },
-                    _ => {
-                        let left = Left { values: h, layout: h_layout, transposed: true };
-                        let right = panels::Part { columns: part.columns.clone(), ..df_layout.at(part.columns.start) };
-                        let (finish, to) = (Finish::Step(scale), (weights, layer.layout()));
-                        unsafe { product(vectors, left, inputs.clone(), batch.len(), df.0, &right, finish, to) };
-                    }
-                }
-            }
-            if inputs.start == 0 {
-                self.bias_step(index, columns, df);
-            }
+            let h = unsafe { self.input(index).all() };
+            let left = Left { values: h, layout: input_layout(layers, index, capacity), transposed: true };
+            let right = Part { columns: part.columns.clone(), ..from.at(part.columns.start) };
+            let to = (weights, layout);
+            unsafe { product(vectors, left, inputs.clone(), batch.len(), df, &right, Finish::Step(scale), to) };
+        }
+        if inputs.start == 0 {
+            self.bias_step(index, columns, df);
         }
     }
 

@@ -8,12 +8,12 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::team::Shared;
-use super::vector::{Vectors, fuses, lanes, multiply_add, pitch, read, vectorize_wide, write};
+use super::vector::{LANES, Vectors, fuses, lanes, multiply_add, pitch, read, vectorize, vectorize_wide, write};
 
 /// Columns of a panel: four cache lines, so that a product walks through memory in one direction.
 pub const PANEL: usize = 64;
 
-/// Columns of the smallest part of a panel; rows are padded to whole ones.
+/// Columns of the smallest part of a panel, but for that of a layer of at most [`LANES`].
 pub const GRAIN: usize = 16;
 
 /// Where the values of a matrix lie: panel after panel, each row-major.
@@ -57,6 +57,11 @@ impl Layout {
     /// Number of values.
     pub fn len(self) -> usize {
         self.rows * self.pitch
+    }
+
+    /// Whether there is one panel, and so whole rows.
+    pub fn is_plain(self) -> bool {
+        self.pitch <= self.panel
     }
 
     /// Columns, padding included.
@@ -128,12 +133,13 @@ pub unsafe fn product(
     if rows.is_empty() || depth == 0 {
         return;
     }
-    debug_assert!(part.columns.len().is_multiple_of(GRAIN));
-    vectorize_wide!(vectors, |simd| {
-        let task = Task { left, rows, depth, right, finish, to, layout };
-        // SAFETY: as the caller promises.
-        unsafe { task.run(simd, part) }
-    });
+    let task = Task { left, rows, depth, right, finish, to, layout };
+    // SAFETY, of both: as the caller promises.
+    if part.columns.len() == LANES {
+        vectorize!(vectors, |simd| unsafe { task.column_tile::<_, 6, 1>(simd, part, 0) });
+    } else {
+        vectorize_wide!(vectors, |simd| unsafe { task.run(simd, part) });
+    }
 }
 
 struct Task<'a> {
@@ -213,11 +219,27 @@ impl Task<'_> {
         let mut sums = [[simd.splat_f32s(0.0); N]; R];
         if self.left.transposed {
             let a = self.left.layout.at(row);
-            accumulate(simd, &mut sums, self.depth, self.left.values, (a.start, 1, a.width), self.right, (part.start + at, part.width));
+            accumulate(
+                simd,
+                &mut sums,
+                self.depth,
+                self.left.values,
+                (a.start, 1, a.width),
+                self.right,
+                (part.start + at, part.width),
+            );
         } else {
             for a in self.left.layout.over(0..self.depth) {
                 let b = part.row(a.columns.start) + at;
-                accumulate(simd, &mut sums, a.columns.len(), self.left.values, (a.row(row), a.width, 1), self.right, (b, part.width));
+                accumulate(
+                    simd,
+                    &mut sums,
+                    a.columns.len(),
+                    self.left.values,
+                    (a.row(row), a.width, 1),
+                    self.right,
+                    (b, part.width),
+                );
             }
         }
         let column = part.columns.start + at;
@@ -242,7 +264,9 @@ impl Task<'_> {
                         simd.select_f32s(simd.less_than_or_equal_f32s(h, zero), zero, sum)
                     }
                     // SAFETY: `to` is one vector long.
-                    Finish::Step(scale) => multiply_add(simd, simd.splat_f32s(scale), sum, unsafe { read(simd, to, 0) }),
+                    Finish::Step(scale) => {
+                        multiply_add(simd, simd.splat_f32s(scale), sum, unsafe { read(simd, to, 0) })
+                    }
                 };
                 write(simd, to, value);
             }
@@ -268,7 +292,8 @@ fn accumulate<S: Simd, const R: usize, const N: usize>(
     assert!(fits, "operands of a product");
     for k in 0..depth {
         // SAFETY: inside the operands, as was just checked.
-        let b: [S::f32s; N] = std::array::from_fn(|n| unsafe { read(simd, b, b_start + k * b_step + n * lanes::<S>()) });
+        let b: [S::f32s; N] =
+            std::array::from_fn(|n| unsafe { read(simd, b, b_start + k * b_step + n * lanes::<S>()) });
         for (r, sums) in sums.iter_mut().enumerate() {
             // SAFETY: as above.
             let a = simd.splat_f32s(unsafe { *a.get_unchecked(a_start + r * a_row + k * a_step) });
@@ -279,15 +304,138 @@ fn accumulate<S: Simd, const R: usize, const N: usize>(
     }
 }
 
-/// The transpose of the rows that `part` has as columns in `layout` of the transpose: of the matrix `values`, laid out as
-/// `from`, its columns `0..depth` become rows of `part.width` values in `packed`.
+/// Packs the transpose of `rows` of a matrix, laid out as `from`: its columns `0..depth` become rows of `packed`, as long as there
+/// is room.
 pub fn pack_transposed(values: &[f32], from: Layout, rows: Range<usize>, depth: usize, packed: &mut [f32]) {
+    const TILE: usize = 4;
     let width = packed.len() / depth;
     for part in from.over(0..depth) {
         let source = &values[part.row(rows.start)..];
-        for (k, packed) in packed[part.columns.start * width..].chunks_exact_mut(width).take(part.columns.len()).enumerate() {
-            for (i, packed) in packed[..rows.len()].iter_mut().enumerate() {
-                *packed = source[i * part.width + k];
+        let packed = &mut packed[part.columns.start * width..part.columns.end * width];
+        for first in (0..rows.len()).step_by(TILE) {
+            let row = |index| &source[(first + index) * part.width..][..part.columns.len()];
+            if rows.len() - first < TILE {
+                for index in 0..rows.len() - first {
+                    for (packed, &value) in packed.chunks_exact_mut(width).zip(row(index)) {
+                        packed[first + index] = value;
+                    }
+                }
+            } else {
+                let sources: [&[f32]; TILE] = std::array::from_fn(row);
+                for (k, packed) in packed.chunks_exact_mut(width).enumerate() {
+                    packed[first..first + TILE].copy_from_slice(&sources.map(|source| source[k]));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::vector::Aligned;
+
+    /// Numbers of all sizes, laid out as `layout`; the padding is 0.
+    fn matrix(layout: Layout, width: usize) -> Aligned {
+        let mut values = Aligned::zeros(layout.len());
+        for row in 0..layout.rows {
+            for column in 0..width {
+                values[layout.at(column).row(row)] = ((row * 31 + column * 17) as f32 * 0.7).sin();
+            }
+        }
+        values
+    }
+
+    fn get(values: &[f32], layout: Layout, row: usize, column: usize) -> f32 {
+        values[layout.at(column).row(row)]
+    }
+
+    /// The chain that a value of a product is.
+    fn chain(fused: bool, pairs: impl Iterator<Item = (f32, f32)>) -> f32 {
+        pairs.fold(0.0, |sum, (a, b)| if fused { a.mul_add(b, sum) } else { a * b + sum })
+    }
+
+    #[test]
+    fn a_layouts_parts_cover_its_columns_once() {
+        for layout in [Layout::panels(3, 150), Layout::panels(2, 7), Layout::plain(5, 100)] {
+            let mut seen = vec![0; layout.len()];
+            for part in layout.over(0..layout.pitch()) {
+                for row in 0..layout.rows {
+                    seen[part.row(row)..][..part.columns.len()].iter_mut().for_each(|seen| *seen += 1);
+                }
+            }
+            assert!(seen.iter().all(|&seen| seen == 1), "{layout:?}");
+            assert_eq!(layout.over(3..7).map(|part| part.columns.len()).sum::<usize>(), 4);
+        }
+    }
+
+    #[test]
+    fn products_are_chains_whatever_the_vectors_and_the_share() {
+        for vectors in Vectors::all() {
+            let fused = !matches!(vectors, Vectors::Portable) || cfg!(target_arch = "aarch64");
+            for (rows, depth, width) in [(1, 1, 17), (7, 64, 48), (13, 130, 100), (70, 5, 64), (6, 200, 33)] {
+                let (h_layout, w_layout) = (Layout::panels(rows, depth), Layout::panels(depth, width));
+                let (h, w) = (matrix(h_layout, depth), matrix(w_layout, width));
+                let f_layout = Layout::panels(rows, width);
+                let biases = matrix(Layout::plain(1, f_layout.pitch()), width);
+
+                // In shares of rows and of columns.
+                let mut f = Aligned::zeros(f_layout.len());
+                let left = Left { values: &h, layout: h_layout, transposed: false };
+                for share in [0..rows / 2, rows / 2..rows] {
+                    for columns in [0..GRAIN, GRAIN..f_layout.pitch()] {
+                        for part in w_layout.over(columns) {
+                            let to = (&Shared::new(&mut f), f_layout);
+                            // SAFETY: nobody else has it.
+                            unsafe {
+                                product(vectors, left, share.clone(), depth, &w, &part, Finish::Bias(&biases, true), to)
+                            };
+                        }
+                    }
+                }
+                for row in 0..rows {
+                    for column in 0..width {
+                        let pairs = (0..depth).map(|k| (get(&h, h_layout, row, k), get(&w, w_layout, k, column)));
+                        let expected = (chain(fused, pairs) + biases[column]).max(0.0);
+                        assert_eq!(get(&f, f_layout, row, column), expected, "{vectors:?} {rows} {depth} {width}");
+                    }
+                }
+
+                let mut updated = w.clone();
+                let left = Left { values: &h, layout: h_layout, transposed: true };
+                for part in w_layout.over(0..w_layout.pitch()) {
+                    let right = Part { columns: part.columns.clone(), ..f_layout.at(part.columns.start) };
+                    let to = (&Shared::new(&mut updated), w_layout);
+                    // SAFETY: nobody else has it.
+                    unsafe { product(vectors, left, 0..depth, rows, &f, &right, Finish::Step(-0.5), to) };
+                }
+                for k in 0..depth {
+                    for column in 0..width {
+                        let pairs = (0..rows).map(|row| (get(&h, h_layout, row, k), get(&f, f_layout, row, column)));
+                        let (sum, w) = (chain(fused, pairs), get(&w, w_layout, k, column));
+                        let expected = if fused { sum.mul_add(-0.5, w) } else { sum * -0.5 + w };
+                        assert_eq!(get(&updated, w_layout, k, column), expected, "{vectors:?} {rows} {depth} {width}");
+                    }
+                }
+
+                let mut dh = Aligned::zeros(h_layout.len());
+                let left = Left { values: &f, layout: f_layout, transposed: false };
+                for part in h_layout.over(0..h_layout.pitch()) {
+                    let mut packed = Aligned::zeros(width * part.columns.len());
+                    let inputs = part.columns.start..part.columns.end.min(depth);
+                    pack_transposed(&w, w_layout, inputs, width, &mut packed);
+                    let right = Part { start: 0, width: part.columns.len(), ..part };
+                    let to = (&Shared::new(&mut dh), h_layout);
+                    // SAFETY: nobody else has it.
+                    unsafe { product(vectors, left, 0..rows, width, &packed, &right, Finish::Mask(&h), to) };
+                }
+                for row in 0..rows {
+                    for k in 0..depth {
+                        let pairs = (0..width).map(|c| (get(&f, f_layout, row, c), get(&w, w_layout, k, c)));
+                        let expected = if get(&h, h_layout, row, k) > 0.0 { chain(fused, pairs) } else { 0.0 };
+                        assert_eq!(get(&dh, h_layout, row, k), expected, "{vectors:?} {rows} {depth} {width}");
+                    }
+                }
             }
         }
     }

@@ -73,6 +73,9 @@ impl Pixel {
 }
 
 impl SparseRows {
+    /// The largest batch whose rows can be listed column by column.
+    pub const MAX_BATCH: usize = 1 << 24;
+
     /// The rows of `data` (`.. x width`), columns in `parts` parts; none where it would not pay.
     pub fn new(data: &[u8], width: usize, parts: usize) -> Option<Self> {
         if width > Pixel::MAX_WIDTH {
@@ -154,21 +157,22 @@ impl SparseRows {
     #[inline(always)]
     fn forward_padded<S: Simd, const N: usize>(&self, simd: S, order: &[u32], weights: &[f32], f: &mut [f32]) {
         for (order, f) in order.chunks(SORTED).zip(f.chunks_mut(SORTED * N * LANES)) {
-            order.iter().take(ROWS).for_each(|&row| prefetch::<8, _>(self.row(row)));
+            order.iter().take(ROWS).for_each(|&number| prefetch::<8, _>(self.row(number)));
             // Rows of like length are walked side by side, so that they end together.
             let mut places = [0u32; SORTED];
             let places = &mut places[..order.len()];
-            for (index, (place, &row)) in places.iter_mut().zip(order).enumerate() {
-                *place = ((self.row(row).len() * SORTED) | index) as u32;
+            for (index, (place, &number)) in places.iter_mut().zip(order).enumerate() {
+                *place = ((self.row(number).len() * SORTED) | index) as u32;
             }
             places.sort_unstable();
+            let place_of = |place: u32| place as usize % SORTED;
             for (index, group) in places.chunks(ROWS).enumerate() {
                 for &ahead in places.iter().skip(index * ROWS + AHEAD).take(ROWS) {
-                    prefetch::<8, _>(self.row(order[ahead as usize % SORTED]));
+                    prefetch::<8, _>(self.row(order[place_of(ahead)]));
                 }
                 let mut rows: [&[Pixel]; ROWS] = [&[]; ROWS];
                 for (row, &place) in rows.iter_mut().zip(group) {
-                    *row = self.row(order[place as usize % SORTED]);
+                    *row = self.row(order[place_of(place)]);
                 }
                 let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
                 // The first is the shortest, unless the group is not full.
@@ -188,7 +192,7 @@ impl SparseRows {
                     }
                 }
                 for (sums, &place) in sums.iter().zip(group) {
-                    sums.store(f, place as usize % SORTED * N * LANES);
+                    sums.store(f, place_of(place) * N * LANES);
                 }
             }
         }
@@ -217,7 +221,17 @@ impl SparseRows {
             let whole = part.columns.len() - at >= PANEL;
             let weights = &weights[part.start + at..];
             let to = layout.at(first);
-            let task = Forward { sparse: self, order, rows: rows.clone(), weights, width: part.width, biases: &biases[first..], relu, f, to };
+            let task = Forward {
+                sparse: self,
+                order,
+                rows: rows.clone(),
+                weights,
+                width: part.width,
+                biases: &biases[first..],
+                relu,
+                f,
+                to,
+            };
             // SAFETY, of this block: as the caller promises.
             vectorize_wide!(vectors, |simd| unsafe {
                 match (lanes_of(simd), whole) {
@@ -292,25 +306,26 @@ impl SparseRows {
     }
 
     /// Lists, for each column of a part, the rows of the batch where it is not 0.
-    pub fn transpose(&self, order: &[u32], part: usize, Columns { starts, rows }: &mut Columns) {
+    pub fn transpose(&self, order: &[u32], part: usize, Columns { starts, entries }: &mut Columns) {
         let columns = self.part(part);
         starts.clear();
         starts.resize(columns.len() + 2, 0);
         for &row in order {
             for pixel in self.row_part(row, part) {
-                starts[pixel.column() - columns.start + 2] += 1;
+                // SAFETY: the columns of a part are between its cuts, and there is a start for each.
+                *unsafe { starts.get_unchecked_mut(pixel.column() - columns.start + 2) } += 1;
             }
         }
         // Two places ahead for now: while the lists fill, a column's entry moves from its start to its end.
         for index in 2..starts.len() {
             starts[index] += starts[index - 1];
         }
-        rows.clear();
-        rows.resize(starts.last().map_or(0, |&end| end as usize), (0, 0.0));
+        entries.resize(starts.last().map_or(0, |&end| end as usize), Entry(0));
         for (index, &row) in order.iter().enumerate() {
-            for pixel in self.row_part(row, part) {
-                let place = &mut starts[pixel.column() - columns.start + 1];
-                rows[*place as usize] = (index as u32, pixel.value());
+            for &pixel in self.row_part(row, part) {
+                // SAFETY: as above; the pixels were counted, so there is an entry for each.
+                let place = unsafe { starts.get_unchecked_mut(pixel.column() - columns.start + 1) };
+                *unsafe { entries.get_unchecked_mut(*place as usize) } = Entry::new(index, pixel);
                 *place += 1;
             }
         }
@@ -340,7 +355,8 @@ impl SparseRows {
             let df = &df[from.start..];
             for (columns, &cut) in columns.iter().zip(&self.cuts[first..]) {
                 let first = part.row(cut) + at;
-                let task = Update { columns, count, df, df_width: from.width, scale, weights, first, width: part.width };
+                let task =
+                    Update { columns, count, df, df_width: from.width, scale, weights, first, width: part.width };
                 // SAFETY, of this block: as the caller promises.
                 vectorize_wide!(vectors, |simd| unsafe {
                     match (lanes_of(simd), whole) {
@@ -363,8 +379,28 @@ impl SparseRows {
 pub struct Columns {
     /// Where each column's list starts, and where the last ends.
     starts: Vec<u32>,
-    /// Row of the batch and value.
-    rows: Vec<(u32, f32)>,
+    /// What the lists hold.
+    entries: Vec<Entry>,
+}
+
+/// A pixel of a batch: its value in the lowest byte, its row above it.
+#[derive(Clone, Copy)]
+struct Entry(u32);
+
+impl Entry {
+    fn new(row: usize, pixel: Pixel) -> Self {
+        Self((row as u32) << 8 | (pixel.0 & 0xff))
+    }
+
+    #[inline(always)]
+    fn value(self) -> f32 {
+        VALUES[(self.0 & 0xff) as usize]
+    }
+
+    #[inline(always)]
+    fn row(self) -> usize {
+        (self.0 >> 8) as usize
+    }
 }
 
 fn lanes_of<S: Simd>(_: S) -> usize {
@@ -465,14 +501,14 @@ impl Update<'_> {
     unsafe fn run<S: Simd, const N: usize>(&self, simd: S) {
         let scale = simd.splat_f32s(self.scale);
         for (column, range) in self.columns.starts.windows(2).enumerate() {
-            let rows = &self.columns.rows[range[0] as usize..range[1] as usize];
-            if rows.is_empty() {
+            let entries = &self.columns.entries[range[0] as usize..range[1] as usize];
+            if entries.is_empty() {
                 continue;
             }
             let mut sums = [simd.splat_f32s(0.0); N];
-            for &(row, value) in rows {
-                debug_assert!((row as usize) < self.count);
-                let (value, at) = (simd.splat_f32s(value), row as usize * self.df_width);
+            for &entry in entries {
+                debug_assert!(entry.row() < self.count);
+                let (value, at) = (simd.splat_f32s(entry.value()), entry.row() * self.df_width);
                 for (n, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: as the caller promises.
                     *sum = multiply_add(simd, value, unsafe { read(simd, self.df, at + n * lanes::<S>()) }, *sum);

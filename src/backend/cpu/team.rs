@@ -73,7 +73,12 @@ impl Member<'_> {
 
     /// This member's rows and columns of a matrix, in whole multiples of `grains` but for the last: few rows and many columns
     /// where it can be, `enough` of them.
-    pub fn tile(&self, (rows, columns): (usize, usize), grains: (usize, usize), enough: usize) -> (Range<usize>, Range<usize>) {
+    pub fn tile(
+        &self,
+        (rows, columns): (usize, usize),
+        grains: (usize, usize),
+        enough: usize,
+    ) -> (Range<usize>, Range<usize>) {
         let most = (columns / enough).clamp(1, self.count());
         // The most that are at work, and of those ways the one with the most columns.
         let across = (1..=most).max_by_key(|across| self.count() / across * across).unwrap_or(1);
@@ -183,6 +188,11 @@ impl<'a, T> Shared<'a, T> {
         Self { start: values.as_mut_ptr(), length: values.len(), values: PhantomData }
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
     /// The values of `range`.
     ///
     /// # Safety
@@ -231,6 +241,27 @@ mod tests {
                     unsafe { shared.part_mut(member.share(n, 4)) }.iter_mut().for_each(|seen| *seen += 1);
                 });
                 assert!(seen.iter().all(|&seen| seen == 1), "{threads} threads, {n}: {seen:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_cover_a_matrix_once() {
+        for threads in [1, 2, 3, 6, 16] {
+            let team = Team::new(threads).unwrap();
+            for (rows, columns) in [(1, 16), (64, 128), (7, 48), (5, 512)] {
+                let mut seen = vec![0u8; rows * columns];
+                let shared = Shared::new(&mut seen);
+                team.run(|member| {
+                    let (rows, part) = member.tile((rows, columns), (4, 16), 32);
+                    for row in rows {
+                        let row = row * columns;
+                        // SAFETY: tiles do not overlap.
+                        let seen = unsafe { shared.part_mut(row + part.start..row + part.end) };
+                        seen.iter_mut().for_each(|seen| *seen += 1);
+                    }
+                });
+                assert!(seen.iter().all(|&seen| seen == 1), "{threads} threads, {rows} x {columns}: {seen:?}");
             }
         }
     }
