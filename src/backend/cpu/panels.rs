@@ -134,11 +134,16 @@ pub unsafe fn product(
         return;
     }
     let task = Task { left, rows, depth, right, finish, to, layout };
-    // SAFETY, of both: as the caller promises.
     if part.columns.len() == LANES {
-        vectorize!(vectors, |simd| unsafe { task.column_tile::<_, 6, 1>(simd, part, 0) });
+        vectorize!(vectors, |simd| {
+            // SAFETY: as the caller promises.
+            unsafe { task.run_narrow(simd, part) }
+        });
     } else {
-        vectorize_wide!(vectors, |simd| unsafe { task.run(simd, part) });
+        vectorize_wide!(vectors, |simd| {
+            // SAFETY: as the caller promises.
+            unsafe { task.run(simd, part) }
+        });
     }
 }
 
@@ -153,10 +158,20 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
+    /// A part of one vector of [`LANES`].
+    ///
     /// # Safety
     /// As [`product`].
     #[inline(always)]
-    unsafe fn run<S: Simd>(&self, simd: S, part: &Part) {
+    unsafe fn run_narrow<S: Simd>(self, simd: S, part: &Part) {
+        // SAFETY: as the caller promises.
+        unsafe { self.column_tile::<S, 6, 1>(simd, part, 0) }
+    }
+
+    /// # Safety
+    /// As [`product`].
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, simd: S, part: &Part) {
         let count = part.columns.len() / GRAIN;
         // SAFETY, of this function: as the caller promises.
         if lanes::<S>() == 16 {

@@ -232,15 +232,17 @@ impl SparseRows {
                 f,
                 to,
             };
-            // SAFETY, of this block: as the caller promises.
-            vectorize_wide!(vectors, |simd| unsafe {
-                match (lanes_of(simd), whole) {
-                    (16, true) => task.run::<_, 2, 4>(simd),
-                    (16, false) => task.run::<_, 2, 1>(simd),
-                    (8, true) => task.run::<_, 1, 8>(simd),
-                    (8, false) => task.run::<_, 1, 2>(simd),
-                    (_, true) => task.run::<_, 1, 16>(simd),
-                    (_, false) => task.run::<_, 1, 4>(simd),
+            vectorize_wide!(vectors, |simd| {
+                // SAFETY, of this block: as the caller promises.
+                unsafe {
+                    match (lanes_of(simd), whole) {
+                        (16, true) => task.run::<_, 2, 4>(simd),
+                        (16, false) => task.run::<_, 2, 1>(simd),
+                        (8, true) => task.run::<_, 1, 8>(simd),
+                        (8, false) => task.run::<_, 1, 2>(simd),
+                        (_, true) => task.run::<_, 1, 16>(simd),
+                        (_, false) => task.run::<_, 1, 4>(simd),
+                    }
                 }
             });
             at += if whole { PANEL } else { GRAIN };
@@ -357,15 +359,17 @@ impl SparseRows {
                 let first = part.row(cut) + at;
                 let task =
                     Update { columns, count, df, df_width: from.width, scale, weights, first, width: part.width };
-                // SAFETY, of this block: as the caller promises.
-                vectorize_wide!(vectors, |simd| unsafe {
-                    match (lanes_of(simd), whole) {
-                        (16, true) => task.run::<_, 4>(simd),
-                        (16, false) => task.run::<_, 1>(simd),
-                        (8, true) => task.run::<_, 8>(simd),
-                        (8, false) => task.run::<_, 2>(simd),
-                        (_, true) => task.run::<_, 16>(simd),
-                        (_, false) => task.run::<_, 4>(simd),
+                vectorize_wide!(vectors, |simd| {
+                    // SAFETY, of this block: as the caller promises.
+                    unsafe {
+                        match (lanes_of(simd), whole) {
+                            (16, true) => task.run::<_, 4>(simd),
+                            (16, false) => task.run::<_, 1>(simd),
+                            (8, true) => task.run::<_, 8>(simd),
+                            (8, false) => task.run::<_, 2>(simd),
+                            (_, true) => task.run::<_, 16>(simd),
+                            (_, false) => task.run::<_, 4>(simd),
+                        }
                     }
                 });
             }
@@ -403,6 +407,8 @@ impl Entry {
     }
 }
 
+/// As [`lanes`].
+#[inline(always)]
 fn lanes_of<S: Simd>(_: S) -> usize {
     lanes::<S>()
 }
@@ -430,7 +436,7 @@ impl Forward<'_> {
     // The rows are walked side by side, so an index it is.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    unsafe fn run<S: Simd, const R: usize, const N: usize>(&self, simd: S) {
+    unsafe fn run<S: Simd, const R: usize, const N: usize>(self, simd: S) {
         let mut first = self.rows.start;
         while first < self.rows.end {
             let count = R.min(self.rows.end - first);
@@ -498,7 +504,7 @@ impl Update<'_> {
     /// # Safety
     /// As [`SparseRows::update_wide`]; the lists hold rows below `count`, and `df` has a row for each.
     #[inline(always)]
-    unsafe fn run<S: Simd, const N: usize>(&self, simd: S) {
+    unsafe fn run<S: Simd, const N: usize>(self, simd: S) {
         let scale = simd.splat_f32s(self.scale);
         for (column, range) in self.columns.starts.windows(2).enumerate() {
             let entries = &self.columns.entries[range[0] as usize..range[1] as usize];

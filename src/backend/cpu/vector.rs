@@ -122,7 +122,9 @@ macro_rules! vectorize {
 }
 pub(super) use vectorize;
 
-/// As [`vectorize`], with vectors as long as they get: [`lanes`] says how long.
+/// As [`vectorize`], with vectors as long as they get: [`lanes`] says how long. `$body` should consume
+/// what it works on: a long one that borrows may not be inlined, and outside of the instructions' reach it is tens of times
+/// slower.
 macro_rules! vectorize_wide {
     ($vectors:expr, |$simd:ident| $body:expr) => {
         match $vectors {
