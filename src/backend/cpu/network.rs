@@ -17,7 +17,7 @@ use crate::model::{Layer, Mlp};
 const ROWS: usize = 4;
 
 /// Columns of a wide layer that a thread has before rows are divided too.
-const ENOUGH: usize = 32;
+const ENOUGH: usize = 64;
 
 /// The rows of a part of a data set, as the engine reads them.
 pub enum Rows {
