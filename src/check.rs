@@ -728,6 +728,10 @@ const CPU_TRIALS: &[Trial] = &[
     trial(&[20, 64, 32, 6], 8, Kind::Floats),
     trial(&[30, 48, 17, 5], 9, Kind::Bytes),
     trial(&[12, 130, 70], 1, Kind::Floats),
+    // Columns divided, also inside a panel.
+    trial(&[120, 208, 10], 20, Kind::SparseBytes),
+    trial(&[40, 208, 200], 20, Kind::Floats),
+    trial(&[30, 7, 208, 12], 10, Kind::Bytes),
     // Narrow before wide.
     trial(&[70, 7, 40, 12, 20], 33, Kind::SparseBytes),
 ];
@@ -785,10 +789,11 @@ pub fn plans(device: &Device) -> Result<Vec<Row>> {
 /// When threads cannot be started.
 pub fn cpu() -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for trial in TRIALS.iter().chain(CPU_TRIALS) {
-        for vectors in Vectors::all() {
+    for (number, trial) in TRIALS.iter().chain(CPU_TRIALS).enumerate() {
+        for (index, vectors) in Vectors::all().into_iter().enumerate() {
             let open = |threads| Cpu::with_vectors(Mlp::new(trial.widths)?, trial.batch_size, threads, vectors);
-            rows.extend(plan_rows(&mut open(1)?, &mut open(3)?, trial)?);
+            let threads = [2, 3, 4, 7][(number + index) % 4];
+            rows.extend(plan_rows(&mut open(1)?, &mut open(threads)?, trial)?);
         }
     }
     Ok(rows)

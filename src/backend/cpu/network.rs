@@ -1,6 +1,7 @@
 //! The training engine: padded parameters, and a step as phases that the threads walk through together. Forward and backward,
-//! each thread takes some rows of the batch through narrow layers, and some columns of a wide layer for all rows; then each
-//! updates some rows of a narrow layer's weights, and of a wide one's the columns that it reads going forward. No gradient
+//! each thread takes some rows of the batch through narrow layers, and some columns of a wide layer for all rows, or for some
+//! where columns are few; then each updates some rows of a narrow layer's weights, and of a wide one's the columns that it
+//! reads going forward. No gradient
 //! of a wide layer is ever stored: its product adds to the weights.
 
 use std::ops::Range;
@@ -16,7 +17,7 @@ use crate::model::{Layer, Mlp};
 /// Rows of a thread's share of a batch, and of a narrow layer's weights: whole multiples of this.
 const ROWS: usize = 4;
 
-/// Columns of a wide layer that a thread has before rows are divided too.
+/// Columns of a wide layer that a thread has at least, as far as rows can be divided instead.
 const ENOUGH: usize = 64;
 
 /// The rows of a part of a data set, as the engine reads them.
@@ -246,7 +247,8 @@ impl Buffers {
     /// Bytes they take.
     pub fn bytes(&self) -> usize {
         let rest = [&self.activations, &self.deltas].into_iter().flatten();
-        size_of::<f32>() * (self.x.len() + rest.map(|values| values.len()).sum::<usize>())
+        let columns = self.columns.iter().map(Columns::bytes).sum::<usize>();
+        size_of::<f32>() * (self.x.len() + rest.map(|values| values.len()).sum::<usize>()) + columns
     }
 
     fn resize(&mut self, network: &Network, rows: &Rows, count: usize, training: bool) {

@@ -310,6 +310,8 @@ impl SparseRows {
     /// Lists, for each column of a part, the rows of the batch where it is not 0.
     pub fn transpose(&self, order: &[u32], part: usize, Columns { starts, entries }: &mut Columns) {
         let columns = self.part(part);
+        let total: usize = order.iter().map(|&row| self.row_part(row, part).len()).sum();
+        assert!(u32::try_from(total).is_ok(), "a batch of {total} pixels");
         starts.clear();
         starts.resize(columns.len() + 2, 0);
         for &row in order {
@@ -322,7 +324,7 @@ impl SparseRows {
         for index in 2..starts.len() {
             starts[index] += starts[index - 1];
         }
-        entries.resize(starts.last().map_or(0, |&end| end as usize), Entry(0));
+        entries.resize(total, Entry(0));
         for (index, &row) in order.iter().enumerate() {
             for &pixel in self.row_part(row, part) {
                 // SAFETY: as above; the pixels were counted, so there is an entry for each.
@@ -385,6 +387,13 @@ pub struct Columns {
     starts: Vec<u32>,
     /// What the lists hold.
     entries: Vec<Entry>,
+}
+
+impl Columns {
+    /// Bytes they take.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.starts[..]) + size_of_val(&self.entries[..])
+    }
 }
 
 /// A pixel of a batch: its value in the lowest byte, its row above it.

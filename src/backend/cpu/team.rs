@@ -71,8 +71,8 @@ impl Member<'_> {
         share(n, grain, self.index, self.count())
     }
 
-    /// This member's rows and columns of a matrix, in whole multiples of `grains` but for the last: few rows and many columns
-    /// where it can be, `enough` of them.
+    /// This member's rows and columns of a matrix, in whole multiples of `grains` but for the last: all rows and some columns
+    /// where as many members are so at work, but no fewer columns than `enough`.
     pub fn tile(
         &self,
         (rows, columns): (usize, usize),
@@ -80,9 +80,10 @@ impl Member<'_> {
         enough: usize,
     ) -> (Range<usize>, Range<usize>) {
         let most = (columns / enough).clamp(1, self.count());
-        // The most that are at work, and of those ways the one with the most columns.
-        let across = (1..=most).max_by_key(|across| self.count() / across * across).unwrap_or(1);
-        let down = self.count() / across;
+        let down = |across: usize| (self.count() / across).clamp(1, rows.div_ceil(grains.0).max(1));
+        // The most that are at work, and of those ways the one that cuts columns most.
+        let across = (1..=most).max_by_key(|&across| across * down(across)).unwrap_or(1);
+        let down = down(across);
         match self.index < across * down {
             true => (
                 share(rows, grains.0, self.index / across, down),
