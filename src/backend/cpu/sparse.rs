@@ -1,5 +1,5 @@
 //! Images as lists of their pixels that are not 0, and the first layer's products over them. Where most pixels are 0, as
-//! in MNIST, that is a fraction of the work; what is left out would have added exactly 0.
+//! in MNIST, that is a fraction of the work; what is left out would have added exactly 0 to finite sums.
 
 use std::ops::Range;
 
