@@ -1,8 +1,7 @@
 //! The training engine: padded parameters, and a step as phases that the threads walk through together. Forward and backward,
 //! each thread takes some rows of the batch through narrow layers, and some columns of a wide layer for all rows, or for some
 //! where columns are few; then each updates some rows of a narrow layer's weights, and of a wide one's the columns that it
-//! reads going forward. No gradient
-//! of a wide layer is ever stored: its product adds to the weights.
+//! reads going forward. No gradient of a wide layer is ever stored: its product adds to the weights.
 
 use std::ops::Range;
 
@@ -150,6 +149,7 @@ impl Network {
     /// Class probabilities (`order.len() x pitch(classes)`) of the rows `order`, on the caller's thread.
     pub fn probabilities<'b>(&self, rows: &Rows, order: &[u32], buffers: &'b mut Buffers) -> &'b [f32] {
         let all = 0..order.len();
+        let frame = Frame { layers: &self.layers, vectors: self.vectors, rows, capacity: order.len() };
         buffers.resize(self, rows, order.len(), false);
         let Buffers { x, activations, deltas, .. } = buffers;
         let last = self.layers.len() - 1;
@@ -159,17 +159,8 @@ impl Network {
         let mut h: &[f32] = x;
         let outputs = activations[..last].iter_mut().chain(&mut deltas[last..]);
         for ((index, values), f) in self.values.iter().enumerate().zip(outputs) {
-            let forward = Forward {
-                layers: &self.layers,
-                vectors: self.vectors,
-                rows,
-                order,
-                capacity: order.len(),
-                weights: &values.weights,
-                biases: &values.biases,
-                h,
-                first: 0,
-            };
+            let (weights, biases) = (&values.weights, &values.biases);
+            let forward = Forward { frame, order, weights, biases, h, first: 0 };
             // SAFETY: nobody else has these values.
             unsafe { forward.layer(index, all.clone(), 0..self.layers[index].pitch, &Shared::new(f)) };
             h = f;
@@ -195,12 +186,9 @@ impl Network {
             columns.resize(rows.parts(), Columns::default());
         }
         let run = Run {
-            layers,
-            vectors: *vectors,
-            rows,
+            frame: Frame { layers, vectors: *vectors, rows, capacity },
             labels,
             learning_rate,
-            capacity,
             values: values.iter_mut().map(SharedValues::new).collect(),
             x: Shared::new(x),
             activations: activations.iter_mut().map(|values| Shared::new(values)).collect(),
@@ -281,15 +269,48 @@ impl<'a> SharedValues<'a> {
     }
 }
 
-/// A run of steps, shared by the threads.
-struct Run<'a> {
+/// What a run of steps and an evaluation have in common.
+#[derive(Clone, Copy)]
+struct Frame<'a> {
     layers: &'a [Shape],
     vectors: Vectors,
     rows: &'a Rows,
-    labels: &'a [u32],
-    learning_rate: f32,
     /// Rows that the buffers have room for.
     capacity: usize,
+}
+
+impl<'a> Frame<'a> {
+    /// Of layer `index`'s output, and of the gradient there. The last layer's rows are whole, as the softmax takes them.
+    fn output(&self, index: usize) -> Layout {
+        let layer = &self.layers[index];
+        match index + 1 < self.layers.len() {
+            true => Layout::panels(self.capacity, layer.outputs),
+            false => Layout::plain(self.capacity, layer.pitch),
+        }
+    }
+
+    /// Of layer `index`'s input.
+    fn input(&self, index: usize) -> Layout {
+        match index {
+            0 => Layout::plain(self.capacity, self.layers[0].inputs),
+            _ => self.output(index - 1),
+        }
+    }
+
+    /// The rows as lists of pixels, where `index` is the first layer and has them so.
+    fn sparse(&self, index: usize) -> Option<&'a SparseRows> {
+        match self.rows {
+            Rows::Sparse(rows) if index == 0 => Some(rows),
+            _ => None,
+        }
+    }
+}
+
+/// A run of steps, shared by the threads.
+struct Run<'a> {
+    frame: Frame<'a>,
+    labels: &'a [u32],
+    learning_rate: f32,
     values: Vec<SharedValues<'a>>,
     x: Shared<'a, f32>,
     activations: Vec<Shared<'a, f32>>,
@@ -297,28 +318,10 @@ struct Run<'a> {
     columns: Shared<'a, Columns>,
 }
 
-/// Of layer `index`'s output, and of the gradient there; `rows` is what the buffers have room for. The last layer's rows are
-/// whole, as the softmax takes them.
-fn output_layout(layers: &[Shape], index: usize, rows: usize) -> Layout {
-    let layer = &layers[index];
-    if index + 1 < layers.len() { Layout::panels(rows, layer.outputs) } else { Layout::plain(rows, layer.pitch) }
-}
-
-/// Of layer `index`'s input.
-fn input_layout(layers: &[Shape], index: usize, rows: usize) -> Layout {
-    match index {
-        0 => Layout::plain(rows, layers[0].inputs),
-        _ => output_layout(layers, index - 1, rows),
-    }
-}
-
 /// What a layer's forward product reads.
 struct Forward<'a> {
-    layers: &'a [Shape],
-    vectors: Vectors,
-    rows: &'a Rows,
+    frame: Frame<'a>,
     order: &'a [u32],
-    capacity: usize,
     weights: &'a [f32],
     biases: &'a [f32],
     /// The layer's input, where that is not sparse.
@@ -333,27 +336,30 @@ impl Forward<'_> {
     /// # Safety
     /// Nobody else touches these rows and columns of `f` until the next barrier.
     unsafe fn layer(&self, index: usize, rows: Range<usize>, columns: Range<usize>, f: &Shared<f32>) {
-        let Self { layers, vectors, order, capacity, weights, biases, h, first, .. } = *self;
+        let Self { frame, order, weights, biases, h, first } = *self;
+        let Frame { layers, vectors, .. } = frame;
         let (layer, relu) = (&layers[index], index + 1 < layers.len());
-        let (from, to) = (input_layout(layers, index, capacity), output_layout(layers, index, capacity));
+        let (from, to) = (frame.input(index), frame.output(index));
         // SAFETY, of this function: as the caller promises.
         if layer.narrow() {
             let f = unsafe { f.part_mut(rows.start * layer.pitch..rows.end * layer.pitch) };
-            match (index, self.rows) {
-                (0, Rows::Sparse(sparse)) => {
+            match frame.sparse(index) {
+                Some(sparse) => {
                     sparse.forward_narrow(vectors, &order[rows], weights, layer.pitch, f);
                     bias_relu(vectors, biases, relu, f);
                 }
-                _ => narrow::forward(vectors, (h, from, layer.inputs), rows.start - first, (weights, biases, relu), f),
+                None => {
+                    narrow::forward(vectors, (h, from, layer.inputs), rows.start - first, (weights, biases, relu), f);
+                }
             }
             return;
         }
         for part in layer.layout().over(columns) {
-            match (index, self.rows) {
-                (0, Rows::Sparse(sparse)) => unsafe {
+            match frame.sparse(index) {
+                Some(sparse) => unsafe {
                     sparse.forward_wide(vectors, order, rows.clone(), weights, &part, (biases, relu), (f, to));
                 },
-                _ => {
+                None => {
                     let left = Left { values: h, layout: from, transposed: false };
                     let finish = Finish::Bias(biases, relu);
                     unsafe { product(vectors, left, rows.clone(), layer.inputs, weights, &part, finish, (f, to)) };
@@ -391,7 +397,8 @@ impl Walk<'_> {
     }
 
     fn forward(&mut self) {
-        let Run { layers, vectors, rows, labels, capacity, .. } = *self.run;
+        let Run { frame, labels, .. } = *self.run;
+        let Frame { layers, vectors, rows, .. } = frame;
         let (batch, last, share) = (self.batch, layers.len() - 1, self.share());
         // SAFETY, of this function: nobody writes parameters, and each member touches its own rows, or its own columns, alone.
         if let Rows::Dense(inputs) = rows {
@@ -408,14 +415,14 @@ impl Walk<'_> {
             let values = &self.run.values[index];
             let (weights, biases) = unsafe { (values.weights.all(), values.biases.all()) };
             // In one panel this member's rows lie together, and others may still write theirs.
-            let (h, first) = match input_layout(layers, index, capacity) {
+            let (h, first) = match frame.input(index) {
                 layout if layer.narrow() && layout.is_plain() => unsafe {
                     let rows = layout.at(0).row(share.start)..layout.at(0).row(share.end);
                     (if self.input(index).is_empty() { &[][..] } else { self.input(index).part(rows) }, share.start)
                 },
                 _ => (unsafe { self.input(index).all() }, 0),
             };
-            let forward = Forward { layers, vectors, rows, order: batch, capacity, weights, biases, h, first };
+            let forward = Forward { frame, order: batch, weights, biases, h, first };
             if layer.narrow() {
                 unsafe { forward.layer(index, share.clone(), 0..layer.pitch, f) };
                 self.mine = true;
@@ -433,16 +440,17 @@ impl Walk<'_> {
     }
 
     fn backward(&mut self) {
-        let Run { layers, vectors, rows, capacity, .. } = *self.run;
+        let frame = self.run.frame;
+        let Frame { layers, vectors, .. } = frame;
         let (batch, share) = (self.batch, self.share());
         // SAFETY, of this function: nobody writes parameters or activations, and each member touches its own rows, or its
         // own columns, alone.
-        if let (Rows::Sparse(sparse), false) = (rows, layers[0].narrow()) {
+        if let (Some(sparse), false) = (frame.sparse(0), layers[0].narrow()) {
             let part = self.member.index;
             sparse.transpose(batch, part, &mut unsafe { self.run.columns.part_mut(part..part + 1) }[0]);
         }
         for (index, layer) in layers.iter().enumerate().skip(1).rev() {
-            let (from, to) = (output_layout(layers, index, capacity), input_layout(layers, index, capacity));
+            let (from, to) = (frame.output(index), frame.input(index));
             let values = &self.run.values[index];
             let (df, dh) = (&self.run.deltas[index], &self.run.deltas[index - 1]);
             let h = &self.run.activations[index - 1];
@@ -481,26 +489,27 @@ impl Walk<'_> {
     }
 
     fn update(&mut self) {
-        for (index, layer) in self.run.layers.iter().enumerate() {
+        for (index, layer) in self.run.frame.layers.iter().enumerate() {
             if layer.narrow() { self.update_narrow(index) } else { self.update_wide(index) }
         }
     }
 
     /// The update of this member's rows of a narrow layer's weights.
     fn update_narrow(&mut self, index: usize) {
-        let Run { layers, vectors, rows, learning_rate, capacity, .. } = *self.run;
+        let Run { frame, learning_rate, .. } = *self.run;
+        let Frame { layers, vectors, .. } = frame;
         let (layer, values, batch, member) = (&layers[index], &self.run.values[index], self.batch, self.member);
         let Shape { inputs, outputs, pitch } = *layer;
         // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows of the
         // parameters alone.
         let df = unsafe { self.run.deltas[index].part(0..batch.len() * pitch) };
         let own = |share: &Range<usize>| unsafe { values.weights.part_mut(share.start * pitch..share.end * pitch) };
-        if let (0, Rows::Sparse(rows)) = (index, rows) {
+        if let Some(rows) = frame.sparse(index) {
             let weights = own(&rows.part(member.index));
             rows.update_narrow(vectors, batch, (df, pitch), member.index, learning_rate, weights, self.scratch);
         } else {
             let h = unsafe { self.input(index).all() };
-            for part in input_layout(layers, index, capacity).over(member.share(inputs, ROWS)) {
+            for part in frame.input(index).over(member.share(inputs, ROWS)) {
                 let weights = own(&part.columns);
                 let h = (&h[part.start..], part.width);
                 narrow::update(vectors, h, (df, pitch), learning_rate, weights);
@@ -518,20 +527,21 @@ impl Walk<'_> {
 
     /// The update of this member's columns of a wide layer's weights.
     fn update_wide(&mut self, index: usize) {
-        let Run { layers, vectors, rows, learning_rate, capacity, .. } = *self.run;
+        let Run { frame, learning_rate, .. } = *self.run;
+        let Frame { layers, vectors, .. } = frame;
         let (layer, weights, batch) = (&layers[index], &self.run.values[index].weights, self.batch);
-        let (from, layout) = (output_layout(layers, index, capacity), layer.layout());
+        let (from, layout) = (frame.output(index), layer.layout());
         let scale = -learning_rate / batch.len() as f32;
         // Rows of the weights, or parts of the pixels.
-        let (inputs, columns) = match (index, rows) {
-            (0, Rows::Sparse(rows)) => self.member.tile((rows.parts(), layer.pitch), (1, GRAIN), ENOUGH),
-            _ => self.member.tile((layer.inputs, layer.pitch), (ROWS, GRAIN), ENOUGH),
+        let (inputs, columns) = match frame.sparse(index) {
+            Some(rows) => self.member.tile((rows.parts(), layer.pitch), (1, GRAIN), ENOUGH),
+            None => self.member.tile((layer.inputs, layer.pitch), (ROWS, GRAIN), ENOUGH),
         };
         // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows and columns of
         // the parameters alone.
         let df = unsafe { self.run.deltas[index].all() };
         for part in layout.over(columns.clone()) {
-            if let (0, Rows::Sparse(rows)) = (index, rows) {
+            if let Some(rows) = frame.sparse(index) {
                 unsafe {
                     let lists = (self.run.columns.part(inputs.clone()), inputs.start);
                     rows.update_wide(vectors, lists, batch.len(), (df, from), scale, weights, &part);
@@ -539,7 +549,7 @@ impl Walk<'_> {
                 continue;
             }
             let h = unsafe { self.input(index).all() };
-            let left = Left { values: h, layout: input_layout(layers, index, capacity), transposed: true };
+            let left = Left { values: h, layout: frame.input(index), transposed: true };
             let right = Part { columns: part.columns.clone(), ..from.at(part.columns.start) };
             let to = (weights, layout);
             unsafe { product(vectors, left, inputs.clone(), batch.len(), df, &right, Finish::Step(scale), to) };
@@ -551,13 +561,13 @@ impl Walk<'_> {
 
     /// The update of these columns of layer `index`'s biases.
     fn bias_step(&self, index: usize, columns: Range<usize>, df: &[f32]) {
-        let Run { layers, vectors, learning_rate, capacity, .. } = *self.run;
-        for part in output_layout(layers, index, capacity).over(columns) {
+        let Run { frame, learning_rate, .. } = *self.run;
+        for part in frame.output(index).over(columns) {
             for columns in part.columns.clone().step_by(PANEL).map(|first| first..part.columns.end.min(first + PANEL)) {
                 let mut sums = [0.0; PANEL];
                 let sums = &mut sums[..columns.len()];
                 let start = part.start + columns.start - part.columns.start;
-                reduce_rows(vectors, &df[start..], part.width, self.batch.len(), sums);
+                reduce_rows(frame.vectors, &df[start..], part.width, self.batch.len(), sums);
                 // SAFETY: each member has its own columns in this phase.
                 let biases = unsafe { self.run.values[index].biases.part_mut(columns) };
                 narrow::step(biases, sums, self.batch.len() as f32, learning_rate);

@@ -8,7 +8,9 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::team::Shared;
-use super::vector::{LANES, Vectors, fuses, lanes, multiply_add, pitch, read, vectorize, vectorize_wide, write};
+use super::vector::{
+    LANES, Vectors, biased, fuses, lanes, multiply_add, pitch, read, vectorize, vectorize_wide, write,
+};
 
 /// Columns of a panel: four cache lines, so that a product walks through memory in one direction.
 pub const PANEL: usize = 64;
@@ -270,8 +272,7 @@ impl Task<'_> {
                         let first = column + n * lanes::<S>();
                         // SAFETY: sliced to that length.
                         let bias = unsafe { read(simd, &biases[first..first + lanes::<S>()], 0) };
-                        let f = simd.add_f32s(sum, bias);
-                        if relu { simd.select_f32s(simd.less_than_f32s(f, zero), zero, f) } else { f }
+                        biased(simd, sum, bias, relu)
                     }
                     Finish::Mask(h) => {
                         // SAFETY: sliced to that length.

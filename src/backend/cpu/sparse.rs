@@ -9,7 +9,7 @@ use super::narrow::{ROWS, step};
 use super::panels::{GRAIN, Layout, PANEL, Part};
 use super::team::Shared;
 use super::vector::{
-    Aligned, LANES, Sums, Vectors, lanes, load, multiply_add, prefetch, read, vectorize, vectorize_wide, write,
+    Aligned, LANES, Sums, Vectors, biased, lanes, load, multiply_add, prefetch, read, vectorize, vectorize_wide, write,
 };
 
 /// Above this share of pixels that are not 0 a dense product is faster.
@@ -474,17 +474,15 @@ impl Forward<'_> {
             for (sums, row) in sums.iter_mut().zip(rows) {
                 row[common..].iter().for_each(|&pixel| add(sums, pixel));
             }
-            let zero = simd.splat_f32s(0.0);
             for (r, sums) in sums.into_iter().take(count).enumerate() {
                 for (n, sum) in sums.into_iter().enumerate() {
                     let at = n * lanes::<S>();
                     let place = self.to.row(first + r) + at;
                     // SAFETY: sliced to that length.
                     let bias = unsafe { read(simd, &self.biases[at..at + lanes::<S>()], 0) };
-                    let f = simd.add_f32s(sum, bias);
-                    let f = if self.relu { simd.select_f32s(simd.less_than_f32s(f, zero), zero, f) } else { f };
                     // SAFETY: as the caller promises.
-                    write(simd, unsafe { self.f.part_mut(place..place + lanes::<S>()) }, f);
+                    let to = unsafe { self.f.part_mut(place..place + lanes::<S>()) };
+                    write(simd, to, biased(simd, sum, bias, self.relu));
                 }
             }
             first += count;

@@ -93,65 +93,58 @@ impl Vectors {
     }
 }
 
+/// Evaluates `$body` compiled for the instructions that `$simd` stands for.
+macro_rules! compiled_for {
+    ($simd:expr, $body:expr) => {
+        pulp::Simd::vectorize(
+            $simd,
+            #[inline(always)]
+            || $body,
+        )
+    };
+}
+pub(super) use compiled_for;
+
 /// Evaluates `$body` compiled for the instructions `$vectors`, which it knows as `$simd`; functions that it calls must be
 /// `#[inline(always)]`. Vectors have [`LANES`] values.
 macro_rules! vectorize {
-    ($vectors:expr, |$simd:ident| $body:expr) => {
+    ($vectors:expr, |$simd:ident| $body:expr) => {{
+        use $crate::backend::cpu::vector::{self, Vectors};
         match $vectors {
             #[cfg(target_arch = "x86_64")]
-            $crate::backend::cpu::vector::Vectors::Avx512(simd) => {
+            Vectors::Avx512(simd) => {
                 let $simd: pulp::x86::V3 = *simd;
-                pulp::Simd::vectorize(
-                    $simd,
-                    #[inline(always)]
-                    || $body,
-                )
+                vector::compiled_for!($simd, $body)
             }
             #[cfg(target_arch = "x86_64")]
-            $crate::backend::cpu::vector::Vectors::Avx2($simd) => pulp::Simd::vectorize(
-                $simd,
-                #[inline(always)]
-                || $body,
-            ),
+            Vectors::Avx2($simd) => vector::compiled_for!($simd, $body),
             _ => {
                 let $simd = pulp::Scalar256b;
                 $body
             }
         }
-    };
+    }};
 }
 pub(super) use vectorize;
 
-/// As [`vectorize`], with vectors as long as they get: [`lanes`] says how long. `$body` should consume
-/// what it works on: a long one that borrows may not be inlined, and outside of the instructions' reach it is tens of times
-/// slower.
+/// As [`vectorize`], with vectors as long as they get: [`lanes`] says how long. `$body` should consume what it works on: a
+/// long one that borrows may not be inlined, and outside of the instructions' reach it is tens of times slower.
 macro_rules! vectorize_wide {
-    ($vectors:expr, |$simd:ident| $body:expr) => {
+    ($vectors:expr, |$simd:ident| $body:expr) => {{
+        use $crate::backend::cpu::vector::{self, Vectors};
         match $vectors {
             #[cfg(target_arch = "x86_64")]
-            $crate::backend::cpu::vector::Vectors::Avx512($simd) => pulp::Simd::vectorize(
-                $simd,
-                #[inline(always)]
-                || $body,
-            ),
+            Vectors::Avx512($simd) => vector::compiled_for!($simd, $body),
             #[cfg(target_arch = "x86_64")]
-            $crate::backend::cpu::vector::Vectors::Avx2($simd) => pulp::Simd::vectorize(
-                $simd,
-                #[inline(always)]
-                || $body,
-            ),
+            Vectors::Avx2($simd) => vector::compiled_for!($simd, $body),
             #[cfg(target_arch = "aarch64")]
-            $crate::backend::cpu::vector::Vectors::Neon($simd) => pulp::Simd::vectorize(
-                $simd,
-                #[inline(always)]
-                || $body,
-            ),
-            $crate::backend::cpu::vector::Vectors::Portable => {
+            Vectors::Neon($simd) => vector::compiled_for!($simd, $body),
+            Vectors::Portable => {
                 let $simd = pulp::Scalar256b;
                 $body
             }
         }
-    };
+    }};
 }
 pub(super) use vectorize_wide;
 
@@ -171,6 +164,13 @@ pub fn fuses<S: Simd>() -> bool {
 #[inline(always)]
 pub fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
     if fuses::<S>() { simd.mul_add_f32s(a, b, c) } else { simd.add_f32s(simd.mul_f32s(a, b), c) }
+}
+
+/// `f + bias`, and its ReLU where `relu`.
+#[inline(always)]
+pub fn biased<S: Simd>(simd: S, f: S::f32s, bias: S::f32s, relu: bool) -> S::f32s {
+    let (f, zero) = (simd.add_f32s(f, bias), simd.splat_f32s(0.0));
+    if relu { simd.select_f32s(simd.less_than_f32s(f, zero), zero, f) } else { f }
 }
 
 /// The vector at `at`, as long as those of `S` are.
