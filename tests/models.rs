@@ -178,6 +178,35 @@ fn rows_are_predicted_from_files_and_from_standard_input() {
     fails(&["predict", &model, &folder.path("")], 1, &["a folder"]);
 }
 
+#[test]
+fn an_image_that_claims_to_be_huge_is_refused_in_one_line() {
+    let folder = Folder::new();
+    let model = digits_model(&folder);
+    let header = b"P5 99999999 99999999 255\n";
+    let huge = folder.write("huge.pgm", header);
+    for framing in ["mnist", "resize"] {
+        let parts = ["huge.pgm", "99999999 x 99999999 pixels", "at most 268435456 pixels"];
+        fails(&["predict", &model, &huge, "--framing", framing, "--backend", "cpu"], 1, &parts);
+    }
+    let mut child = command(&["predict", &model, "-", "--backend", "cpu"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(header).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("standard input: found an image of 99999999 x 99999999 pixels"));
+    for class in ["a", "b"] {
+        fs::create_dir_all(folder.path(&format!("images/{class}"))).unwrap();
+        fs::copy(&huge, folder.path(&format!("images/{class}/huge.pgm"))).unwrap();
+    }
+    let (images, sheet) = (folder.path("images"), folder.path("sheet.png"));
+    fails(&["data", "preview", &images, "--out", &sheet], 1, &["huge.pgm", "99999999 x 99999999"]);
+    fails(&["train", "--data", &images, "--image-size", "8x8", "--backend", "cpu"], 1, &["99999999 x 99999999"]);
+}
+
 /// The digits with the numbers `rows` of the embedded test part.
 fn digits(rows: std::ops::Range<usize>) -> Vec<GrayImage> {
     let Inputs::U8(bytes) = data::digits().unwrap().test.inputs else { unreachable!("images are bytes") };

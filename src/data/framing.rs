@@ -5,8 +5,7 @@ use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
-use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageBuffer, ImageDecoder, ImageReader, Luma, LumaA};
+use image::{DynamicImage, GrayImage, ImageBuffer, Luma, LumaA};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Dataset, Inputs, images};
@@ -70,11 +69,10 @@ impl Framing {
     /// # Errors
     /// As [`Framing::row`].
     pub fn row_of(self, path: &Path, source: impl BufRead + Seek, size: (usize, usize)) -> Result<Vec<u8>> {
-        let bad = |error| images::undecodable(path, error);
         match self {
-            Framing::Resize => Ok(images::resized(decode(source, false).map_err(bad)?, size)),
+            Framing::Resize => Ok(images::resized(images::decode_from(path, source, false)?, size)),
             Framing::Mnist => {
-                let image = decode(source, true).map_err(bad)?;
+                let image = images::decode_from(path, source, true)?;
                 frame(image).map_err(|found| Error::file(path, found, "writing that stands out from its background"))
             }
         }
@@ -111,17 +109,6 @@ impl Range {
     fn length(&self) -> u32 {
         self.0.map_or(0, |(least, greatest)| greatest - least + 1)
     }
-}
-
-/// The image, turned as its camera says if `upright`.
-fn decode(source: impl BufRead + Seek, upright: bool) -> image::ImageResult<DynamicImage> {
-    let mut decoder = ImageReader::new(source).with_guessed_format()?.into_decoder()?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder)?;
-    if upright {
-        image.apply_orientation(orientation);
-    }
-    Ok(image)
 }
 
 /// The writing in `image`, framed: 28 x 28 bytes. An image of this size on a dark ground is taken as it is.

@@ -1,10 +1,13 @@
 //! Folders of image files, one folder a class: `DIR/<class>/*`, or `DIR/train/<class>/*` and `DIR/test/<class>/*`. Every image
 //! becomes a row of grey bytes.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use image::imageops::FilterType;
-use image::{DynamicImage, GrayImage, ImageFormat, ImageReader};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use rayon::prelude::*;
 
 use crate::data::classes::{self, MAX_CLASSES};
@@ -13,6 +16,10 @@ use crate::error::{Error, Result};
 
 /// The most bytes of pixels that are read.
 const MAX_BYTES: usize = 4 << 30;
+/// The most pixels of an image that is decoded: more than any camera's.
+const MAX_PIXELS: u64 = 1 << 28;
+/// The most bytes that a decoder may give or take for itself: four channels of 16 bits a pixel.
+const MAX_DECODED: u64 = 8 * MAX_PIXELS;
 
 /// Reads the folder `path`, each image resized to `size` (height and width); without one all must have the first one's.
 /// Files that are no images are left out, with a note.
@@ -107,14 +114,53 @@ pub(crate) fn resized(image: DynamicImage, (height, width): (usize, usize)) -> V
 
 /// The image at `path` in grey, with its height and width.
 fn open(path: &Path) -> Result<(GrayImage, (usize, usize))> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io("read", path))?;
-    let image = reader.decode().map_err(|error| undecodable(path, error))?;
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let image = decode_from(path, BufReader::new(file), false)?;
     let size = (image.height() as usize, image.width() as usize);
     Ok((image.into_luma8(), size))
 }
 
+/// The image in `source`, which messages call `path`; turned as its camera says if `upright`. Every image is decoded here:
+/// what its header claims is checked before memory is taken for it.
+///
+/// # Errors
+/// [`Error::File`] when it is no image, or a larger one than is decoded.
+pub(crate) fn decode_from(path: &Path, source: impl BufRead + Seek, upright: bool) -> Result<DynamicImage> {
+    let bad = |error| undecodable(path, error);
+    let mut reader = ImageReader::new(source);
+    if let Ok(format) = ImageFormat::from_path(path) {
+        reader.set_format(format);
+    }
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODED);
+    reader.limits(limits);
+    let reader = reader.with_guessed_format().map_err(Error::io("read", path))?;
+    let mut decoder = reader.into_decoder().map_err(bad)?;
+    // Not every decoder holds to its limits.
+    let ((width, height), bytes) = (decoder.dimensions(), decoder.total_bytes());
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MAX_PIXELS || bytes > MAX_DECODED {
+        let found = format!("an image of {height} x {width} pixels, {bytes} bytes when it is decoded");
+        return Err(Error::file(path, found, format!("at most {MAX_PIXELS} pixels and {MAX_DECODED} bytes")));
+    }
+    // Decoders and conversions end the process where they get no memory, so it is asked for here first: for the image and
+    // for two bytes a pixel, twice.
+    let needed = usize::try_from(bytes + 4 * pixels).unwrap_or(usize::MAX);
+    if Vec::<u8>::new().try_reserve_exact(needed).is_err() {
+        let found = format!("an image of {height} x {width} pixels");
+        return Err(Error::file(path, found, format!("a smaller one: there is no memory of {needed} bytes for it")));
+    }
+    let orientation = match upright {
+        true => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        false => Orientation::NoTransforms,
+    };
+    let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
 /// What is said of an image that cannot be decoded.
-pub(crate) fn undecodable(path: &Path, error: image::ImageError) -> Error {
+fn undecodable(path: &Path, error: image::ImageError) -> Error {
     let error = error.to_string().replace('\n', " ");
     let found = format!("an image that cannot be read ({error})");
     Error::file(path, found, "a whole PNG, JPEG, GIF, BMP, WebP, TIFF or PNM")
@@ -287,6 +333,42 @@ mod tests {
                     "{error}"
                 );
             }
+        }
+    }
+    /// A GIF of one frame: the sizes of screen and frame as its header claims them.
+    fn gif(screen: [u16; 2], frame: [u16; 2]) -> Vec<u8> {
+        let words = |words: &[u16]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        let palette = b"\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0";
+        [b"GIF89a", &words(&screen)[..], palette, &words(&frame), b"\0\x02\x02\x4c\x01\0;"].concat()
+    }
+
+    #[test]
+    fn sizes_that_a_header_claims_are_checked_before_memory_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut png = Vec::new();
+        let mut encoder = png::Encoder::new(&mut png, 1 << 20, 1 << 20);
+        encoder.set_color(png::ColorType::Rgba);
+        encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[]).unwrap();
+        let (mut bmp, mut start) = (std::io::Cursor::new(Vec::new()), [0; 8]);
+        DynamicImage::from(grey(1, 1, 0)).into_rgb8().write_to(&mut bmp, ImageFormat::Bmp).unwrap();
+        start[..4].copy_from_slice(&60_000i32.to_le_bytes());
+        start[4..].copy_from_slice(&60_000i32.to_le_bytes());
+        bmp.get_mut()[18..26].copy_from_slice(&start);
+        for (name, content, size) in [
+            ("a.pgm", b"P5 99999999 99999999 255\n".to_vec(), "99999999 x 99999999"),
+            ("b.pam", b"P7\nWIDTH 90000\nHEIGHT 9000\nDEPTH 4\nMAXVAL 65535\nENDHDR\n".to_vec(), "9000 x 90000"),
+            ("c.pbm", b"P4 4294967295 4294967295\n".to_vec(), "4294967295 x 4294967295"),
+            ("d.gif", gif([65535; 2], [65535; 2]), "65535 x 65535"),
+            ("e.bmp", bmp.into_inner(), "60000 x 60000"),
+            ("f.png", png, "1048576 x 1048576"),
+            // Of a small screen, with a frame that reaches beyond it.
+            ("g.gif", gif([1; 2], [65535; 2]), ""),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            let error = decode(&path, (2, 2)).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(size), "{error}");
+            assert_eq!(error.contains("at most 268435456 pixels"), !size.is_empty(), "{error}");
         }
     }
 }
