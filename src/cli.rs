@@ -13,6 +13,7 @@ use crate::backend::gpu::plan::PlanName;
 use crate::backend::{Backend, Precision};
 use crate::data::{Dataset, Header, Scale};
 use crate::error::{Error, Result};
+use crate::files::{self, Named};
 use crate::model::Mlp;
 use crate::tuning;
 
@@ -154,13 +155,23 @@ struct DataOptions {
 impl DataOptions {
     /// The data set; what there is to say of it goes to `tell`. Random parts are drawn with `seed`.
     fn load(&self, seed: u64, tell: impl Fn(&str)) -> Result<Dataset> {
-        self.read(self.data.as_deref().unwrap_or("auto"), self.reading(seed), tell)
+        self.read(self.data.as_deref().unwrap_or("auto"), self.reading(seed), &[], tell)
     }
 
-    /// The data set `source`, fetched on first use; what there is to say of it goes to `tell`.
-    fn read(&self, source: &str, reading: crate::data::Options, tell: impl Fn(&str)) -> Result<Dataset> {
+    /// The data set `source`, fetched on first use; what there is to say of it goes to `tell`. None of `outputs` may be a
+    /// file of it.
+    fn read(
+        &self,
+        source: &str,
+        reading: crate::data::Options,
+        outputs: &[Named],
+        tell: impl Fn(&str),
+    ) -> Result<Dataset> {
         let (source, folder) = self.locate(source, &tell)?;
-        let (dataset, notes) = crate::data::load(source, &crate::data::Options { folder, ..reading })?;
+        let reading = crate::data::Options { folder, ..reading };
+        let flag = if self.data.is_none() && source != "auto" { "--resume" } else { "--data" };
+        spare_data(flag, source, &reading, outputs)?;
+        let (dataset, notes) = crate::data::load(source, &reading)?;
         notes.iter().for_each(|note| tell(&format!("Data: {note}")));
         Ok(dataset)
     }
@@ -190,6 +201,17 @@ impl DataOptions {
             seed,
         }
     }
+}
+
+/// Refuses `outputs` that are files of the data set `source`, which `flag` names.
+fn spare_data(flag: &'static str, source: &str, reading: &crate::data::Options, outputs: &[Named]) -> Result<()> {
+    // What is not there yet is not read.
+    if !outputs.iter().any(|(_, path)| path.exists()) {
+        return Ok(());
+    }
+    let files = crate::data::files(source, reading).into_iter().map(|path| (flag, path));
+    let inputs: Vec<Named> = files.chain(reading.test.clone().map(|path| ("--test", path))).collect();
+    files::refuse_overwriting(outputs, &inputs)
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {

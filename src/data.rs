@@ -254,6 +254,19 @@ pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) 
     Ok((samples, notes))
 }
 
+/// The files that [`load`] reads of `source`, as far as they are there; that of the test part is left out.
+pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
+    let path = Path::new(source);
+    let named = if source == "auto" { "mnist" } else { source };
+    match options.folder.as_ref().map(|folder| folder.join(named)) {
+        _ if source == "digits" => Vec::new(),
+        folder if FAMILY.contains(&named) => folder.as_deref().map(idx::files).unwrap_or_default(),
+        _ if !path.is_dir() => vec![path.to_path_buf()],
+        _ if idx::present(path) => idx::files(path),
+        _ => images::paths(path),
+    }
+}
+
 /// What `source` holds, as it is; read as a model knows it, if one does.
 fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut Vec<String>) -> Result<Raw> {
     let folder = options.folder.as_deref();

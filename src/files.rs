@@ -1,16 +1,16 @@
-//! Files that are whole or absent: written beside their place, then renamed into it.
+//! Files that are whole or absent: written beside their place, then renamed into it. No file that is read is written over.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
 /// Writes `bytes` to `path`. Until all of them are on the disk, whatever was there stays.
 ///
 /// # Errors
-/// [`Error::Io`] when the folder cannot be written to or `path` is a folder.
+/// [`Error::Io`] when the folder cannot be written to, or `path` is a folder or a special file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    check_writable(path)?;
+    check_replaceable(path)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".mlp-gpu-");
     #[cfg(unix)]
@@ -39,7 +39,97 @@ pub fn check_writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// Whether [`write`] can put a file at `path`: what is there already must be a regular file, for a device or a pipe would be
+/// replaced by one.
+///
+/// # Errors
+/// As [`check_writable`], and [`Error::Io`] when `path` is a special file.
+pub fn check_replaceable(path: &Path) -> Result<()> {
+    check_writable(path)?;
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let what = "it is a device or a pipe, which a file would replace: name a regular file";
+            Err(Error::io("write", path)(std::io::Error::new(std::io::ErrorKind::InvalidInput, what)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file, and the flag or argument that names it.
+pub type Named = (&'static str, PathBuf);
+
+/// Refuses each of `outputs` that is one of `inputs`, by whatever name or link.
+///
+/// # Errors
+/// [`Error::Usage`] naming both.
+pub fn refuse_overwriting(outputs: &[Named], inputs: &[Named]) -> Result<()> {
+    let outputs: Vec<_> = outputs.iter().filter_map(|(flag, path)| Some((flag, path, Identity::of(path)?))).collect();
+    if outputs.is_empty() {
+        return Ok(());
+    }
+    for (read_by, input) in inputs {
+        let Some(identity) = Identity::of(input) else { continue };
+        if let Some((flag, path, _)) = outputs.iter().find(|(.., output)| *output == identity) {
+            return Err(Error::Usage(format!(
+                "{flag} {} would overwrite {}, which {read_by} reads: give {flag} another file",
+                path.display(),
+                input.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether two paths lead to one regular file, by whatever names or links, or would if it were made.
+pub fn same(a: &Path, b: &Path) -> bool {
+    matches!((Identity::of(a), Identity::of(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// What makes a regular file the one that it is.
+#[derive(Debug, PartialEq, Eq)]
+enum Identity {
+    /// Its device and its number there.
+    #[cfg(unix)]
+    Node(u64, u64),
+    /// Where it is or would be made.
+    Place(PathBuf),
+}
+
+impl Identity {
+    /// None where `path` is something else, or leads nowhere.
+    fn of(path: &Path) -> Option<Self> {
+        match std::fs::metadata(path) {
+            Ok(found) if !found.is_file() => None,
+            #[cfg(unix)]
+            Ok(found) => {
+                use std::os::unix::fs::MetadataExt;
+                Some(Self::Node(found.dev(), found.ino()))
+            }
+            _ => Some(Self::Place(place(path)?)),
+        }
+    }
+}
+
+/// The most links that are followed to a file that is not there.
+const MAX_LINKS: usize = 40;
+
+/// Where `path` leads or would, with all links followed.
+fn place(path: &Path) -> Option<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        if let Ok(found) = path.canonicalize() {
+            return Some(found);
+        }
+        match std::fs::read_link(&path) {
+            Ok(target) => path = folder_of(&path).join(target),
+            Err(_) => return Some(folder_of(&path).canonicalize().ok()?.join(path.file_name()?)),
+        }
+    }
+    None
+}
+
+/// The folder that `path` is in.
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -57,6 +147,48 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_the_same_by_every_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("inner")).unwrap();
+        std::fs::write(at("a"), "a").unwrap();
+        std::fs::write(at("b"), "a").unwrap();
+        assert!(same(&at("a"), &at("inner/../a")) && !same(&at("a"), &at("b")));
+        assert!(same(&at("new"), &at("inner/../new")) && !same(&at("new"), &at("inner/new")));
+        assert!(!same(folder.path(), folder.path()));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("../a", at("inner/link")).unwrap();
+            std::os::unix::fs::symlink("inner/none", at("dangling")).unwrap();
+            std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+            std::fs::hard_link(at("a"), at("hard")).unwrap();
+            assert!(same(&at("a"), &at("inner/link")) && same(&at("hard"), &at("inner/link")));
+            assert!(same(&at("dangling"), &at("inner/none")));
+            assert!(!same(&at("loop"), &at("a")) && !same("/dev/null".as_ref(), "/dev/null".as_ref()));
+            let outputs = [("--log", at("b")), ("--save", at("hard"))];
+            let error = refuse_overwriting(&outputs, &[("--data", at("none")), ("--test", at("inner/link"))]);
+            let error = error.unwrap_err();
+            assert!(error.exit_code() == 2, "{error}");
+            let text = error.to_string();
+            assert!(["--save", "hard", "--test", "inner/link"].iter().all(|part| text.contains(part)), "{text}");
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn special_files_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        for path in [&pipe, &link] {
+            assert!(write(path, b"x").unwrap_err().to_string().contains("a device or a pipe"));
+            assert!(check_writable(path).is_ok() && !path.metadata().unwrap().is_file());
+        }
     }
 
     #[test]

@@ -265,6 +265,89 @@ fn outputs_that_cannot_be_written_are_refused_before_training() {
 }
 
 #[test]
+fn outputs_onto_what_is_read_are_refused_before_anything_runs() {
+    let (folder, idx) = small();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (csv, test, model) = (at("in.csv"), at("test.csv"), at("m.safetensors"));
+    let rows: String = (0..60).map(|row| format!("{},{},{}\n", row % 7, row % 5, row % 2)).collect();
+    for path in [&csv, &test] {
+        std::fs::write(path, format!("a,b,label\n{rows}")).unwrap();
+    }
+    train(&["--data", &csv, "--hidden", "3", "--epochs", "1", "--save", &model]);
+    let (images, png) = (at("images"), at("images/x/0.png"));
+    for class in ["x", "y"] {
+        std::fs::create_dir_all(at(&format!("images/{class}"))).unwrap();
+        for number in 0..4 {
+            image::GrayImage::new(4, 4).save(at(&format!("images/{class}/{number}.png"))).unwrap();
+        }
+    }
+    let labels = at("t10k-labels-idx1-ubyte");
+    let twice = at("images/../in.csv");
+    let mut cases: Vec<(Vec<&str>, [&str; 3])> = vec![
+        (vec!["--data", &csv, "--save", &csv], ["--save", "--data", "in.csv"]),
+        (vec!["--data", &csv, "--save-best", &csv], ["--save-best", "--data", "in.csv"]),
+        (vec!["--data", &csv, "--save", &csv, "--save-best"], ["--save", "--data", "in.csv"]),
+        (vec!["--data", &csv, "--log", &twice], ["--log", "--data", "in.csv"]),
+        (vec!["--data", &csv, "--test", &test, "--log", &test], ["--log", "--test", "test.csv"]),
+        (vec!["--data", &idx, "--save", &labels], ["--save", "--data", "t10k-labels-idx1-ubyte"]),
+        (vec!["--data", &images, "--log", &png], ["--log", "--data", "0.png"]),
+        (vec!["--data", &csv, "--init-from", &model, "--save", &model], ["--save", "--init-from", "m.safetensors"]),
+        (vec!["--resume", &model, "--log", &model], ["--log", "--resume", "m.safetensors"]),
+        (vec!["--resume", &model, "--save", &csv], ["--save", "--resume", "in.csv"]),
+        (vec!["--data", &csv, "--log", &twice, "--save", &csv], ["--save", "--log", "in.csv"]),
+    ];
+    let (new, new_twice) = (at("new"), at("images/../new"));
+    cases.push((vec!["--data", &csv, "--log", &new_twice, "--save", &new], ["--save", "--log", "new"]));
+    let (numbered, second, third) = (at("n-{epoch}"), at("n-002"), at("n-003"));
+    cases.push((vec!["--data", &csv, "--log", &second, "--save", &numbered], ["--save", "--log", "n-002"]));
+    let (soft, hard) = (at("soft"), at("hard"));
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&csv, &soft).unwrap();
+        std::fs::hard_link(&csv, &hard).unwrap();
+        for link in [&soft, &hard] {
+            for flag in ["--save", "--log"] {
+                cases.push((vec!["--data", &csv, flag, link], [flag, "--data", link]));
+            }
+        }
+    }
+    let before = |path: &str| std::fs::read(path).unwrap();
+    let files = [&csv, &test, &model, &png, &labels];
+    let kept: Vec<Vec<u8>> = files.iter().map(|path| before(path)).collect();
+    let refused = |arguments: &[&str], parts: &[&str]| {
+        fails(&[&["train", "--backend", "cpu", "--epochs", "2"], arguments].concat(), 2, parts);
+    };
+    cases.iter().for_each(|(arguments, parts)| refused(arguments, parts));
+    #[cfg(unix)]
+    {
+        std::fs::hard_link(&csv, &second).unwrap();
+        refused(&["--data", &csv, "--save", &numbered], &["--save", "--data", "n-002", "in.csv"]);
+    }
+    assert!(files.iter().zip(&kept).all(|(path, kept)| before(path) == *kept));
+    assert!(!Path::new(&new).exists());
+    // An epoch that this run has not, and a model that is saved over with what goes on from it.
+    train(&["--data", &csv, "--epochs", "1", "--save", &numbered, "--log", &third]);
+    train(&["--resume", &model, "--epochs", "2", "--save", &model]);
+    assert_ne!(before(&model), kept[2]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_log_may_go_to_a_pipe_and_a_model_may_not() {
+    use std::os::unix::fs::FileTypeExt;
+    let (folder, data) = small();
+    let out = train(&["--data", &data, "--epochs", "1", "--quiet", "--log", "/dev/stdout"]);
+    assert_eq!(out.lines().filter(|line| line.starts_with('{')).count(), 2, "{out}");
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for flag in ["--save", "--save-best"] {
+        let arguments = ["train", "--backend", "cpu", "--data", &data, flag, pipe.to_str().unwrap()];
+        fails(&arguments, 1, &["pipe", "a device or a pipe"]);
+    }
+    assert!(pipe.metadata().unwrap().file_type().is_fifo());
+}
+
+#[test]
 fn a_run_that_diverges_says_so_and_saves_nothing() {
     let (folder, data) = small();
     let save = folder.path().join("x");

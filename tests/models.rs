@@ -179,6 +179,30 @@ fn rows_are_predicted_from_files_and_from_standard_input() {
 }
 
 #[test]
+fn pictures_and_exports_do_not_overwrite_what_they_are_made_of() {
+    let folder = Folder::new();
+    let (data, model) = table_model(&folder);
+    let digit = folder.path("digit.png");
+    digits(0..1)[0].save(&digit).unwrap();
+    let images = folder.path("images");
+    for class in ["a", "b"] {
+        fs::create_dir_all(folder.path(&format!("images/{class}"))).unwrap();
+        fs::copy(&digit, folder.path(&format!("images/{class}/0.png"))).unwrap();
+    }
+    let (link, inner) = (folder.path("link.npz"), folder.path("images/b/0.png"));
+    fs::hard_link(&model, &link).unwrap();
+    let files = [&data, &model, &digit, &inner];
+    let kept: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+    fails(&["export", &model, "--output", &link], 2, &["--output", "<MODEL>", "link.npz", "table.safetensors"]);
+    fails(&["inspect", &model, "--units", &model], 2, &["--units", "<MODEL>"]);
+    fails(&["inspect", &model, "--data", &data, "--units", &data], 2, &["--units", "--data", "table.csv"]);
+    fails(&["predict", &model, &digit, "--framed", &digit], 2, &["--framed", "<FILE>", "digit.png"]);
+    fails(&["predict", &model, &digit, "--framed", &link], 2, &["--framed", "<MODEL>"]);
+    fails(&["data", "preview", &images, "--out", &inner], 2, &["--out", "<NAME|PATH>", "0.png"]);
+    assert!(files.iter().zip(&kept).all(|(path, kept)| fs::read(path).unwrap() == *kept));
+}
+
+#[test]
 fn an_image_that_claims_to_be_huge_is_refused_in_one_line() {
     let folder = Folder::new();
     let model = digits_model(&folder);

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::fetch::{FetchOptions, Place};
-use super::{note, print};
+use super::{note, print, spare_data};
 use crate::data::catalogue::{self, SETS, Set};
 use crate::data::fetch::Event;
 use crate::data::{self, idx};
@@ -239,12 +239,14 @@ fn published(places: &[(&Set, PathBuf)]) -> Result<()> {
 }
 
 fn show(options: &PreviewOptions) -> Result<()> {
-    files::check_writable(&options.out)?;
+    files::check_replaceable(&options.out)?;
     let folder = match options.fetch.locate(&options.data, options.data_dir.as_deref())? {
         Place::Folder(folder) => folder,
         Place::Nowhere(why) => return Err(Error::Data(why)),
     };
-    let (dataset, _) = data::load(&options.data, &data::Options { folder, ..data::Options::default() })?;
+    let reading = data::Options { folder, ..data::Options::default() };
+    spare_data("<NAME|PATH>", &options.data, &reading, &[("--out", options.out.clone())])?;
+    let (dataset, _) = data::load(&options.data, &reading)?;
     files::write(&options.out, &preview::contact_sheet(&dataset, usize::from(options.columns), 2)?)?;
     print(&format!("{}: {} examples of each class of {}", options.out.display(), options.columns, dataset.name))
 }

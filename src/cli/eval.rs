@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{DataOptions, DeviceOptions, PlanChoice, note, print};
+use super::{DataOptions, DeviceOptions, PlanChoice, note, print, spare_data};
 use crate::backend::Split;
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::{self, Part, Samples};
 use crate::error::Result;
+use crate::files::Named;
 use crate::metrics::Evaluation;
 
 #[derive(Debug, Args)]
@@ -46,8 +47,9 @@ pub(super) struct RowOptions {
 }
 
 impl RowOptions {
-    /// The rows as the model takes them; what there is to say of them goes to standard error.
-    pub(super) fn load(&self, checkpoint: &Checkpoint) -> Result<Samples> {
+    /// The rows as the model takes them; what there is to say of them goes to standard error. None of `outputs` may be a file
+    /// that they are read from.
+    pub(super) fn load(&self, checkpoint: &Checkpoint, outputs: &[Named]) -> Result<Samples> {
         let metadata = checkpoint.metadata.as_ref();
         let seed = self.seed.or(metadata.map(|metadata| metadata.seed)).unwrap_or(0);
         let given = self.data.reading(seed);
@@ -58,6 +60,7 @@ impl RowOptions {
         };
         let (source, folder) = self.data.locate(source, note)?;
         let reading = data::Options { folder, ..reading };
+        spare_data("--data", source, &reading, outputs)?;
         let (samples, notes) = data::load_for(source, &reading, &checkpoint.known(), self.part)?;
         notes.iter().for_each(|line| note(&format!("Data: {line}")));
         Ok(samples)
@@ -67,7 +70,7 @@ impl RowOptions {
 pub(super) fn run(options: &Options) -> Result<()> {
     let checkpoint = checkpoint::load(&options.model)?;
     let (target, why) = options.device.resolve()?;
-    let samples = options.rows.load(&checkpoint)?;
+    let samples = options.rows.load(&checkpoint, &[])?;
     let mut backend = target.backend(&checkpoint.model, 1, usize::from(options.threads), options.plan)?;
     let because = why.map_or_else(String::new, |why| format!(": {why}"));
     note(&format!("Backend: {}, {}{because}", backend.name(), backend.device()));

@@ -40,7 +40,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
             options.output.display()
         )));
     };
-    files::check_writable(&options.output)?;
+    files::check_replaceable(&options.output)?;
+    files::refuse_overwriting(&[("--output", options.output.clone())], &[("<MODEL>", options.model.clone())])?;
     let checkpoint = checkpoint::load(&options.model)?;
     match format {
         Format::Onnx => files::write(&options.output, &export::onnx(&checkpoint)?)?,

@@ -9,8 +9,9 @@ use super::eval::RowOptions;
 use super::print;
 use crate::checkpoint::{self, Metadata, Training};
 use crate::error::Result;
+use crate::files::{self, Named};
 use crate::inspect::{self, Report};
-use crate::{data, files, preview};
+use crate::{data, preview};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -29,13 +30,15 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
+    let outputs: Vec<Named> = options.units.iter().map(|path| ("--units", path.clone())).collect();
     if let Some(path) = &options.units {
-        files::check_writable(path)?;
+        files::check_replaceable(path)?;
+        files::refuse_overwriting(&outputs, &[("<MODEL>", options.model.clone())])?;
     }
     let checkpoint = checkpoint::load(&options.model)?;
     let (model, parameters) = (&checkpoint.model, &checkpoint.parameters);
     let samples = match options.rows.data.data {
-        Some(_) => Some(options.rows.load(&checkpoint)?),
+        Some(_) => Some(options.rows.load(&checkpoint, &outputs)?),
         None => None,
     };
     let initial = checkpoint.metadata.as_ref().and_then(|metadata| {

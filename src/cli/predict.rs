@@ -11,7 +11,8 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::data::framing::{self, Framing};
 use crate::data::{Columns, Header, Inputs, Scale, csv, images};
 use crate::error::{Error, Result};
-use crate::{files, preview};
+use crate::files::{self, Named};
+use crate::preview;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -61,7 +62,10 @@ struct Rows {
 
 pub(super) fn run(options: &Options) -> Result<()> {
     if let Some(path) = &options.framed {
-        files::check_writable(path)?;
+        files::check_replaceable(path)?;
+        let inputs = options.inputs.iter().filter(|path| path.as_os_str() != "-").map(|path| ("<FILE>", path.clone()));
+        let inputs: Vec<Named> = inputs.chain([("<MODEL>", options.model.clone())]).collect();
+        files::refuse_overwriting(&[("--framed", path.clone())], &inputs)?;
     }
     let checkpoint = checkpoint::load(&options.model)?;
     let (target, _) = options.device.resolve()?;

@@ -127,11 +127,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Some(resumed) => Settings::resume(options, resumed)?,
         None => Settings::new(options, initial.as_ref().map(|(_, checkpoint)| checkpoint)),
     };
+    let outputs = saving.outputs(options, &settings.run)?;
     let (target, why) = match resumed.as_ref().and_then(|resumed| resumed.training.device.as_ref()) {
         Some((backend, _)) => options.device.resolve_as(backend)?,
         None => options.device.resolve()?,
     };
-    let dataset = options.data.read(&settings.source, settings.reading.clone(), tell)?;
+    let dataset = options.data.read(&settings.source, settings.reading.clone(), &outputs, tell)?;
     if let Some(resumed) = &resumed {
         resumed.check_data(options, &dataset)?;
     }

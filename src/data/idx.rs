@@ -36,6 +36,11 @@ pub fn complete(folder: &Path) -> bool {
     NAMES.iter().all(|name| find(folder, name).is_ok())
 }
 
+/// Those of the four files that are in `folder`.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    NAMES.iter().filter_map(|name| find(folder, name).ok()).collect()
+}
+
 /// The data set `name` of the family in `folder`: rows of `height * width` bytes, ten classes.
 ///
 /// # Errors

@@ -27,27 +27,7 @@ const MAX_DECODED: u64 = 8 * MAX_PIXELS;
 /// # Errors
 /// [`Error::File`] naming the first file or folder that is not what it should be.
 pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) -> Result<Raw> {
-    let mut left_out = Vec::new();
-    let (train_folder, test_folder) = match [path.join("train"), path.join("test")] {
-        [train, test] if has_folders(&train)? => {
-            left_out.extend(entries(path)?.into_iter().filter(|entry| *entry != train && *entry != test));
-            (train, Some(test).filter(|test| test.is_dir()))
-        }
-        _ => (path.to_path_buf(), None),
-    };
-    let classes = class_names(&train_folder, &mut left_out)?;
-    let train = files(&train_folder, &classes, &mut left_out)?;
-    let test = match &test_folder {
-        None => None,
-        Some(folder) => {
-            let names = class_names(folder, &mut left_out)?;
-            if let Some(name) = names.iter().find(|name| !classes.contains(name)) {
-                let expected = format!("the classes of {}: {}", train_folder.display(), classes::list(&classes));
-                return Err(Error::file(folder, format!("a folder {name:?}"), expected));
-            }
-            Some(files(folder, &names, &mut left_out)?)
-        }
-    };
+    let Listing { classes, train, test, left_out } = list(path)?;
     if let Some(first) = left_out.first() {
         notes.push(format!(
             "{} left out that are no images of a class, such as {}",
@@ -91,6 +71,48 @@ pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) 
     };
     let (train, test) = (part(&train)?, test.as_deref().map(part).transpose()?);
     Ok(Raw { name: path.display().to_string(), train, test, classes, image: Some(size), columns: None })
+}
+
+/// What a folder of images holds.
+struct Listing {
+    classes: Vec<String>,
+    /// Images of the training part, with the class of each.
+    train: Vec<(PathBuf, String)>,
+    test: Option<Vec<(PathBuf, String)>>,
+    left_out: Vec<PathBuf>,
+}
+
+fn list(path: &Path) -> Result<Listing> {
+    let mut left_out = Vec::new();
+    let (train_folder, test_folder) = match [path.join("train"), path.join("test")] {
+        [train, test] if has_folders(&train)? => {
+            left_out.extend(entries(path)?.into_iter().filter(|entry| *entry != train && *entry != test));
+            (train, Some(test).filter(|test| test.is_dir()))
+        }
+        _ => (path.to_path_buf(), None),
+    };
+    let classes = class_names(&train_folder, &mut left_out)?;
+    let train = files(&train_folder, &classes, &mut left_out)?;
+    let test = match &test_folder {
+        None => None,
+        Some(folder) => {
+            let names = class_names(folder, &mut left_out)?;
+            if let Some(name) = names.iter().find(|name| !classes.contains(name)) {
+                let expected = format!("the classes of {}: {}", train_folder.display(), classes::list(&classes));
+                return Err(Error::file(folder, format!("a folder {name:?}"), expected));
+            }
+            Some(files(folder, &names, &mut left_out)?)
+        }
+    };
+    Ok(Listing { classes, train, test, left_out })
+}
+
+/// The files that [`read`] reads in the folder `path`; none where it is no folder of images.
+pub(crate) fn paths(path: &Path) -> Vec<PathBuf> {
+    let listing = list(path).ok();
+    let images =
+        listing.into_iter().flat_map(|listing| listing.train.into_iter().chain(listing.test.into_iter().flatten()));
+    images.map(|(path, _)| path).collect()
 }
 
 /// The image at `path` as grey bytes, resized to `height x width`.

@@ -1,14 +1,15 @@
 //! Which epochs of a run are written, and where.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::Options;
 use crate::backend::Backend;
 use crate::checkpoint::{self, Best, Metadata};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Named};
 use crate::model::Mlp;
-use crate::train::{Epoch, Snapshot};
+use crate::train::{self, Epoch, Snapshot};
 
 /// What a file name may have in the place of the epoch's number.
 const EPOCH: &str = "{epoch}";
@@ -53,12 +54,42 @@ impl Saving {
         let given: Vec<(&str, &PathBuf)> =
             all.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?))).collect();
         for (index, (flag, path)) in given.iter().enumerate() {
-            files::check_writable(&numbered(path, 0))?;
-            if let Some((other, _)) = given[..index].iter().find(|(_, other)| other == path) {
-                return Err(Error::Usage(format!("{other} and {flag} name the same file")));
+            match *flag {
+                "--log" => files::check_writable(path)?,
+                _ => files::check_replaceable(&numbered(path, 0))?,
+            }
+            if let Some((other, _)) = given[..index].iter().find(|(_, other)| files::same(other, path)) {
+                return Err(same_file(other, flag, path));
             }
         }
         Ok(Self { last, every: options.save_every, best, run: None })
+    }
+
+    /// The files that `run` may write and that are there already, and the log.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where one is the model that the run starts from; the saved model that a run goes on from may be saved
+    /// over. Or where a numbered name is the log's. [`Error::Io`] where one cannot be written.
+    pub(super) fn outputs(&self, options: &Options, run: &train::Options) -> Result<Vec<Named>> {
+        let best = if options.save == self.best { "--save" } else { "--save-best" };
+        let log: Vec<Named> = options.log.iter().map(|path| ("--log", path.clone())).collect();
+        let mut models: Vec<Named> = Vec::new();
+        for (flag, path) in [("--save", &self.last), (best, &self.best)] {
+            let Some(path) = path else { continue };
+            let found = written(path, (run.done + 1).min(run.epochs), run.epochs, options.log.as_deref());
+            models.extend(found.into_iter().map(|path| (flag, path)));
+        }
+        for (flag, path) in &models {
+            if options.log.as_ref().is_some_and(|log| files::same(log, path)) {
+                return Err(same_file(flag, "--log", path));
+            }
+            files::check_replaceable(path)?;
+        }
+        let named = |flag, path: &Option<PathBuf>| path.iter().map(|path| (flag, path.clone())).collect::<Vec<Named>>();
+        files::refuse_overwriting(&log, &named("--resume", &options.resume))?;
+        models.extend(log);
+        files::refuse_overwriting(&models, &named("--init-from", &options.init_from))?;
+        Ok(models)
     }
 
     /// A run begins with `parameters` after the epoch `done`, the best epoch before it being `best`.
@@ -135,6 +166,28 @@ impl Run {
         }
         checkpoint::save(&numbered(path, epoch), &self.model, parameters, Some(&metadata))
     }
+}
+
+fn same_file(one: &str, other: &str, path: &Path) -> Error {
+    Error::Usage(format!("{one} and {other} name the same file, {}: give one of them another", path.display()))
+}
+
+/// What the epochs from `first` to `last` may write to `path`. Where its name has a place for their number: those of the
+/// files that are in its folder, and `log` if it is one of them.
+fn written(path: &Path, first: u32, last: u32, log: Option<&Path>) -> Vec<PathBuf> {
+    let Some((before, _)) = path.file_name().and_then(OsStr::to_str).and_then(|name| name.split_once(EPOCH)) else {
+        return vec![path.to_path_buf()];
+    };
+    let entries = std::fs::read_dir(files::folder_of(path)).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name()).chain(log.and_then(Path::file_name).map(OsStr::to_owned));
+    let file = |name: std::ffi::OsString| {
+        let rest = name.to_str()?.strip_prefix(before)?;
+        let digits = rest.chars().take_while(char::is_ascii_digit).count();
+        let epochs = (1..=digits).filter_map(|digits| rest[..digits].parse().ok());
+        let mut files = epochs.filter(|epoch| (first..=last).contains(epoch)).map(|epoch| numbered(path, epoch));
+        files.find(|file| file.file_name() == Some(&name))
+    };
+    names.filter_map(file).collect()
 }
 
 /// The path with the epoch's number in its name, where the name has a place for it.
