@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::path_text;
 
 /// Feature rows, row-major: `samples x width`.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,6 +158,7 @@ pub struct Options {
     /// Whether a CSV file has a header.
     pub header: Header,
     /// The CSV file of the test part.
+    #[serde(with = "path_text")]
     pub test: Option<PathBuf>,
     /// The share of the rows to draw a test part from, between 0 and 1; [`split::TEST_SHARE`] where there is no test part
     /// otherwise.

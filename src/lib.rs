@@ -56,6 +56,7 @@ pub mod files;
 pub mod inspect;
 pub mod metrics;
 pub mod model;
+mod path_text;
 pub mod preview;
 pub mod random;
 pub mod schedule;

@@ -348,6 +348,51 @@ fn a_log_may_go_to_a_pipe_and_a_model_may_not() {
 }
 
 #[test]
+// Elsewhere there are no such names.
+#[cfg(target_os = "linux")]
+fn paths_that_are_not_utf_8_are_logged_and_found_again() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let odd = |name: &[u8]| folder.path().join(OsStr::from_bytes(name)).into_os_string();
+    let (data, test) = (odd(b"in.csv"), odd(b"test\xff.csv"));
+    let rows: String = (0..60).map(|row| format!("{},{},{}\n", row % 7, row % 5, row % 2)).collect();
+    for path in [&data, &test] {
+        std::fs::write(path, format!("a,b,label\n{rows}")).unwrap();
+    }
+    let run = |arguments: &[&OsString]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
+        command.env("MLP_GPU_DATA", OsStr::from_bytes(b"/\xff")).env("MLP_GPU_OFFLINE", "1").args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        stdout(&output)
+    };
+    let text = |text: &str| OsString::from(text);
+    let train =
+        |arguments: &[&OsString]| run(&[&[&text("train"), &text("--backend"), &text("cpu")], arguments].concat());
+    let (model, more, log) = (odd(b"m\xff"), odd(b"n\xff"), odd(b"l\xff"));
+    let [data_flag, test_flag, hidden, three] = ["--data", "--test", "--hidden", "3"].map(text);
+    let [save, best, init_from, resume, log_flag] =
+        ["--save", "--save-best", "--init-from", "--resume", "--log"].map(text);
+    let first = [&data_flag, &data, &test_flag, &test, &hidden, &three, &save, &model, &log_flag, &log];
+    train(&first);
+    let head = |log: &OsString| -> serde_json::Value {
+        serde_json::from_str(std::fs::read_to_string(log).unwrap().lines().next().unwrap()).unwrap()
+    };
+    let lossy = |path: &OsString| serde_json::Value::from(path.to_string_lossy().into_owned());
+    assert_eq!((&head(&log)["save"], &head(&log)["test"]), (&lossy(&model), &lossy(&test)));
+    assert_eq!((&head(&log)["data_dir"], &head(&log)["save_best"]), (&"/\u{fffd}".into(), &serde_json::Value::Null));
+    // The test part is found again by the model's file alone.
+    let twelve = [&resume, &model, &text("--epochs"), &text("12"), &best, &more, &log_flag, &log];
+    assert!(train(&twelve).starts_with("Epoch 11/12"));
+    assert_eq!((&head(&log)["resume"], &head(&log)["save_best"]), (&lossy(&model), &lossy(&more)));
+    assert!(run(&[&text("eval"), &model, &text("--backend"), &text("cpu")]).starts_with("Rows: 60"));
+    assert!(run(&[&text("inspect"), &model, &text("--json")]).contains("255"));
+    train(&[&data_flag, &data, &init_from, &model, &log_flag, &log]);
+    assert_eq!(head(&log)["init_from"], lossy(&model));
+}
+
+#[test]
 fn a_run_that_diverges_says_so_and_saves_nothing() {
     let (folder, data) = small();
     let save = folder.path().join("x");

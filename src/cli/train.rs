@@ -304,6 +304,8 @@ impl Log {
         backend: &dyn Backend,
     ) -> Result<Self> {
         let (reading, run) = (&settings.reading, &settings.run);
+        // JSON is text, and a path may be something else.
+        let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
         let file = File::create(path).map_err(Error::io("create", path))?;
         let mut log = Self { path: path.to_path_buf(), file: BufWriter::new(file) };
         log.line(&json!({
@@ -315,7 +317,7 @@ impl Log {
             "classes": dataset.classes,
             "label": reading.label,
             "header": name_of(reading.header),
-            "test": reading.test,
+            "test": text(&reading.test),
             "test_split": reading.test_split,
             "validation_split": reading.validation_split,
             "scale": reading.scale.and_then(name_of),
@@ -338,14 +340,14 @@ impl Log {
                 Init::Normal(deviation) => format!("normal:{deviation}"),
                 Init::He => "he".into(),
             }),
-            "init_from": options.init_from,
+            "init_from": text(&options.init_from),
             "shuffle": run.shuffle,
-            "resume": options.resume,
+            "resume": text(&options.resume),
             "epochs_done": run.done,
-            "save": options.save,
+            "save": text(&options.save),
             "save_every": options.save_every,
-            "save_best": options.save_best,
-            "data_dir": options.data.data_dir,
+            "save_best": options.save_best.as_ref().map(text),
+            "data_dir": text(&options.data.data_dir),
             "threads": options.threads,
             "quiet": options.quiet,
         }))?;
