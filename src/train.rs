@@ -110,6 +110,14 @@ impl Snapshot<'_> {
     pub fn parameters(&mut self) -> Result<Vec<f32>> {
         self.0.evaluated_parameters()
     }
+
+    /// The same if they are lost once the backend goes on; none where it keeps them until the next epoch is told.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn fleeting_parameters(&mut self) -> Result<Option<Vec<f32>>> {
+        if self.0.is_asynchronous() { Ok(None) } else { self.parameters().map(Some) }
+    }
 }
 
 /// An epoch whose evaluation is under way.
@@ -125,7 +133,8 @@ struct Passed {
 ///
 /// # Errors
 /// What the backend or `observe` fails with; [`Error::Training`] when the loss is no longer a number;
-/// [`Error::Interrupted`] soon after `interrupt` was set.
+/// [`Error::Interrupted`] soon after `interrupt` was set: [`Backend::evaluated_parameters`] of an asynchronous backend are
+/// then those of the last epoch that was told.
 pub fn train(
     backend: &mut dyn Backend,
     options: &Options,
@@ -160,6 +169,10 @@ pub fn train(
                 }
             }
             start = tell(backend, passed, &splits, &mut observe)?;
+            // The whole epoch may be handed over by now.
+            if interrupt.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
         }
         if options.schedule.reaches_floor(epoch) {
             observe(Event::RateFloor { epoch: number, rate: learning_rate })?;

@@ -490,22 +490,27 @@ fn inspect_shows_a_model_and_draws_its_units() {
 
 #[test]
 #[cfg(unix)]
-fn an_interrupted_run_is_exit_code_130_and_saves_nothing() {
+fn a_run_that_is_interrupted_before_an_epoch_is_done_is_exit_code_130_and_saves_nothing() {
     use std::io::{BufRead, BufReader};
-    let (folder, data) = small();
+    let folder = tempfile::tempdir().unwrap();
     let save = folder.path().join("x");
+    let arguments = ["train", "--backend", "cpu", "--data", "digits", "--hidden", "2048,2048", "--batch-size", "8"];
     let mut child = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"))
-        .args(["train", "--backend", "cpu", "--data", &data, "--epochs", "1000000", "--save", save.to_str().unwrap()])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
+        .args(arguments)
+        // The floor is told of when the first epoch begins.
+        .args(["--min-lr", "0.5", "--save", save.to_str().unwrap()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines.next().unwrap().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("From epoch 1 on")));
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    lines.for_each(drop);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "only the data set is there");
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    let told = format!("Interrupted before an epoch was done: {} is not written", save.display());
+    assert_eq!(rest, [&told, "error: interrupted"]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -348,6 +348,48 @@ fn training_goes_on_as_if_it_had_not_ended() {
 }
 
 #[test]
+#[cfg(unix)]
+fn an_interrupted_run_saves_its_last_whole_epoch_and_training_goes_on_from_it() {
+    use std::io::{BufRead, BufReader};
+    let folder = Folder::new();
+    let data = folder.write("table.csv", table(true));
+    let options = ["--data", &data, "--hidden", "5", "--batch-size", "16", "--seed", "3", "--validation-split", "0.2"];
+    for backend in backends() {
+        for name in ["it's {epoch}.safetensors", "one.safetensors"] {
+            let save = folder.path(&format!("{backend} {name}"));
+            let run = ["train", "--backend", backend, "--epochs", "1000000", "--save", &save];
+            let mut child =
+                command(&[&run[..], &options].concat()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+            let first: Vec<String> = lines.by_ref().take(3).collect();
+            assert!(first.len() == 3 && first.iter().all(|line| line.starts_with("Epoch ")), "{first:?}");
+            assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+            let last = lines.last().unwrap_or_else(|| first[2].clone());
+            let err = child.wait_with_output().unwrap();
+            assert_eq!(err.status.code(), Some(130), "{}", text(&err.stderr));
+            let epoch: u32 = last.strip_prefix("Epoch ").unwrap().split('/').next().unwrap().parse().unwrap();
+            let file = save.replace("{epoch}", &format!("{epoch:03}"));
+            let quoted = |path: &str| format!("'{}'", path.replace('\'', "'\\''"));
+            let [file_quoted, save_quoted] = [&file, &save].map(|path| quoted(path));
+            let told = format!(
+                "Interrupted: epoch {epoch} of 1000000 is in {file}; to go on: mlp-gpu train --resume {file_quoted} --epochs \
+                 1000000 --save {save_quoted}\n"
+            );
+            assert!(text(&err.stderr).contains(&told), "{}", text(&err.stderr));
+            let (whole, rest) = (folder.path("whole"), folder.path("rest"));
+            let epochs = (epoch + 3).to_string();
+            let run = ["train", "--backend", backend, "--quiet", "--epochs", &epochs];
+            succeeds(&[&run[..], &["--save", &whole], &options].concat());
+            succeeds(&[&run[..], &["--resume", &file, "--save", &rest]].concat());
+            let [before, whole, rest] = [&file, &whole, &rest].map(|path| checkpoint::load(Path::new(path)).unwrap());
+            assert_eq!(before.metadata.unwrap().epochs, epoch);
+            let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&whole.parameters), bits(&rest.parameters), "{backend}");
+        }
+    }
+}
+
+#[test]
 fn inspect_tells_what_a_model_is() {
     let folder = Folder::new();
     let (data, model) = table_model(&folder);

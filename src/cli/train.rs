@@ -224,6 +224,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Ok(())
     });
     bar.finish_and_clear();
+    if matches!(trained, Err(Error::Interrupted)) {
+        saving.interrupted(options, run.epochs, backend.as_mut())?;
+    }
     trained?;
 
     saving.finish(run.epochs, backend.as_mut(), tell)?;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use super::Options;
 use crate::backend::Backend;
 use crate::checkpoint::{self, Best, Metadata};
+use crate::cli::note;
+use crate::data::FAMILY;
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::model::Mlp;
@@ -22,6 +24,8 @@ pub(super) struct Saving {
     /// Of the best one.
     best: Option<PathBuf>,
     run: Option<Run>,
+    /// The last epoch that was told, and its parameters where the backend does not keep them.
+    told: Option<(u32, Option<Vec<f32>>)>,
 }
 
 /// What is written of a run.
@@ -62,7 +66,7 @@ impl Saving {
                 return Err(same_file(other, flag, path));
             }
         }
-        Ok(Self { last, every: options.save_every, best, run: None })
+        Ok(Self { last, every: options.save_every, best, run: None, told: None })
     }
 
     /// The files that `run` may write and that are there already, and the log.
@@ -119,12 +123,37 @@ impl Saving {
             run.best = Some(Best { epoch: epoch.number, score: epoch.score() });
             run.write_best(path, &snapshot.parameters()?)?;
         }
+        if self.last.is_some() {
+            self.told = Some((epoch.number, snapshot.fleeting_parameters()?));
+        }
         match (&self.last, self.every) {
             (Some(path), Some(every)) if epoch.number.is_multiple_of(every) => {
                 run.write(path, epoch.number, &snapshot.parameters()?)
             }
             _ => Ok(()),
         }
+    }
+
+    /// The run of so many `epochs` was interrupted: the last one that was told is written, and what goes on from it is said.
+    pub(super) fn interrupted(&mut self, options: &Options, epochs: u32, backend: &mut dyn Backend) -> Result<()> {
+        let (Some(path), Some(run)) = (&self.last, &self.run) else { return Ok(()) };
+        let Some((epoch, parameters)) = self.told.take() else {
+            note(&format!("Interrupted before an epoch was done: {} is not written", path.display()));
+            return Ok(());
+        };
+        let parameters = parameters.map_or_else(|| backend.evaluated_parameters(), Ok)?;
+        run.write(path, epoch, &parameters)?;
+        let file = numbered(path, epoch);
+        let folder = options.data.data_dir.as_ref().filter(|_| FAMILY.contains(&run.metadata.data.as_str()));
+        let folder = folder.map_or_else(String::new, |folder| format!(" --data-dir {}", quoted(folder)));
+        note(&format!(
+            "Interrupted: epoch {epoch} of {epochs} is in {}; to go on: mlp-gpu train --resume {} --epochs {epochs} --save \
+             {}{folder}",
+            file.display(),
+            quoted(&file),
+            quoted(path)
+        ));
+        Ok(())
     }
 
     /// The run is done after the epoch `last`.
@@ -165,6 +194,16 @@ impl Run {
             training.best = self.best;
         }
         checkpoint::save(&numbered(path, epoch), &self.model, parameters, Some(&metadata))
+    }
+}
+
+/// `path` as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:,@%".contains(character);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.into_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
 
