@@ -6,20 +6,26 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mlp_gpu::backend::cpu::{Cpu, matmul::matmul, matmul_a_bt::matmul_a_bt, matmul_at_b::matmul_at_b};
-use mlp_gpu::backend::gpu::Gpu;
 use mlp_gpu::backend::gpu::device::{Device, adapters, choose};
 use mlp_gpu::backend::gpu::plan::PlanName;
-use mlp_gpu::backend::{Backend, Precision, Split};
+use mlp_gpu::backend::gpu::{Gpu, Store};
+use mlp_gpu::backend::{Backend, BackendExt, Measure, Precision, Split, Steps};
 use mlp_gpu::bench::{Workload, workloads};
 use mlp_gpu::data::{Dataset, digits};
 use mlp_gpu::model::{Init, Mlp};
 use mlp_gpu::random;
+use mlp_gpu::recipe::{OptimizerKind, Recipe};
+use mlp_gpu::state::State;
 
 /// Steps a measurement.
 const STEPS: usize = 16;
 
 fn network(workload: &Workload, dataset: &Dataset) -> Mlp {
     Mlp::new(&[&[dataset.train.width], &workload.hidden[..], &[dataset.classes.len()]].concat()).unwrap()
+}
+
+fn recipe(workload: &Workload) -> Recipe {
+    Recipe { batch_size: workload.batch_size, ..Recipe::default() }
 }
 
 /// Whether `device` runs `workload` by `plan`; a software driver would take minutes for the large ones.
@@ -31,7 +37,8 @@ fn runs(device: &Device, plan: PlanName, model: &Mlp, workload: &Workload) -> bo
 /// Uploads what is needed for steps, and the order of their rows.
 fn ready(backend: &mut dyn Backend, workload: &Workload, dataset: &Dataset) -> Vec<u32> {
     backend.upload(Split::Train, &dataset.train).unwrap();
-    backend.set_parameters(&network(workload, dataset).initial_parameters(Init::He, 0)).unwrap();
+    let parameters = network(workload, dataset).initial_parameters(Init::He, 0);
+    backend.set_state(&State::new(parameters, OptimizerKind::Sgd)).unwrap();
     let order = random::order(0, 0, dataset.train.len() as u32);
     order[..(STEPS * workload.batch_size).min(order.len())].to_vec()
 }
@@ -42,26 +49,26 @@ fn steps(criterion: &mut Criterion, device: Option<&Device>, dataset: &Dataset) 
     for workload in workloads() {
         let model = network(&workload, dataset);
         let mut backends: Vec<Box<dyn Backend>> =
-            vec![Box::new(Cpu::new(model.clone(), workload.batch_size, 0).unwrap())];
+            vec![Box::new(Cpu::new(model.clone(), &recipe(&workload), 0).unwrap())];
         if let Some(device) = device {
             for plan in PlanName::ALL {
                 if runs(device, plan, &model, &workload) {
-                    let gpu = Gpu::new(device.clone(), model.clone(), workload.batch_size, Some(plan));
-                    backends.push(Box::new(pollster::block_on(gpu).unwrap()));
+                    let store = Store::new(device.clone());
+                    backends.push(Box::new(Gpu::new(store, model.clone(), &recipe(&workload), Some(plan)).unwrap()));
                 }
             }
         }
         for mut backend in backends {
             let order = ready(backend.as_mut(), &workload, dataset);
             group.throughput(Throughput::Elements(order.len() as u64));
-            let id = BenchmarkId::new(format!("{} {}", backend.name(), backend.plan()), &workload.name);
+            let id = BenchmarkId::new(format!("{} {}", backend.about().name, backend.about().plan), &workload.name);
             group.bench_function(id, |bencher| {
                 bencher.iter_custom(|iterations| {
                     let start = Instant::now();
                     for _ in 0..iterations {
-                        backend.train(&order, 0.01).unwrap();
+                        backend.pass(&order, workload.batch_size, 0.01).unwrap();
                     }
-                    backend.synchronize().unwrap();
+                    backend.wait().unwrap();
                     start.elapsed()
                 });
             });
@@ -78,10 +85,12 @@ fn kernels(criterion: &mut Criterion, device: &Device, dataset: &Dataset) {
             if !runs(device, plan, &model, &workload) {
                 continue;
             }
-            let gpu = Gpu::new(device.clone(), model.clone(), workload.batch_size, Some(plan));
-            let mut gpu = pollster::block_on(gpu).unwrap();
+            let store = Store::new(device.clone());
+            let mut gpu = Gpu::new(store, model.clone(), &recipe(&workload), Some(plan)).unwrap();
             let order = ready(&mut gpu, &workload, dataset);
-            let Some(times) = gpu.profile(&order, 0.01).unwrap() else { return };
+            let rates = vec![0.01; order.len().div_ceil(workload.batch_size)];
+            let steps = Steps { order: &order, rates: &rates };
+            let Some(times) = gpu.profile(steps).unwrap() else { return };
             for (index, kernel) in times.iter().enumerate() {
                 let id = BenchmarkId::new(
                     format!("{} {}", workload.name, plan.name()),
@@ -90,7 +99,7 @@ fn kernels(criterion: &mut Criterion, device: &Device, dataset: &Dataset) {
                 group.bench_function(id, |bencher| {
                     bencher.iter_custom(|iterations| {
                         let seconds: f64 = (0..iterations)
-                            .map(|_| gpu.profile(&order, 0.01).unwrap().unwrap()[index].clone())
+                            .map(|_| gpu.profile(steps).unwrap().unwrap()[index].clone())
                             .map(|time| time.seconds / time.launches as f64)
                             .sum();
                         Duration::from_secs_f64(seconds)

@@ -1,11 +1,12 @@
 //! Data made in the program and a training loop of one's own, which stops when the test part no longer gets better:
 //! `cargo run --release --example spiral`
 
-use mlp_gpu::backend::{self, Split};
-use mlp_gpu::data::{Inputs, Samples};
-use mlp_gpu::error::Result;
-use mlp_gpu::model::{Init, Mlp};
-use mlp_gpu::random;
+use std::sync::Arc;
+
+use mlp_gpu::backend::{BackendExt, Split};
+use mlp_gpu::recipe::OptimizerKind;
+use mlp_gpu::state::State;
+use mlp_gpu::{Init, Inputs, Mlp, Recipe, Request, Result, Samples, random};
 
 /// Points on three arms of a spiral, a class an arm: two features each.
 fn spiral(rows: u32, turn: f32) -> Result<Samples> {
@@ -20,21 +21,22 @@ fn spiral(rows: u32, turn: f32) -> Result<Samples> {
 fn main() -> Result<()> {
     let (train, test) = (spiral(3000, 0.0)?, spiral(300, 0.03)?);
     let model = Mlp::new(&[2, 64, 32, 3])?;
-    let mut backend = backend::auto(&model, 32)?;
-    backend.upload(Split::Train, &train)?;
-    backend.upload(Split::Test, &test)?;
-    backend.set_parameters(&model.initial_parameters(Init::He, 0))?;
+    let recipe = Recipe { batch_size: 32, ..Recipe::default() };
+    let mut backend = Request::default().select()?.backend(&model, &recipe)?;
+    backend.upload(Split::Train, &Arc::new(train))?;
+    backend.upload(Split::Test, &Arc::new(test))?;
+    backend.set_state(&State::new(model.initial_parameters(Init::He, 0), OptimizerKind::Sgd))?;
     let (mut best, mut since) = (f64::INFINITY, 0);
     for epoch in 0..200 {
-        backend.train(&random::order(0, epoch, 3000), 0.1)?;
-        let found = backend.evaluate(Split::Test)?;
+        backend.pass(&random::order(0, epoch, 3000), recipe.batch_size, 0.1)?;
+        let found = backend.evaluate_now(Split::Test)?;
         (best, since) = if found.mean_loss() < 0.99 * best { (found.mean_loss(), 0) } else { (best, since + 1) };
         if since == 20 {
             println!("no better for 20 epochs: done after {}", epoch + 1);
             break;
         }
     }
-    let found = backend.evaluate(Split::Test)?;
+    let found = backend.evaluate_now(Split::Test)?;
     println!("test loss {:.4}, accuracy {:.4}", found.mean_loss(), found.accuracy());
     Ok(())
 }

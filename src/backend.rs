@@ -1,15 +1,19 @@
 //! What the training loop asks of a device, at the level of a step and not of a tensor.
 
+use std::sync::Arc;
+
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::data::{Inputs, Samples};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
-use crate::model::Mlp;
+use crate::state::State;
 
 pub mod cpu;
+pub(crate) mod fit;
 pub mod gpu;
+pub mod select;
 
 /// The parts of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +26,65 @@ pub enum Split {
     Validation,
 }
 
+/// Something for each part of a data set that is there.
+#[derive(Debug)]
+pub struct Parts<T> {
+    train: Option<T>,
+    test: Option<T>,
+    validation: Option<T>,
+}
+
+impl<T> Default for Parts<T> {
+    fn default() -> Self {
+        Self { train: None, test: None, validation: None }
+    }
+}
+
+impl<T> Parts<T> {
+    /// What there is for `split`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where that part was not uploaded.
+    pub fn get(&self, split: Split) -> Result<&T> {
+        let part = match split {
+            Split::Train => &self.train,
+            Split::Test => &self.test,
+            Split::Validation => &self.validation,
+        };
+        part.as_ref().ok_or_else(|| Error::Data(format!("the {} part of the data set was not uploaded", split.name())))
+    }
+
+    /// Replaces what there is for `split`.
+    pub fn set(&mut self, split: Split, part: T) {
+        *match split {
+            Split::Train => &mut self.train,
+            Split::Test => &mut self.test,
+            Split::Validation => &mut self.validation,
+        } = Some(part);
+    }
+
+    /// What there is, in the order training, test, validation.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        [&self.train, &self.test, &self.validation].into_iter().flatten()
+    }
+}
+
+impl Split {
+    /// Its name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "training",
+            Split::Test => "test",
+            Split::Validation => "validation",
+        }
+    }
+}
+
 /// What products are computed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
     /// 32-bit floats
+    #[default]
     F32,
     /// Operands of wide layers rounded to 16 bits, sums and parameters in 32, by the matrix units of a GPU that has them
     Mixed,
@@ -61,201 +120,213 @@ pub struct KernelTime {
     pub seconds: f64,
 }
 
-/// A backend for `model` on the best hardware GPU of this machine, or on all cores of the CPU where there is none or it
-/// does not work. Steps take `batch_size` rows; all parameters are 0.
-///
-/// # Errors
-/// When the CPU's threads cannot be started.
-pub fn auto(model: &Mlp, batch_size: usize) -> Result<Box<dyn Backend>> {
-    let on_gpu = pollster::block_on(async {
-        let adapters = gpu::device::adapters().await;
-        let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
-        let best = gpu::device::best_hardware(&infos)?;
-        let device = gpu::device::Device::open(&adapters[best], Precision::F32).await.ok()?;
-        gpu::Gpu::new(device, model.clone(), batch_size, None).await.ok()
-    });
-    Ok(match on_gpu {
-        Some(gpu) => Box::new(gpu),
-        None => Box::new(cpu::Cpu::new(model.clone(), batch_size, 0)?),
-    })
-}
-
-/// A pass over the training part that a backend is at.
-#[derive(Debug, Default)]
-pub(crate) struct Pass {
-    order: Vec<u32>,
-    /// Rows handed over.
-    pub done: usize,
-    pub learning_rate: f32,
-}
-
-impl Pass {
-    /// A pass in `order` over a training part of `rows` rows.
-    ///
-    /// # Errors
-    /// [`Error::Data`] for a row that is not there.
-    pub fn new(order: &[u32], learning_rate: f32, rows: usize) -> Result<Self> {
-        match order.iter().find(|&&row| row as usize >= rows) {
-            Some(row) => Err(Error::Data(format!("row {row} is not in a training part of {rows} rows"))),
-            None => Ok(Self { order: order.to_vec(), done: 0, learning_rate }),
-        }
-    }
-
-    /// The next rows, at most `most`.
-    pub fn next(&self, most: usize) -> &[u32] {
-        let rows = &self.order[self.done..];
-        &rows[..most.min(rows.len())]
-    }
-
-    /// The next rows, at most `most`, which are now handed over.
-    pub fn take(&mut self, most: usize) -> &[u32] {
-        let first = self.done;
-        self.done += self.next(most).len();
-        &self.order[first..self.done]
-    }
-}
-
-/// A device that holds a model's parameters and data, trains and evaluates.
-pub trait Backend {
+/// What a backend is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct About {
     /// `cpu` or `gpu`.
-    fn name(&self) -> &'static str;
-
+    pub name: &'static str,
     /// The device in words: the adapter's name, or the number of threads.
-    fn device(&self) -> String;
-
+    pub device: String,
     /// How a step runs: the plan's name.
-    fn plan(&self) -> &'static str;
-
+    pub plan: &'static str,
     /// Why it is this plan.
-    fn plan_reason(&self) -> &'static str;
-
+    pub plan_reason: &'static str,
     /// What products are computed in.
-    fn precision(&self) -> Precision {
-        Precision::F32
+    pub precision: Precision,
+    /// Kernel launches per training step; none where nothing is launched.
+    pub dispatches: Option<usize>,
+    /// Bytes of its buffers: data, parameters, activations.
+    pub bytes: u64,
+}
+
+/// Steps to take: one for each batch of consecutive rows of an order.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps<'a> {
+    /// Row numbers of the training part; the last batch may be short.
+    pub order: &'a [u32],
+    /// The learning rate of each batch.
+    pub rates: &'a [f32],
+}
+
+impl<'a> Steps<'a> {
+    /// The first `batches` batches, of `batch_size` rows each.
+    fn take(self, batches: usize, batch_size: usize) -> Self {
+        let rows = batches.saturating_mul(batch_size).min(self.order.len());
+        Self { order: &self.order[..rows], rates: &self.rates[..batches.min(self.rates.len())] }
     }
 
-    /// Kernel launches a training step; none where nothing is launched.
-    fn dispatches(&self) -> Option<usize>;
+    /// Each batch of `batch_size` rows with its rate.
+    fn batches(self, batch_size: usize) -> impl Iterator<Item = (&'a [u32], f32)> {
+        self.order.chunks(batch_size).zip(self.rates.iter().copied())
+    }
 
-    /// Bytes of its buffers: data, parameters, activations.
-    fn bytes(&self) -> u64;
+    /// Whether they can be taken on a training part of `rows` rows.
+    fn check(self, rows: usize, batch_size: usize) -> Result<()> {
+        if let Some(row) = self.order.iter().find(|&&row| row as usize >= rows) {
+            return Err(Error::Data(format!("row {row} is not in a training part of {rows} rows")));
+        }
+        let (batches, rates) = (self.order.len().div_ceil(batch_size), self.rates.len());
+        if batches != rates {
+            return Err(Error::Data(format!("{rates} learning rates for {batches} batches")));
+        }
+        Ok(())
+    }
+}
+
+/// An evaluation that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// Counts the evaluations of a backend.
+    number: u64,
+    /// Whether the device works on it by itself: steps that are handed over before it is collected keep the device busy
+    /// meanwhile. Otherwise the work may be done no sooner than it is collected.
+    pub ahead: bool,
+}
+
+/// The evaluation that a backend was handed last.
+#[derive(Debug)]
+struct Evaluating<T> {
+    number: u64,
+    pending: Option<T>,
+}
+
+impl<T> Default for Evaluating<T> {
+    fn default() -> Self {
+        Self { number: 0, pending: None }
+    }
+}
+
+impl<T> Evaluating<T> {
+    /// Begins another; what was not collected of the last one is dropped.
+    fn begin(&mut self, pending: T, ahead: bool) -> Ticket {
+        self.number += 1;
+        self.pending = Some(pending);
+        Ticket { number: self.number, ahead }
+    }
+
+    /// Whether `ticket` is that of the last one.
+    fn check(&self, ticket: Ticket) -> Result<()> {
+        if ticket.number == self.number {
+            return Ok(());
+        }
+        Err(Error::Data(format!("evaluation {} is over: {} came after it", ticket.number, self.number)))
+    }
+
+    /// What is pending of the last one, whose ticket is `ticket`.
+    fn take(&mut self, ticket: Ticket) -> Result<T> {
+        self.check(ticket)?;
+        self.pending.take().ok_or_else(|| Error::Data(format!("evaluation {} was collected before", ticket.number)))
+    }
+}
+
+/// A device that holds a model's state and data, trains and evaluates.
+pub trait Backend: Send {
+    /// What it is.
+    fn about(&self) -> About;
 
     /// Makes `samples` resident as `split`.
     ///
     /// # Errors
     /// When the rows do not fit the model or the device.
-    fn upload(&mut self, split: Split, samples: &Samples) -> Result<()>;
+    fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()>;
 
-    /// Begins a pass: one step of SGD for each batch of `order` (row numbers of the training part; the last batch may be
-    /// short), which [`Backend::advance`] takes. What was left of the pass before is dropped.
+    /// Hands over the first of `steps`, as many as make a sensible portion of work: how many batches, at least one where there
+    /// is one. May return before the work is done.
     ///
     /// # Errors
-    /// When nothing was uploaded or a row is not there.
-    fn begin_pass(&mut self, order: &[u32], learning_rate: f32) -> Result<()>;
+    /// When nothing was uploaded, a row is not there, or the device fails.
+    fn train(&mut self, steps: Steps<'_>) -> Result<usize>;
 
-    /// Hands over the next steps of the pass: how many rows of its order were handed over so far. May return before the
-    /// work is done.
-    ///
-    /// # Errors
-    /// When the device fails.
-    fn advance(&mut self) -> Result<usize>;
-
-    /// Waits until the steps handed over are done; an evaluation begun after them may still be under way.
+    /// Waits until the steps handed over are done; an evaluation handed over after them may still be under way.
     ///
     /// # Errors
     /// When the device fails.
-    fn finish_pass(&mut self) -> Result<()> {
-        self.synchronize()
-    }
+    fn wait(&mut self) -> Result<()>;
 
-    /// A whole pass. May return before the work is done; see [`Backend::synchronize`].
+    /// Hands over the evaluation of `splits` in the state that the work before leaves.
     ///
     /// # Errors
-    /// As [`Backend::begin_pass`] and [`Backend::advance`].
-    fn train(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
-        self.begin_pass(order, learning_rate)?;
-        while self.advance()? < order.len() {}
-        Ok(())
-    }
+    /// When one of them was not uploaded, or the device fails.
+    fn evaluate(&mut self, splits: &[Split]) -> Result<Ticket>;
 
-    /// As [`Backend::train`], and waits; the seconds of each kernel of the plan, summed over the steps. None where the
-    /// device cannot tell.
+    /// What the evaluation of `ticket`, the last one, found: for each of its splits.
     ///
     /// # Errors
-    /// When the device fails.
-    fn profile(&mut self, order: &[u32], learning_rate: f32) -> Result<Option<Vec<KernelTime>>> {
-        self.train(order, learning_rate)?;
-        self.synchronize()?;
-        Ok(None)
-    }
+    /// When a later one was handed over, or the device fails.
+    fn collect(&mut self, ticket: Ticket) -> Result<Vec<Evaluation>>;
 
-    /// Measures what the device can do at best. None where nobody would ask.
-    ///
-    /// # Errors
-    /// When the device fails.
-    fn peak(&mut self) -> Result<Option<Peak>> {
-        Ok(None)
-    }
-
-    /// Waits until all work handed over is done.
-    ///
-    /// # Errors
-    /// When the device fails.
-    fn synchronize(&mut self) -> Result<()>;
-
-    /// Loss, hits and confusion matrix over the whole of `split`.
-    ///
-    /// # Errors
-    /// When the device fails.
-    fn evaluate(&mut self, split: Split) -> Result<Evaluation>;
-
-    /// Whether work goes on after a call has returned, so that more can be handed over meanwhile.
-    fn is_asynchronous(&self) -> bool {
-        false
-    }
-
-    /// Hands over the evaluation of `splits` with the parameters as the work before leaves them. A backend that
-    /// [is asynchronous](Backend::is_asynchronous) may be handed more steps before
-    /// [`Backend::finish_evaluation`]; any other may evaluate no sooner than there.
-    ///
-    /// # Errors
-    /// When the device fails.
-    fn begin_evaluation(&mut self, splits: &[Split]) -> Result<()> {
-        let _ = splits;
-        Ok(())
-    }
-
-    /// What was found by the evaluation of `splits` that was begun last.
-    ///
-    /// # Errors
-    /// When the device fails.
-    fn finish_evaluation(&mut self, splits: &[Split]) -> Result<Vec<Evaluation>> {
-        splits.iter().map(|&split| self.evaluate(split)).collect()
-    }
-
-    /// The flat parameter buffer as it was when the last evaluation was begun.
-    ///
-    /// # Errors
-    /// When the device fails.
-    fn evaluated_parameters(&mut self) -> Result<Vec<f32>> {
-        self.parameters()
-    }
-
-    /// Class probabilities of `inputs` (`n x inputs`, row-major): `n x classes`, row-major.
+    /// Outputs for `inputs` (`n x inputs`, row-major): probabilities of classes, or values, `n x outputs`, row-major.
     ///
     /// # Errors
     /// When the rows do not fit the model, or the device fails.
     fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>>;
 
-    /// The flat parameter buffer, laid out as [`crate::model::Mlp`] says.
+    /// The state now, or as it was when `at`, the last evaluation, was handed over.
+    ///
+    /// # Errors
+    /// When a later one was handed over, or the device fails.
+    fn state(&mut self, at: Option<Ticket>) -> Result<State>;
+
+    /// Replaces the state.
+    ///
+    /// # Errors
+    /// When it is of another model or optimizer, or the device fails.
+    fn set_state(&mut self, state: &State) -> Result<()>;
+
+    /// What measures it, where it can be measured.
+    fn measure(&mut self) -> Option<&mut dyn Measure> {
+        None
+    }
+}
+
+/// What a backend can tell of its speed.
+pub trait Measure {
+    /// Takes `steps` and waits; the seconds of each kernel of the plan, summed over the steps. None where the device cannot
+    /// tell.
     ///
     /// # Errors
     /// When the device fails.
-    fn parameters(&mut self) -> Result<Vec<f32>>;
+    fn profile(&mut self, steps: Steps<'_>) -> Result<Option<Vec<KernelTime>>>;
 
-    /// Replaces the flat parameter buffer.
+    /// Measures what the device can do at best.
     ///
     /// # Errors
-    /// When the length is not the model's, or the device fails.
-    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
+    /// When the device fails.
+    fn peak(&mut self) -> Result<Peak>;
 }
+
+/// What takes several calls of a backend.
+pub trait BackendExt: Backend {
+    /// Takes all of `order` in batches of `batch_size` rows at one rate. May return before the work is done.
+    ///
+    /// # Errors
+    /// As [`Backend::train`].
+    fn pass(&mut self, order: &[u32], batch_size: usize, rate: f32) -> Result<()> {
+        let rates = vec![rate; order.len().div_ceil(batch_size)];
+        let mut done = 0;
+        while done < rates.len() {
+            done += self.train(Steps { order: &order[done * batch_size..], rates: &rates[done..] })?;
+        }
+        Ok(())
+    }
+
+    /// Evaluates one part, and waits.
+    ///
+    /// # Errors
+    /// As [`Backend::evaluate`] and [`Backend::collect`].
+    fn evaluate_now(&mut self, split: Split) -> Result<Evaluation> {
+        let ticket = self.evaluate(&[split])?;
+        let found = self.collect(ticket)?.pop();
+        found.ok_or_else(|| Error::Data(format!("the {} part was not evaluated", split.name())))
+    }
+
+    /// The flat parameters now.
+    ///
+    /// # Errors
+    /// As [`Backend::state`].
+    fn parameters(&mut self) -> Result<Vec<f32>> {
+        Ok(self.state(None)?.parameters)
+    }
+}
+
+impl<B: Backend + ?Sized> BackendExt for B {}

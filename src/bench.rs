@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::backend::{Backend, KernelTime, Split};
+use crate::backend::{Backend, BackendExt, KernelTime, Measure, Split, Steps};
 use crate::data::{Dataset, Inputs};
 use crate::error::{Error, Result};
 use crate::model::{Init, Mlp};
 use crate::random;
+use crate::recipe::OptimizerKind;
+use crate::state::State;
 
 /// A network and batch size to time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +46,8 @@ pub struct Measurement {
     /// 10^9 floating-point operations a second at the median, counted as dense products: forward, weight gradients, and
     /// input gradients of all layers but the first. Where zeros are skipped fewer are done.
     pub gflops: f64,
-    /// On the test part, after all passes.
-    pub test_accuracy: f64,
+    /// On the test part, after all passes, where there is one.
+    pub test_accuracy: Option<f64>,
     /// Seconds of each pass, the warm-up left out.
     pub all_s: Vec<f64>,
     /// `cpu` or `gpu`.
@@ -105,34 +107,44 @@ pub fn measure(
     Timing { epochs, learning_rate, seed, profile }: Timing,
 ) -> Result<Measurement> {
     if epochs == 0 {
-        return Err(Error::Usage("--epochs: give at least one epoch to time".into()));
+        return Err(Error::Usage("there is no epoch to time: give at least one".into()));
     }
     forget_peak_memory();
     backend.upload(Split::Train, &dataset.train)?;
-    backend.upload(Split::Test, &dataset.test)?;
-    backend.set_parameters(&model.initial_parameters(Init::Normal(0.01), seed))?;
+    let parameters = model.initial_parameters(Init::Normal(0.01), seed);
+    backend.set_state(&State::new(parameters, OptimizerKind::Sgd))?;
+    let batch_size = workload.batch_size.min(dataset.train.len());
     let rows = dataset.train.len();
     let mut all_s = Vec::new();
     let mut order = random::order(seed, 0, rows as u32);
     for epoch in 0..=epochs {
         let start = Instant::now();
-        backend.train(&order, learning_rate)?;
+        backend.pass(&order, batch_size, learning_rate)?;
         // While the device works.
         order = random::order(seed, u64::from(epoch) + 1, rows as u32);
-        backend.synchronize()?;
+        backend.wait()?;
         all_s.push(start.elapsed().as_secs_f64());
     }
     all_s.remove(0);
     let epoch_s = median(&all_s);
-    let test_accuracy = backend.evaluate(Split::Test)?.accuracy();
-    let kernels = match profile {
-        true => backend.profile(&order[..rows.min(PROFILED_STEPS * workload.batch_size)], learning_rate)?,
-        false => None,
+    let test_accuracy = match &dataset.test {
+        Some(test) => {
+            backend.upload(Split::Test, test)?;
+            Some(backend.evaluate_now(Split::Test)?.accuracy())
+        }
+        None => None,
     };
-    let (peak_rss_bytes, bytes) = (peak_memory(), backend.bytes());
-    let peak = backend.peak()?;
+    let order = &order[..rows.min(PROFILED_STEPS * batch_size)];
+    let rates = vec![learning_rate; order.len().div_ceil(batch_size)];
+    let kernels = match backend.measure() {
+        Some(device) if profile => device.profile(Steps { order, rates: &rates })?,
+        _ => None,
+    };
+    let peak_rss_bytes = peak_memory();
+    let peak = backend.measure().map(Measure::peak).transpose()?;
+    let about = backend.about();
     let gflops = operations(model) * rows as f64 / epoch_s / 1e9;
-    let steps = rows.div_ceil(workload.batch_size) as f64;
+    let steps = rows.div_ceil(batch_size) as f64;
     let row_bytes = model.inputs() * if matches!(dataset.train.inputs, Inputs::U8(_)) { 1 } else { 4 };
     let moved = rows as f64 * row_bytes as f64 + steps * 8.0 * model.parameters() as f64;
     Ok(Measurement {
@@ -144,13 +156,13 @@ pub fn measure(
         gflops,
         test_accuracy,
         all_s,
-        backend: backend.name(),
-        adapter: backend.device(),
-        plan: backend.plan(),
-        dispatches: backend.dispatches(),
-        precision: backend.precision().name(),
+        backend: about.name,
+        adapter: about.device,
+        plan: about.plan,
+        dispatches: about.dispatches,
+        precision: about.precision.name(),
         samples: rows,
-        bytes,
+        bytes: about.bytes,
         peak_rss_bytes,
         peak_gflops: peak.map(|peak| peak.gflops),
         peak_share: peak.map(|peak| gflops / peak.gflops),

@@ -1,6 +1,8 @@
 //! The self-check: on the user's own adapter, every kernel against its CPU twin, and every plan against the CPU backend.
 //! The test suite calls the same code.
 
+use std::sync::Arc;
+
 use rand::Rng;
 use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
@@ -12,14 +14,17 @@ use crate::backend::cpu::{self, Cpu};
 use crate::backend::gpu::device::{Device, cooperative, values};
 use crate::backend::gpu::kernels::{self, Dense, Hardware, Kernel, Launch, Narrow, Product, REGISTRY, Source};
 use crate::backend::gpu::plan::{Element, Plan, PlanName};
-use crate::backend::gpu::{self, Batch, Gpu};
-use crate::backend::{Backend, Precision, Split};
+use crate::backend::gpu::submit::{Batch, run_once};
+use crate::backend::gpu::{Gpu, Store};
+use crate::backend::{Backend, BackendExt, Precision, Split};
 use crate::compare::{Comparison, Tolerance, compare};
 use crate::data::{Inputs, Samples};
 use crate::error::{Error, Result};
 use crate::metrics::norm;
 use crate::model::{Init, Mlp};
 use crate::random;
+use crate::recipe::Recipe;
+use crate::state::State;
 
 /// One line of the table.
 #[derive(Debug, Clone)]
@@ -657,7 +662,7 @@ async fn run_case(
         .collect::<Result<Vec<_>>>()?;
     // The kernel that was passed, also where it is not the registry's of that name.
     let launch = Launch { kernel, ..case.launch };
-    gpu::run_once(device, &launch, &buffers, case.batch).await?;
+    run_once(device, &launch, &buffers, case.batch).await?;
 
     let mut rows = Vec::new();
     for (name, expected, tolerance) in case.after {
@@ -775,7 +780,8 @@ pub fn plans(device: &Device) -> Result<Vec<Row>> {
         };
         let runs = |plan: PlanName| plan.check(&model, trial.batch_size, &device.hardware).is_ok();
         for plan in PlanName::ALL.into_iter().filter(|&plan| runs(plan) && changed(plan)) {
-            let open = || pollster::block_on(Gpu::new(device.clone(), model.clone(), trial.batch_size, Some(plan)));
+            let recipe = Recipe { batch_size: trial.batch_size, ..Recipe::default() };
+            let open = || Gpu::new(Store::new(device.clone()), model.clone(), &recipe, Some(plan));
             rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
         }
     }
@@ -791,7 +797,8 @@ pub fn cpu() -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (number, trial) in TRIALS.iter().chain(CPU_TRIALS).enumerate() {
         for (index, vectors) in Vectors::all().into_iter().enumerate() {
-            let open = |threads| Cpu::with_vectors(Mlp::new(trial.widths)?, trial.batch_size, threads, vectors);
+            let recipe = Recipe { batch_size: trial.batch_size, ..Recipe::default() };
+            let open = |threads| Cpu::with_vectors(Mlp::new(trial.widths)?, &recipe, threads, vectors);
             let threads = [2, 3, 4, 7][(number + index) % 4];
             rows.extend(plan_rows(&mut open(1)?, &mut open(threads)?, trial)?);
         }
@@ -803,11 +810,12 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     let &Trial { widths, batch_size, kind, steps } = trial;
     let model = Mlp::new(widths)?;
     let (train, test) = (
-        samples(model.inputs(), model.classes(), ROWS, kind, 1)?,
-        samples(model.inputs(), model.classes(), 37, kind, 2)?,
+        Arc::new(samples(model.inputs(), model.classes(), ROWS, kind, 1)?),
+        Arc::new(samples(model.inputs(), model.classes(), 37, kind, 2)?),
     );
     let initial = model.initial_parameters(Init::He, 5);
-    let mut reference = Reference::new(model.clone(), batch_size);
+    let recipe = Recipe { batch_size, ..Recipe::default() };
+    let mut reference = Reference::new(model.clone(), &recipe);
     let kind = match kind {
         Kind::Bytes => "u8",
         Kind::SparseBytes => "sparse u8",
@@ -815,7 +823,7 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     };
     let shape = format!("{model} b{batch_size} {kind}");
     let mut rows = Vec::new();
-    let mut name = format!("plan {}", first.plan());
+    let mut name = format!("plan {}", first.about().plan);
     let mut push = |name: &str, what, tolerance, actual: &[f32], expected: &[f32]| {
         let comparison = compare(actual, expected, tolerance);
         rows.push(Row { name: name.to_owned(), shape: shape.clone(), what, tolerance, comparison });
@@ -825,14 +833,14 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     for backend in &mut backends {
         backend.upload(Split::Train, &train)?;
         backend.upload(Split::Test, &test)?;
-        backend.set_parameters(&initial)?;
-        backend.train(&random::order(3, 0, ROWS as u32)[..batch_size], 0.1)?;
+        backend.set_state(&State::new(initial.clone(), recipe.optimizer.kind))?;
+        backend.pass(&random::order(3, 0, ROWS as u32)[..batch_size], batch_size, 0.1)?;
     }
     let [reference, first, second] = backends;
     // Rounding differs, and training lets small differences grow.
     let mut one_step = Tolerance { absolute: 1e-6, relative: 1e-5 };
     let mut many_steps = Tolerance { absolute: 1e-4, relative: 1e-3 };
-    if first.precision() == Precision::Mixed {
+    if first.about().precision == Precision::Mixed {
         name += " mixed";
         // Operands have 11 significant bits: 2^13 times the error of f32, a half of it at a time. Which way a driver
         // rounds is its own choice, so no twin can do the same.
@@ -844,12 +852,12 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     for epoch in 0..(steps * batch_size).div_ceil(ROWS) {
         let order = random::order(3, 1 + epoch as u64, ROWS as u32);
         for backend in [&mut *reference, &mut *first, &mut *second] {
-            backend.train(&order, 0.1)?;
+            backend.pass(&order, batch_size, 0.1)?;
         }
     }
     let parameters = first.parameters()?;
     let expected = reference.parameters()?;
-    if first.precision() == Precision::Mixed {
+    if first.about().precision == Precision::Mixed {
         // A unit that rounding turns on or off takes its own weights far, but few of all: what counts is the distance in
         // all, as a share of the way that training went.
         let between = |a: &[f32], b: &[f32]| norm(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f32>>());
@@ -859,7 +867,7 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
         push(&name, "many steps", many_steps, &parameters, &expected);
     }
     for (what, split) in [("train loss", Split::Train), ("test loss", Split::Test)] {
-        let [actual, expected] = [first.evaluate(split)?, reference.evaluate(split)?];
+        let [actual, expected] = [first.evaluate_now(split)?, reference.evaluate_now(split)?];
         push(&name, what, many_steps, &[actual.mean_loss() as f32], &[expected.mean_loss() as f32]);
     }
     push(&name, "predict", many_steps, &first.predict(&test.inputs)?, &reference.predict(&test.inputs)?);

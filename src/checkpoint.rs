@@ -7,22 +7,34 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Backend;
+use crate::backend::select::Selected;
 use crate::data::{
     Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, framing, numbered,
 };
 use crate::error::{Error, Result};
-use crate::model::{Init, Mlp};
-use crate::schedule::Schedule;
-use crate::{files, train};
+use crate::files;
+use crate::model::Mlp;
+use crate::recipe::{Optimizer, Recipe};
+use crate::state::State;
+
+mod format1;
 
 /// The metadata's one key. More would be written in an order that changes from run to run.
 const KEY: &str = "mlp-gpu";
 /// Raised whenever an older version could misread what a newer one wrote.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
+/// The optimizer's slots are text in the metadata, so that the tensors are those of the layers and nothing else; but readers
+/// refuse metadata of more than 100 MB. Of more parameters than these, slots are tensors of their own.
+const MOST_IN_METADATA: usize = 6 << 20;
+/// The names of such tensors, but for their number.
+const SLOT: &str = "optimizer.";
 
 /// What a file says of its model beside the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,53 +52,42 @@ pub struct Metadata {
     /// Height and width in pixels where an input row is an image.
     pub image: Option<(usize, usize)>,
     /// The columns of the files that it learnt from, where they were tables.
-    #[serde(default)]
     pub columns: Option<Columns>,
     /// How its inputs are scaled; none where they are bytes, read as `value / 255`.
     pub scaling: Option<Scaling>,
     /// How image files become its inputs; none where its inputs are no images.
-    #[serde(default)]
     pub framing: Option<Framing>,
-    /// Seed of its weights, of the order of the rows and of those that were drawn.
-    pub seed: u64,
     /// Epochs it was trained for.
     pub epochs: u32,
     /// What the parts of the data were made of.
-    #[serde(default)]
     pub origin: Origin,
     /// How the data was read.
-    #[serde(default)]
     pub reading: Options,
-    /// How it was trained; training goes on from it.
-    #[serde(default)]
-    pub training: Option<Training>,
+    /// How it was trained.
+    pub recipe: Recipe,
+    /// Whence training goes on.
+    pub training: Training,
 }
 
-/// How a model was trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What a resumed run must know beside the recipe.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     /// Rows of the training part.
     pub rows: usize,
-    /// Epochs that were asked for.
-    pub epochs: u32,
-    /// Rows a step.
-    pub batch_size: usize,
-    /// The learning rate.
-    pub schedule: Schedule,
-    /// Whether each epoch had an order of its own.
-    pub shuffle: bool,
-    /// How the weights began; none where they came from a file or it is not known.
-    #[serde(default)]
-    pub init: Option<Init>,
+    /// Steps taken.
+    pub step: u64,
+    /// The file that the parameters started from; otherwise the recipe's `init` made them.
+    pub init_from: Option<String>,
     /// The backend that it was trained on, and the plan of its steps.
-    #[serde(default)]
     pub device: Option<(String, String)>,
     /// The best epoch so far, where the best one is kept.
-    #[serde(default)]
     pub best: Option<Best>,
+    /// The optimizer's slots: little-endian floats in base64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    slots: Vec<String>,
 }
 
-/// The epoch that [`train::Epoch::score`] puts before all others.
+/// The epoch that [`crate::train::Epoch::score`] puts before all others.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Its number, from 1.
@@ -96,9 +97,9 @@ pub struct Best {
 }
 
 impl Metadata {
-    /// The description, in this version, of a model that learnt from `dataset` for all of `options.epochs`. How the data was
-    /// read, how the weights began and the device are left to the caller.
-    pub fn new(model: &Mlp, dataset: &Dataset, options: &train::Options) -> Self {
+    /// The description, in this version, of a model that learnt from `dataset` for all epochs of `recipe`. How the data was read,
+    /// how far training came and the device are left to the caller.
+    pub fn new(model: &Mlp, dataset: &Dataset, recipe: &Recipe) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -107,22 +108,17 @@ impl Metadata {
             classes: dataset.classes.clone(),
             image: dataset.image,
             columns: dataset.columns.clone(),
-            scaling: dataset.scaling.clone(),
+            // Floats that nobody scaled are taken as they are: without a scaling they would be read as bytes.
+            scaling: dataset.scaling.clone().or_else(|| match &dataset.train.inputs {
+                Inputs::U8(_) => None,
+                Inputs::F32(_) => Some(Scaling::fit(Scale::None, &[], dataset.train.width)),
+            }),
             framing: Framing::of(dataset),
-            seed: options.seed,
-            epochs: options.epochs,
+            epochs: recipe.epochs,
             origin: dataset.origin,
             reading: Options::default(),
-            training: Some(Training {
-                rows: dataset.train.len(),
-                epochs: options.epochs,
-                batch_size: options.batch_size,
-                schedule: options.schedule,
-                shuffle: options.shuffle,
-                init: None,
-                device: None,
-                best: None,
-            }),
+            recipe: recipe.clone(),
+            training: Training { rows: dataset.train.len(), ..Training::default() },
         }
     }
 
@@ -152,26 +148,39 @@ impl Metadata {
     }
 }
 
-/// Writes `parameters` of `model` to `path`, whole or not at all. The same model gives the same bytes. Without
-/// `metadata` there are only tensors.
+/// Writes `state` of `model` to `path`, whole or not at all. The same model gives the same bytes. Without `metadata` there
+/// are only the parameters.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
-pub fn save(path: &Path, model: &Mlp, parameters: &[f32], metadata: Option<&Metadata>) -> Result<()> {
+pub fn save(path: &Path, model: &Mlp, state: &State, metadata: Option<&Metadata>) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Error::Data(format!("cannot describe the model: {error}"));
     let mut tensors = Vec::new();
     for (index, layer) in model.layers().iter().enumerate() {
-        let weights = transpose(&parameters[layer.weights.clone()], layer.inputs, layer.outputs);
-        let biases = parameters[layer.biases.clone()].to_vec();
+        let weights = transpose(&state.parameters[layer.weights.clone()], layer.inputs, layer.outputs);
+        let biases = &state.parameters[layer.biases.clone()];
         tensors.push((format!("{}.weight", 2 * index), vec![layer.outputs, layer.inputs], little_endian(&weights)));
-        tensors.push((format!("{}.bias", 2 * index), vec![layer.outputs], little_endian(&biases)));
+        tensors.push((format!("{}.bias", 2 * index), vec![layer.outputs], little_endian(biases)));
     }
+    let metadata = metadata.map(|metadata| {
+        let mut metadata = metadata.clone();
+        metadata.training.step = state.step;
+        for (number, slot) in state.slots.iter().enumerate() {
+            let bytes = little_endian(slot);
+            if slot.len() > MOST_IN_METADATA {
+                tensors.push((format!("{SLOT}{number}"), vec![slot.len()], bytes));
+            } else {
+                metadata.training.slots.push(BASE64.encode(bytes));
+            }
+        }
+        metadata
+    });
     let views = tensors
         .iter()
         .map(|(name, shape, bytes)| Ok((name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| failed(&error))?;
-    let json = metadata.map(serde_json::to_string).transpose().map_err(|error| failed(&error))?;
+    let json = metadata.map(|metadata| serde_json::to_string(&metadata)).transpose().map_err(|error| failed(&error))?;
     let metadata = json.map(|json| HashMap::from([(KEY.to_owned(), json)]));
     files::write(path, &safetensors::serialize(views, metadata).map_err(|error| failed(&error))?)
 }
@@ -181,15 +190,27 @@ pub fn save(path: &Path, model: &Mlp, parameters: &[f32], metadata: Option<&Meta
 pub struct Checkpoint {
     /// The file, as messages name it.
     pub name: String,
-    /// Its layer widths.
+    /// Its layers and head.
     pub model: Mlp,
-    /// Its flat parameters.
-    pub parameters: Vec<f32>,
+    /// Its state; without slots where the file keeps none.
+    pub state: State,
     /// What the file says of it; none in a file that other software wrote.
     pub metadata: Option<Metadata>,
 }
 
 impl Checkpoint {
+    /// A backend that holds the model, to evaluate and to predict.
+    ///
+    /// # Errors
+    /// As [`Selected::backend`].
+    pub fn on(&self, selected: &Selected) -> Result<Box<dyn Backend>> {
+        let kept = self.metadata.as_ref().map(|metadata| metadata.recipe.clone()).unwrap_or_default();
+        let recipe = Recipe { batch_size: 1, optimizer: Optimizer::default(), ..kept };
+        let mut backend = selected.backend(&self.model, &recipe)?;
+        backend.set_state(&State::new(self.state.parameters.clone(), recipe.optimizer.kind))?;
+        Ok(backend)
+    }
+
     /// Names of its classes: their numbers where the file names none.
     pub fn classes(&self) -> Cow<'_, [String]> {
         match &self.metadata {
@@ -258,7 +279,8 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
     let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
 
-    let names = file.names();
+    let mut names = file.names();
+    names.retain(|name| !name.starts_with(SLOT));
     let layers: HashSet<&str> = names.iter().filter_map(|name| name.strip_suffix("weight")).collect();
     let mut layers: Vec<&str> = layers.into_iter().collect();
     layers.sort_by(|a, b| by_name(a, b));
@@ -301,13 +323,38 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
         parameters.extend(transpose(&weights, outputs, inputs));
         parameters.extend(biases);
     }
-    let model = Mlp::new(&widths).map_err(|error| bad(error.to_string(), "a network that can be run"))?;
     let json = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    let metadata = json.map(|json| parse(path, json)).transpose()?;
-    if let Some((found, expected)) = metadata.as_ref().and_then(|metadata| metadata.fault(&model)) {
-        return Err(bad(found, &expected));
+    let mut metadata = json.map(|json| parse(path, json)).transpose()?;
+    let mut model = Mlp::new(&widths).map_err(|error| bad(error.to_string(), "a network that can be run"))?;
+    let mut state = State { parameters, ..State::default() };
+    if let Some(metadata) = &mut metadata {
+        if let Some((found, expected)) = metadata.fault(&model) {
+            return Err(bad(found, &expected));
+        }
+        model = metadata.recipe.apply(model).map_err(|error| bad(error.to_string(), "a network that can be run"))?;
+        state.step = metadata.training.step;
+        let slots = std::mem::take(&mut metadata.training.slots);
+        state.slots = slots.iter().map(|slot| decode(slot)).collect::<Option<_>>().unwrap_or_default();
+        for number in 0..file.len() {
+            let Ok(view) = file.tensor(&format!("{SLOT}{number}")) else { break };
+            let slot =
+                values(&view, 1).map_err(|(found, expected)| bad(format!("{SLOT}{number} {found}"), expected))?;
+            state.slots.push(slot.1);
+        }
+        let kind = metadata.recipe.optimizer.kind;
+        if state.check(&model, kind).is_err() {
+            let found = format!("{} slots of the optimizer {}", state.slots.len(), kind.name());
+            return Err(bad(found, &format!("{} of {} values", kind.slots(), model.parameters())));
+        }
     }
-    Ok(Checkpoint { name: path.display().to_string(), model, parameters, metadata })
+    Ok(Checkpoint { name: path.display().to_string(), model, state, metadata })
+}
+
+/// Floats in base64.
+fn decode(text: &str) -> Option<Vec<f32>> {
+    let bytes = BASE64.decode(text).ok()?;
+    let words = bytes.chunks_exact(4);
+    words.remainder().is_empty().then(|| words.map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect())
 }
 
 /// The metadata that a file holds as `json`.
@@ -323,6 +370,9 @@ fn parse(path: &Path, json: &str) -> Result<Metadata> {
     if format_version > FORMAT_VERSION {
         let found = format!("format version {format_version} of mlp-gpu {version}");
         return Err(Error::file(path, found, format!("at most version {FORMAT_VERSION}: use a newer mlp-gpu")));
+    }
+    if format_version < FORMAT_VERSION {
+        return serde_json::from_str::<format1::Metadata>(json).map(Metadata::from).map_err(malformed);
     }
     serde_json::from_str(json).map_err(malformed)
 }
@@ -387,13 +437,15 @@ pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::model::Init;
+    use crate::recipe::OptimizerKind;
 
     fn metadata(model: &Mlp) -> Metadata {
         let part = Samples::new(Inputs::U8(vec![]), model.inputs(), vec![]).unwrap();
         let dataset = Dataset {
             name: "some".into(),
-            train: part.clone(),
-            test: part,
+            train: part.into(),
+            test: None,
             validation: None,
             classes: numbered(model.classes()),
             origin: Origin { rows: 9, checksum: 8, test: Some(0.1), validation: None },
@@ -401,32 +453,33 @@ mod tests {
             columns: Some(Columns { count: model.inputs() + 1, label: 0, names: None }),
             scaling: Some(Scaling { offset: vec![0.1; model.inputs()], divisor: vec![3.0; model.inputs()] }),
         };
-        Metadata::new(model, &dataset, &train::Options { seed: 1, epochs: 7, ..train::Options::default() })
+        let recipe = Recipe { seed: 1, epochs: 7, hidden: model.hidden().to_vec(), ..Recipe::default() };
+        Metadata::new(model, &dataset, &recipe)
     }
 
-    fn saved() -> (tempfile::TempDir, std::path::PathBuf, Mlp, Vec<f32>) {
+    fn saved() -> (tempfile::TempDir, std::path::PathBuf, Mlp, State) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         let model = Mlp::new(&[5, 3, 4, 2]).unwrap();
-        let parameters = model.initial_parameters(Init::He, 1);
-        save(&path, &model, &parameters, Some(&metadata(&model))).unwrap();
-        (folder, path, model, parameters)
+        let state = State::new(model.initial_parameters(Init::He, 1), OptimizerKind::Sgd);
+        save(&path, &model, &state, Some(&metadata(&model))).unwrap();
+        (folder, path, model, state)
     }
 
     #[test]
     fn what_is_saved_is_loaded_and_the_bytes_are_always_the_same() {
-        let (_folder, path, model, parameters) = saved();
+        let (_folder, path, model, state) = saved();
         let checkpoint = load(&path).unwrap();
-        assert_eq!((&checkpoint.model, &checkpoint.parameters), (&model, &parameters));
+        assert_eq!((&checkpoint.model, &checkpoint.state), (&model, &state));
         assert_eq!(checkpoint.metadata.unwrap(), metadata(&model));
         let first = std::fs::read(&path).unwrap();
-        save(&path, &model, &parameters, Some(&metadata(&model))).unwrap();
+        save(&path, &model, &state, Some(&metadata(&model))).unwrap();
         assert_eq!(first, std::fs::read(&path).unwrap());
     }
 
     #[test]
     fn tensors_have_the_names_and_shapes_of_an_nn_sequential() {
-        let (_folder, path, model, parameters) = saved();
+        let (_folder, path, model, state) = saved();
         let bytes = std::fs::read(path).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let mut names = file.names();
@@ -435,7 +488,7 @@ mod tests {
         let weight = file.tensor("2.weight").unwrap();
         assert_eq!(weight.shape(), [4, 3]);
         // Row 1 (output 1), column 2 (input 2) of the file is row 2, column 1 of W.
-        let expected = parameters[model.layers()[1].weights.start + 2 * 4 + 1];
+        let expected = state.parameters[model.layers()[1].weights.start + 2 * 4 + 1];
         let at = 4 * (3 + 2);
         assert_eq!(f32::from_le_bytes(weight.data()[at..at + 4].try_into().unwrap()), expected);
     }

@@ -1,26 +1,22 @@
-//! The command line: what may be given, checked, then handed to one file a subcommand. It prints and computes nothing.
+//! The command line: flags, checked and handed to one file per subcommand, and how what comes of it is told.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use crate::backend::cpu::Cpu;
-use crate::backend::gpu::Gpu;
-use crate::backend::gpu::device::{self, Device};
-use crate::backend::gpu::plan::PlanName;
-use crate::backend::{Backend, Precision};
+use crate::backend::select::{Request, Selected};
 use crate::data::{Dataset, Header, Scale};
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Remedy, Result};
 use crate::files::{self, Named};
-use crate::model::Mlp;
-use crate::tuning;
 
+use compute::{ComputeOptions, DeviceOptions};
 use fetch::{FetchOptions, Place};
 
 mod bench;
 mod check;
+mod compute;
 mod data;
 mod devices;
 mod eval;
@@ -28,6 +24,7 @@ mod export;
 mod fetch;
 mod inspect;
 mod predict;
+mod recipe;
 mod train;
 
 /// Trains multi-layer perceptrons on any GPU, or on the CPU.
@@ -59,60 +56,6 @@ enum Command {
     /// Fetch, list, check and look at data sets
     #[command(subcommand)]
     Data(data::Command),
-}
-
-/// Where to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum BackendChoice {
-    /// A hardware GPU if there is one, else the CPU
-    Auto,
-    /// A GPU; a software driver if there is no other
-    Gpu,
-    /// The CPU
-    Cpu,
-}
-
-/// How a step runs on the GPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PlanChoice {
-    /// The best one for the network and the adapter
-    Auto,
-    /// A kernel for each elementary operation
-    Elementary,
-    /// Few kernels that do several operations each
-    Fused,
-    /// One kernel for many steps, for a small network with one hidden layer
-    Resident,
-}
-
-impl PlanChoice {
-    /// The plan of this name; the best one where it is none's.
-    fn named(name: &str) -> Self {
-        Self::from_str(name, false).unwrap_or(Self::Auto)
-    }
-
-    fn name(self) -> Option<PlanName> {
-        match self {
-            PlanChoice::Auto => None,
-            PlanChoice::Elementary => Some(PlanName::Elementary),
-            PlanChoice::Fused => Some(PlanName::Fused),
-            PlanChoice::Resident => Some(PlanName::Resident),
-        }
-    }
-}
-
-/// Flags that choose the device.
-#[derive(Debug, Args)]
-struct DeviceOptions {
-    /// Where to compute
-    #[arg(long, value_enum, default_value = "auto")]
-    backend: BackendChoice,
-    /// GPU adapter: its index or a part of its name, as `mlp-gpu devices` lists them
-    #[arg(long, value_name = "NAME|INDEX")]
-    adapter: Option<String>,
-    /// What products are computed in
-    #[arg(long, value_enum, default_value = "f32")]
-    precision: Precision,
 }
 
 /// Flags that choose the data set.
@@ -225,131 +168,9 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
     size.ok_or_else(|| "give height and width in pixels, such as 28x28".into())
 }
 
-/// Widths of hidden layers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Hidden(Vec<usize>);
-
-fn parse_hidden(text: &str) -> Result<Hidden, String> {
-    if text == "none" {
-        return Ok(Hidden(Vec::new()));
-    }
-    let width = |part: &str| part.trim().parse().ok().filter(|&width: &usize| width > 0);
-    let widths: Option<Vec<usize>> = text.split(',').map(width).collect();
-    widths
-        .map(Hidden)
-        .ok_or_else(|| "give widths above 0 with commas between them, such as 7 or 512,512; or none".into())
-}
-
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= 0.0);
     rate.ok_or_else(|| "give a number from 0 on".into())
-}
-
-/// What [`DeviceOptions`] came to.
-enum Target {
-    Gpu(Box<Device>),
-    Cpu,
-}
-
-impl DeviceOptions {
-    /// The device to compute on, and for `auto` a note why.
-    fn resolve(&self) -> Result<(Target, Option<String>)> {
-        let wanted = self.adapter.as_deref();
-        // Without an adapter there is nothing to fall back to.
-        let must = wanted.is_some() || self.precision == Precision::Mixed;
-        match self.backend {
-            BackendChoice::Cpu if self.adapter.is_some() => {
-                Err(Error::Usage("--adapter names a GPU: leave it out, or use --backend gpu".into()))
-            }
-            BackendChoice::Cpu if self.precision == Precision::Mixed => {
-                Err(Error::Usage("--precision mixed is for a GPU: leave it out, or use --backend gpu".into()))
-            }
-            BackendChoice::Cpu => Ok((Target::Cpu, None)),
-            BackendChoice::Gpu => Ok((open(wanted, self.precision)?, None)),
-            BackendChoice::Auto if must => {
-                let why = if wanted.is_some() { "the adapter that --adapter names" } else { "--precision mixed" };
-                Ok((open(wanted, self.precision)?, Some(why.into())))
-            }
-            BackendChoice::Auto => pollster::block_on(async {
-                let adapters = device::adapters().await;
-                let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
-                let Some(index) = device::best_hardware(&infos) else {
-                    let why = match infos.len() {
-                        0 => "no GPU adapter was found",
-                        _ => "only software GPU adapters were found",
-                    };
-                    return Ok((Target::Cpu, Some(format!("{why} (see mlp-gpu devices)"))));
-                };
-                match Device::open(&adapters[index], self.precision).await {
-                    Ok(device) => Ok((tuned(device), Some("the best hardware adapter".into()))),
-                    Err(error) => Ok((Target::Cpu, Some(error.to_string()))),
-                }
-            }),
-        }
-    }
-}
-
-/// As it was before, for a run that goes on: where nothing is asked for, the backend `before` if it can be had.
-impl DeviceOptions {
-    fn resolve_as(&self, before: &str) -> Result<(Target, Option<String>)> {
-        let why = || Some("as before".into());
-        match (self.backend, before) {
-            (BackendChoice::Auto, _) if self.adapter.is_some() || self.precision == Precision::Mixed => self.resolve(),
-            (BackendChoice::Auto, "cpu") => Ok((Target::Cpu, why())),
-            (BackendChoice::Auto, "gpu") => match open(None, self.precision) {
-                Ok(target) => Ok((target, why())),
-                Err(_) => self.resolve(),
-            },
-            _ => self.resolve(),
-        }
-    }
-}
-
-fn open(wanted: Option<&str>, precision: Precision) -> Result<Target> {
-    pollster::block_on(async {
-        let adapters = device::adapters().await;
-        let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
-        Ok(tuned(Device::open(&adapters[device::choose(&infos, wanted)?], precision).await?))
-    })
-}
-
-/// `device`, with what was measured of it before.
-fn tuned(mut device: Device) -> Target {
-    match tuning::load(&device.info) {
-        Ok(tuning) => device.hardware.tuning = tuning,
-        Err(error) => note(&format!("Tuning: none: {error}")),
-    }
-    Target::Gpu(Box::new(device))
-}
-
-impl Target {
-    fn backend(&self, model: &Mlp, batch_size: usize, threads: usize, plan: PlanChoice) -> Result<Box<dyn Backend>> {
-        Ok(match self {
-            Target::Gpu(device) => {
-                let gpu = pollster::block_on(Gpu::new(Device::clone(device), model.clone(), batch_size, plan.name()))?;
-                let mixed = device.hardware.cooperative.is_some();
-                if mixed && let Some(plan @ (PlanName::Elementary | PlanName::Resident)) = plan.name() {
-                    return Err(Error::Usage(format!(
-                        "--precision mixed is not for --plan {}, which computes in f32: leave one of them out",
-                        plan.name()
-                    )));
-                }
-                if mixed && gpu.precision() == Precision::F32 {
-                    note(&format!("Precision: f32: {model} has no products wide enough for cooperative matrices"));
-                }
-                Box::new(gpu)
-            }
-            Target::Cpu => match plan.name() {
-                Some(plan @ (PlanName::Elementary | PlanName::Resident)) => {
-                    return Err(Error::Usage(format!(
-                        "--plan {} is for a GPU, and this runs on the CPU: leave it out, or use --backend gpu",
-                        plan.name()
-                    )));
-                }
-                _ => Box::new(Cpu::new(model.clone(), batch_size, threads)?),
-            },
-        })
-    }
 }
 
 /// Runs the program: parses the process's arguments, does what they say, prints a failure in one line.
@@ -376,9 +197,41 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            note(&format!("error: {error}"));
+            note(&format!("error: {}", told(&error)));
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Opens what `request` asks for, with what there is to say of it.
+fn select(request: &Request) -> Result<Selected> {
+    request.select().inspect(|selected| selected.notes.iter().for_each(|line| note(line)))
+}
+
+/// An error with the flags that would help.
+fn told(error: &Error) -> String {
+    match error {
+        Error::Advised { error, remedies } => {
+            format!("{}: {}", told(error), error::listed(remedies.iter().map(flags_for)))
+        }
+        Error::Diverged { .. } => format!("{error}: lower --lr"),
+        error => error.to_string(),
+    }
+}
+
+/// What to do, by flags.
+fn flags_for(remedy: &Remedy) -> String {
+    match remedy {
+        Remedy::SmallerBatch => "use a smaller --batch-size".into(),
+        Remedy::SmallerLayers => "use a smaller --hidden".into(),
+        Remedy::LessData => "use less data".into(),
+        Remedy::LowerRate => "lower --lr".into(),
+        Remedy::Cpu => "use --backend cpu".into(),
+        Remedy::Gpu => "use --backend gpu".into(),
+        Remedy::NoAdapter => "leave --adapter out".into(),
+        Remedy::FullPrecision => "leave --precision out".into(),
+        Remedy::Plan(plan) => format!("use --plan {}", plan.name()),
+        Remedy::NoPlan => "leave --plan out".into(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -108,11 +109,11 @@ pub struct Dataset {
     /// As it is named on the command line and in a log.
     pub name: String,
     /// What is learnt from.
-    pub train: Samples,
+    pub train: Arc<Samples>,
     /// What is only ever evaluated.
-    pub test: Samples,
+    pub test: Option<Arc<Samples>>,
     /// What is evaluated to choose options by, if that is wanted.
-    pub validation: Option<Samples>,
+    pub validation: Option<Arc<Samples>>,
     /// Names of the classes, which the labels count from 0.
     pub classes: Vec<String>,
     /// Height and width in pixels where a row is an image.
@@ -216,9 +217,9 @@ pub const FAMILY: [&str; 3] = ["mnist", "fashion-mnist", "kmnist"];
 pub fn digits() -> Result<Dataset> {
     let part = |first: usize, count| {
         let (images, labels) = digits::generate(DIGITS_SEED, first as u64, count);
-        Samples::new(Inputs::U8(images), 784, labels.into_iter().map(u32::from).collect())
+        Samples::new(Inputs::U8(images), 784, labels.into_iter().map(u32::from).collect()).map(Arc::new)
     };
-    let (train, test) = (part(0, DIGITS.0)?, part(DIGITS.0, DIGITS.1)?);
+    let (train, test) = (part(0, DIGITS.0)?, Some(part(DIGITS.0, DIGITS.1)?));
     Ok(Dataset {
         name: "digits".into(),
         train,

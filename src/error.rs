@@ -1,6 +1,10 @@
-//! The one error type. Every message says what is wrong, where, and what to do.
+//! The one error type. Every message says what is wrong, where, and what to do; what to do is a [`Remedy`], so that the
+//! command line can name the flag for it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+use crate::backend::gpu::plan::PlanName;
 
 /// What can go wrong, in the words shown to the user.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +42,31 @@ pub enum Error {
     #[error("{0}")]
     Gpu(String),
     /// Training went wrong numerically.
-    #[error("{0}")]
-    Training(String),
+    #[error("training diverged: the loss is {loss} after epoch {epoch} at learning rate {learning_rate}")]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// Its learning rate.
+        learning_rate: f64,
+        /// The summed loss over the training part.
+        loss: f64,
+    },
+    /// A plan cannot run a network (exit code 2).
+    #[error("the plan {} {why}", plan.name())]
+    PlanUnfit {
+        /// The plan.
+        plan: PlanName,
+        /// What it can run, and what it was to run.
+        why: String,
+    },
+    /// Another error, and what would help.
+    #[error("{error}: {}", listed(remedies.iter()))]
+    Advised {
+        /// What is wrong.
+        error: Box<Error>,
+        /// What would help, any of it.
+        remedies: Vec<Remedy>,
+    },
     /// A self-check found a difference beyond its tolerance.
     #[error("{0}")]
     Check(String),
@@ -55,10 +82,16 @@ impl Error {
     /// The process exit code: 1 failed at run time, 2 bad usage, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage(_) => 2,
+            Error::Usage(_) | Error::PlanUnfit { .. } => 2,
+            Error::Advised { error, .. } => error.exit_code(),
             Error::Interrupted => 130,
             _ => 1,
         }
+    }
+
+    /// This error, and what would help.
+    pub fn advise(self, remedies: &[Remedy]) -> Error {
+        Error::Advised { error: Box::new(self), remedies: remedies.to_vec() }
     }
 
     /// An [`Error::Io`] about `path`; for `map_err`.
@@ -71,4 +104,52 @@ impl Error {
     pub fn file(path: &Path, found: impl Into<String>, expected: impl Into<String>) -> Error {
         Error::File { path: path.to_path_buf(), found: found.into(), expected: expected.into() }
     }
+}
+
+/// What would help against an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Fewer rows per step.
+    SmallerBatch,
+    /// Fewer units.
+    SmallerLayers,
+    /// Fewer rows.
+    LessData,
+    /// A lower learning rate.
+    LowerRate,
+    /// The CPU backend.
+    Cpu,
+    /// The GPU backend.
+    Gpu,
+    /// No adapter by name.
+    NoAdapter,
+    /// 32-bit products.
+    FullPrecision,
+    /// This plan.
+    Plan(PlanName),
+    /// No plan by name.
+    NoPlan,
+}
+
+/// As advice to who uses the library.
+impl fmt::Display for Remedy {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SmallerBatch => out.write_str("use smaller batches"),
+            Self::SmallerLayers => out.write_str("use smaller hidden layers"),
+            Self::LessData => out.write_str("use less data"),
+            Self::LowerRate => out.write_str("lower the learning rate"),
+            Self::Cpu => out.write_str("use the CPU"),
+            Self::Gpu => out.write_str("use a GPU"),
+            Self::NoAdapter => out.write_str("name no adapter"),
+            Self::FullPrecision => out.write_str("leave mixed precision out"),
+            Self::Plan(plan) => write!(out, "use the plan {}", plan.name()),
+            Self::NoPlan => out.write_str("name no plan"),
+        }
+    }
+}
+
+/// Alternatives in one line.
+pub(crate) fn listed(advice: impl Iterator<Item = impl fmt::Display>) -> String {
+    advice.map(|advice| advice.to_string()).collect::<Vec<_>>().join(", or ")
 }

@@ -20,7 +20,7 @@ pub use onnx::onnx;
 pub fn npz(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let mut arrays = Vec::new();
     for (number, layer) in (1..).zip(checkpoint.model.layers()) {
-        let of = |range: &std::ops::Range<usize>| &checkpoint.parameters[range.clone()];
+        let of = |range: &std::ops::Range<usize>| &checkpoint.state.parameters[range.clone()];
         arrays.push((format!("W{number}"), vec![layer.inputs, layer.outputs], of(&layer.weights)));
         arrays.push((format!("b{number}"), vec![layer.outputs], of(&layer.biases)));
     }

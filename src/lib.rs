@@ -1,50 +1,31 @@
 //! A trainer for multi-layer perceptrons: WGSL compute kernels on any GPU that wgpu reaches, and a CPU backend that is
 //! the fallback and the oracle.
 //!
-//! A [`data::Dataset`] and an [`model::Mlp`] go to a [`backend::Backend`], which [`train::train`] drives epoch by epoch; a
-//! [`checkpoint`] is what is kept. The command line, [`cli`], uses nothing else.
-//!
 //! ```
-//! use std::sync::atomic::AtomicBool;
+//! use mlp_gpu::{Inputs, Mlp, Recipe, Result, Trainer, data, load_model};
 //!
-//! use mlp_gpu::backend::{self, Split};
-//! use mlp_gpu::checkpoint::{self, Metadata};
-//! use mlp_gpu::data::{self, Inputs};
-//! use mlp_gpu::model::{Init, Mlp};
-//! use mlp_gpu::train::{self, Event};
-//!
-//! fn main() -> mlp_gpu::error::Result<()> {
-//!     // Load: digits is embedded; a CSV file, an image folder and so on go by their paths.
-//!     let (dataset, _) = data::load("digits", &data::Options::default())?;
-//!     let model = Mlp::new(&[784, 16, 10])?;
-//!     let options = train::Options { epochs: 2, ..train::Options::default() };
-//!
-//!     // Train: on a GPU if there is one.
-//!     let mut backend = backend::auto(&model, options.batch_size)?;
-//!     backend.upload(Split::Train, &dataset.train)?;
-//!     backend.upload(Split::Test, &dataset.test)?;
-//!     backend.set_parameters(&model.initial_parameters(Init::Normal(0.01), options.seed))?;
-//!     train::train(backend.as_mut(), &options, dataset.train.len(), &AtomicBool::new(false), |event| {
-//!         if let Event::Epoch(epoch, _) = event {
-//!             println!("epoch {}: loss {:.4}", epoch.number, epoch.train.mean_loss());
-//!         }
-//!         Ok(())
-//!     })?;
-//!
-//!     // Evaluate, save, load, predict.
-//!     assert!(backend.evaluate(Split::Test)?.accuracy() > 0.8);
+//! fn main() -> Result<()> {
+//!     // digits is embedded; a CSV file, a folder of images and so on go by their paths.
+//!     let (digits, _notes) = data::load("digits", &data::Options::default())?;
+//!     let recipe = Recipe { epochs: 2, ..Recipe::default() };
+//!     let mut trained = Trainer::new(Mlp::new(&[784, 16, 10])?, &digits).recipe(recipe).run()?;
+//!     let test = trained.epochs[1].test.as_ref();
+//!     assert!(test.is_some_and(|test| test.accuracy() > 0.8));
+//!     println!("an empty image: {:?}", trained.predict(&Inputs::U8(vec![0; 784]))?);
 //!     let path = std::env::temp_dir().join("digits.safetensors");
-//!     checkpoint::save(&path, &model, &backend.parameters()?, Some(&Metadata::new(&model, &dataset, &options)))?;
-//!     backend.set_parameters(&checkpoint::load(&path)?.parameters)?;
-//!     let probabilities = backend.predict(&Inputs::U8(vec![0; 784]))?;
-//!     println!("an empty image: {probabilities:?}");
+//!     trained.save(&path)?;
+//!     assert_eq!(load_model(&path)?.state, trained.checkpoint.state);
 //!     Ok(())
 //! }
 //! ```
+//!
+//! What [`Trainer`] does in one call can be had by parts: a [`Dataset`] and an [`Mlp`] go to a [`backend::Backend`], which
+//! [`backend::select`] opens and [`train::train`] drives epoch by epoch; a [`checkpoint`] is what is kept. The command line,
+//! [`cli`], uses nothing else.
 
 pub mod backend;
 pub mod bench;
-pub mod cache;
+mod cache;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
@@ -52,13 +33,24 @@ pub mod compare;
 pub mod data;
 pub mod error;
 pub mod export;
-pub mod files;
+mod files;
 pub mod inspect;
 pub mod metrics;
 pub mod model;
 mod path_text;
 pub mod preview;
 pub mod random;
+pub mod recipe;
 pub mod schedule;
+pub mod state;
 pub mod train;
-pub mod tuning;
+mod trainer;
+mod tuning;
+
+pub use backend::select::Request;
+pub use checkpoint::load as load_model;
+pub use data::{Dataset, Inputs, Samples};
+pub use error::{Error, Result};
+pub use model::{Activation, Init, Mlp};
+pub use recipe::Recipe;
+pub use trainer::{Trained, Trainer};

@@ -1,8 +1,10 @@
-//! The model: layer widths, and where each tensor lies in one flat buffer of f32 parameters.
+//! The model: its layers, its head, and where each tensor lies in one flat buffer of f32 parameters.
 
 use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 
+use rand::RngExt;
 use rand::distr::Distribution;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
@@ -13,8 +15,81 @@ use crate::random;
 /// The most parameters a model may have: the flat buffer is indexed with 32 bits on the device.
 const MAX_PARAMETERS: usize = 1 << 30;
 
+/// What a hidden layer does to its sums. The formulas are PyTorch's.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `max(f, 0)`; its slope is 0 at exactly 0
+    #[default]
+    Relu,
+    /// `f` above 0, else `0.01 f`
+    LeakyRelu,
+    /// The hyperbolic tangent
+    Tanh,
+    /// `1 / (1 + exp(-f))`
+    Sigmoid,
+    /// `f P(X <= f)` for a standard normal X, by the error function (Hendrycks and Gimpel 2016)
+    Gelu,
+    /// `f sigmoid(f)`, also known as swish
+    Silu,
+    /// Scaled exponential linear unit (Klambauer et al. 2017)
+    Selu,
+    /// `f tanh(ln(1 + exp(f)))` (Misra 2019)
+    Mish,
+    /// `f`
+    Identity,
+}
+
+impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Relu,
+        Self::LeakyRelu,
+        Self::Tanh,
+        Self::Sigmoid,
+        Self::Gelu,
+        Self::Silu,
+        Self::Selu,
+        Self::Mish,
+        Self::Identity,
+    ];
+
+    /// Its name in recipes, files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::LeakyRelu => "leaky-relu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+            Self::Selu => "selu",
+            Self::Mish => "mish",
+            Self::Identity => "identity",
+        }
+    }
+
+    /// Whether its slope is computed from its input; otherwise its output suffices.
+    pub fn saves_input(self) -> bool {
+        matches!(self, Self::Gelu | Self::Silu | Self::Mish)
+    }
+}
+
+/// What the last layer's sums mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Head {
+    /// Their softmax is the probability of each class.
+    #[default]
+    Classes,
+    /// They are the predicted values.
+    Values,
+}
+
 /// One dense layer, `f = h W + b`: its widths and where its tensors lie in the flat buffer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     /// Width of `h`.
     pub inputs: usize,
@@ -24,17 +99,24 @@ pub struct Layer {
     pub weights: Range<usize>,
     /// `b`, `outputs`.
     pub biases: Range<usize>,
+    /// What happens to `f`; the last layer's is the identity, as the head takes its sums.
+    pub activation: Activation,
+    /// The share of the outputs that training drops; 0 in the last layer.
+    pub dropout: f64,
 }
 
-/// A multi-layer perceptron: ReLU between the layers, softmax after the last.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A multi-layer perceptron: dense layers with activations between them, and a head after the last.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Mlp {
     widths: Vec<usize>,
     layers: Vec<Layer>,
+    head: Head,
+    input_dropout: f64,
 }
 
 impl Mlp {
-    /// A model of `widths`: inputs, any number of hidden layers, classes. The flat buffer holds `W0 b0 W1 b1 ...`.
+    /// A model of `widths`: inputs, any number of hidden layers, outputs. Hidden layers have ReLU and drop nothing, the outputs
+    /// are classes. The flat buffer holds `W0 b0 W1 b1 ...`.
     ///
     /// # Errors
     /// [`Error::Usage`] for fewer than two widths, a width of 0, or more than 2^30 parameters.
@@ -55,9 +137,48 @@ impl Mlp {
             }
             let (start, middle) = (end, end + inputs * outputs);
             end = middle + outputs;
-            layers.push(Layer { inputs, outputs, weights: start..middle, biases: middle..end });
+            let last = layers.len() + 2 == widths.len();
+            let activation = if last { Activation::Identity } else { Activation::Relu };
+            let (weights, biases) = (start..middle, middle..end);
+            layers.push(Layer { inputs, outputs, weights, biases, activation, dropout: 0.0 });
         }
-        Ok(Self { widths: widths.to_vec(), layers })
+        Ok(Self { widths: widths.to_vec(), layers, head: Head::Classes, input_dropout: 0.0 })
+    }
+
+    /// The same model with `activation` in all hidden layers.
+    pub fn with_activation(mut self, activation: Activation) -> Self {
+        let hidden = self.layers.len() - 1;
+        self.layers[..hidden].iter_mut().for_each(|layer| layer.activation = activation);
+        self
+    }
+
+    /// The same model with another head.
+    pub fn with_head(mut self, head: Head) -> Self {
+        self.head = head;
+        self
+    }
+
+    /// The same model, of which training drops the share `input` of the inputs, and of each hidden layer's outputs its share of
+    /// `hidden`; one share is for all hidden layers, none drops nothing.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a share outside `0 <= share < 1`, or another number of shares than hidden layers.
+    pub fn with_dropout(mut self, input: f64, hidden: &[f64]) -> Result<Self> {
+        let layers = self.layers.len() - 1;
+        if let Some(share) = hidden.iter().chain([&input]).find(|share| !(0.0..1.0).contains(*share)) {
+            return Err(Error::Usage(format!("a dropout of {share}: give a share from 0 on and below 1")));
+        }
+        if hidden.len() > 1 && hidden.len() != layers {
+            let (shares, widths) = (hidden.len(), &self.widths);
+            return Err(Error::Usage(format!(
+                "{shares} shares of dropout for the {layers} hidden layers of {widths:?}"
+            )));
+        }
+        self.input_dropout = input;
+        for (index, layer) in self.layers[..layers].iter_mut().enumerate() {
+            layer.dropout = hidden.get(index).or(hidden.first()).copied().unwrap_or(0.0);
+        }
+        Ok(self)
     }
 
     /// The widths it was made of.
@@ -75,9 +196,34 @@ impl Mlp {
         self.widths[0]
     }
 
-    /// Number of classes.
-    pub fn classes(&self) -> usize {
+    /// Number of outputs: classes, or values per row.
+    pub fn outputs(&self) -> usize {
         self.widths[self.widths.len() - 1]
+    }
+
+    /// Number of classes, where the outputs are classes.
+    pub fn classes(&self) -> usize {
+        self.outputs()
+    }
+
+    /// What the outputs mean.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The share of the inputs that training drops.
+    pub fn input_dropout(&self) -> f64 {
+        self.input_dropout
+    }
+
+    /// Widths of the hidden layers.
+    pub fn hidden(&self) -> &[usize] {
+        &self.widths[1..self.widths.len() - 1]
+    }
+
+    /// The activation of the hidden layers; ReLU where there are none.
+    pub fn activation(&self) -> Activation {
+        self.layers[..self.layers.len() - 1].first().map_or(Activation::Relu, |layer| layer.activation)
     }
 
     /// Length of the flat buffer.
@@ -90,9 +236,18 @@ impl Mlp {
         let mut rng = random::weights(seed);
         let mut parameters = vec![0.0; self.parameters()];
         for layer in &self.layers {
+            let (inputs, outputs) = (layer.inputs as f32, layer.outputs as f32);
             let deviation = match init {
                 Init::Normal(deviation) => deviation,
-                Init::He => (2.0 / layer.inputs as f32).sqrt(),
+                Init::He => (2.0 / inputs).sqrt(),
+                Init::Xavier => (2.0 / (inputs + outputs)).sqrt(),
+                Init::Lecun => (1.0 / inputs).sqrt(),
+                Init::Torch => {
+                    let bound = (1.0 / inputs).sqrt();
+                    let tensors = parameters[layer.weights.start..layer.biases.end].iter_mut();
+                    tensors.for_each(|value| *value = bound * (2.0 * rng.random::<f32>() - 1.0));
+                    continue;
+                }
             };
             for weight in &mut parameters[layer.weights.clone()] {
                 let sample: f32 = StandardNormal.sample(&mut rng);
@@ -111,14 +266,64 @@ impl fmt::Display for Mlp {
     }
 }
 
-/// How weights start.
+/// How parameters start. Biases are 0 but for [`Init::Torch`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(into = "String", try_from = "String")]
 pub enum Init {
     /// Normal with mean 0 and this standard deviation.
     Normal(f32),
     /// Normal with standard deviation `sqrt(2 / inputs)` (He et al. 2015, "Delving Deep into Rectifiers", eq. 10).
     He,
+    /// Normal with standard deviation `sqrt(2 / (inputs + outputs))` (Glorot and Bengio 2010, eq. 12).
+    Xavier,
+    /// Normal with standard deviation `sqrt(1 / inputs)` (LeCun et al. 1998, "Efficient BackProp"), as SELU wants it.
+    Lecun,
+    /// Uniform within `sqrt(1 / inputs)` of 0, biases too: what `torch.nn.Linear` begins with.
+    Torch,
+}
+
+/// As the command line takes it: `normal:0.01`, `he`, `xavier`, `lecun`, `torch`.
+impl fmt::Display for Init {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Normal(deviation) => write!(formatter, "normal:{deviation}"),
+            Self::He => formatter.write_str("he"),
+            Self::Xavier => formatter.write_str("xavier"),
+            Self::Lecun => formatter.write_str("lecun"),
+            Self::Torch => formatter.write_str("torch"),
+        }
+    }
+}
+
+impl FromStr for Init {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let deviation = |text: &str| text.parse().ok().filter(|value: &f32| value.is_finite() && *value >= 0.0);
+        match (text, text.split_once(':')) {
+            (_, Some(("normal", text))) => deviation(text).map(Self::Normal),
+            ("he", _) => Some(Self::He),
+            ("xavier", _) => Some(Self::Xavier),
+            ("lecun", _) => Some(Self::Lecun),
+            ("torch", _) => Some(Self::Torch),
+            _ => None,
+        }
+        .ok_or_else(|| "give normal:DEVIATION, such as normal:0.01, or he, xavier, lecun, torch".into())
+    }
+}
+
+impl From<Init> for String {
+    fn from(init: Init) -> Self {
+        init.to_string()
+    }
+}
+
+impl TryFrom<String> for Init {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        text.parse()
+    }
 }
 
 #[cfg(test)]

@@ -1,49 +1,31 @@
-//! The epoch and batch loop. It knows the backend's trait and nothing under it.
+//! The epoch and batch loop. It knows the backend's trait and nothing under it, and has no clock but the one it is given.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::ops::ControlFlow;
+use std::time::Duration;
 
-use crate::backend::{Backend, Split};
+use crate::backend::{Backend, Split, Steps, Ticket};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::random;
-use crate::schedule::Schedule;
+use crate::recipe::Recipe;
+use crate::state::State;
 
-/// Parts of an epoch that a device has to go on with while the epoch before is read back and told.
+/// Portions of an epoch that a device has to go on with while the epoch before is read back and told.
 const AHEAD: usize = 2;
 
-/// What a run does.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Options {
-    /// Passes over the training part, those before this run included.
-    pub epochs: u32,
-    /// Epochs that the parameters were trained for before this run: it goes on from there.
+/// What a run works on and where it begins.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// What it does.
+    pub recipe: &'a Recipe,
+    /// Rows of the training part, which was uploaded.
+    pub rows: usize,
+    /// The parts that were uploaded beside it, to be evaluated after each epoch.
+    pub evaluated: &'a [Split],
+    /// Epochs that the state was trained for before.
     pub done: u32,
-    /// Rows a step; at least 1.
-    pub batch_size: usize,
-    /// The learning rate.
-    pub schedule: Schedule,
-    /// Seed of the order.
-    pub seed: u64,
-    /// Whether a validation part was uploaded, to be evaluated after each epoch.
-    pub validate: bool,
-    /// Whether each epoch visits the rows in a new order; otherwise in the order of the file.
-    pub shuffle: bool,
-}
-
-/// The notebook's.
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            epochs: 10,
-            done: 0,
-            batch_size: 64,
-            schedule: Schedule::default(),
-            seed: 0,
-            validate: false,
-            shuffle: true,
-        }
-    }
+    /// The time since some moment: tells how long training and evaluation took.
+    pub clock: &'a dyn Fn() -> Duration,
 }
 
 /// What one epoch did.
@@ -55,8 +37,8 @@ pub struct Epoch {
     pub learning_rate: f64,
     /// Over the whole training part, after the epoch.
     pub train: Evaluation,
-    /// Over the test part, after the epoch.
-    pub test: Evaluation,
+    /// Over the test part, if there is one, after the epoch.
+    pub test: Option<Evaluation>,
     /// Over the validation part, if there is one, after the epoch.
     pub validation: Option<Evaluation>,
     /// Wall-clock seconds of the training pass.
@@ -66,12 +48,17 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// How good it is, higher for better: less validation loss, or more test accuracy where there is no validation part.
+    /// How good it is, higher for better: less validation loss; without a validation part more test accuracy, and without a
+    /// test part less training loss.
     pub fn score(&self) -> f64 {
-        self.validation.as_ref().map_or_else(|| self.test.accuracy(), |validation| -validation.mean_loss())
+        match (&self.validation, &self.test) {
+            (Some(validation), _) => -validation.mean_loss(),
+            (None, Some(test)) => test.accuracy(),
+            (None, None) => -self.train.mean_loss(),
+        }
     }
 
-    /// Training rows a second, evaluation not counted.
+    /// Training rows per second, evaluation not counted.
     pub fn samples_per_second(&self) -> f64 {
         self.train.samples() as f64 / self.train_seconds.max(f64::MIN_POSITIVE)
     }
@@ -99,25 +86,34 @@ pub enum Event<'a> {
     Epoch(&'a Epoch, &'a mut Snapshot<'a>),
 }
 
-/// The parameters as an epoch left them; the backend may be steps ahead.
-pub struct Snapshot<'a>(&'a mut dyn Backend);
+/// The state as an epoch left it; the backend may be steps ahead.
+pub struct Snapshot<'a> {
+    backend: &'a mut dyn Backend,
+    ticket: Ticket,
+}
 
 impl Snapshot<'_> {
-    /// The flat parameter buffer, laid out as [`crate::model::Mlp`] says.
+    /// The state.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn parameters(&mut self) -> Result<Vec<f32>> {
-        self.0.evaluated_parameters()
+    pub fn state(&mut self) -> Result<State> {
+        self.backend.state(Some(self.ticket))
     }
 
-    /// The same if they are lost once the backend goes on; none where it keeps them until the next epoch is told.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn fleeting_parameters(&mut self) -> Result<Option<Vec<f32>>> {
-        if self.0.is_asynchronous() { Ok(None) } else { self.parameters().map(Some) }
+    /// What the backend gives the state for until the next epoch is told, also when it went on.
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
     }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Epochs that were told, those before the run included.
+    pub epochs: u32,
+    /// Whether the observer stopped it.
+    pub stopped: bool,
 }
 
 /// An epoch whose evaluation is under way.
@@ -126,108 +122,109 @@ struct Passed {
     learning_rate: f64,
     train_seconds: f64,
     /// When its training pass was done.
-    at: Instant,
+    at: Duration,
+    ticket: Ticket,
 }
 
-/// Trains until `options.epochs` are done on the uploaded training part of `rows` rows, from the backend's parameters on.
+/// Trains until `recipe.epochs` epochs are done, from the backend's state on. `observe` is told what happens, and may stop the
+/// run: soon after it breaks, the run ends, perhaps in the middle of an epoch.
 ///
 /// # Errors
-/// What the backend or `observe` fails with; [`Error::Training`] when the loss is no longer a number;
-/// [`Error::Interrupted`] soon after `interrupt` was set: [`Backend::evaluated_parameters`] of an asynchronous backend are
-/// then those of the last epoch that was told.
+/// What the backend or `observe` fails with; [`Error::Diverged`] when the loss is no longer a number.
 pub fn train(
     backend: &mut dyn Backend,
-    options: &Options,
-    rows: usize,
-    interrupt: &AtomicBool,
-    mut observe: impl FnMut(Event<'_>) -> Result<()>,
-) -> Result<()> {
+    run: Run<'_>,
+    mut observe: impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
+) -> Result<Outcome> {
+    let Run { recipe, rows, evaluated, done, clock } = run;
     let count = u32::try_from(rows).map_err(|_| Error::Data(format!("{rows} rows are more than 2^32 - 1")))?;
-    let order_of = |epoch: u32| match options.shuffle {
-        true => random::order(options.seed, u64::from(epoch), count),
+    let order_of = |epoch: u32| match recipe.shuffle {
+        true => random::order(recipe.seed, u64::from(epoch), count),
         false => (0..count).collect(),
     };
-    let mut splits = vec![Split::Train, Split::Test];
-    splits.extend(options.validate.then_some(Split::Validation));
-    let asynchronous = backend.is_asynchronous();
+    let batch_size = recipe.batch_size;
+    let splits = [&[Split::Train], evaluated].concat();
+    let mut outcome = Outcome { epochs: done, stopped: false };
     let mut order = Vec::new();
     // The epoch before, where the device goes on while that is evaluated and told.
     let mut late: Option<Passed> = None;
-    for epoch in options.done..options.epochs {
+    for epoch in done..recipe.epochs {
         let number = epoch + 1;
-        let learning_rate = options.schedule.rate(epoch);
-        let mut start = Instant::now();
+        let learning_rate = recipe.schedule.rate(epoch);
+        let mut start = clock();
         if order.is_empty() {
             order = order_of(epoch);
         }
-        backend.begin_pass(&order, learning_rate as f32)?;
-        let mut done = 0;
+        let rates = vec![learning_rate as f32; rows.div_ceil(batch_size)];
+        let mut batches = 0;
+        let advance = |backend: &mut dyn Backend, batches: usize| {
+            let steps = Steps { order: &order[batches * batch_size..], rates: &rates[batches..] };
+            backend.train(steps).map(|taken| batches + taken)
+        };
         if let Some(passed) = late.take() {
             for _ in 0..AHEAD {
-                if done < rows {
-                    done = backend.advance()?;
+                if batches < rates.len() {
+                    batches = advance(backend, batches)?;
                 }
             }
-            start = tell(backend, passed, &splits, &mut observe)?;
-            // The whole epoch may be handed over by now.
-            if interrupt.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted);
+            outcome.epochs = passed.number;
+            let (told, flow) = tell(backend, passed, evaluated, clock, &mut observe)?;
+            if flow.is_break() {
+                return Ok(Outcome { stopped: true, ..outcome });
             }
+            start = told;
         }
-        if options.schedule.reaches_floor(epoch) {
-            observe(Event::RateFloor { epoch: number, rate: learning_rate })?;
+        let mut flow = ControlFlow::Continue(());
+        if recipe.schedule.reaches_floor(epoch) {
+            flow = observe(Event::RateFloor { epoch: number, rate: learning_rate })?;
         }
-        while done < rows {
-            if interrupt.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted);
-            }
-            done = backend.advance()?;
-            observe(Event::Progress { epoch: number, done, of: rows })?;
+        while batches < rates.len() && flow.is_continue() {
+            batches = advance(backend, batches)?;
+            flow = observe(Event::Progress { epoch: number, done: rows.min(batches * batch_size), of: rows })?;
         }
-        if asynchronous {
-            backend.begin_evaluation(&splits)?;
+        if flow.is_break() {
+            return Ok(Outcome { stopped: true, ..outcome });
         }
-        if number < options.epochs && options.shuffle {
+        let ticket = backend.evaluate(&splits)?;
+        if number < recipe.epochs && recipe.shuffle {
             // While the device works.
             order = order_of(number);
         }
-        backend.finish_pass()?;
-        let at = Instant::now();
-        if !asynchronous {
-            backend.begin_evaluation(&splits)?;
-        }
-        let passed = Passed { number, learning_rate, train_seconds: (at - start).as_secs_f64(), at };
-        if asynchronous && number < options.epochs {
+        backend.wait()?;
+        let at = clock();
+        let train_seconds = (at - start).as_secs_f64();
+        let passed = Passed { number, learning_rate, train_seconds, at, ticket };
+        if ticket.ahead && number < recipe.epochs {
             late = Some(passed);
-        } else {
-            tell(backend, passed, &splits, &mut observe)?;
+            continue;
+        }
+        outcome.epochs = number;
+        if tell(backend, passed, evaluated, clock, &mut observe)?.1.is_break() {
+            return Ok(Outcome { stopped: true, ..outcome });
         }
     }
-    Ok(())
+    Ok(outcome)
 }
 
-/// Tells what the epoch `passed` did, and when its evaluation was done.
+/// Tells what the epoch `passed` did: when its evaluation was done, and whether to go on.
 fn tell(
     backend: &mut dyn Backend,
     passed: Passed,
-    splits: &[Split],
-    observe: &mut impl FnMut(Event<'_>) -> Result<()>,
-) -> Result<Instant> {
-    let Passed { number, learning_rate, train_seconds, at } = passed;
-    let mut found = backend.finish_evaluation(splits)?.into_iter();
-    let evaluated = Instant::now();
-    let (Some(train), Some(test)) = (found.next(), found.next()) else {
-        return Err(Error::Training(format!("epoch {number} was not evaluated")));
-    };
+    evaluated: &[Split],
+    clock: &dyn Fn() -> Duration,
+    observe: &mut impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
+) -> Result<(Duration, ControlFlow<()>)> {
+    let Passed { number, learning_rate, train_seconds, at, ticket } = passed;
+    let mut found = backend.collect(ticket)?.into_iter();
+    let collected = clock();
+    let train = found.next().ok_or_else(|| Error::Data(format!("epoch {number} was not evaluated")))?;
     if !train.loss_sum.is_finite() {
-        return Err(Error::Training(format!(
-            "training diverged: the loss is {} after epoch {number} at learning rate {learning_rate}; lower --lr",
-            train.loss_sum
-        )));
+        return Err(Error::Diverged { epoch: number, learning_rate, loss: train.loss_sum });
     }
-    let validation = found.next();
-    let eval_seconds = (evaluated - at).as_secs_f64();
+    let of = |split| evaluated.iter().zip(found.clone()).find(|(of, _)| **of == split).map(|(_, found)| found);
+    let (test, validation) = (of(Split::Test), of(Split::Validation));
+    let eval_seconds = (collected - at).as_secs_f64();
     let epoch = Epoch { number, learning_rate, train, test, validation, train_seconds, eval_seconds };
-    observe(Event::Epoch(&epoch, &mut Snapshot(backend)))?;
-    Ok(evaluated)
+    let flow = observe(Event::Epoch(&epoch, &mut Snapshot { backend, ticket }))?;
+    Ok((collected, flow))
 }

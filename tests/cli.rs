@@ -183,7 +183,7 @@ fn init_from_goes_on_from_saved_parameters() {
     let (path, copy) = (path.to_str().unwrap(), copy.to_str().unwrap());
     train(&["--data", &data, "--epochs", "2", "--save", path]);
     train(&["--data", &data, "--epochs", "0", "--init-from", path, "--save", copy]);
-    let load = |path| mlp_gpu::checkpoint::load(Path::new(path)).unwrap().parameters;
+    let load = |path| mlp_gpu::checkpoint::load(Path::new(path)).unwrap().state.parameters;
     assert_eq!(load(path), load(copy));
     let arguments = ["train", "--backend", "cpu", "--data", &data, "--hidden", "8", "--init-from", path];
     fails(&arguments, 1, &["m.safetensors", "[16, 7, 10]", "[16, 8, 10]"]);

@@ -3,22 +3,25 @@
 //! Without an adapter these tests say so and check nothing; with MLP_GPU_REQUIRE_ADAPTER=1 they fail.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
 
 use mlp_gpu::backend::cpu::Cpu;
 use mlp_gpu::backend::gpu::device::{Device, adapters, choose, cooperative};
 use mlp_gpu::backend::gpu::kernels::{Kernel, REGISTRY};
 use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
-use mlp_gpu::backend::gpu::{Gpu, kernels};
-use mlp_gpu::backend::{Backend, Precision, Split};
+use mlp_gpu::backend::gpu::{Gpu, Store, kernels};
+use mlp_gpu::backend::{Backend, BackendExt, Measure, Precision, Split, Steps};
 use mlp_gpu::bench::{Workload, workloads};
 use mlp_gpu::check::{self, Row};
 use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::data::{self, Dataset, Inputs, Samples};
-use mlp_gpu::error::Error;
 use mlp_gpu::model::{Init, Mlp};
 use mlp_gpu::random;
-use mlp_gpu::train::{self, Event};
+use mlp_gpu::recipe::{OptimizerKind, Recipe};
+use mlp_gpu::state::State;
+use mlp_gpu::train::{self, Event, Run};
 
 fn device(test: &str) -> Option<Device> {
     let adapters = pollster::block_on(adapters());
@@ -31,6 +34,18 @@ fn device(test: &str) -> Option<Device> {
             None
         }
     }
+}
+
+fn recipe(batch_size: usize) -> Recipe {
+    Recipe { batch_size, ..Recipe::default() }
+}
+
+fn gpu(device: &Device, model: &Mlp, batch_size: usize, plan: Option<PlanName>) -> Gpu {
+    Gpu::new(Store::new(device.clone()), model.clone(), &recipe(batch_size), plan).unwrap()
+}
+
+fn fresh(parameters: &[f32]) -> State {
+    State::new(parameters.to_vec(), OptimizerKind::Sgd)
 }
 
 fn assert_all(rows: &[Row]) {
@@ -73,12 +88,13 @@ fn tuned_ways_are_used_and_compute_the_same() {
     let Some(device) = device("tuned_ways_are_used_and_compute_the_same") else { return };
     let rows = 40;
     let samples = Samples::new(Inputs::U8((0..=250).cycle().take(12 * rows).collect()), 12, vec![1; rows]).unwrap();
+    let samples = Arc::new(samples);
     let model = Mlp::new(&[12, 40, 3]).unwrap();
     let parameters = model.initial_parameters(Init::He, 0);
     let open = |device: &Device| {
-        let mut gpu = pollster::block_on(Gpu::new(device.clone(), model.clone(), 16, None)).unwrap();
+        let mut gpu = gpu(device, &model, 16, None);
         gpu.upload(Split::Train, &samples).unwrap();
-        gpu.set_parameters(&parameters).unwrap();
+        gpu.set_state(&fresh(&parameters)).unwrap();
         gpu
     };
     let mut gpu = open(&device);
@@ -102,7 +118,7 @@ fn tuned_ways_are_used_and_compute_the_same() {
     let order: Vec<u32> = (0..rows as u32).collect();
     let trained = [&device, &other].map(|device| {
         let mut gpu = open(device);
-        gpu.train(&order, 0.1).unwrap();
+        gpu.pass(&order, 16, 0.1).unwrap();
         gpu.parameters().unwrap()
     });
     let comparison = compare(&trained[1], &trained[0], Tolerance { absolute: 1e-6, relative: 1e-5 });
@@ -137,19 +153,19 @@ fn a_kernel_that_computes_something_else_fails_the_check() {
 #[test]
 fn nan_in_the_parameters_shows_in_the_loss_on_both_backends() {
     let widths = [6, 4, 3];
-    let samples = Samples::new(Inputs::F32(vec![0.5; 12]), 6, vec![0, 2]).unwrap();
+    let samples = Arc::new(Samples::new(Inputs::F32(vec![0.5; 12]), 6, vec![0, 2]).unwrap());
     let model = Mlp::new(&widths).unwrap();
     let mut parameters = model.initial_parameters(Init::He, 0);
     parameters[1] = f32::NAN;
-    let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(Cpu::new(model.clone(), 2, 1).unwrap())];
+    let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(Cpu::new(model.clone(), &recipe(2), 1).unwrap())];
     if let Some(device) = device("nan_in_the_parameters_shows_in_the_loss_on_both_backends") {
-        backends.push(Box::new(pollster::block_on(Gpu::new(device, model, 2, None)).unwrap()));
+        backends.push(Box::new(gpu(&device, &model, 2, None)));
     }
     for backend in &mut backends {
         backend.upload(Split::Train, &samples).unwrap();
-        backend.set_parameters(&parameters).unwrap();
-        let loss = backend.evaluate(Split::Train).unwrap().loss_sum;
-        assert!(loss.is_nan(), "{}: {loss}", backend.name());
+        backend.set_state(&fresh(&parameters)).unwrap();
+        let loss = backend.evaluate_now(Split::Train).unwrap().loss_sum;
+        assert!(loss.is_nan(), "{}: {loss}", backend.about().name);
     }
 }
 
@@ -159,22 +175,23 @@ fn what_an_adapter_cannot_hold_is_an_error_that_names_the_buffer() {
     let mut small = device.clone();
     small.limits.max_storage_buffer_binding_size = 1 << 20;
     let model = Mlp::new(&[784, 1000, 10]).unwrap();
-    let error = pollster::block_on(Gpu::new(small, model, 64, None)).err().unwrap().to_string();
+    let error = Gpu::new(Store::new(small), model, &recipe(64), None).err().unwrap().to_string();
     assert!(error.contains("parameters") && error.contains("MiB"), "{error}");
 }
 
 fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, batch_size: usize, epochs: u32) -> Vec<f64> {
     backend.upload(Split::Train, &dataset.train).unwrap();
-    backend.upload(Split::Test, &dataset.test).unwrap();
-    backend.set_parameters(&model.initial_parameters(Init::Normal(0.01), 0)).unwrap();
-    let options = train::Options { epochs, batch_size, ..train::Options::default() };
+    backend.upload(Split::Test, dataset.test.as_ref().unwrap()).unwrap();
+    backend.set_state(&fresh(&model.initial_parameters(Init::Normal(0.01), 0))).unwrap();
+    let recipe = Recipe { epochs, ..recipe(batch_size) };
     let mut losses = Vec::new();
     let rows = dataset.train.len();
-    train::train(backend, &options, rows, &AtomicBool::new(false), |event| {
+    let run = Run { recipe: &recipe, rows, evaluated: &[Split::Test], done: 0, clock: &|| Duration::ZERO };
+    train::train(backend, run, |event| {
         if let Event::Epoch(epoch, _) = event {
             losses.push(epoch.train.mean_loss());
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })
     .unwrap();
     losses
@@ -190,8 +207,8 @@ fn the_default_run_has_the_same_loss_curve_on_both_backends() {
         None => data::load("digits", &data::Options::default()).unwrap(),
     };
     let model = Mlp::new(&[784, 7, 10]).unwrap();
-    let cpu = losses(&mut Cpu::new(model.clone(), 64, 2).unwrap(), &dataset, &model, 64, 10);
-    let mut gpu = pollster::block_on(Gpu::new(device, model.clone(), 64, Some(PlanName::Elementary))).unwrap();
+    let cpu = losses(&mut Cpu::new(model.clone(), &recipe(64), 2).unwrap(), &dataset, &model, 64, 10);
+    let mut gpu = gpu(&device, &model, 64, Some(PlanName::Elementary));
     let gpu = losses(&mut gpu, &dataset, &model, 64, 10);
     let differences: Vec<f64> = cpu.iter().zip(&gpu).map(|(cpu, gpu)| (gpu / cpu - 1.0).abs()).collect();
     let text: Vec<String> = differences.iter().map(|difference| format!("{difference:.1e}")).collect();
@@ -209,52 +226,56 @@ fn an_epoch_is_told_as_it_was_though_the_device_is_steps_ahead() {
     let (digits, _) = data::load("digits", &data::Options::default()).unwrap();
     // More steps an epoch than are handed over before the one before is told, and a short last batch.
     let (rows, batch_size) = (601, 4);
-    let train_part = digits.train.select(|row| row < rows).unwrap();
+    let train_part = Arc::new(digits.train.select(|row| row < rows).unwrap());
+    let validation = Arc::new(digits.train.select(|row| row >= 59_991).unwrap());
+    let splits = [Split::Test, Split::Validation];
     let model = Mlp::new(&[784, 7, 10]).unwrap();
     for plan in PlanName::ALL {
         let open = || {
-            let mut gpu = pollster::block_on(Gpu::new(device.clone(), model.clone(), batch_size, Some(plan))).unwrap();
+            let mut gpu = gpu(&device, &model, batch_size, Some(plan));
             gpu.upload(Split::Train, &train_part).unwrap();
-            gpu.upload(Split::Test, &digits.test).unwrap();
-            gpu.upload(Split::Validation, &digits.test.select(|row| row < 9).unwrap()).unwrap();
-            gpu.set_parameters(&model.initial_parameters(Init::He, 0)).unwrap();
+            gpu.upload(Split::Test, digits.test.as_ref().unwrap()).unwrap();
+            gpu.upload(Split::Validation, &validation).unwrap();
+            gpu.set_state(&fresh(&model.initial_parameters(Init::He, 0))).unwrap();
             gpu
         };
-        let options = train::Options { epochs: 3, batch_size, validate: true, ..train::Options::default() };
+        let recipe = Recipe { epochs: 3, ..recipe(batch_size) };
+        let run = Run { recipe: &recipe, rows, evaluated: &splits, done: 0, clock: &|| Duration::ZERO };
         let mut told = Vec::new();
-        let (mut gpu, interrupt) = (open(), AtomicBool::new(false));
-        assert!(gpu.is_asynchronous());
-        train::train(&mut gpu, &options, rows, &interrupt, |event| {
+        let mut gpu = open();
+        assert!(gpu.evaluate(&splits).unwrap().ahead);
+        train::train(&mut gpu, run, |event| {
             if let Event::Epoch(epoch, snapshot) = event {
-                let evaluations = [Some(&epoch.train), Some(&epoch.test), epoch.validation.as_ref()];
-                told.push((evaluations.map(Option::<&_>::cloned), bits(&snapshot.parameters().unwrap())));
+                let evaluations = [Some(&epoch.train), epoch.test.as_ref(), epoch.validation.as_ref()];
+                let state = snapshot.state().unwrap();
+                told.push((evaluations.map(Option::<&_>::cloned), bits(&state.parameters), state.step));
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .unwrap();
 
         let mut gpu = open();
-        let by_hand: Vec<_> = (0..options.epochs)
+        let by_hand: Vec<_> = (0..recipe.epochs)
             .map(|epoch| {
-                let order = random::order(options.seed, epoch.into(), rows as u32);
-                gpu.train(&order, options.schedule.rate(epoch) as f32).unwrap();
-                gpu.synchronize().unwrap();
-                let evaluations = [Split::Train, Split::Test, Split::Validation].map(|split| gpu.evaluate(split).ok());
-                (evaluations, bits(&gpu.parameters().unwrap()))
+                let order = random::order(recipe.seed, epoch.into(), rows as u32);
+                gpu.pass(&order, batch_size, recipe.schedule.rate(epoch) as f32).unwrap();
+                gpu.wait().unwrap();
+                let evaluations =
+                    [Split::Train, Split::Test, Split::Validation].map(|split| gpu.evaluate_now(split).ok());
+                let state = gpu.state(None).unwrap();
+                (evaluations, bits(&state.parameters), state.step)
             })
             .collect();
         assert!(told == by_hand, "{}", plan.name());
 
         let mut told = 0;
-        let stopped = train::train(&mut open(), &options, rows, &interrupt, |event| {
-            if let Event::Epoch(..) = event {
-                told += 1;
-                interrupt.store(true, Ordering::Relaxed);
-            }
-            Ok(())
+        let outcome = train::train(&mut open(), run, |event| {
+            let Event::Epoch(..) = event else { return Ok(ControlFlow::Continue(())) };
+            told += 1;
+            Ok(ControlFlow::Break(()))
         });
-        assert!(matches!(stopped, Err(Error::Interrupted)), "{}", plan.name());
-        assert_eq!(told, 1, "{}", plan.name());
+        let outcome = outcome.unwrap();
+        assert_eq!((outcome.stopped, outcome.epochs, told), (true, 1, 1), "{}", plan.name());
     }
 }
 
@@ -270,16 +291,17 @@ fn the_first_epoch_of_every_workload_has_the_cpus_loss() {
         let model = Mlp::new(&[&[784], &hidden[..], &[10]].concat()).unwrap();
         // As much as a software adapter does in seconds.
         let rows = (5_000_000_000 / (6 * model.parameters())).clamp(batch_size, 2000);
-        let part = |samples: &Samples, rows| samples.select(|row| row < rows).unwrap();
-        let dataset =
-            Dataset { train: part(&digits.train, rows), test: part(&digits.test, rows.min(500)), ..digits.clone() };
-        let cpu = losses(&mut Cpu::new(model.clone(), batch_size, 2).unwrap(), &dataset, &model, batch_size, 1)[0];
+        let part = |samples: &Samples, rows| Arc::new(samples.select(|row| row < rows).unwrap());
+        let test = digits.test.as_ref().map(|test| part(test, rows.min(500)));
+        let dataset = Dataset { train: part(&digits.train, rows), test, ..digits.clone() };
+        let mut cpu = Cpu::new(model.clone(), &recipe(batch_size), 2).unwrap();
+        let cpu = losses(&mut cpu, &dataset, &model, batch_size, 1)[0];
         for plan in PlanName::ALL {
             let slow = plan == PlanName::Elementary && model.parameters() > 200_000;
             if slow || plan.check(&model, batch_size, &device.hardware).is_err() {
                 continue;
             }
-            let mut gpu = pollster::block_on(Gpu::new(device.clone(), model.clone(), batch_size, Some(plan))).unwrap();
+            let mut gpu = gpu(&device, &model, batch_size, Some(plan));
             let gpu = losses(&mut gpu, &dataset, &model, batch_size, 1)[0];
             let difference = (gpu / cpu - 1.0).abs();
             println!(
@@ -307,22 +329,23 @@ fn a_batch_of_more_rows_than_a_grid_has_workgroups_is_trained_whole_or_refused()
     let rows = 300_000u32;
     let inputs: Vec<u8> = (0..4 * rows).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let labels: Vec<u32> = (0..rows).map(|row| u32::from(inputs[4 * row as usize] > 127)).collect();
-    let samples = Samples::new(Inputs::U8(inputs), 4, labels).unwrap();
+    let samples = Arc::new(Samples::new(Inputs::U8(inputs), 4, labels).unwrap());
     let model = Mlp::new(&[4, 5, 2]).unwrap();
     let parameters = model.initial_parameters(Init::He, 0);
     let order: Vec<u32> = (0..rows).collect();
     let mut after = Vec::new();
-    let cpu: Box<dyn Backend> = Box::new(Cpu::new(model.clone(), rows as usize, 1).unwrap());
+    let batch_size = rows as usize;
+    let cpu: Box<dyn Backend> = Box::new(Cpu::new(model.clone(), &recipe(batch_size), 1).unwrap());
     let software = device.info.device_type == wgpu::DeviceType::Cpu;
-    let gpu = match pollster::block_on(Gpu::new(device, model, rows as usize, Some(PlanName::Fused))) {
+    let gpu = match Gpu::new(Store::new(device), model, &recipe(batch_size), Some(PlanName::Fused)) {
         // A software driver would cut the loops over the rows.
         Err(error) if software => return assert!(error.to_string().contains("65535"), "{error}"),
         gpu => gpu.unwrap(),
     };
     for mut backend in [cpu, Box::new(gpu)] {
         backend.upload(Split::Train, &samples).unwrap();
-        backend.set_parameters(&parameters).unwrap();
-        backend.train(&order, 0.5).unwrap();
+        backend.set_state(&fresh(&parameters)).unwrap();
+        backend.pass(&order, batch_size, 0.5).unwrap();
         after.push(backend.parameters().unwrap());
     }
     let comparison = compare(&after[1], &after[0], Tolerance { absolute: 1e-5, relative: 1e-4 });
@@ -335,11 +358,12 @@ fn a_profile_times_every_kernel_of_the_plan() {
     let Some(device) = device("a_profile_times_every_kernel_of_the_plan") else { return };
     let clock = device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
     let samples = Samples::new(Inputs::U8((0..=255).cycle().take(12 * 50).collect()), 12, vec![1; 50]).unwrap();
+    let samples = Arc::new(samples);
     let model = Mlp::new(&[12, 40, 3]).unwrap();
-    let mut gpu = pollster::block_on(Gpu::new(device, model, 8, Some(PlanName::Fused))).unwrap();
+    let mut gpu = gpu(&device, &model, 8, Some(PlanName::Fused));
     gpu.upload(Split::Train, &samples).unwrap();
     let order: Vec<u32> = (0..50).collect();
-    let times = gpu.profile(&order, 0.1).unwrap();
+    let times = gpu.profile(Steps { order: &order, rates: &[0.1; 7] }).unwrap();
     assert_eq!(times.is_some(), clock);
     if let Some(times) = times {
         // A forward product, the last layer, two updates; six whole batches and a short one.

@@ -1,10 +1,14 @@
 //! The gradient of the CPU's twins and of the CPU backend against finite differences in f64, of an independent forward pass.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use mlp_gpu::backend::cpu::{Cpu, reference};
-use mlp_gpu::backend::{Backend, Split};
+use mlp_gpu::backend::{Backend, BackendExt, Split};
 use mlp_gpu::data::{Inputs, Samples};
 use mlp_gpu::model::{Init, Mlp};
+use mlp_gpu::recipe::Recipe;
+use mlp_gpu::state::State;
 
 /// Sum over the rows of the cross-entropy, in f64, written from the formula and nothing else.
 fn loss(model: &Mlp, parameters: &[f64], inputs: &[f64], labels: &[u32]) -> f64 {
@@ -30,15 +34,16 @@ fn check(widths: &[usize], rows: usize) {
     let model = Mlp::new(widths).unwrap();
     let inputs: Vec<f32> = (0..rows * widths[0]).map(|i| ((i * 37 + 11) % 101) as f32 / 101.0).collect();
     let labels: Vec<u32> = (0..rows).map(|row| (row * 7 % model.classes()) as u32).collect();
-    let mut backend = Cpu::new(model.clone(), rows, 1).unwrap();
-    let samples = Samples::new(Inputs::F32(inputs.clone()), widths[0], labels.clone()).unwrap();
+    let recipe = Recipe { batch_size: rows, ..Recipe::default() };
+    let mut backend = Cpu::new(model.clone(), &recipe, 1).unwrap();
+    let samples = Arc::new(Samples::new(Inputs::F32(inputs.clone()), widths[0], labels.clone()).unwrap());
     backend.upload(Split::Train, &samples).unwrap();
     let parameters = model.initial_parameters(Init::Normal(0.5), 4);
-    backend.set_parameters(&parameters).unwrap();
+    backend.set_state(&State::new(parameters.clone(), recipe.optimizer.kind)).unwrap();
     let order: Vec<u32> = (0..rows as u32).collect();
     let twins = reference::gradient(&model, &parameters, &samples, &order);
     // A step at the rate of the number of rows subtracts the gradient of the summed loss.
-    backend.train(&order, rows as f32).unwrap();
+    backend.pass(&order, rows, rows as f32).unwrap();
     let descent: Vec<f32> =
         backend.parameters().unwrap().iter().zip(&parameters).map(|(after, before)| before - after).collect();
 

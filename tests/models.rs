@@ -233,7 +233,7 @@ fn an_image_that_claims_to_be_huge_is_refused_in_one_line() {
 
 /// The digits with the numbers `rows` of the embedded test part.
 fn digits(rows: std::ops::Range<usize>) -> Vec<GrayImage> {
-    let Inputs::U8(bytes) = data::digits().unwrap().test.inputs else { unreachable!("images are bytes") };
+    let Inputs::U8(bytes) = &data::digits().unwrap().test.unwrap().inputs else { unreachable!("images are bytes") };
     let image = |row: usize| GrayImage::from_raw(28, 28, bytes[row * 784..][..784].to_vec()).unwrap();
     rows.map(image).collect()
 }
@@ -332,7 +332,7 @@ fn training_goes_on_as_if_it_had_not_ended() {
     assert!(told.starts_with("Epoch 6/12"), "{told}");
     let [whole, rest] = [&whole, &rest].map(|path| checkpoint::load(Path::new(path)).unwrap());
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-    assert_eq!(bits(&whole.parameters), bits(&rest.parameters));
+    assert_eq!(bits(&whole.state.parameters), bits(&rest.state.parameters));
 
     let every = folder.path("every-{epoch}");
     let best = folder.path("best");
@@ -384,7 +384,7 @@ fn an_interrupted_run_saves_its_last_whole_epoch_and_training_goes_on_from_it() 
             let [before, whole, rest] = [&file, &whole, &rest].map(|path| checkpoint::load(Path::new(path)).unwrap());
             assert_eq!(before.metadata.unwrap().epochs, epoch);
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-            assert_eq!(bits(&whole.parameters), bits(&rest.parameters), "{backend}");
+            assert_eq!(bits(&whole.state.parameters), bits(&rest.state.parameters), "{backend}");
         }
     }
 }
@@ -432,8 +432,8 @@ fn models_are_exported_for_other_software() {
     assert_eq!(arrays.keys().collect::<Vec<_>>(), ["W1", "W2", "b1", "b2", "divisor", "offset"]);
     let layers = loaded.model.layers();
     assert!(arrays["W1"].0.contains("'<f4'") && arrays["W1"].0.contains("(2, 8,)"), "{}", arrays["W1"].0);
-    assert_eq!(arrays["W1"].1, loaded.parameters[layers[0].weights.clone()]);
-    assert_eq!(arrays["b2"].1, loaded.parameters[layers[1].biases.clone()]);
+    assert_eq!(arrays["W1"].1, loaded.state.parameters[layers[0].weights.clone()]);
+    assert_eq!(arrays["b2"].1, loaded.state.parameters[layers[1].biases.clone()]);
 
     let again = folder.path("again.safetensors");
     succeeds(&["export", &model, "--output", &again]);
@@ -474,7 +474,7 @@ fn models_of_other_software_are_taken_if_they_fit() {
     let loaded = checkpoint::load(Path::new(&path)).unwrap();
     assert_eq!(loaded.model.widths(), [2, 4, 3]);
     // PyTorch keeps outputs x inputs.
-    assert_eq!(loaded.parameters[..8], [-0.5, 0.0, 0.5, 1.0, -0.25, 0.25, 0.75, 1.25]);
+    assert_eq!(loaded.state.parameters[..8], [-0.5, 0.0, 0.5, 1.0, -0.25, 0.25, 0.75, 1.25]);
     succeeds(&["train", "--backend", "cpu", "--data", &data, "--init-from", &path, "--epochs", "1"]);
     succeeds(&["inspect", &path]);
     let mut nan = good.clone();

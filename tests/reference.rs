@@ -8,6 +8,8 @@ use mlp_gpu::backend::gpu::device::adapters;
 use mlp_gpu::checkpoint;
 use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::model::Mlp;
+use mlp_gpu::recipe::OptimizerKind;
+use mlp_gpu::state::State;
 use serde_json::Value;
 
 const CLASSES: u64 = 10;
@@ -58,7 +60,8 @@ fn follow(backend: &str) {
         write_idx(folder.path(), "train", side, data(0, train, side));
         write_idx(folder.path(), "t10k", side, data(train, test, side));
         let (initial, log) = (folder.path().join("initial.safetensors"), folder.path().join("log.jsonl"));
-        checkpoint::save(&initial, &model, &parameters(&model), None).unwrap();
+        let state = State::new(parameters(&model), OptimizerKind::Sgd);
+        checkpoint::save(&initial, &model, &state, None).unwrap();
 
         let hidden = match hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(",") {
             none if none.is_empty() => "none".into(),

@@ -2,14 +2,19 @@
 //!
 //! Results do not depend on timing or on the number of threads: each sum has a fixed order.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
-use crate::backend::{Backend, Pass, Peak, Split};
+use crate::backend::fit::{check_samples, rows_of};
+use crate::backend::{About, Backend, Evaluating, KernelTime, Measure, Parts, Peak, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
-use network::{Buffers, Network, Rows, Steps};
+use crate::recipe::Recipe;
+use crate::state::State;
+use network::{Buffers, Network, Rows};
 use team::Team;
 use vector::{Vectors, pitch};
 
@@ -46,50 +51,89 @@ const WORK: f64 = 2e10;
 /// A model and its data in memory, trained by a fixed number of threads.
 pub struct Cpu {
     model: Mlp,
-    batch_size: usize,
+    recipe: Recipe,
     network: Network,
     buffers: Buffers,
-    train: Option<Resident>,
-    test: Option<Resident>,
-    validation: Option<Resident>,
-    pass: Pass,
+    data: Parts<Resident>,
+    /// Steps taken.
+    step: u64,
+    evaluating: Evaluating<Pending>,
+    /// The state that the last evaluation is of.
+    evaluated: State,
     team: Team,
 }
 
 /// A part of a data set.
 struct Resident {
     rows: Rows,
-    labels: Vec<u32>,
+    samples: Arc<Samples>,
+}
+
+/// An evaluation: to be done when it is collected, or done because the state was about to change.
+enum Pending {
+    Asked(Vec<Split>),
+    Done(Vec<Evaluation>),
 }
 
 impl Cpu {
-    /// A backend for `model`, parameters 0, on `threads` threads (0: one a core).
+    /// A backend that trains `model` by `recipe`, all parameters 0, on `threads` threads (0: one per core).
     ///
     /// # Errors
     /// [`Error::Usage`] when the threads cannot be started or the batch is empty.
-    pub fn new(model: Mlp, batch_size: usize, threads: usize) -> Result<Self> {
-        Self::with_vectors(model, batch_size, threads, Vectors::detect())
+    pub fn new(model: Mlp, recipe: &Recipe, threads: usize) -> Result<Self> {
+        Self::with_vectors(model, recipe, threads, Vectors::detect())
     }
 
     /// The same with the instructions `vectors`.
     ///
     /// # Errors
     /// As [`Cpu::new`].
-    pub fn with_vectors(model: Mlp, batch_size: usize, threads: usize, vectors: Vectors) -> Result<Self> {
-        if batch_size == 0 {
+    pub fn with_vectors(model: Mlp, recipe: &Recipe, threads: usize, vectors: Vectors) -> Result<Self> {
+        if recipe.batch_size == 0 {
             return Err(Error::Usage("a batch needs at least one row".into()));
         }
         Ok(Self {
             network: Network::new(&model, vectors),
             buffers: Buffers::default(),
-            train: None,
-            test: None,
-            validation: None,
-            pass: Pass::default(),
+            data: Parts::default(),
+            step: 0,
+            evaluating: Evaluating::default(),
+            evaluated: State::default(),
             team: Team::new(threads)?,
-            batch_size,
+            recipe: recipe.clone(),
             model,
         })
+    }
+
+    /// The state is about to change: does the evaluation that was asked for in this one.
+    fn settle(&mut self) -> Result<()> {
+        let Some(Pending::Asked(splits)) = &self.evaluating.pending else { return Ok(()) };
+        let found = splits.iter().map(|&split| self.evaluation(split)).collect::<Result<_>>()?;
+        self.evaluating.pending = Some(Pending::Done(found));
+        Ok(())
+    }
+
+    fn state_now(&self) -> State {
+        State { parameters: self.network.parameters(), slots: Vec::new(), step: self.step }
+    }
+
+    /// Loss, hits and confusion matrix over the whole of `split`.
+    fn evaluation(&self, split: Split) -> Result<Evaluation> {
+        let Resident { rows, samples } = self.data.get(split)?;
+        let (labels, classes) = (&samples.labels, self.model.classes());
+        // Each row's loss and predicted class.
+        let mut results = vec![(0.0f32, 0u32); labels.len()];
+        self.probabilities(rows, &mut results, 1, |results, order, p| {
+            for ((result, &row), p) in results.iter_mut().zip(order).zip(p.chunks_exact(pitch(classes))) {
+                *result = cross_entropy::loss_and_class(&p[..classes], labels[row as usize] as usize);
+            }
+        });
+        let mut total = Evaluation::empty(classes);
+        for (&(loss, class), &label) in results.iter().zip(labels) {
+            total.loss_sum += f64::from(loss);
+            total.confusion[label as usize * classes + class as usize] += 1;
+        }
+        Ok(total)
     }
 
     /// Calls `with` with each chunk of `results` (`count` values a row), the rows it is for, and their probabilities
@@ -113,93 +157,57 @@ impl Cpu {
 }
 
 impl Backend for Cpu {
-    fn name(&self) -> &'static str {
-        "cpu"
-    }
-
-    fn device(&self) -> String {
-        match self.team.threads() {
-            1 => "1 thread".into(),
-            threads => format!("{threads} threads"),
+    fn about(&self) -> About {
+        let data: usize = self.data.iter().map(|part| part.rows.bytes() + size_of_val(&part.samples.labels[..])).sum();
+        let threads = self.team.threads();
+        About {
+            name: "cpu",
+            device: if threads == 1 { "1 thread".into() } else { format!("{threads} threads") },
+            plan: "fused",
+            plan_reason: "the CPU backend's only one",
+            precision: Precision::F32,
+            dispatches: None,
+            bytes: (data + self.network.bytes() + self.buffers.bytes()) as u64,
         }
     }
 
-    fn plan(&self) -> &'static str {
-        "fused"
-    }
-
-    fn plan_reason(&self) -> &'static str {
-        "the CPU backend's only one"
-    }
-
-    fn dispatches(&self) -> Option<usize> {
-        None
-    }
-
-    fn bytes(&self) -> u64 {
-        let parts = [&self.train, &self.test, &self.validation].into_iter().flatten();
-        let data: usize = parts.map(|part| part.rows.bytes() + size_of_val(&part.labels[..])).sum();
-        (data + self.network.bytes() + self.buffers.bytes()) as u64
-    }
-
-    fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
+    fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
-        let rows = Rows::new(&samples.inputs, samples.width, self.batch_size, self.team.threads());
-        let resident = Some(Resident { rows, labels: samples.labels.clone() });
-        match split {
-            Split::Train => (self.train, self.pass) = (resident, Pass::default()),
-            Split::Test => self.test = resident,
-            Split::Validation => self.validation = resident,
+        let rows = Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads());
+        self.data.set(split, Resident { rows, samples: Arc::clone(samples) });
+        Ok(())
+    }
+
+    fn train(&mut self, steps: Steps<'_>) -> Result<usize> {
+        self.settle()?;
+        let Self { model, network, recipe, buffers, data, team, .. } = self;
+        let Resident { rows, samples } = data.get(Split::Train)?;
+        let batch_size = recipe.batch_size;
+        let portion = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
+        let steps = steps.take((portion as usize).max(1), batch_size);
+        steps.check(samples.len(), batch_size)?;
+        network.train(team, rows, &samples.labels, steps, batch_size, buffers);
+        self.step += steps.rates.len() as u64;
+        Ok(steps.rates.len())
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn evaluate(&mut self, splits: &[Split]) -> Result<Ticket> {
+        for &split in splits {
+            self.data.get(split)?;
         }
-        Ok(())
+        self.evaluated = self.state_now();
+        Ok(self.evaluating.begin(Pending::Asked(splits.to_vec()), false))
     }
 
-    fn begin_pass(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
-        let resident = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
-        self.pass = Pass::new(order, learning_rate, resident.labels.len())?;
-        Ok(())
-    }
-
-    fn advance(&mut self) -> Result<usize> {
-        let Self { model, network, batch_size, buffers, train, pass, team, .. } = self;
-        let Resident { rows, labels } = train.as_ref().ok_or_else(|| missing(Split::Train))?;
-        let batch_size = *batch_size;
-        let steps = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
-        let learning_rate = pass.learning_rate;
-        let order = pass.take(batch_size.saturating_mul((steps as usize).max(1)));
-        network.train(team, rows, labels, Steps { order, batch_size, learning_rate }, buffers);
-        Ok(pass.done)
-    }
-
-    fn peak(&mut self) -> Result<Option<Peak>> {
-        Ok(Some(peak::peak(&self.team, self.network.vectors())))
-    }
-
-    fn synchronize(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn evaluate(&mut self, split: Split) -> Result<Evaluation> {
-        let resident = match split {
-            Split::Train => &self.train,
-            Split::Test => &self.test,
-            Split::Validation => &self.validation,
-        };
-        let Resident { rows, labels } = resident.as_ref().ok_or_else(|| missing(split))?;
-        let classes = self.model.classes();
-        // Each row's loss and predicted class.
-        let mut results = vec![(0.0f32, 0u32); labels.len()];
-        self.probabilities(rows, &mut results, 1, |results, order, p| {
-            for ((result, &row), p) in results.iter_mut().zip(order).zip(p.chunks_exact(pitch(classes))) {
-                *result = cross_entropy::loss_and_class(&p[..classes], labels[row as usize] as usize);
-            }
-        });
-        let mut total = Evaluation::empty(classes);
-        for (&(loss, class), &label) in results.iter().zip(labels) {
-            total.loss_sum += f64::from(loss);
-            total.confusion[label as usize * classes + class as usize] += 1;
+    fn collect(&mut self, ticket: Ticket) -> Result<Vec<Evaluation>> {
+        match self.evaluating.take(ticket)? {
+            Pending::Asked(splits) => splits.iter().map(|&split| self.evaluation(split)).collect(),
+            Pending::Done(found) => Ok(found),
         }
-        Ok(total)
     }
 
     fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
@@ -215,57 +223,31 @@ impl Backend for Cpu {
         Ok(probabilities)
     }
 
-    fn parameters(&mut self) -> Result<Vec<f32>> {
-        Ok(self.network.parameters())
+    fn state(&mut self, at: Option<Ticket>) -> Result<State> {
+        let Some(ticket) = at else { return Ok(self.state_now()) };
+        self.evaluating.check(ticket)?;
+        Ok(self.evaluated.clone())
     }
 
-    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
-        check_parameters(&self.model, parameters)?;
-        self.network.set_parameters(parameters);
+    fn set_state(&mut self, state: &State) -> Result<()> {
+        self.settle()?;
+        state.check(&self.model, self.recipe.optimizer.kind)?;
+        self.network.set_parameters(&state.parameters);
+        self.step = state.step;
         Ok(())
     }
-}
 
-pub(crate) fn missing(split: Split) -> Error {
-    Error::Data(format!("the {split:?} part of the data set was not uploaded"))
-}
-
-/// Whether `samples` fit `model`: width and labels.
-pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
-    if samples.width != model.inputs() {
-        return Err(Error::Data(format!(
-            "the data has {} values a row, but the network takes {}",
-            samples.width,
-            model.inputs()
-        )));
-    }
-    if u32::try_from(samples.len()).is_err() {
-        return Err(Error::Data(format!("{} rows are more than a data set may have (2^32 - 1)", samples.len())));
-    }
-    match samples.labels.iter().position(|&label| label as usize >= model.classes()) {
-        Some(row) => Err(Error::Data(format!(
-            "row {row} has class {}, but the network has {} classes",
-            samples.labels[row],
-            model.classes()
-        ))),
-        None => Ok(()),
+    fn measure(&mut self) -> Option<&mut dyn Measure> {
+        Some(self)
     }
 }
 
-/// Number of rows in `inputs`, when they are rows of `model`'s width.
-pub(crate) fn rows_of(model: &Mlp, inputs: &Inputs) -> Result<u32> {
-    if !inputs.len().is_multiple_of(model.inputs()) {
-        let (values, width) = (inputs.len(), model.inputs());
-        return Err(Error::Data(format!("{values} input values do not make rows of {width}, as the network takes")));
+impl Measure for Cpu {
+    fn profile(&mut self, _: Steps<'_>) -> Result<Option<Vec<KernelTime>>> {
+        Ok(None)
     }
-    u32::try_from(inputs.len() / model.inputs())
-        .map_err(|_| Error::Data("more rows than fit one prediction (2^32 - 1): split them".into()))
-}
 
-pub(crate) fn check_parameters(model: &Mlp, parameters: &[f32]) -> Result<()> {
-    if parameters.len() == model.parameters() {
-        return Ok(());
+    fn peak(&mut self) -> Result<Peak> {
+        Ok(peak::peak(&self.team, self.network.vectors()))
     }
-    let (got, want) = (parameters.len(), model.parameters());
-    Err(Error::Data(format!("{got} parameters do not fit a network of widths {:?}: it has {want}", model.widths())))
 }

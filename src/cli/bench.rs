@@ -3,23 +3,22 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, Target, note, parse_hidden, print};
-use crate::backend::gpu::device::Device;
-use crate::backend::gpu::{Gpu, Tuned};
+use super::recipe::{Hidden, parse_hidden};
+use super::{ComputeOptions, DataOptions, note, print, select};
+use crate::backend::gpu::{Gpu, Store, Tuned};
 use crate::backend::{Backend, Split};
 use crate::bench::{self, Measurement, Timing, Workload};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::{Init, Mlp};
+use crate::recipe::Recipe;
+use crate::state::State;
 use crate::tuning;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    device: DeviceOptions,
-    /// How a step runs on the GPU
-    #[arg(long, value_enum, default_value = "auto")]
-    plan: PlanChoice,
+    compute: ComputeOptions,
     #[command(flatten)]
     data: DataOptions,
     /// Workload to time; again for more [default: all]
@@ -44,9 +43,6 @@ pub(super) struct Options {
     /// Seed of the initial weights, of the order of the rows and of those that are drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Threads of the CPU backend; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
-    threads: u16,
     /// Time each kernel too, by the GPU's own clock
     #[arg(long)]
     profile: bool,
@@ -72,30 +68,35 @@ pub(super) fn run(options: &Options) -> Result<()> {
             .filter(|workload| options.workload.is_empty() || options.workload.contains(&workload.name))
             .collect(),
     };
-    let (mut target, why) = options.device.resolve()?;
-    if options.tune && matches!(target, Target::Cpu) {
+    let mut selected = select(&options.compute.request())?;
+    if options.tune && selected.gpu.is_none() {
         return Err(Error::Usage("--tune is for a GPU, and this runs on the CPU: use --backend gpu".into()));
     }
     let mut dataset = options.data.load(options.seed, note)?;
     if let Some(samples) = options.samples {
-        dataset.train = dataset.train.select(|row| row < samples as usize)?;
+        dataset.train = dataset.train.select(|row| row < samples as usize)?.into();
     }
-    if let Some(why) = why {
+    if let Some(why) = &selected.why {
         note(&format!("Backend: {why}"));
     }
     for (index, workload) in workloads.iter().enumerate() {
         let widths = [&[dataset.train.width], &workload.hidden[..], &[dataset.classes.len()]].concat();
         let model = Mlp::new(&widths)?;
         let batch_size = workload.batch_size.min(dataset.train.len());
-        if let (true, Target::Gpu(device)) = (options.tune, &mut target) {
-            tune(device, &model, batch_size, options, &dataset)?;
+        let recipe = Recipe { batch_size, seed: options.seed, ..Recipe::default() };
+        if let (true, Some(store)) = (options.tune, &selected.gpu) {
+            selected.gpu = Some(tune(store, &model, &recipe, options, &dataset)?);
         }
-        let mut backend = target.backend(&model, batch_size, usize::from(options.threads), options.plan)?;
+        let mut backend = selected.backend(&model, &recipe)?;
         if options.verbose {
-            note(&format!("Plan of {}: {}: {}", workload.name, backend.plan(), backend.plan_reason()));
+            let about = backend.about();
+            note(&format!("Plan of {}: {}: {}", workload.name, about.plan, about.plan_reason));
         }
         let (epochs, learning_rate) = (options.epochs, options.lr as f32);
         let timing = Timing { epochs, learning_rate, seed: options.seed, profile: options.profile };
+        if let Some(line) = selected.precision_note(&model, backend.as_ref()) {
+            note(&line);
+        }
         let measured = bench::measure(backend.as_mut(), workload, &model, &dataset, timing)?;
         if options.profile && measured.kernels.is_none() {
             note(&format!("Profile: {} has no clock for single kernels", measured.adapter));
@@ -126,11 +127,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Measures the ways to launch the kernels of `model`'s step, and keeps the fastest.
-fn tune(device: &mut Device, model: &Mlp, batch_size: usize, options: &Options, dataset: &Dataset) -> Result<()> {
-    let mut gpu = pollster::block_on(Gpu::new(Device::clone(device), model.clone(), batch_size, options.plan.name()))?;
-    Backend::upload(&mut gpu, Split::Train, &dataset.train)?;
-    gpu.set_parameters(&model.initial_parameters(Init::He, options.seed))?;
+/// Measures the ways to launch the kernels of `model`'s step and keeps the fastest: a store whose device uses them.
+fn tune(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, dataset: &Dataset) -> Result<Store> {
+    let mut gpu = Gpu::new(store.clone(), model.clone(), recipe, options.compute.request().plan)?;
+    gpu.upload(Split::Train, &dataset.train)?;
+    gpu.set_state(&State::new(model.initial_parameters(Init::He, recipe.seed), recipe.optimizer.kind))?;
     let (tuned, tuning) = gpu.tune()?;
     for Tuned { what, before, before_seconds, best, best_seconds } in &tuned {
         let (was, now) = (1e6 * before_seconds, 1e6 * best_seconds);
@@ -139,10 +140,11 @@ fn tune(device: &mut Device, model: &Mlp, batch_size: usize, options: &Options, 
             false => format!("Tuning: {what}: {best}, {now:.1} us, instead of {before}, {was:.1} us"),
         });
     }
+    let mut device = store.device().clone();
     device.hardware.tuning.extend(tuning.clone());
     let path = tuning::save(&device.info, tuning)?;
     note(&format!("Tuning: kept in {}", path.display()));
-    Ok(())
+    Ok(Store::new(device))
 }
 
 fn percent(share: Option<f64>) -> String {
@@ -151,7 +153,7 @@ fn percent(share: Option<f64>) -> String {
 
 fn row(measured: &Measurement, model: &Mlp) -> String {
     format!(
-        "{:<8}  {:<16}  {:>5}  {:<10}  {:>10}  {:>7.4}  {:>7.0}  {:>7.1}  {:>7}  {:>7}  {:>8.4}  {:>7.1}",
+        "{:<8}  {:<16}  {:>5}  {:<10}  {:>10}  {:>7.4}  {:>7.0}  {:>7.1}  {:>7}  {:>7}  {:>8}  {:>7.1}",
         measured.workload,
         model.to_string(),
         measured.batch,
@@ -162,7 +164,7 @@ fn row(measured: &Measurement, model: &Mlp) -> String {
         measured.gflops,
         percent(measured.peak_share),
         percent(measured.copy_share),
-        measured.test_accuracy,
+        measured.test_accuracy.map_or_else(|| "-".into(), |accuracy| format!("{accuracy:.4}")),
         measured.bytes as f64 / f64::from(1 << 20),
     )
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{DeviceOptions, Target, note, print};
+use super::{DeviceOptions, note, print, select};
 use crate::backend::gpu::kernels::REGISTRY;
 use crate::check;
 use crate::error::{Error, Result};
@@ -17,14 +17,15 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
-    let (target, why) = options.device.resolve()?;
-    if let Some(why) = why {
+    let selected = select(&options.device.request())?;
+    if let Some(why) = selected.why {
         note(&format!("Chosen: {why}"));
     }
-    let (rows, where_) = match target {
-        Target::Cpu => (check::cpu()?, "the CPU".into()),
-        Target::Gpu(device) => {
-            let mut rows = check::gpu(&device)?;
+    let (rows, where_) = match selected.gpu {
+        None => (check::cpu()?, "the CPU".into()),
+        Some(store) => {
+            let device = store.device();
+            let mut rows = check::gpu(device)?;
             if options.shader_checks {
                 rows.extend(check::kernels(&device.checked(), REGISTRY)?);
             }

@@ -203,7 +203,7 @@ fn check(options: &CheckOptions) -> Result<()> {
         "{}: well-formed, {} + {} rows of {} values, classes {}; not a published data set, so without a hash to check it by",
         dataset.name,
         dataset.train.len(),
-        dataset.test.len(),
+        dataset.test.as_ref().map_or(0, |test| test.len()),
         dataset.train.width,
         data::classes::list(&dataset.classes),
     ))

@@ -1,12 +1,13 @@
 //! `mlp-gpu eval`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{DataOptions, DeviceOptions, PlanChoice, note, print, spare_data};
-use crate::backend::Split;
+use super::{ComputeOptions, DataOptions, note, print, select, spare_data};
+use crate::backend::{BackendExt, Split};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::{self, Part, Samples};
 use crate::error::Result;
@@ -19,15 +20,9 @@ pub(super) struct Options {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     #[command(flatten)]
-    device: DeviceOptions,
-    /// How a step runs on the GPU
-    #[arg(long, value_enum, default_value = "auto")]
-    plan: PlanChoice,
+    compute: ComputeOptions,
     #[command(flatten)]
     rows: RowOptions,
-    /// Threads of the CPU backend; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
-    threads: u16,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -51,7 +46,7 @@ impl RowOptions {
     /// that they are read from.
     pub(super) fn load(&self, checkpoint: &Checkpoint, outputs: &[Named]) -> Result<Samples> {
         let metadata = checkpoint.metadata.as_ref();
-        let seed = self.seed.or(metadata.map(|metadata| metadata.seed)).unwrap_or(0);
+        let seed = self.seed.or(metadata.map(|metadata| metadata.recipe.seed)).unwrap_or(0);
         let given = self.data.reading(seed);
         let (source, reading) = match (&self.data.data, metadata) {
             (Some(source), _) => (source.as_str(), given),
@@ -69,14 +64,14 @@ impl RowOptions {
 
 pub(super) fn run(options: &Options) -> Result<()> {
     let checkpoint = checkpoint::load(&options.model)?;
-    let (target, why) = options.device.resolve()?;
+    let selected = select(&options.compute.request())?;
     let samples = options.rows.load(&checkpoint, &[])?;
-    let mut backend = target.backend(&checkpoint.model, 1, usize::from(options.threads), options.plan)?;
-    let because = why.map_or_else(String::new, |why| format!(": {why}"));
-    note(&format!("Backend: {}, {}{because}", backend.name(), backend.device()));
-    backend.set_parameters(&checkpoint.parameters)?;
-    backend.upload(Split::Test, &samples)?;
-    let found = backend.evaluate(Split::Test)?;
+    let mut backend = checkpoint.on(&selected)?;
+    let because = selected.why.map_or_else(String::new, |why| format!(": {why}"));
+    let about = backend.about();
+    note(&format!("Backend: {}, {}{because}", about.name, about.device));
+    backend.upload(Split::Test, &Arc::new(samples))?;
+    let found = backend.evaluate_now(Split::Test)?;
     let classes = checkpoint.classes();
     let confusion: Vec<&[u64]> = found.confusion.chunks_exact(classes.len()).collect();
     let (precision, recall) = (found.precision(), found.recall());

@@ -47,8 +47,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Format::Onnx => files::write(&options.output, &export::onnx(&checkpoint)?)?,
         Format::Npz => files::write(&options.output, &export::npz(&checkpoint)?)?,
         Format::Safetensors => {
-            let checkpoint::Checkpoint { model, parameters, metadata, .. } = &checkpoint;
-            checkpoint::save(&options.output, model, parameters, metadata.as_ref())?;
+            let checkpoint::Checkpoint { model, state, metadata, .. } = &checkpoint;
+            checkpoint::save(&options.output, model, state, metadata.as_ref())?;
         }
     }
     print(&format!("{}: {}", options.output.display(), checkpoint.model))

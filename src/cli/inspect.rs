@@ -11,6 +11,8 @@ use crate::checkpoint::{self, Metadata, Training};
 use crate::error::Result;
 use crate::files::{self, Named};
 use crate::inspect::{self, Report};
+use crate::recipe::Recipe;
+use crate::schedule::Schedule;
 use crate::{data, preview};
 
 #[derive(Debug, Args)]
@@ -36,14 +38,14 @@ pub(super) fn run(options: &Options) -> Result<()> {
         files::refuse_overwriting(&outputs, &[("<MODEL>", options.model.clone())])?;
     }
     let checkpoint = checkpoint::load(&options.model)?;
-    let (model, parameters) = (&checkpoint.model, &checkpoint.parameters);
+    let (model, parameters) = (&checkpoint.model, &checkpoint.state.parameters);
     let samples = match options.rows.data.data {
         Some(_) => Some(options.rows.load(&checkpoint, &outputs)?),
         None => None,
     };
     let initial = checkpoint.metadata.as_ref().and_then(|metadata| {
-        let init = metadata.training.as_ref()?.init?;
-        Some(model.initial_parameters(init, metadata.seed))
+        let (Metadata { recipe, training, .. }, drawn) = (metadata, metadata.training.init_from.is_none());
+        (drawn && training.rows > 0).then(|| model.initial_parameters(recipe.init, recipe.seed))
     });
     let reports = inspect::layers(model, parameters, initial.as_deref(), samples.as_ref());
     if options.json {
@@ -91,9 +93,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
 }
 
 fn describe(metadata: &Metadata) -> Result<()> {
-    let Metadata { data, epochs, seed, version, format_version, .. } = metadata;
+    let Metadata { data, epochs, version, format_version, recipe, training, .. } = metadata;
     print(&format!(
-        "trained on {data} for {epochs} epochs with seed {seed}, by mlp-gpu {version} (format {format_version})"
+        "trained on {data} for {epochs} epochs with seed {}, by mlp-gpu {version} (format {format_version})",
+        recipe.seed
     ))?;
     let inputs = match (metadata.image, &metadata.columns) {
         (Some((height, width)), _) => format!("images of {height} x {width}"),
@@ -103,15 +106,17 @@ fn describe(metadata: &Metadata) -> Result<()> {
     let scaling = if metadata.scaling.is_some() { "scaled by its own numbers" } else { "bytes, / 255" };
     print(&format!("inputs: {inputs}, {scaling}"))?;
     print(&format!("classes: {}", data::classes::list(&metadata.classes)))?;
-    if let Some(Training { rows, epochs, batch_size, schedule, shuffle, device, best, .. }) = &metadata.training {
+    let Training { rows, device, best, .. } = training;
+    if *rows > 0 {
+        let Recipe { epochs, batch_size, shuffle, schedule, .. } = recipe;
+        let Schedule { lr, lr_decay, lr_decay_every, min_lr } = schedule;
         let order = if *shuffle { "a new order each epoch" } else { "the order of the file" };
         let device =
             device.as_ref().map_or_else(String::new, |(backend, plan)| format!(", on {backend} (plan {plan})"));
         let best = best.map_or_else(String::new, |best| format!(", best epoch {}", best.epoch));
         print(&format!(
-            "training: {rows} rows in batches of {batch_size}, {order}, {epochs} epochs asked for, learning rate {} falling by \
-             {} every {} epochs to no less than {}{device}{best}",
-            schedule.initial, schedule.decay, schedule.every, schedule.floor
+            "training: {rows} rows in batches of {batch_size}, {order}, {epochs} epochs asked for, learning rate {lr} falling by \
+             {lr_decay} every {lr_decay_every} epochs to no less than {min_lr}{device}{best}"
         ))?;
     }
     Ok(())

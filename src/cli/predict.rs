@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{DeviceOptions, PlanChoice, note, print};
+use super::{ComputeOptions, note, print, select};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::framing::{self, Framing};
 use crate::data::{Columns, Header, Inputs, Scale, csv, images};
@@ -24,10 +24,7 @@ pub(super) struct Options {
     #[arg(value_name = "FILE", required = true)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
-    device: DeviceOptions,
-    /// How a step runs on the GPU
-    #[arg(long, value_enum, default_value = "auto")]
-    plan: PlanChoice,
+    compute: ComputeOptions,
     /// Classes to print with their probabilities, the most probable first
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
@@ -46,9 +43,6 @@ pub(super) struct Options {
     /// Whether features are divided by 255, for a model whose file does not say: 255 or none
     #[arg(long, value_enum)]
     scale: Option<Scale>,
-    /// Threads of the CPU backend; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
-    threads: u16,
     /// Print a JSON object a row
     #[arg(long)]
     json: bool,
@@ -68,9 +62,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         files::refuse_overwriting(&[("--framed", path.clone())], &inputs)?;
     }
     let checkpoint = checkpoint::load(&options.model)?;
-    let (target, _) = options.device.resolve()?;
-    let mut backend = target.backend(&checkpoint.model, 1, usize::from(options.threads), options.plan)?;
-    backend.set_parameters(&checkpoint.parameters)?;
+    let mut backend = checkpoint.on(&select(&options.compute.request())?)?;
 
     // Each input stands for itself: a bad one is told of, and the others are predicted all the same.
     let mut failed = None;

@@ -2,24 +2,31 @@
 
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use self::saving::Saving;
 use self::settings::{Resumed, Settings};
-use super::{DataOptions, DeviceOptions, Hidden, PlanChoice, note, parse_hidden, parse_rate, print};
-use crate::backend::{Backend, Split};
+use super::recipe::RecipeOptions;
+use super::{ComputeOptions, DataOptions, note, print};
+use crate::backend::gpu::plan::PlanName;
+use crate::backend::{Backend, BackendExt, Split};
 use crate::checkpoint::{self, Metadata};
 use crate::data::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Init, Mlp};
-use crate::train::{self, Epoch, Event};
+use crate::metrics::Evaluation;
+use crate::model::Init;
+use crate::state::State;
+use crate::train::{self, Epoch, Event, Run};
 
 mod saving;
 mod settings;
@@ -27,48 +34,17 @@ mod settings;
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    device: DeviceOptions,
-    /// How a step runs on the GPU
-    #[arg(long, value_enum, default_value = "auto")]
-    plan: PlanChoice,
+    compute: ComputeOptions,
     #[command(flatten)]
     data: DataOptions,
-    /// Widths of the hidden layers, with commas between them, or none [default: 7, or those of --init-from]
-    #[arg(long, value_name = "WIDTHS", value_parser = parse_hidden)]
-    hidden: Option<Hidden>,
-    /// Passes over the training set, those before --resume included [default: 10]
-    #[arg(long, value_name = "N")]
-    epochs: Option<u32>,
-    /// Rows a step [default: 64]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    batch_size: Option<u32>,
-    /// Seed of the initial weights, of the order of the rows and of those that are drawn [default: 0]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// Learning rate before the first decay, which comes before the first epoch [default: 0.2]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    lr: Option<f64>,
-    /// What the learning rate falls by [default: 0.05]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    lr_decay: Option<f64>,
-    /// Epochs between two decays [default: 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    lr_decay_every: Option<u32>,
-    /// The learning rate never falls below this [default: 0.01]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    min_lr: Option<f64>,
-    /// Initial weights: normal:DEVIATION, or he [default: normal:0.01 for bytes and images, else he]
-    #[arg(long, value_name = "HOW", value_parser = parse_init)]
-    init: Option<Init>,
+    #[command(flatten)]
+    recipe: RecipeOptions,
     /// Start from the parameters of this safetensors file, by train --save or by PyTorch
     #[arg(long, value_name = "FILE", conflicts_with = "init")]
     init_from: Option<PathBuf>,
     /// Go on with the training of this model, as if it had not ended: its file says data, network and options
     #[arg(long, value_name = "FILE", conflicts_with_all = ["init", "init_from"])]
     resume: Option<PathBuf>,
-    /// Visit the rows in the order of the files
-    #[arg(long)]
-    no_shuffle: bool,
     /// Write the trained model to this safetensors file; {epoch} in its name becomes the epoch's number, as in 005
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
@@ -88,23 +64,10 @@ pub(super) struct Options {
     /// Say which plan runs a step, and why
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
-    /// Threads of the CPU backend; 0 for one a core
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
-    threads: u16,
 }
 
 /// Below this many steps a run is told that it may be too short.
 const FEW_STEPS: u64 = 500;
-
-fn parse_init(text: &str) -> Result<Init, String> {
-    let deviation = |text: &str| text.parse().ok().filter(|deviation: &f32| deviation.is_finite() && *deviation >= 0.0);
-    match text.split_once(':') {
-        None if text == "he" => Some(Init::He),
-        Some(("normal", text)) => deviation(text).map(Init::Normal),
-        _ => None,
-    }
-    .ok_or_else(|| "give normal:DEVIATION, such as normal:0.01, or he".into())
-}
 
 pub(super) fn run(options: &Options) -> Result<()> {
     // What can be refused is refused before any work.
@@ -123,88 +86,100 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Some((path, checkpoint)) if options.resume.is_some() => Some(Resumed::new(path, checkpoint)?),
         _ => None,
     };
-    let mut settings = match &resumed {
-        Some(resumed) => Settings::resume(options, resumed)?,
-        None => Settings::new(options, initial.as_ref().map(|(_, checkpoint)| checkpoint)),
+    let Settings { source, reading, mut recipe } = match &resumed {
+        Some(resumed) => resumed.settings(options)?,
+        None => Settings::new(options, initial.as_ref().map(|(_, checkpoint)| checkpoint))?,
     };
-    let outputs = saving.outputs(options, &settings.run)?;
-    let (target, why) = match resumed.as_ref().and_then(|resumed| resumed.training.device.as_ref()) {
-        Some((backend, _)) => options.device.resolve_as(backend)?,
-        None => options.device.resolve()?,
+    let done = resumed.as_ref().map_or(0, |resumed| resumed.metadata.epochs);
+    let outputs = saving.outputs(options, done, recipe.epochs)?;
+    let before = resumed.as_ref().and_then(|resumed| resumed.metadata.training.device.clone());
+    let mut request = options.compute.request();
+    if let Some((_, plan)) = before.as_ref().filter(|(backend, _)| backend == "gpu") {
+        request.plan = request.plan.or(PlanName::named(plan));
+    }
+    let selected = match &before {
+        Some((backend, _)) => request.select_as(backend)?,
+        None => request.select()?,
     };
-    let dataset = options.data.read(&settings.source, settings.reading.clone(), &outputs, tell)?;
+    selected.notes.iter().for_each(|line| tell(line));
+    let dataset = options.data.read(&source, reading.clone(), &outputs, tell)?;
     if let Some(resumed) = &resumed {
         resumed.check_data(options, &dataset)?;
     }
 
-    let model = Mlp::new(&[&[dataset.train.width], &settings.hidden[..], &[dataset.classes.len()]].concat())?;
     // The notebook's small weights need the many steps of a large data set.
-    let init = settings.init.unwrap_or(if is_table(&dataset) { Init::He } else { Init::Normal(0.01) });
-    settings.init = Some(init);
-    let parameters = match &initial {
-        Some((path, initial)) if initial.model != model => {
+    if resumed.is_none() && is_table(&dataset) && !options.recipe.given()?.contains_key("init") {
+        recipe.init = Init::He;
+    }
+    recipe.batch_size = recipe.batch_size.min(dataset.train.len());
+    let model = recipe.model(dataset.train.width, dataset.classes.len())?;
+    let kind = recipe.optimizer.kind;
+    let state = match &initial {
+        Some((path, initial)) if initial.model.widths() != model.widths() => {
             let expected = format!("widths {:?} (the data's, and --hidden)", model.widths());
             return Err(Error::file(path, format!("a network of widths {:?}", initial.model.widths()), expected));
         }
-        Some((_, initial)) => initial.parameters.clone(),
-        None => model.initial_parameters(init, settings.run.seed),
+        Some((_, initial)) if resumed.is_some() => initial.state.clone(),
+        Some((_, initial)) => State::new(initial.state.parameters.clone(), kind),
+        None => State::new(model.initial_parameters(recipe.init, recipe.seed), kind),
     };
-    settings.run.batch_size = settings.run.batch_size.min(dataset.train.len());
-    settings.run.validate = dataset.validation.is_some();
-    let run = &settings.run;
-    let steps = dataset.train.len().div_ceil(run.batch_size) as u64 * u64::from(run.epochs);
+    let steps = dataset.train.len().div_ceil(recipe.batch_size) as u64 * u64::from(recipe.epochs);
     if (1..FEW_STEPS).contains(&steps) {
         tell(&format!("{steps} steps may be too few: raise --epochs, or lower --batch-size"));
     }
-    if run.done > 0 {
-        let rest = if run.done == run.epochs { "nothing is left to do: --epochs is the total" } else { "on it goes" };
-        tell(&format!("{} of {} epochs are done: {rest}", run.done, run.epochs));
+    if done > 0 {
+        let rest = if done == recipe.epochs { "nothing is left to do: --epochs is the total" } else { "on it goes" };
+        tell(&format!("{done} of {} epochs are done: {rest}", recipe.epochs));
     }
-    let mut backend = target.backend(&model, run.batch_size, usize::from(options.threads), settings.plan)?;
-    let because = why.map_or_else(String::new, |why| format!(": {why}"));
-    tell(&format!("Backend: {}, {}{because}", backend.name(), backend.device()));
+    let mut backend = selected.backend(&model, &recipe)?;
+    let backend = backend.as_mut();
+    let about = backend.about();
+    let because = selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    tell(&format!("Backend: {}, {}{because}", about.name, about.device));
     if options.verbose {
-        note(&format!("Plan: {}: {}", backend.plan(), backend.plan_reason()));
+        note(&format!("Plan: {}: {}", about.plan, about.plan_reason));
     }
-    let device = (backend.name().to_owned(), backend.plan().to_owned());
-    if let Some(before) = resumed.as_ref().and_then(|resumed| resumed.training.device.as_ref())
+    let device = (about.name.to_owned(), about.plan.to_owned());
+    if let Some(before) = &before
         && *before != device
     {
         let ((name, plan), (now, now_plan)) = (before, &device);
         tell(&format!("Trained so far on {name} (plan {plan}), now on {now} (plan {now_plan}): last bits will differ"));
     }
     backend.upload(Split::Train, &dataset.train)?;
-    backend.upload(Split::Test, &dataset.test)?;
-    if let Some(validation) = &dataset.validation {
-        backend.upload(Split::Validation, validation)?;
+    let mut evaluated = Vec::new();
+    for (split, part) in [(Split::Test, &dataset.test), (Split::Validation, &dataset.validation)] {
+        if let Some(part) = part {
+            backend.upload(split, part)?;
+            evaluated.push(split);
+        }
     }
-    backend.set_parameters(&parameters)?;
+    backend.set_state(&state)?;
+    if let Some(line) = selected.precision_note(&model, backend) {
+        tell(&line);
+    }
 
+    let mut metadata = Metadata { reading, ..Metadata::new(&model, &dataset, &recipe) };
+    metadata.training.device = Some(device);
+    metadata.training.init_from = match (&resumed, &options.init_from) {
+        (Some(resumed), _) => resumed.metadata.training.init_from.clone(),
+        (None, path) => path.as_ref().map(|path| path.display().to_string()),
+    };
     let mut log = match &options.log {
-        Some(path) => Some(Log::create(path, options, &settings, &dataset, &model, backend.as_ref())?),
+        Some(path) => Some(Log::create(path, options, &metadata, &dataset, done, backend)?),
         None => None,
     };
-    let mut metadata = Metadata { reading: settings.reading.clone(), ..Metadata::new(&model, &dataset, run) };
-    if let Some(training) = &mut metadata.training {
-        training.device = Some(device);
-        training.init = match &resumed {
-            Some(resumed) => resumed.training.init,
-            None => initial.is_none().then_some(init),
-        };
-    }
-    saving.start(
-        &model,
-        metadata,
-        run.done,
-        &parameters,
-        resumed.as_ref().and_then(|resumed| resumed.training.best),
-    )?;
+    let best = resumed.as_ref().and_then(|resumed| resumed.metadata.training.best);
+    saving.start(&model, metadata, done, &state, best)?;
     let bar = progress_bar(dataset.train.len(), options.quiet);
     let mut accuracy = None;
-    let trained = train::train(backend.as_mut(), run, dataset.train.len(), &interrupted(), |event| {
+    let (interrupted, start) = (interrupted(), Instant::now());
+    let clock = || start.elapsed();
+    let run = Run { recipe: &recipe, rows: dataset.train.len(), evaluated: &evaluated, done, clock: &clock };
+    let trained = train::train(backend, run, |event| {
         match event {
             Event::Progress { epoch, done, .. } => {
-                bar.set_prefix(format!("Epoch {epoch}/{}", run.epochs));
+                bar.set_prefix(format!("Epoch {epoch}/{}", recipe.epochs));
                 bar.set_position(done as u64);
             }
             Event::RateFloor { epoch, rate } => {
@@ -215,23 +190,23 @@ pub(super) fn run(options: &Options) -> Result<()> {
                     log.epoch(epoch)?;
                 }
                 if !options.quiet {
-                    bar.suspend(|| print(&line(epoch, run.epochs)))?;
+                    bar.suspend(|| print(&line(epoch, recipe.epochs)))?;
                 }
                 saving.epoch(epoch, snapshot)?;
-                accuracy = Some(epoch.test.accuracy());
+                accuracy = epoch.test.as_ref().map(Evaluation::accuracy);
             }
         }
-        Ok(())
+        Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     });
     bar.finish_and_clear();
-    if matches!(trained, Err(Error::Interrupted)) {
-        saving.interrupted(options, run.epochs, backend.as_mut())?;
+    if trained?.stopped {
+        saving.interrupted(options, recipe.epochs, backend)?;
+        return Err(Error::Interrupted);
     }
-    trained?;
 
-    saving.finish(run.epochs, backend.as_mut(), tell)?;
-    if !options.quiet {
-        let accuracy = accuracy.map_or_else(|| Ok(backend.evaluate(Split::Test)?.accuracy()), Ok)?;
+    saving.finish(recipe.epochs, backend, tell)?;
+    if !options.quiet && dataset.test.is_some() {
+        let accuracy = accuracy.map_or_else(|| Ok(backend.evaluate_now(Split::Test)?.accuracy()), Ok)?;
         print(&format!("Test Accuracy: {accuracy:.4}"))?;
     }
     Ok(())
@@ -247,14 +222,15 @@ fn line(epoch: &Epoch, epochs: u32) -> String {
         let (loss, accuracy) = (validation.mean_loss(), validation.accuracy());
         format!(", Validation Loss: {loss:.4}, Validation Accuracy: {accuracy:.4}")
     });
+    let test = epoch.test.as_ref().map_or_else(String::new, |test| {
+        format!(", Test Accuracy: {:.4}, Test Loss: {:.4}", test.accuracy(), test.mean_loss())
+    });
     format!(
-        "Epoch {}/{epochs}, Global Loss: {:.4}, Mean Loss: {:.8}, Test Accuracy: {:.4}, Test Loss: {:.4}, \
-         Learning Rate: {}, Train: {:.3} s, Eval: {:.3} s{validation}",
+        "Epoch {}/{epochs}, Global Loss: {:.4}, Mean Loss: {:.8}{test}, Learning Rate: {}, Train: {:.3} s, \
+         Eval: {:.3} s{validation}",
         epoch.number,
         epoch.train.loss_sum,
         epoch.train.mean_loss(),
-        epoch.test.accuracy(),
-        epoch.test.mean_loss(),
         epoch.learning_rate as f32,
         epoch.train_seconds,
         epoch.eval_seconds,
@@ -286,11 +262,6 @@ fn interrupted() -> Arc<AtomicBool> {
     flag
 }
 
-/// A choice as it is written on the command line.
-fn name_of(choice: impl ValueEnum) -> Option<String> {
-    choice.to_possible_value().map(|value| value.get_name().to_owned())
-}
-
 /// The JSON lines of a run.
 struct Log {
     path: PathBuf,
@@ -301,59 +272,40 @@ impl Log {
     fn create(
         path: &Path,
         options: &Options,
-        settings: &Settings,
+        metadata: &Metadata,
         dataset: &Dataset,
-        model: &Mlp,
+        done: u32,
         backend: &dyn Backend,
     ) -> Result<Self> {
-        let (reading, run) = (&settings.reading, &settings.run);
-        // JSON is text, and a path may be something else.
-        let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
         let file = File::create(path).map_err(Error::io("create", path))?;
         let mut log = Self { path: path.to_path_buf(), file: BufWriter::new(file) };
-        log.line(&json!({
+        let (about, rows) = (backend.about(), |part: &Option<Arc<Samples>>| part.as_ref().map_or(0, |part| part.len()));
+        let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let mut line = object(&json!({
             "version": env!("CARGO_PKG_VERSION"),
             "data": dataset.name,
+            "data_dir": shown(&options.data.data_dir),
             "train_samples": dataset.train.len(),
-            "test_samples": dataset.test.len(),
-            "validation_samples": dataset.validation.as_ref().map_or(0, Samples::len),
+            "test_samples": rows(&dataset.test),
+            "validation_samples": rows(&dataset.validation),
             "classes": dataset.classes,
-            "label": reading.label,
-            "header": name_of(reading.header),
-            "test": text(&reading.test),
-            "test_split": reading.test_split,
-            "validation_split": reading.validation_split,
-            "scale": reading.scale.and_then(name_of),
-            "image_size": reading.image_size,
-            "widths": model.widths(),
-            "hidden": settings.hidden,
-            "backend": backend.name(),
-            "adapter": backend.device(),
-            "plan": backend.plan(),
-            "plan_reason": backend.plan_reason(),
-            "precision": backend.precision().name(),
-            "epochs": run.epochs,
-            "batch_size": run.batch_size,
-            "seed": run.seed,
-            "lr": run.schedule.initial,
-            "lr_decay": run.schedule.decay,
-            "lr_decay_every": run.schedule.every,
-            "min_lr": run.schedule.floor,
-            "init": settings.init.map(|init| match init {
-                Init::Normal(deviation) => format!("normal:{deviation}"),
-                Init::He => "he".into(),
-            }),
-            "init_from": text(&options.init_from),
-            "shuffle": run.shuffle,
-            "resume": text(&options.resume),
-            "epochs_done": run.done,
-            "save": text(&options.save),
+            "widths": metadata.widths,
+            "backend": about.name,
+            "adapter": about.device,
+            "plan": about.plan,
+            "plan_reason": about.plan_reason,
+            "precision": about.precision.name(),
+            "init_from": shown(&options.init_from),
+            "resume": shown(&options.resume),
+            "epochs_done": done,
+            "save": shown(&options.save),
             "save_every": options.save_every,
-            "save_best": options.save_best.as_ref().map(text),
-            "data_dir": text(&options.data.data_dir),
-            "threads": options.threads,
+            "save_best": options.save_best.as_ref().map(shown),
             "quiet": options.quiet,
         }))?;
+        line.extend(object(&metadata.reading)?);
+        line.extend(metadata.recipe.options()?);
+        log.line(&Value::Object(line))?;
         Ok(log)
     }
 
@@ -364,20 +316,26 @@ impl Log {
             "train_loss_sum": epoch.train.loss_sum,
             "train_loss": epoch.train.mean_loss(),
             "train_accuracy": epoch.train.accuracy(),
-            "test_loss": epoch.test.mean_loss(),
-            "test_accuracy": epoch.test.accuracy(),
             "train_seconds": epoch.train_seconds,
             "eval_seconds": epoch.eval_seconds,
             "samples_per_second": epoch.samples_per_second(),
         });
-        if let Some(validation) = &epoch.validation {
-            line["validation_loss"] = validation.mean_loss().into();
-            line["validation_accuracy"] = validation.accuracy().into();
+        for (name, part) in [("test", &epoch.test), ("validation", &epoch.validation)] {
+            if let Some(part) = part {
+                line[format!("{name}_loss")] = part.mean_loss().into();
+                line[format!("{name}_accuracy")] = part.accuracy().into();
+            }
         }
         self.line(&line)
     }
 
-    fn line(&mut self, value: &serde_json::Value) -> Result<()> {
+    fn line(&mut self, value: &Value) -> Result<()> {
         writeln!(self.file, "{value}").and_then(|()| self.file.flush()).map_err(Error::io("write", &self.path))
     }
+}
+
+/// `value` as a JSON object.
+fn object(value: &impl Serialize) -> Result<Map<String, Value>> {
+    let value = serde_json::to_value(value).map_err(|error| Error::Data(format!("the log: {error}")))?;
+    Ok(value.as_object().cloned().unwrap_or_default())
 }

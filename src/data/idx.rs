@@ -76,8 +76,8 @@ fn read_parts(folder: &Path, name: &str, classes: Option<Vec<String>>) -> Result
     (train.labels, test.labels) = (train_labels, test_labels);
     Ok(Dataset {
         name: name.into(),
-        train,
-        test,
+        train: train.into(),
+        test: Some(test.into()),
         validation: None,
         classes,
         image: Some(size),
@@ -260,10 +260,11 @@ mod tests {
         let plain = load(write(&good(), "").path(), "x").unwrap();
         assert_eq!((plain.image, plain.classes), (Some((2, 3)), numbered(10)));
         assert_eq!(plain.train.inputs, Inputs::U8((0..18).collect()));
-        assert_eq!((plain.train.labels, plain.test.labels), (vec![0, 9, 5], vec![1, 2]));
-        assert_eq!(plain.test.inputs, Inputs::U8((100..112).collect()));
+        let test = plain.test.unwrap();
+        assert_eq!((&plain.train.labels[..], &test.labels[..]), (&[0, 9, 5][..], &[1, 2][..]));
+        assert_eq!(test.inputs, Inputs::U8((100..112).collect()));
         let gzipped = load(write(&good().map(|bytes| gzip(&bytes)), ".gz").path(), "x").unwrap();
-        assert_eq!(gzipped.test.inputs, plain.test.inputs);
+        assert_eq!(gzipped.test.unwrap().inputs, test.inputs);
     }
 
     #[test]
@@ -272,7 +273,7 @@ mod tests {
         (files[1], files[3]) = (idx(LABELS, &[3], &[1, 26, 3]), idx(LABELS, &[2], &[3, 26]));
         let set = load_own(write(&files, "").path()).unwrap();
         assert_eq!(set.classes, ["1", "3", "26"]);
-        assert_eq!((set.train.labels, set.test.labels), (vec![0, 2, 1], vec![1, 2]));
+        assert_eq!((&set.train.labels[..], &set.test.unwrap().labels[..]), (&[0, 2, 1][..], &[1, 2][..]));
         files[3] = idx(LABELS, &[2], &[3, 2]);
         let error = load_own(write(&files, "").path()).unwrap_err().to_string();
         assert!(error.contains(NAMES[3]) && error.contains("label 2 at index 1"), "{error}");
@@ -292,7 +293,7 @@ mod tests {
             idx(LABELS, &[10_000], &[4; 10_000]),
         ];
         let set = load(write(&files, "").path(), "x").unwrap();
-        for (samples, n, pixel, label) in [(&set.train, 60_000, 1, 3), (&set.test, 10_000, 2, 4)] {
+        for (samples, n, pixel, label) in [(&set.train, 60_000, 1, 3), (set.test.as_ref().unwrap(), 10_000, 2, 4)] {
             let Inputs::U8(images) = &samples.inputs else { panic!("bytes") };
             assert_eq!(
                 (images.len(), images[0], images[n * 784 - 2], images[n * 784 - 1]),

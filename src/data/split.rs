@@ -1,6 +1,8 @@
 //! From what files hold to the parts that are trained and evaluated on: rows drawn at random, then features scaled by the
 //! rows that are left to learn from.
 
+use std::sync::Arc;
+
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +75,8 @@ pub struct Raw {
 impl From<Dataset> for Raw {
     fn from(set: Dataset) -> Self {
         let Dataset { name, train, test, classes, image, columns, .. } = set;
-        Self { name, train, test: Some(test), classes, image, columns }
+        let (train, test) = (Arc::unwrap_or_clone(train), test.map(Arc::unwrap_or_clone));
+        Self { name, train, test, classes, image, columns }
     }
 }
 
@@ -96,20 +99,23 @@ impl Raw {
         let test = self.draw_test(share, options.seed, notes)?;
         let validation = self.draw_validation(origin.validation, options.seed, notes)?;
         let Self { name, train, classes, image, columns, .. } = self;
-        let test = test.unwrap_or_else(|| train.clone());
-        let mut set = Dataset { name, train, test, validation, classes, image, columns, scaling: None, origin };
-        let parts = || [&set.train, &set.test].into_iter().chain(&set.validation);
-        let bytes = parts().all(|part| matches!(part.inputs, Inputs::U8(_)));
-        let scale = match options.scale {
-            None | Some(Scale::Bytes) if bytes => return Ok(set),
-            scale => scale.unwrap_or(Scale::Standard),
+        let mut parts = (train, test, validation);
+        let bytes = |part: &Samples| matches!(part.inputs, Inputs::U8(_));
+        let all_bytes = bytes(&parts.0) && parts.1.iter().chain(&parts.2).all(bytes);
+        let scaling = match options.scale {
+            None | Some(Scale::Bytes) if all_bytes => None,
+            scale => {
+                let scale = scale.unwrap_or(Scale::Standard);
+                Some(Scaling::fit(scale, &parts.0.inputs.to_f32(), parts.0.width))
+            }
         };
-        let scaling = Scaling::fit(scale, &set.train.inputs.to_f32(), set.train.width);
-        for part in [&mut set.train, &mut set.test].into_iter().chain(&mut set.validation) {
-            rescale(&set.name, part, &scaling)?;
+        if let Some(scaling) = &scaling {
+            for part in [&mut parts.0].into_iter().chain(&mut parts.1).chain(&mut parts.2) {
+                rescale(&name, part, scaling)?;
+            }
         }
-        set.scaling = Some(scaling);
-        Ok(set)
+        let (train, test, validation) = (Arc::new(parts.0), parts.1.map(Arc::new), parts.2.map(Arc::new));
+        Ok(Dataset { name, train, test, validation, classes, image, columns, scaling, origin })
     }
 
     /// The rows of `part`, as the model that knows `known` takes them. The rows that it was trained on are parted as they
@@ -354,7 +360,7 @@ mod tests {
     fn every_row_is_in_one_part_and_each_part_has_its_share_of_each_class() {
         let all = [100, 200, 50];
         let set = prepare(&all, 0.2, Some(0.1), 0).unwrap();
-        let parts = [&set.train, &set.test, set.validation.as_ref().unwrap()];
+        let parts = [&set.train, set.test.as_ref().unwrap(), set.validation.as_ref().unwrap()];
         let mut rows = Vec::new();
         for part in parts {
             let numbers: Vec<usize> = part.inputs.to_f32().iter().step_by(2).map(|&row| row as usize).collect();
@@ -364,9 +370,9 @@ mod tests {
         }
         rows.sort_unstable();
         assert_eq!(rows, (0..350).collect::<Vec<_>>());
-        let test = counts(&set.test, 3);
+        let test = counts(set.test.as_ref().unwrap(), 3);
         assert!(test.iter().zip([20, 40, 10]).all(|(found, share)| found.abs_diff(share) <= 1), "{test:?}");
-        assert_eq!((set.test.len(), parts[2].len()), (70, 28));
+        assert_eq!((parts[1].len(), parts[2].len()), (70, 28));
     }
 
     #[test]
@@ -379,8 +385,9 @@ mod tests {
     #[test]
     fn one_row_of_each_class_stays_to_learn_from() {
         let set = prepare(&[1, 2, 3, 40], 0.9, None, 0).unwrap();
-        assert!(counts(&set.train, 4).iter().all(|&count| count > 0) && set.test.len() == 41);
-        assert_eq!(prepare(&[2, 2], 0.01, None, 0).unwrap().test.len(), 1);
+        assert!(counts(&set.train, 4).iter().all(|&count| count > 0));
+        assert_eq!(set.test.unwrap().len(), 41);
+        assert_eq!(prepare(&[2, 2], 0.01, None, 0).unwrap().test.unwrap().len(), 1);
         let error = prepare(&[1, 1], 0.5, None, 0).unwrap_err().to_string();
         assert!(error.contains("single row"), "{error}");
         assert!(prepare(&[10], 0.5, None, 0).unwrap_err().to_string().contains("a single class, \"0\""));
@@ -399,7 +406,7 @@ mod tests {
                 && (left.iter().map(|x| x * x).sum::<f32>() / 76.0 - 1.0).abs() < 1e-3
         );
         assert_eq!((left.len(), scaling.offset[1], scaling.divisor[1]), (76, 3.0, 1.0));
-        let test: Vec<f32> = set.test.inputs.to_f32().iter().step_by(2).copied().collect();
+        let test: Vec<f32> = set.test.as_ref().unwrap().inputs.to_f32().iter().step_by(2).copied().collect();
         assert!(test.iter().all(|x| {
             let row = x * scaling.divisor[0] + scaling.offset[0];
             (row - row.round()).abs() < 1e-3
@@ -476,9 +483,9 @@ mod tests {
         let rows = |raw: Raw, part| {
             raw.prepare_for(&Options { seed: 4, ..Options::default() }, &known, part, &mut Vec::new()).unwrap()
         };
-        assert_eq!(rows(raw(&[50, 70]), Part::Test), set.test);
-        assert_eq!(rows(raw(&[50, 70]), Part::Train), set.train);
-        assert_eq!(Some(rows(raw(&[50, 70]), Part::Validation)), set.validation);
+        assert_eq!(rows(raw(&[50, 70]), Part::Test), *set.test.unwrap());
+        assert_eq!(rows(raw(&[50, 70]), Part::Train), *set.train);
+        assert_eq!(rows(raw(&[50, 70]), Part::Validation), *set.validation.unwrap());
         let mut other = raw(&[50, 70]);
         other.train.labels[0] = 1 - other.train.labels[0];
         assert_eq!(rows(other, Part::Test).len(), 120);

@@ -150,8 +150,8 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let layers = checkpoint.model.layers();
     for (number, layer) in (1..).zip(layers) {
         let (weights, biases) = (format!("W{number}"), format!("b{number}"));
-        constant(&weights, &[layer.inputs, layer.outputs], &checkpoint.parameters[layer.weights.clone()]);
-        constant(&biases, &[layer.outputs], &checkpoint.parameters[layer.biases.clone()]);
+        constant(&weights, &[layer.inputs, layer.outputs], &checkpoint.state.parameters[layer.weights.clone()]);
+        constant(&biases, &[layer.outputs], &checkpoint.state.parameters[layer.biases.clone()]);
         step("Gemm", &[&weights, &biases], &format!("f{number}"));
         match number == layers.len() {
             true => step("Softmax", &[], "probabilities"),
@@ -205,6 +205,8 @@ mod tests {
     use crate::backend::cpu::Cpu;
     use crate::data::{Inputs, numbered};
     use crate::model::{Init, Mlp};
+    use crate::recipe::{OptimizerKind, Recipe};
+    use crate::state::State;
 
     /// What the graph makes of one row, by the definitions of its operators.
     fn run(graph: &Graph, row: &[f32]) -> Vec<f32> {
@@ -241,15 +243,15 @@ mod tests {
     fn the_graph_gives_the_probabilities_of_the_model() {
         for widths in [&[6, 3][..], &[6, 5, 3], &[6, 5, 4, 3]] {
             let model = Mlp::new(widths).unwrap();
-            let parameters = model.initial_parameters(Init::He, 4);
+            let state = State::new(model.initial_parameters(Init::He, 4), OptimizerKind::Sgd);
             let checkpoint =
-                Checkpoint { name: "m".into(), model: model.clone(), parameters: parameters.clone(), metadata: None };
+                Checkpoint { name: "m".into(), model: model.clone(), state: state.clone(), metadata: None };
             let written = Model::decode(&onnx(&checkpoint).unwrap()[..]).unwrap();
             let graph = written.graph.unwrap();
             assert_eq!(graph.node.len(), 2 * (widths.len() - 1));
             assert_eq!(written.metadata_props[0].value, serde_json::to_string(&numbered(3)).unwrap());
-            let mut backend = Cpu::new(model, 1, 1).unwrap();
-            backend.set_parameters(&parameters).unwrap();
+            let mut backend = Cpu::new(model, &Recipe::default(), 1).unwrap();
+            backend.set_state(&state).unwrap();
             let row: Vec<f32> = (0..6).map(|i| i as f32 * 0.7 - 2.0).collect();
             let expected = backend.predict(&Inputs::F32(row.clone())).unwrap();
             for (found, expected) in run(&graph, &row).iter().zip(&expected) {

@@ -10,6 +10,7 @@ use super::sparse::{Columns, SparseRows};
 use super::team::{Member, Shared, Team};
 use super::vector::{Aligned, NARROW, Vectors, bias_relu, pitch, reduce_rows, vectorize};
 use super::{cross_entropy_gradient, gather_f32, gather_u8, narrow, row_softmax, vector};
+use crate::backend::Steps;
 use crate::data::Inputs;
 use crate::model::{Layer, Mlp};
 
@@ -175,10 +176,11 @@ impl Network {
         team: &Team,
         rows: &Rows,
         labels: &[u32],
-        Steps { order, batch_size, learning_rate }: Steps,
+        steps: Steps<'_>,
+        batch_size: usize,
         buffers: &mut Buffers,
     ) {
-        let capacity = batch_size.min(order.len());
+        let capacity = batch_size.min(steps.order.len());
         buffers.resize(self, rows, capacity, true);
         let Self { layers, values, vectors } = self;
         let Buffers { x, activations, deltas, columns } = buffers;
@@ -188,7 +190,6 @@ impl Network {
         let run = Run {
             frame: Frame { layers, vectors: *vectors, rows, capacity },
             labels,
-            learning_rate,
             values: values.iter_mut().map(SharedValues::new).collect(),
             x: Shared::new(x),
             activations: activations.iter_mut().map(|values| Shared::new(values)).collect(),
@@ -197,8 +198,8 @@ impl Network {
         };
         team.run(|member| {
             let mut scratch = Aligned::default();
-            for batch in order.chunks(batch_size) {
-                let mut walk = Walk { run: &run, member, batch, scratch: &mut scratch, mine: false };
+            for (batch, learning_rate) in steps.batches(batch_size) {
+                let mut walk = Walk { run: &run, member, batch, learning_rate, scratch: &mut scratch, mine: false };
                 walk.forward();
                 walk.backward();
                 walk.update();
@@ -206,16 +207,6 @@ impl Network {
             }
         });
     }
-}
-
-/// A run of steps: one for each `batch_size` rows of `order`, the last perhaps shorter.
-pub struct Steps<'a> {
-    /// Row numbers of the training part.
-    pub order: &'a [u32],
-    /// Rows a step.
-    pub batch_size: usize,
-    /// Learning rate.
-    pub learning_rate: f32,
 }
 
 /// A batch's activations and gradients; reused from step to step.
@@ -310,7 +301,6 @@ impl<'a> Frame<'a> {
 struct Run<'a> {
     frame: Frame<'a>,
     labels: &'a [u32],
-    learning_rate: f32,
     values: Vec<SharedValues<'a>>,
     x: Shared<'a, f32>,
     activations: Vec<Shared<'a, f32>>,
@@ -374,6 +364,7 @@ struct Walk<'a> {
     run: &'a Run<'a>,
     member: &'a Member<'a>,
     batch: &'a [u32],
+    learning_rate: f32,
     scratch: &'a mut Aligned,
     /// Whether since the last barrier this member wrote rows of the batch that only it may read.
     mine: bool,
@@ -496,7 +487,7 @@ impl Walk<'_> {
 
     /// The update of this member's rows of a narrow layer's weights.
     fn update_narrow(&mut self, index: usize) {
-        let Run { frame, learning_rate, .. } = *self.run;
+        let (frame, learning_rate) = (self.run.frame, self.learning_rate);
         let Frame { layers, vectors, .. } = frame;
         let (layer, values, batch, member) = (&layers[index], &self.run.values[index], self.batch, self.member);
         let Shape { inputs, outputs, pitch } = *layer;
@@ -527,7 +518,7 @@ impl Walk<'_> {
 
     /// The update of this member's columns of a wide layer's weights.
     fn update_wide(&mut self, index: usize) {
-        let Run { frame, learning_rate, .. } = *self.run;
+        let (frame, learning_rate) = (self.run.frame, self.learning_rate);
         let Frame { layers, vectors, .. } = frame;
         let (layer, weights, batch) = (&layers[index], &self.run.values[index].weights, self.batch);
         let (from, layout) = (frame.output(index), layer.layout());
@@ -561,7 +552,7 @@ impl Walk<'_> {
 
     /// The update of these columns of layer `index`'s biases.
     fn bias_step(&self, index: usize, columns: Range<usize>, df: &[f32]) {
-        let Run { frame, learning_rate, .. } = *self.run;
+        let (frame, learning_rate) = (self.run.frame, self.learning_rate);
         for part in frame.output(index).over(columns) {
             for columns in part.columns.clone().step_by(PANEL).map(|first| first..part.columns.end.min(first + PANEL)) {
                 let mut sums = [0.0; PANEL];

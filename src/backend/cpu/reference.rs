@@ -1,15 +1,20 @@
 //! A training step as the plain composition of the twins: the oracle of every plan, on one thread.
 
+use std::sync::Arc;
+
 use super::{
     bias_add, cross_entropy_gradient, gather_f32, gather_u8, matmul, matmul_a_bt, matmul_at_b, reduce_rows, relu,
     relu_mask, row_softmax, sgd,
 };
-use super::{check_parameters, check_samples, cross_entropy, missing, rows_of, sum};
-use crate::backend::{Backend, Pass, Split};
+use super::{cross_entropy, sum};
+use crate::backend::fit::{check_samples, rows_of};
+use crate::backend::{About, Backend, Evaluating, Parts, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
+use crate::recipe::Recipe;
+use crate::state::State;
 
 /// The input rows `order`, then each layer's output after its ReLU or softmax.
 pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32]) -> Vec<Vec<f32>> {
@@ -58,97 +63,32 @@ pub fn gradient(model: &Mlp, parameters: &[f32], samples: &Samples, order: &[u32
 /// A backend of nothing but twins: what every other is checked against.
 pub struct Reference {
     model: Mlp,
-    batch_size: usize,
-    parameters: Vec<f32>,
-    train: Option<Samples>,
-    test: Option<Samples>,
-    validation: Option<Samples>,
-    pass: Pass,
+    recipe: Recipe,
+    state: State,
+    data: Parts<Arc<Samples>>,
+    /// What was found, and in which state.
+    evaluating: Evaluating<Vec<Evaluation>>,
+    evaluated: State,
 }
 
 impl Reference {
-    /// A backend for `model`, parameters 0.
-    pub fn new(model: Mlp, batch_size: usize) -> Self {
+    /// A backend that trains `model` by `recipe`, all parameters 0.
+    pub fn new(model: Mlp, recipe: &Recipe) -> Self {
         Self {
-            parameters: vec![0.0; model.parameters()],
+            state: State::new(vec![0.0; model.parameters()], recipe.optimizer.kind),
             model,
-            batch_size,
-            train: None,
-            test: None,
-            validation: None,
-            pass: Pass::default(),
+            recipe: recipe.clone(),
+            data: Parts::default(),
+            evaluating: Evaluating::default(),
+            evaluated: State::default(),
         }
     }
-}
 
-impl Backend for Reference {
-    fn name(&self) -> &'static str {
-        "reference"
-    }
-
-    fn device(&self) -> String {
-        "1 thread".into()
-    }
-
-    fn plan(&self) -> &'static str {
-        "elementary"
-    }
-
-    fn plan_reason(&self) -> &'static str {
-        "the reference's only one"
-    }
-
-    fn dispatches(&self) -> Option<usize> {
-        None
-    }
-
-    fn bytes(&self) -> u64 {
-        let data = |part: &Samples| part.inputs.bytes() + size_of_val(&part.labels[..]);
-        let parts = [&self.train, &self.test, &self.validation].into_iter().flatten();
-        (parts.map(data).sum::<usize>() + size_of_val(&self.parameters[..])) as u64
-    }
-
-    fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
-        check_samples(&self.model, samples)?;
-        match split {
-            Split::Train => (self.train, self.pass) = (Some(samples.clone()), Pass::default()),
-            Split::Test => self.test = Some(samples.clone()),
-            Split::Validation => self.validation = Some(samples.clone()),
-        }
-        Ok(())
-    }
-
-    fn begin_pass(&mut self, order: &[u32], learning_rate: f32) -> Result<()> {
-        let samples = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
-        self.pass = Pass::new(order, learning_rate, samples.len())?;
-        Ok(())
-    }
-
-    fn advance(&mut self) -> Result<usize> {
-        let samples = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
-        let learning_rate = self.pass.learning_rate;
-        let batch = self.pass.take(self.batch_size);
-        if !batch.is_empty() {
-            let gradients = gradient(&self.model, &self.parameters, samples, batch);
-            sgd::sgd(&gradients, batch.len(), learning_rate, &mut self.parameters);
-        }
-        Ok(self.pass.done)
-    }
-
-    fn synchronize(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn evaluate(&mut self, split: Split) -> Result<Evaluation> {
-        let samples = match split {
-            Split::Train => &self.train,
-            Split::Test => &self.test,
-            Split::Validation => &self.validation,
-        };
-        let samples = samples.as_ref().ok_or_else(|| missing(split))?;
+    fn evaluation(&self, split: Split) -> Result<Evaluation> {
+        let samples = self.data.get(split)?;
         let classes = self.model.classes();
         let order: Vec<u32> = (0..samples.len() as u32).collect();
-        let activations = forward(&self.model, &self.parameters, &samples.inputs, &order);
+        let activations = forward(&self.model, &self.state.parameters, &samples.inputs, &order);
         let (mut losses, mut confusion) = (vec![0.0; order.len()], vec![0; classes * classes]);
         let p = &activations[self.model.layers().len()];
         cross_entropy::cross_entropy(p, &samples.labels, &order, classes, &mut losses, &mut confusion);
@@ -158,19 +98,68 @@ impl Backend for Reference {
             classes,
         })
     }
+}
+
+impl Backend for Reference {
+    fn about(&self) -> About {
+        let data = |part: &Arc<Samples>| part.inputs.bytes() + size_of_val(&part.labels[..]);
+        About {
+            name: "reference",
+            device: "1 thread".into(),
+            plan: "elementary",
+            plan_reason: "the reference's only one",
+            precision: Precision::F32,
+            dispatches: None,
+            bytes: (self.data.iter().map(data).sum::<usize>() + size_of_val(&self.state.parameters[..])) as u64,
+        }
+    }
+
+    fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
+        check_samples(&self.model, samples)?;
+        self.data.set(split, Arc::clone(samples));
+        Ok(())
+    }
+
+    fn train(&mut self, steps: Steps<'_>) -> Result<usize> {
+        let samples = self.data.get(Split::Train)?;
+        steps.check(samples.len(), self.recipe.batch_size)?;
+        for (batch, rate) in steps.batches(self.recipe.batch_size) {
+            let gradients = gradient(&self.model, &self.state.parameters, samples, batch);
+            sgd::sgd(&gradients, batch.len(), rate, &mut self.state.parameters);
+            self.state.step += 1;
+        }
+        Ok(steps.rates.len())
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn evaluate(&mut self, splits: &[Split]) -> Result<Ticket> {
+        let found = splits.iter().map(|&split| self.evaluation(split)).collect::<Result<_>>()?;
+        self.evaluated = self.state.clone();
+        Ok(self.evaluating.begin(found, false))
+    }
+
+    fn collect(&mut self, ticket: Ticket) -> Result<Vec<Evaluation>> {
+        self.evaluating.take(ticket)
+    }
 
     fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
         let order: Vec<u32> = (0..rows_of(&self.model, inputs)?).collect();
-        Ok(forward(&self.model, &self.parameters, inputs, &order).pop().unwrap_or_default())
+        Ok(forward(&self.model, &self.state.parameters, inputs, &order).pop().unwrap_or_default())
     }
 
-    fn parameters(&mut self) -> Result<Vec<f32>> {
-        Ok(self.parameters.clone())
+    fn state(&mut self, at: Option<Ticket>) -> Result<State> {
+        Ok(match at {
+            Some(ticket) => self.evaluating.check(ticket).map(|()| self.evaluated.clone())?,
+            None => self.state.clone(),
+        })
     }
 
-    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
-        check_parameters(&self.model, parameters)?;
-        self.parameters.copy_from_slice(parameters);
+    fn set_state(&mut self, state: &State) -> Result<()> {
+        state.check(&self.model, self.recipe.optimizer.kind)?;
+        self.state = state.clone();
         Ok(())
     }
 }

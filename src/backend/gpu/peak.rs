@@ -1,10 +1,11 @@
 //! What the device can do at best: a large product and a large copy.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::backend::Peak;
+use crate::backend::gpu::engine::Engine;
 use crate::backend::gpu::kernels::{self, Dense, Product, Source};
-use crate::backend::gpu::{Batch, Gpu, submit};
+use crate::backend::gpu::submit::{Batch, submit};
 use crate::error::Result;
 
 /// Rows and columns of the matrices, and bytes of the copy: on a GPU, and on a software driver.
@@ -13,10 +14,12 @@ const SOFTWARE: (usize, u64) = (512, 32 << 20);
 /// Repetitions; the fastest counts.
 const ROUNDS: usize = 4;
 
-impl Gpu {
-    async fn measure_peak(&mut self, clock: impl Fn() -> Duration) -> Result<Peak> {
-        let (side, bytes) = if self.device.hardware.software { SOFTWARE } else { HARDWARE };
-        let device = self.device.clone();
+impl Engine {
+    /// What [`crate::backend::Measure::peak`] tells; takes a clock, as there is none everywhere.
+    pub(super) async fn measure_peak(&mut self, clock: impl Fn() -> Duration) -> Result<Peak> {
+        let device = self.device().clone();
+        let (side, bytes) = if device.hardware.software { SOFTWARE } else { HARDWARE };
+        let (store, table) = self.table();
         let square = |name| device.storage(name, 4 * (side * side + side) as u64);
         let (a, b, c) = (square("left operand")?, square("right operand")?, square("product")?);
         let bound = [("a", &a), ("a4", &a), ("b", &b), ("b4", &b), ("order", &a), ("h", &b), ("c", &c)];
@@ -28,10 +31,10 @@ impl Gpu {
         let batch = Batch { first: 0, rows: side as u32, index: 0, learning_rate: 0.0 };
         let mut product = f64::INFINITY;
         for way in &ways {
-            let ready = [self.programs.ready(way, &bound, &self.batches)?];
+            let ready = [store.ready(way, &bound, table)?];
             for _ in 0..ROUNDS {
                 let start = clock();
-                device.wait(submit(&device, &self.batches, &ready, &[batch], None)?).await?;
+                device.wait(submit(&device, table, &ready, &[batch], None)?).await?;
                 product = product.min((clock() - start).as_secs_f64());
             }
         }
@@ -49,11 +52,5 @@ impl Gpu {
             copy = copy.min((clock() - start).as_secs_f64());
         }
         Ok(Peak { gflops: 2e-9 * (side as f64).powi(3) / product, copy_gb_per_s: 2e-9 * bytes as f64 / copy })
-    }
-
-    /// What [`crate::backend::Backend::peak`] asks for.
-    pub(super) fn peak_now(&mut self) -> Result<Peak> {
-        let start = Instant::now();
-        pollster::block_on(self.measure_peak(|| start.elapsed()))
     }
 }

@@ -6,6 +6,7 @@ use crate::backend::Precision;
 use crate::backend::gpu::kernels::{
     self, Dense, Hardware, Launch, NARROW, NARROW_CLASSES, Narrow, OUTPUT_CLASSES, Product, Source,
 };
+use crate::data::Inputs;
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 
@@ -31,6 +32,11 @@ impl PlanName {
             Self::Fused => "fused",
             Self::Resident => "resident",
         }
+    }
+
+    /// The plan of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|plan| plan.name() == name)
     }
 
     /// Whether it can run `model` with batches of `batch_size` rows on `hardware`; if not, why.
@@ -162,6 +168,16 @@ pub enum Element {
     U8,
     /// Floats.
     F32,
+}
+
+impl Element {
+    /// What `inputs` are made of.
+    pub fn of(inputs: &Inputs) -> Self {
+        match inputs {
+            Inputs::U8(_) => Self::U8,
+            Inputs::F32(_) => Self::F32,
+        }
+    }
 }
 
 /// An ordered list of dispatches, for batches of up to `rows` rows.

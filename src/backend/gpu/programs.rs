@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::backend::gpu::device::Device;
 use crate::backend::gpu::kernels::{BindingKind, Kernel, Launch, Reflection};
 use crate::backend::gpu::plan::{Buffer, Plan};
-use crate::backend::gpu::{Batch, Ready};
+use crate::backend::gpu::submit::{Batch, Ready};
 use crate::error::{Error, Result};
 
 /// Pipelines, each built once: of a kernel and its constants.

@@ -2,7 +2,7 @@
 
 use crate::backend::KernelTime;
 use crate::backend::gpu::device::{Device, values};
-use crate::backend::gpu::{Batch, Ready, write_batches};
+use crate::backend::gpu::submit::{Batch, Ready, write_batches};
 use crate::error::Result;
 
 /// Passes whose time is taken in one submission: two timestamps each, of the 4096 that every device has.

@@ -1,12 +1,13 @@
 //! Which of several ways to launch a kernel is the fastest here: measured on the model's own buffers.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::backend::gpu::engine::{Engine, MAX_STEPS, Trial};
 use crate::backend::gpu::kernels::{Launch, Tuning};
-use crate::backend::gpu::{Batch, Gpu, MAX_STEPS, Split, missing, submit};
+use crate::backend::gpu::submit::submit;
 use crate::error::Result;
 
 /// What was measured of one kernel.
@@ -31,33 +32,29 @@ const ROUNDS: usize = 5;
 /// A way must save this share to be preferred to the one in use: less is noise.
 const MARGIN: f64 = 0.03;
 
-impl Gpu {
+impl Engine {
     /// Measures all ways to launch each kernel of a training step, on the uploaded training part, with a learning rate of
     /// 0; takes a clock, as there is none everywhere.
-    async fn measure_ways(&mut self, clock: impl Fn() -> Duration) -> Result<(Vec<Tuned>, Tuning)> {
-        let resident = self.train.as_ref().ok_or_else(|| missing(Split::Train))?;
-        let (buffers, rows) = (resident.buffers.clone(), resident.rows);
-        let identity: Vec<u32> = (0..rows as u32).collect();
-        self.device.queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(&identity));
-        let dispatches = resident.plan.iter().flat_map(|plan| plan.dispatches.clone()).collect::<Vec<_>>();
-        let batch = Batch { first: 0, rows: self.batch_size.min(rows) as u32, index: 0, learning_rate: 0.0 };
+    pub(super) async fn measure_ways(&mut self, clock: impl Fn() -> Duration) -> Result<(Vec<Tuned>, Tuning)> {
+        let device = self.device().clone();
+        let Trial { dispatches, buffers, batches: table, batch, store } = self.trial()?;
         let (mut tuned, mut tuning, mut seen) = (Vec::new(), Tuning::default(), BTreeSet::new());
         for dispatch in dispatches {
             if dispatch.others.is_empty() || !seen.insert(dispatch.launch.what.clone()) {
                 continue;
             }
-            let bound = dispatch.bound(&buffers);
+            let bound = dispatch.bound(buffers);
             let mut measured: Vec<(f64, &Launch)> = Vec::new();
             for launch in [&dispatch.launch].into_iter().chain(&dispatch.others) {
-                let ready = [self.programs.ready(launch, &bound, &self.batches)?];
+                let ready = [store.ready(launch, &bound, table)?];
                 let mut times = Vec::new();
                 let mut launches = 1;
                 // The first run builds what the driver has not built yet, the second says how many launches fill the time.
                 for round in 0..ROUNDS + 2 {
                     let start = clock();
                     let batches = vec![batch; launches];
-                    let submitted = submit(&self.device, &self.batches, &ready, &batches, None)?;
-                    self.device.wait(submitted).await?;
+                    let submitted = submit(&device, table, &ready, &batches, None)?;
+                    device.wait(submitted).await?;
                     let seconds = (clock() - start).as_secs_f64();
                     match round {
                         0 => {}
@@ -85,14 +82,5 @@ impl Gpu {
             });
         }
         Ok((tuned, tuning))
-    }
-
-    /// Measures which way to launch each kernel of a training step is the fastest here, on the uploaded training part.
-    ///
-    /// # Errors
-    /// When nothing was uploaded, or the device fails.
-    pub fn tune(&mut self) -> Result<(Vec<Tuned>, Tuning)> {
-        let start = Instant::now();
-        pollster::block_on(self.measure_ways(|| start.elapsed()))
     }
 }

@@ -4,14 +4,15 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::Options;
-use crate::backend::Backend;
+use crate::backend::{Backend, Ticket};
 use crate::checkpoint::{self, Best, Metadata};
 use crate::cli::note;
 use crate::data::FAMILY;
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::model::Mlp;
-use crate::train::{self, Epoch, Snapshot};
+use crate::state::State;
+use crate::train::{Epoch, Snapshot};
 
 /// What a file name may have in the place of the epoch's number.
 const EPOCH: &str = "{epoch}";
@@ -24,8 +25,8 @@ pub(super) struct Saving {
     /// Of the best one.
     best: Option<PathBuf>,
     run: Option<Run>,
-    /// The last epoch that was told, and its parameters where the backend does not keep them.
-    told: Option<(u32, Option<Vec<f32>>)>,
+    /// The last epoch that was told, and what the backend keeps its state for.
+    told: Option<(u32, Ticket)>,
 }
 
 /// What is written of a run.
@@ -69,18 +70,18 @@ impl Saving {
         Ok(Self { last, every: options.save_every, best, run: None, told: None })
     }
 
-    /// The files that `run` may write and that are there already, and the log.
+    /// The files that the epochs after `done` up to `epochs` may write and that are there already, and the log.
     ///
     /// # Errors
     /// [`Error::Usage`] where one is the model that the run starts from; the saved model that a run goes on from may be saved
     /// over. Or where a numbered name is the log's. [`Error::Io`] where one cannot be written.
-    pub(super) fn outputs(&self, options: &Options, run: &train::Options) -> Result<Vec<Named>> {
+    pub(super) fn outputs(&self, options: &Options, done: u32, epochs: u32) -> Result<Vec<Named>> {
         let best = if options.save == self.best { "--save" } else { "--save-best" };
         let log: Vec<Named> = options.log.iter().map(|path| ("--log", path.clone())).collect();
         let mut models: Vec<Named> = Vec::new();
         for (flag, path) in [("--save", &self.last), (best, &self.best)] {
             let Some(path) = path else { continue };
-            let found = written(path, (run.done + 1).min(run.epochs), run.epochs, options.log.as_deref());
+            let found = written(path, (done + 1).min(epochs), epochs, options.log.as_deref());
             models.extend(found.into_iter().map(|path| (flag, path)));
         }
         for (flag, path) in &models {
@@ -96,19 +97,19 @@ impl Saving {
         Ok(models)
     }
 
-    /// A run begins with `parameters` after the epoch `done`, the best epoch before it being `best`.
+    /// A run begins with `state` after the epoch `done`, the best epoch before it being `best`.
     pub(super) fn start(
         &mut self,
         model: &Mlp,
         metadata: Metadata,
         done: u32,
-        parameters: &[f32],
+        state: &State,
         best: Option<Best>,
     ) -> Result<()> {
         let best = best.filter(|_| self.best.is_some());
         let run = self.run.insert(Run { model: model.clone(), metadata, best, kept: false });
         match (&self.best, best) {
-            (Some(path), Some(best)) if best.epoch == done => run.write_best(path, parameters),
+            (Some(path), Some(best)) if best.epoch == done => run.write_best(path, state),
             _ => Ok(()),
         }
     }
@@ -121,28 +122,25 @@ impl Saving {
             && run.best.is_none_or(|best| epoch.score() > best.score)
         {
             run.best = Some(Best { epoch: epoch.number, score: epoch.score() });
-            run.write_best(path, &snapshot.parameters()?)?;
+            run.write_best(path, &snapshot.state()?)?;
         }
-        if self.last.is_some() {
-            self.told = Some((epoch.number, snapshot.fleeting_parameters()?));
-        }
+        self.told = Some((epoch.number, snapshot.ticket()));
         match (&self.last, self.every) {
             (Some(path), Some(every)) if epoch.number.is_multiple_of(every) => {
-                run.write(path, epoch.number, &snapshot.parameters()?)
+                run.write(path, epoch.number, &snapshot.state()?)
             }
             _ => Ok(()),
         }
     }
 
     /// The run of so many `epochs` was interrupted: the last one that was told is written, and what goes on from it is said.
-    pub(super) fn interrupted(&mut self, options: &Options, epochs: u32, backend: &mut dyn Backend) -> Result<()> {
+    pub(super) fn interrupted(&self, options: &Options, epochs: u32, backend: &mut dyn Backend) -> Result<()> {
         let (Some(path), Some(run)) = (&self.last, &self.run) else { return Ok(()) };
-        let Some((epoch, parameters)) = self.told.take() else {
+        let Some((epoch, ticket)) = self.told else {
             note(&format!("Interrupted before an epoch was done: {} is not written", path.display()));
             return Ok(());
         };
-        let parameters = parameters.map_or_else(|| backend.evaluated_parameters(), Ok)?;
-        run.write(path, epoch, &parameters)?;
+        run.write(path, epoch, &backend.state(Some(ticket))?)?;
         let file = numbered(path, epoch);
         let folder = options.data.data_dir.as_ref().filter(|_| FAMILY.contains(&run.metadata.data.as_str()));
         let folder = folder.map_or_else(String::new, |folder| format!(" --data-dir {}", quoted(folder)));
@@ -160,10 +158,10 @@ impl Saving {
     pub(super) fn finish(&self, last: u32, backend: &mut dyn Backend, tell: impl Fn(&str)) -> Result<()> {
         let Some(run) = &self.run else { return Ok(()) };
         if let Some(path) = &self.last {
-            run.write(path, last, &backend.parameters()?)?;
+            run.write(path, last, &backend.state(None)?)?;
         }
         match (&self.best, run.best) {
-            (Some(path), None) => run.write(path, last, &backend.parameters()?),
+            (Some(path), None) => run.write(path, last, &backend.state(None)?),
             (Some(path), Some(Best { epoch, score })) => {
                 let what = match score < 0.0 || run.metadata.origin.validation.is_some() {
                     true => format!("validation loss {:.4}", -score),
@@ -182,18 +180,16 @@ impl Saving {
 }
 
 impl Run {
-    fn write_best(&mut self, path: &Path, parameters: &[f32]) -> Result<()> {
+    fn write_best(&mut self, path: &Path, state: &State) -> Result<()> {
         let Some(best) = self.best else { return Ok(()) };
         self.kept = true;
-        self.write(path, best.epoch, parameters)
+        self.write(path, best.epoch, state)
     }
 
-    fn write(&self, path: &Path, epoch: u32, parameters: &[f32]) -> Result<()> {
+    fn write(&self, path: &Path, epoch: u32, state: &State) -> Result<()> {
         let mut metadata = Metadata { epochs: epoch, ..self.metadata.clone() };
-        if let Some(training) = &mut metadata.training {
-            training.best = self.best;
-        }
-        checkpoint::save(&numbered(path, epoch), &self.model, parameters, Some(&metadata))
+        metadata.training.best = self.best;
+        checkpoint::save(&numbered(path, epoch), &self.model, state, Some(&metadata))
     }
 }
 

@@ -1,55 +1,111 @@
 //! What a run does: what the flags say, and what the model says that it goes on from.
 
-use std::fmt::{Debug, Display};
+use std::fmt::Display;
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::Options;
-use crate::checkpoint::{Checkpoint, Training};
-use crate::cli::{Hidden, PlanChoice};
+use crate::checkpoint::{Checkpoint, Metadata};
+use crate::cli::recipe::flag;
 use crate::data::{self, Dataset, Header, classes};
 use crate::error::{Error, Result};
-use crate::model::Init;
-use crate::schedule::Schedule;
-use crate::train;
+use crate::recipe::Recipe;
+
+/// What a run does, whether by a flag, by the model that it goes on from, or by default.
+pub(super) struct Settings {
+    /// The data set.
+    pub(super) source: String,
+    /// How it is read.
+    pub(super) reading: data::Options,
+    /// Its batch size is not yet held down to the rows that there are.
+    pub(super) recipe: Recipe,
+}
+
+impl Settings {
+    /// Of a new run, perhaps with the parameters of `initial`.
+    pub(super) fn new(options: &Options, initial: Option<&Checkpoint>) -> Result<Self> {
+        let mut recipe = Recipe::default();
+        if let Some(initial) = initial {
+            recipe.hidden = initial.model.hidden().to_vec();
+        }
+        let recipe = recipe.overlaid(&options.recipe.given()?)?;
+        let source = options.data.data.clone().unwrap_or_else(|| "auto".into());
+        Ok(Self { source, reading: options.data.reading(recipe.seed), recipe })
+    }
+}
 
 /// The model that a run goes on from, and how it was trained.
 pub(super) struct Resumed<'a> {
     path: &'a Path,
-    pub(super) checkpoint: &'a Checkpoint,
-    pub(super) training: &'a Training,
+    pub(super) metadata: &'a Metadata,
 }
 
 impl<'a> Resumed<'a> {
     /// The model of `path`, if its file says how it was trained.
     pub(super) fn new(path: &'a Path, checkpoint: &'a Checkpoint) -> Result<Self> {
-        match checkpoint.metadata.as_ref().and_then(|metadata| metadata.training.as_ref()) {
-            Some(training) => Ok(Self { path, checkpoint, training }),
-            None => {
+        match &checkpoint.metadata {
+            Some(metadata) if metadata.training.rows > 0 => Ok(Self { path, metadata }),
+            _ => {
                 let expected = "a file of train --save (--init-from starts anew from any file)";
                 Err(Error::file(path, "a model that does not say how it was trained", expected))
             }
         }
     }
 
-    /// What flag `flag` comes to: `given`, if that is what the model was trained with.
-    fn agree<T: PartialEq + Debug>(&self, flag: &str, given: Option<T>, kept: T) -> Result<T> {
-        match given {
-            Some(given) if given != kept => {
-                Err(self.contradiction(flag, &format!("{given:?}"), &format!("with {kept:?}")))
+    /// What the run does: what the model was trained with. Flags may say the same again, and how many epochs there are to be.
+    pub(super) fn settings(&self, options: &Options) -> Result<Settings> {
+        let Metadata { training, recipe, epochs: done, .. } = self.metadata;
+        let (kept, mut given) = (recipe.options()?, options.recipe.given()?);
+        // A batch of at least all rows is as large as they are many.
+        let capped = recipe.batch_size == training.rows;
+        if capped && given.get("batch_size").and_then(Value::as_u64) > Some(training.rows as u64) {
+            given.remove("batch_size");
+        }
+        for (name, value) in &given {
+            let kept = kept.get(name).unwrap_or(&Value::Null);
+            if name == "epochs" {
+                if value.as_u64() < Some(u64::from(*done)) {
+                    let trained = format!("for {done} epochs (--epochs is the total)");
+                    return Err(self.contradiction("--epochs", value, &trained));
+                }
+            } else if name == "shuffle" && value != kept {
+                return Err(self.contradiction(&flag(name), &"", &"with a new order each epoch"));
+            } else if value != kept {
+                return Err(self.contradiction(&flag(name), &shown(value), &format!("with {}", shown(kept))));
             }
-            _ => Ok(kept),
+        }
+        let recipe = recipe.overlaid(&given)?;
+        Ok(Settings { source: self.source(options)?, reading: self.reading(options, recipe.seed)?, recipe })
+    }
+
+    fn source(&self, options: &Options) -> Result<String> {
+        let kept = &self.metadata.data;
+        match &options.data.data {
+            Some(given) if given != kept && given != "auto" => {
+                if ![given, kept].iter().all(|path| Path::new(path).exists()) {
+                    return Err(self.contradiction("--data", given, &format!("on {kept}")));
+                }
+                Ok(given.clone())
+            }
+            given => Ok(given.as_ref().unwrap_or(kept).clone()),
         }
     }
 
-    /// Refuses a share that is not the one that was drawn.
-    fn agree_share(&self, flag: &str, given: Option<f64>, drawn: Option<f64>) -> Result<()> {
-        match given {
-            Some(given) if drawn != Some(given) => {
+    fn reading(&self, options: &Options, seed: u64) -> Result<data::Options> {
+        let (given, drawn) = (&options.data, &self.metadata.origin);
+        for (flag, given, drawn) in [
+            ("--test-split", given.test_split, drawn.test),
+            ("--validation-split", given.validation_split, drawn.validation),
+        ] {
+            if let Some(given) = given
+                && drawn != Some(given)
+            {
                 let kept = drawn.map_or_else(|| "without it".into(), |share| format!("with {share}"));
-                Err(self.contradiction(flag, &given, &kept))
+                return Err(self.contradiction(flag, &given, &kept));
             }
-            _ => Ok(()),
         }
+        Ok(given.reading(seed).or(&self.metadata.reading))
     }
 
     fn contradiction(&self, flag: &str, given: &dyn Display, kept: &dyn Display) -> Error {
@@ -62,7 +118,7 @@ impl<'a> Resumed<'a> {
 
     /// Refuses a data set that is not the one that the model was trained on, read and parted in the same way.
     pub(super) fn check_data(&self, options: &Options, dataset: &Dataset) -> Result<()> {
-        let Some(metadata) = &self.checkpoint.metadata else { return Ok(()) };
+        let metadata = self.metadata;
         let given = |flag: &str, given: bool| if given { flag.to_owned() } else { String::new() };
         let own = &options.data;
         let label = given("--label ", own.label.is_some()) + &given("--header ", own.header != Header::Auto);
@@ -104,108 +160,12 @@ impl<'a> Resumed<'a> {
     }
 }
 
-/// What a run does, whether by a flag, by the model that it goes on from, or by default.
-pub(super) struct Settings {
-    /// The data set.
-    pub(super) source: String,
-    /// How it is read.
-    pub(super) reading: data::Options,
-    pub(super) hidden: Vec<usize>,
-    /// How weights begin; none where the data decides.
-    pub(super) init: Option<Init>,
-    /// The batch size is not yet held down to the rows that there are.
-    pub(super) run: train::Options,
-    pub(super) plan: PlanChoice,
-}
-
-impl Settings {
-    /// Of a new run, perhaps with the parameters of `initial`.
-    pub(super) fn new(options: &Options, initial: Option<&Checkpoint>) -> Self {
-        let default = train::Options::default();
-        let rate = default.schedule;
-        let seed = options.seed.unwrap_or(default.seed);
-        let kept = |initial: &Checkpoint| hidden(initial).to_vec();
-        let given = options.hidden.as_ref().map(|Hidden(widths)| widths.clone());
-        Self {
-            source: options.data.data.clone().unwrap_or_else(|| "auto".into()),
-            reading: options.data.reading(seed),
-            hidden: given.or(initial.map(kept)).unwrap_or_else(|| vec![7]),
-            init: options.init,
-            run: train::Options {
-                epochs: options.epochs.unwrap_or(default.epochs),
-                batch_size: options.batch_size.map_or(default.batch_size, |rows| rows as usize),
-                schedule: Schedule {
-                    initial: options.lr.unwrap_or(rate.initial),
-                    decay: options.lr_decay.unwrap_or(rate.decay),
-                    every: options.lr_decay_every.unwrap_or(rate.every),
-                    floor: options.min_lr.unwrap_or(rate.floor),
-                },
-                seed,
-                shuffle: !options.no_shuffle,
-                ..default
-            },
-            plan: options.plan,
-        }
+/// An option's value as it is given on the command line.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) if values.is_empty() => "none".into(),
+        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(","),
+        value => value.to_string(),
     }
-
-    /// Of a run that goes on from `resumed`.
-    pub(super) fn resume(options: &Options, resumed: &Resumed<'_>) -> Result<Self> {
-        let (training, rate) = (resumed.training, resumed.training.schedule);
-        let Some(metadata) = &resumed.checkpoint.metadata else { return Ok(Self::new(options, None)) };
-        let hidden_given = options.hidden.as_ref().map(|Hidden(widths)| widths.clone());
-        let hidden = resumed.agree("--hidden", hidden_given, hidden(resumed.checkpoint).to_vec())?;
-        let seed = resumed.agree("--seed", options.seed, metadata.seed)?;
-        let epochs = options.epochs.unwrap_or(training.epochs);
-        if epochs < metadata.epochs {
-            let done = format!("for {} epochs (--epochs is the total)", metadata.epochs);
-            return Err(resumed.contradiction("--epochs", &epochs, &done));
-        }
-        if options.no_shuffle && training.shuffle {
-            return Err(resumed.contradiction("--no-shuffle", &"", &"with a new order each epoch"));
-        }
-        // A batch of at least all rows is as large as they are many.
-        let batch_size = match options.batch_size.map(|rows| rows as usize) {
-            Some(given) if given > training.batch_size && training.batch_size == training.rows => given,
-            given => resumed.agree("--batch-size", given, training.batch_size)?,
-        };
-        let schedule = Schedule {
-            initial: resumed.agree("--lr", options.lr, rate.initial)?,
-            decay: resumed.agree("--lr-decay", options.lr_decay, rate.decay)?,
-            every: resumed.agree("--lr-decay-every", options.lr_decay_every, rate.every)?,
-            floor: resumed.agree("--min-lr", options.min_lr, rate.floor)?,
-        };
-        let source = match &options.data.data {
-            Some(given) if *given != metadata.data && given != "auto" => {
-                if ![given, &metadata.data].iter().all(|path| Path::new(path).exists()) {
-                    return Err(resumed.contradiction("--data", given, &format!("on {}", metadata.data)));
-                }
-                given.clone()
-            }
-            Some(given) => given.clone(),
-            None => metadata.data.clone(),
-        };
-        resumed.agree_share("--test-split", options.data.test_split, metadata.origin.test)?;
-        resumed.agree_share("--validation-split", options.data.validation_split, metadata.origin.validation)?;
-        let reading = options.data.reading(seed).or(&metadata.reading);
-        let run = train::Options {
-            epochs,
-            done: metadata.epochs,
-            batch_size,
-            schedule,
-            seed,
-            shuffle: training.shuffle,
-            ..train::Options::default()
-        };
-        let plan = match (&training.device, options.plan) {
-            (Some((backend, plan)), PlanChoice::Auto) if backend == "gpu" => PlanChoice::named(plan),
-            (_, plan) => plan,
-        };
-        Ok(Self { source, reading, hidden, init: training.init, run, plan })
-    }
-}
-
-/// Widths of the hidden layers.
-fn hidden(checkpoint: &Checkpoint) -> &[usize] {
-    let widths = checkpoint.model.widths();
-    &widths[1..widths.len() - 1]
 }

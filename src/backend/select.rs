@@ -1,0 +1,167 @@
+//! Which backend a run gets: one way for the command line and the library.
+
+use clap::ValueEnum;
+
+use crate::backend::cpu::Cpu;
+use crate::backend::gpu::device::{self, Device};
+use crate::backend::gpu::plan::PlanName;
+use crate::backend::gpu::{Gpu, Store};
+use crate::backend::{Backend, Precision};
+use crate::error::{Error, Remedy, Result};
+use crate::model::Mlp;
+use crate::recipe::Recipe;
+use crate::tuning;
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// A hardware GPU if there is one, else the CPU
+    #[default]
+    Auto,
+    /// A GPU; a software driver if there is no other
+    Gpu,
+    /// The CPU
+    Cpu,
+}
+
+/// What is asked of a backend; the default is the best there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// Where to compute.
+    pub backend: Choice,
+    /// The GPU adapter: its index, or a part of its name.
+    pub adapter: Option<String>,
+    /// What products are computed in.
+    pub precision: Precision,
+    /// How a step runs on the GPU; the best way where none is named.
+    pub plan: Option<PlanName>,
+    /// Threads of the CPU backend; 0 for one per core.
+    pub threads: usize,
+}
+
+/// The device that a [`Request`] came to.
+pub struct Selected {
+    /// The GPU; none for the CPU.
+    pub gpu: Option<Store>,
+    /// Why it is this one, where nobody asked for it.
+    pub why: Option<String>,
+    /// What there is to say beside that.
+    pub notes: Vec<String>,
+    request: Request,
+}
+
+impl Request {
+    /// The CPU with `threads` threads; 0 for one per core.
+    pub fn cpu(threads: usize) -> Self {
+        Self { backend: Choice::Cpu, threads, ..Self::default() }
+    }
+
+    /// Opens what is asked for, with the launches that were tuned for it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the parts of the request contradict each other, [`Error::Adapter`] where there is no such adapter
+    /// or it refuses.
+    pub fn select(&self) -> Result<Selected> {
+        let mixed = self.precision == Precision::Mixed;
+        let contradiction = |what: &str, remedies: &[Remedy]| Err(Error::Usage(what.into()).advise(remedies));
+        match self.plan {
+            Some(plan @ (PlanName::Elementary | PlanName::Resident)) if mixed => {
+                let what = format!("the plan {} computes in f32, not in mixed precision", plan.name());
+                return contradiction(&what, &[Remedy::NoPlan, Remedy::FullPrecision]);
+            }
+            Some(plan @ (PlanName::Elementary | PlanName::Resident)) if self.backend == Choice::Cpu => {
+                return Err(Error::PlanUnfit { plan, why: "is for a GPU, and this runs on the CPU".into() }
+                    .advise(&[Remedy::NoPlan, Remedy::Gpu]));
+            }
+            _ => {}
+        }
+        match self.backend {
+            Choice::Cpu if self.adapter.is_some() => {
+                contradiction("an adapter is a GPU, and this runs on the CPU", &[Remedy::NoAdapter, Remedy::Gpu])
+            }
+            Choice::Cpu if mixed => {
+                contradiction("mixed precision is for a GPU", &[Remedy::FullPrecision, Remedy::Gpu])
+            }
+            Choice::Cpu => Ok(self.selected(None, None)),
+            Choice::Gpu => Ok(self.selected(Some(self.open()?), None)),
+            // Without an adapter there is nothing to fall back to.
+            Choice::Auto if self.adapter.is_some() => {
+                Ok(self.selected(Some(self.open()?), Some("the adapter that was named".into())))
+            }
+            Choice::Auto if mixed => Ok(self.selected(Some(self.open()?), Some("mixed precision".into()))),
+            Choice::Auto => self.select_best(),
+        }
+    }
+
+    /// As it was before, for a run that goes on: where nothing is asked for, the backend of the name `before` if it can be had.
+    ///
+    /// # Errors
+    /// As [`Request::select`].
+    pub fn select_as(&self, before: &str) -> Result<Selected> {
+        if self.backend != Choice::Auto || self.adapter.is_some() || self.precision == Precision::Mixed {
+            return self.select();
+        }
+        let backend = if before == "cpu" { Choice::Cpu } else { Choice::Gpu };
+        match (Self { backend, ..self.clone() }).select() {
+            Ok(selected) => Ok(Selected { why: Some("as before".into()), ..selected }),
+            Err(_) => self.select(),
+        }
+    }
+
+    fn select_best(&self) -> Result<Selected> {
+        let adapters = pollster::block_on(device::adapters());
+        let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+        let why = match device::best_hardware(&infos) {
+            None if infos.is_empty() => "no GPU adapter was found (see mlp-gpu devices)".into(),
+            None => "only software GPU adapters were found (see mlp-gpu devices)".into(),
+            Some(index) => match pollster::block_on(Device::open(&adapters[index], self.precision)) {
+                Ok(device) => return Ok(self.selected(Some(device), Some("the best hardware adapter".into()))),
+                Err(error) => error.to_string(),
+            },
+        };
+        match (Self { backend: Choice::Cpu, ..self.clone() }).select() {
+            Ok(selected) => Ok(Selected { why: Some(why), ..selected }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open(&self) -> Result<Device> {
+        let adapters = pollster::block_on(device::adapters());
+        let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+        let index = device::choose(&infos, self.adapter.as_deref())?;
+        pollster::block_on(Device::open(&adapters[index], self.precision))
+    }
+
+    fn selected(&self, device: Option<Device>, why: Option<String>) -> Selected {
+        let mut notes = Vec::new();
+        let gpu = device.map(|mut device| {
+            match tuning::load(&device.info) {
+                Ok(tuning) => device.hardware.tuning = tuning,
+                Err(error) => notes.push(format!("Tuning: none: {error}")),
+            }
+            Store::new(device)
+        });
+        Selected { gpu, why, notes, request: self.clone() }
+    }
+}
+
+impl Selected {
+    /// A backend that trains `model` by `recipe`, all parameters 0, and what there is to say of it.
+    ///
+    /// # Errors
+    /// [`Error::PlanUnfit`] where the plan that was asked for cannot run the model, [`Error::Gpu`] where the adapter cannot hold
+    /// it.
+    pub fn backend(&self, model: &Mlp, recipe: &Recipe) -> Result<Box<dyn Backend>> {
+        let Some(store) = &self.gpu else {
+            return Ok(Box::new(Cpu::new(model.clone(), recipe, self.request.threads)?));
+        };
+        Ok(Box::new(Gpu::new(store.clone(), model.clone(), recipe, self.request.plan)?))
+    }
+
+    /// What there is to say where mixed precision was asked for, and `model` has no products for it.
+    pub fn precision_note(&self, model: &Mlp, backend: &dyn Backend) -> Option<String> {
+        let asked = self.request.precision == Precision::Mixed;
+        (asked && backend.about().precision == Precision::F32)
+            .then(|| format!("Precision: f32: {model} has no products wide enough for cooperative matrices"))
+    }
+}

@@ -1,0 +1,58 @@
+//! Flags that choose the device, and how it works.
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::backend::Precision;
+use crate::backend::gpu::plan::PlanName;
+use crate::backend::select::{Choice, Request};
+
+/// Where to compute.
+#[derive(Debug, Args)]
+pub(super) struct DeviceOptions {
+    /// Where to compute
+    #[arg(long, value_enum, default_value = "auto")]
+    backend: Choice,
+    /// GPU adapter: its index or a part of its name, as `mlp-gpu devices` lists them
+    #[arg(long, value_name = "NAME|INDEX")]
+    adapter: Option<String>,
+    /// What products are computed in
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
+}
+
+impl DeviceOptions {
+    pub(super) fn request(&self) -> Request {
+        let Self { backend, adapter, precision } = self;
+        Request { backend: *backend, adapter: adapter.clone(), precision: *precision, ..Request::default() }
+    }
+}
+
+/// Where and how to compute.
+#[derive(Debug, Args)]
+pub(super) struct ComputeOptions {
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// How a step runs on the GPU: auto (the best way for the network and the adapter), elementary (a kernel for each operation),
+    /// fused (few kernels that do several operations each), resident (one kernel for many steps, for small networks)
+    #[arg(long, value_name = "PLAN", default_value = "auto", value_parser = plans())]
+    plan: Plan,
+    /// Threads of the CPU backend; 0 for one per core
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
+    threads: u16,
+}
+
+/// A plan by name, or the best one.
+#[derive(Debug, Clone, Copy)]
+struct Plan(Option<PlanName>);
+
+fn plans() -> impl TypedValueParser<Value = Plan> {
+    let names = ["auto"].into_iter().chain(PlanName::ALL.map(PlanName::name));
+    PossibleValuesParser::new(names).map(|name| Plan(PlanName::named(&name)))
+}
+
+impl ComputeOptions {
+    pub(super) fn request(&self) -> Request {
+        Request { plan: self.plan.0, threads: usize::from(self.threads), ..self.device.request() }
+    }
+}

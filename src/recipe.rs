@@ -1,0 +1,242 @@
+//! The recipe: everything that decides a run's numbers beside the data. Command line, checkpoint and log hold this one type.
+//!
+//! Its JSON is flat, and each key is the name of the flag that sets it, in snake case: an option that is added here is in the
+//! log and in the checkpoint too, and flags are laid over a recipe by their names alone.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::model::{Activation, Head, Init, Mlp};
+use crate::schedule::Schedule;
+
+/// What a run does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// The activation of the hidden layers.
+    #[serde(default)]
+    pub activation: Activation,
+    /// How parameters start.
+    pub init: Init,
+    /// The loss.
+    #[serde(default)]
+    pub loss: Loss,
+    /// How parameters follow their gradients.
+    #[serde(flatten)]
+    pub optimizer: Optimizer,
+    /// The learning rate of each step.
+    #[serde(flatten)]
+    pub schedule: Schedule,
+    /// Passes over the training part.
+    pub epochs: u32,
+    /// Rows per step; at least 1.
+    pub batch_size: usize,
+    /// Seed of the parameters, of the order of the rows, and of the rows that are drawn.
+    pub seed: u64,
+    /// Whether each epoch visits the rows in a new order; otherwise in the order of the file.
+    pub shuffle: bool,
+}
+
+/// The notebook's.
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            hidden: vec![7],
+            activation: Activation::Relu,
+            init: Init::Normal(0.01),
+            loss: Loss::CrossEntropy,
+            optimizer: Optimizer::default(),
+            schedule: Schedule::default(),
+            epochs: 10,
+            batch_size: 64,
+            seed: 0,
+            shuffle: true,
+        }
+    }
+}
+
+impl Recipe {
+    /// The model that it trains on rows of `inputs` values with `outputs` classes or target values.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for widths that make no network.
+    pub fn model(&self, inputs: usize, outputs: usize) -> Result<Mlp> {
+        self.apply(Mlp::new(&[&[inputs], &self.hidden[..], &[outputs]].concat())?)
+    }
+
+    /// `model` with this recipe's activation, head and dropout.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for dropout that does not fit its layers.
+    pub fn apply(&self, model: Mlp) -> Result<Mlp> {
+        Ok(model.with_activation(self.activation).with_head(self.loss.head()))
+    }
+
+    /// This recipe with the options in `flags`, which have the names of its JSON; null stands for what is not given.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an option that it does not have, or a value that is none of its values.
+    pub fn overlaid(&self, flags: &Map<String, Value>) -> Result<Self> {
+        let mut options = self.options()?;
+        for (name, value) in flags.iter().filter(|(_, value)| !value.is_null()) {
+            match options.get_mut(name) {
+                Some(option) => *option = value.clone(),
+                None => return Err(Error::Usage(format!("a recipe has no option {name}"))),
+            }
+        }
+        serde_json::from_value(Value::Object(options)).map_err(|error| Error::Usage(format!("recipe: {error}")))
+    }
+
+    /// Its options by name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a number that JSON does not have, such as NaN.
+    pub fn options(&self) -> Result<Map<String, Value>> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(options)) => Ok(options),
+            Ok(other) => Err(Error::Usage(format!("a recipe is not {other}"))),
+            Err(error) => Err(Error::Usage(format!("recipe: {error}"))),
+        }
+    }
+}
+
+/// How parameters follow their gradients. Formulas and defaults are those of `torch.optim`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Optimizer {
+    /// The rule.
+    #[serde(rename = "optimizer")]
+    pub kind: OptimizerKind,
+    /// The share of the last step that is taken again, of `momentum` and `nesterov`.
+    pub momentum: f64,
+    /// How slowly Adam's mean of the gradients changes.
+    pub beta1: f64,
+    /// How slowly Adam's mean of the squared gradients changes.
+    pub beta2: f64,
+    /// Added to Adam's divisor.
+    pub epsilon: f64,
+    /// The weight decay: an L2 penalty, but for `adamw`, which shrinks the parameters themselves.
+    pub weight_decay: f64,
+    /// Whether biases decay too.
+    pub decay_biases: bool,
+    /// The greatest norm of the gradient of a step, over all parameters.
+    pub clip_norm: Option<f64>,
+}
+
+/// PyTorch's defaults, and plain SGD.
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::Sgd,
+            momentum: 0.9,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decay_biases: true,
+            clip_norm: None,
+        }
+    }
+}
+
+/// A rule by which parameters follow their gradients.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Plain gradient descent
+    #[default]
+    Sgd,
+    /// With momentum
+    Momentum,
+    /// With Nesterov's momentum
+    Nesterov,
+    /// Adam (Kingma and Ba 2014)
+    Adam,
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2017)
+    #[value(name = "adamw")]
+    AdamW,
+}
+
+impl OptimizerKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Sgd, Self::Momentum, Self::Nesterov, Self::Adam, Self::AdamW];
+
+    /// Its name in recipes, files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sgd => "sgd",
+            Self::Momentum => "momentum",
+            Self::Nesterov => "nesterov",
+            Self::Adam => "adam",
+            Self::AdamW => "adamw",
+        }
+    }
+
+    /// Values that it keeps per parameter from step to step.
+    pub fn slots(self) -> usize {
+        match self {
+            Self::Sgd => 0,
+            Self::Momentum | Self::Nesterov => 1,
+            Self::Adam | Self::AdamW => 2,
+        }
+    }
+}
+
+/// What training makes small: a mean over the rows of a batch.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// The cross-entropy of the classes
+    #[default]
+    CrossEntropy,
+    /// The mean squared error
+    Mse,
+    /// The mean absolute error
+    Mae,
+    /// Half the squared error up to 1, the absolute error less a half beyond
+    Huber,
+}
+
+impl Loss {
+    /// The head that it is for.
+    pub fn head(self) -> Head {
+        match self {
+            Self::CrossEntropy => Head::Classes,
+            Self::Mse | Self::Mae | Self::Huber => Head::Values,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_is_flat_json_with_the_names_of_the_flags() {
+        let options = Recipe::default().options().unwrap();
+        assert!(options.values().all(|value| !value.is_object()), "{options:?}");
+        for (name, value) in [("hidden", "[7]"), ("init", "\"normal:0.01\""), ("optimizer", "\"sgd\""), ("lr", "0.2")] {
+            assert_eq!(options[name].to_string(), value);
+        }
+        let back: Recipe = serde_json::from_value(Value::Object(options)).unwrap();
+        assert_eq!(back, Recipe::default());
+    }
+
+    #[test]
+    fn flags_are_laid_over_it_and_unknown_ones_are_refused() {
+        let flags = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
+        let recipe = Recipe::default().overlaid(&flags(r#"{"hidden": [5, 4], "lr": 0.5, "seed": null}"#)).unwrap();
+        let expected =
+            Recipe { hidden: vec![5, 4], schedule: Schedule { lr: 0.5, ..Schedule::default() }, ..Recipe::default() };
+        assert_eq!(recipe, expected);
+        assert!(Recipe::default().overlaid(&flags(r#"{"depth": 3}"#)).is_err());
+        assert!(Recipe::default().overlaid(&flags(r#"{"init": "random"}"#)).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! The short way: a model, a data set and a recipe become a trained model.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::backend::select::Request;
+use crate::backend::{Backend, Split};
+use crate::checkpoint::{Checkpoint, Metadata};
+use crate::data::{Dataset, Inputs};
+use crate::error::{Error, Result};
+use crate::model::Mlp;
+use crate::recipe::Recipe;
+use crate::state::State;
+use crate::train::{self, Epoch, Event, Run};
+
+/// Trains a model on a data set.
+///
+/// The rows of the data set are taken as they are: [`crate::data::load`] scales them.
+pub struct Trainer<'a> {
+    model: Mlp,
+    data: &'a Dataset,
+    recipe: Recipe,
+    request: Request,
+    on_epoch: Box<dyn FnMut(&Epoch) -> ControlFlow<()> + 'a>,
+}
+
+/// A model that was trained, on the backend that trained it.
+pub struct Trained {
+    /// What [`Trained::save`] writes.
+    pub checkpoint: Checkpoint,
+    /// What each epoch did.
+    pub epochs: Vec<Epoch>,
+    backend: Box<dyn Backend>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Trains `model` on `data` by the recipe that is the default, on a GPU if there is one.
+    pub fn new(model: Mlp, data: &'a Dataset) -> Self {
+        Self {
+            model,
+            data,
+            recipe: Recipe::default(),
+            request: Request::default(),
+            on_epoch: Box::new(|_| ControlFlow::Continue(())),
+        }
+    }
+
+    /// Trains by `recipe`; its hidden layers, activation and loss are left to the model.
+    pub fn recipe(self, recipe: Recipe) -> Self {
+        Self { recipe, ..self }
+    }
+
+    /// Trains on what `request` asks for.
+    pub fn on(self, request: Request) -> Self {
+        Self { request, ..self }
+    }
+
+    /// Tells `on_epoch` what each epoch did; training ends when it breaks.
+    pub fn each_epoch(self, on_epoch: impl FnMut(&Epoch) -> ControlFlow<()> + 'a) -> Self {
+        Self { on_epoch: Box::new(on_epoch), ..self }
+    }
+
+    /// Trains.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for inputs that are not finite or do not fit the model, [`Error::Diverged`] when the loss is no longer a
+    /// number, and what the backend fails with.
+    pub fn run(self) -> Result<Trained> {
+        let Self { model, data, recipe, request, mut on_epoch } = self;
+        let rows = data.train.len();
+        let recipe = Recipe {
+            hidden: model.hidden().to_vec(),
+            activation: model.activation(),
+            batch_size: recipe.batch_size.min(rows.max(1)),
+            ..recipe
+        };
+        let mut backend = request.select()?.backend(&model, &recipe)?;
+        let mut evaluated = Vec::new();
+        for (split, part) in [
+            (Split::Train, Some(&data.train)),
+            (Split::Test, data.test.as_ref()),
+            (Split::Validation, data.validation.as_ref()),
+        ] {
+            let Some(part) = part else { continue };
+            if let Inputs::F32(values) = &part.inputs
+                && let Some(at) = values.iter().position(|value| !value.is_finite())
+            {
+                let (row, column, value) = (at / part.width, at % part.width, values[at]);
+                let name = split.name();
+                return Err(Error::Data(format!(
+                    "the {name} part has {value} in row {row}, column {column}: a number is expected"
+                )));
+            }
+            backend.upload(split, part)?;
+            evaluated.extend((split != Split::Train).then_some(split));
+        }
+        let parameters = model.initial_parameters(recipe.init, recipe.seed);
+        backend.set_state(&State::new(parameters, recipe.optimizer.kind))?;
+        let start = Instant::now();
+        let clock = || start.elapsed();
+        let mut epochs = Vec::new();
+        let run = Run { recipe: &recipe, rows, evaluated: &evaluated, done: 0, clock: &clock };
+        let outcome = train::train(backend.as_mut(), run, |event| {
+            let Event::Epoch(epoch, _) = event else { return Ok(ControlFlow::Continue(())) };
+            epochs.push(epoch.clone());
+            Ok(on_epoch(epoch))
+        })?;
+        let mut metadata = Metadata { epochs: outcome.epochs, ..Metadata::new(&model, data, &recipe) };
+        let about = backend.about();
+        metadata.training.device = Some((about.name.into(), about.plan.into()));
+        let state = backend.state(None)?;
+        let checkpoint = Checkpoint { name: data.name.clone(), model, state, metadata: Some(metadata) };
+        Ok(Trained { checkpoint, epochs, backend })
+    }
+}
+
+impl Trained {
+    /// Outputs for rows that are as those of the data set: probabilities of the classes, `n x classes`, row-major.
+    ///
+    /// # Errors
+    /// When the rows do not fit the model, or the device fails.
+    pub fn predict(&mut self, rows: &Inputs) -> Result<Vec<f32>> {
+        self.backend.predict(rows)
+    }
+
+    /// Writes the model, with what it takes to use it and to go on training it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let Checkpoint { model, state, metadata, .. } = &self.checkpoint;
+        crate::checkpoint::save(path, model, state, metadata.as_ref())
+    }
+}
