@@ -4,26 +4,26 @@
 use pulp::Simd;
 
 use super::panels::Layout;
-use super::vector::{LANES, Sums, Vectors, bias_relu, load, vectorize};
+use super::vector::optimizer::{Divisor, Optimizer, step};
+use super::vector::{LANES, Sums, Vectors, vectorize};
 
 /// Rows done at a time, so that additions that wait for each other overlap.
 pub const ROWS: usize = 4;
 
-/// `f = h W + biases` and its ReLU (`.. x pitch`, the rows `first..` of the batch), from the `inputs` columns of `h`, laid
-/// out as `layout`, and `W` (`inputs x pitch`).
+/// `f = h W` (`.. x pitch`, the rows `first..` of the batch), from the `inputs` columns of `h`, laid out as `layout`, and `W`
+/// (`inputs x pitch`).
 pub fn forward(
     vectors: Vectors,
     (h, layout, inputs): (&[f32], Layout, usize),
     first: usize,
-    (weights, biases, relu): (&[f32], &[f32], bool),
+    (weights, pitch): (&[f32], usize),
     f: &mut [f32],
 ) {
     let from = (h, layout, inputs, first);
-    match biases.len() {
+    match pitch {
         LANES => vectorize!(vectors, |simd| forward_padded::<_, 1>(simd, from, weights, f)),
         _ => vectorize!(vectors, |simd| forward_padded::<_, 2>(simd, from, weights, f)),
     }
-    bias_relu(vectors, biases, relu, f);
 }
 
 #[inline(always)]
@@ -60,19 +60,18 @@ fn forward_padded<S: Simd, const N: usize>(
     }
 }
 
-/// `dh = df W^T` where `h > 0`, else 0, for rows of one panel of `h` and `dh` (`.. x width`), from `df` (`.. x pitch`, of which
-/// `outputs` count) and `W^T` from the panel's first column on (`outputs` rows, `transposed.1` apart).
+/// `dh = df W^T` for rows of one panel of `dh` (`.. x width`), from `df` (`.. x pitch`, of which `outputs` count) and `W^T` from
+/// the panel's first column on (`outputs` rows, `transposed.1` apart).
 pub fn input_gradient(
     vectors: Vectors,
     (df, pitch, outputs): (&[f32], usize, usize),
     transposed: (&[f32], usize),
-    h: &[f32],
     (dh, width): (&mut [f32], usize),
 ) {
     let from = (df, pitch, outputs);
     match width % (4 * LANES) {
-        0 => vectorize!(vectors, |simd| blocks::<_, 4>(simd, from, transposed, h, dh, width)),
-        _ => vectorize!(vectors, |simd| blocks::<_, 1>(simd, from, transposed, h, dh, width)),
+        0 => vectorize!(vectors, |simd| blocks::<_, 4>(simd, from, transposed, dh, width)),
+        _ => vectorize!(vectors, |simd| blocks::<_, 1>(simd, from, transposed, dh, width)),
     }
 }
 
@@ -81,39 +80,33 @@ fn blocks<S: Simd, const N: usize>(
     simd: S,
     (df, pitch, outputs): (&[f32], usize, usize),
     (transposed, t_pitch): (&[f32], usize),
-    h: &[f32],
     dh: &mut [f32],
     width: usize,
 ) {
-    let zero = simd.splat_f32s(0.0);
-    let rows = df.chunks_exact(pitch).zip(h.chunks_exact(width)).zip(dh.chunks_exact_mut(width));
-    for ((df, h), dh) in rows {
+    for (df, dh) in df.chunks_exact(pitch).zip(dh.chunks_exact_mut(width)) {
         for at in (0..width).step_by(N * LANES) {
             let mut sums = Sums::<S, N>::zero(simd);
             for (&df, weights) in df[..outputs].iter().zip(transposed.chunks(t_pitch)) {
                 sums.add(simd, df, weights, at);
-            }
-            for n in 0..N {
-                let off = simd.less_than_or_equal_f32s(load(simd, h, at + n * LANES), zero);
-                sums.0[n] = simd.select_f32s(off, zero, sums.0[n]);
             }
             sums.store(dh, at);
         }
     }
 }
 
-/// `W -= learning_rate (h^T df / rows)` for rows of `W` (`.. x pitch`), from the columns of `h` that belong to them, which all
-/// lie in one panel (from row to row `width`), and `df` (`rows x pitch`).
+/// Updates rows of `W` (`.. x pitch`) from their gradients `h^T df`: the columns of `h` that belong to them all lie in one panel
+/// (from row to row `width`), and `df` is `rows x pitch`.
 pub fn update(
     vectors: Vectors,
     (h, width): (&[f32], usize),
     (df, pitch): (&[f32], usize),
-    learning_rate: f32,
+    (optimizer, divisor): (impl Optimizer, Divisor),
     weights: &mut [f32],
 ) {
+    let update = (optimizer, divisor);
     match pitch {
-        LANES => vectorize!(vectors, |simd| update_padded::<_, 1>(simd, h, width, df, learning_rate, weights)),
-        _ => vectorize!(vectors, |simd| update_padded::<_, 2>(simd, h, width, df, learning_rate, weights)),
+        LANES => vectorize!(vectors, |simd| update_padded::<_, 1>(simd, h, width, df, update, weights)),
+        _ => vectorize!(vectors, |simd| update_padded::<_, 2>(simd, h, width, df, update, weights)),
     }
 }
 
@@ -123,10 +116,9 @@ fn update_padded<S: Simd, const N: usize>(
     h: &[f32],
     width: usize,
     df: &[f32],
-    learning_rate: f32,
+    (optimizer, divisor): (impl Optimizer, Divisor),
     weights: &mut [f32],
 ) {
-    let rows = (df.len() / (N * LANES)) as f32;
     for (index, weights) in weights.chunks_mut(ROWS * N * LANES).enumerate() {
         let k = index * ROWS;
         let count = weights.len() / (N * LANES);
@@ -147,23 +139,7 @@ fn update_padded<S: Simd, const N: usize>(
         for (weights, sums) in weights.chunks_exact_mut(N * LANES).zip(&sums) {
             let mut gradients = [0.0; 2 * LANES];
             sums.store(&mut gradients, 0);
-            step(weights, &gradients, rows, learning_rate);
-        }
-    }
-}
-
-/// `w -= learning_rate (g / rows)`
-#[inline(always)]
-pub fn step(weights: &mut [f32], gradients: &[f32], rows: f32, learning_rate: f32) {
-    // The reciprocal of a power of two is exact, so multiplying by it is the division, and faster.
-    let reciprocal = 1.0 / rows;
-    if rows.to_bits() << 9 == 0 {
-        for (weight, &gradient) in weights.iter_mut().zip(gradients) {
-            *weight -= learning_rate * (gradient * reciprocal);
-        }
-    } else {
-        for (weight, &gradient) in weights.iter_mut().zip(gradients) {
-            *weight -= learning_rate * (gradient / rows);
+            step(simd, optimizer, &gradients, divisor, weights);
         }
     }
 }

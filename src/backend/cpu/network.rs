@@ -5,10 +5,12 @@
 
 use std::ops::Range;
 
-use super::panels::{Finish, GRAIN, Layout, Left, PANEL, Part, pack_transposed, product};
+use super::panels::{GRAIN, Layout, Left, PANEL, Part, Store, Update, pack_transposed, product};
 use super::sparse::{Columns, SparseRows};
 use super::team::{Member, Shared, Team};
-use super::vector::{Aligned, NARROW, Vectors, bias_relu, pitch, reduce_rows, vectorize};
+use super::vector::activation::{self, Activation, Block};
+use super::vector::optimizer::{Divisor, Sgd, step_all};
+use super::vector::{Aligned, FEW_OUTPUTS, Vectors, pitch, reduce_rows, vectorize};
 use super::{cross_entropy_gradient, gather_f32, gather_u8, narrow, row_softmax, vector};
 use crate::backend::Steps;
 use crate::data::Inputs;
@@ -55,11 +57,12 @@ struct Shape {
     outputs: usize,
     /// Of the outputs' rows.
     pitch: usize,
+    activation: Activation,
 }
 
 impl Shape {
     fn narrow(&self) -> bool {
-        self.outputs <= NARROW
+        self.outputs <= FEW_OUTPUTS
     }
 
     /// Of the weights.
@@ -88,8 +91,14 @@ pub struct Network {
 impl Network {
     /// A network of `model`'s shape, parameters 0.
     pub fn new(model: &Mlp, vectors: Vectors) -> Self {
-        let shape = |layer: &Layer| Shape { inputs: layer.inputs, outputs: layer.outputs, pitch: pitch(layer.outputs) };
-        let layers: Vec<Shape> = model.layers().iter().map(shape).collect();
+        let last = model.layers().len() - 1;
+        let shape = |(index, layer): (usize, &Layer)| Shape {
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+            pitch: pitch(layer.outputs),
+            activation: if index < last { Activation::Relu } else { Activation::Identity },
+        };
+        let layers: Vec<Shape> = model.layers().iter().enumerate().map(shape).collect();
         let values = layers.iter().enumerate().map(|(index, layer)| {
             let transposed = if index > 0 && layer.narrow() { layer.outputs * pitch(layer.inputs) } else { 0 };
             Values {
@@ -216,7 +225,7 @@ pub struct Buffers {
     x: Aligned,
     /// Each hidden layer's output: `rows x pitch`, in panels.
     activations: Vec<Aligned>,
-    /// The gradient at each layer's output before its ReLU or softmax: `rows x pitch`, in panels but for the last.
+    /// The gradient at each layer's output before its activation or softmax: `rows x pitch`, in panels but for the last.
     deltas: Vec<Aligned>,
     /// The pixels of the batch, column by column, where the first layer is wide.
     columns: Vec<Columns>,
@@ -274,9 +283,10 @@ impl<'a> Frame<'a> {
     /// Of layer `index`'s output, and of the gradient there. The last layer's rows are whole, as the softmax takes them.
     fn output(&self, index: usize) -> Layout {
         let layer = &self.layers[index];
-        match index + 1 < self.layers.len() {
-            true => Layout::panels(self.capacity, layer.outputs),
-            false => Layout::plain(self.capacity, layer.pitch),
+        if index + 1 < self.layers.len() {
+            Layout::panels(self.capacity, layer.outputs)
+        } else {
+            Layout::plain(self.capacity, layer.pitch)
         }
     }
 
@@ -321,40 +331,45 @@ struct Forward<'a> {
 }
 
 impl Forward<'_> {
-    /// `f = h W + b` of layer `index`, and its ReLU but for the last: these rows and columns, all columns of a narrow layer.
+    /// `f = activation(h W + b)` of layer `index`: these rows and columns, all columns of a narrow layer.
     ///
     /// # Safety
     /// Nobody else touches these rows and columns of `f` until the next barrier.
     unsafe fn layer(&self, index: usize, rows: Range<usize>, columns: Range<usize>, f: &Shared<f32>) {
         let Self { frame, order, weights, biases, h, first } = *self;
         let Frame { layers, vectors, .. } = frame;
-        let (layer, relu) = (&layers[index], index + 1 < layers.len());
+        let layer = &layers[index];
         let (from, to) = (frame.input(index), frame.output(index));
         // SAFETY, of this function: as the caller promises.
         if layer.narrow() {
-            let f = unsafe { f.part_mut(rows.start * layer.pitch..rows.end * layer.pitch) };
+            let part = &to.at(0);
+            let values = unsafe { f.part_mut(part.row(rows.start)..part.row(rows.end)) };
             match frame.sparse(index) {
-                Some(sparse) => {
-                    sparse.forward_narrow(vectors, &order[rows], weights, layer.pitch, f);
-                    bias_relu(vectors, biases, relu, f);
-                }
+                Some(sparse) => sparse.forward_narrow(vectors, &order[rows.clone()], weights, layer.pitch, values),
                 None => {
-                    narrow::forward(vectors, (h, from, layer.inputs), rows.start - first, (weights, biases, relu), f);
+                    let from = (h, from, layer.inputs);
+                    narrow::forward(vectors, from, rows.start - first, (weights, layer.pitch), values);
                 }
             }
+            unsafe { activation::forward(vectors, layer.activation, biases, Block { rows, part }, f) };
             return;
         }
         for part in layer.layout().over(columns) {
             match frame.sparse(index) {
                 Some(sparse) => unsafe {
-                    sparse.forward_wide(vectors, order, rows.clone(), weights, &part, (biases, relu), (f, to));
+                    sparse.forward_wide(vectors, order, rows.clone(), weights, &part, (f, to));
                 },
                 None => {
                     let left = Left { values: h, layout: from, transposed: false };
-                    let finish = Finish::Bias(biases, relu);
-                    unsafe { product(vectors, left, rows.clone(), layer.inputs, weights, &part, finish, (f, to)) };
+                    unsafe { product(vectors, left, rows.clone(), layer.inputs, weights, &part, Store, (f, to)) };
                 }
             }
+            let biases = &biases[part.columns.clone()];
+            let block = Block {
+                rows: rows.clone(),
+                part: &Part { columns: part.columns.clone(), ..to.at(part.columns.start) },
+            };
+            unsafe { activation::forward(vectors, layer.activation, biases, block, f) };
         }
     }
 }
@@ -449,10 +464,11 @@ impl Walk<'_> {
                 let df = unsafe { df.part(share.start * layer.pitch..share.end * layer.pitch) };
                 let (transposed, t_pitch) = (unsafe { values.transposed.all() }, pitch(layer.inputs));
                 for part in to.over(0..to.pitch()) {
-                    let place = part.row(share.start)..part.row(share.end);
-                    let (h, dh) = unsafe { (h.part(place.clone()), dh.part_mut(place)) };
+                    let values = unsafe { dh.part_mut(part.row(share.start)..part.row(share.end)) };
                     let transposed = (&transposed[part.columns.start..], t_pitch);
-                    narrow::input_gradient(vectors, (df, layer.pitch, layer.outputs), transposed, h, (dh, part.width));
+                    narrow::input_gradient(vectors, (df, layer.pitch, layer.outputs), transposed, (values, part.width));
+                    let block = Block { rows: share.clone(), part: &part };
+                    unsafe { activation::backward(vectors, layers[index - 1].activation, h, block, dh) };
                 }
                 self.mine = true;
             } else {
@@ -467,10 +483,11 @@ impl Walk<'_> {
                     }
                     let weights = unsafe { values.weights.all() };
                     pack_transposed(weights, layer.layout(), inputs, layer.outputs, self.scratch);
-                    let packed = Part { start: 0, width: part.columns.len(), ..part };
-                    let finish = Finish::Mask(unsafe { h.all() });
+                    let packed = Part { start: 0, width: part.columns.len(), ..part.clone() };
+                    let block = Block { rows: rows.clone(), part: &part };
                     unsafe {
-                        product(vectors, left, rows.clone(), layer.outputs, self.scratch, &packed, finish, (dh, to));
+                        product(vectors, left, rows.clone(), layer.outputs, self.scratch, &packed, Store, (dh, to));
+                        activation::backward(vectors, layers[index - 1].activation, h, block, dh);
                     }
                 }
                 self.member.wait();
@@ -490,20 +507,21 @@ impl Walk<'_> {
         let (frame, learning_rate) = (self.run.frame, self.learning_rate);
         let Frame { layers, vectors, .. } = frame;
         let (layer, values, batch, member) = (&layers[index], &self.run.values[index], self.batch, self.member);
-        let Shape { inputs, outputs, pitch } = *layer;
+        let Shape { inputs, outputs, pitch, .. } = *layer;
+        let update = (Sgd::<false> { rate: learning_rate }, Divisor::new(batch.len() as f32));
         // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows of the
         // parameters alone.
         let df = unsafe { self.run.deltas[index].part(0..batch.len() * pitch) };
         let own = |share: &Range<usize>| unsafe { values.weights.part_mut(share.start * pitch..share.end * pitch) };
         if let Some(rows) = frame.sparse(index) {
             let weights = own(&rows.part(member.index));
-            rows.update_narrow(vectors, batch, (df, pitch), member.index, learning_rate, weights, self.scratch);
+            rows.update_narrow(vectors, batch, (df, pitch), member.index, update, weights, self.scratch);
         } else {
             let h = unsafe { self.input(index).all() };
             for part in frame.input(index).over(member.share(inputs, ROWS)) {
                 let weights = own(&part.columns);
                 let h = (&h[part.start..], part.width);
-                narrow::update(vectors, h, (df, pitch), learning_rate, weights);
+                narrow::update(vectors, h, (df, pitch), update, weights);
                 if index > 0 {
                     let t_pitch = vector::pitch(inputs);
                     transpose(weights, pitch, part.columns.start, t_pitch, outputs, |at, value| {
@@ -522,7 +540,7 @@ impl Walk<'_> {
         let Frame { layers, vectors, .. } = frame;
         let (layer, weights, batch) = (&layers[index], &self.run.values[index].weights, self.batch);
         let (from, layout) = (frame.output(index), layer.layout());
-        let scale = -learning_rate / batch.len() as f32;
+        let optimizer = Sgd::<true> { rate: learning_rate / batch.len() as f32 };
         // Rows of the weights, or parts of the pixels.
         let (inputs, columns) = match frame.sparse(index) {
             Some(rows) => self.member.tile((rows.parts(), layer.pitch), (1, GRAIN), ENOUGH),
@@ -535,7 +553,7 @@ impl Walk<'_> {
             if let Some(rows) = frame.sparse(index) {
                 unsafe {
                     let lists = (self.run.columns.part(inputs.clone()), inputs.start);
-                    rows.update_wide(vectors, lists, batch.len(), (df, from), scale, weights, &part);
+                    rows.update_wide(vectors, lists, batch.len(), (df, from), optimizer, weights, &part);
                 }
                 continue;
             }
@@ -543,7 +561,8 @@ impl Walk<'_> {
             let left = Left { values: h, layout: frame.input(index), transposed: true };
             let right = Part { columns: part.columns.clone(), ..from.at(part.columns.start) };
             let to = (weights, layout);
-            unsafe { product(vectors, left, inputs.clone(), batch.len(), df, &right, Finish::Step(scale), to) };
+            let finish = Update(optimizer);
+            unsafe { product(vectors, left, inputs.clone(), batch.len(), df, &right, finish, to) };
         }
         if inputs.start == 0 {
             self.bias_step(index, columns, df);
@@ -553,6 +572,7 @@ impl Walk<'_> {
     /// The update of these columns of layer `index`'s biases.
     fn bias_step(&self, index: usize, columns: Range<usize>, df: &[f32]) {
         let (frame, learning_rate) = (self.run.frame, self.learning_rate);
+        let (optimizer, divisor) = (Sgd::<false> { rate: learning_rate }, Divisor::new(self.batch.len() as f32));
         for part in frame.output(index).over(columns) {
             for columns in part.columns.clone().step_by(PANEL).map(|first| first..part.columns.end.min(first + PANEL)) {
                 let mut sums = [0.0; PANEL];
@@ -561,7 +581,7 @@ impl Walk<'_> {
                 reduce_rows(frame.vectors, &df[start..], part.width, self.batch.len(), sums);
                 // SAFETY: each member has its own columns in this phase.
                 let biases = unsafe { self.run.values[index].biases.part_mut(columns) };
-                narrow::step(biases, sums, self.batch.len() as f32, learning_rate);
+                step_all(frame.vectors, optimizer, sums, divisor, biases);
             }
         }
     }

@@ -8,9 +8,8 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::team::Shared;
-use super::vector::{
-    LANES, Vectors, biased, fuses, lanes, multiply_add, pitch, read, vectorize, vectorize_wide, write,
-};
+use super::vector::optimizer::Optimizer;
+use super::vector::{LANES, Vectors, fuses, lanes, multiply_add, pitch, read, vectorize, vectorize_wide, write};
 
 /// Columns of a panel: four cache lines, so that a product walks through memory in one direction.
 pub const PANEL: usize = 64;
@@ -105,15 +104,33 @@ pub struct Left<'a> {
     pub transposed: bool,
 }
 
-/// What becomes of a product.
+/// What becomes of a product `AB`.
+pub trait Finish: Copy {
+    /// The new values of `to`, which is one vector long, given the sums of the product there.
+    fn finish<S: Simd>(self, simd: S, sums: S::f32s, to: &[f32]) -> S::f32s;
+}
+
+/// `C = AB`
 #[derive(Clone, Copy)]
-pub enum Finish<'a> {
-    /// `C = AB + biases`, and its ReLU.
-    Bias(&'a [f32], bool),
-    /// `C = AB` where the matrix, laid out as C, is above 0, else 0.
-    Mask(&'a [f32]),
-    /// `C += scale AB`
-    Step(f32),
+pub struct Store;
+
+impl Finish for Store {
+    #[inline(always)]
+    fn finish<S: Simd>(self, _: S, sums: S::f32s, _: &[f32]) -> S::f32s {
+        sums
+    }
+}
+
+/// `C` are parameters, and `AB` their gradients.
+#[derive(Clone, Copy)]
+pub struct Update<O>(pub O);
+
+impl<O: Optimizer> Finish for Update<O> {
+    #[inline(always)]
+    fn finish<S: Simd>(self, simd: S, sums: S::f32s, to: &[f32]) -> S::f32s {
+        // SAFETY: `to` is one vector long.
+        self.0.step(simd, sums, unsafe { read(simd, to, 0) })
+    }
 }
 
 /// The product of `left` and `right`, whose inner dimension is `depth`: `rows` of it, and those columns that `part` says
@@ -129,7 +146,7 @@ pub unsafe fn product(
     depth: usize,
     right: &[f32],
     part: &Part,
-    finish: Finish,
+    finish: impl Finish,
     (to, layout): (&Shared<f32>, Layout),
 ) {
     if rows.is_empty() || depth == 0 {
@@ -149,17 +166,17 @@ pub unsafe fn product(
     }
 }
 
-struct Task<'a> {
+struct Task<'a, F> {
     left: Left<'a>,
     rows: Range<usize>,
     depth: usize,
     right: &'a [f32],
-    finish: Finish<'a>,
+    finish: F,
     to: &'a Shared<'a, f32>,
     layout: Layout,
 }
 
-impl Task<'_> {
+impl<F: Finish> Task<'_, F> {
     /// A part of one vector of [`LANES`].
     ///
     /// # Safety
@@ -205,9 +222,10 @@ impl Task<'_> {
     unsafe fn column_tile<S: Simd, const R: usize, const N: usize>(&self, simd: S, part: &Part, at: usize) {
         let mut row = self.rows.start;
         while row < self.rows.end {
-            let end = match self.left.transposed {
-                true => self.rows.end.min(self.left.layout.at(row).columns.end),
-                false => self.rows.end,
+            let end = if self.left.transposed {
+                self.rows.end.min(self.left.layout.at(row).columns.end)
+            } else {
+                self.rows.end
             };
             // SAFETY, of this block: as the caller promises.
             unsafe {
@@ -261,29 +279,12 @@ impl Task<'_> {
         }
         let column = part.columns.start + at;
         let to = self.layout.at(column);
-        let zero = simd.splat_f32s(0.0);
         for (r, sums) in sums.into_iter().enumerate() {
             for (n, sum) in sums.into_iter().enumerate() {
                 let place = to.row(row + r) + n * lanes::<S>();
                 // SAFETY: nobody else touches it, as the caller promises.
                 let to = unsafe { self.to.part_mut(place..place + lanes::<S>()) };
-                let value = match self.finish {
-                    Finish::Bias(biases, relu) => {
-                        let first = column + n * lanes::<S>();
-                        // SAFETY: sliced to that length.
-                        let bias = unsafe { read(simd, &biases[first..first + lanes::<S>()], 0) };
-                        biased(simd, sum, bias, relu)
-                    }
-                    Finish::Mask(h) => {
-                        // SAFETY: sliced to that length.
-                        let h = unsafe { read(simd, &h[place..place + lanes::<S>()], 0) };
-                        simd.select_f32s(simd.less_than_or_equal_f32s(h, zero), zero, sum)
-                    }
-                    // SAFETY: `to` is one vector long.
-                    Finish::Step(scale) => {
-                        multiply_add(simd, simd.splat_f32s(scale), sum, unsafe { read(simd, to, 0) })
-                    }
-                };
+                let value = self.finish.finish(simd, sum, to);
                 write(simd, to, value);
             }
         }
@@ -350,6 +351,7 @@ pub fn pack_transposed(values: &[f32], from: Layout, rows: Range<usize>, depth: 
 mod tests {
     use super::*;
     use crate::backend::cpu::vector::Aligned;
+    use crate::backend::cpu::vector::optimizer::Sgd;
 
     /// Numbers of all sizes, laid out as `layout`; the padding is 0.
     fn matrix(layout: Layout, width: usize) -> Aligned {
@@ -393,7 +395,6 @@ mod tests {
                 let (h_layout, w_layout) = (Layout::panels(rows, depth), Layout::panels(depth, width));
                 let (h, w) = (matrix(h_layout, depth), matrix(w_layout, width));
                 let f_layout = Layout::panels(rows, width);
-                let biases = matrix(Layout::plain(1, f_layout.pitch()), width);
 
                 // In shares of rows and of columns.
                 let mut f = Aligned::zeros(f_layout.len());
@@ -403,16 +404,14 @@ mod tests {
                         for part in w_layout.over(columns) {
                             let to = (&Shared::new(&mut f), f_layout);
                             // SAFETY: nobody else has it.
-                            unsafe {
-                                product(vectors, left, share.clone(), depth, &w, &part, Finish::Bias(&biases, true), to)
-                            };
+                            unsafe { product(vectors, left, share.clone(), depth, &w, &part, Store, to) };
                         }
                     }
                 }
                 for row in 0..rows {
                     for column in 0..width {
                         let pairs = (0..depth).map(|k| (get(&h, h_layout, row, k), get(&w, w_layout, k, column)));
-                        let expected = (chain(fused, pairs) + biases[column]).max(0.0);
+                        let expected = chain(fused, pairs);
                         assert_eq!(get(&f, f_layout, row, column), expected, "{vectors:?} {rows} {depth} {width}");
                     }
                 }
@@ -423,7 +422,8 @@ mod tests {
                     let right = Part { columns: part.columns.clone(), ..f_layout.at(part.columns.start) };
                     let to = (&Shared::new(&mut updated), w_layout);
                     // SAFETY: nobody else has it.
-                    unsafe { product(vectors, left, 0..depth, rows, &f, &right, Finish::Step(-0.5), to) };
+                    let finish = Update(Sgd::<true> { rate: 0.5 });
+                    unsafe { product(vectors, left, 0..depth, rows, &f, &right, finish, to) };
                 }
                 for k in 0..depth {
                     for column in 0..width {
@@ -443,12 +443,12 @@ mod tests {
                     let right = Part { start: 0, width: part.columns.len(), ..part };
                     let to = (&Shared::new(&mut dh), h_layout);
                     // SAFETY: nobody else has it.
-                    unsafe { product(vectors, left, 0..rows, width, &packed, &right, Finish::Mask(&h), to) };
+                    unsafe { product(vectors, left, 0..rows, width, &packed, &right, Store, to) };
                 }
                 for row in 0..rows {
                     for k in 0..depth {
                         let pairs = (0..width).map(|c| (get(&f, f_layout, row, c), get(&w, w_layout, k, c)));
-                        let expected = if get(&h, h_layout, row, k) > 0.0 { chain(fused, pairs) } else { 0.0 };
+                        let expected = chain(fused, pairs);
                         assert_eq!(get(&dh, h_layout, row, k), expected, "{vectors:?} {rows} {depth} {width}");
                     }
                 }

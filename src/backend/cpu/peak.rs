@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::backend::Peak;
-use crate::backend::cpu::panels::{Finish, Layout, Left, product};
+use crate::backend::cpu::panels::{Layout, Left, Store, product};
 use crate::backend::cpu::team::{Shared, Team};
 use crate::backend::cpu::vector::{Aligned, Vectors};
 
@@ -36,9 +36,8 @@ pub fn peak(team: &Team, vectors: Vectors) -> Peak {
         if let Ok(mut result) = results[index].lock() {
             let to = Shared::new(&mut result);
             for part in layout.over(0..SIDE) {
-                let finish = Finish::Step(1.0);
                 // SAFETY: nobody else has the result.
-                unsafe { product(vectors, left, 0..SIDE, SIDE, &operand, &part, finish, (&to, layout)) };
+                unsafe { product(vectors, left, 0..SIDE, SIDE, &operand, &part, Store, (&to, layout)) };
             }
         }
     });

@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use super::narrow::{ROWS, step};
+use super::narrow::ROWS;
 use super::panels::{GRAIN, Layout, PANEL, Part};
 use super::team::Shared;
+use super::vector::optimizer::{Divisor, Optimizer, step};
 use super::vector::{
-    Aligned, LANES, Sums, Vectors, biased, lanes, load, multiply_add, prefetch, read, vectorize, vectorize_wide, write,
+    Aligned, LANES, Sums, Vectors, lanes, load, multiply_add, prefetch, read, vectorize, vectorize_wide, write,
 };
 
 /// Above this share of pixels that are not 0 a dense product is faster.
@@ -198,8 +199,8 @@ impl SparseRows {
         }
     }
 
-    /// `f = x W + biases` and its ReLU, for the rows `rows` of the batch `order` and those columns that `part` says where they
-    /// are in `weights`; `f` is laid out as `layout`.
+    /// `f = x W` for the rows `rows` of the batch `order` and those columns that `part` says where they are in `weights`; `f` is
+    /// laid out as `layout`.
     ///
     /// # Safety
     /// Nobody else touches these rows and columns of `f` until the next barrier.
@@ -211,27 +212,15 @@ impl SparseRows {
         rows: Range<usize>,
         weights: &[f32],
         part: &Part,
-        (biases, relu): (&[f32], bool),
         (f, layout): (&Shared<f32>, Layout),
     ) {
         assert!(part.start + (self.width - 1) * part.width + part.columns.len() <= weights.len(), "weights of a part");
         let mut at = 0;
         while at < part.columns.len() {
-            let first = part.columns.start + at;
             let whole = part.columns.len() - at >= PANEL;
             let weights = &weights[part.start + at..];
-            let to = layout.at(first);
-            let task = Forward {
-                sparse: self,
-                order,
-                rows: rows.clone(),
-                weights,
-                width: part.width,
-                biases: &biases[first..],
-                relu,
-                f,
-                to,
-            };
+            let to = layout.at(part.columns.start + at);
+            let task = Forward { sparse: self, order, rows: rows.clone(), weights, width: part.width, f, to };
             vectorize_wide!(vectors, |simd| {
                 // SAFETY, of this block: as the caller promises.
                 unsafe {
@@ -249,8 +238,8 @@ impl SparseRows {
         }
     }
 
-    /// `W -= learning_rate (x^T df / rows)` for part `part` of the rows of `W`: `weights` is `.. x pitch` of one vector or two,
-    /// `df` is `order.len() x pitch`.
+    /// Updates part `part` of the rows of `W` from their gradients `x^T df`: `weights` is `.. x pitch` of one vector or two, `df` is
+    /// `order.len() x pitch`.
     #[allow(clippy::too_many_arguments)]
     pub fn update_narrow(
         &self,
@@ -258,16 +247,17 @@ impl SparseRows {
         order: &[u32],
         (df, pitch): (&[f32], usize),
         part: usize,
-        learning_rate: f32,
+        (optimizer, divisor): (impl Optimizer, Divisor),
         weights: &mut [f32],
         gradients: &mut Aligned,
     ) {
+        let update = (optimizer, divisor);
         match pitch {
             LANES => vectorize!(vectors, |simd| {
-                self.update_padded::<_, 1>(simd, order, df, part, learning_rate, weights, gradients)
+                self.update_padded::<_, 1>(simd, order, df, part, update, weights, gradients)
             }),
             _ => vectorize!(vectors, |simd| {
-                self.update_padded::<_, 2>(simd, order, df, part, learning_rate, weights, gradients)
+                self.update_padded::<_, 2>(simd, order, df, part, update, weights, gradients)
             }),
         }
     }
@@ -280,7 +270,7 @@ impl SparseRows {
         order: &[u32],
         df: &[f32],
         part: usize,
-        learning_rate: f32,
+        (optimizer, divisor): (impl Optimizer, Divisor),
         weights: &mut [f32],
         gradients: &mut Aligned,
     ) {
@@ -304,7 +294,7 @@ impl SparseRows {
                 Sums::<S, N>(sums).store(gradients, 0);
             }
         }
-        step(weights, gradients, order.len() as f32, learning_rate);
+        step(simd, optimizer, gradients, divisor, weights);
     }
 
     /// Lists, for each column of a part, the rows of the batch where it is not 0.
@@ -335,8 +325,8 @@ impl SparseRows {
         }
     }
 
-    /// `W += scale (x^T df)` for those columns that `part` says where they are in `W`; `columns` lists the pixels, from the
-    /// part `first` on, of a batch of `count` rows, and `df` is laid out as `layout`.
+    /// Updates those columns of `W` that `part` says where they are, from their gradients `x^T df`; `columns` lists the pixels,
+    /// from the part `first` on, of a batch of `count` rows, and `df` is laid out as `layout`.
     ///
     /// # Safety
     /// Nobody else touches these columns of `W` until the next barrier.
@@ -347,7 +337,7 @@ impl SparseRows {
         (columns, first): (&[Columns], usize),
         count: usize,
         (df, layout): (&[f32], Layout),
-        scale: f32,
+        optimizer: impl Optimizer,
         weights: &Shared<f32>,
         part: &Part,
     ) {
@@ -360,7 +350,7 @@ impl SparseRows {
             for (columns, &cut) in columns.iter().zip(&self.cuts[first..]) {
                 let first = part.row(cut) + at;
                 let task =
-                    Update { columns, count, df, df_width: from.width, scale, weights, first, width: part.width };
+                    Update { columns, count, df, df_width: from.width, optimizer, weights, first, width: part.width };
                 vectorize_wide!(vectors, |simd| {
                     // SAFETY, of this block: as the caller promises.
                     unsafe {
@@ -431,8 +421,6 @@ struct Forward<'a> {
     weights: &'a [f32],
     /// From row to row of them.
     width: usize,
-    biases: &'a [f32],
-    relu: bool,
     f: &'a Shared<'a, f32>,
     to: Part,
 }
@@ -478,11 +466,9 @@ impl Forward<'_> {
                 for (n, sum) in sums.into_iter().enumerate() {
                     let at = n * lanes::<S>();
                     let place = self.to.row(first + r) + at;
-                    // SAFETY: sliced to that length.
-                    let bias = unsafe { read(simd, &self.biases[at..at + lanes::<S>()], 0) };
                     // SAFETY: as the caller promises.
                     let to = unsafe { self.f.part_mut(place..place + lanes::<S>()) };
-                    write(simd, to, biased(simd, sum, bias, self.relu));
+                    write(simd, to, sum);
                 }
             }
             first += count;
@@ -491,31 +477,30 @@ impl Forward<'_> {
 }
 
 /// Some columns of the first layer's weights.
-struct Update<'a> {
+struct Update<'a, O> {
     columns: &'a Columns,
     count: usize,
     /// From the first of the columns on.
     df: &'a [f32],
     /// From row to row of it.
     df_width: usize,
-    scale: f32,
+    optimizer: O,
     weights: &'a Shared<'a, f32>,
     /// Where the first row of the part starts in them.
     first: usize,
     width: usize,
 }
 
-impl Update<'_> {
+impl<O: Optimizer> Update<'_, O> {
     /// `N` vectors of columns.
     ///
     /// # Safety
     /// As [`SparseRows::update_wide`]; the lists hold rows below `count`, and `df` has a row for each.
     #[inline(always)]
     unsafe fn run<S: Simd, const N: usize>(self, simd: S) {
-        let scale = simd.splat_f32s(self.scale);
         for (column, range) in self.columns.starts.windows(2).enumerate() {
             let entries = &self.columns.entries[range[0] as usize..range[1] as usize];
-            if entries.is_empty() {
+            if O::RESTS && entries.is_empty() {
                 continue;
             }
             let mut sums = [simd.splat_f32s(0.0); N];
@@ -532,7 +517,7 @@ impl Update<'_> {
             let weights = unsafe { self.weights.part_mut(place..place + N * lanes::<S>()) };
             for (weights, sum) in weights.chunks_exact_mut(lanes::<S>()).zip(sums) {
                 // SAFETY: one vector long.
-                write(simd, weights, multiply_add(simd, scale, sum, unsafe { read(simd, weights, 0) }));
+                write(simd, weights, self.optimizer.step(simd, sum, unsafe { read(simd, weights, 0) }));
             }
         }
     }

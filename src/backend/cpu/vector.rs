@@ -4,10 +4,13 @@ use std::any::TypeId;
 
 use pulp::Simd;
 
+pub mod activation;
+pub mod optimizer;
+
 /// Layers of at most so many outputs have loops of their own, vectorised over the outputs: a general product wastes most
 /// of its work on them. Their sums run in the twins' order and without fused multiply-add, so that the results are the
 /// twins' to the bit.
-pub const NARROW: usize = 16;
+pub const FEW_OUTPUTS: usize = 16;
 
 /// Values from one row to the next of a matrix with `width` columns: whole vectors, the padding always 0.
 pub fn pitch(width: usize) -> usize {
@@ -166,13 +169,6 @@ pub fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::
     if fuses::<S>() { simd.mul_add_f32s(a, b, c) } else { simd.add_f32s(simd.mul_f32s(a, b), c) }
 }
 
-/// `f + bias`, and its ReLU where `relu`.
-#[inline(always)]
-pub fn biased<S: Simd>(simd: S, f: S::f32s, bias: S::f32s, relu: bool) -> S::f32s {
-    let (f, zero) = (simd.add_f32s(f, bias), simd.splat_f32s(0.0));
-    if relu { simd.select_f32s(simd.less_than_f32s(f, zero), zero, f) } else { f }
-}
-
 /// The vector at `at`, as long as those of `S` are.
 ///
 /// # Safety
@@ -248,20 +244,6 @@ pub fn prefetch<const LINES: usize, T>(values: &[T]) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = values;
-}
-
-/// Adds `biases` to each row of `f`, and replaces what is below 0 by 0 where `relu`.
-pub fn bias_relu(vectors: Vectors, biases: &[f32], relu: bool, f: &mut [f32]) {
-    #[inline(always)]
-    fn run(biases: &[f32], relu: bool, f: &mut [f32]) {
-        for row in f.chunks_exact_mut(biases.len()) {
-            for (f, &bias) in row.iter_mut().zip(biases) {
-                let sum = *f + bias;
-                *f = if relu && sum < 0.0 { 0.0 } else { sum };
-            }
-        }
-    }
-    vectorize!(vectors, |_simd| run(biases, relu, f));
 }
 
 /// `sums[c] = sum_r d[r, c]` over the first columns of `count` rows, which are `pitch` apart.

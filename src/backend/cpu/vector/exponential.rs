@@ -1,0 +1,104 @@
+//! The exponential and what activations need beside it, of vectors.
+
+use pulp::Simd;
+
+use super::multiply_add;
+
+/// Below this `e^x` is no normal number.
+const LOWEST: f32 = -87.3;
+
+/// `e^x` for `x <= 0`, as `2^n e^r` with `|r| <= ln 2 / 2`.
+pub struct Exponential<S: Simd> {
+    /// `2^n`
+    power: S::f32s,
+    /// `e^r - 1`
+    rest: S::f32s,
+}
+
+impl<S: Simd> Exponential<S> {
+    /// Of `x`, and of `x + extra` where `extra` is so small that `x + extra` would lose it. Below -87.3 it is that of -87.3; of NaN
+    /// it is any number.
+    #[inline(always)]
+    pub fn new(simd: S, x: S::f32s, extra: Option<S::f32s>) -> Self {
+        let splat = |value| simd.splat_f32s(value);
+        let x = simd.max_f32s(x, splat(LOWEST));
+        // Adding 1.5 x 2^23 rounds to a whole number, which then is in the lowest bits.
+        let magic = splat(12_582_912.0);
+        let shifted = multiply_add(simd, x, splat(std::f32::consts::LOG2_E), magic);
+        let n = simd.sub_f32s(shifted, magic);
+        // `ln 2` in two parts, so that `n` times the first is exact.
+        let mut r = multiply_add(simd, n, splat(-0.693_359_4), x);
+        r = multiply_add(simd, n, splat(2.121_944_4e-4), r);
+        if let Some(extra) = extra {
+            r = simd.add_f32s(r, extra);
+        }
+        let bits = simd.add_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(127));
+        let power = simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23)));
+        // Taylor's series of e^r - 1.
+        let mut rest = splat(1.0 / 5040.0);
+        for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5] {
+            rest = multiply_add(simd, rest, r, splat(coefficient));
+        }
+        Self { power, rest: multiply_add(simd, simd.mul_f32s(rest, r), r, r) }
+    }
+
+    /// `e^x`
+    #[inline(always)]
+    pub fn value(&self, simd: S) -> S::f32s {
+        multiply_add(simd, self.power, self.rest, self.power)
+    }
+
+    /// `e^x - 1`
+    #[inline(always)]
+    pub fn minus_one(&self, simd: S) -> S::f32s {
+        multiply_add(simd, self.power, self.rest, simd.sub_f32s(self.power, simd.splat_f32s(1.0)))
+    }
+}
+
+/// `1 / (1 + e^-x)`, and `1 / (1 + e^x)`; of NaN any number.
+#[inline(always)]
+pub fn sigmoids<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
+    let one = simd.splat_f32s(1.0);
+    let e = Exponential::new(simd, simd.neg_f32s(simd.abs_f32s(x)), None).value(simd);
+    let large = simd.div_f32s(one, simd.add_f32s(one, e));
+    let small = simd.mul_f32s(e, large);
+    let negative = simd.less_than_f32s(x, simd.splat_f32s(0.0));
+    (simd.select_f32s(negative, small, large), simd.select_f32s(negative, large, small))
+}
+
+/// The normal distribution's `(cumulative, density)` at `x`; of NaN any numbers.
+#[inline(always)]
+pub fn normal<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
+    let splat = |value| simd.splat_f32s(value);
+    // Beyond 13.2 both are 0, or 1.
+    let a = simd.min_f32s(simd.abs_f32s(x), splat(13.2));
+    // The square in two parts: of the leading bits, which is exact, and the rest.
+    let leading = simd.transmute_f32s_u32s(simd.and_u32s(simd.transmute_u32s_f32s(a), simd.splat_u32s(0xffff_f000)));
+    let rest = simd.mul_f32s(simd.sub_f32s(a, leading), simd.add_f32s(a, leading));
+    let half = splat(-0.5);
+    let square = simd.mul_f32s(leading, leading);
+    let e = Exponential::new(simd, simd.mul_f32s(square, half), Some(simd.mul_f32s(rest, half))).value(simd);
+    // `cumulative(-a) e^(a^2 / 2)` as `t` times a polynomial in `t - 0.6`, `t = 1 / (1 + 0.3 a)`: a minimax fit for `a` in
+    // 0..13.3 by iterated weighted least squares, within 3.5e-9.
+    let t = simd.div_f32s(splat(1.0), multiply_add(simd, a, splat(0.3), splat(1.0)));
+    let s = simd.sub_f32s(t, splat(0.6));
+    let mut p = splat(-0.020_584_656);
+    for coefficient in [
+        0.001_059_987_1,
+        0.044_185_495,
+        -0.007_551_482_5,
+        -0.091_044_66,
+        -0.013_820_072,
+        0.225_355_84,
+        0.413_744_85,
+        0.405_136_75,
+        0.258_572_68,
+    ] {
+        p = multiply_add(simd, p, s, splat(coefficient));
+    }
+    let tail = simd.mul_f32s(simd.mul_f32s(p, t), e);
+    let negative = simd.less_than_f32s(x, splat(0.0));
+    let cumulative = simd.select_f32s(negative, tail, simd.sub_f32s(splat(1.0), tail));
+    // 1 / sqrt(2 pi)
+    (cumulative, simd.mul_f32s(e, splat(0.398_942_3)))
+}

@@ -1,0 +1,104 @@
+//! The CPU engine's parameters to the bit: SHA-256 of the flat little-endian parameters after two epochs on `digits` with the
+//! notebook's schedule. A change of these hashes is a change of what every seed gives.
+
+use std::fmt::Write;
+use std::sync::atomic::AtomicBool;
+
+use mlp_gpu::backend::cpu::Cpu;
+use mlp_gpu::backend::cpu::vector::Vectors;
+use mlp_gpu::backend::{Backend, Split};
+use mlp_gpu::data;
+use mlp_gpu::error::Result;
+use mlp_gpu::model::{Init, Mlp};
+use mlp_gpu::train::{self, Options};
+use sha2::{Digest, Sha256};
+
+/// Layer widths, batch size, and the hashes for seeds 0 and 1: with fused multiply-add, and without.
+type Case = (&'static [usize], usize, [&'static str; 2], [&'static str; 2]);
+
+const CASES: [Case; 4] = [
+    (
+        &[784, 7, 10],
+        64,
+        [
+            "6f3a805ade335bf0f3af4847f911bd90563422d066c52987cb65b40c40a6bb4b",
+            "a99bf77fa1e7bd716da0b07155d9e7b4dda58bf0027249802d2c79c319158959",
+        ],
+        [
+            "6f3a805ade335bf0f3af4847f911bd90563422d066c52987cb65b40c40a6bb4b",
+            "a99bf77fa1e7bd716da0b07155d9e7b4dda58bf0027249802d2c79c319158959",
+        ],
+    ),
+    (
+        &[784, 128, 10],
+        64,
+        [
+            "7da601483bfac299ea88fc4ba770baba84f3cb6ab64825cfe398f8c2ef7d2545",
+            "182143714a62405afada6413fc0b41e6485a37794591d314688991d118d0bcda",
+        ],
+        [
+            "418b26ab6c639ef45b611df09f28a6b820eec378190cfa161769c077df478510",
+            "a5e91de7f2379a28964a21edce8f442710d5bcf1623ffc93b1fbfd4122c43b0c",
+        ],
+    ),
+    (
+        &[784, 40, 21, 10],
+        100,
+        [
+            "c1bbe052caa5f3dd26c5eab71bc7c3b12a11b69769c90ea2587089c735355357",
+            "90517b041f2047d1af7a8dc4ce3720ad3abd2ad11a9217aa4c9e424ba0ece7d4",
+        ],
+        [
+            "6957af8f2505c3ff4fe22b240082d4402052a81927ca1d9261760ee36a83d210",
+            "2896a53a7359139be6492f768ced2d00d3b4bf519b28323031337d2613937ce4",
+        ],
+    ),
+    (
+        &[784, 512, 512, 10],
+        128,
+        [
+            "dbc75018c57a9964dc9bf11d4b21b727c709c0bfc2b27cc46244bd489f4705de",
+            "29c09c40cd721d870dbbd87bfc5372e41a653b1db10a0cf193d6a981020436a3",
+        ],
+        [
+            "7f24f028a05eb75aec5e40d3423ca49692cfe57130e9cba66f6da0a51f9aabb7",
+            "92700f0bf742d36310c1ea6810b9f31b18264d64a8a189e005aeceee89cd4b45",
+        ],
+    ),
+];
+
+fn hash(parameters: &[f32]) -> String {
+    let mut hash = Sha256::new();
+    parameters.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// What two epochs with `vectors` give.
+fn trained(widths: &[usize], batch_size: usize, seed: u64, vectors: Vectors) -> Result<Vec<f32>> {
+    let (dataset, _) = data::load("digits", &data::Options::default())?;
+    let model = Mlp::new(widths)?;
+    let mut backend = Cpu::with_vectors(model.clone(), batch_size, 2, vectors)?;
+    backend.upload(Split::Train, &dataset.train)?;
+    backend.upload(Split::Test, &dataset.test)?;
+    backend.set_parameters(&model.initial_parameters(Init::Normal(0.01), seed))?;
+    let options = Options { epochs: 2, batch_size, seed, ..Options::default() };
+    train::train(&mut backend, &options, dataset.train.len(), &AtomicBool::new(false), |_| Ok(()))?;
+    backend.parameters()
+}
+
+#[test]
+fn two_epochs_give_the_recorded_parameters() -> Result<()> {
+    for vectors in Vectors::all() {
+        let fused = !matches!(vectors, Vectors::Portable) || cfg!(target_arch = "aarch64");
+        for (widths, batch_size, fuse, separate) in CASES {
+            for (seed, expected) in (0..).zip(if fused { fuse } else { separate }) {
+                let parameters = trained(widths, batch_size, seed, vectors)?;
+                assert_eq!(hash(&parameters), expected, "{vectors:?}, {widths:?}, seed {seed}");
+            }
+        }
+    }
+    Ok(())
+}
