@@ -2,15 +2,16 @@
 //! notebook's schedule. A change of these hashes is a change of what every seed gives.
 
 use std::fmt::Write;
-use std::sync::atomic::AtomicBool;
 
 use mlp_gpu::backend::cpu::Cpu;
 use mlp_gpu::backend::cpu::vector::Vectors;
-use mlp_gpu::backend::{Backend, Split};
-use mlp_gpu::data;
+use mlp_gpu::backend::{Backend, Split, Steps};
+use mlp_gpu::data::{self, Dataset};
 use mlp_gpu::error::Result;
-use mlp_gpu::model::{Init, Mlp};
-use mlp_gpu::train::{self, Options};
+use mlp_gpu::model::Mlp;
+use mlp_gpu::random;
+use mlp_gpu::recipe::Recipe;
+use mlp_gpu::state::State;
 use sha2::{Digest, Sha256};
 
 /// Layer widths, batch size, and the hashes for seeds 0 and 1: with fused multiply-add, and without.
@@ -77,25 +78,32 @@ fn hash(parameters: &[f32]) -> String {
 }
 
 /// What two epochs with `vectors` give.
-fn trained(widths: &[usize], batch_size: usize, seed: u64, vectors: Vectors) -> Result<Vec<f32>> {
-    let (dataset, _) = data::load("digits", &data::Options::default())?;
+fn trained(dataset: &Dataset, widths: &[usize], batch_size: usize, seed: u64, vectors: Vectors) -> Result<Vec<f32>> {
     let model = Mlp::new(widths)?;
-    let mut backend = Cpu::with_vectors(model.clone(), batch_size, 2, vectors)?;
+    let recipe = Recipe { batch_size, seed, ..Recipe::default() };
+    let mut backend = Cpu::with_vectors(model.clone(), &recipe, 2, vectors)?;
     backend.upload(Split::Train, &dataset.train)?;
-    backend.upload(Split::Test, &dataset.test)?;
-    backend.set_parameters(&model.initial_parameters(Init::Normal(0.01), seed))?;
-    let options = Options { epochs: 2, batch_size, seed, ..Options::default() };
-    train::train(&mut backend, &options, dataset.train.len(), &AtomicBool::new(false), |_| Ok(()))?;
-    backend.parameters()
+    backend.set_state(&State::new(model.initial_parameters(recipe.init, seed), recipe.optimizer.kind))?;
+    let rows = dataset.train.len();
+    for epoch in 0..2 {
+        let order = random::order(seed, epoch, rows as u32);
+        let rates = vec![recipe.schedule.rate(epoch as u32) as f32; rows.div_ceil(batch_size)];
+        let mut done = 0;
+        while done < rates.len() {
+            done += backend.train(Steps { order: &order[done * batch_size..], rates: &rates[done..] })?;
+        }
+    }
+    Ok(backend.state(None)?.parameters)
 }
 
 #[test]
 fn two_epochs_give_the_recorded_parameters() -> Result<()> {
+    let (dataset, _) = data::load("digits", &data::Options::default())?;
     for vectors in Vectors::all() {
         let fused = !matches!(vectors, Vectors::Portable) || cfg!(target_arch = "aarch64");
         for (widths, batch_size, fuse, separate) in CASES {
             for (seed, expected) in (0..).zip(if fused { fuse } else { separate }) {
-                let parameters = trained(widths, batch_size, seed, vectors)?;
+                let parameters = trained(&dataset, widths, batch_size, seed, vectors)?;
                 assert_eq!(hash(&parameters), expected, "{vectors:?}, {widths:?}, seed {seed}");
             }
         }

@@ -8,13 +8,13 @@ use std::ops::Range;
 use super::panels::{GRAIN, Layout, Left, PANEL, Part, Store, Update, pack_transposed, product};
 use super::sparse::{Columns, SparseRows};
 use super::team::{Member, Shared, Team};
-use super::vector::activation::{self, Activation, Block};
+use super::vector::activation::{self, Block};
 use super::vector::optimizer::{Divisor, Sgd, step_all};
 use super::vector::{Aligned, FEW_OUTPUTS, Vectors, pitch, reduce_rows, vectorize};
 use super::{cross_entropy_gradient, gather_f32, gather_u8, narrow, row_softmax, vector};
 use crate::backend::Steps;
 use crate::data::Inputs;
-use crate::model::{Layer, Mlp};
+use crate::model::{Activation, Layer, Mlp};
 
 /// Rows of a thread's share of a batch, and of a narrow layer's weights: whole multiples of this.
 const ROWS: usize = 4;
@@ -91,14 +91,13 @@ pub struct Network {
 impl Network {
     /// A network of `model`'s shape, parameters 0.
     pub fn new(model: &Mlp, vectors: Vectors) -> Self {
-        let last = model.layers().len() - 1;
-        let shape = |(index, layer): (usize, &Layer)| Shape {
+        let shape = |layer: &Layer| Shape {
             inputs: layer.inputs,
             outputs: layer.outputs,
             pitch: pitch(layer.outputs),
-            activation: if index < last { Activation::Relu } else { Activation::Identity },
+            activation: layer.activation,
         };
-        let layers: Vec<Shape> = model.layers().iter().enumerate().map(shape).collect();
+        let layers: Vec<Shape> = model.layers().iter().map(shape).collect();
         let values = layers.iter().enumerate().map(|(index, layer)| {
             let transposed = if index > 0 && layer.narrow() { layer.outputs * pitch(layer.inputs) } else { 0 };
             Values {
@@ -351,7 +350,7 @@ impl Forward<'_> {
                     narrow::forward(vectors, from, rows.start - first, (weights, layer.pitch), values);
                 }
             }
-            unsafe { activation::forward(vectors, layer.activation, biases, Block { rows, part }, f) };
+            unsafe { activation::forward(vectors, layer.activation, biases, Block { rows, part }, f, None) };
             return;
         }
         for part in layer.layout().over(columns) {
@@ -369,7 +368,7 @@ impl Forward<'_> {
                 rows: rows.clone(),
                 part: &Part { columns: part.columns.clone(), ..to.at(part.columns.start) },
             };
-            unsafe { activation::forward(vectors, layer.activation, biases, block, f) };
+            unsafe { activation::forward(vectors, layer.activation, biases, block, f, None) };
         }
     }
 }

@@ -5,6 +5,7 @@ use std::any::TypeId;
 use pulp::Simd;
 
 pub mod activation;
+mod exponential;
 pub mod optimizer;
 
 /// Layers of at most so many outputs have loops of their own, vectorised over the outputs: a general product wastes most

@@ -16,11 +16,12 @@ pub struct Exponential<S: Simd> {
 }
 
 impl<S: Simd> Exponential<S> {
-    /// Of `x`, and of `x + extra` where `extra` is so small that `x + extra` would lose it. Below -87.3 it is that of -87.3; of NaN
-    /// it is any number.
+    /// Of `x`, and of `x + extra` where `extra` is so small that `x + extra` would lose it. It is 0 where `x` is below -87.3, and
+    /// any number where `x` is NaN.
     #[inline(always)]
     pub fn new(simd: S, x: S::f32s, extra: Option<S::f32s>) -> Self {
         let splat = |value| simd.splat_f32s(value);
+        let vanishes = simd.less_than_f32s(x, splat(LOWEST));
         let x = simd.max_f32s(x, splat(LOWEST));
         // Adding 1.5 x 2^23 rounds to a whole number, which then is in the lowest bits.
         let magic = splat(12_582_912.0);
@@ -34,6 +35,7 @@ impl<S: Simd> Exponential<S> {
         }
         let bits = simd.add_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(127));
         let power = simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23)));
+        let power = simd.select_f32s(vanishes, splat(0.0), power);
         // Taylor's series of e^r - 1.
         let mut rest = splat(1.0 / 5040.0);
         for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5] {
@@ -70,8 +72,8 @@ pub fn sigmoids<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
 #[inline(always)]
 pub fn normal<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
     let splat = |value| simd.splat_f32s(value);
-    // Beyond 13.2 both are 0, or 1.
-    let a = simd.min_f32s(simd.abs_f32s(x), splat(13.2));
+    // Beyond 13.3 the exponential is 0.
+    let a = simd.min_f32s(simd.abs_f32s(x), splat(13.4));
     // The square in two parts: of the leading bits, which is exact, and the rest.
     let leading = simd.transmute_f32s_u32s(simd.and_u32s(simd.transmute_u32s_f32s(a), simd.splat_u32s(0xffff_f000)));
     let rest = simd.mul_f32s(simd.sub_f32s(a, leading), simd.add_f32s(a, leading));
