@@ -15,7 +15,7 @@ use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
 use network::{Buffers, Network, Rows};
-use team::Team;
+use team::{Pace, Team};
 use vector::{Vectors, pitch};
 
 pub mod bias_add;
@@ -136,6 +136,13 @@ impl Cpu {
         Ok(total)
     }
 
+    /// Lets all threads work on each step where `drawn` is not set, and else on each step a number of them that is drawn:
+    /// for checks that the bits depend on neither.
+    pub(crate) fn fix_pace(&mut self, drawn: bool) {
+        let most = self.team.threads();
+        self.team.set_pace(if drawn { Pace::Drawn { most, state: 1 } } else { Pace::Fixed(most) });
+    }
+
     /// Calls `with` with each chunk of `results` (`count` values a row), the rows it is for, and their probabilities
     /// (rows of `pitch(classes)`), in parallel.
     fn probabilities<T: Send>(
@@ -249,5 +256,57 @@ impl Measure for Cpu {
 
     fn peak(&mut self) -> Result<Peak> {
         Ok(peak::peak(&self.team, self.network.vectors()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::backend::BackendExt;
+    use crate::model::Init;
+
+    /// The parameters after two epochs of 150 rows.
+    fn trained(widths: &[usize], batch_size: usize, bytes: bool, threads: usize, pace: Option<Pace>) -> Vec<u32> {
+        let model = Mlp::new(widths).unwrap();
+        let (rows, width) = (150, widths[0]);
+        let pixel = |at: usize| if at * 2_654_435_761 % 97 < 20 { (at % 251) as u8 } else { 0 };
+        let pixels: Vec<u8> = (0..rows * width).map(pixel).collect();
+        let inputs = match bytes {
+            true => Inputs::U8(pixels),
+            false => Inputs::F32(pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect()),
+        };
+        let labels = (0..rows).map(|row| (row % model.classes()) as u32).collect();
+        let samples = Arc::new(Samples::new(inputs, width, labels).unwrap());
+        let recipe = Recipe { batch_size, ..Recipe::default() };
+        let mut cpu = Cpu::new(model.clone(), &recipe, threads).unwrap();
+        if let Some(pace) = pace {
+            cpu.team.set_pace(pace);
+        }
+        cpu.upload(Split::Train, &samples).unwrap();
+        cpu.set_state(&State::new(model.initial_parameters(Init::He, 3), recipe.optimizer.kind)).unwrap();
+        for _ in 0..2 {
+            cpu.pass(&(0..rows as u32).rev().collect::<Vec<_>>(), batch_size, 0.1).unwrap();
+        }
+        cpu.parameters().unwrap().into_iter().map(f32::to_bits).collect()
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_who_does_a_step() {
+        for (widths, batch_size) in
+            [(&[60, 7, 10][..], 16), (&[60, 12, 9, 10], 7), (&[60, 128, 10], 32), (&[60, 80, 33, 3], 50)]
+        {
+            for bytes in [true, false] {
+                let one = trained(widths, batch_size, bytes, 1, None);
+                for threads in [2, 3, 7] {
+                    let drawn = (1..4).map(|state| Pace::Drawn { most: threads, state });
+                    for pace in [Pace::Fixed(1), Pace::Fixed(threads)].into_iter().chain(drawn) {
+                        let name = format!("{widths:?} bytes {bytes}, {threads} threads, {pace:?}");
+                        assert_eq!(trained(widths, batch_size, bytes, threads, Some(pace)), one, "{name}");
+                    }
+                    assert_eq!(trained(widths, batch_size, bytes, threads, None), one);
+                }
+            }
+        }
     }
 }

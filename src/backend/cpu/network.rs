@@ -191,7 +191,8 @@ impl Network {
         let capacity = batch_size.min(steps.order.len());
         buffers.resize(self, rows, capacity, true);
         let Self { layers, values, vectors } = self;
-        let Buffers { x, activations, deltas, columns } = buffers;
+        let Buffers { x, activations, deltas, columns, scratch } = buffers;
+        scratch.resize_with(team.threads(), Scratch::default);
         if let (Rows::Sparse(rows), false) = (rows, layers[0].narrow()) {
             columns.resize(rows.parts(), Columns::default());
         }
@@ -204,15 +205,16 @@ impl Network {
             deltas: deltas.iter_mut().map(|values| Shared::new(values)).collect(),
             columns: Shared::new(columns),
         };
-        team.run(|member| {
-            let mut scratch = Aligned::default();
-            for (batch, learning_rate) in steps.batches(batch_size) {
-                let mut walk = Walk { run: &run, member, batch, learning_rate, scratch: &mut scratch, mine: false };
-                walk.forward();
-                walk.backward();
-                walk.update();
-                member.wait();
-            }
+        let scratch = Shared::new(scratch);
+        team.steps(steps.rates.len(), |member, step| {
+            let (first, learning_rate) = (step * batch_size, steps.rates[step]);
+            let batch = &steps.order[first..steps.order.len().min(first + batch_size)];
+            // SAFETY: each member has its own.
+            let Scratch(scratch) = unsafe { &mut scratch.part_mut(member.index..member.index + 1)[0] };
+            let mut walk = Walk { run: &run, member, batch, learning_rate, scratch, mine: false };
+            walk.forward();
+            walk.backward();
+            walk.update();
         });
     }
 }
@@ -228,7 +230,14 @@ pub struct Buffers {
     deltas: Vec<Aligned>,
     /// The pixels of the batch, column by column, where the first layer is wide.
     columns: Vec<Columns>,
+    /// One for each thread.
+    scratch: Vec<Scratch>,
 }
+
+/// A thread's own; no cache line of it is another thread's.
+#[derive(Default)]
+#[repr(align(128))]
+struct Scratch(Aligned);
 
 impl Buffers {
     /// Bytes they take.
@@ -451,8 +460,10 @@ impl Walk<'_> {
         // SAFETY, of this function: nobody writes parameters or activations, and each member touches its own rows, or its
         // own columns, alone.
         if let (Some(sparse), false) = (frame.sparse(0), layers[0].narrow()) {
-            let part = self.member.index;
-            sparse.transpose(batch, part, &mut unsafe { self.run.columns.part_mut(part..part + 1) }[0]);
+            // SAFETY: each member lists its own parts.
+            for part in self.member.share(sparse.parts(), 1) {
+                sparse.transpose(batch, part, &mut unsafe { self.run.columns.part_mut(part..part + 1) }[0]);
+            }
         }
         for (index, layer) in layers.iter().enumerate().skip(1).rev() {
             let (from, to) = (frame.output(index), frame.input(index));
@@ -513,8 +524,9 @@ impl Walk<'_> {
         let df = unsafe { self.run.deltas[index].part(0..batch.len() * pitch) };
         let own = |share: &Range<usize>| unsafe { values.weights.part_mut(share.start * pitch..share.end * pitch) };
         if let Some(rows) = frame.sparse(index) {
-            let weights = own(&rows.part(member.index));
-            rows.update_narrow(vectors, batch, (df, pitch), member.index, update, weights, self.scratch);
+            let parts = member.share(rows.parts(), 1);
+            let weights = own(&rows.columns(&parts));
+            rows.update_narrow(vectors, batch, (df, pitch), &parts, update, weights, self.scratch);
         } else {
             let h = unsafe { self.input(index).all() };
             for part in frame.input(index).over(member.share(inputs, ROWS)) {

@@ -127,9 +127,9 @@ impl SparseRows {
         self.cuts.len() - 1
     }
 
-    /// The columns of part `index`.
-    pub fn part(&self, index: usize) -> Range<usize> {
-        self.cuts[index]..self.cuts[index + 1]
+    /// The columns of some parts.
+    pub fn columns(&self, parts: &Range<usize>) -> Range<usize> {
+        self.cuts[parts.start]..self.cuts[parts.end]
     }
 
     #[inline(always)]
@@ -139,9 +139,9 @@ impl SparseRows {
     }
 
     #[inline(always)]
-    fn row_part(&self, row: u32, part: usize) -> &[Pixel] {
-        let at = row as usize * self.parts() + part;
-        &self.pixels[self.starts[at] as usize..self.starts[at + 1] as usize]
+    fn row_parts(&self, row: u32, parts: &Range<usize>) -> &[Pixel] {
+        let at = row as usize * self.parts();
+        &self.pixels[self.starts[at + parts.start] as usize..self.starts[at + parts.end] as usize]
     }
 
     /// `f = x W` (`order.len() x pitch`) for the rows `order`; `W` is `width x pitch`, of one vector or two.
@@ -238,15 +238,15 @@ impl SparseRows {
         }
     }
 
-    /// Updates part `part` of the rows of `W` from their gradients `x^T df`: `weights` is `.. x pitch` of one vector or two, `df` is
-    /// `order.len() x pitch`.
+    /// Updates the parts `parts` of the rows of `W` from their gradients `x^T df`: `weights` is `.. x pitch` of one vector or two,
+    /// `df` is `order.len() x pitch`.
     #[allow(clippy::too_many_arguments)]
     pub fn update_narrow(
         &self,
         vectors: Vectors,
         order: &[u32],
         (df, pitch): (&[f32], usize),
-        part: usize,
+        parts: &Range<usize>,
         (optimizer, divisor): (impl Optimizer, Divisor),
         weights: &mut [f32],
         gradients: &mut Aligned,
@@ -254,10 +254,10 @@ impl SparseRows {
         let update = (optimizer, divisor);
         match pitch {
             LANES => vectorize!(vectors, |simd| {
-                self.update_padded::<_, 1>(simd, order, df, part, update, weights, gradients)
+                self.update_padded::<_, 1>(simd, order, df, parts, update, weights, gradients)
             }),
             _ => vectorize!(vectors, |simd| {
-                self.update_padded::<_, 2>(simd, order, df, part, update, weights, gradients)
+                self.update_padded::<_, 2>(simd, order, df, parts, update, weights, gradients)
             }),
         }
     }
@@ -269,24 +269,24 @@ impl SparseRows {
         simd: S,
         order: &[u32],
         df: &[f32],
-        part: usize,
+        parts: &Range<usize>,
         (optimizer, divisor): (impl Optimizer, Divisor),
         weights: &mut [f32],
         gradients: &mut Aligned,
     ) {
-        assert!(weights.len() == self.part(part).len() * N * LANES, "weights of a part of the first layer");
-        let first = self.cuts[part] * N * LANES;
+        assert!(weights.len() == self.columns(parts).len() * N * LANES, "weights of parts of the first layer");
+        let first = self.cuts[parts.start] * N * LANES;
         gradients.resize(weights.len());
         let gradients = &mut gradients[..];
         gradients.fill(0.0);
         for (index, (&row, df)) in order.iter().zip(df.chunks_exact(N * LANES)).enumerate() {
             if let Some(&ahead) = order.get(index + AHEAD) {
-                prefetch::<6, _>(self.row_part(ahead, part));
+                prefetch::<6, _>(self.row_parts(ahead, parts));
             }
             let df: [S::f32s; N] = std::array::from_fn(|n| load(simd, df, n * LANES));
-            for &pixel in self.row_part(row, part) {
+            for &pixel in self.row_parts(row, parts) {
                 let (value, at) = (simd.splat_f32s(pixel.value()), pixel.offset(N) - first);
-                // SAFETY: the columns of a part are between its cuts, and there is a gradient for each.
+                // SAFETY: the columns of parts are between their cuts, and there is a gradient for each.
                 let gradients = unsafe { gradients.get_unchecked_mut(at..at + N * LANES) };
                 let sums = std::array::from_fn(|n| {
                     simd.add_f32s(load(simd, gradients, n * LANES), simd.mul_f32s(value, df[n]))
@@ -299,13 +299,14 @@ impl SparseRows {
 
     /// Lists, for each column of a part, the rows of the batch where it is not 0.
     pub fn transpose(&self, order: &[u32], part: usize, Columns { starts, entries }: &mut Columns) {
-        let columns = self.part(part);
-        let total: usize = order.iter().map(|&row| self.row_part(row, part).len()).sum();
+        let parts = part..part + 1;
+        let columns = self.columns(&parts);
+        let total: usize = order.iter().map(|&row| self.row_parts(row, &parts).len()).sum();
         assert!(u32::try_from(total).is_ok(), "a batch of {total} pixels");
         starts.clear();
         starts.resize(columns.len() + 2, 0);
         for &row in order {
-            for pixel in self.row_part(row, part) {
+            for pixel in self.row_parts(row, &parts) {
                 // SAFETY: the columns of a part are between its cuts, and there is a start for each.
                 *unsafe { starts.get_unchecked_mut(pixel.column() - columns.start + 2) } += 1;
             }
@@ -316,7 +317,7 @@ impl SparseRows {
         }
         entries.resize(total, Entry(0));
         for (index, &row) in order.iter().enumerate() {
-            for &pixel in self.row_part(row, part) {
+            for &pixel in self.row_parts(row, &parts) {
                 // SAFETY: as above; the pixels were counted, so there is an entry for each.
                 let place = unsafe { starts.get_unchecked_mut(pixel.column() - columns.start + 1) };
                 *unsafe { entries.get_unchecked_mut(*place as usize) } = Entry::new(index, pixel);
