@@ -58,6 +58,7 @@ pub mod metrics;
 pub mod model;
 pub mod preview;
 pub mod random;
+pub mod recipe;
 pub mod schedule;
 pub mod train;
 pub mod tuning;

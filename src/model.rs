@@ -26,6 +26,28 @@ pub struct Layer {
     pub biases: Range<usize>,
 }
 
+/// What is applied to each value of a hidden layer's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `max(f, 0)`.
+    Relu,
+    /// `f`.
+    Identity,
+}
+
+impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Relu, Self::Identity];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Identity => "identity",
+        }
+    }
+}
+
 /// A multi-layer perceptron: ReLU between the layers, softmax after the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mlp {

@@ -13,14 +13,17 @@ use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use device::{Device, Read, Submitted, values};
-use kernels::Launch;
+use launch::Launch;
 use plan::{Buffer, Element, Plan, PlanName};
 pub(crate) use programs::Programs;
 use timer::Timer;
 pub use tune::Tuned;
 
 pub mod device;
+pub mod hardware;
 pub mod kernels;
+pub mod launch;
+pub mod link;
 mod peak;
 pub mod plan;
 mod programs;

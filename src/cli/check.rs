@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::{DeviceOptions, Target, note, print};
-use crate::backend::gpu::kernels::REGISTRY;
 use crate::check;
 use crate::error::{Error, Result};
 
@@ -26,7 +25,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Target::Gpu(device) => {
             let mut rows = check::gpu(&device)?;
             if options.shader_checks {
-                rows.extend(check::kernels(&device.checked(), REGISTRY)?);
+                rows.extend(check::kernels(&device.checked(), check::KERNELS)?);
             }
             (rows, format!("{} ({})", device.info.name, device.info.backend))
         }

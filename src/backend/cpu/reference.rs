@@ -1,17 +1,18 @@
 //! A training step as the plain composition of the twins: the oracle of every plan, on one thread.
 
 use super::{
-    bias_add, cross_entropy_gradient, gather_f32, gather_u8, matmul, matmul_a_bt, matmul_at_b, reduce_rows, relu,
-    relu_mask, row_softmax, sgd,
+    activate, activate_backward, bias_add, cross_entropy_gradient, gather_f32, gather_u8, matmul, matmul_a_bt,
+    matmul_at_b, reduce_rows, row_softmax, step,
 };
 use super::{check_parameters, check_samples, cross_entropy, missing, rows_of, sum};
 use crate::backend::{Backend, Pass, Split};
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::Evaluation;
-use crate::model::Mlp;
+use crate::model::{Activation, Mlp};
+use crate::recipe::OptimizerKind;
 
-/// The input rows `order`, then each layer's output after its ReLU or softmax.
+/// The input rows `order`, then each layer's output after its activation or softmax.
 pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32]) -> Vec<Vec<f32>> {
     let mut x = vec![0.0; order.len() * model.inputs()];
     match inputs {
@@ -25,7 +26,7 @@ pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32]) 
         matmul::matmul(h, weights, layer.inputs, layer.outputs, &mut f);
         bias_add::bias_add(&parameters[layer.biases.clone()], &mut f);
         if index + 1 < model.layers().len() {
-            relu::relu(&mut f);
+            activate::activate(Activation::Relu, &mut f);
         } else {
             row_softmax::row_softmax(layer.outputs, &mut f);
         }
@@ -48,7 +49,7 @@ pub fn gradient(model: &Mlp, parameters: &[f32], samples: &Samples, order: &[u32
         if index > 0 {
             let mut dh = vec![0.0; h.len()];
             matmul_a_bt::matmul_a_bt(&df, &parameters[layer.weights.clone()], layer.inputs, layer.outputs, &mut dh);
-            relu_mask::relu_mask(h, &mut dh);
+            activate_backward::activate_backward(Activation::Relu, h, &mut dh);
             df = dh;
         }
     }
@@ -130,7 +131,7 @@ impl Backend for Reference {
         let batch = self.pass.take(self.batch_size);
         if !batch.is_empty() {
             let gradients = gradient(&self.model, &self.parameters, samples, batch);
-            sgd::sgd(&gradients, batch.len(), learning_rate, &mut self.parameters);
+            step::step(OptimizerKind::Sgd, &gradients, batch.len(), learning_rate, &mut self.parameters);
         }
         Ok(self.pass.done)
     }

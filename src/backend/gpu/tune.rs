@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::backend::gpu::kernels::{Launch, Tuning};
+use crate::backend::gpu::hardware::Tuning;
+use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::{Batch, Gpu, MAX_STEPS, Split, missing, submit};
 use crate::error::Result;
 
