@@ -1,13 +1,12 @@
 // f[r, c] += biases[c]
 //
 // f: rows x width; biases: width, inside the parameters from biases_offset on. One invocation changes one value.
+//
+// uses: batch
 
 override width: u32;
 override biases_offset: u32;
 
-struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(1) var<storage, read> biases: array<f32>;
 @group(0) @binding(2) var<storage, read_write> f: array<f32>;
 

@@ -3,6 +3,8 @@
 // A workgroup makes a tile_m x tile_n tile of the result, an invocation each_m x each_n values of it (4 or 8). Operands
 // come by workgroup memory, tile_k of the sum's terms at a time, the next ones under way meanwhile. `slices` of the sum
 // are made side by side and added up in their order.
+//
+// uses: layer
 
 override tile_m: u32;
 override tile_n: u32;
@@ -58,9 +60,9 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
 
     let mine = slice * tile_k * (m_quads + n_quads);
     var next: array<mat4x4<f32>, LOADS>;
-    let steps = (depth + slices * tile_k - 1u) / (slices * tile_k);
-    for (var step = 0u; step <= steps; step++) {
-        if step > 0u {
+    let turns = (depth + slices * tile_k - 1u) / (slices * tile_k);
+    for (var turn = 0u; turn <= turns; turn++) {
+        if turn > 0u {
             workgroupBarrier();
             for (var load = 0u; load < loads; load++) {
                 if member + load * team >= blocks { break; }
@@ -71,8 +73,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             }
             workgroupBarrier();
         }
-        if step < steps {
-            let first = (step * slices + slice) * tile_k;
+        if turn < turns {
+            let first = (turn * slices + slice) * tile_k;
             for (var load = 0u; load < loads; load++) {
                 if member + load * team >= blocks { break; }
                 let block = place(member + load * team);
@@ -85,7 +87,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
                 }
             }
         }
-        if step > 0u {
+        if turn > 0u {
             for (var k = 0u; k < tile_k; k++) {
                 let a_at = mine + k * m_quads + y;
                 let b_at = mine + tile_k * m_quads + k * n_quads + x;

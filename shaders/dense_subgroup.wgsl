@@ -2,7 +2,10 @@
 // costs, and workgroup memory is no faster than any other.
 //
 // A workgroup makes a 64 x 8 tile of the result, in registers: each of its 8 invocations 8 rows of it. What they need of
-// the right operand, and for the update of the order, is the same for all: each loads a part, `share` of them (4 or 8) side by side in a subgroup.
+// the right operand, and for the update of the order, is the same for all: each loads a part, `share` of them (4 or 8)
+// side by side in a subgroup.
+//
+// uses: layer
 
 override share: u32;
 

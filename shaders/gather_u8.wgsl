@@ -1,15 +1,13 @@
-// x[r, c] = data[order[first + r], c] / 255
+// x[r, c] = data[row r of the batch, c] / 255
 //
-// data: n x width bytes, four a word, little-endian; order: row numbers; x: rows x width.
-// A line of workgroups along x makes a row, one invocation a value; along y lie the rows.
+// data: n x width bytes, four a word, little-endian; x: rows x width. A line of workgroups along x makes a row, one
+// invocation a value; along y lie the rows.
+//
+// uses: order, bytes
 
 override width: u32;
 
-struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> data: array<u32>;
-@group(0) @binding(2) var<storage, read> order: array<u32>;
+@group(0) @binding(2) var<storage, read> data: array<u32>;
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;
 
 @compute @workgroup_size(64)
@@ -17,8 +15,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let column = id.x;
     if column >= width { return; }
     for (var row = id.y; row < batch.rows; row += groups.y) {
-        let at = order[batch.first + row] * width + column;
-        let byte = (data[at / 4u] >> (8u * (at % 4u))) & 0xffu;
-        x[row * width + column] = f32(byte) / 255.0;
+        let at = data_row(row) * width + column;
+        x[row * width + column] = byte(data[at / 4u], at);
     }
 }

@@ -2,14 +2,13 @@
 //
 // a: rows x inner; b: rows x columns; c: inner x columns, inside the gradients from c_offset on; all row-major.
 // One workgroup makes an 8 x 8 tile of c, one invocation a value; tiles lie along x by columns, along y by rows of c.
+//
+// uses: batch
 
 override inner: u32;
 override columns: u32;
 override c_offset: u32;
 
-struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;

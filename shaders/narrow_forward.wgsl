@@ -2,6 +2,8 @@
 //
 // A workgroup's invocations share out the inputs, four at a time, each with all sums in registers, then add up in the
 // order of the invocations.
+//
+// uses: narrow
 
 const MAX_ROWS = 4u;
 // group_rows times the vectors of four that hold the hidden units

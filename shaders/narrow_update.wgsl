@@ -3,6 +3,8 @@
 //
 // A workgroup does `words` times `each` groups of four inputs: each invocation `each` of them, in `slices` slices of the
 // rows whose sums are added up in the order of the slices.
+//
+// uses: narrow_parameters
 
 override words: u32;
 override each: u32;
@@ -32,7 +34,7 @@ fn main(
     let first = 4u * (number * words + word) * each;
     var sums: array<vec4<f32>, MAX_VECTORS>;
     for (var r = slice; r < batch.rows; r += slices) {
-        let row = order[batch.first + r];
+        let row = data_row(r);
         for (var e = 0u; e < each; e++) {
             let x = quad(row, first + 4u * e);
             for (var j = 0u; j < hidden; j++) { sums[e * hidden + j] += x * d0[r * hidden + j]; }
@@ -43,7 +45,7 @@ fn main(
             for (var j = 0u; j < hidden; j++) {
                 for (var i = 0u; i < 4u; i++) {
                     let k = first + 4u * e + i;
-                    if k < inputs { step(w0 + k * hidden + j, sums[e * hidden + j][i]); }
+                    if k < inputs { update(w0 + k * hidden + j, sums[e * hidden + j][i]); }
                 }
             }
         }
@@ -60,7 +62,7 @@ fn main(
         if k < inputs {
             var sum = 0.0;
             for (var s = 0u; s < slices; s++) { sum += partial[s * count + at]; }
-            step(w0 + k * hidden + at % hidden, sum);
+            update(w0 + k * hidden + at % hidden, sum);
         }
     }
 }

@@ -3,6 +3,8 @@
 //
 // Each of a workgroup's 8 invocations has 8 inputs. What they need of d0 is the same for all: of 8 units at a time, each loads
 // that of one.
+//
+// uses: narrow_parameters
 
 // Sums for four inputs, of 8 units.
 struct Sums { low: mat4x4<f32>, high: mat4x4<f32> }
@@ -15,24 +17,24 @@ fn add(sums: Sums, x: vec4<f32>, low: vec4<f32>, high: vec4<f32>) -> Sums {
 }
 
 // Unrolled: software drivers keep what is indexed by a loop in memory.
-fn step_unit(k: u32, j: u32, sums: vec4<f32>) {
+fn update_unit(k: u32, j: u32, sums: vec4<f32>) {
     if j >= hidden { return; }
     let at = w0 + k * hidden + j;
-    if k < inputs { step(at, sums.x); }
-    if k + 1u < inputs { step(at + hidden, sums.y); }
-    if k + 2u < inputs { step(at + 2u * hidden, sums.z); }
-    if k + 3u < inputs { step(at + 3u * hidden, sums.w); }
+    if k < inputs { update(at, sums.x); }
+    if k + 1u < inputs { update(at + hidden, sums.y); }
+    if k + 2u < inputs { update(at + 2u * hidden, sums.z); }
+    if k + 3u < inputs { update(at + 3u * hidden, sums.w); }
 }
 
-fn step_units(k: u32, first: u32, sums: Sums) {
-    step_unit(k, first, sums.low[0]);
-    step_unit(k, first + 1u, sums.low[1]);
-    step_unit(k, first + 2u, sums.low[2]);
-    step_unit(k, first + 3u, sums.low[3]);
-    step_unit(k, first + 4u, sums.high[0]);
-    step_unit(k, first + 5u, sums.high[1]);
-    step_unit(k, first + 6u, sums.high[2]);
-    step_unit(k, first + 7u, sums.high[3]);
+fn update_units(k: u32, first: u32, sums: Sums) {
+    update_unit(k, first, sums.low[0]);
+    update_unit(k, first + 1u, sums.low[1]);
+    update_unit(k, first + 2u, sums.low[2]);
+    update_unit(k, first + 3u, sums.low[3]);
+    update_unit(k, first + 4u, sums.high[0]);
+    update_unit(k, first + 5u, sums.high[1]);
+    update_unit(k, first + 6u, sums.high[2]);
+    update_unit(k, first + 7u, sums.high[3]);
 }
 
 @compute @workgroup_size(lanes)
@@ -68,13 +70,13 @@ fn main(
                 subgroupBroadcast(mine, 6u),
                 subgroupBroadcast(mine, 7u),
             );
-            let at = order[batch.first + r];
+            let at = data_row(r);
             let x_0 = quad(at, k);
             let x_1 = quad(at, k + 4u);
             sums_0 = add(sums_0, x_0, low, high);
             sums_1 = add(sums_1, x_1, low, high);
         }
-        step_units(k, first, sums_0);
-        step_units(k + 4u, first, sums_1);
+        update_units(k, first, sums_0);
+        update_units(k + 4u, first, sums_1);
     }
 }

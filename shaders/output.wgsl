@@ -1,38 +1,32 @@
 // The last layer, row by row, up to the gradient at the layer before it:
-//   p = softmax(a W + biases), and when training d = p - onehot(label), c = d W^T where a > 0, else each row's loss
-//   -ln(p[label] + epsilon) and a count at (label, predicted) of the confusion matrix
+//   p = the head's prediction from a W + biases, and when training d = the loss's gradient there, c = that before the
+//   activation that made a, from d W^T; else each row's loss, and a count in the confusion matrix
 //
-// a: rows x inputs, the layer before it, or where `source` says so the rows order[first + r] of a data set of bytes (four
-// a word, little-endian) or floats: then there is no c. b: all parameters, W (inputs x classes) and its biases from
-// `offset` on; p: rows x classes, p or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its
-// invocations share out the inputs, for 16 classes at a time, then add up in the order of the invocations.
+// a: rows x inputs, the layer before it, or where `source` says so the batch's rows of a data set of bytes (four a word,
+// little-endian) or floats: then there is no c. b: all parameters, W (inputs x classes) and its biases from `offset` on; p:
+// rows x classes, p or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its invocations share out
+// the inputs, for 16 classes at a time, then add up in the order of the invocations.
+//
+// uses: order, bytes, activation, head
 
 override source: u32;
 override training: bool;
 override inputs: u32;
 override classes: u32;
 override offset: u32;
-override epsilon: f32;
 override group_rows: u32;
 override lanes: u32;
 
 const ACTIVATIONS = 0u;
 const BYTES = 1u;
 
-struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> a: array<u32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read> labels: array<u32>;
-@group(0) @binding(4) var<storage, read> order: array<u32>;
+@group(0) @binding(2) var<storage, read> a: array<u32>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read> labels: array<u32>;
 @group(0) @binding(5) var<storage, read_write> p: array<f32>;
 @group(0) @binding(6) var<storage, read_write> c: array<f32>;
 @group(0) @binding(7) var<storage, read_write> losses: array<f32>;
 @group(0) @binding(8) var<storage, read_write> confusion: array<atomic<u32>>;
-
-// Classes done at a time.
-const CHUNK = 16u;
 
 const MAX_ROWS = 4u;
 
@@ -43,36 +37,13 @@ var<workgroup> outputs: array<f32, 2048>;
 
 fn value(row: u32, k: u32) -> f32 {
     let i = row * inputs + k;
-    if source == BYTES { return unpack4x8unorm(a[i / 4u] >> (8u * (i % 4u))).x; }
+    if source == BYTES { return byte(a[i / 4u], i); }
     return bitcast<f32>(a[i]);
 }
 
 fn weight(k: u32, category: u32) -> f32 {
     if k >= inputs || category >= classes { return 0.0; }
     return b[offset + k * classes + category];
-}
-
-fn softmax(base: u32) {
-    var largest = outputs[base];
-    for (var category = 1u; category < classes; category++) { largest = max(largest, outputs[base + category]); }
-    var sum = 0.0;
-    for (var category = 0u; category < classes; category++) {
-        let e = exponential(outputs[base + category] - largest);
-        outputs[base + category] = e;
-        sum += e;
-    }
-    for (var category = 0u; category < classes; category++) { outputs[base + category] /= sum; }
-}
-
-fn count(row: u32, base: u32, label: u32) {
-    let likelihood = outputs[base + label];
-    // log() of NaN need not be NaN on every driver.
-    losses[row] = select(-log(likelihood + epsilon), likelihood, is_nan(likelihood));
-    var predicted = 0u;
-    for (var category = 1u; category < classes; category++) {
-        if outputs[base + category] > outputs[base + predicted] { predicted = category; }
-    }
-    atomicAdd(&confusion[label * classes + predicted], 1u);
 }
 
 @compute @workgroup_size(lanes)
@@ -85,9 +56,8 @@ fn main(
     // Rows beyond the batch repeat its last one, and are not written.
     var rows: array<u32, MAX_ROWS>;
     for (var r = 0u; r < group_rows; r++) {
-        let row = min(start + r, batch.rows - 1u);
-        rows[r] = row;
-        if source != ACTIVATIONS { rows[r] = order[batch.first + row]; }
+        rows[r] = min(start + r, batch.rows - 1u);
+        if source != ACTIVATIONS { rows[r] = data_row(start + r); }
     }
     let vectors = min((classes + 3u) / 4u, 4u);
     for (var first = 0u; first < classes; first += 16u) {
@@ -115,11 +85,16 @@ fn main(
     }
     for (var r = lane; r < group_rows; r += lanes) {
         let base = r * classes;
-        softmax(base);
+        predict(base);
         let row = start + r;
         if row >= batch.rows { continue; }
-        let label = labels[order[batch.first + row]];
-        if training { outputs[base + label] -= 1.0; } else { count(row, base, label); }
+        let label = labels[data_row(row)];
+        if training {
+            loss_gradient(base, label);
+        } else {
+            losses[row] = loss(base, label);
+            atomicAdd(&confusion[confusion_cell(base, label)], 1u);
+        }
         for (var category = 0u; category < classes; category++) { p[row * classes + category] = outputs[base + category]; }
     }
     if !training || source != ACTIVATIONS { return; }
@@ -134,7 +109,7 @@ fn main(
             let row = start + r;
             if row >= batch.rows { break; }
             for (var i = 0u; i < 4u; i++) {
-                if k + i < inputs { c[row * inputs + k + i] = select(sums[r][i], 0.0, value(row, k + i) <= 0.0); }
+                if k + i < inputs { c[row * inputs + k + i] = activate_backward(sums[r][i], value(row, k + i)); }
             }
         }
     }

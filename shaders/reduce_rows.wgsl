@@ -1,13 +1,12 @@
 // sums[c] = sum_r d[r, c]: the bias gradient
 //
 // d: rows x width; sums: width, inside the gradients from sums_offset on. One invocation sums one column, in order.
+//
+// uses: batch
 
 override width: u32;
 override sums_offset: u32;
 
-struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(1) var<storage, read> d: array<f32>;
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 

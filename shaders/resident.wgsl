@@ -1,10 +1,12 @@
 // Whole steps of training a network with one narrow hidden layer, the parameters in workgroup memory all the while:
-//   h = relu(x W0 + b0), d1 = softmax(h W1 + b1) - onehot(label), d0 = (d1 W1^T) where h > 0,
-//   W0 -= lr (x^T d0 / m), b0 -= lr (sum of d0's rows / m), W1 -= lr (h^T d1 / m), b1 likewise
+//   h = activate(x W0 + b0), d1 = the loss's gradient at h W1 + b1, d0 = that before the activation, from d1 W1^T,
+//   and a step of W0 by x^T d0 / m, of b0 by the mean of d0's rows, of W1 by h^T d1 / m, of b1 by the mean of d1's rows
 //
 // data, labels, order, parameters: as in narrow_forward. The batch here is a run of them, batch_size rows each, m in the
 // last. There is one workgroup. Its invocations take a row each, or a part of a row's inputs where there are more of
 // them than rows, whose sums are added up in the order of the parts; then four inputs each of W0, and the rest.
+//
+// uses: order, rows, activation, head, optimizer
 
 override inputs: u32;
 override hidden: u32;
@@ -23,12 +25,7 @@ override rest_values: u32 = hidden + hidden * classes + classes;
 override row_vectors: u32 = batch_size * vectors;
 override outputs_values: u32 = batch_size * classes;
 
-struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> data: array<u32>;
-@group(0) @binding(2) var<storage, read> labels: array<u32>;
-@group(0) @binding(3) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read> labels: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parameters: array<f32>;
 
 const MAX_VECTORS = 4u;
@@ -51,27 +48,29 @@ fn delta(row: u32, j: u32) -> f32 {
     return d0[row * vectors + j / 4u][j % 4u];
 }
 
+fn activate_all(f: vec4<f32>) -> vec4<f32> {
+    return vec4<f32>(activate(f.x), activate(f.y), activate(f.z), activate(f.w));
+}
+
+fn activate_all_backward(d: vec4<f32>, h: vec4<f32>) -> vec4<f32> {
+    return vec4<f32>(
+        activate_backward(d.x, h.x),
+        activate_backward(d.y, h.y),
+        activate_backward(d.z, h.z),
+        activate_backward(d.w, h.w),
+    );
+}
+
 // d1 and d0 of a row, from its h.
 fn backward(row: u32, label: u32) {
     let base = row * classes;
-    let b1_at = hidden + hidden * classes;
-    var largest = 0.0;
     for (var c = 0u; c < classes; c++) {
         var sum = 0.0;
         for (var j = 0u; j < hidden; j++) { sum += unit(row, j) * rest[hidden + j * classes + c]; }
-        sum += rest[b1_at + c];
-        outputs[base + c] = sum;
-        largest = select(max(largest, sum), sum, c == 0u);
+        outputs[base + c] = sum + rest[hidden + hidden * classes + c];
     }
-    var sum = 0.0;
-    for (var c = 0u; c < classes; c++) {
-        let e = exponential(outputs[base + c] - largest);
-        outputs[base + c] = e;
-        sum += e;
-    }
-    for (var c = 0u; c < classes; c++) {
-        outputs[base + c] = outputs[base + c] / sum - select(0.0, 1.0, c == label);
-    }
+    predict(base);
+    loss_gradient(base, label);
     for (var v = 0u; v < vectors; v++) {
         var gradient: vec4<f32>;
         for (var i = 0u; i < 4u; i++) {
@@ -79,8 +78,18 @@ fn backward(row: u32, label: u32) {
             if j >= hidden { break; }
             for (var c = 0u; c < classes; c++) { gradient[i] += outputs[base + c] * rest[hidden + j * classes + c]; }
         }
-        d0[row * vectors + v] = select(gradient, vec4<f32>(), h[row * vectors + v] <= vec4<f32>());
+        d0[row * vectors + v] = activate_all_backward(gradient, h[row * vectors + v]);
     }
+}
+
+// A step of the weights of one input and up to four units, from `at` on.
+fn step_all(at: u32, values: vec4<f32>, gradients: vec4<f32>) -> vec4<f32> {
+    return vec4<f32>(
+        step(at, values.x, gradients.x),
+        step(at + 1u, values.y, gradients.y),
+        step(at + 2u, values.z, gradients.z),
+        step(at + 3u, values.w, gradients.w),
+    );
 }
 
 // The gradient of value i of b0, W1, b1.
@@ -118,10 +127,9 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     let part = lane / batch_size;
     for (var start = 0u; start < batch.rows; start += batch_size) {
         let rows = min(batch_size, batch.rows - start);
-        let first = batch.first + start;
         var sums: array<vec4<f32>, MAX_VECTORS>;
         if my_row < rows && part < parts {
-            let row = order[first + my_row];
+            let row = data_row(start + my_row);
             for (var k = part * span; k < min((part + 1u) * span, inputs); k += 4u) {
                 let x = quad(row, k);
                 for (var i = 0u; i < 4u; i++) {
@@ -139,23 +147,20 @@ fn main(@builtin(local_invocation_index) lane: u32) {
                         for (var i = 0u; i < 4u; i++) {
                             if 4u * v + i < hidden { bias[i] = rest[4u * v + i]; }
                         }
-                        let f = sums[v] + bias;
-                        // Not max(): it would hide NaN.
-                        sums[v] = select(f, vec4<f32>(), f < vec4<f32>());
+                        sums[v] = activate_all(sums[v] + bias);
                     }
                     h[my_row * vectors + v] = sums[v];
                 }
             }
             workgroupBarrier();
         }
-        if lane < rows { backward(lane, labels[order[first + lane]]); }
+        if lane < rows { backward(lane, labels[data_row(start + lane)]); }
         workgroupBarrier();
 
-        let rate = batch.learning_rate;
         for (var k = 4u * lane; k < inputs; k += 4u * lanes) {
             var gradients: array<vec4<f32>, 16>;
             for (var r = 0u; r < rows; r++) {
-                let x = quad(order[first + r], k);
+                let x = quad(data_row(start + r), k);
                 for (var v = 0u; v < vectors; v++) {
                     let d = d0[r * vectors + v];
                     for (var i = 0u; i < 4u; i++) { gradients[4u * v + i] += x[i] * d; }
@@ -164,13 +169,15 @@ fn main(@builtin(local_invocation_index) lane: u32) {
             for (var i = 0u; i < 4u; i++) {
                 if k + i >= inputs { break; }
                 for (var v = 0u; v < vectors; v++) {
-                    weights[(k + i) * vectors + v] -= rate * (gradients[4u * v + i] / f32(rows));
+                    let at = w0 + (k + i) * hidden + 4u * v;
+                    let weight = (k + i) * vectors + v;
+                    weights[weight] = step_all(at, weights[weight], gradients[4u * v + i] / f32(rows));
                 }
             }
         }
         // From the last invocations on: the first have most to do above.
         for (var i = lanes - 1u - lane; i < rest_values; i += lanes) {
-            rest[i] -= rate * (rest_gradient(i, rows) / f32(rows));
+            rest[i] = step(b0 + i, rest[i], rest_gradient(i, rows) / f32(rows));
         }
         workgroupBarrier();
     }

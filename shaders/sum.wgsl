@@ -2,10 +2,9 @@
 //
 // values: rows; totals: one a batch. One workgroup sums all: each invocation every 64th value, then pairs, so the order
 // is fixed.
+//
+// uses: batch
 
-struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(2) var<storage, read_write> totals: array<f32>;
 

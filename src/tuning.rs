@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::backend::gpu::kernels::Tuning;
+use crate::backend::gpu::hardware::Tuning;
 use crate::error::{Error, Result};
 use crate::{cache, files};
 

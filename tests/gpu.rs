@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use mlp_gpu::backend::cpu::Cpu;
 use mlp_gpu::backend::gpu::device::{Device, adapters, choose, cooperative};
-use mlp_gpu::backend::gpu::kernels::{Kernel, REGISTRY};
+use mlp_gpu::backend::gpu::kernels::{self, Kernel, REGISTRY};
+use mlp_gpu::backend::gpu::launch::elementary;
 use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
-use mlp_gpu::backend::gpu::{Gpu, Store, kernels};
+use mlp_gpu::backend::gpu::{Gpu, Store};
 use mlp_gpu::backend::{Backend, BackendExt, Measure, Precision, Split, Steps};
 use mlp_gpu::bench::{Workload, workloads};
 use mlp_gpu::check::{self, Row};
 use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::data::{self, Dataset, Inputs, Samples};
-use mlp_gpu::model::{Init, Mlp};
+use mlp_gpu::model::{Activation, Init, Mlp};
 use mlp_gpu::random;
 use mlp_gpu::recipe::{OptimizerKind, Recipe};
 use mlp_gpu::state::State;
@@ -58,13 +59,13 @@ fn assert_all(rows: &[Row]) {
 #[test]
 fn every_kernel_matches_its_twin() {
     let Some(device) = device("every_kernel_matches_its_twin") else { return };
-    assert_all(&check::kernels(&device, REGISTRY).unwrap());
+    assert_all(&check::kernels(&device, check::KERNELS).unwrap());
 }
 
 #[test]
 fn every_kernel_matches_its_twin_where_the_driver_checks_bounds_too() {
     let Some(device) = device("every_kernel_matches_its_twin_where_the_driver_checks_bounds_too") else { return };
-    assert_all(&check::kernels(&device.checked(), REGISTRY).unwrap());
+    assert_all(&check::kernels(&device.checked(), check::KERNELS).unwrap());
 }
 
 #[test]
@@ -134,11 +135,11 @@ fn the_cpu_matches_its_twins_and_does_not_depend_on_threads() {
 #[test]
 fn a_kernel_that_computes_something_else_fails_the_check() {
     static BROKEN: Kernel = Kernel {
-        name: "relu_mask",
+        name: "activate_backward",
         fused: false,
-        source: "override width: u32;
-            struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-            @group(0) @binding(0) var<uniform> batch: Batch;
+        needs: kernels::Needs::Nothing,
+        text: "// uses: batch
+            override width: u32;
             @group(0) @binding(1) var<storage, read> h: array<f32>;
             @group(0) @binding(2) var<storage, read_write> d: array<f32>;
             @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -146,7 +147,8 @@ fn a_kernel_that_computes_something_else_fails_the_check() {
             }",
     };
     let Some(device) = device("a_kernel_that_computes_something_else_fails_the_check") else { return };
-    let rows = check::kernels(&device, &[&BROKEN]).unwrap();
+    let checked = check::KERNELS.iter().find(|checked| checked.kernel == &kernels::ACTIVATE_BACKWARD).unwrap();
+    let rows = check::kernels(&device, &[checked.with(&BROKEN)]).unwrap();
     assert!(rows.iter().any(|row| !row.comparison.passed()));
 }
 
@@ -316,7 +318,8 @@ fn the_first_epoch_of_every_workload_has_the_cpus_loss() {
 #[test]
 fn the_registry_is_what_the_plans_launch() {
     // A launch function for a kernel that is not in the registry would escape the check.
-    for launch in [kernels::sum(), kernels::sgd(3), kernels::relu(1, 1), kernels::matmul(1, 1, 1, 0)] {
+    let relu = elementary::activate(1, 1, Activation::Relu);
+    for launch in [elementary::sum(), elementary::step(3, OptimizerKind::Sgd), relu, elementary::matmul(1, 1, 1, 0)] {
         assert!(REGISTRY.contains(&launch.kernel), "{}", launch.kernel.name);
     }
 }

@@ -3,6 +3,8 @@
 // A workgroup makes a tile of the result with `down` x `across` subgroups, each of which makes 2 x 4 cooperative matrices
 // of it. Operands come by workgroup memory, SIDE of the sum's terms at a time, the next ones under way meanwhile; the
 // results go back by workgroup memory too, as only the driver knows which invocation holds which value.
+//
+// uses: layer
 
 override down: u32;
 override across: u32;

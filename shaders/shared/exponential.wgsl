@@ -1,4 +1,4 @@
-// Shared by the kernels with a softmax.
+// e^x, the same on every driver.
 
 fn is_nan(x: f32) -> bool {
     // x != x is false for NaN on some drivers.

@@ -1,16 +1,18 @@
 // Shared by the kernels of dense layers: a product with all that follows it; `product` says which:
-//   0, forward:         c = a W + biases, and its ReLU where `relu`      a: rows x inputs, c: rows x outputs
-//   1, input gradient:  c = a W^T where h > 0                            a: rows x outputs, h, c: rows x inputs
-//   2, update:          W -= lr (a^T b / rows), and the biases by the sum of b's rows: they lie behind W as one more
-//                       row of it, whose input is always 1                a: rows x inputs, b: rows x outputs
+//   0, forward:         c = activate(a W + biases)                        a: rows x inputs, c: rows x outputs
+//   1, input gradient:  c = that before the activation that made the      a: rows x outputs, h, c: rows x inputs
+//                       input h, from a W^T
+//   2, update:          a step of W by a^T b / rows, and of the biases by the mean of b's rows: they lie behind W as one
+//                       more row of it, whose input is always 1           a: rows x inputs, b: rows x outputs
 //
 // All row-major. W, inputs x outputs, and its biases start at `offset` of b, for the update of c. The forward product's
-// and the update's a may be rows order[first + r] of a data set of bytes (four a word, little-endian) or floats, as
-// `source` says. a4, b4: a, b again in vectors of four, read where rows start at whole vectors (`a_quads`, `b_quads`).
+// and the update's a may be the batch's rows of a data set of bytes (four a word, little-endian) or floats, as `source`
+// says. a4, b4: a, b again in vectors of four, read where rows start at whole vectors (`a_quads`, `b_quads`).
+//
+// uses: order, bytes, activation, optimizer
 
 override product: u32;
 override source: u32;
-override relu: bool;
 override inputs: u32;
 override outputs: u32;
 override offset: u32;
@@ -24,22 +26,17 @@ const UPDATE = 2u;
 const ACTIVATIONS = 0u;
 const BYTES = 1u;
 
-struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> a: array<u32>;
-@group(0) @binding(2) var<storage, read> a4: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> b: array<f32>;
-@group(0) @binding(4) var<storage, read> b4: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> order: array<u32>;
+@group(0) @binding(2) var<storage, read> a: array<u32>;
+@group(0) @binding(3) var<storage, read> a4: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> b: array<f32>;
+@group(0) @binding(5) var<storage, read> b4: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> h: array<f32>;
 @group(0) @binding(7) var<storage, read_write> c: array<f32>;
 
 // Where row r of the batch starts in a, `width` values a row; rows beyond the batch repeat its last.
 fn row_of_a(r: u32, width: u32) -> u32 {
-    let row = min(r, batch.rows - 1u);
-    if source == ACTIVATIONS { return row * width; }
-    return order[batch.first + row] * width;
+    if source == ACTIVATIONS { return min(r, batch.rows - 1u) * width; }
+    return data_row(r) * width;
 }
 
 fn rows_of_a(r: u32, width: u32) -> vec4<u32> {
@@ -49,7 +46,7 @@ fn rows_of_a(r: u32, width: u32) -> vec4<u32> {
 fn value_of_a(row: u32, at: u32, width: u32) -> f32 {
     if at >= width { return 0.0; }
     let i = row + at;
-    if source == BYTES { return unpack4x8unorm(a[i / 4u] >> (8u * (i % 4u))).x; }
+    if source == BYTES { return byte(a[i / 4u], i); }
     return bitcast<f32>(a[i]);
 }
 
@@ -57,7 +54,7 @@ fn value_of_a(row: u32, at: u32, width: u32) -> f32 {
 fn quad_of_a(row: u32, at: u32, width: u32) -> vec4<f32> {
     if a_quads {
         if at >= width { return vec4<f32>(); }
-        if source == BYTES { return unpack4x8unorm(a[(row + at) / 4u]); }
+        if source == BYTES { return bytes(a[(row + at) / 4u]); }
         return bitcast<vec4<f32>>(a4[(row + at) / 4u]);
     }
     return vec4<f32>(
@@ -146,16 +143,15 @@ fn add_block(sums: mat4x4<f32>, x: mat4x4<f32>, y: mat4x4<f32>) -> mat4x4<f32> {
 fn finish(m: u32, n: u32, sum: f32) {
     if product == FORWARD {
         if m >= batch.rows || n >= outputs { return; }
-        let f = sum + b[offset + inputs * outputs + n];
-        // Not max(): it would hide NaN.
-        c[m * outputs + n] = select(f, 0.0, relu && f < 0.0);
+        c[m * outputs + n] = activate(sum + b[offset + inputs * outputs + n]);
     } else if product == INPUT_GRADIENT {
         if m >= batch.rows || n >= inputs { return; }
         let at = m * inputs + n;
-        c[at] = select(sum, 0.0, h[at] <= 0.0);
+        c[at] = activate_backward(sum, h[at]);
     } else {
         if m > inputs || n >= outputs { return; }
-        c[offset + m * outputs + n] -= batch.learning_rate * (sum / f32(batch.rows));
+        let at = offset + m * outputs + n;
+        c[at] = step(at, c[at], sum / f32(batch.rows));
     }
 }
 

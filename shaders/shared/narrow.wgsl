@@ -1,9 +1,12 @@
 // Shared by the kernels that take rows forward and backward through one narrow hidden layer:
-//   h = relu(x W0 + b0), p = softmax(h W1 + b1), and when training d1 = p - onehot(label), d0 = (d1 W1^T) where h > 0
+//   h = activate(x W0 + b0), p = the head's prediction from h W1 + b1, and when training d1 = the loss's gradient there,
+//   d0 = that before the activation, from d1 W1^T
 //
-// data: n x inputs, bytes (four a word, little-endian) or floats; x: the rows order[first + r] of it; parameters:
-// W0 (inputs x hidden), b0, W1 (hidden x classes), b1, row-major, where their offsets say; h, d0: rows x hidden; p:
-// rows x classes, p or d1. One workgroup does `group_rows` rows.
+// data: n x inputs, bytes (four a word, little-endian) or floats; x: the batch's rows of it; parameters: W0 (inputs x
+// hidden), b0, W1 (hidden x classes), b1, row-major, where their offsets say; h, d0: rows x hidden; p: rows x classes, p
+// or d1. One workgroup does `group_rows` rows.
+//
+// uses: order, rows, activation, head
 
 override inputs: u32;
 override hidden: u32;
@@ -19,12 +22,7 @@ override lanes: u32;
 override units_values: u32 = group_rows * hidden;
 override outputs_values: u32 = group_rows * classes;
 
-struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> data: array<u32>;
-@group(0) @binding(2) var<storage, read> labels: array<u32>;
-@group(0) @binding(3) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read> labels: array<u32>;
 @group(0) @binding(4) var<storage, read> parameters: array<f32>;
 @group(0) @binding(5) var<storage, read_write> h: array<f32>;
 @group(0) @binding(6) var<storage, read_write> d0: array<f32>;
@@ -35,16 +33,9 @@ var<workgroup> units: array<f32, units_values>;
 // group_rows x classes: p or d1
 var<workgroup> outputs: array<f32, outputs_values>;
 
-// A row of the data set for row `start + r` of the batch; those beyond the batch repeat its last one, and are not written.
-fn data_row(row: u32) -> u32 {
-    return order[batch.first + min(row, batch.rows - 1u)];
-}
-
-// h of a row, from x W0.
+// h of row `start + r` of the batch, from x W0; rows beyond the batch are not written.
 fn finish_unit(r: u32, start: u32, j: u32, product: f32) {
-    let sum = product + parameters[b0 + j];
-    // Not max(): it would hide NaN.
-    let unit = select(sum, 0.0, sum < 0.0);
+    let unit = activate(product + parameters[b0 + j]);
     units[r * hidden + j] = unit;
     if training && start + r < batch.rows { h[(start + r) * hidden + j] = unit; }
 }
@@ -62,22 +53,11 @@ fn finish_rows(lane: u32, start: u32) {
     workgroupBarrier();
     for (var r = lane; r < group_rows; r += lanes) {
         let base = r * classes;
-        var largest = outputs[base];
-        for (var c = 1u; c < classes; c++) { largest = max(largest, outputs[base + c]); }
-        var sum = 0.0;
-        for (var c = 0u; c < classes; c++) {
-            let e = exponential(outputs[base + c] - largest);
-            outputs[base + c] = e;
-            sum += e;
-        }
         let row = start + r;
-        let label = labels[data_row(row)];
-        for (var c = 0u; c < classes; c++) {
-            var probability = outputs[base + c] / sum;
-            if training && c == label { probability -= 1.0; }
-            outputs[base + c] = probability;
-            if row < batch.rows { p[row * classes + c] = probability; }
-        }
+        predict(base);
+        if training { loss_gradient(base, labels[data_row(row)]); }
+        if row >= batch.rows { continue; }
+        for (var c = 0u; c < classes; c++) { p[row * classes + c] = outputs[base + c]; }
     }
     if !training { return; }
     workgroupBarrier();
@@ -87,6 +67,6 @@ fn finish_rows(lane: u32, start: u32) {
         if start + r >= batch.rows { continue; }
         var sum = 0.0;
         for (var c = 0u; c < classes; c++) { sum += outputs[r * classes + c] * parameters[w1 + j * classes + c]; }
-        d0[(start + r) * hidden + j] = select(sum, 0.0, units[i] <= 0.0);
+        d0[(start + r) * hidden + j] = activate_backward(sum, units[i]);
     }
 }

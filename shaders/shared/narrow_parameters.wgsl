@@ -1,8 +1,10 @@
 // Shared by the kernels that update the parameters of a network with one narrow hidden layer:
-//   W0 -= lr (x^T d0 / rows), b0 -= lr (sum of d0's rows / rows), W1 -= lr (h^T d1 / rows), b1 likewise
+//   a step of W0 by x^T d0 / rows, of b0 by the mean of d0's rows, of W1 by h^T d1 / rows, of b1 by the mean of d1's rows
 //
 // Buffers as in shared/narrow.wgsl. The first workgroups share out the inputs of W0; one more does all the rest, one
 // invocation a parameter.
+//
+// uses: order, rows, optimizer
 
 override inputs: u32;
 override hidden: u32;
@@ -14,35 +16,31 @@ override w1: u32;
 override b1: u32;
 override lanes: u32;
 
-struct Batch { first: u32, rows: u32, index: u32, learning_rate: f32 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> data: array<u32>;
-@group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> h: array<f32>;
 @group(0) @binding(4) var<storage, read> d0: array<f32>;
 @group(0) @binding(5) var<storage, read> d1: array<f32>;
 @group(0) @binding(6) var<storage, read_write> parameters: array<f32>;
 
-fn step(at: u32, gradient: f32) {
-    parameters[at] -= batch.learning_rate * (gradient / f32(batch.rows));
+// A step of one parameter, from its gradient, summed over the rows.
+fn update(at: u32, sum: f32) {
+    parameters[at] = step(at, parameters[at], sum / f32(batch.rows));
 }
 
 fn rest(i: u32) {
     var sum = 0.0;
     if i < hidden {
         for (var r = 0u; r < batch.rows; r++) { sum += d0[r * hidden + i]; }
-        step(b0 + i, sum);
+        update(b0 + i, sum);
     } else if i < hidden + classes {
         let c = i - hidden;
         for (var r = 0u; r < batch.rows; r++) { sum += d1[r * classes + c]; }
-        step(b1 + c, sum);
+        update(b1 + c, sum);
     } else {
         let at = i - hidden - classes;
         let j = at / classes;
         let c = at % classes;
         for (var r = 0u; r < batch.rows; r++) { sum += h[r * hidden + j] * d1[r * classes + c]; }
-        step(w1 + at, sum);
+        update(w1 + at, sum);
     }
 }
 

@@ -12,14 +12,17 @@ use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
 use engine::Engine;
-use kernels::Tuning;
+use hardware::Tuning;
 use plan::PlanName;
 pub use store::Store;
 pub use tune::Tuned;
 
 pub mod device;
 pub mod engine;
+pub mod hardware;
 pub mod kernels;
+pub mod launch;
+pub mod link;
 mod peak;
 pub mod plan;
 mod programs;

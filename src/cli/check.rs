@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::{DeviceOptions, note, print, select};
-use crate::backend::gpu::kernels::REGISTRY;
 use crate::check;
 use crate::error::{Error, Result};
 
@@ -27,7 +26,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             let device = store.device();
             let mut rows = check::gpu(device)?;
             if options.shader_checks {
-                rows.extend(check::kernels(&device.checked(), REGISTRY)?);
+                rows.extend(check::kernels(&device.checked(), check::KERNELS)?);
             }
             (rows, format!("{} ({})", device.info.name, device.info.backend))
         }

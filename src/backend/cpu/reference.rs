@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    bias_add, cross_entropy_gradient, gather_f32, gather_u8, matmul, matmul_a_bt, matmul_at_b, reduce_rows, relu,
-    relu_mask, row_softmax, sgd,
+    activate, activate_backward, bias_add, cross_entropy_gradient, gather_f32, gather_u8, matmul, matmul_a_bt,
+    matmul_at_b, reduce_rows, row_softmax, step,
 };
 use super::{cross_entropy, sum};
 use crate::backend::fit::{check_samples, rows_of};
@@ -16,7 +16,7 @@ use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
 
-/// The input rows `order`, then each layer's output after its ReLU or softmax.
+/// The input rows `order`, then each layer's output after its activation or softmax.
 pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32]) -> Vec<Vec<f32>> {
     let mut x = vec![0.0; order.len() * model.inputs()];
     match inputs {
@@ -30,7 +30,7 @@ pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32]) 
         matmul::matmul(h, weights, layer.inputs, layer.outputs, &mut f);
         bias_add::bias_add(&parameters[layer.biases.clone()], &mut f);
         if index + 1 < model.layers().len() {
-            relu::relu(&mut f);
+            activate::activate(layer.activation, &mut f);
         } else {
             row_softmax::row_softmax(layer.outputs, &mut f);
         }
@@ -53,7 +53,7 @@ pub fn gradient(model: &Mlp, parameters: &[f32], samples: &Samples, order: &[u32
         if index > 0 {
             let mut dh = vec![0.0; h.len()];
             matmul_a_bt::matmul_a_bt(&df, &parameters[layer.weights.clone()], layer.inputs, layer.outputs, &mut dh);
-            relu_mask::relu_mask(h, &mut dh);
+            activate_backward::activate_backward(model.layers()[index - 1].activation, h, &mut dh);
             df = dh;
         }
     }
@@ -125,7 +125,8 @@ impl Backend for Reference {
         steps.check(samples.len(), self.recipe.batch_size)?;
         for (batch, rate) in steps.batches(self.recipe.batch_size) {
             let gradients = gradient(&self.model, &self.state.parameters, samples, batch);
-            sgd::sgd(&gradients, batch.len(), rate, &mut self.state.parameters);
+            let kind = self.recipe.optimizer.kind;
+            step::step(kind, &gradients, batch.len(), rate, &mut self.state.parameters);
             self.state.step += 1;
         }
         Ok(steps.rates.len())

@@ -6,7 +6,8 @@ use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use wgpu::DeviceType;
 
 use crate::backend::Precision;
-use crate::backend::gpu::kernels::{BindingKind, Cooperative, Hardware, Reflection, Tuning};
+use crate::backend::gpu::hardware::{Cooperative, Hardware, Tuning};
+use crate::backend::gpu::kernels::{BindingKind, Reflection};
 use crate::error::{Error, Result};
 
 /// What to do where no adapter is found.
@@ -160,10 +161,11 @@ impl Device {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("mlp-gpu"),
             required_features: features,
-            experimental_features: match mixed {
-                // What is experimental is the shape of the API; our one shader that uses it is checked against its twin.
-                true => unsafe { wgpu::ExperimentalFeatures::enabled() },
-                false => wgpu::ExperimentalFeatures::disabled(),
+            experimental_features: if mixed {
+                // What is experimental is the shape of the API; the shaders that use it are checked against the twins.
+                unsafe { wgpu::ExperimentalFeatures::enabled() }
+            } else {
+                wgpu::ExperimentalFeatures::disabled()
             },
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::Performance,

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::backend::Peak;
 use crate::backend::gpu::engine::Engine;
-use crate::backend::gpu::kernels::{self, Dense, Product, Source};
+use crate::backend::gpu::launch::dense::{Dense, Product, Source, dense};
 use crate::backend::gpu::submit::{Batch, submit};
 use crate::error::Result;
+use crate::model::Activation;
 
 /// Rows and columns of the matrices, and bytes of the copy: on a GPU, and on a software driver.
 const HARDWARE: (usize, u64) = (4096, 256 << 20);
@@ -24,7 +25,7 @@ impl Engine {
         let (a, b, c) = (square("left operand")?, square("right operand")?, square("product")?);
         let bound = [("a", &a), ("a4", &a), ("b", &b), ("b4", &b), ("order", &a), ("h", &b), ("c", &c)];
         let layer = Dense { inputs: side, outputs: side, offset: 0, source: Source::Activations };
-        let mut ways = kernels::dense(Product::Forward { relu: false }, layer, side, &device.hardware);
+        let mut ways = dense(Product::Forward(Activation::Identity), layer, side, &device.hardware);
         if device.hardware.software {
             ways.truncate(1);
         }

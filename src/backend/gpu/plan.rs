@@ -2,22 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
+
 use crate::backend::Precision;
-use crate::backend::gpu::kernels::{
-    self, Dense, Hardware, Launch, NARROW, NARROW_CLASSES, Narrow, OUTPUT_CLASSES, Product, Source,
-};
+use crate::backend::gpu::hardware::Hardware;
+use crate::backend::gpu::kernels;
+use crate::backend::gpu::launch::dense::{Dense, Product, Source};
+use crate::backend::gpu::launch::narrow::Narrow;
+use crate::backend::gpu::launch::{Launch, dense, elementary, narrow, output, resident};
+use crate::backend::gpu::link::{HeadKind, Link};
 use crate::data::Inputs;
 use crate::error::{Error, Result};
-use crate::model::Mlp;
+use crate::model::{Activation, Mlp};
+use crate::recipe::OptimizerKind;
+
+/// What the hidden layers, the last layer and the steps of every network are made with.
+const LINK: Link = Link { activation: Activation::Relu, head: HeadKind::Classes, optimizer: OptimizerKind::Sgd };
 
 /// The ways in which a step can run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PlanName {
-    /// A kernel for each elementary operation: the textbook.
+    /// A kernel for each elementary operation
     Elementary,
-    /// Few kernels that each do what several elementary ones do.
+    /// Few kernels that do several operations each
     Fused,
-    /// One kernel for many steps, the parameters in workgroup memory meanwhile.
+    /// One kernel for many steps, for a small network with one hidden layer
     Resident,
 }
 
@@ -46,22 +55,24 @@ impl PlanName {
     pub fn check(self, model: &Mlp, batch_size: usize, hardware: &Hardware) -> Result<()> {
         match self {
             Self::Elementary => Ok(()),
-            Self::Fused if model.classes() <= OUTPUT_CLASSES => Ok(()),
+            Self::Fused if model.classes() <= output::MAX_CLASSES => Ok(()),
             Self::Fused => Err(Error::Usage(format!(
-                "--plan fused runs networks of at most {OUTPUT_CLASSES} classes, not {model}: use --plan elementary"
+                "--plan fused runs networks of at most {} classes, not {model}: use --plan elementary",
+                output::MAX_CLASSES
             ))),
             Self::Resident => {
-                let needed = match narrow(model, Element::U8) {
-                    Some(shape) if shape.hidden <= kernels::RESIDENT => kernels::resident_bytes(shape, batch_size),
+                let needed = match narrow_shape(model, Element::U8) {
+                    Some(shape) if shape.hidden <= resident::MAX_HIDDEN => resident::workgroup_bytes(shape, batch_size),
                     _ => {
                         return Err(Error::Usage(format!(
-                            "--plan resident runs networks with one hidden layer of at most {} units and at most \
-                             {NARROW_CLASSES} classes, not {model}: use --plan fused",
-                            kernels::RESIDENT
+                            "--plan resident runs networks with one hidden layer of at most {} units and at most {} \
+                             classes, not {model}: use --plan fused",
+                            resident::MAX_HIDDEN,
+                            narrow::MAX_CLASSES
                         )));
                     }
                 };
-                let (most, has) = (kernels::RESIDENT_LANES, hardware.workgroup_bytes as usize);
+                let (most, has) = (resident::LANES, hardware.workgroup_bytes as usize);
                 if batch_size > most {
                     return Err(Error::Usage(format!(
                         "--plan resident takes batches of at most {most} rows, not {batch_size}: use a smaller \
@@ -93,7 +104,7 @@ impl PlanName {
             return plan.check(model, batch_size, hardware).map(|()| (plan, "--plan asks for it"));
         }
         Ok(match Self::Fused.check(model, batch_size, hardware) {
-            Ok(()) if narrow(model, Element::U8).is_some() => {
+            Ok(()) if narrow_shape(model, Element::U8).is_some() => {
                 (Self::Fused, "one narrow hidden layer: two dispatches a step")
             }
             Ok(()) => (Self::Fused, "the fewest dispatches a step for this network"),
@@ -103,9 +114,9 @@ impl PlanName {
 }
 
 /// The shape for the narrow kernels, where they can run `model`.
-fn narrow(model: &Mlp, element: Element) -> Option<Narrow> {
+fn narrow_shape(model: &Mlp, element: Element) -> Option<Narrow> {
     match *model.widths() {
-        [inputs, hidden, classes] if hidden <= NARROW && classes <= NARROW_CLASSES => {
+        [inputs, hidden, classes] if hidden <= narrow::MAX_HIDDEN && classes <= narrow::MAX_CLASSES => {
             Some(Narrow { inputs, hidden, classes, floats: element == Element::F32 })
         }
         _ => None,
@@ -113,7 +124,7 @@ fn narrow(model: &Mlp, element: Element) -> Option<Narrow> {
 }
 
 /// Layer `index` of `model` as the dense kernels take it.
-fn dense(model: &Mlp, element: Element, index: usize) -> Dense {
+fn layer(model: &Mlp, element: Element, index: usize) -> Dense {
     let layer = &model.layers()[index];
     let source = match (index, element) {
         (0, Element::U8) => Source::Bytes,
@@ -210,7 +221,7 @@ impl Plan {
     /// A training step by the plan `name`, which must be able to run `model`; by [`PlanName::Resident`] as many steps as
     /// the uniform `batch` has batches of `rows` rows.
     pub fn step(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: &Hardware) -> Self {
-        match (name, narrow(model, element)) {
+        match (name, narrow_shape(model, element)) {
             (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows),
             (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, hardware),
             (PlanName::Fused, None) => Self::fused_step(model, element, rows, hardware),
@@ -225,7 +236,7 @@ impl Plan {
             ("order", Buffer::Order),
             ("parameters", Buffer::Parameters),
         ];
-        Self { rows, dispatches: vec![dispatch(kernels::resident(shape, rows), &bindings)] }
+        Self { rows, dispatches: vec![dispatch(resident::resident(shape, rows, LINK), &bindings)] }
     }
 
     /// Three dispatches a hidden layer and one more: its forward product, the gradient at its output and its update; for
@@ -234,13 +245,13 @@ impl Plan {
         let mut plan = Self::fused_forward(model, element, rows, true, hardware);
         let last = model.layers().len() - 1;
         for index in (0..=last).rev() {
-            let layer = dense(model, element, index);
+            let layer = layer(model, element, index);
             if 0 < index && index < last {
-                let ways = kernels::dense(Product::InputGradient, layer, rows, hardware);
+                let ways = dense::dense(Product::InputGradient(LINK.activation), layer, rows, hardware);
                 let (a, h, c) = (Buffer::Deltas(index), Buffer::Activations(index), Buffer::Deltas(index - 1));
                 plan.dispatches.push(Self::product(ways, hardware, a, Buffer::Parameters, h, c));
             }
-            let ways = kernels::dense(Product::Update, layer, rows, hardware);
+            let ways = dense::dense(Product::Update(LINK.optimizer), layer, rows, hardware);
             let (a, b) = (Self::input(index), Buffer::Deltas(index));
             plan.dispatches.push(Self::product(ways, hardware, a, b, b, Buffer::Parameters));
         }
@@ -253,13 +264,13 @@ impl Plan {
         let last = model.layers().len() - 1;
         let mut dispatches = Vec::new();
         for index in 0..last {
-            let product = Product::Forward { relu: true };
-            let ways = kernels::dense(product, dense(model, element, index), rows, hardware);
+            let product = Product::Forward(LINK.activation);
+            let ways = dense::dense(product, layer(model, element, index), rows, hardware);
             let b = Buffer::Parameters;
             let c = Buffer::Activations(index + 1);
             dispatches.push(Self::product(ways, hardware, Self::input(index), b, b, c));
         }
-        let ways = kernels::output(rows, dense(model, element, last), training, hardware);
+        let ways = output::output(rows, layer(model, element, last), training, LINK, hardware);
         let bindings = [
             ("a", Self::input(last)),
             ("b", Buffer::Parameters),
@@ -297,7 +308,7 @@ impl Plan {
         ];
         let dispatches = vec![
             Self::narrow_forward(shape, rows, true, hardware),
-            best(kernels::narrow_update(rows, shape, hardware), hardware, &update),
+            best(narrow::update(rows, shape, LINK.optimizer, hardware), hardware, &update),
         ];
         Self { rows, dispatches }
     }
@@ -312,7 +323,7 @@ impl Plan {
             ("d0", Buffer::Deltas(0)),
             ("p", Buffer::Deltas(1)),
         ];
-        best(kernels::narrow_forward(rows, shape, training, hardware), hardware, &bindings)
+        best(narrow::forward(rows, shape, training, LINK, hardware), hardware, &bindings)
     }
 
     /// A training step of elementary kernels: the textbook.
@@ -320,32 +331,32 @@ impl Plan {
         let mut plan = Self::forward(model, element, rows);
         let last = model.layers().len() - 1;
         plan.dispatches.push(dispatch(
-            kernels::cross_entropy_gradient(rows, model.classes()),
-            &[("labels", Buffer::Labels), ("order", Buffer::Order), ("p", Buffer::Deltas(last))],
+            elementary::cross_entropy_gradient(rows, model.classes()),
+            &[("labels", Buffer::Labels), ("order", Buffer::Order), ("outputs", Buffer::Deltas(last))],
         ));
         for (index, layer) in model.layers().iter().enumerate().rev() {
             let (inputs, outputs) = (layer.inputs, layer.outputs);
             plan.dispatches.push(dispatch(
-                kernels::matmul_at_b(inputs, outputs, layer.weights.start),
+                elementary::matmul_at_b(inputs, outputs, layer.weights.start),
                 &[("a", Buffer::Activations(index)), ("b", Buffer::Deltas(index)), ("c", Buffer::Gradients)],
             ));
             plan.dispatches.push(dispatch(
-                kernels::reduce_rows(outputs, layer.biases.start),
+                elementary::reduce_rows(outputs, layer.biases.start),
                 &[("d", Buffer::Deltas(index)), ("sums", Buffer::Gradients)],
             ));
             if index > 0 {
                 plan.dispatches.push(dispatch(
-                    kernels::matmul_a_bt(rows, inputs, outputs, layer.weights.start),
+                    elementary::matmul_a_bt(rows, inputs, outputs, layer.weights.start),
                     &[("a", Buffer::Deltas(index)), ("b", Buffer::Parameters), ("c", Buffer::Deltas(index - 1))],
                 ));
                 plan.dispatches.push(dispatch(
-                    kernels::relu_mask(rows, inputs),
+                    elementary::activate_backward(rows, inputs, LINK.activation),
                     &[("h", Buffer::Activations(index)), ("d", Buffer::Deltas(index - 1))],
                 ));
             }
         }
         plan.dispatches.push(dispatch(
-            kernels::sgd(model.parameters()),
+            elementary::step(model.parameters(), LINK.optimizer),
             &[("gradients", Buffer::Gradients), ("parameters", Buffer::Parameters)],
         ));
         plan
@@ -354,8 +365,8 @@ impl Plan {
     /// The forward pass, up to the probabilities in the last layer's [`Buffer::Deltas`].
     fn forward(model: &Mlp, element: Element, rows: usize) -> Self {
         let gather = match element {
-            Element::U8 => kernels::gather_u8(rows, model.inputs()),
-            Element::F32 => kernels::gather_f32(rows, model.inputs()),
+            Element::U8 => elementary::gather_u8(rows, model.inputs()),
+            Element::F32 => elementary::gather_f32(rows, model.inputs()),
         };
         let bindings = [("data", Buffer::Data), ("order", Buffer::Order), ("x", Buffer::Activations(0))];
         let mut dispatches = vec![dispatch(gather, &bindings)];
@@ -363,17 +374,17 @@ impl Plan {
         for (index, layer) in model.layers().iter().enumerate() {
             let (h, f) = (Buffer::Activations(index), Buffer::Activations(index + 1));
             dispatches.push(dispatch(
-                kernels::matmul(rows, layer.inputs, layer.outputs, layer.weights.start),
+                elementary::matmul(rows, layer.inputs, layer.outputs, layer.weights.start),
                 &[("a", h), ("b", Buffer::Parameters), ("c", f)],
             ));
             dispatches.push(dispatch(
-                kernels::bias_add(rows, layer.outputs, layer.biases.start),
+                elementary::bias_add(rows, layer.outputs, layer.biases.start),
                 &[("biases", Buffer::Parameters), ("f", f)],
             ));
             dispatches.push(if index < last {
-                dispatch(kernels::relu(rows, layer.outputs), &[("f", f)])
+                dispatch(elementary::activate(rows, layer.outputs, LINK.activation), &[("f", f)])
             } else {
-                dispatch(kernels::row_softmax(rows, layer.outputs), &[("f", f), ("p", Buffer::Deltas(last))])
+                dispatch(elementary::row_softmax(rows, layer.outputs), &[("f", f), ("outputs", Buffer::Deltas(last))])
             });
         }
         Self { rows, dispatches }
@@ -382,7 +393,7 @@ impl Plan {
     /// The forward pass, the loss and the confusion matrix; the probabilities are in the last layer's
     /// [`Buffer::Deltas`].
     pub fn evaluation(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: &Hardware) -> Self {
-        let mut plan = match (name, narrow(model, element)) {
+        let mut plan = match (name, narrow_shape(model, element)) {
             (PlanName::Elementary, _) => Self::forward(model, element, rows),
             (_, Some(shape)) => Self { rows, dispatches: vec![Self::narrow_forward(shape, rows, false, hardware)] },
             (_, None) => Self::fused_forward(model, element, rows, false, hardware),
@@ -390,9 +401,9 @@ impl Plan {
         let counted = plan.dispatches.iter().any(|dispatch| dispatch.launch.kernel == &kernels::OUTPUT);
         if !counted {
             plan.dispatches.push(dispatch(
-                kernels::cross_entropy(rows, model.classes()),
+                elementary::cross_entropy(rows, model.classes()),
                 &[
-                    ("p", Buffer::Deltas(model.layers().len() - 1)),
+                    ("outputs", Buffer::Deltas(model.layers().len() - 1)),
                     ("labels", Buffer::Labels),
                     ("order", Buffer::Order),
                     ("losses", Buffer::Losses),
@@ -400,17 +411,15 @@ impl Plan {
                 ],
             ));
         }
-        plan.dispatches.push(dispatch(kernels::sum(), &[("values", Buffer::Losses), ("totals", Buffer::Totals)]));
+        plan.dispatches.push(dispatch(elementary::sum(), &[("values", Buffer::Losses), ("totals", Buffer::Totals)]));
         plan
     }
 
     /// What its products are computed in.
     pub fn precision(&self) -> Precision {
         let mixed = [&kernels::DENSE_COOPERATIVE, &kernels::DENSE_COOPERATIVE_SMALL];
-        match self.dispatches.iter().any(|dispatch| mixed.contains(&dispatch.launch.kernel)) {
-            true => Precision::Mixed,
-            false => Precision::F32,
-        }
+        let is_mixed = self.dispatches.iter().any(|dispatch| mixed.contains(&dispatch.launch.kernel));
+        if is_mixed { Precision::Mixed } else { Precision::F32 }
     }
 
     /// The buffers it binds.
@@ -445,7 +454,7 @@ mod tests {
                     Plan::evaluation(name, &model, element, 512, &hardware),
                 ];
                 for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
-                    let reflection = dispatch.launch.kernel.reflect().unwrap();
+                    let reflection = dispatch.launch.kernel.reflect(dispatch.launch.link).unwrap();
                     let mut bound: Vec<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
                     bound.push("batch");
                     bound.sort_unstable();
@@ -518,7 +527,7 @@ mod tests {
                 "gather_u8",
                 "matmul",
                 "bias_add",
-                "relu",
+                "activate",
                 "matmul",
                 "bias_add",
                 "row_softmax",
@@ -526,10 +535,10 @@ mod tests {
                 "matmul_at_b",
                 "reduce_rows",
                 "matmul_a_bt",
-                "relu_mask",
+                "activate_backward",
                 "matmul_at_b",
                 "reduce_rows",
-                "sgd"
+                "step"
             ]
         );
     }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::backend::gpu::device::Device;
-use crate::backend::gpu::kernels::{BindingKind, Kernel, Launch, Reflection};
+use crate::backend::gpu::kernels::{BindingKind, Reflection};
+use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::plan::{Buffer, Plan};
 use crate::backend::gpu::submit::{Batch, Ready};
 use crate::error::{Error, Result};
 
-/// Pipelines, each built once: of a kernel and its constants.
+/// Shaders, each built once for a kernel and its link, and pipelines, each for a shader and its constants.
 pub(crate) struct Programs {
     device: Device,
-    shaders: HashMap<&'static str, Arc<Shader>>,
+    shaders: HashMap<String, Arc<Shader>>,
     pipelines: HashMap<String, wgpu::ComputePipeline>,
 }
 
@@ -58,21 +59,21 @@ impl Programs {
             .map(|launch| (launch.program(), launch))
             .filter(|(program, _)| !self.pipelines.contains_key(program))
             .collect();
-        let sources: BTreeMap<&str, &'static Kernel> = missing
+        let sources: BTreeMap<String, &Launch> = missing
             .values()
-            .map(|launch| (launch.kernel.name, launch.kernel))
-            .filter(|(name, _)| !self.shaders.contains_key(name))
+            .map(|&launch| (launch.shader(), launch))
+            .filter(|(shader, _)| !self.shaders.contains_key(shader))
             .collect();
         let device = &self.device;
         let shaders: Vec<_> = sources
             .into_par_iter()
-            .map(|(_, kernel)| Ok((kernel.name, Arc::new(Shader::new(device, kernel)?))))
+            .map(|(shader, launch)| Ok((shader, Arc::new(Shader::new(device, launch)?))))
             .collect::<Result<_>>()?;
         self.shaders.extend(shaders);
         let shaders = &self.shaders;
         let pipelines: Vec<_> = missing
             .into_par_iter()
-            .map(|(program, launch)| Ok((program, shaders[launch.kernel.name].pipeline(device, launch)?)))
+            .map(|(program, launch)| Ok((program, shaders[&launch.shader()].pipeline(device, launch)?)))
             .collect::<Result<_>>()?;
         self.pipelines.extend(pipelines);
         Ok(())
@@ -89,7 +90,7 @@ impl Programs {
                 launch.grid[0], launch.grid[1], self.device.info.name
             )));
         }
-        let shader = &self.shaders[name];
+        let shader = &self.shaders[&launch.shader()];
         let mut entries = Vec::with_capacity(shader.reflection.bindings.len());
         for (binding, &(number, kind)) in &shader.reflection.bindings {
             let resource = if kind == BindingKind::Batch {
@@ -111,17 +112,16 @@ impl Programs {
 }
 
 impl Shader {
-    fn new(device: &Device, kernel: &Kernel) -> Result<Self> {
-        let name = kernel.name;
-        let reflection = kernel.reflect()?;
+    fn new(device: &Device, launch: &Launch) -> Result<Self> {
+        let name = launch.kernel.name;
+        let reflection = launch.kernel.reflect(launch.link)?;
         let source = wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(reflection.module.clone()));
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source };
-        let module = match device.checked {
-            true => device.device.create_shader_module(descriptor),
-            // Every kernel keeps within its own bounds: the self-check runs them with checks too.
-            false => unsafe {
-                device.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-            },
+        let module = if device.checked {
+            device.device.create_shader_module(descriptor)
+        } else {
+            // SAFETY: every kernel keeps within its own bounds, and ends its loops: the self-check runs them with checks too.
+            unsafe { device.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
         let bindings = device.layout(name, &reflection);
         let layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::backend::gpu::device::Device;
-use crate::backend::gpu::kernels::Launch;
+use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::plan::{Buffer, Element, Plan};
 use crate::backend::gpu::programs::Programs;
 use crate::backend::gpu::submit::Ready;

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::backend::gpu::device::{Device, Submitted};
-use crate::backend::gpu::kernels::Launch;
+use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::programs::Programs;
 use crate::error::Result;
 

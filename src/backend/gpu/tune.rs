@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::backend::gpu::engine::{Engine, MAX_STEPS, Trial};
-use crate::backend::gpu::kernels::{Launch, Tuning};
+use crate::backend::gpu::hardware::Tuning;
+use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::submit::submit;
 use crate::error::Result;
 

@@ -1,0 +1,67 @@
+//! What of an adapter decides how kernels are launched, and what was measured on it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::gpu::launch::Launch;
+
+/// Cooperative matrices with operands of 16 bits and sums of 32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cooperative {
+    /// Rows and columns: 16 or 8.
+    pub side: usize,
+    /// Invocations of a subgroup.
+    pub subgroup: usize,
+}
+
+/// What of an adapter decides how kernels are launched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hardware {
+    /// Whether it computes on a CPU: there loads cost more than arithmetic and barriers, and a few invocations fill all
+    /// cores; a GPU wants many invocations and short ones.
+    pub software: bool,
+    /// Invocations of a subgroup at least; 0 where shaders cannot use subgroups.
+    pub subgroup: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// By which cooperative matrices products of wide layers are made, where precision is mixed.
+    pub cooperative: Option<Cooperative>,
+    /// The fastest ways to launch some kernels, where they were measured.
+    pub tuning: Tuning,
+}
+
+impl Hardware {
+    /// A GPU with what every WebGPU device has.
+    pub const GPU: Self = Self::plain(false);
+    /// A software driver with as much.
+    pub const SOFTWARE: Self = Self::plain(true);
+
+    const fn plain(software: bool) -> Self {
+        Self { software, subgroup: 0, workgroup_bytes: 16_384, cooperative: None, tuning: Tuning(BTreeMap::new()) }
+    }
+}
+
+/// Of what is made, the way that was measured to be the fastest: [`Launch::what`] to kernel and way. Empty where nothing
+/// was measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tuning(BTreeMap<String, String>);
+
+impl Tuning {
+    /// Remembers `launch` as the fastest way to make what it makes.
+    pub fn set(&mut self, launch: &Launch) {
+        self.0.insert(launch.what.clone(), launch.choice());
+    }
+
+    /// Takes over what `other` has.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Of the `ways` to make one thing, the place of the fastest as far as that was measured, else of the first.
+    pub fn pick(&self, ways: &[Launch]) -> usize {
+        let known = ways.first().and_then(|first| self.0.get(&first.what));
+        known.and_then(|choice| ways.iter().position(|way| way.choice() == *choice)).unwrap_or(0)
+    }
+}

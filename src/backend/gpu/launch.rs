@@ -1,0 +1,122 @@
+//! How a kernel is launched: its link, its sizes, and the number of workgroups.
+
+use crate::backend::gpu::kernels::Kernel;
+use crate::backend::gpu::link::{HeadKind, Link, Part};
+use crate::model::Activation;
+use crate::recipe::OptimizerKind;
+
+pub mod dense;
+pub mod elementary;
+pub mod narrow;
+pub mod output;
+pub mod resident;
+
+/// Invocations of a workgroup of the kernels that do one value or one row an invocation.
+const LINE: usize = 64;
+/// Side of the tile that a workgroup of a product makes.
+const TILE: usize = 8;
+
+/// A kernel with its sizes and the number of workgroups.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Launch {
+    /// What runs.
+    pub kernel: &'static Kernel,
+    /// What it makes and of what size, where that is not the kernel's name.
+    pub what: String,
+    /// How, where there are several ways.
+    pub way: String,
+    /// What it is linked with.
+    pub link: Link,
+    /// The values of its `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+    /// Workgroups along x and y.
+    pub grid: [u32; 2],
+}
+
+impl Launch {
+    fn new(kernel: &'static Kernel, constants: &[(&'static str, usize)], grid: [u32; 2]) -> Self {
+        let constants = constants.iter().map(|&(name, value)| (name, value as f64)).collect();
+        Self { kernel, what: String::new(), way: String::new(), link: Link::default(), constants, grid }
+    }
+
+    fn activation(mut self, activation: Activation) -> Self {
+        self.link.activation = activation;
+        self
+    }
+
+    fn head(mut self, head: HeadKind) -> Self {
+        self.link.head = head;
+        self.constants.extend(self.link.constants(Part::Head));
+        self
+    }
+
+    fn optimizer(mut self, optimizer: OptimizerKind) -> Self {
+        self.link.optimizer = optimizer;
+        self
+    }
+
+    fn with(mut self, what: &str, way: String) -> Self {
+        (self.what, self.way) = (what.to_owned(), way);
+        self
+    }
+
+    /// What it makes, by which kernel, and in which way.
+    pub fn label(&self) -> String {
+        let parts = [self.what.as_str(), self.kernel.name, &self.way];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What tells its shader from others.
+    pub fn shader(&self) -> String {
+        format!("{} {}", self.kernel.name, self.link)
+    }
+
+    /// What tells its compiled program from others.
+    pub fn program(&self) -> String {
+        format!("{} {:?}", self.shader(), self.constants)
+    }
+
+    /// The kernel and the way: what a [`Tuning`](crate::backend::gpu::hardware::Tuning) remembers.
+    pub fn choice(&self) -> String {
+        format!("{}, {}", self.kernel.name, self.way)
+    }
+}
+
+/// The most workgroups along one axis that every WebGPU device takes.
+const MAX_GRID: usize = 65_535;
+
+/// Workgroups for `values` invocations in lines of [`LINE`], folded over y where x is not enough.
+fn lines(values: usize) -> [u32; 2] {
+    fold(values.div_ceil(LINE))
+}
+
+/// `groups` workgroups along x, folded over y where x is not enough.
+fn fold(groups: usize) -> [u32; 2] {
+    let groups = groups.max(1);
+    let y = groups.div_ceil(MAX_GRID);
+    [groups.div_ceil(y) as u32, y as u32]
+}
+
+/// Workgroups for `rows` rows of `width` invocations in lines of [`LINE`]; where there are too many rows for one axis, a
+/// workgroup does several.
+fn rows_of_lines(rows: usize, width: usize) -> [u32; 2] {
+    [width.div_ceil(LINE) as u32, rows.min(MAX_GRID) as u32]
+}
+
+/// Workgroups for a `rows x columns` matrix in tiles.
+fn tiles(rows: usize, columns: usize) -> [u32; 2] {
+    [columns.div_ceil(TILE) as u32, rows.div_ceil(TILE) as u32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grid_covers_all_values_within_the_limit() {
+        for values in [1, 64, 65, 64 * MAX_GRID, 64 * MAX_GRID + 1, 1 << 30] {
+            let [x, y] = lines(values).map(|n| n as usize);
+            assert!(x * y * LINE >= values && x <= MAX_GRID && y <= MAX_GRID, "{values}: {x} x {y}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The products of dense layers.
+
+use super::Launch;
+use crate::backend::gpu::hardware::{Cooperative, Hardware};
+use crate::backend::gpu::kernels::{DENSE, DENSE_COOPERATIVE, DENSE_COOPERATIVE_SMALL, DENSE_SUBGROUP};
+use crate::model::Activation;
+use crate::recipe::OptimizerKind;
+
+/// What a product of a dense layer makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// The layer's output, after this activation.
+    Forward(Activation),
+    /// The gradient at the layer's input, before the activation that made that.
+    InputGradient(Activation),
+    /// The layer's parameters after a step by this optimizer.
+    Update(OptimizerKind),
+}
+
+/// What the rows of a layer's input are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The batch's, of the layer before.
+    Activations,
+    /// A data set's, bytes.
+    Bytes,
+    /// A data set's, floats.
+    Floats,
+}
+
+/// A dense layer, for the kernels `dense`, `dense_subgroup` and `output`.
+#[derive(Debug, Clone, Copy)]
+pub struct Dense {
+    /// Width of its input.
+    pub inputs: usize,
+    /// Width of its output.
+    pub outputs: usize,
+    /// Where its weights start in the parameters; its biases follow them.
+    pub offset: usize,
+    /// Where its input comes from.
+    pub source: Source,
+}
+
+/// A tile of a product's result and how a workgroup makes it; see `dense`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows and columns.
+    pub side: usize,
+    /// Rows, and columns, of an invocation: 4 or 8.
+    pub each: usize,
+    /// Slices of the sum that are made side by side.
+    pub slices: usize,
+}
+
+/// Terms of a sum in workgroup memory at a time.
+const TILE_TERMS: usize = 16;
+/// Rows and columns of the tile of `dense_subgroup`.
+const SUBGROUP_TILE: (usize, usize) = (64, 8);
+
+impl Tile {
+    /// Those to choose from, largest first: a larger one loads less, smaller ones keep more of the GPU busy.
+    pub const ALL: [Self; 6] = [
+        Self { side: 128, each: 8, slices: 1 },
+        Self { side: 64, each: 8, slices: 1 },
+        Self { side: 64, each: 4, slices: 1 },
+        Self { side: 32, each: 4, slices: 1 },
+        Self { side: 32, each: 4, slices: 4 },
+        Self { side: 16, each: 4, slices: 8 },
+    ];
+
+    /// The one of software drivers without subgroups.
+    const SOFTWARE: Self = Self::ALL[1];
+
+    /// The one for a result of `rows x columns` whose values are sums of `terms`.
+    fn choose(rows: usize, columns: usize, terms: usize) -> Self {
+        let [largest, large, _, medium, sliced, small] = Self::ALL;
+        let tiles = |side: usize| rows.div_ceil(side) * columns.div_ceil(side);
+        // A large GPU has more than a hundred processors, and each wants more than one workgroup.
+        match () {
+            () if tiles(largest.side) >= 512 => largest,
+            () if tiles(large.side) >= 256 => large,
+            () if tiles(medium.side) >= 256 => medium,
+            () if tiles(medium.side) >= 128 || terms < 8 * TILE_TERMS => sliced,
+            () => small,
+        }
+    }
+
+    fn lanes(self) -> usize {
+        (self.side / self.each).pow(2) * self.slices
+    }
+}
+
+impl Dense {
+    /// What a product of it makes of `rows` rows, in words.
+    fn what(self, product: Product, rows: usize) -> String {
+        format!("{} {}-{}, {rows} rows of {}", product.name(), self.inputs, self.outputs, self.source.name())
+    }
+
+    /// Height, width and terms of a product's result, for `rows` rows.
+    fn extent(self, product: Product, rows: usize) -> (usize, usize, usize) {
+        match product {
+            Product::Forward(_) => (rows, self.outputs, self.inputs),
+            Product::InputGradient(_) => (rows, self.inputs, self.outputs),
+            Product::Update(_) => (self.inputs + 1, self.outputs, rows),
+        }
+    }
+
+    fn constants(self, product: Product) -> Vec<(&'static str, usize)> {
+        // Whole vectors: W's rows, and a's.
+        let (number, a_width, b_offset) = match product {
+            Product::Forward(_) => (0, self.inputs, self.offset),
+            Product::InputGradient(_) => (1, self.outputs, self.offset),
+            Product::Update(_) => (2, self.inputs, 0),
+        };
+        vec![
+            ("product", number),
+            ("source", self.source.number()),
+            ("inputs", self.inputs),
+            ("outputs", self.outputs),
+            ("offset", self.offset),
+            ("a_quads", usize::from(a_width.is_multiple_of(4))),
+            ("b_quads", usize::from(self.outputs.is_multiple_of(4) && b_offset.is_multiple_of(4))),
+        ]
+    }
+}
+
+impl Product {
+    /// Links the part that the product ends with.
+    fn link(self, launch: Launch) -> Launch {
+        match self {
+            Product::Forward(activation) | Product::InputGradient(activation) => launch.activation(activation),
+            Product::Update(optimizer) => launch.optimizer(optimizer),
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Product::Forward(_) => "forward",
+            Product::InputGradient(_) => "input gradient",
+            Product::Update(_) => "update",
+        }
+    }
+}
+
+impl Source {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Source::Activations => "activations",
+            Source::Bytes => "bytes",
+            Source::Floats => "floats",
+        }
+    }
+
+    pub(super) fn number(self) -> usize {
+        match self {
+            Source::Activations => 0,
+            Source::Bytes => 1,
+            Source::Floats => 2,
+        }
+    }
+}
+
+/// A product of `layer` for `rows` rows: the ways, the one to take untuned first.
+pub fn dense(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -> Vec<Launch> {
+    let (height, width, terms) = layer.extent(product, rows);
+    if let Some(matrices) = hardware.cooperative {
+        return dense_cooperative(product, layer, rows, matrices);
+    }
+    let mut ways = Vec::new();
+    if hardware.software {
+        let shares = [8, 4].into_iter().filter(|&share| share <= hardware.subgroup as usize);
+        ways.extend(shares.map(|share| dense_subgroup(product, layer, rows, share)));
+    }
+    let best = if hardware.software { Tile::SOFTWARE } else { Tile::choose(height, width, terms) };
+    let others = Tile::ALL.into_iter().filter(|&tile| tile != best);
+    ways.extend([best].into_iter().chain(others).map(|tile| dense_tiled(product, layer, rows, tile)));
+    ways
+}
+
+/// `dense`, by `tile`.
+fn dense_tiled(product: Product, layer: Dense, rows: usize, tile: Tile) -> Launch {
+    let (height, width, _) = layer.extent(product, rows);
+    let tiles = [
+        ("tile_m", tile.side),
+        ("tile_n", tile.side),
+        ("tile_k", TILE_TERMS),
+        ("each_m", tile.each),
+        ("each_n", tile.each),
+        ("slices", tile.slices),
+        ("lanes", tile.lanes()),
+    ];
+    let grid = [width.div_ceil(tile.side) as u32, height.div_ceil(tile.side) as u32];
+    let Tile { side, each, slices } = tile;
+    let how = format!("{side} x {side} by {each} x {each} in {slices} slices");
+    let launch = Launch::new(&DENSE, &[&layer.constants(product)[..], &tiles].concat(), grid);
+    product.link(launch.with(&layer.what(product, rows), how))
+}
+
+/// `dense_subgroup`, where subgroups have `share` invocations (4 or 8) or more.
+fn dense_subgroup(product: Product, layer: Dense, rows: usize, share: usize) -> Launch {
+    let (height, width, _) = layer.extent(product, rows);
+    let (tile_rows, tile_columns) = SUBGROUP_TILE;
+    let grid = [width.div_ceil(tile_columns) as u32, height.div_ceil(tile_rows) as u32];
+    let constants = [&layer.constants(product)[..], &[("share", share)]].concat();
+    let how = format!("{share} share");
+    product.link(Launch::new(&DENSE_SUBGROUP, &constants, grid).with(&layer.what(product, rows), how))
+}
+
+/// `dense_cooperative`, or `dense_cooperative_small`: the ways, the one to take untuned first.
+fn dense_cooperative(product: Product, layer: Dense, rows: usize, matrices: Cooperative) -> Vec<Launch> {
+    let Cooperative { side, subgroup } = matrices;
+    let kernel = if side == 16 { &DENSE_COOPERATIVE } else { &DENSE_COOPERATIVE_SMALL };
+    let (height, width, _) = layer.extent(product, rows);
+    let what = format!("{}, mixed", layer.what(product, rows));
+    let way = |(down, across): (usize, usize)| {
+        let (tile_m, tile_n) = (2 * side * down, 4 * side * across);
+        let lanes = down * across * subgroup;
+        let tiles = [("down", down), ("across", across), ("subgroup", subgroup), ("lanes", lanes)];
+        let grid = [width.div_ceil(tile_n) as u32, height.div_ceil(tile_m) as u32];
+        let constants = [&layer.constants(product)[..], &tiles].concat();
+        product.link(Launch::new(kernel, &constants, grid).with(&what, format!("{tile_m} x {tile_n}")))
+    };
+    // An invocation loads at most 8 blocks, and every device takes 256 of them.
+    let fits = |&(down, across): &(usize, usize)| {
+        let (blocks, lanes) = (side * side / 8 * (down + 2 * across), down * across * subgroup);
+        blocks <= 8 * lanes && lanes <= 256
+    };
+    let mut tiles: Vec<_> = [(4, 2), (2, 2), (4, 1), (2, 1), (1, 1)].into_iter().filter(fits).collect();
+    let groups =
+        |&(down, across): &(usize, usize)| height.div_ceil(2 * side * down) * width.div_ceil(4 * side * across);
+    // The largest that keeps a large GPU busy, else the one with the most workgroups.
+    let best = tiles.iter().position(|tile| groups(tile) >= 128).unwrap_or(tiles.len().saturating_sub(1));
+    tiles.rotate_left(best);
+    tiles.into_iter().map(way).collect()
+}

@@ -1,0 +1,83 @@
+//! The elementary kernels.
+
+use super::{Launch, lines, rows_of_lines, tiles};
+use crate::backend::gpu::kernels::{
+    ACTIVATE, ACTIVATE_BACKWARD, BIAS_ADD, CROSS_ENTROPY, CROSS_ENTROPY_GRADIENT, GATHER_F32, GATHER_U8, MATMUL,
+    MATMUL_A_BT, MATMUL_AT_B, REDUCE_ROWS, ROW_SOFTMAX, STEP, SUM,
+};
+use crate::backend::gpu::link::HeadKind;
+use crate::model::Activation;
+use crate::recipe::OptimizerKind;
+
+/// `gather_u8` of `rows` rows.
+pub fn gather_u8(rows: usize, width: usize) -> Launch {
+    Launch::new(&GATHER_U8, &[("width", width)], rows_of_lines(rows, width))
+}
+
+/// `gather_f32` of `rows` rows.
+pub fn gather_f32(rows: usize, width: usize) -> Launch {
+    Launch::new(&GATHER_F32, &[("width", width)], rows_of_lines(rows, width))
+}
+
+/// `matmul`: `rows x inner` times `inner x columns`, which starts at `b_offset`.
+pub fn matmul(rows: usize, inner: usize, columns: usize, b_offset: usize) -> Launch {
+    let constants = [("inner", inner), ("columns", columns), ("b_offset", b_offset)];
+    Launch::new(&MATMUL, &constants, tiles(rows, columns))
+}
+
+/// `matmul_at_b`: the result, `inner x columns`, starts at `c_offset`.
+pub fn matmul_at_b(inner: usize, columns: usize, c_offset: usize) -> Launch {
+    let constants = [("inner", inner), ("columns", columns), ("c_offset", c_offset)];
+    Launch::new(&MATMUL_AT_B, &constants, tiles(inner, columns))
+}
+
+/// `matmul_a_bt`: `rows x columns` times the transpose of `inner x columns`, which starts at `b_offset`.
+pub fn matmul_a_bt(rows: usize, inner: usize, columns: usize, b_offset: usize) -> Launch {
+    let constants = [("inner", inner), ("columns", columns), ("b_offset", b_offset)];
+    Launch::new(&MATMUL_A_BT, &constants, tiles(rows, inner))
+}
+
+/// `bias_add` to `rows` rows; the biases start at `biases_offset`.
+pub fn bias_add(rows: usize, width: usize, biases_offset: usize) -> Launch {
+    Launch::new(&BIAS_ADD, &[("width", width), ("biases_offset", biases_offset)], lines(rows * width))
+}
+
+/// `activate` of `rows` rows.
+pub fn activate(rows: usize, width: usize, activation: Activation) -> Launch {
+    Launch::new(&ACTIVATE, &[("width", width)], lines(rows * width)).activation(activation)
+}
+
+/// `activate_backward` of `rows` rows.
+pub fn activate_backward(rows: usize, width: usize, activation: Activation) -> Launch {
+    Launch::new(&ACTIVATE_BACKWARD, &[("width", width)], lines(rows * width)).activation(activation)
+}
+
+/// `row_softmax` of `rows` rows.
+pub fn row_softmax(rows: usize, classes: usize) -> Launch {
+    Launch::new(&ROW_SOFTMAX, &[("classes", classes)], lines(rows)).head(HeadKind::Classes)
+}
+
+/// `cross_entropy` of `rows` rows.
+pub fn cross_entropy(rows: usize, classes: usize) -> Launch {
+    Launch::new(&CROSS_ENTROPY, &[("classes", classes)], lines(rows)).head(HeadKind::Classes)
+}
+
+/// `cross_entropy_gradient` of `rows` rows.
+pub fn cross_entropy_gradient(rows: usize, classes: usize) -> Launch {
+    Launch::new(&CROSS_ENTROPY_GRADIENT, &[("classes", classes)], lines(rows)).head(HeadKind::Classes)
+}
+
+/// `reduce_rows` of rows of `width`; the sums start at `sums_offset`.
+pub fn reduce_rows(width: usize, sums_offset: usize) -> Launch {
+    Launch::new(&REDUCE_ROWS, &[("width", width), ("sums_offset", sums_offset)], lines(width))
+}
+
+/// `sum` of a batch's values.
+pub fn sum() -> Launch {
+    Launch::new(&SUM, &[], [1, 1])
+}
+
+/// `step` of `count` parameters.
+pub fn step(count: usize, optimizer: OptimizerKind) -> Launch {
+    Launch::new(&STEP, &[("count", count)], lines(count)).optimizer(optimizer)
+}

@@ -1,0 +1,263 @@
+//! Every kernel against its twin, or against the composition of the twins that it stands for.
+
+use rand::Rng;
+use rand::distr::Distribution;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+use super::Row;
+use crate::backend::gpu::device::{Device, values};
+use crate::backend::gpu::hardware::Hardware;
+use crate::backend::gpu::kernels::{self as registry, Kernel};
+use crate::backend::gpu::launch::Launch;
+use crate::backend::gpu::submit::{Batch, run_once};
+use crate::compare::{Tolerance, compare};
+use crate::data::Inputs;
+use crate::error::{Error, Result};
+use crate::random;
+
+mod dense;
+mod elementary;
+mod narrow;
+mod output;
+mod resident;
+
+/// A kernel, and what makes its cases at a shape.
+#[derive(Clone, Copy)]
+pub struct Checked {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    cases: fn(&mut Setting) -> Result<Vec<Case>>,
+}
+
+impl Checked {
+    /// The same cases for another kernel.
+    pub fn with(self, kernel: &'static Kernel) -> Self {
+        Self { kernel, ..self }
+    }
+}
+
+const fn checked(kernel: &'static Kernel, cases: fn(&mut Setting) -> Result<Vec<Case>>) -> Checked {
+    Checked { kernel, cases }
+}
+
+/// Every kernel of the registry with its cases.
+pub static KERNELS: &[Checked] = &[
+    checked(&registry::GATHER_U8, elementary::gather_u8),
+    checked(&registry::GATHER_F32, elementary::gather_f32),
+    checked(&registry::MATMUL, elementary::matmul),
+    checked(&registry::MATMUL_AT_B, elementary::matmul_at_b),
+    checked(&registry::MATMUL_A_BT, elementary::matmul_a_bt),
+    checked(&registry::BIAS_ADD, elementary::bias_add),
+    checked(&registry::ACTIVATE, elementary::activate),
+    checked(&registry::ACTIVATE_BACKWARD, elementary::activate_backward),
+    checked(&registry::ROW_SOFTMAX, elementary::row_softmax),
+    checked(&registry::CROSS_ENTROPY, elementary::cross_entropy),
+    checked(&registry::CROSS_ENTROPY_GRADIENT, elementary::cross_entropy_gradient),
+    checked(&registry::REDUCE_ROWS, elementary::reduce_rows),
+    checked(&registry::SUM, elementary::sum),
+    checked(&registry::STEP, elementary::step),
+    checked(&registry::DENSE, dense::cases),
+    checked(&registry::DENSE_SUBGROUP, dense::cases),
+    checked(&registry::DENSE_COOPERATIVE, dense::cooperative_cases),
+    checked(&registry::DENSE_COOPERATIVE_SMALL, dense::cooperative_cases),
+    checked(&registry::OUTPUT, output::cases),
+    checked(&registry::NARROW_FORWARD, narrow::forward),
+    checked(&registry::NARROW_FORWARD_SUBGROUP, narrow::forward),
+    checked(&registry::NARROW_UPDATE, narrow::update),
+    checked(&registry::NARROW_UPDATE_SUBGROUP, narrow::update),
+    checked(&registry::RESIDENT, resident::cases),
+];
+
+/// Rows, inner width and columns that kernels are tried at: 1, around a tile and a line of invocations, the notebook's,
+/// a short batch's, and more rows than one line.
+const SHAPES: &[(usize, usize, usize)] =
+    &[(1, 1, 1), (31, 33, 32), (32, 784, 7), (33, 7, 10), (64, 784, 128), (64, 128, 10), (257, 31, 33), (5, 257, 2)];
+
+/// The contents of a buffer.
+#[derive(Debug, Clone)]
+enum Values {
+    F32(Vec<f32>),
+    U32(Vec<u32>),
+    Bytes(Vec<u8>),
+}
+
+impl Values {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = match self {
+            Values::F32(values) => bytemuck::cast_slice(values).to_vec(),
+            Values::U32(values) => bytemuck::cast_slice(values).to_vec(),
+            Values::Bytes(bytes) => bytes.clone(),
+        };
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+}
+
+/// A launch, the buffers it starts with, and what its twin makes of them.
+struct Case {
+    launch: Launch,
+    batch: Batch,
+    before: Vec<(&'static str, Values)>,
+    after: Vec<(&'static str, Values, Tolerance)>,
+}
+
+/// What the cases of a kernel are made for.
+struct Setting<'a> {
+    kernel: &'static Kernel,
+    hardware: &'a Hardware,
+    rows: usize,
+    inner: usize,
+    columns: usize,
+    draw: Draw,
+    batch: Batch,
+    /// Row numbers of a data set of [`SOURCE_ROWS`] rows; the batch's begin at [`FIRST`].
+    order: Vec<u32>,
+}
+
+impl<'a> Setting<'a> {
+    fn new(kernel: &'static Kernel, hardware: &'a Hardware, (rows, inner, columns): (usize, usize, usize)) -> Self {
+        let mut draw = Draw::new((rows * 1_000_003 + inner * 1009 + columns) as u64);
+        let batch = Batch { first: FIRST as u32, rows: rows as u32, index: 1, learning_rate: 0.15 };
+        let order = draw.below(SOURCE_ROWS, FIRST + rows);
+        Self { kernel, hardware, rows, inner, columns, draw, batch, order }
+    }
+
+    /// The numbers of the batch's rows.
+    fn picked(&self) -> Vec<u32> {
+        self.order[FIRST..].to_vec()
+    }
+}
+
+/// A source of test values.
+pub(super) struct Draw(ChaCha8Rng);
+
+impl Draw {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(random::weights(seed))
+    }
+
+    pub(super) fn normal(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| StandardNormal.sample(&mut self.0)).collect()
+    }
+
+    pub(super) fn below(&mut self, bound: usize, n: usize) -> Vec<u32> {
+        (0..n).map(|_| self.0.next_u32() % bound as u32).collect()
+    }
+
+    pub(super) fn bytes(&mut self, n: usize) -> Vec<u8> {
+        (0..n).map(|_| self.0.next_u32() as u8).collect()
+    }
+}
+
+/// What is written beside a result must stay: each output buffer is this much longer on both sides.
+const MARGIN: usize = 3;
+
+/// Rows of the data set that batches are gathered from, and the place in the order where the batch starts.
+const SOURCE_ROWS: usize = 300;
+const FIRST: usize = 2;
+
+/// `values` in the middle of a larger buffer, as layers lie in the parameters.
+fn padded(values: &[f32]) -> Vec<f32> {
+    [&[7.0; MARGIN][..], values, &[7.0; MARGIN]].concat()
+}
+
+/// What a buffer of so many values holds before it is written.
+fn unwritten(count: usize) -> Values {
+    Values::F32(vec![7.0; count])
+}
+
+/// A data set's inputs, `width` floats or bytes a row.
+fn inputs(draw: &mut Draw, floats: bool, width: usize) -> Inputs {
+    if floats { Inputs::F32(draw.normal(SOURCE_ROWS * width)) } else { Inputs::U8(draw.bytes(SOURCE_ROWS * width)) }
+}
+
+/// `inputs` as a buffer.
+fn data(inputs: &Inputs) -> Values {
+    match inputs {
+        Inputs::U8(bytes) => Values::Bytes(bytes.clone()),
+        Inputs::F32(values) => Values::F32(values.clone()),
+    }
+}
+
+/// Hardware on which every way to launch a kernel can be taken.
+fn any_hardware() -> Hardware {
+    Hardware { subgroup: 8, ..Hardware::SOFTWARE }
+}
+
+/// Of the `ways` those of `kernel`, by turns: each is taken at some shape.
+fn turn(kernel: &Kernel, ways: Vec<Launch>, number: usize) -> Launch {
+    let mut fitting: Vec<Launch> = ways.into_iter().filter(|way| way.kernel.name == kernel.name).collect();
+    fitting.swap_remove(number % fitting.len())
+}
+
+/// Every kernel of `checked` that runs on `device` against its twin, at each shape.
+///
+/// # Errors
+/// What the device fails with, naming the kernel.
+pub fn kernels(device: &Device, checked: &[Checked]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for &Checked { kernel, cases } in checked {
+        if !kernel.needs.met_by(&device.hardware) {
+            continue;
+        }
+        for &shape in SHAPES {
+            for case in cases(&mut Setting::new(kernel, &device.hardware, shape))? {
+                rows.extend(pollster::block_on(run_case(device, kernel, shape, case))?);
+            }
+        }
+    }
+    Ok(rows)
+}
+
+async fn run_case(
+    device: &Device,
+    kernel: &'static Kernel,
+    shape: (usize, usize, usize),
+    case: Case,
+) -> Result<Vec<Row>> {
+    let buffers = case
+        .before
+        .iter()
+        .map(|(name, values)| {
+            let bytes = values.bytes();
+            let buffer = device.storage(name, bytes.len() as u64)?;
+            device.queue.write_buffer(&buffer, 0, &bytes);
+            Ok((*name, buffer))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    // The kernel that was passed, also where it is not the registry's of that name.
+    let launch = Launch { kernel, ..case.launch };
+    run_once(device, &launch, &buffers, case.batch).await?;
+
+    let mut rows = Vec::new();
+    for (name, expected, tolerance) in case.after {
+        let buffer = buffers.iter().find(|(bound, _)| *bound == name).map(|(_, buffer)| buffer);
+        let buffer = buffer.ok_or_else(|| Error::Check(format!("kernel {}: no buffer {name}", kernel.name)))?;
+        let bytes = device.read(&[(buffer, expected.bytes().len() as u64)]).await?.concat();
+        let comparison = match expected {
+            Values::F32(expected) => compare(&values::<f32>(&bytes), &expected, tolerance),
+            Values::U32(expected) => {
+                let as_f32 = |values: &[u32]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
+                compare(&as_f32(&values::<u32>(&bytes)), &as_f32(&expected), tolerance)
+            }
+            Values::Bytes(_) => return Err(Error::Check(format!("kernel {}: writes bytes", kernel.name))),
+        };
+        let (m, k, n) = shape;
+        let shape = format!("{m} x {k} x {n}");
+        rows.push(Row { name: kernel.name.into(), shape, what: name, tolerance, comparison });
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_has_cases_once() {
+        let checked: Vec<_> = KERNELS.iter().map(|checked| checked.kernel.name).collect();
+        let registered: Vec<_> = registry::REGISTRY.iter().map(|kernel| kernel.name).collect();
+        assert_eq!(checked, registered);
+    }
+}

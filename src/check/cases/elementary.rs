@@ -1,0 +1,231 @@
+//! Cases of the elementary kernels: expected is what the twin makes.
+
+use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, padded, unwritten};
+use crate::backend::cpu;
+use crate::backend::gpu::launch::elementary as launch;
+use crate::compare::Tolerance;
+use crate::error::Result;
+use crate::model::Activation;
+use crate::recipe::OptimizerKind;
+
+/// exp() of x may err by 3 + 2 |x| units in the last place in Vulkan, division by 2.5, log() by 3, or 2^-21 near 1.
+const FUNCTIONS: Tolerance = Tolerance { absolute: 1e-6, relative: 1e-5 };
+const ONE_ROUNDING: Tolerance = Tolerance { absolute: 0.0, relative: 4.0 * f32::EPSILON as f64 };
+
+pub(super) fn gather_u8(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, batch, .. } = setting;
+    let picked = setting.picked();
+    let data = setting.draw.bytes(SOURCE_ROWS * inner);
+    let mut x = vec![0.0; rows * inner];
+    cpu::gather_u8::gather_u8(&data, &picked, inner, &mut x);
+    Ok(vec![Case {
+        launch: launch::gather_u8(rows, inner),
+        batch,
+        before: vec![
+            ("data", Values::Bytes(data)),
+            ("order", Values::U32(setting.order.clone())),
+            ("x", unwritten(rows * inner)),
+        ],
+        after: vec![("x", Values::F32(x), ONE_ROUNDING)],
+    }])
+}
+
+pub(super) fn gather_f32(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, batch, .. } = setting;
+    let picked = setting.picked();
+    let data = setting.draw.normal(SOURCE_ROWS * inner);
+    let mut x = vec![0.0; rows * inner];
+    cpu::gather_f32::gather_f32(&data, &picked, inner, &mut x);
+    Ok(vec![Case {
+        launch: launch::gather_f32(rows, inner),
+        batch,
+        before: vec![
+            ("data", Values::F32(data)),
+            ("order", Values::U32(setting.order.clone())),
+            ("x", unwritten(rows * inner)),
+        ],
+        after: vec![("x", Values::F32(x), Tolerance::EXACT)],
+    }])
+}
+
+pub(super) fn matmul(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, columns, batch, .. } = setting;
+    let (a, b) = (setting.draw.normal(rows * inner), setting.draw.normal(inner * columns));
+    let mut c = vec![0.0; rows * columns];
+    cpu::matmul::matmul(&a, &b, inner, columns, &mut c);
+    Ok(vec![Case {
+        launch: launch::matmul(rows, inner, columns, MARGIN),
+        batch,
+        before: vec![("a", Values::F32(a)), ("b", Values::F32(padded(&b))), ("c", unwritten(rows * columns))],
+        after: vec![("c", Values::F32(c), Tolerance::of_sum(inner))],
+    }])
+}
+
+pub(super) fn matmul_at_b(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, columns, batch, .. } = setting;
+    let (a, b) = (setting.draw.normal(rows * inner), setting.draw.normal(rows * columns));
+    let mut c = vec![0.0; inner * columns];
+    cpu::matmul_at_b::matmul_at_b(&a, &b, inner, columns, &mut c);
+    Ok(vec![Case {
+        launch: launch::matmul_at_b(inner, columns, MARGIN),
+        batch,
+        before: vec![("a", Values::F32(a)), ("b", Values::F32(b)), ("c", unwritten(inner * columns + 2 * MARGIN))],
+        after: vec![("c", Values::F32(padded(&c)), Tolerance::of_sum(rows))],
+    }])
+}
+
+pub(super) fn matmul_a_bt(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, columns, batch, .. } = setting;
+    let (a, b) = (setting.draw.normal(rows * columns), setting.draw.normal(inner * columns));
+    let mut c = vec![0.0; rows * inner];
+    cpu::matmul_a_bt::matmul_a_bt(&a, &b, inner, columns, &mut c);
+    Ok(vec![Case {
+        launch: launch::matmul_a_bt(rows, inner, columns, MARGIN),
+        batch,
+        before: vec![("a", Values::F32(a)), ("b", Values::F32(padded(&b))), ("c", unwritten(rows * inner))],
+        after: vec![("c", Values::F32(c), Tolerance::of_sum(columns))],
+    }])
+}
+
+pub(super) fn bias_add(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, batch, .. } = setting;
+    let (biases, f) = (setting.draw.normal(inner), setting.draw.normal(rows * inner));
+    let mut sums = f.clone();
+    cpu::bias_add::bias_add(&biases, &mut sums);
+    Ok(vec![Case {
+        launch: launch::bias_add(rows, inner, MARGIN),
+        batch,
+        before: vec![("biases", Values::F32(padded(&biases))), ("f", Values::F32(f))],
+        after: vec![("f", Values::F32(sums), Tolerance::EXACT)],
+    }])
+}
+
+pub(super) fn activate(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, batch, .. } = setting;
+    let mut f = setting.draw.normal(rows * inner);
+    f[0] = -0.0;
+    let mut h = f.clone();
+    cpu::activate::activate(Activation::Relu, &mut h);
+    Ok(vec![Case {
+        launch: launch::activate(rows, inner, Activation::Relu),
+        batch,
+        before: vec![("f", Values::F32(f))],
+        after: vec![("f", Values::F32(h), Tolerance::EXACT)],
+    }])
+}
+
+pub(super) fn activate_backward(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, batch, .. } = setting;
+    let (mut h, d) = (setting.draw.normal(rows * inner), setting.draw.normal(rows * inner));
+    cpu::activate::activate(Activation::Relu, &mut h);
+    let mut masked = d.clone();
+    cpu::activate_backward::activate_backward(Activation::Relu, &h, &mut masked);
+    Ok(vec![Case {
+        launch: launch::activate_backward(rows, inner, Activation::Relu),
+        batch,
+        before: vec![("h", Values::F32(h)), ("d", Values::F32(d))],
+        after: vec![("d", Values::F32(masked), Tolerance::EXACT)],
+    }])
+}
+
+pub(super) fn row_softmax(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, batch, .. } = setting;
+    // Values far apart: without the maximum subtracted some overflow, with it some underflow.
+    let f: Vec<f32> = setting.draw.normal(rows * inner).into_iter().map(|f| 100.0 + 30.0 * f).collect();
+    let mut p = f.clone();
+    cpu::row_softmax::row_softmax(inner, &mut p);
+    Ok(vec![Case {
+        launch: launch::row_softmax(rows, inner),
+        batch,
+        before: vec![("f", Values::F32(f)), ("outputs", unwritten(rows * inner))],
+        after: vec![("outputs", Values::F32(p), FUNCTIONS)],
+    }])
+}
+
+pub(super) fn cross_entropy(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, columns, batch, .. } = setting;
+    let picked = setting.picked();
+    let labels = setting.draw.below(columns, SOURCE_ROWS);
+    let mut p = setting.draw.normal(rows * columns);
+    cpu::row_softmax::row_softmax(columns, &mut p);
+    // One row is all zero, as an underflow makes it.
+    p[..columns].fill(0.0);
+    let mut losses = vec![0.0; rows];
+    let mut confusion = vec![1; columns * columns];
+    let start = Values::U32(confusion.clone());
+    cpu::cross_entropy::cross_entropy(&p, &labels, &picked, columns, &mut losses, &mut confusion);
+    Ok(vec![Case {
+        launch: launch::cross_entropy(rows, columns),
+        batch,
+        before: vec![
+            ("outputs", Values::F32(p)),
+            ("labels", Values::U32(labels)),
+            ("order", Values::U32(setting.order.clone())),
+            ("losses", unwritten(rows)),
+            ("confusion", start),
+        ],
+        after: vec![
+            ("losses", Values::F32(losses), FUNCTIONS),
+            ("confusion", Values::U32(confusion), Tolerance::EXACT),
+        ],
+    }])
+}
+
+pub(super) fn cross_entropy_gradient(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, columns, batch, .. } = setting;
+    let picked = setting.picked();
+    let labels = setting.draw.below(columns, SOURCE_ROWS);
+    let p = setting.draw.normal(rows * columns);
+    let mut df = p.clone();
+    cpu::cross_entropy_gradient::cross_entropy_gradient(&labels, &picked, columns, &mut df);
+    Ok(vec![Case {
+        launch: launch::cross_entropy_gradient(rows, columns),
+        batch,
+        before: vec![
+            ("labels", Values::U32(labels)),
+            ("order", Values::U32(setting.order.clone())),
+            ("outputs", Values::F32(p)),
+        ],
+        after: vec![("outputs", Values::F32(df), Tolerance::EXACT)],
+    }])
+}
+
+pub(super) fn reduce_rows(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, batch, .. } = setting;
+    let d = setting.draw.normal(rows * inner);
+    let mut sums = vec![0.0; inner];
+    cpu::reduce_rows::reduce_rows(&d, &mut sums);
+    Ok(vec![Case {
+        launch: launch::reduce_rows(inner, MARGIN),
+        batch,
+        before: vec![("d", Values::F32(d)), ("sums", unwritten(inner + 2 * MARGIN))],
+        after: vec![("sums", Values::F32(padded(&sums)), Tolerance::of_sum(rows))],
+    }])
+}
+
+pub(super) fn sum(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, mut batch, .. } = setting;
+    batch.rows = (rows * inner) as u32;
+    let values = setting.draw.normal(rows * inner);
+    let total = cpu::sum::sum(&values) as f32;
+    Ok(vec![Case {
+        launch: launch::sum(),
+        batch,
+        before: vec![("values", Values::F32(values)), ("totals", unwritten(3))],
+        after: vec![("totals", Values::F32(vec![7.0, total, 7.0]), Tolerance::of_sum(rows * inner))],
+    }])
+}
+
+pub(super) fn step(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, batch, .. } = setting;
+    let (gradients, parameters) = (setting.draw.normal(rows * inner), setting.draw.normal(rows * inner));
+    let mut updated = parameters.clone();
+    cpu::step::step(OptimizerKind::Sgd, &gradients, rows, batch.learning_rate, &mut updated);
+    let near_one = Tolerance { absolute: f64::from(f32::EPSILON), relative: 4.0 * f64::from(f32::EPSILON) };
+    Ok(vec![Case {
+        launch: launch::step(rows * inner, OptimizerKind::Sgd),
+        batch,
+        before: vec![("gradients", Values::F32(gradients)), ("parameters", Values::F32(parameters))],
+        after: vec![("parameters", Values::F32(updated), near_one)],
+    }])
+}

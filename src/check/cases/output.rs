@@ -1,0 +1,85 @@
+//! Cases of the last layer, in training and not, with rows for one workgroup and for several of them.
+
+use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, turn, unwritten};
+use crate::backend::cpu::activate::activate;
+use crate::backend::cpu::activate_backward::activate_backward;
+use crate::backend::cpu::bias_add::bias_add;
+use crate::backend::cpu::cross_entropy::cross_entropy;
+use crate::backend::cpu::cross_entropy_gradient::cross_entropy_gradient;
+use crate::backend::cpu::gather_u8::gather_u8;
+use crate::backend::cpu::matmul::matmul;
+use crate::backend::cpu::matmul_a_bt::matmul_a_bt;
+use crate::backend::cpu::row_softmax::row_softmax;
+use crate::backend::gpu::launch::dense::{Dense, Source};
+use crate::backend::gpu::launch::output::output;
+use crate::backend::gpu::link::Link;
+use crate::compare::Tolerance;
+use crate::error::Result;
+use crate::model::Activation;
+
+pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
+    let picked = setting.picked();
+    let &mut Setting { kernel, rows, inner: inputs, columns: outputs, batch, ref order, ref mut draw, .. } = setting;
+    let scale = 1.0 / (inputs as f32).sqrt();
+    let weights: Vec<f32> = draw.normal(inputs * outputs).into_iter().map(|weight| scale * weight).collect();
+    let biases = draw.normal(outputs);
+    let mut parameters = vec![7.0; MARGIN];
+    parameters.extend_from_slice(&weights);
+    parameters.extend_from_slice(&biases);
+    let labels = draw.below(outputs, SOURCE_ROWS);
+    let bytes = draw.bytes(SOURCE_ROWS * inputs);
+    let mut h = draw.normal(rows * inputs);
+    activate(Activation::Relu, &mut h);
+    let mut cases = Vec::new();
+    for (source, training) in [Source::Activations, Source::Bytes].into_iter().flat_map(|s| [(s, true), (s, false)]) {
+        let (x, a) = match source {
+            Source::Activations => (h.clone(), Values::F32(h.clone())),
+            _ => {
+                let mut x = vec![0.0; rows * inputs];
+                gather_u8(&bytes, &picked, inputs, &mut x);
+                (x, Values::Bytes(bytes.clone()))
+            }
+        };
+        let mut p = vec![0.0; rows * outputs];
+        matmul(&x, &weights, inputs, outputs, &mut p);
+        bias_add(&biases, &mut p);
+        row_softmax(outputs, &mut p);
+        let (mut losses, mut confusion) = (vec![7.0; rows], vec![1; outputs * outputs]);
+        let mut c = vec![7.0; rows * inputs];
+        if training {
+            cross_entropy_gradient(&labels, &picked, outputs, &mut p);
+            if source == Source::Activations {
+                c.fill(0.0);
+                matmul_a_bt(&p, &weights, inputs, outputs, &mut c);
+                activate_backward(Activation::Relu, &x, &mut c);
+            }
+        } else {
+            cross_entropy(&p, &labels, &picked, outputs, &mut losses, &mut confusion);
+        }
+        let layer = Dense { inputs, outputs, offset: MARGIN, source };
+        let sums = Tolerance::of_sum(inputs);
+        let link = Link { activation: Activation::Relu, ..Link::default() };
+        let ways = output(rows, layer, training, link, &any_hardware());
+        cases.push(Case {
+            launch: turn(kernel, ways, rows + cases.len()),
+            batch,
+            before: vec![
+                ("a", a.clone()),
+                ("b", Values::F32(parameters.clone())),
+                ("labels", Values::U32(labels.clone())),
+                ("order", Values::U32(order.clone())),
+                ("p", unwritten(rows * outputs)),
+                ("c", unwritten(rows * inputs)),
+                ("losses", unwritten(rows)),
+                ("confusion", Values::U32(vec![1; outputs * outputs])),
+            ],
+            after: vec![
+                ("p", Values::F32(p.clone()), sums),
+                ("c", Values::F32(c.clone()), Tolerance::of_sum(inputs + outputs)),
+                ("losses", Values::F32(losses.clone()), Tolerance::of_sum(inputs)),
+                ("confusion", Values::U32(confusion.clone()), Tolerance::EXACT),
+            ],
+        });
+    }
+    Ok(cases)
+}

@@ -1,0 +1,216 @@
+//! Every plan, and the CPU's engine, against the composition of the twins.
+
+use std::sync::Arc;
+
+use super::Row;
+use super::cases::Draw;
+use crate::backend::cpu::Cpu;
+use crate::backend::cpu::reference::Reference;
+use crate::backend::cpu::vector::Vectors;
+use crate::backend::gpu::device::Device;
+use crate::backend::gpu::plan::{Element, Plan, PlanName};
+use crate::backend::gpu::{Gpu, Store};
+use crate::backend::{Backend, BackendExt, Precision, Split};
+use crate::compare::{Tolerance, compare};
+use crate::data::{Inputs, Samples};
+use crate::error::Result;
+use crate::metrics::norm;
+use crate::model::{Init, Mlp};
+use crate::random;
+use crate::recipe::Recipe;
+use crate::state::State;
+
+/// A network and the data that a whole plan is tried on.
+struct Trial {
+    widths: &'static [usize],
+    batch_size: usize,
+    kind: Kind,
+    /// Steps of the long comparison.
+    steps: usize,
+}
+
+/// What the rows are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bytes,
+    /// Bytes of which most are 0, as in images of digits.
+    SparseBytes,
+    Floats,
+}
+
+const fn trial(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial {
+    Trial { widths, batch_size, kind, steps: 300 }
+}
+
+/// No, one and two hidden layers, batches of one row, of all rows, and with a short last one.
+const TRIALS: &[Trial] = &[
+    trial(&[64, 10], 32, Kind::Bytes),
+    trial(&[64, 10], 32, Kind::Floats),
+    trial(&[64, 7, 10], 32, Kind::Bytes),
+    trial(&[64, 7, 10], 32, Kind::SparseBytes),
+    trial(&[64, 7, 10], 32, Kind::Floats),
+    trial(&[64, 7, 10], 1, Kind::Bytes),
+    trial(&[33, 31, 32, 3], 48, Kind::SparseBytes),
+    trial(&[33, 31, 32, 3], 48, Kind::Floats),
+    trial(&[100, 65, 17, 2], 100, Kind::Bytes),
+    trial(&[36, 64, 12, 70], 20, Kind::Bytes),
+    Trial { widths: &[784, 7, 10], batch_size: 64, kind: Kind::SparseBytes, steps: 20 },
+    trial(&[100, 65, 17, 2], 100, Kind::Floats),
+];
+
+/// Shapes at which the CPU's engine changes its ways.
+const CPU_TRIALS: &[Trial] = &[
+    trial(&[70, 16, 9, 12], 33, Kind::SparseBytes),
+    trial(&[70, 17, 10], 7, Kind::SparseBytes),
+    Trial { widths: &[784, 128, 10], batch_size: 64, kind: Kind::SparseBytes, steps: 20 },
+    Trial { widths: &[784, 150, 80, 10], batch_size: 40, kind: Kind::SparseBytes, steps: 20 },
+    Trial { widths: &[200, 150, 80, 40], batch_size: 40, kind: Kind::Floats, steps: 20 },
+    // Few rows or columns a thread.
+    trial(&[20, 64, 32, 6], 8, Kind::Floats),
+    trial(&[30, 48, 17, 5], 9, Kind::Bytes),
+    trial(&[12, 130, 70], 1, Kind::Floats),
+    // Columns divided, also inside a panel.
+    trial(&[120, 208, 10], 20, Kind::SparseBytes),
+    trial(&[40, 208, 200], 20, Kind::Floats),
+    trial(&[30, 7, 208, 12], 10, Kind::Bytes),
+    // Narrow before wide.
+    trial(&[70, 7, 40, 12, 20], 33, Kind::SparseBytes),
+];
+
+/// Rows of the training part: the last batch of 32 or 48 is short.
+const ROWS: usize = 100;
+
+/// A data set that can be learnt: each class has a pattern of its own, with noise on top.
+fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> Result<Samples> {
+    let patterns = Draw::new(classes as u64).normal(width * classes);
+    let mut draw = Draw::new(seed);
+    let labels = draw.below(classes, rows);
+    let noise = draw.normal(rows * width);
+    let pairs = (0..rows).flat_map(|row| (0..width).map(move |column| (row, column)));
+    let values = pairs.map(|(row, column)| {
+        let pattern = patterns[labels[row] as usize * width + column];
+        let value = 0.5 + 0.15 * pattern + 0.15 * noise[row * width + column];
+        if kind == Kind::SparseBytes && pattern < 0.8 { 0.0 } else { value }
+    });
+    let inputs = match kind {
+        Kind::Floats => Inputs::F32(values.collect()),
+        _ => Inputs::U8(values.map(|value| (value * 255.0).clamp(0.0, 255.0) as u8).collect()),
+    };
+    Samples::new(inputs, width, labels)
+}
+
+/// Every plan on `device` against the composition of the twins: all parameters after one step, loss and parameters after
+/// some hundred, and the same bits from two runs.
+///
+/// # Errors
+/// What the device fails with.
+pub fn plans(device: &Device) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for trial in TRIALS {
+        let model = Mlp::new(trial.widths)?;
+        // With mixed precision only what it changes.
+        let changed = |plan: PlanName| {
+            let step = Plan::step(plan, &model, Element::F32, trial.batch_size, &device.hardware);
+            device.hardware.cooperative.is_none() || step.precision() == Precision::Mixed
+        };
+        let runs = |plan: PlanName| plan.check(&model, trial.batch_size, &device.hardware).is_ok();
+        for plan in PlanName::ALL.into_iter().filter(|&plan| runs(plan) && changed(plan)) {
+            let recipe = Recipe { batch_size: trial.batch_size, ..Recipe::default() };
+            let open = || Gpu::new(Store::new(device.clone()), model.clone(), &recipe, Some(plan));
+            rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The same of the CPU backend, with this machine's vector instructions and without, on one thread and on more: the
+/// results must not depend on the number of threads.
+///
+/// # Errors
+/// When threads cannot be started.
+pub fn cpu() -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (number, trial) in TRIALS.iter().chain(CPU_TRIALS).enumerate() {
+        for (index, vectors) in Vectors::all().into_iter().enumerate() {
+            let recipe = Recipe { batch_size: trial.batch_size, ..Recipe::default() };
+            let open = |threads| Cpu::with_vectors(Mlp::new(trial.widths)?, &recipe, threads, vectors);
+            let mut many = open([2, 3, 4, 7][(number + index) % 4])?;
+            match (number / 4 + index) % 3 {
+                0 => many.fix_pace(false),
+                1 => many.fix_pace(true),
+                _ => {}
+            }
+            rows.extend(plan_rows(&mut open(1)?, &mut many, trial)?);
+        }
+    }
+    Ok(rows)
+}
+
+fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -> Result<Vec<Row>> {
+    let &Trial { widths, batch_size, kind, steps } = trial;
+    let model = Mlp::new(widths)?;
+    let (train, test) = (
+        Arc::new(samples(model.inputs(), model.classes(), ROWS, kind, 1)?),
+        Arc::new(samples(model.inputs(), model.classes(), 37, kind, 2)?),
+    );
+    let initial = model.initial_parameters(Init::He, 5);
+    let recipe = Recipe { batch_size, ..Recipe::default() };
+    let mut reference = Reference::new(model.clone(), &recipe);
+    let kind = match kind {
+        Kind::Bytes => "u8",
+        Kind::SparseBytes => "sparse u8",
+        Kind::Floats => "f32",
+    };
+    let shape = format!("{model} b{batch_size} {kind}");
+    let mut rows = Vec::new();
+    let mut name = format!("plan {}", first.about().plan);
+    let mut push = |name: &str, what, tolerance, actual: &[f32], expected: &[f32]| {
+        let comparison = compare(actual, expected, tolerance);
+        rows.push(Row { name: name.to_owned(), shape: shape.clone(), what, tolerance, comparison });
+    };
+
+    let mut backends: [&mut dyn Backend; 3] = [&mut reference, first, second];
+    for backend in &mut backends {
+        backend.upload(Split::Train, &train)?;
+        backend.upload(Split::Test, &test)?;
+        backend.set_state(&State::new(initial.clone(), recipe.optimizer.kind))?;
+        backend.pass(&random::order(3, 0, ROWS as u32)[..batch_size], batch_size, 0.1)?;
+    }
+    let [reference, first, second] = backends;
+    // Rounding differs, and training lets small differences grow.
+    let mut one_step = Tolerance { absolute: 1e-6, relative: 1e-5 };
+    let mut many_steps = Tolerance { absolute: 1e-4, relative: 1e-3 };
+    if first.about().precision == Precision::Mixed {
+        name += " mixed";
+        // Operands have 11 significant bits: 2^13 times the error of f32, a half of it at a time. Which way a driver
+        // rounds is its own choice, so no twin can do the same.
+        one_step = Tolerance { absolute: 1e-3, relative: 1e-2 };
+        many_steps = Tolerance { absolute: 5e-2, relative: 5e-2 };
+    }
+    push(&name, "1 step", one_step, &first.parameters()?, &reference.parameters()?);
+
+    for epoch in 0..(steps * batch_size).div_ceil(ROWS) {
+        let order = random::order(3, 1 + epoch as u64, ROWS as u32);
+        for backend in [&mut *reference, &mut *first, &mut *second] {
+            backend.pass(&order, batch_size, 0.1)?;
+        }
+    }
+    let parameters = first.parameters()?;
+    let expected = reference.parameters()?;
+    if first.about().precision == Precision::Mixed {
+        // A unit that rounding turns on or off takes its own weights far, but few of all: what counts is the distance in
+        // all, as a share of the way that training went.
+        let between = |a: &[f32], b: &[f32]| norm(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f32>>());
+        let share = between(&parameters, &expected) / between(&expected, &initial);
+        push(&name, "many steps, apart", Tolerance { absolute: 5e-2, relative: 0.0 }, &[share as f32], &[0.0]);
+    } else {
+        push(&name, "many steps", many_steps, &parameters, &expected);
+    }
+    for (what, split) in [("train loss", Split::Train), ("test loss", Split::Test)] {
+        let [actual, expected] = [first.evaluate_now(split)?, reference.evaluate_now(split)?];
+        push(&name, what, many_steps, &[actual.mean_loss() as f32], &[expected.mean_loss() as f32]);
+    }
+    push(&name, "predict", many_steps, &first.predict(&test.inputs)?, &reference.predict(&test.inputs)?);
+    push(&name, "same bits", Tolerance::EXACT, &parameters, &second.parameters()?);
+    Ok(rows)
+}
