@@ -1,5 +1,5 @@
-//! Folders of image files, one folder a class: `DIR/<class>/*`, or `DIR/train/<class>/*` and `DIR/test/<class>/*`. Every image
-//! becomes a row of grey bytes.
+//! Folders of image files, one folder per class: `DIR/<class>/*`, or `DIR/train/<class>/*` and `DIR/test/<class>/*`. Every
+//! image becomes a row of grey bytes.
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +14,11 @@ use crate::error::{Error, Result};
 /// The most bytes of pixels that are read.
 const MAX_BYTES: usize = 4 << 30;
 
-/// Reads the folder `path`, each image resized to `size` (height and width); without one all must have the first one's.
-/// Files that are no images are left out, with a note.
+/// Reads the folder `path` and resizes each image to `size` (height, width). Without a size, all images must have that of
+/// the first one. Files that are no images are left out, with a note.
 ///
 /// # Errors
-/// [`Error::File`] naming the first file or folder that is not what it should be.
+/// [`Error::File`] naming the first file or folder that cannot be used.
 pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) -> Result<Raw> {
     let mut left_out = Vec::new();
     let (train_folder, test_folder) = match [path.join("train"), path.join("test")] {
@@ -95,7 +95,7 @@ pub fn decode(path: &Path, size: (usize, usize)) -> Result<Vec<u8>> {
     Ok(resized(image.into(), size))
 }
 
-/// An image as grey bytes, resized to `height x width`.
+/// `image` as grey bytes, resized to `height x width`.
 pub(crate) fn resized(image: DynamicImage, (height, width): (usize, usize)) -> Vec<u8> {
     let image = image.into_luma8();
     if (image.height() as usize, image.width() as usize) == (height, width) {
@@ -105,7 +105,7 @@ pub(crate) fn resized(image: DynamicImage, (height, width): (usize, usize)) -> V
     image.into_luma8().into_raw()
 }
 
-/// The image at `path` in grey, with its height and width.
+/// The image at `path` in grey, and its (height, width).
 fn open(path: &Path) -> Result<(GrayImage, (usize, usize))> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io("read", path))?;
     let image = reader.decode().map_err(|error| undecodable(path, error))?;
@@ -113,7 +113,7 @@ fn open(path: &Path) -> Result<(GrayImage, (usize, usize))> {
     Ok((image.into_luma8(), size))
 }
 
-/// What is said of an image that cannot be decoded.
+/// The error for an image that cannot be decoded.
 pub(crate) fn undecodable(path: &Path, error: image::ImageError) -> Error {
     let error = error.to_string().replace('\n', " ");
     let found = format!("an image that cannot be read ({error})");
@@ -126,12 +126,12 @@ pub(crate) fn is_image(path: &Path) -> bool {
     ImageFormat::from_path(path).is_ok() || reader().is_some()
 }
 
-/// Whether the bytes are an image by the first of them.
+/// Whether `content` is an image by its first bytes.
 pub(crate) fn is_image_content(content: &[u8]) -> bool {
     image::guess_format(content).is_ok()
 }
 
-/// What is in `folder` and not hidden, sorted.
+/// The entries of `folder` that are not hidden, sorted.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io("read", folder)(error);
     let mut entries = Vec::new();
@@ -172,9 +172,10 @@ fn files(folder: &Path, classes: &[String], left_out: &mut Vec<PathBuf>) -> Resu
     for class in classes {
         let before = files.len();
         for entry in entries(&folder.join(class))? {
-            match !entry.is_dir() && is_image(&entry) {
-                true => files.push((entry, class.clone())),
-                false => left_out.push(entry),
+            if !entry.is_dir() && is_image(&entry) {
+                files.push((entry, class.clone()));
+            } else {
+                left_out.push(entry);
             }
         }
         if files.len() == before {

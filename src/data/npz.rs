@@ -1,7 +1,5 @@
-//! NumPy archives laid out as Keras' `mnist.npz`: a zip of the arrays `x_train`, `y_train`, and `x_test`, `y_test` if there
-//! is a test part.
-//!
-//! An array's header is one line, read here: the libraries for it overflow or panic on shapes that a damaged file may have.
+//! NumPy archives laid out as Keras' `mnist.npz`: a zip of the arrays `x_train` and `y_train`, and of `x_test` and `y_test`
+//! if there is a test part.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -14,10 +12,9 @@ use crate::data::classes::Numbering;
 use crate::data::{Inputs, Raw, Samples};
 use crate::error::{Error, Result};
 
-/// The most bytes of an array that are read.
-const MAX_BYTES: usize = 4 << 30;
-/// The longest header that is read; NumPy writes some hundred bytes.
-const MAX_HEADER: usize = 1 << 16;
+mod array;
+
+use array::Array;
 
 /// Whether the file at `path` is a zip archive.
 ///
@@ -30,10 +27,10 @@ pub fn is_archive(path: &Path) -> Result<bool> {
     Ok(start == b"PK\x03\x04" || start == b"PK\x05\x06")
 }
 
-/// Reads the archive at `path`. Bytes stay bytes, all other numbers become float32; rows of `height x width` are images.
+/// Reads the archive at `path`. Bytes stay bytes, and all other numbers become float32. Rows of `height x width` are images.
 ///
 /// # Errors
-/// [`Error::File`] naming the array that is missing or not what it should be.
+/// [`Error::File`] naming the array that is missing or malformed.
 pub fn read(path: &Path) -> Result<Raw> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let zip = ZipArchive::new(BufReader::new(file))
@@ -64,17 +61,19 @@ pub fn read(path: &Path) -> Result<Raw> {
     Ok(Raw { name: path.display().to_string(), train, test, classes, image, columns: None })
 }
 
+/// An open archive.
 struct Archive<'a> {
     path: &'a Path,
     zip: ZipArchive<BufReader<File>>,
 }
 
 impl Archive<'_> {
+    /// Whether there is an array `name`.
     fn has(&self, name: &str) -> bool {
         self.zip.index_for_name(&format!("{name}.npy")).is_some()
     }
 
-    /// The rows of the array `x` and their shape, `[features]` or `[height, width]`; their labels go to `labels`.
+    /// The rows of the array `x` and the shape of one, `[features]` or `[height, width]`. Their labels go to `labels`.
     fn part(
         &mut self,
         x: &str,
@@ -86,7 +85,7 @@ impl Archive<'_> {
         let bad = |found: String, expected: &str| Error::file(path, found, expected);
         let rows = self.array(x)?;
         let mut shape = rows.shape.clone();
-        // As Keras takes images: one channel.
+        // Keras takes images with one channel.
         if shape.len() == 4 && shape[3] == 1 {
             shape.pop();
         }
@@ -110,6 +109,7 @@ impl Archive<'_> {
         Ok((inputs, shape))
     }
 
+    /// The array `name`.
     fn array(&mut self, name: &str) -> Result<Array> {
         let path = self.path;
         let bad = |found: String, expected: &str| Error::file(path, found, expected);
@@ -118,185 +118,12 @@ impl Archive<'_> {
             let found = format!("no array {name} among {:?}", names.join(", "));
             return Err(bad(found, "x_train and y_train, and x_test and y_test or neither"));
         };
-        let damaged = |error: &dyn std::fmt::Display| bad(format!("a damaged {name} ({error})"), "a whole NumPy array");
-        let mut file = self.zip.by_index(index).map_err(|error| damaged(&error))?;
-        let mut take = |bytes: usize| -> Result<Vec<u8>> {
-            let mut taken = Vec::new();
-            file.by_ref().take(bytes as u64).read_to_end(&mut taken).map_err(|error| damaged(&error))?;
-            Ok(taken)
-        };
-        let start = take(8)?;
-        let length = match start[..] {
-            [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _] => take(2)?,
-            [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _] => take(4)?,
-            _ => {
-                return Err(bad(
-                    format!("{name} that is no NumPy array of versions 1 to 3"),
-                    "one, as numpy.savez writes it",
-                ));
-            }
-        };
-        let length = length.iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
-        let header = take(length.min(MAX_HEADER))?;
-        let text = String::from_utf8_lossy(&header);
-        let header = Header::parse(&text)
-            .ok_or_else(|| bad(format!("{name} with the header {:?}", text.trim_end()), "one of a plain array"))?;
-        let Some(element) = Element::parse(&header.descr) else {
-            return Err(bad(format!("{name} of type {}", header.descr), "integers or floats"));
-        };
-        let count = header.shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n));
-        let size = count.and_then(|count| count.checked_mul(element.size)).filter(|&size| size <= MAX_BYTES);
-        let Some(size) = size else {
-            return Err(bad(format!("{name} of shape {:?}", header.shape), "at most 4 GiB"));
-        };
-        // One byte more than promised: to see whether there is one, and to have the archive's checksum compared.
-        let mut bytes = take(size + 1)?;
-        if bytes.len() != size {
-            let found = if bytes.len() > size { "more".into() } else { bytes.len().to_string() };
-            return Err(bad(format!("{found} bytes in {name}"), &format!("{size}, for its shape {:?}", header.shape)));
-        }
-        if header.fortran_order {
-            bytes = c_order(&bytes, &header.shape, element.size);
-        }
-        Ok(Array { shape: header.shape, element, bytes })
+        let file = self
+            .zip
+            .by_index(index)
+            .map_err(|error| bad(format!("a damaged {name} ({error})"), "a whole NumPy array"))?;
+        Array::read(path, name, file)
     }
-}
-
-/// What an array's header says.
-#[derive(Debug, PartialEq)]
-struct Header {
-    descr: String,
-    fortran_order: bool,
-    shape: Vec<usize>,
-}
-
-impl Header {
-    /// Parses a Python dictionary such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`.
-    fn parse(text: &str) -> Option<Self> {
-        let value = |key: &str| Some(text.split_once(&format!("'{key}':"))?.1.trim_start());
-        let (descr, _) = value("descr")?.strip_prefix('\'')?.split_once('\'')?;
-        let fortran_order = value("fortran_order")?;
-        let (shape, _) = value("shape")?.strip_prefix('(')?.split_once(')')?;
-        let lengths = shape.split(',').map(str::trim).filter(|length| !length.is_empty());
-        Some(Self {
-            descr: descr.into(),
-            fortran_order: fortran_order.starts_with("True"),
-            shape: lengths.map(|length| length.trim_end_matches('L').parse().ok()).collect::<Option<_>>()?,
-        })
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    Boolean,
-    Signed,
-    Unsigned,
-    Float,
-}
-
-/// The type of an array's elements.
-#[derive(Debug, Clone, Copy)]
-struct Element {
-    kind: Kind,
-    size: usize,
-    big_endian: bool,
-}
-
-impl Element {
-    /// Parses NumPy's name of a type, such as `<f4`.
-    fn parse(descr: &str) -> Option<Self> {
-        let (order, name) = descr.split_at_checked(1)?;
-        let (kind, size) = match name {
-            "b1" => (Kind::Boolean, 1),
-            "u1" => (Kind::Unsigned, 1),
-            "u2" => (Kind::Unsigned, 2),
-            "u4" => (Kind::Unsigned, 4),
-            "u8" => (Kind::Unsigned, 8),
-            "i1" => (Kind::Signed, 1),
-            "i2" => (Kind::Signed, 2),
-            "i4" => (Kind::Signed, 4),
-            "i8" => (Kind::Signed, 8),
-            "f4" => (Kind::Float, 4),
-            "f8" => (Kind::Float, 8),
-            _ => return None,
-        };
-        matches!(order, "<" | ">" | "|" | "=").then_some(Self { kind, size, big_endian: order == ">" })
-    }
-
-    /// The bits of an element, of a signed integer with the sign's copied up.
-    fn bits(self, bytes: &[u8]) -> u64 {
-        let join = |bits: u64, byte: &u8| bits << 8 | u64::from(*byte);
-        let bits = if self.big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) };
-        match self.kind {
-            Kind::Signed => {
-                let unused = 64 - 8 * self.size;
-                ((bits << unused) as i64 >> unused) as u64
-            }
-            _ => bits,
-        }
-    }
-}
-
-/// An array in C order.
-struct Array {
-    shape: Vec<usize>,
-    element: Element,
-    bytes: Vec<u8>,
-}
-
-impl Array {
-    fn bits(&self) -> impl Iterator<Item = u64> {
-        self.bytes.chunks_exact(self.element.size).map(|bytes| self.element.bits(bytes))
-    }
-
-    /// The elements in decimal; what they are where they are no integers.
-    fn integers(&self) -> Result<Vec<String>, &'static str> {
-        match self.element.kind {
-            Kind::Float => Err("of floats"),
-            Kind::Signed => Ok(self.bits().map(|bits| (bits as i64).to_string()).collect()),
-            Kind::Boolean | Kind::Unsigned => Ok(self.bits().map(|bits| bits.to_string()).collect()),
-        }
-    }
-
-    /// The elements as inputs; what is wrong with the first that float32 cannot hold.
-    fn inputs(self) -> Result<Inputs, String> {
-        let Element { kind, size, .. } = self.element;
-        if (kind, size) == (Kind::Unsigned, 1) {
-            return Ok(Inputs::U8(self.bytes));
-        }
-        let value = |bits: u64| match (kind, size) {
-            (Kind::Signed, _) => bits as i64 as f32,
-            (Kind::Boolean | Kind::Unsigned, _) => bits as f32,
-            (Kind::Float, 4) => f32::from_bits(bits as u32),
-            (Kind::Float, _) => f64::from_bits(bits) as f32,
-        };
-        let values: Vec<f32> = self.bits().map(value).collect();
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(index) => {
-                let width = self.shape[1..].iter().product::<usize>().max(1);
-                Err(format!("with {} in row {}, value {}", values[index], index / width, index % width))
-            }
-            None => Ok(Inputs::F32(values)),
-        }
-    }
-}
-
-/// The elements of an array in Fortran order, first index fastest, in C order, last index fastest.
-fn c_order(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
-    let mut ordered = Vec::with_capacity(bytes.len());
-    let mut index = vec![0; shape.len()];
-    for _ in 0..bytes.len() / size {
-        let at = index.iter().zip(shape).rev().fold(0, |at, (index, length)| at * length + index);
-        ordered.extend_from_slice(&bytes[at * size..(at + 1) * size]);
-        for (index, length) in index.iter_mut().zip(shape).rev() {
-            *index += 1;
-            if *index < *length {
-                break;
-            }
-            *index = 0;
-        }
-    }
-    ordered
 }
 
 #[cfg(test)]

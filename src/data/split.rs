@@ -1,5 +1,5 @@
-//! From what files hold to the parts that are trained and evaluated on: rows drawn at random, then features scaled by the
-//! rows that are left to learn from.
+//! From the rows of files to the parts that a model is trained and evaluated on: parts are drawn at random, then features
+//! are scaled by the training rows.
 
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
@@ -8,15 +8,16 @@ use crate::data::{Columns, Dataset, Inputs, Known, Options, Samples, Scale, Scal
 use crate::error::{Error, Result};
 use crate::random::{self, Draw};
 
-/// The share of the rows that are the test part where there is none and none is said.
+/// The share of the rows that becomes the test part where the data has none and no share is given.
 pub const TEST_SHARE: f64 = 0.1;
 
-/// What the parts of a data set were made of: enough to know the same rows again, and to part them the same way.
+/// The rows that a data set was made of, and how they were split: enough to recognise the same rows, and to split them
+/// the same way again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
-    /// Rows before any were drawn; those of a test part of its own are not counted.
+    /// The number of rows before any were drawn. Those of a test part of its own are not counted.
     pub rows: usize,
-    /// A checksum of these rows as they were read, and of their labels.
+    /// A checksum of these rows as they were read, and of their targets.
     pub checksum: u32,
     /// The share that was drawn as the test part, if it was.
     pub test: Option<f64>,
@@ -25,7 +26,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Of `samples`, of which none were drawn yet.
+    /// The origin of `samples`, of which none were drawn yet.
     fn new(samples: &Samples) -> Self {
         let mut checksum = Crc::new();
         match &samples.inputs {
@@ -36,7 +37,7 @@ impl Origin {
         Self { rows: samples.len(), checksum: checksum.sum(), test: None, validation: None }
     }
 
-    /// Whether both are of the same rows, parted in whichever way.
+    /// Whether both have the same rows, however they were split.
     pub fn same_rows(&self, other: &Self) -> bool {
         (self.rows, self.checksum) == (other.rows, other.checksum)
     }
@@ -53,20 +54,20 @@ pub enum Part {
     Validation,
 }
 
-/// A data set as its files hold it: with a test part only if it has its own, features as they are.
+/// A data set as its files hold it: features are not scaled, and it has a test part only if its files do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Raw {
-    /// As it is named on the command line.
+    /// Its name on the command line.
     pub name: String,
-    /// Rows to learn from, and to draw the parts from that it does not have.
+    /// The rows to train on, from which missing parts are drawn.
     pub train: Samples,
-    /// Its own test part.
+    /// The test part of its files.
     pub test: Option<Samples>,
-    /// Names of the classes, which the labels count from 0.
+    /// The names of the classes; a label is an index into them.
     pub classes: Vec<String>,
-    /// Height and width in pixels where a row is an image.
+    /// (height, width) in pixels where rows are images.
     pub image: Option<(usize, usize)>,
-    /// The columns of the files, where they are tables.
+    /// The columns of the files where they are tables.
     pub columns: Option<Columns>,
 }
 
@@ -78,11 +79,11 @@ impl From<Dataset> for Raw {
 }
 
 impl Raw {
-    /// The data set, with what there is to say of the parts.
+    /// Splits the rows and scales the features. What is worth saying goes to `notes`.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a share to test on where there is a test part, [`Error::Data`] where there is too little to
-    /// draw from, only one class, or a value that cannot be scaled.
+    /// [`Error::Usage`] for a test share where the files have a test part; [`Error::Data`] for too few rows to draw from, a
+    /// single class, or a value that cannot be scaled.
     pub fn prepare(mut self, options: &Options, notes: &mut Vec<String>) -> Result<Dataset> {
         if self.classes.len() < 2 {
             let found = classes::list(&self.classes);
@@ -112,12 +113,12 @@ impl Raw {
         Ok(set)
     }
 
-    /// The rows of `part`, as the model that knows `known` takes them. The rows that it was trained on are parted as they
+    /// The rows of `part`, prepared for the model that `known` describes. The rows that it was trained on are split as they
     /// were then, unless `options` say otherwise.
     ///
     /// # Errors
-    /// [`Error::Data`] for a class or a width that the model does not have, [`Error::Usage`] for a part that there is not,
-    /// and as [`Raw::prepare`].
+    /// [`Error::Data`] for a class or a width that the model does not have, [`Error::Usage`] for a part that does not exist,
+    /// and those of [`Raw::prepare`].
     pub fn prepare_for(
         mut self,
         options: &Options,
@@ -156,9 +157,9 @@ impl Raw {
         Ok(samples)
     }
 
-    /// Numbers the classes as the model that knows `known` does.
+    /// Gives the classes the numbers that they have in the model.
     fn relabel(&mut self, known: &Known<'_>) -> Result<()> {
-        // A model whose file names no classes has them in the order of the data's, where those are not its numbers.
+        // Where a model's file names no classes, and those of the data are not its numbers, both are in the same order.
         let by_place = !known.described && self.classes.len() == known.classes.len();
         if by_place && !self.classes.iter().all(|class| known.classes.contains(class)) {
             return Ok(());
@@ -194,7 +195,7 @@ impl Raw {
         }
     }
 
-    /// The share that is taken out of the training part as the validation part.
+    /// The validation part: a share that is taken out of the training part.
     fn draw_validation(&mut self, share: Option<f64>, seed: u64, notes: &mut Vec<String>) -> Result<Option<Samples>> {
         let Some(share) = share else { return Ok(None) };
         let validation = self.draw(share, Draw::Validation, seed)?;
@@ -211,8 +212,8 @@ impl Raw {
 }
 
 impl Known<'_> {
-    /// Scales raw `samples` of the file `name` as those were that the model learnt from. Where its file does not say how,
-    /// `scale` decides if they are pixels or taken as they are, else what they look like.
+    /// Scales raw `samples` of the file `name` as the model's training data were. Where the model's file does not say how,
+    /// `scale` decides whether values are pixels (divided by 255) or stay as they are; without it, the values' look does.
     ///
     /// # Errors
     /// [`Error::Data`] for a value that cannot be scaled, [`Error::Usage`] for a scaling that must be fitted.
@@ -252,16 +253,16 @@ impl Known<'_> {
                         pixels
                     }
                 };
-                match pixels {
-                    true => rescale(name, samples, &Scaling::fit(Scale::Bytes, &[], samples.width)),
-                    false => Ok(()),
+                if pixels {
+                    rescale(name, samples, &Scaling::fit(Scale::Bytes, &[], samples.width))?;
                 }
+                Ok(())
             }
         }
     }
 }
 
-/// Whether they are whole numbers from 0 to 255.
+/// Whether all values are whole numbers from 0 to 255.
 fn are_bytes(values: &[f32]) -> bool {
     values.iter().all(|value| value.fract() == 0.0 && (0.0..=255.0).contains(value))
 }
@@ -283,8 +284,8 @@ fn rescale(name: &str, samples: &mut Samples, scaling: &Scaling) -> Result<()> {
     }
 }
 
-/// Takes `share` of `samples` out at random, of each class as much as of all, but leaves one row of each. Both parts
-/// keep the rows' order: what is left, then what was drawn.
+/// Takes `share` of `samples` out at random: the same share of each class, except that at least one row of each is left.
+/// Returns what is left and what was drawn, both in the rows' order.
 fn draw(
     name: &str,
     samples: &Samples,
@@ -295,7 +296,7 @@ fn draw(
 ) -> Result<(Samples, Samples)> {
     let rows = u32::try_from(samples.len())
         .map_err(|_| Error::Data(format!("{name}: {} rows are more than 2^32 - 1", samples.len())))?;
-    // A pile a class. Its first row stays, of the others every n-th is drawn, on from pile to pile.
+    // One pile per class. The first row of each stays; of all others, pile after pile, every n-th is drawn.
     let mut piles = vec![Vec::new(); classes];
     for row in random::draw(seed, part, rows) {
         piles[samples.labels[row as usize] as usize].push(row as usize);
