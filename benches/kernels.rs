@@ -19,7 +19,7 @@ use mlp_gpu::random;
 const STEPS: usize = 16;
 
 fn network(workload: &Workload, dataset: &Dataset) -> Mlp {
-    Mlp::new(&[&[dataset.train.width], &workload.hidden[..], &[dataset.classes.len()]].concat()).unwrap()
+    Mlp::new(&[&[dataset.train.width], &workload.hidden[..], &[dataset.outputs()]].concat()).unwrap()
 }
 
 /// Whether `device` runs `workload` by `plan`; a software driver would take minutes for the large ones.

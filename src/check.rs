@@ -340,7 +340,7 @@ fn narrow_case(
 
     let mut activations = reference::forward(&model, &parameters, &samples.inputs, picked);
     let (mut d1, h) = (activations.swap_remove(2), activations.swap_remove(1));
-    cpu::cross_entropy_gradient::cross_entropy_gradient(&samples.labels, picked, classes, &mut d1);
+    cpu::cross_entropy_gradient::cross_entropy_gradient(samples.labels(), picked, classes, &mut d1);
     let mut d0 = vec![0.0; rows * hidden];
     let w1 = &parameters[model.layers()[1].weights.clone()];
     cpu::matmul_a_bt::matmul_a_bt(&d1, w1, hidden, classes, &mut d0);
@@ -358,7 +358,7 @@ fn narrow_case(
     Ok(match kernel.name {
         "narrow_forward" | "narrow_forward_subgroup" => {
             before.extend([
-                ("labels", Values::U32(samples.labels.clone())),
+                ("labels", Values::U32(samples.labels().to_vec())),
                 ("parameters", f32s(parameters)),
                 ("h", fill(&h)),
                 ("d0", fill(&d0)),
@@ -588,7 +588,7 @@ fn resident_case(draw: &mut Draw, (rows, inner, columns): (usize, usize, usize),
     let before = vec![
         ("data", data),
         ("order", Values::U32(order.to_vec())),
-        ("labels", Values::U32(samples.labels.clone())),
+        ("labels", Values::U32(samples.labels().to_vec())),
         ("parameters", Values::F32(parameters)),
     ];
     let after = vec![("parameters", Values::F32(updated), Tolerance::of_sum(inputs + rows))];

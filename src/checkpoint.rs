@@ -12,7 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, framing, numbered,
+    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, Task, framing, numbered,
 };
 use crate::error::{Error, Result};
 use crate::model::{Init, Mlp};
@@ -233,6 +233,8 @@ impl Checkpoint {
             model: &self.name,
             width: self.model.inputs(),
             classes: self.classes(),
+            task: Task::Classes,
+            target_scale: None,
             columns: metadata.and_then(|metadata| metadata.columns.as_ref()),
             image: self.image(),
             scaling: metadata.and_then(|metadata| metadata.scaling.as_ref()),
@@ -396,6 +398,7 @@ mod tests {
             test: part,
             validation: None,
             classes: numbered(model.classes()),
+            target_scale: None,
             origin: Origin { rows: 9, checksum: 8, test: Some(0.1), validation: None },
             image: None,
             columns: Some(Columns { count: model.inputs() + 1, label: 0, names: None }),

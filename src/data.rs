@@ -47,15 +47,15 @@ impl Inputs {
     }
 }
 
-/// One part (training, test or validation) of a data set: feature rows, and a class for each.
+/// One part (training, test or validation) of a data set: feature rows and their targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Samples {
     /// `len() x width` values, row-major.
     pub inputs: Inputs,
     /// Number of values per row.
     pub width: usize,
-    /// The class of each row, below the data set's number of classes.
-    pub labels: Vec<u32>,
+    /// The class or the numbers of each row.
+    pub targets: Targets,
 }
 
 impl Samples {
@@ -71,17 +71,60 @@ impl Samples {
                 labels.len()
             )));
         }
-        Ok(Self { inputs, width, labels })
+        Ok(Self { inputs, width, targets: Targets::Classes(labels) })
+    }
+
+    /// Rows of `width` values with `outputs` numbers for each: `values` is `rows x outputs`, row-major.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the sizes do not fit together, or a number is not finite.
+    pub fn with_values(inputs: Inputs, width: usize, values: Vec<f32>, outputs: usize) -> Result<Self> {
+        let rows = inputs.len().checked_div(width).filter(|rows| rows.checked_mul(width) == Some(inputs.len()));
+        if outputs == 0 || rows.and_then(|rows| rows.checked_mul(outputs)) != Some(values.len()) {
+            return Err(Error::Data(format!(
+                "{} input values and {} targets do not make rows of {width} and {outputs}",
+                inputs.len(),
+                values.len()
+            )));
+        }
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(Error::Data(format!("the target {} of row {} is not finite", values[index], index / outputs)));
+        }
+        Ok(Self { inputs, width, targets: Targets::Values(values) })
+    }
+
+    /// The kind of the targets.
+    pub fn task(&self) -> Task {
+        self.targets.task()
+    }
+
+    /// The class of each row. Empty where targets are numbers.
+    pub fn labels(&self) -> &[u32] {
+        match &self.targets {
+            Targets::Classes(labels) => labels,
+            Targets::Values(_) => &[],
+        }
+    }
+
+    /// The numbers of each row, `len() x outputs`. Empty where targets are classes.
+    pub fn values(&self) -> &[f32] {
+        match &self.targets {
+            Targets::Classes(_) => &[],
+            Targets::Values(values) => values,
+        }
     }
 
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        match &self.targets {
+            Targets::Classes(labels) => labels.len(),
+            Targets::Values(_) => self.inputs.len() / self.width.max(1),
+        }
     }
 
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
     /// The rows whose index `wanted` accepts, in the same order.
@@ -97,11 +140,17 @@ impl Samples {
             Inputs::U8(values) => Inputs::U8(rows(values, self.width, &wanted)),
             Inputs::F32(values) => Inputs::F32(rows(values, self.width, &wanted)),
         };
-        Self::new(inputs, self.width, rows(&self.labels, 1, &wanted))
+        match &self.targets {
+            Targets::Classes(labels) => Self::new(inputs, self.width, rows(labels, 1, &wanted)),
+            Targets::Values(values) => {
+                let outputs = values.len() / self.len().max(1);
+                Self::with_values(inputs, self.width, rows(values, outputs, &wanted), outputs.max(1))
+            }
+        }
     }
 }
 
-/// A data set: parts of the same width and classes.
+/// A data set: parts of the same width and targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// Its name on the command line and in logs.
@@ -112,8 +161,10 @@ pub struct Dataset {
     pub test: Samples,
     /// The rows that are evaluated to choose options by, if wanted.
     pub validation: Option<Samples>,
-    /// The names of the classes; a label is an index into them.
+    /// The names of the classes; a label is an index into them. Empty where targets are numbers.
     pub classes: Vec<String>,
+    /// The standardisation of targets that are numbers; none where targets are classes.
+    pub target_scale: Option<TargetScale>,
     /// (height, width) in pixels where rows are images.
     pub image: Option<(usize, usize)>,
     /// The columns of the files where they are tables.
@@ -135,11 +186,13 @@ pub mod images;
 pub mod npz;
 pub mod scaling;
 pub mod split;
+pub mod targets;
 
 pub use csv::{Columns, Header};
 pub use framing::Framing;
 pub use scaling::{Scale, Scaling};
 pub use split::{Origin, Part, Raw};
+pub use targets::{TargetScale, Targets, Task};
 
 /// The kinds of data that a path may lead to, for messages.
 pub const UNDERSTOOD: &str = "a CSV file (plain or gzipped), a NumPy .npz archive, a folder with the four IDX files of a data \
@@ -154,6 +207,10 @@ pub struct Options {
     pub folder: Option<PathBuf>,
     /// The label column of a CSV file: its name, its number from 1 (or from -1, counting from the last), or `last`.
     pub label: Option<String>,
+    /// The same column by another name; `label` is preferred.
+    pub target: Option<String>,
+    /// The kind of targets. By default it is guessed from them.
+    pub task: Option<Task>,
     /// Whether a CSV file has a header.
     pub header: Header,
     /// The CSV file of the test part.
@@ -179,8 +236,12 @@ pub struct Known<'a> {
     pub model: &'a str,
     /// Number of values per row.
     pub width: usize,
-    /// The names of the classes.
+    /// The names of the classes. Empty for a model that predicts numbers.
     pub classes: Cow<'a, [String]>,
+    /// The kind of targets.
+    pub task: Task,
+    /// The standardisation of targets that are numbers; none for classes, or where targets stay as they are.
+    pub target_scale: Option<&'a TargetScale>,
     /// The columns of the files where they were tables.
     pub columns: Option<&'a Columns>,
     /// (height, width) in pixels where rows are images.
@@ -191,6 +252,18 @@ pub struct Known<'a> {
     pub origin: Option<&'a Origin>,
     /// Whether the model's file says all this. Otherwise classes are numbers, and it is not known whether features are scaled.
     pub described: bool,
+}
+
+impl Dataset {
+    /// The kind of the targets.
+    pub fn task(&self) -> Task {
+        self.train.task()
+    }
+
+    /// The number of outputs of a network for these targets: the number of classes, or of numbers per row.
+    pub fn outputs(&self) -> usize {
+        self.target_scale.as_ref().map_or(self.classes.len(), |scale| scale.names.len())
+    }
 }
 
 /// Names for classes that have only numbers.
@@ -223,6 +296,7 @@ pub fn digits() -> Result<Dataset> {
         test,
         validation: None,
         classes: numbered(10),
+        target_scale: None,
         image: Some((28, 28)),
         columns: None,
         scaling: None,
@@ -319,6 +393,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
                         train: part(path)?,
                         test: options.test.as_deref().map(part).transpose()?,
                         classes: classes.to_vec(),
+                        outputs: Vec::new(),
                         image: None,
                         columns: Some(columns.clone()),
                     })
@@ -338,8 +413,12 @@ impl Options {
     /// These options, completed by those of `kept` where they say nothing.
     pub fn or(self, kept: &Self) -> Self {
         let kept = kept.clone();
+        let own_column = self.label.is_some() || self.target.is_some();
+        let (label, target) = if own_column { (self.label, self.target) } else { (kept.label, kept.target) };
         Self {
-            label: self.label.or(kept.label),
+            label,
+            target,
+            task: self.task.or(kept.task),
             header: if self.header == Header::Auto { kept.header } else { self.header },
             test: self.test.or(if self.test_split.is_some() { None } else { kept.test }),
             test_split: self.test_split.or(kept.test_split),

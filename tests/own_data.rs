@@ -139,7 +139,7 @@ fn a_model_keeps_what_it_takes_to_read_other_data() {
     let (samples, _) = load_for(&other).unwrap();
     let scaled = |value: f32, feature: usize| (value - scaling.offset[feature]) / scaling.divisor[feature];
     let expected = [scaled(98.0, 0), scaled(0.001, 1), scaled(100.5, 0), scaled(0.0005, 1)];
-    assert_eq!((samples.inputs, samples.labels), (Inputs::F32(expected.to_vec()), vec![2, 0]));
+    assert_eq!((&samples.inputs, samples.labels()), (&Inputs::F32(expected.to_vec()), &[2, 0][..]));
     let unlabelled = write(folder.path(), "unlabelled.csv", "north,east\n0.001,98\n");
     assert_eq!(csv::features(&unlabelled, None, None, csv::Header::Auto, columns).unwrap().values, [98.0, 0.001]);
     let unknown = write(folder.path(), "unknown.csv", "ring,north,east\nouter,0.001,98\nfar,0,0\n");

@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use crate::backend::{Backend, Pass, Peak, Split};
-use crate::data::{Inputs, Samples};
+use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
@@ -145,7 +145,7 @@ impl Backend for Cpu {
     fn upload(&mut self, split: Split, samples: &Samples) -> Result<()> {
         check_samples(&self.model, samples)?;
         let rows = Rows::new(&samples.inputs, samples.width, self.batch_size, self.team.threads());
-        let resident = Some(Resident { rows, labels: samples.labels.clone() });
+        let resident = Some(Resident { rows, labels: samples.labels().to_vec() });
         match split {
             Split::Train => (self.train, self.pass) = (resident, Pass::default()),
             Split::Test => self.test = resident,
@@ -230,7 +230,7 @@ pub(crate) fn missing(split: Split) -> Error {
     Error::Data(format!("the {split:?} part of the data set was not uploaded"))
 }
 
-/// Whether `samples` fit `model`: width and labels.
+/// Checks that `samples` fit `model`: their width and their classes. Backends do not take targets that are numbers yet.
 pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
     if samples.width != model.inputs() {
         return Err(Error::Data(format!(
@@ -242,10 +242,13 @@ pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
     if u32::try_from(samples.len()).is_err() {
         return Err(Error::Data(format!("{} rows are more than a data set may have (2^32 - 1)", samples.len())));
     }
-    match samples.labels.iter().position(|&label| label as usize >= model.classes()) {
+    let Targets::Classes(labels) = &samples.targets else {
+        return Err(Error::Data("the targets are numbers, but this backend trains on classes only".into()));
+    };
+    match labels.iter().position(|&label| label as usize >= model.classes()) {
         Some(row) => Err(Error::Data(format!(
             "row {row} has class {}, but the network has {} classes",
-            samples.labels[row],
+            labels[row],
             model.classes()
         ))),
         None => Ok(()),

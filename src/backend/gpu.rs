@@ -186,7 +186,7 @@ impl Gpu {
         };
         let element = element(&samples.inputs);
         let data = self.upload_inputs(&format!("{part} inputs"), &samples.inputs)?;
-        let labels = self.upload_u32(&format!("{part} labels"), &samples.labels)?;
+        let labels = self.upload_u32(&format!("{part} labels"), samples.labels())?;
         let rows = samples.len();
         let identity: Vec<u32> = (0..rows as u32).collect();
         let identity = self.upload_u32(&format!("{part} row numbers"), &identity)?;

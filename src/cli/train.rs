@@ -136,7 +136,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         resumed.check_data(options, &dataset)?;
     }
 
-    let model = Mlp::new(&[&[dataset.train.width], &settings.hidden[..], &[dataset.classes.len()]].concat())?;
+    let model = Mlp::new(&[&[dataset.train.width], &settings.hidden[..], &[dataset.outputs()]].concat())?;
     // The notebook's small weights need the many steps of a large data set.
     let init = settings.init.unwrap_or(if is_table(&dataset) { Init::He } else { Init::Normal(0.01) });
     settings.init = Some(init);

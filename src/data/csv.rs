@@ -45,6 +45,7 @@ pub fn read(path: &Path, test: Option<&Path>, label: Option<&str>, header: Heade
         train: Samples::new(Inputs::F32(values), columns.count - 1, labels)?,
         test,
         classes,
+        outputs: Vec::new(),
         image: None,
         columns: Some(columns),
     })
@@ -198,7 +199,7 @@ mod tests {
             let raw = read(file(content).path(), None, label, Header::Auto).unwrap_or_else(|e| panic!("{text:?}: {e}"));
             assert_eq!(values(&raw.train), [1.0, -2.5, 30.0, 0.5], "{text:?}");
             assert_eq!(
-                (&raw.classes[..], &raw.train.labels[..]),
+                (&raw.classes[..], raw.train.labels()),
                 (&["w".into(), "x".into()][..], &[1, 0][..]),
                 "{text:?}"
             );
@@ -218,7 +219,10 @@ mod tests {
     #[test]
     fn whole_numbers_name_classes_however_they_are_written() {
         let raw = parse("a,y\n1,10\n1,2.0\n1,1.0e1\n1,01\n", None).unwrap();
-        assert_eq!((raw.classes, raw.train.labels), (["01", "2", "10"].map(String::from).to_vec(), vec![2, 1, 2, 0]));
+        assert_eq!(
+            (raw.classes, raw.train.labels()),
+            (["01", "2", "10"].map(String::from).to_vec(), &[2, 1, 2, 0][..])
+        );
     }
 
     #[test]
@@ -235,7 +239,7 @@ mod tests {
             (&plain, Some("3"), "q,r,s\n5,6,x\n"),
         ] {
             let test = both(train, label, test).unwrap();
-            assert_eq!((values(&test), &test.labels[..]), (&[5.0, 6.0][..], &[1][..]));
+            assert_eq!((values(&test), test.labels()), (&[5.0, 6.0][..], &[1][..]));
         }
         for (test, parts) in [
             ("a,label\n5,x\n", &["no column \"b\""][..]),

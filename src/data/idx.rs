@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use crate::data::classes::Numbering;
-use crate::data::{Dataset, Inputs, Origin, Samples, numbered};
+use crate::data::{Dataset, Inputs, Origin, Samples, Targets, numbered};
 use crate::error::{Error, Result};
 
 const IMAGES: u32 = 0x803;
@@ -68,13 +68,14 @@ fn read_parts(folder: &Path, name: &str, classes: Option<Vec<String>>) -> Result
     let size = train.size;
     let published = (train.count(), test.count(), size) == PUBLISHED;
     let [mut train, mut test] = if published { decode(train, test)? } else { [train.cut()?, test.cut()?] };
-    (train.labels, test.labels) = (train_labels, test_labels);
+    (train.targets, test.targets) = (Targets::Classes(train_labels), Targets::Classes(test_labels));
     Ok(Dataset {
         name: name.into(),
         train,
         test,
         validation: None,
         classes,
+        target_scale: None,
         image: Some(size),
         columns: None,
         scaling: None,
@@ -258,7 +259,7 @@ mod tests {
         let plain = load(write(&good(), "").path(), "x").unwrap();
         assert_eq!((plain.image, plain.classes), (Some((2, 3)), numbered(10)));
         assert_eq!(plain.train.inputs, Inputs::U8((0..18).collect()));
-        assert_eq!((plain.train.labels, plain.test.labels), (vec![0, 9, 5], vec![1, 2]));
+        assert_eq!((plain.train.labels(), plain.test.labels()), (&[0, 9, 5][..], &[1, 2][..]));
         assert_eq!(plain.test.inputs, Inputs::U8((100..112).collect()));
         let gzipped = load(write(&good().map(|bytes| gzip(&bytes)), ".gz").path(), "x").unwrap();
         assert_eq!(gzipped.test.inputs, plain.test.inputs);
@@ -270,7 +271,7 @@ mod tests {
         (files[1], files[3]) = (idx(LABELS, &[3], &[1, 26, 3]), idx(LABELS, &[2], &[3, 26]));
         let set = load_own(write(&files, "").path()).unwrap();
         assert_eq!(set.classes, ["1", "3", "26"]);
-        assert_eq!((set.train.labels, set.test.labels), (vec![0, 2, 1], vec![1, 2]));
+        assert_eq!((set.train.labels(), set.test.labels()), (&[0, 2, 1][..], &[1, 2][..]));
         files[3] = idx(LABELS, &[2], &[3, 2]);
         let error = load_own(write(&files, "").path()).unwrap_err().to_string();
         assert!(error.contains(NAMES[3]) && error.contains("label 2 at index 1"), "{error}");
@@ -296,7 +297,7 @@ mod tests {
                 (images.len(), images[0], images[n * 784 - 2], images[n * 784 - 1]),
                 (n * 784, pixel, pixel, 77)
             );
-            assert_eq!(samples.labels, vec![label; n]);
+            assert_eq!(samples.labels(), vec![label; n]);
         }
     }
 

@@ -83,7 +83,15 @@ pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) 
         Samples::new(Inputs::U8(pixels), height * width, files.iter().map(|(_, class)| number(class)).collect())
     };
     let (train, test) = (part(&train)?, test.as_deref().map(part).transpose()?);
-    Ok(Raw { name: path.display().to_string(), train, test, classes, image: Some(size), columns: None })
+    Ok(Raw {
+        name: path.display().to_string(),
+        train,
+        test,
+        classes,
+        outputs: Vec::new(),
+        image: Some(size),
+        columns: None,
+    })
 }
 
 /// The image at `path` as grey bytes, resized to `height x width`.
@@ -228,7 +236,7 @@ mod tests {
         let (raw, notes) = load(path, None);
         let raw = raw.unwrap();
         assert_eq!((&raw.classes[..], raw.image, notes.len()), (&["9".into(), "10".into()][..], Some((2, 3)), 0));
-        assert_eq!(raw.train.labels, [0, 0, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(raw.train.labels(), [0, 0, 1, 1, 1, 1, 1, 1, 1]);
         let bytes = raw.train.inputs.to_f32();
         assert!(bytes.len() == 54 && bytes.iter().all(|value| (99.0..=101.0).contains(value)), "{bytes:?}");
         assert!(raw.test.is_none());
@@ -246,9 +254,9 @@ mod tests {
         }
         let (raw, notes) = load(path, None);
         let raw = raw.unwrap();
-        assert_eq!((raw.train.inputs, raw.train.labels), (Inputs::U8(vec![1, 2]), vec![0, 1]));
+        assert_eq!((&raw.train.inputs, raw.train.labels()), (&Inputs::U8(vec![1, 2]), &[0, 1][..]));
         let test = raw.test.unwrap();
-        assert_eq!((test.inputs, test.labels), (Inputs::U8(vec![3]), vec![1]));
+        assert_eq!((&test.inputs, test.labels()), (&Inputs::U8(vec![3]), &[1][..]));
         assert!(notes[0].starts_with("3 files") && notes[0].contains("README.md"), "{notes:?}");
         save(path, "test/c/1.png", grey(1, 1, 1));
         let error = load(path, None).0.unwrap_err().to_string();

@@ -58,7 +58,7 @@ pub fn read(path: &Path) -> Result<Raw> {
         [height, width] => Some((height, width)),
         _ => None,
     };
-    Ok(Raw { name: path.display().to_string(), train, test, classes, image, columns: None })
+    Ok(Raw { name: path.display().to_string(), train, test, classes, outputs: Vec::new(), image, columns: None })
 }
 
 /// An open archive.
@@ -177,10 +177,10 @@ mod tests {
             assert!(is_archive(file.path()).unwrap());
             let raw = read(file.path()).unwrap();
             assert_eq!(raw.train.inputs, Inputs::U8(vec![1, 2, 3, 4, 5, 255]));
-            assert_eq!((raw.train.labels, raw.classes), (vec![0, 1], vec!["-7".into(), "3".into()]));
+            assert_eq!((raw.train.labels(), raw.classes), (&[0, 1][..], vec!["-7".into(), "3".into()]));
             assert_eq!((raw.image, raw.train.width), (Some((1, 3)), 3));
             let test = raw.test.unwrap();
-            assert_eq!((test.inputs, test.labels), (Inputs::U8(vec![7, 8, 9]), vec![1]));
+            assert_eq!((&test.inputs, test.labels()), (&Inputs::U8(vec![7, 8, 9]), &[1][..]));
         }
     }
 
@@ -208,7 +208,7 @@ mod tests {
             );
             let raw = read(file.path()).unwrap();
             assert_eq!(raw.train.inputs, Inputs::F32(values.map(f32::from).to_vec()), "{descr}");
-            assert_eq!((raw.test, raw.image, raw.train.labels), (None, None, vec![1, 0]));
+            assert_eq!((raw.test, raw.image, raw.train.labels()), (None, None, &[1, 0][..]));
         }
         let x = npy(1, "|u1", true, "(2, 2, 3, 1)", &[0, 6, 3, 9, 1, 7, 4, 10, 2, 8, 5, 11]);
         let file =

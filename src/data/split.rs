@@ -4,7 +4,9 @@
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Columns, Dataset, Inputs, Known, Options, Samples, Scale, Scaling, classes};
+use crate::data::{
+    Columns, Dataset, Inputs, Known, Options, Samples, Scale, Scaling, TargetScale, Targets, Task, classes,
+};
 use crate::error::{Error, Result};
 use crate::random::{self, Draw};
 
@@ -33,7 +35,7 @@ impl Origin {
             Inputs::U8(values) => checksum.update(values),
             Inputs::F32(values) => checksum.update(bytemuck::cast_slice(values)),
         }
-        checksum.update(bytemuck::cast_slice(&samples.labels));
+        checksum.update(samples.targets.as_bytes());
         Self { rows: samples.len(), checksum: checksum.sum(), test: None, validation: None }
     }
 
@@ -63,8 +65,10 @@ pub struct Raw {
     pub train: Samples,
     /// The test part of its files.
     pub test: Option<Samples>,
-    /// The names of the classes; a label is an index into them.
+    /// The names of the classes; a label is an index into them. Empty where targets are numbers.
     pub classes: Vec<String>,
+    /// The names of the numbers of a row. Empty where targets are classes.
+    pub outputs: Vec<String>,
     /// (height, width) in pixels where rows are images.
     pub image: Option<(usize, usize)>,
     /// The columns of the files where they are tables.
@@ -73,8 +77,9 @@ pub struct Raw {
 
 impl From<Dataset> for Raw {
     fn from(set: Dataset) -> Self {
+        let outputs = set.target_scale.map_or_else(Vec::new, |scale| scale.names);
         let Dataset { name, train, test, classes, image, columns, .. } = set;
-        Self { name, train, test: Some(test), classes, image, columns }
+        Self { name, train, test: Some(test), classes, outputs, image, columns }
     }
 }
 
@@ -85,7 +90,7 @@ impl Raw {
     /// [`Error::Usage`] for a test share where the files have a test part; [`Error::Data`] for too few rows to draw from, a
     /// single class, or a value that cannot be scaled.
     pub fn prepare(mut self, options: &Options, notes: &mut Vec<String>) -> Result<Dataset> {
-        if self.classes.len() < 2 {
+        if self.train.task() == Task::Classes && self.classes.len() < 2 {
             let found = classes::list(&self.classes);
             return Err(Error::Data(format!(
                 "{}: found a single class, {found}, expected at least two to tell apart",
@@ -96,9 +101,16 @@ impl Raw {
         let origin = Origin { test: share, validation: options.validation_split, ..Origin::new(&self.train) };
         let test = self.draw_test(share, options.seed, notes)?;
         let validation = self.draw_validation(origin.validation, options.seed, notes)?;
-        let Self { name, train, classes, image, columns, .. } = self;
+        let Self { name, train, classes, outputs, image, columns, .. } = self;
         let test = test.unwrap_or_else(|| train.clone());
-        let mut set = Dataset { name, train, test, validation, classes, image, columns, scaling: None, origin };
+        let target_scale = (train.task() == Task::Values).then(|| TargetScale::fit(train.values(), outputs));
+        let mut set =
+            Dataset { name, train, test, validation, classes, target_scale, image, columns, scaling: None, origin };
+        if let Some(scale) = &set.target_scale {
+            for part in [&mut set.train, &mut set.test].into_iter().chain(&mut set.validation) {
+                scale.standardise(&set.name, &mut part.targets)?;
+            }
+        }
         let parts = || [&set.train, &set.test].into_iter().chain(&set.validation);
         let bytes = parts().all(|part| matches!(part.inputs, Inputs::U8(_)));
         let scale = match options.scale {
@@ -133,6 +145,7 @@ impl Raw {
                 "{name}: found {found} values a row, expected {expected}, as the model {model} takes"
             )));
         }
+        self.check_targets(known)?;
         self.relabel(known)?;
         let origin = known.origin.filter(|origin| origin.same_rows(&Origin::new(&self.train)));
         if origin.is_some() {
@@ -154,7 +167,28 @@ impl Raw {
         };
         notes.push(format!("{} rows of {name}: {what}", samples.len()));
         known.scale(&name, &mut samples, options.scale, notes)?;
+        if let Some(scale) = known.target_scale {
+            scale.standardise(&name, &mut samples.targets)?;
+        }
         Ok(samples)
+    }
+
+    /// Checks that the targets are what the model predicts: classes, or as many numbers per row.
+    fn check_targets(&self, known: &Known<'_>) -> Result<()> {
+        let kind = |task, outputs: usize| match task {
+            Task::Classes => "classes".to_owned(),
+            Task::Values => format!("{outputs} numbers per row"),
+        };
+        let found = kind(self.train.task(), self.outputs.len());
+        let outputs = known.target_scale.map_or(self.outputs.len(), |scale| scale.names.len());
+        let expected = kind(known.task, outputs);
+        if found != expected {
+            let (name, model) = (&self.name, known.model);
+            return Err(Error::Data(format!(
+                "{name}: found targets that are {found}, expected {expected}, as the model {model} predicts"
+            )));
+        }
+        Ok(())
     }
 
     /// Gives the classes the numbers that they have in the model.
@@ -165,7 +199,11 @@ impl Raw {
             return Ok(());
         }
         let mut numbering = classes::Numbering::of(&known.classes);
-        for label in [&mut self.train].into_iter().chain(&mut self.test).flat_map(|part| &mut part.labels) {
+        let labels = [&mut self.train].into_iter().chain(&mut self.test).flat_map(|part| match &mut part.targets {
+            Targets::Classes(labels) => &mut labels[..],
+            Targets::Values(_) => &mut [],
+        });
+        for label in labels {
             let class = &self.classes[*label as usize];
             *label = numbering.number(class).map_err(|expected| {
                 let (name, model) = (&self.name, known.model);
@@ -285,7 +323,7 @@ fn rescale(name: &str, samples: &mut Samples, scaling: &Scaling) -> Result<()> {
 }
 
 /// Takes `share` of `samples` out at random: the same share of each class, except that at least one row of each is left.
-/// Returns what is left and what was drawn, both in the rows' order.
+/// Where targets are numbers, all rows count as one class. Returns what is left and what was drawn, both in the rows' order.
 fn draw(
     name: &str,
     samples: &Samples,
@@ -297,14 +335,17 @@ fn draw(
     let rows = u32::try_from(samples.len())
         .map_err(|_| Error::Data(format!("{name}: {} rows are more than 2^32 - 1", samples.len())))?;
     // One pile per class. The first row of each stays; of all others, pile after pile, every n-th is drawn.
-    let mut piles = vec![Vec::new(); classes];
+    let mut piles = vec![Vec::new(); classes.max(1)];
     for row in random::draw(seed, part, rows) {
-        piles[samples.labels[row as usize] as usize].push(row as usize);
+        let pile = samples.labels().get(row as usize).map_or(0, |&label| label as usize);
+        piles[pile].push(row as usize);
     }
     let candidates: Vec<usize> = piles.iter().flat_map(|pile| pile.iter().skip(1)).copied().collect();
     let wanted = ((share * f64::from(rows)).round() as usize).clamp(1, candidates.len().max(1));
     if candidates.is_empty() {
-        return Err(Error::Data(format!("{name}: each class has a single row, so that none can be drawn: add rows")));
+        let what =
+            if samples.task() == Task::Classes { "each class has a single row" } else { "there is a single row" };
+        return Err(Error::Data(format!("{name}: {what}, so that none can be drawn: add rows")));
     }
     let mut drawn = vec![false; samples.len()];
     for (index, &row) in candidates.iter().enumerate() {
@@ -331,6 +372,7 @@ mod tests {
             train: Samples::new(inputs, 2, labels).unwrap(),
             test: None,
             classes: crate::data::numbered(counts.len()),
+            outputs: Vec::new(),
             image: None,
             columns: None,
         }
@@ -348,7 +390,7 @@ mod tests {
     }
 
     fn counts(samples: &Samples, classes: usize) -> Vec<usize> {
-        (0..classes as u32).map(|class| samples.labels.iter().filter(|label| **label == class).count()).collect()
+        (0..classes as u32).map(|class| samples.labels().iter().filter(|label| **label == class).count()).collect()
     }
 
     #[test]
@@ -360,7 +402,7 @@ mod tests {
         for part in parts {
             let numbers: Vec<usize> = part.inputs.to_f32().iter().step_by(2).map(|&row| row as usize).collect();
             assert!(numbers.is_sorted() && part.inputs.to_f32().iter().skip(1).step_by(2).all(|&value| value == 3.0));
-            assert!(numbers.iter().zip(&part.labels).all(|(&row, label)| raw(&all).train.labels[row] == *label));
+            assert!(numbers.iter().zip(part.labels()).all(|(&row, label)| raw(&all).train.labels()[row] == *label));
             rows.extend(numbers);
         }
         rows.sort_unstable();
@@ -429,6 +471,8 @@ mod tests {
             model: "m",
             width: 2,
             classes: Cow::Borrowed(&classes),
+            task: Task::Classes,
+            target_scale: None,
             columns: None,
             image: None,
             scaling: Some(&scaling),
@@ -439,7 +483,7 @@ mod tests {
             |raw: Raw, known: &Known<'_>| raw.prepare_for(&Options::default(), known, Part::Test, &mut Vec::new());
         let samples = rows(raw(&[1, 1]), &known).unwrap();
         assert_eq!(samples.inputs, Inputs::F32(vec![-0.5, 1.0, 0.0, 1.0]));
-        assert!(samples.labels.iter().zip(&raw(&[1, 1]).train.labels).all(|(new, old)| *new == 1 - old));
+        assert!(samples.labels().iter().zip(raw(&[1, 1]).train.labels()).all(|(new, old)| *new == 1 - old));
         let bytes = Known { scaling: None, ..known.clone() };
         assert_eq!(rows(raw(&[1, 1]), &bytes).unwrap().inputs, Inputs::U8(vec![0, 3, 1, 3]));
         let mut halves = raw(&[1, 1]);
@@ -468,6 +512,8 @@ mod tests {
             model: "m",
             width: 2,
             classes: Cow::Borrowed(&set.classes),
+            task: Task::Classes,
+            target_scale: None,
             columns: None,
             image: None,
             scaling: set.scaling.as_ref(),
@@ -481,7 +527,9 @@ mod tests {
         assert_eq!(rows(raw(&[50, 70]), Part::Train), set.train);
         assert_eq!(Some(rows(raw(&[50, 70]), Part::Validation)), set.validation);
         let mut other = raw(&[50, 70]);
-        other.train.labels[0] = 1 - other.train.labels[0];
+        let mut labels = other.train.labels().to_vec();
+        labels[0] = 1 - labels[0];
+        other.train.targets = Targets::Classes(labels);
         assert_eq!(rows(other, Part::Test).len(), 120);
         assert_eq!(rows(raw(&[50, 69]), Part::Test).len(), 119);
     }

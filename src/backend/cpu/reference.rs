@@ -39,7 +39,7 @@ pub fn gradient(model: &Mlp, parameters: &[f32], samples: &Samples, order: &[u32
     let activations = forward(model, parameters, &samples.inputs, order);
     let mut gradients = vec![0.0; parameters.len()];
     let mut df = activations[model.layers().len()].clone();
-    cross_entropy_gradient::cross_entropy_gradient(&samples.labels, order, model.classes(), &mut df);
+    cross_entropy_gradient::cross_entropy_gradient(samples.labels(), order, model.classes(), &mut df);
     for (index, layer) in model.layers().iter().enumerate().rev() {
         let h = &activations[index];
         let weights = &mut gradients[layer.weights.clone()];
@@ -103,7 +103,7 @@ impl Backend for Reference {
     }
 
     fn bytes(&self) -> u64 {
-        let data = |part: &Samples| part.inputs.bytes() + size_of_val(&part.labels[..]);
+        let data = |part: &Samples| part.inputs.bytes() + part.targets.bytes();
         let parts = [&self.train, &self.test, &self.validation].into_iter().flatten();
         (parts.map(data).sum::<usize>() + size_of_val(&self.parameters[..])) as u64
     }
@@ -151,7 +151,7 @@ impl Backend for Reference {
         let activations = forward(&self.model, &self.parameters, &samples.inputs, &order);
         let (mut losses, mut confusion) = (vec![0.0; order.len()], vec![0; classes * classes]);
         let p = &activations[self.model.layers().len()];
-        cross_entropy::cross_entropy(p, &samples.labels, &order, classes, &mut losses, &mut confusion);
+        cross_entropy::cross_entropy(p, samples.labels(), &order, classes, &mut losses, &mut confusion);
         Ok(Evaluation {
             loss_sum: sum::sum(&losses),
             confusion: confusion.into_iter().map(u64::from).collect(),
