@@ -192,7 +192,7 @@ pub use csv::{Columns, Header};
 pub use framing::Framing;
 pub use scaling::{Scale, Scaling};
 pub use split::{Origin, Part, Raw};
-pub use targets::{TargetScale, Targets, Task};
+pub use targets::{Expected, TargetScale, Targets, Task};
 
 /// The kinds of data that a path may lead to, for messages.
 pub const UNDERSTOOD: &str = "a CSV file (plain or gzipped), a NumPy .npz archive, a folder with the four IDX files of a data \
@@ -333,6 +333,13 @@ pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) 
 fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut Vec<String>) -> Result<Raw> {
     let folder = options.folder.as_deref();
     let path = Path::new(source);
+    let task = known.map(|known| known.task).or(options.task);
+    if let (Some(known), Some(given)) = (known, options.task)
+        && known.task != given
+    {
+        let (name, model, predicted) = (given.name(), known.model, known.task.name());
+        return Err(Error::Usage(format!("--task {name}: the model {model} predicts {predicted}")));
+    }
     match source {
         "auto" => {
             options.refuse_for("--data auto", &[])?;
@@ -379,37 +386,43 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         ))),
         _ if !path.is_file() => Err(Error::file(path, "something that is neither a file nor a folder", UNDERSTOOD)),
         _ if npz::is_archive(path)? => {
-            options.refuse_for("a NumPy archive", &[])?;
-            npz::read(path)
+            options.refuse_for("a NumPy archive", &["--task"])?;
+            npz::read(path, task, notes)
         }
         _ => {
-            options.refuse_for("a CSV file", &["--label", "--header", "--test"])?;
-            let label = options.label.as_deref();
-            match known.and_then(|known| Some((known.columns?, &known.classes))) {
-                Some((columns, classes)) => {
-                    let part = |path: &Path| csv::read_like(path, label, options.header, columns, classes);
+            options.refuse_for("a CSV file", &["--label", "--target", "--task", "--header", "--test"])?;
+            match known.and_then(|known| Some((known, known.columns?))) {
+                Some((known, columns)) => {
+                    let (label, classes) = (options.column(), &known.classes);
+                    let expected = match known.task {
+                        Task::Classes => Expected::Classes(classes),
+                        Task::Values => Expected::Values,
+                    };
+                    let part = |path: &Path| csv::read_like(path, label, options.header, columns, expected);
                     Ok(Raw {
                         name: source.into(),
                         train: part(path)?,
                         test: options.test.as_deref().map(part).transpose()?,
                         classes: classes.to_vec(),
-                        outputs: Vec::new(),
+                        outputs: known
+                            .target_scale
+                            .map_or_else(|| columns.outputs(known.task), |scale| scale.names.clone()),
                         image: None,
                         columns: Some(columns.clone()),
                     })
                 }
-                None => {
-                    let raw = csv::read(path, options.test.as_deref(), label, options.header)?;
-                    let columns = raw.columns.as_ref().map(Columns::to_string).unwrap_or_default();
-                    notes.push(format!("{} rows, {columns}, classes {}", raw.train.len(), classes::list(&raw.classes)));
-                    Ok(raw)
-                }
+                None => csv::read(path, &Options { task, ..options.clone() }, notes),
             }
         }
     }
 }
 
 impl Options {
+    /// The column of the labels or targets that the user gave.
+    pub fn column(&self) -> Option<&str> {
+        self.label.as_deref().or(self.target.as_deref())
+    }
+
     /// These options, completed by those of `kept` where they say nothing.
     pub fn or(self, kept: &Self) -> Self {
         let kept = kept.clone();
@@ -433,6 +446,8 @@ impl Options {
     fn refuse_for(&self, what: &str, own: &[&str]) -> Result<()> {
         let given = [
             ("--label", self.label.is_some()),
+            ("--target", self.target.is_some()),
+            ("--task", self.task.is_some()),
             ("--header", self.header != Header::Auto),
             ("--test", self.test.is_some()),
             ("--image-size", self.image_size.is_some()),
@@ -440,6 +455,9 @@ impl Options {
         match given.iter().find(|(flag, given)| *given && !own.contains(flag)) {
             Some(("--image-size", _)) => {
                 Err(Error::Usage(format!("--image-size is for folders of images, not for {what}")))
+            }
+            Some(("--task", _)) => {
+                Err(Error::Usage(format!("--task is for CSV files and NumPy archives, not for {what}")))
             }
             Some((flag, _)) => Err(Error::Usage(format!("{flag} is for CSV files, not for {what}"))),
             None => Ok(()),

@@ -44,6 +44,16 @@ impl Numbering {
         Self { names: classes.to_vec(), numbers, closed: true }
     }
 
+    /// Number of classes so far.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are no classes so far.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// The number of the class `label`.
     ///
     /// # Errors

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use ::csv::{ByteRecord, Position};
 
-use crate::data::classes::Numbering;
-use crate::data::{Inputs, Raw, Samples};
+use crate::data::classes;
+use crate::data::targets::{Column, Expected, Fault, Found};
+use crate::data::{Inputs, Options, Raw, Samples, Targets, Task};
 use crate::error::{Error, Result};
 
 mod alike;
@@ -15,6 +16,7 @@ mod columns;
 mod dialect;
 mod lines;
 
+pub(crate) use cells::is_missing;
 pub use columns::Columns;
 pub use dialect::Header;
 
@@ -24,34 +26,51 @@ use lines::Lines;
 /// The rows of a file.
 struct Table {
     values: Vec<f32>,
-    labels: Vec<u32>,
+    found: Found,
     columns: Columns,
-    classes: Vec<String>,
     /// For each row, the byte at which the reader found it (see [`Lines::numbers`]).
     starts: Vec<u64>,
 }
 
-/// Reads `path` as a training file, and `test` as its test part. `label` gives the label column: its name in the header, its
-/// number from 1 (or from -1, counting from the last), or `last`.
+impl Table {
+    fn samples(self) -> Result<Samples> {
+        let (inputs, width) = (Inputs::F32(self.values), self.columns.count - 1);
+        match self.found.targets {
+            Targets::Classes(labels) => Samples::new(inputs, width, labels),
+            Targets::Values(values) => Samples::with_values(inputs, width, values, 1),
+        }
+    }
+}
+
+/// Reads `path` as a training file, and `options.test` as its test part. What the file was taken for goes to `notes`.
 ///
 /// # Errors
 /// [`Error::File`] with the line and column of the first bad cell; [`Error::Usage`] where the label column does not exist.
-pub fn read(path: &Path, test: Option<&Path>, label: Option<&str>, header: Header) -> Result<Raw> {
-    let table = table(&mut Lines::open(path, None)?, header, Wanted::New(label))?;
-    let test = test.map(|test| read_like(test, label, header, &table.columns, &table.classes)).transpose()?;
-    let Table { values, labels, columns, classes, .. } = table;
+pub fn read(path: &Path, options: &Options, notes: &mut Vec<String>) -> Result<Raw> {
+    let (label, header) = (options.column(), options.header);
+    let table = table(&mut Lines::open(path, None)?, header, Wanted::New(label), Expected::of(options.task))?;
+    let (columns, classes, task) = (table.columns.clone(), table.found.classes.clone(), table.found.targets.task());
+    let (expected, about) = match task {
+        Task::Classes => (Expected::Classes(&classes), format!("{columns}, classes {}", classes::list(&classes))),
+        Task::Values => (Expected::Values, columns.note("targets")),
+    };
+    notes.push(format!("{} rows, {about}", table.starts.len()));
+    notes.extend(table.found.note.clone());
+    let test = options.test.as_deref();
+    let test = test.map(|test| read_like(test, label, header, &columns, expected)).transpose()?;
     Ok(Raw {
         name: path.display().to_string(),
-        train: Samples::new(Inputs::F32(values), columns.count - 1, labels)?,
+        train: table.samples()?,
         test,
+        outputs: columns.outputs(task),
         classes,
-        outputs: Vec::new(),
         image: None,
         columns: Some(columns),
     })
 }
 
-/// Reads `path`, with labels, into the features and classes of another file or of a model.
+/// Reads `path`, with targets, into the features and targets of another file or of a model. `label` gives the label column
+/// where it differs from that of `columns`.
 ///
 /// # Errors
 /// Those of [`read`], and [`Error::File`] for columns and classes that the other file does not have.
@@ -60,10 +79,9 @@ pub fn read_like(
     label: Option<&str>,
     header: Header,
     columns: &Columns,
-    classes: &[String],
+    expected: Expected<'_>,
 ) -> Result<Samples> {
-    let table = table(&mut Lines::open(path, None)?, header, Wanted::Labelled(label, columns, classes))?;
-    Samples::new(Inputs::F32(table.values), columns.count - 1, table.labels)
+    table(&mut Lines::open(path, None)?, header, Wanted::Labelled(label, columns), expected)?.samples()
 }
 
 /// Rows of features, and where each begins in the file.
@@ -88,7 +106,7 @@ pub fn features(
     columns: &Columns,
 ) -> Result<Features> {
     let mut lines = Lines::open(path, content)?;
-    let table = table(&mut lines, header, Wanted::Features(label, columns))?;
+    let table = table(&mut lines, header, Wanted::Features(label, columns), Expected::NewClasses)?;
     Ok(Features { values: table.values, lines: lines.numbers(&table.starts) })
 }
 
@@ -97,14 +115,14 @@ pub fn features(
 enum Wanted<'a> {
     /// Rows to learn from; with the label column that the user gave.
     New(Option<&'a str>),
-    /// Rows with labels, of these columns and classes.
-    Labelled(Option<&'a str>, &'a Columns, &'a [String]),
+    /// Rows with labels, of these columns.
+    Labelled(Option<&'a str>, &'a Columns),
     /// Rows of these columns, with or without labels.
     Features(Option<&'a str>, &'a Columns),
 }
 
 /// Reads all rows of a file.
-fn table(lines: &mut Lines<'_>, header: Header, wanted: Wanted<'_>) -> Result<Table> {
+fn table(lines: &mut Lines<'_>, header: Header, wanted: Wanted<'_>, expected: Expected<'_>) -> Result<Table> {
     let mut record = ByteRecord::new();
     if !lines.next(&mut record)? {
         return Err(Error::file(lines.path, "an empty file", "a row a line"));
@@ -112,13 +130,10 @@ fn table(lines: &mut Lines<'_>, header: Header, wanted: Wanted<'_>) -> Result<Ta
     let unnamed = Columns { count: record.len(), label: 0, names: None };
     let first = (0..record.len()).map(|index| lines.text(&record, index, &unnamed).map(str::to_owned));
     let first: Vec<String> = first.collect::<Result<_>>()?;
-    let (mut layout, mut numbering) = match wanted {
-        Wanted::New(label) => (Layout::new(lines.path, first, header, label)?, Numbering::default()),
-        Wanted::Labelled(label, columns, classes) => {
-            (Layout::like(lines.path, first, header, columns, label)?, Numbering::of(classes))
-        }
-        Wanted::Features(label, columns) => {
-            (Layout::like(lines.path, first, header, columns, label)?, Numbering::default())
+    let mut layout = match wanted {
+        Wanted::New(label) => Layout::new(lines.path, first, header, label)?,
+        Wanted::Labelled(label, columns) | Wanted::Features(label, columns) => {
+            Layout::like(lines.path, first, header, columns, label)?
         }
     };
     match wanted {
@@ -128,21 +143,26 @@ fn table(lines: &mut Lines<'_>, header: Header, wanted: Wanted<'_>) -> Result<Ta
         }
         _ => {}
     }
-    let (mut values, mut labels, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut values, mut targets, mut starts) = (Vec::new(), Column::new(expected), Vec::new());
     let mut more = layout.columns.names.is_none() || lines.next(&mut record)?;
     while more {
         lines.row(&record, &layout, &mut values)?;
         starts.push(record.position().map_or(0, Position::byte));
         if let Some(label) = layout.label {
-            labels.push(lines.label(&record, label, &layout.columns, &mut numbering)?);
+            let text = lines.text(&record, label, &layout.columns)?;
+            let bad = |expected| Error::file(lines.path, lines.place(&record, label, &layout.columns), expected);
+            targets.push(text).map_err(bad)?;
         }
         more = lines.next(&mut record)?;
     }
     if values.is_empty() {
         return Err(Error::file(lines.path, "no row under the header", "a row a line"));
     }
-    let classes = numbering.finish(&mut labels);
-    Ok(Table { values, labels, columns: layout.columns, classes, starts })
+    let columns = layout.columns;
+    let found = targets.finish().map_err(|Fault { row, text, expected }| {
+        Error::file(lines.path, lines.place_at(starts[row], &text, columns.label, &columns), expected)
+    })?;
+    Ok(Table { values, found, columns, starts })
 }
 
 #[cfg(test)]
@@ -158,8 +178,20 @@ mod tests {
         file
     }
 
+    fn read(path: &Path, test: Option<&Path>, label: Option<&str>, header: Header) -> Result<Raw> {
+        let (test, label) = (test.map(Path::to_path_buf), label.map(str::to_owned));
+        super::read(path, &Options { test, label, header, ..Options::default() }, &mut Vec::new())
+    }
+
     fn parse(content: &str, label: Option<&str>) -> Result<Raw> {
         read(file(content).path(), None, label, Header::Auto)
+    }
+
+    /// Reads a table of which the user gave the task, and what is said of it.
+    fn parse_as(content: &str, task: Option<Task>) -> Result<(Raw, Vec<String>)> {
+        let mut notes = Vec::new();
+        let raw = super::read(file(content).path(), &Options { task, ..Options::default() }, &mut notes)?;
+        Ok((raw, notes))
     }
 
     fn values(samples: &Samples) -> &[f32] {
@@ -226,6 +258,55 @@ mod tests {
     }
 
     #[test]
+    fn a_column_of_numbers_is_a_target_and_the_notes_say_so() {
+        let (raw, notes) = parse_as("size,y\n1,10.5\n2,-3\n3,0\n", None).unwrap();
+        assert_eq!((raw.train.values(), raw.train.labels()), (&[10.5, -3.0, 0.0][..], &[][..]));
+        assert_eq!(
+            (raw.classes.len(), &raw.outputs[..], values(&raw.train)),
+            (0, &["y".into()][..], &[1.0, 2.0, 3.0][..])
+        );
+        assert!(notes[0].contains("targets in column 2 (\"y\")") && notes[1].contains("numbers"), "{notes:?}");
+        let (raw, notes) = parse_as("size,y\n1,1\n2,0\n3,0\n", None).unwrap();
+        assert_eq!((raw.train.labels(), &raw.outputs[..]), (&[1, 0, 0][..], &[][..]));
+        assert!(notes[0].contains("classes \"0\", \"1\"") && notes[1].contains("--task values"), "{notes:?}");
+        let (raw, notes) = parse_as("size,y\n1,1\n2,0\n3,0\n", Some(Task::Values)).unwrap();
+        assert_eq!((raw.train.values(), notes.len()), (&[1.0, 0.0, 0.0][..], 1));
+        let counted: String = (0..150).map(|row| format!("{row},{}\n", row * 3)).collect();
+        let counted = format!("size,y\n{counted}");
+        let (raw, notes) = parse_as(&counted, None).unwrap();
+        assert!(raw.train.task() == Task::Values && notes[1].contains("--task classes"), "{notes:?}");
+        assert_eq!(parse_as(&counted, Some(Task::Classes)).unwrap().0.classes.len(), 150);
+    }
+
+    #[test]
+    fn bad_numbers_among_targets_are_found_by_line_and_column() {
+        for (content, task, parts) in [
+            ("a,y\n1,1.5\n\n2,\n", None, ["an empty cell in line 4, column 2 (\"y\")", "finite number"]),
+            ("a,y\n1,1.5\n\n2,x\n", None, ["\"x\" in line 4, column 2 (\"y\")", "a finite number"]),
+            ("a,y\n1,1\n2,x\n", Some(Task::Values), ["\"x\" in line 3, column 2 (\"y\")", "a finite number"]),
+            ("a,y\n1,1\n2,1e39\n", Some(Task::Values), ["\"1e39\" in line 3", "a finite number"]),
+            ("a,y\n1,1\n2,nan\n", Some(Task::Values), ["\"nan\" in line 3", "a finite number"]),
+            ("a,y\n1,1\n2,1.5\n", Some(Task::Classes), ["\"1.5\" in line 3, column 2 (\"y\")", "a whole number"]),
+        ] {
+            let error = parse_as(content, task).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{content:?}: {error}");
+        }
+        let (train, test) = (file("a,y\n1,1.5\n2,2\n"), file("y,a\n3,4\nx,4\n"));
+        let error = read(train.path(), Some(test.path()), None, Header::Auto).unwrap_err().to_string();
+        assert!(error.contains("\"x\" in line 3, column 1 (\"y\")") && error.contains("a finite number"), "{error}");
+        let test = file("y,a\n3,4\n7,4\n");
+        let raw = read(train.path(), Some(test.path()), None, Header::Auto).unwrap();
+        assert_eq!(raw.test.unwrap().values(), [3.0, 7.0]);
+    }
+
+    #[test]
+    fn the_target_may_be_named_as_such() {
+        let options = Options { target: Some("b".into()), ..Options::default() };
+        let raw = super::read(file("a,b,label\n1,2.5,3\n4,5,6\n").path(), &options, &mut Vec::new()).unwrap();
+        assert_eq!((raw.train.values(), values(&raw.train)), (&[2.5, 5.0][..], &[1.0, 3.0, 4.0, 6.0][..]));
+    }
+
+    #[test]
     fn a_test_file_is_read_into_the_columns_and_classes_of_the_training_file() {
         let named = file("a,b,label\n1,2,x\n3,4,w\n");
         let plain = file("1,2,x\n3,4,w\n");
@@ -282,7 +363,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_bad_file_gets_one_line_with_the_place() {
-        let cases: [(&[u8], &[&str]); 23] = [
+        let cases: [(&[u8], &[&str]); 24] = [
             (b"", &["an empty file"]),
             (b"\n\n", &["an empty file"]),
             (b"a,b,label\n", &["no row under the header"]),
@@ -301,7 +382,8 @@ mod tests {
             (b"a,b,label\n\"1\n\",2,x\n1,2\n", &["2 cells in line 4"]),
             (b"a,b,label\n1,2,\n", &["an empty cell in line 2, column 3 (\"label\")"]),
             (b"a,b,label\n1,2,nan\n", &["\"nan\" in line 2, column 3"]),
-            (b"a,b,label\n1,2,5.1\n", &["\"5.1\" in line 2, column 3", "--label"]),
+            (b"a,b,label\n1,2,x\n\n1,2,y\n1,2,5.1\n", &["\"5.1\" in line 5, column 3", "--label"]),
+            (b"a,b,label\n1,2,5.1\n\n1,2,?\n", &["\"?\" in line 4, column 3 (\"label\")", "a finite number"]),
             (b"a,b,label\n1,2,caf\xe9\n", &["not UTF-8 in line 2, column 3"]),
             (b"a,b,label\n1,\"2,x\n3,4,5\n", &["2 cells in line 2"]),
             (b"\xff\xfea\0,\0b\0", &["UTF-16"]),

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use zip::ZipArchive;
 
-use crate::data::classes::Numbering;
-use crate::data::{Inputs, Raw, Samples};
+use crate::data::targets::{Column, Expected, Fault, Found};
+use crate::data::{Inputs, Raw, Samples, Targets, Task};
 use crate::error::{Error, Result};
 
 mod array;
@@ -27,38 +27,65 @@ pub fn is_archive(path: &Path) -> Result<bool> {
     Ok(start == b"PK\x03\x04" || start == b"PK\x05\x06")
 }
 
-/// Reads the archive at `path`. Bytes stay bytes, and all other numbers become float32. Rows of `height x width` are images.
+/// Reads the archive at `path`, with targets of the kind `task` or of the kind that they look like. What they were taken for
+/// goes to `notes`. Bytes stay bytes, and all other numbers become float32. Rows of `height x width` are images.
 ///
 /// # Errors
 /// [`Error::File`] naming the array that is missing or malformed.
-pub fn read(path: &Path) -> Result<Raw> {
+pub fn read(path: &Path, task: Option<Task>, notes: &mut Vec<String>) -> Result<Raw> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let zip = ZipArchive::new(BufReader::new(file))
         .map_err(|error| Error::file(path, format!("a damaged zip archive ({error})"), "a NumPy .npz archive"))?;
     let mut archive = Archive { path, zip };
-    let (mut numbering, mut labels) = (Numbering::default(), Vec::new());
-    let (inputs, shape) = archive.part("x_train", "y_train", &mut numbering, &mut labels)?;
-    let classes = numbering.finish(&mut labels);
+    let Part { inputs, shape, found, outputs } = archive.part("x_train", "y_train", Expected::of(task))?;
     let width = shape.iter().product();
-    let train = Samples::new(inputs, width, labels)?;
+    notes.extend(found.note);
+    let (task, classes) = (found.targets.task(), found.classes);
+    let expected = if task == Task::Values { Expected::Values } else { Expected::Classes(&classes) };
+    let train = samples(inputs, width, found.targets, outputs)?;
     let mut test = None;
     if archive.has("x_test") || archive.has("y_test") {
-        let mut labels = Vec::new();
-        let (inputs, found) = archive.part("x_test", "y_test", &mut Numbering::of(&classes), &mut labels)?;
-        if found != shape {
+        let part = archive.part("x_test", "y_test", expected)?;
+        if part.shape != shape {
             let expected = format!("rows of shape {shape:?}, as in x_train");
-            return Err(Error::file(path, format!("rows of shape {found:?} in x_test"), expected));
+            return Err(Error::file(path, format!("rows of shape {:?} in x_test", part.shape), expected));
         }
-        if std::mem::discriminant(&inputs) != std::mem::discriminant(&train.inputs) {
+        if std::mem::discriminant(&part.inputs) != std::mem::discriminant(&train.inputs) {
             return Err(Error::file(path, "bytes in one of x_train and x_test", "the same type in both"));
         }
-        test = Some(Samples::new(inputs, width, labels)?);
+        if part.outputs != outputs {
+            let expected = format!("{outputs}, as in y_train");
+            return Err(Error::file(path, format!("{} numbers per row in y_test", part.outputs), expected));
+        }
+        test = Some(samples(part.inputs, width, part.found.targets, outputs)?);
     }
     let image = match shape[..] {
         [height, width] => Some((height, width)),
         _ => None,
     };
-    Ok(Raw { name: path.display().to_string(), train, test, classes, outputs: Vec::new(), image, columns: None })
+    let outputs = match (task, outputs) {
+        (Task::Classes, _) => Vec::new(),
+        (Task::Values, 1) => vec!["y".into()],
+        (Task::Values, outputs) => (0..outputs).map(|output| format!("y[{output}]")).collect(),
+    };
+    Ok(Raw { name: path.display().to_string(), train, test, classes, outputs, image, columns: None })
+}
+
+fn samples(inputs: Inputs, width: usize, targets: Targets, outputs: usize) -> Result<Samples> {
+    match targets {
+        Targets::Classes(labels) => Samples::new(inputs, width, labels),
+        Targets::Values(values) => Samples::with_values(inputs, width, values, outputs),
+    }
+}
+
+/// The rows of a training or test part.
+struct Part {
+    inputs: Inputs,
+    /// The shape of a row: `[features]` or `[height, width]`.
+    shape: Vec<usize>,
+    found: Found,
+    /// Number of targets per row.
+    outputs: usize,
 }
 
 /// An open archive.
@@ -73,14 +100,8 @@ impl Archive<'_> {
         self.zip.index_for_name(&format!("{name}.npy")).is_some()
     }
 
-    /// The rows of the array `x` and the shape of one, `[features]` or `[height, width]`. Their labels go to `labels`.
-    fn part(
-        &mut self,
-        x: &str,
-        y: &str,
-        numbering: &mut Numbering,
-        labels: &mut Vec<u32>,
-    ) -> Result<(Inputs, Vec<usize>)> {
+    /// The rows of the array `x` with their targets in the array `y`.
+    fn part(&mut self, x: &str, y: &str, expected: Expected<'_>) -> Result<Part> {
         let path = self.path;
         let bad = |found: String, expected: &str| Error::file(path, found, expected);
         let rows = self.array(x)?;
@@ -93,20 +114,27 @@ impl Archive<'_> {
             let found = format!("{x} of shape {:?}", rows.shape);
             return Err(bad(found, "rows x features, or rows x height x width"));
         }
-        let classes = self.array(y)?;
+        let targets = self.array(y)?;
         let count = shape.remove(0);
-        if !matches!(classes.shape[..], [n] | [n, 1] if n == count) {
-            let found = format!("{y} of shape {:?}", classes.shape);
-            return Err(bad(found, &format!("[{count}], a class for each row of {x}")));
-        }
-        for (row, class) in
-            classes.integers().map_err(|found| bad(format!("{y} {found}"), "integers"))?.iter().enumerate()
-        {
-            let number = numbering.number(class);
-            labels.push(number.map_err(|expected| bad(format!("class {class} in {y}[{row}]"), &expected))?);
-        }
+        let several = expected == Expected::Values || (expected == Expected::Any && targets.is_float());
+        let outputs = match targets.shape[..] {
+            [n] | [n, 1] if n == count => 1,
+            [n, outputs] if n == count && outputs > 0 && several => outputs,
+            _ => {
+                let found = format!("{y} of shape {:?}", targets.shape);
+                return Err(bad(found, &format!("[{count}], a class or a number for each row of {x}")));
+            }
+        };
+        let found = if outputs == 1 {
+            column(path, y, &targets, expected)?
+        } else {
+            let values = targets.numbers().map_err(|found| bad(format!("{y} {found}"), "finite numbers"))?;
+            let note = (expected == Expected::Any)
+                .then(|| format!("the targets are {outputs} numbers per row, as the shape of {y} says"));
+            Found { targets: Targets::Values(values), classes: Vec::new(), note }
+        };
         let inputs = rows.inputs().map_err(|found| bad(format!("{x} {found}"), "integers or floats, all finite"))?;
-        Ok((inputs, shape))
+        Ok(Part { inputs, shape, found, outputs })
     }
 
     /// The array `name`.
@@ -126,6 +154,17 @@ impl Archive<'_> {
     }
 }
 
+/// The targets in the array `name`, which has one per row.
+fn column(path: &Path, name: &str, array: &Array, expected: Expected<'_>) -> Result<Found> {
+    let what = if matches!(expected, Expected::Classes(_)) { "class " } else { "" };
+    let bad = |row: usize, text: &str, expected| Error::file(path, format!("{what}{text} in {name}[{row}]"), expected);
+    let mut column = Column::new(expected);
+    for (row, text) in array.texts().iter().enumerate() {
+        column.push(text).map_err(|expected| bad(row, text, expected))?;
+    }
+    column.finish().map_err(|Fault { row, text, expected }| bad(row, &text, expected))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -135,6 +174,10 @@ mod tests {
     use zip::{CompressionMethod, ZipWriter};
 
     use super::*;
+
+    fn read(path: &Path) -> Result<Raw> {
+        super::read(path, None, &mut Vec::new())
+    }
 
     fn npy(version: u8, descr: &str, order: bool, shape: &str, body: &[u8]) -> Vec<u8> {
         let order = if order { "True" } else { "False" };
@@ -217,6 +260,56 @@ mod tests {
         assert_eq!((raw.train.inputs, raw.image), (Inputs::U8((0..12).collect()), Some((2, 3))));
     }
 
+    /// An archive of two training rows and a test row with these targets.
+    fn targets(train: Vec<u8>, test: Vec<u8>) -> tempfile::NamedTempFile {
+        let mut arrays = good();
+        (arrays[1].1, arrays[3].1) = (train, test);
+        archive(&arrays, CompressionMethod::Stored)
+    }
+
+    #[test]
+    fn targets_are_numbers_where_they_are_not_whole_or_several_per_row_or_the_user_says_so() {
+        let floats = |shape: &str, values: &[f32]| npy(1, "<f4", false, shape, &little(values, f32::to_le_bytes));
+        let doubles = |shape: &str, values: &[f64]| npy(1, "<f8", false, shape, &little(values, f64::to_le_bytes));
+        let mut notes = Vec::new();
+        let file = targets(floats("(2,)", &[0.25, -3.0]), npy(1, "<i8", false, "(1, 1)", &7i64.to_le_bytes()));
+        let raw = super::read(file.path(), None, &mut notes).unwrap();
+        assert_eq!(
+            (raw.train.values(), &raw.outputs[..], raw.classes.len()),
+            (&[0.25, -3.0][..], &["y".into()][..], 0)
+        );
+        assert!(raw.test.unwrap().values() == [7.0] && notes.len() == 1 && notes[0].contains("numbers"), "{notes:?}");
+
+        let file = targets(doubles("(2, 2)", &[1.0, 2.0, 3.0, 4.0]), doubles("(1, 2)", &[5.0, 6.0]));
+        let raw = super::read(file.path(), None, &mut notes).unwrap();
+        assert_eq!(
+            (raw.train.values(), &raw.outputs[..]),
+            (&[1.0, 2.0, 3.0, 4.0][..], &["y[0]".into(), "y[1]".into()][..])
+        );
+        assert_eq!(raw.test.unwrap().values(), [5.0, 6.0]);
+
+        let whole = || targets(floats("(2,)", &[9.0, 1.0]), floats("(1,)", &[9.0]));
+        let raw = read(whole().path()).unwrap();
+        assert_eq!((raw.train.labels(), raw.classes), (&[1, 0][..], vec!["1".into(), "9".into()]));
+        assert_eq!(super::read(whole().path(), Some(Task::Values), &mut notes).unwrap().train.values(), [9.0, 1.0]);
+        let bytes = targets(npy(1, "|u1", false, "(2, 2)", &[1, 2, 3, 4]), npy(1, "|u1", false, "(1, 2)", &[5, 6]));
+        let raw = super::read(bytes.path(), Some(Task::Values), &mut notes).unwrap();
+        assert_eq!(raw.train.values(), [1.0, 2.0, 3.0, 4.0]);
+
+        let one = || floats("(1,)", &[1.0]);
+        for (train, test, task, part) in [
+            (floats("(2,)", &[0.5, f32::INFINITY]), one(), None, "inf in y_train[1]"),
+            (floats("(2, 2)", &[0.5, 1.0, f32::NAN, 2.0]), one(), None, "y_train with NaN in row 1, value 0"),
+            (floats("(2, 2)", &[0.5; 4]), one(), None, "1 numbers per row in y_test"),
+            (floats("(2, 2)", &[0.5; 4]), one(), Some(Task::Classes), "y_train of shape [2, 2]"),
+            (floats("(2,)", &[0.5; 2]), one(), Some(Task::Classes), "0.5 in y_train[0]"),
+            (floats("(2,)", &[0.5; 2]), floats("(1,)", &[f32::NAN]), None, "NaN in y_test[0]"),
+        ] {
+            let error = super::read(targets(train, test).path(), task, &mut notes).unwrap_err().to_string();
+            assert!(error.contains(part), "expected {part}: {error}");
+        }
+    }
+
     #[test]
     fn every_kind_of_bad_archive_gets_one_line_that_names_the_array() {
         let x = |descr: &str, shape: &str, body: &[u8]| npy(1, descr, false, shape, body);
@@ -240,7 +333,7 @@ mod tests {
                 &["x_train with NaN in row 1, value 1"],
             ),
             (0, x("<f8", "(2, 1, 3)", &[1e300f64; 6].map(f64::to_le_bytes).concat()), &["x_train with inf in row 0"]),
-            (1, x("<f4", "(2,)", &f32s(&[0.0, 1.0])), &["y_train of floats", "integers"]),
+            (1, x("<f4", "(2,)", &f32s(&[0.0, f32::NAN])), &["NaN in y_train[1]", "a finite number"]),
             (1, x("<U3", "(2,)", &[0; 24]), &["y_train of type <U3"]),
             (1, x("|u1", "(3,)", &[0; 3]), &["y_train of shape [3]", "[2]"]),
             (1, x("|u1", "(2, 2)", &[0; 4]), &["y_train of shape [2, 2]"]),

@@ -429,6 +429,103 @@ mod tests {
         assert!(prepare(&[10], 0.5, None, 0).unwrap_err().to_string().contains("a single class, \"0\""));
     }
 
+    /// Rows of the features `[row, 3]` with the target `1000 + row`, and its triple as a second one if there are two.
+    fn numbers(rows: usize, outputs: usize) -> Raw {
+        let inputs = Inputs::F32((0..rows).flat_map(|row| [row as f32, 3.0]).collect());
+        let values = |row: usize| [1000.0 + row as f32, 3.0 * (1000.0 + row as f32)].into_iter().take(outputs);
+        Raw {
+            train: Samples::with_values(inputs, 2, (0..rows).flat_map(values).collect(), outputs).unwrap(),
+            classes: Vec::new(),
+            outputs: ["price", "triple"].map(String::from)[..outputs].to_vec(),
+            ..raw(&[])
+        }
+    }
+
+    #[test]
+    fn targets_are_standardised_by_the_rows_that_are_left_to_learn_from() {
+        for outputs in [1, 2] {
+            let options = Options {
+                test_split: Some(0.2),
+                validation_split: Some(0.25),
+                scale: Some(Scale::None),
+                seed: 3,
+                ..Options::default()
+            };
+            let set = numbers(100, outputs).prepare(&options, &mut Vec::new()).unwrap();
+            let validation = set.validation.as_ref().unwrap();
+            assert_eq!((set.train.len(), set.test.len(), validation.len()), (60, 20, 20));
+            assert_eq!((set.task(), set.outputs(), set.classes.len()), (Task::Values, outputs, 0));
+            let scale = set.target_scale.as_ref().unwrap();
+            assert_eq!(scale.names, ["price", "triple"][..outputs]);
+            let sum: f32 = set.train.values().iter().sum();
+            let squares: f32 = set.train.values().iter().map(|value| value * value).sum();
+            assert!(sum.abs() < 1e-3 && (squares / (60 * outputs) as f32 - 1.0).abs() < 1e-4, "{sum} {squares}");
+            // Every row is in one part, and its target comes back in its own unit.
+            let mut rows = Vec::new();
+            for part in [&set.train, &set.test, validation] {
+                let mut values = part.values().to_vec();
+                scale.undo(&mut values);
+                for (values, inputs) in values.chunks(outputs).zip(part.inputs.to_f32().chunks(2)) {
+                    assert!((values[0] - 1000.0 - inputs[0]).abs() < 1e-3, "{values:?} {inputs:?}");
+                    assert!(values.get(1).is_none_or(|triple| (triple - 3.0 * values[0]).abs() < 1e-2), "{values:?}");
+                    rows.push(inputs[0] as usize);
+                }
+            }
+            rows.sort_unstable();
+            assert_eq!(rows, (0..100).collect::<Vec<_>>());
+            assert_ne!(
+                numbers(100, outputs).prepare(&Options { seed: 4, ..options }, &mut Vec::new()).unwrap().test,
+                set.test
+            );
+        }
+        let error = numbers(1, 1).prepare(&Options::default(), &mut Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("a single row"), "{error}");
+    }
+
+    #[test]
+    fn rows_for_a_model_of_numbers_take_its_scale_and_its_parts() {
+        let options = Options { test_split: Some(0.2), scale: Some(Scale::None), seed: 4, ..Options::default() };
+        let set = numbers(50, 1).prepare(&options, &mut Vec::new()).unwrap();
+        let known = Known {
+            model: "m",
+            width: 2,
+            classes: Cow::Borrowed(&[]),
+            task: Task::Values,
+            target_scale: set.target_scale.as_ref(),
+            columns: None,
+            image: None,
+            scaling: set.scaling.as_ref(),
+            origin: Some(&set.origin),
+            described: true,
+        };
+        let rows = |raw: Raw, known: &Known<'_>, part| {
+            raw.prepare_for(&Options { seed: 4, ..Options::default() }, known, part, &mut Vec::new())
+        };
+        assert_eq!(rows(numbers(50, 1), &known, Part::Test).unwrap(), set.test);
+        assert_eq!(rows(numbers(50, 1), &known, Part::Train).unwrap(), set.train);
+        // Other rows are standardised by the model's numbers, not by their own.
+        let other = rows(numbers(2, 1), &known, Part::Test).unwrap();
+        let scale = set.target_scale.as_ref().unwrap();
+        assert_eq!(other.values()[1], ((1001.0 - scale.mean[0]) / scale.deviation[0]) as f32);
+        let plain = Known { target_scale: None, ..known.clone() };
+        assert_eq!(rows(numbers(2, 1), &plain, Part::Test).unwrap().values(), [1000.0, 1001.0]);
+        let mut changed = numbers(50, 1);
+        changed.train.targets = Targets::Values(vec![0.0; 50]);
+        assert_eq!(rows(changed, &known, Part::Test).unwrap().len(), 50, "other targets are other rows");
+
+        for (raw, parts) in [
+            (raw(&[1, 1]), ["found targets that are classes", "1 numbers per row"]),
+            (numbers(2, 2), ["found targets that are 2 numbers per row", "expected 1 numbers"]),
+        ] {
+            let error = rows(raw, &known, Part::Test).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+        let classes = ["0".to_owned(), "1".to_owned()];
+        let classes = Known { task: Task::Classes, target_scale: None, classes: Cow::Borrowed(&classes), ..known };
+        let error = rows(numbers(2, 1), &classes, Part::Test).unwrap_err().to_string();
+        assert!(error.contains("1 numbers per row, expected classes"), "{error}");
+    }
+
     #[test]
     fn features_are_scaled_by_the_rows_that_are_left_to_learn_from() {
         let options = Options { validation_split: Some(0.3), ..Options::default() };

@@ -1,12 +1,13 @@
-//! From cells to numbers: features, labels, and what to say of a cell that is neither.
+//! From cells to features, and how messages name a cell.
 
 use ::csv::ByteRecord;
 
 use super::columns::{Columns, Layout};
 use super::lines::Lines;
-use crate::data::classes::Numbering;
 use crate::error::{Error, Result};
 
+/// Cells that stand for a missing value. They do not make a first line a header.
+const MISSING: [&str; 8] = ["", "?", "-", "na", "n/a", "nan", "null", "none"];
 /// The most values that are read: 4 GiB of them.
 const MAX_VALUES: usize = 1 << 30;
 
@@ -32,34 +33,6 @@ impl Lines<'_> {
         Ok(())
     }
 
-    /// The class of the label in column `index`, numbered by `numbering`.
-    ///
-    /// # Errors
-    /// [`Error::File`] for an empty cell, a number that is not whole, or a class that `numbering` does not take.
-    pub(super) fn label(
-        &self,
-        record: &ByteRecord,
-        index: usize,
-        columns: &Columns,
-        numbering: &mut Numbering,
-    ) -> Result<u32> {
-        let text = self.text(record, index, columns)?;
-        let bad = |expected: String| Error::file(self.path, self.place(record, index, columns), expected);
-        let value: Option<f64> = text.parse().ok();
-        match value {
-            _ if text.is_empty() => Err(bad("a label".into())),
-            Some(value) if !value.is_finite() => Err(bad("a label".into())),
-            Some(value) if value.fract() != 0.0 => {
-                Err(bad("a label, text or a whole number: is --label the right column?".into()))
-            }
-            // As NumPy and pandas write whole numbers among others: 1.0, 1.000000000000000000e+00.
-            Some(value) if text.contains(['.', 'e', 'E']) => {
-                numbering.number(&format!("{:.0}", value + 0.0)).map_err(bad)
-            }
-            _ => numbering.number(text).map_err(bad),
-        }
-    }
-
     /// The text of a cell.
     ///
     /// # Errors
@@ -72,9 +45,24 @@ impl Lines<'_> {
     }
 
     /// A cell and its place, for a message.
-    fn place(&self, record: &ByteRecord, index: usize, columns: &Columns) -> String {
-        format!("{} in line {}, {}", show(&record[index]), self.line(record), columns.name(index))
+    pub(super) fn place(&self, record: &ByteRecord, index: usize, columns: &Columns) -> String {
+        cell_in(&record[index], self.line(record), &columns.name(index))
     }
+
+    /// The cell `text` in column `index` of the record that the reader found at byte `start`, and its place.
+    pub(super) fn place_at(&self, start: u64, text: &str, index: usize, columns: &Columns) -> String {
+        let line = self.numbers(&[start]).pop().unwrap_or(0);
+        cell_in(text.as_bytes(), line, &columns.name(index))
+    }
+}
+
+fn cell_in(cell: &[u8], line: u64, column: &str) -> String {
+    format!("{} in line {line}, {column}", show(cell))
+}
+
+/// Whether a cell stands for a missing value.
+pub(crate) fn is_missing(cell: &str) -> bool {
+    MISSING.contains(&cell.to_ascii_lowercase().as_str())
 }
 
 /// The finite number that a cell holds.

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::dialect::{Header, is_header};
-use crate::data::classes;
+use crate::data::{Task, classes};
 use crate::error::{Error, Result};
 
 /// Names of a label column, the preferred one first, for files where none is named.
@@ -30,13 +30,27 @@ impl Columns {
             None => format!("column {}", index + 1),
         }
     }
+
+    /// The names of the predicted numbers: that of the label column, or its number (from 1). Empty for classes.
+    pub(in crate::data) fn outputs(&self, task: Task) -> Vec<String> {
+        if task == Task::Classes {
+            return Vec::new();
+        }
+        let name = self.names.as_ref().and_then(|names| names.get(self.label)).filter(|name| !name.is_empty());
+        vec![name.cloned().unwrap_or_else(|| format!("column {}", self.label + 1))]
+    }
+
+    /// A note on the columns, of which one holds the `targets`.
+    pub(super) fn note(&self, targets: &str) -> String {
+        let header = if self.names.is_some() { "a header" } else { "no header" };
+        format!("{header}, {} features, {targets} in {}", self.count - 1, self.name(self.label))
+    }
 }
 
-/// Text for a note: whether there is a header, the number of features, and the label column.
+/// The note for a table with labels: whether there is a header, the number of features, and the label column.
 impl std::fmt::Display for Columns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let header = if self.names.is_some() { "a header" } else { "no header" };
-        write!(f, "{header}, {} features, labels in {}", self.count - 1, self.name(self.label))
+        f.write_str(&self.note("labels"))
     }
 }
 
@@ -72,8 +86,8 @@ impl Layout {
         };
         let Some(label) = by_name.filter(|_| names).or(by_number) else {
             let what = match label {
-                Some(label) if header == Header::No => format!("--label {label:?} is no column's number"),
-                Some(label) => format!("there is no column {label:?}, as --label says"),
+                Some(label) if header == Header::No => format!("{label:?} is no column's number"),
+                Some(label) => format!("there is no column {label:?}"),
                 None => {
                     format!("no column is called {}: say with --label which one holds the labels", LABELS.join(", "))
                 }

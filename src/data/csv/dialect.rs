@@ -7,10 +7,9 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
+use super::cells::is_missing;
 use crate::error::{Error, Result};
 
-/// Cells that stand for a missing value. They do not make a first line a header.
-const MISSING: [&str; 8] = ["", "?", "-", "na", "n/a", "nan", "null", "none"];
 /// The number of bytes at the start of a file that decide its form.
 const HEAD: u64 = 1 << 16;
 
@@ -109,5 +108,5 @@ pub(super) fn is_header(first: &[String], label: Option<usize>) -> bool {
 
 /// Whether a cell is a name: neither a number nor a missing value.
 pub(super) fn is_name(cell: &str) -> bool {
-    cell.parse::<f32>().is_err() && !MISSING.contains(&cell.to_ascii_lowercase().as_str())
+    cell.parse::<f32>().is_err() && !is_missing(cell)
 }

@@ -149,27 +149,28 @@ impl Array {
         self.bytes.chunks_exact(self.element.size).map(|bytes| self.element.bits(bytes))
     }
 
-    /// The elements in decimal.
-    ///
-    /// # Errors
-    /// A text saying what the elements are where they are no integers.
-    pub(super) fn integers(&self) -> Result<Vec<String>, &'static str> {
-        match self.element.kind {
-            Kind::Float => Err("of floats"),
-            Kind::Signed => Ok(self.bits().map(|bits| (bits as i64).to_string()).collect()),
-            Kind::Boolean | Kind::Unsigned => Ok(self.bits().map(|bits| bits.to_string()).collect()),
-        }
+    /// Whether the elements are floating-point numbers.
+    pub(super) fn is_float(&self) -> bool {
+        self.element.kind == Kind::Float
     }
 
-    /// The elements as inputs.
+    /// The elements in decimal.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let text = |bits: u64| match (self.element.kind, self.element.size) {
+            (Kind::Signed, _) => (bits as i64).to_string(),
+            (Kind::Boolean | Kind::Unsigned, _) => bits.to_string(),
+            (Kind::Float, 4) => format!("{:?}", f32::from_bits(bits as u32)),
+            (Kind::Float, _) => format!("{:?}", f64::from_bits(bits)),
+        };
+        self.bits().map(text).collect()
+    }
+
+    /// The elements as numbers.
     ///
     /// # Errors
     /// A text that names the first element that float32 cannot hold.
-    pub(super) fn inputs(self) -> Result<Inputs, String> {
+    pub(super) fn numbers(&self) -> Result<Vec<f32>, String> {
         let Element { kind, size, .. } = self.element;
-        if (kind, size) == (Kind::Unsigned, 1) {
-            return Ok(Inputs::U8(self.bytes));
-        }
         let value = |bits: u64| match (kind, size) {
             (Kind::Signed, _) => bits as i64 as f32,
             (Kind::Boolean | Kind::Unsigned, _) => bits as f32,
@@ -182,8 +183,19 @@ impl Array {
                 let width = self.shape[1..].iter().product::<usize>().max(1);
                 Err(format!("with {} in row {}, value {}", values[index], index / width, index % width))
             }
-            None => Ok(Inputs::F32(values)),
+            None => Ok(values),
         }
+    }
+
+    /// The elements as inputs. Bytes stay bytes.
+    ///
+    /// # Errors
+    /// The same as for [`Array::numbers`].
+    pub(super) fn inputs(self) -> Result<Inputs, String> {
+        if (self.element.kind, self.element.size) == (Kind::Unsigned, 1) {
+            return Ok(Inputs::U8(self.bytes));
+        }
+        self.numbers().map(Inputs::F32)
     }
 }
 
