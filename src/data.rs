@@ -392,25 +392,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         _ => {
             options.refuse_for("a CSV file", &["--label", "--target", "--task", "--header", "--test"])?;
             match known.and_then(|known| Some((known, known.columns?))) {
-                Some((known, columns)) => {
-                    let (label, classes) = (options.column(), &known.classes);
-                    let expected = match known.task {
-                        Task::Classes => Expected::Classes(classes),
-                        Task::Values => Expected::Values,
-                    };
-                    let part = |path: &Path| csv::read_like(path, label, options.header, columns, expected);
-                    Ok(Raw {
-                        name: source.into(),
-                        train: part(path)?,
-                        test: options.test.as_deref().map(part).transpose()?,
-                        classes: classes.to_vec(),
-                        outputs: known
-                            .target_scale
-                            .map_or_else(|| columns.outputs(known.task), |scale| scale.names.clone()),
-                        image: None,
-                        columns: Some(columns.clone()),
-                    })
-                }
+                Some((known, columns)) => csv::read_for(path, options, known, columns),
                 None => csv::read(path, &Options { task, ..options.clone() }, notes),
             }
         }

@@ -6,8 +6,8 @@ use std::path::Path;
 use ::csv::{ByteRecord, Position};
 
 use crate::data::classes;
-use crate::data::targets::{Column, Expected, Fault, Found};
-use crate::data::{Inputs, Options, Raw, Samples, Targets, Task};
+use crate::data::targets::{Cells, Column, Fault, Found};
+use crate::data::{Expected, Inputs, Known, Options, Raw, Task};
 use crate::error::{Error, Result};
 
 mod alike;
@@ -32,56 +32,60 @@ struct Table {
     starts: Vec<u64>,
 }
 
-impl Table {
-    fn samples(self) -> Result<Samples> {
-        let (inputs, width) = (Inputs::F32(self.values), self.columns.count - 1);
-        match self.found.targets {
-            Targets::Classes(labels) => Samples::new(inputs, width, labels),
-            Targets::Values(values) => Samples::with_values(inputs, width, values, 1),
-        }
-    }
-}
-
 /// Reads `path` as a training file, and `options.test` as its test part. What the file was taken for goes to `notes`.
 ///
 /// # Errors
 /// [`Error::File`] with the line and column of the first bad cell; [`Error::Usage`] where the label column does not exist.
 pub fn read(path: &Path, options: &Options, notes: &mut Vec<String>) -> Result<Raw> {
-    let (label, header) = (options.column(), options.header);
-    let table = table(&mut Lines::open(path, None)?, header, Wanted::New(label), Expected::of(options.task))?;
-    let (columns, classes, task) = (table.columns.clone(), table.found.classes.clone(), table.found.targets.task());
-    let (expected, about) = match task {
-        Task::Classes => (Expected::Classes(&classes), format!("{columns}, classes {}", classes::list(&classes))),
-        Task::Values => (Expected::Values, columns.note("targets")),
+    let wanted = Wanted::New(options.column());
+    let table = table(&mut Lines::open(path, None)?, options.header, wanted, Expected::of(options.task))?;
+    let columns = &table.columns;
+    let about = match &table.found.cells {
+        Cells::Classes { names, .. } => format!("{columns}, classes {}", classes::list(names)),
+        Cells::Values(_) => columns.note("targets"),
     };
     notes.push(format!("{} rows, {about}", table.starts.len()));
     notes.extend(table.found.note.clone());
+    let columns = table.columns.clone();
+    raw(path, table, columns, options)
+}
+
+/// Reads `path`, and `options.test` as its test part, into the columns and targets that a model knows.
+///
+/// # Errors
+/// Those of [`read`], and [`Error::File`] for columns and classes that the model does not know.
+pub fn read_for(path: &Path, options: &Options, known: &Known<'_>, columns: &Columns) -> Result<Raw> {
+    let expected = match known.task {
+        Task::Classes => Expected::Classes(&known.classes),
+        Task::Values => Expected::Values,
+    };
+    let table = read_like(path, options, columns, expected)?;
+    raw(path, table, columns.clone(), options)
+}
+
+/// The data set of the training file `table` at `path`, which has `columns`, and of `options.test`.
+fn raw(path: &Path, table: Table, columns: Columns, options: &Options) -> Result<Raw> {
+    let (cells, width) = (table.found.cells, columns.count - 1);
+    let target_scale = cells.scale(|| vec![columns.output()]);
+    let classes = cells.classes().to_vec();
     let test = options.test.as_deref();
-    let test = test.map(|test| read_like(test, label, header, &columns, expected)).transpose()?;
+    let test = test.map(|test| read_like(test, options, &columns, cells.expected())).transpose()?;
+    let samples = |cells: Cells, values| cells.with(Inputs::F32(values), width, target_scale.as_ref());
     Ok(Raw {
         name: path.display().to_string(),
-        train: table.samples()?,
-        test,
-        outputs: columns.outputs(task),
+        test: test.map(|test| samples(test.found.cells, test.values)).transpose()?,
+        train: samples(cells, table.values)?,
         classes,
+        target_scale,
         image: None,
         columns: Some(columns),
     })
 }
 
-/// Reads `path`, with targets, into the features and targets of another file or of a model. `label` gives the label column
-/// where it differs from that of `columns`.
-///
-/// # Errors
-/// Those of [`read`], and [`Error::File`] for columns and classes that the other file does not have.
-pub fn read_like(
-    path: &Path,
-    label: Option<&str>,
-    header: Header,
-    columns: &Columns,
-    expected: Expected<'_>,
-) -> Result<Samples> {
-    table(&mut Lines::open(path, None)?, header, Wanted::Labelled(label, columns), expected)?.samples()
+/// Reads a file whose columns correspond to `columns`.
+fn read_like(path: &Path, options: &Options, columns: &Columns, expected: Expected<'_>) -> Result<Table> {
+    let wanted = Wanted::Labelled(options.column(), columns);
+    table(&mut Lines::open(path, None)?, options.header, wanted, expected)
 }
 
 /// Rows of features, and where each begins in the file.
@@ -171,6 +175,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::data::Samples;
 
     fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -199,6 +204,19 @@ mod tests {
             Inputs::F32(values) => values,
             Inputs::U8(_) => &[],
         }
+    }
+
+    /// The training targets in their own unit.
+    fn targets(raw: &Raw) -> Vec<f64> {
+        raw.target_scale.as_ref().unwrap().undo(raw.train.values())
+    }
+
+    fn outputs(raw: &Raw) -> &[String] {
+        raw.target_scale.as_ref().map_or(&[], |scale| &scale.names)
+    }
+
+    fn close(found: &[f64], expected: &[f64]) -> bool {
+        found.len() == expected.len() && found.iter().zip(expected).all(|(found, value)| (found - value).abs() < 1e-5)
     }
 
     #[test]
@@ -260,17 +278,17 @@ mod tests {
     #[test]
     fn a_column_of_numbers_is_a_target_and_the_notes_say_so() {
         let (raw, notes) = parse_as("size,y\n1,10.5\n2,-3\n3,0\n", None).unwrap();
-        assert_eq!((raw.train.values(), raw.train.labels()), (&[10.5, -3.0, 0.0][..], &[][..]));
+        assert!(close(&targets(&raw), &[10.5, -3.0, 0.0]) && raw.train.labels().is_empty(), "{raw:?}");
         assert_eq!(
-            (raw.classes.len(), &raw.outputs[..], values(&raw.train)),
+            (raw.classes.len(), outputs(&raw), values(&raw.train)),
             (0, &["y".into()][..], &[1.0, 2.0, 3.0][..])
         );
         assert!(notes[0].contains("targets in column 2 (\"y\")") && notes[1].contains("numbers"), "{notes:?}");
         let (raw, notes) = parse_as("size,y\n1,1\n2,0\n3,0\n", None).unwrap();
-        assert_eq!((raw.train.labels(), &raw.outputs[..]), (&[1, 0, 0][..], &[][..]));
+        assert_eq!((raw.train.labels(), outputs(&raw)), (&[1, 0, 0][..], &[][..]));
         assert!(notes[0].contains("classes \"0\", \"1\"") && notes[1].contains("--task values"), "{notes:?}");
         let (raw, notes) = parse_as("size,y\n1,1\n2,0\n3,0\n", Some(Task::Values)).unwrap();
-        assert_eq!((raw.train.values(), notes.len()), (&[1.0, 0.0, 0.0][..], 1));
+        assert!(close(&targets(&raw), &[1.0, 0.0, 0.0]) && notes.len() == 1, "{raw:?} {notes:?}");
         let counted: String = (0..150).map(|row| format!("{row},{}\n", row * 3)).collect();
         let counted = format!("size,y\n{counted}");
         let (raw, notes) = parse_as(&counted, None).unwrap();
@@ -296,14 +314,16 @@ mod tests {
         assert!(error.contains("\"x\" in line 3, column 1 (\"y\")") && error.contains("a finite number"), "{error}");
         let test = file("y,a\n3,4\n7,4\n");
         let raw = read(train.path(), Some(test.path()), None, Header::Auto).unwrap();
-        assert_eq!(raw.test.unwrap().values(), [3.0, 7.0]);
+        let test = raw.target_scale.as_ref().unwrap().undo(raw.test.as_ref().unwrap().values());
+        assert!(close(&test, &[3.0, 7.0]), "{test:?}");
     }
 
     #[test]
     fn the_target_may_be_named_as_such() {
         let options = Options { target: Some("b".into()), ..Options::default() };
         let raw = super::read(file("a,b,label\n1,2.5,3\n4,5,6\n").path(), &options, &mut Vec::new()).unwrap();
-        assert_eq!((raw.train.values(), values(&raw.train)), (&[2.5, 5.0][..], &[1.0, 3.0, 4.0, 6.0][..]));
+        assert!(close(&targets(&raw), &[2.5, 5.0]), "{raw:?}");
+        assert_eq!((outputs(&raw), values(&raw.train)), (&["b".into()][..], &[1.0, 3.0, 4.0, 6.0][..]));
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) 
         train,
         test,
         classes,
-        outputs: Vec::new(),
+        target_scale: None,
         image: Some(size),
         columns: None,
     })

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use zip::ZipArchive;
 
-use crate::data::targets::{Column, Expected, Fault, Found};
-use crate::data::{Inputs, Raw, Samples, Targets, Task};
+use crate::data::targets::{Column, Fault, Found};
+use crate::data::{Expected, Inputs, Raw, Task};
 use crate::error::{Error, Result};
 
 mod array;
@@ -40,42 +40,33 @@ pub fn read(path: &Path, task: Option<Task>, notes: &mut Vec<String>) -> Result<
     let Part { inputs, shape, found, outputs } = archive.part("x_train", "y_train", Expected::of(task))?;
     let width = shape.iter().product();
     notes.extend(found.note);
-    let (task, classes) = (found.targets.task(), found.classes);
-    let expected = if task == Task::Values { Expected::Values } else { Expected::Classes(&classes) };
-    let train = samples(inputs, width, found.targets, outputs)?;
+    let (classes, cells) = (found.cells.classes().to_vec(), found.cells);
+    let target_scale = cells.scale(|| match outputs {
+        1 => vec!["y".into()],
+        _ => (0..outputs).map(|output| format!("y[{output}]")).collect(),
+    });
     let mut test = None;
     if archive.has("x_test") || archive.has("y_test") {
-        let part = archive.part("x_test", "y_test", expected)?;
+        let part = archive.part("x_test", "y_test", cells.expected())?;
         if part.shape != shape {
             let expected = format!("rows of shape {shape:?}, as in x_train");
             return Err(Error::file(path, format!("rows of shape {:?} in x_test", part.shape), expected));
         }
-        if std::mem::discriminant(&part.inputs) != std::mem::discriminant(&train.inputs) {
+        if std::mem::discriminant(&part.inputs) != std::mem::discriminant(&inputs) {
             return Err(Error::file(path, "bytes in one of x_train and x_test", "the same type in both"));
         }
         if part.outputs != outputs {
-            let expected = format!("{outputs}, as in y_train");
-            return Err(Error::file(path, format!("{} numbers per row in y_test", part.outputs), expected));
+            let found = format!("rows of {} targets in y_test", part.outputs);
+            return Err(Error::file(path, found, format!("rows of {outputs}, as in y_train")));
         }
-        test = Some(samples(part.inputs, width, part.found.targets, outputs)?);
+        test = Some(part.found.cells.with(part.inputs, width, target_scale.as_ref())?);
     }
+    let train = cells.with(inputs, width, target_scale.as_ref())?;
     let image = match shape[..] {
         [height, width] => Some((height, width)),
         _ => None,
     };
-    let outputs = match (task, outputs) {
-        (Task::Classes, _) => Vec::new(),
-        (Task::Values, 1) => vec!["y".into()],
-        (Task::Values, outputs) => (0..outputs).map(|output| format!("y[{output}]")).collect(),
-    };
-    Ok(Raw { name: path.display().to_string(), train, test, classes, outputs, image, columns: None })
-}
-
-fn samples(inputs: Inputs, width: usize, targets: Targets, outputs: usize) -> Result<Samples> {
-    match targets {
-        Targets::Classes(labels) => Samples::new(inputs, width, labels),
-        Targets::Values(values) => Samples::with_values(inputs, width, values, outputs),
-    }
+    Ok(Raw { name: path.display().to_string(), train, test, classes, target_scale, image, columns: None })
 }
 
 /// The rows of a training or test part.
@@ -125,14 +116,10 @@ impl Archive<'_> {
                 return Err(bad(found, &format!("[{count}], a class or a number for each row of {x}")));
             }
         };
-        let found = if outputs == 1 {
-            column(path, y, &targets, expected)?
-        } else {
-            let values = targets.numbers().map_err(|found| bad(format!("{y} {found}"), "finite numbers"))?;
-            let note = (expected == Expected::Any)
-                .then(|| format!("the targets are {outputs} numbers per row, as the shape of {y} says"));
-            Found { targets: Targets::Values(values), classes: Vec::new(), note }
-        };
+        let found = column(path, y, &targets, if outputs == 1 { expected } else { Expected::Values }, outputs)?;
+        let several = outputs > 1 && expected == Expected::Any;
+        let note = several.then(|| format!("the targets are {outputs} numbers per row, as {y} has columns"));
+        let found = Found { note: note.or(found.note), ..found };
         let inputs = rows.inputs().map_err(|found| bad(format!("{x} {found}"), "integers or floats, all finite"))?;
         Ok(Part { inputs, shape, found, outputs })
     }
@@ -154,13 +141,16 @@ impl Archive<'_> {
     }
 }
 
-/// The targets in the array `name`, which has one per row.
-fn column(path: &Path, name: &str, array: &Array, expected: Expected<'_>) -> Result<Found> {
+/// The targets in the array `name`, which has `outputs` per row.
+fn column(path: &Path, name: &str, array: &Array, expected: Expected<'_>, outputs: usize) -> Result<Found> {
     let what = if matches!(expected, Expected::Classes(_)) { "class " } else { "" };
-    let bad = |row: usize, text: &str, expected| Error::file(path, format!("{what}{text} in {name}[{row}]"), expected);
+    let bad = |index: usize, text: &str, expected| {
+        let column = if outputs == 1 { String::new() } else { format!(", {}", index % outputs) };
+        Error::file(path, format!("{what}{text} in {name}[{}{column}]", index / outputs), expected)
+    };
     let mut column = Column::new(expected);
-    for (row, text) in array.texts().iter().enumerate() {
-        column.push(text).map_err(|expected| bad(row, text, expected))?;
+    for (index, text) in array.texts().iter().enumerate() {
+        column.push(text).map_err(|expected| bad(index, text, expected))?;
     }
     column.finish().map_err(|Fault { row, text, expected }| bad(row, &text, expected))
 }
@@ -267,6 +257,16 @@ mod tests {
         archive(&arrays, CompressionMethod::Stored)
     }
 
+    /// The training targets in their own unit, and the names of the outputs.
+    fn values(raw: &Raw) -> (Vec<f64>, &[String]) {
+        let scale = raw.target_scale.as_ref().unwrap();
+        (scale.undo(raw.train.values()), &scale.names)
+    }
+
+    fn test_values(raw: &Raw) -> Vec<f64> {
+        raw.target_scale.as_ref().unwrap().undo(raw.test.as_ref().unwrap().values())
+    }
+
     #[test]
     fn targets_are_numbers_where_they_are_not_whole_or_several_per_row_or_the_user_says_so() {
         let floats = |shape: &str, values: &[f32]| npy(1, "<f4", false, shape, &little(values, f32::to_le_bytes));
@@ -274,33 +274,31 @@ mod tests {
         let mut notes = Vec::new();
         let file = targets(floats("(2,)", &[0.25, -3.0]), npy(1, "<i8", false, "(1, 1)", &7i64.to_le_bytes()));
         let raw = super::read(file.path(), None, &mut notes).unwrap();
-        assert_eq!(
-            (raw.train.values(), &raw.outputs[..], raw.classes.len()),
-            (&[0.25, -3.0][..], &["y".into()][..], 0)
+        assert_eq!((values(&raw), raw.classes.len()), ((vec![0.25, -3.0], &["y".into()][..]), 0));
+        assert!(
+            (test_values(&raw)[0] - 7.0).abs() < 1e-6 && notes.len() == 1 && notes[0].contains("numbers"),
+            "{notes:?}"
         );
-        assert!(raw.test.unwrap().values() == [7.0] && notes.len() == 1 && notes[0].contains("numbers"), "{notes:?}");
 
         let file = targets(doubles("(2, 2)", &[1.0, 2.0, 3.0, 4.0]), doubles("(1, 2)", &[5.0, 6.0]));
         let raw = super::read(file.path(), None, &mut notes).unwrap();
-        assert_eq!(
-            (raw.train.values(), &raw.outputs[..]),
-            (&[1.0, 2.0, 3.0, 4.0][..], &["y[0]".into(), "y[1]".into()][..])
-        );
-        assert_eq!(raw.test.unwrap().values(), [5.0, 6.0]);
+        assert_eq!(values(&raw), (vec![1.0, 2.0, 3.0, 4.0], &["y[0]".into(), "y[1]".into()][..]));
+        assert_eq!(test_values(&raw), [5.0, 6.0]);
 
         let whole = || targets(floats("(2,)", &[9.0, 1.0]), floats("(1,)", &[9.0]));
         let raw = read(whole().path()).unwrap();
         assert_eq!((raw.train.labels(), raw.classes), (&[1, 0][..], vec!["1".into(), "9".into()]));
-        assert_eq!(super::read(whole().path(), Some(Task::Values), &mut notes).unwrap().train.values(), [9.0, 1.0]);
+        let raw = super::read(whole().path(), Some(Task::Values), &mut notes).unwrap();
+        assert_eq!(values(&raw).0, [9.0, 1.0]);
         let bytes = targets(npy(1, "|u1", false, "(2, 2)", &[1, 2, 3, 4]), npy(1, "|u1", false, "(1, 2)", &[5, 6]));
         let raw = super::read(bytes.path(), Some(Task::Values), &mut notes).unwrap();
-        assert_eq!(raw.train.values(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(values(&raw).0, [1.0, 2.0, 3.0, 4.0]);
 
         let one = || floats("(1,)", &[1.0]);
         for (train, test, task, part) in [
             (floats("(2,)", &[0.5, f32::INFINITY]), one(), None, "inf in y_train[1]"),
-            (floats("(2, 2)", &[0.5, 1.0, f32::NAN, 2.0]), one(), None, "y_train with NaN in row 1, value 0"),
-            (floats("(2, 2)", &[0.5; 4]), one(), None, "1 numbers per row in y_test"),
+            (floats("(2, 2)", &[0.5, 1.0, f32::NAN, 2.0]), one(), None, "NaN in y_train[1, 0]"),
+            (floats("(2, 2)", &[0.5; 4]), one(), None, "rows of 1 targets in y_test"),
             (floats("(2, 2)", &[0.5; 4]), one(), Some(Task::Classes), "y_train of shape [2, 2]"),
             (floats("(2,)", &[0.5; 2]), one(), Some(Task::Classes), "0.5 in y_train[0]"),
             (floats("(2,)", &[0.5; 2]), floats("(1,)", &[f32::NAN]), None, "NaN in y_test[0]"),

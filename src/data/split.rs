@@ -67,8 +67,8 @@ pub struct Raw {
     pub test: Option<Samples>,
     /// The names of the classes; a label is an index into them. Empty where targets are numbers.
     pub classes: Vec<String>,
-    /// The names of the numbers of a row. Empty where targets are classes.
-    pub outputs: Vec<String>,
+    /// The standardisation, by all rows of its files, that targets have which are numbers; none where targets are classes.
+    pub target_scale: Option<TargetScale>,
     /// (height, width) in pixels where rows are images.
     pub image: Option<(usize, usize)>,
     /// The columns of the files where they are tables.
@@ -77,9 +77,8 @@ pub struct Raw {
 
 impl From<Dataset> for Raw {
     fn from(set: Dataset) -> Self {
-        let outputs = set.target_scale.map_or_else(Vec::new, |scale| scale.names);
-        let Dataset { name, train, test, classes, image, columns, .. } = set;
-        Self { name, train, test: Some(test), classes, outputs, image, columns }
+        let Dataset { name, train, test, classes, target_scale, image, columns, .. } = set;
+        Self { name, train, test: Some(test), classes, target_scale, image, columns }
     }
 }
 
@@ -101,14 +100,15 @@ impl Raw {
         let origin = Origin { test: share, validation: options.validation_split, ..Origin::new(&self.train) };
         let test = self.draw_test(share, options.seed, notes)?;
         let validation = self.draw_validation(origin.validation, options.seed, notes)?;
-        let Self { name, train, classes, outputs, image, columns, .. } = self;
+        let read = self.read_scale();
+        let Self { name, train, classes, image, columns, .. } = self;
         let test = test.unwrap_or_else(|| train.clone());
-        let target_scale = (train.task() == Task::Values).then(|| TargetScale::fit(train.values(), outputs));
+        let target_scale = read.as_ref().map(|read| TargetScale::fit(&read.undo(train.values()), read.names.clone()));
         let mut set =
             Dataset { name, train, test, validation, classes, target_scale, image, columns, scaling: None, origin };
-        if let Some(scale) = &set.target_scale {
+        if let (Some(scale), Some(read)) = (&set.target_scale, &read) {
             for part in [&mut set.train, &mut set.test].into_iter().chain(&mut set.validation) {
-                scale.standardise(&set.name, &mut part.targets)?;
+                scale.replace(read, &set.name, &mut part.targets)?;
             }
         }
         let parts = || [&set.train, &set.test].into_iter().chain(&set.validation);
@@ -147,6 +147,7 @@ impl Raw {
         }
         self.check_targets(known)?;
         self.relabel(known)?;
+        let read = self.read_scale();
         let origin = known.origin.filter(|origin| origin.same_rows(&Origin::new(&self.train)));
         if origin.is_some() {
             notes.push(format!("{name} is what {model} was trained on"));
@@ -167,20 +168,30 @@ impl Raw {
         };
         notes.push(format!("{} rows of {name}: {what}", samples.len()));
         known.scale(&name, &mut samples, options.scale, notes)?;
-        if let Some(scale) = known.target_scale {
-            scale.standardise(&name, &mut samples.targets)?;
+        if let Some(read) = read {
+            let scale = known.target_scale.cloned().unwrap_or_else(|| TargetScale::none(read.names.clone()));
+            scale.replace(&read, &name, &mut samples.targets)?;
         }
         Ok(samples)
     }
 
+    /// The standardisation that targets which are numbers have been read with.
+    fn read_scale(&self) -> Option<TargetScale> {
+        let outputs = self.train.values().len() / self.train.len().max(1);
+        let none = || TargetScale::none(crate::data::numbered(outputs));
+        (self.train.task() == Task::Values).then(|| self.target_scale.clone().unwrap_or_else(none))
+    }
+
     /// Checks that the targets are what the model predicts: classes, or as many numbers per row.
     fn check_targets(&self, known: &Known<'_>) -> Result<()> {
-        let kind = |task, outputs: usize| match task {
-            Task::Classes => "classes".to_owned(),
-            Task::Values => format!("{outputs} numbers per row"),
+        let kind = |task, outputs: usize| match (task, outputs) {
+            (Task::Classes, _) => "classes".to_owned(),
+            (Task::Values, 1) => "a number per row".to_owned(),
+            (Task::Values, _) => format!("{outputs} numbers per row"),
         };
-        let found = kind(self.train.task(), self.outputs.len());
-        let outputs = known.target_scale.map_or(self.outputs.len(), |scale| scale.names.len());
+        let own = self.read_scale().map_or(0, |scale| scale.names.len());
+        let found = kind(self.train.task(), own);
+        let outputs = known.target_scale.map_or(own, |scale| scale.names.len());
         let expected = kind(known.task, outputs);
         if found != expected {
             let (name, model) = (&self.name, known.model);
@@ -372,7 +383,7 @@ mod tests {
             train: Samples::new(inputs, 2, labels).unwrap(),
             test: None,
             classes: crate::data::numbered(counts.len()),
-            outputs: Vec::new(),
+            target_scale: None,
             image: None,
             columns: None,
         }
@@ -436,7 +447,7 @@ mod tests {
         Raw {
             train: Samples::with_values(inputs, 2, (0..rows).flat_map(values).collect(), outputs).unwrap(),
             classes: Vec::new(),
-            outputs: ["price", "triple"].map(String::from)[..outputs].to_vec(),
+            target_scale: Some(TargetScale::none(["price", "triple"].map(String::from)[..outputs].to_vec())),
             ..raw(&[])
         }
     }
@@ -463,10 +474,9 @@ mod tests {
             // Every row is in one part, and its target comes back in its own unit.
             let mut rows = Vec::new();
             for part in [&set.train, &set.test, validation] {
-                let mut values = part.values().to_vec();
-                scale.undo(&mut values);
+                let values = scale.undo(part.values());
                 for (values, inputs) in values.chunks(outputs).zip(part.inputs.to_f32().chunks(2)) {
-                    assert!((values[0] - 1000.0 - inputs[0]).abs() < 1e-3, "{values:?} {inputs:?}");
+                    assert!((values[0] - 1000.0 - f64::from(inputs[0])).abs() < 1e-3, "{values:?} {inputs:?}");
                     assert!(values.get(1).is_none_or(|triple| (triple - 3.0 * values[0]).abs() < 1e-2), "{values:?}");
                     rows.push(inputs[0] as usize);
                 }
@@ -514,8 +524,8 @@ mod tests {
         assert_eq!(rows(changed, &known, Part::Test).unwrap().len(), 50, "other targets are other rows");
 
         for (raw, parts) in [
-            (raw(&[1, 1]), ["found targets that are classes", "1 numbers per row"]),
-            (numbers(2, 2), ["found targets that are 2 numbers per row", "expected 1 numbers"]),
+            (raw(&[1, 1]), ["found targets that are classes", "a number per row"]),
+            (numbers(2, 2), ["found targets that are 2 numbers per row", "expected a number"]),
         ] {
             let error = rows(raw, &known, Part::Test).unwrap_err().to_string();
             assert!(parts.iter().all(|part| error.contains(part)), "{error}");
@@ -523,7 +533,7 @@ mod tests {
         let classes = ["0".to_owned(), "1".to_owned()];
         let classes = Known { task: Task::Classes, target_scale: None, classes: Cow::Borrowed(&classes), ..known };
         let error = rows(numbers(2, 1), &classes, Part::Test).unwrap_err().to_string();
-        assert!(error.contains("1 numbers per row, expected classes"), "{error}");
+        assert!(error.contains("a number per row, expected classes"), "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Inputs, Samples};
 use crate::error::{Error, Result};
 
 mod guess;
@@ -78,11 +79,11 @@ pub struct TargetScale {
 }
 
 impl TargetScale {
-    /// Fits the standardisation to `values`, row-major with one number per name and row. Sums are in float64.
-    pub fn fit(values: &[f32], names: Vec<String>) -> Self {
+    /// Fits the standardisation to `values`, row-major with one number per name and row.
+    pub fn fit(values: &[f64], names: Vec<String>) -> Self {
         let outputs = names.len().max(1);
         let rows = (values.len() / outputs).max(1) as f64;
-        let column = |output: usize| values.iter().skip(output).step_by(outputs).map(|&value| f64::from(value));
+        let column = |output: usize| values.iter().skip(output).step_by(outputs).copied();
         let (mut mean, mut deviation) = (Vec::new(), Vec::new());
         for output in 0..names.len() {
             let centre = column(output).sum::<f64>() / rows;
@@ -96,32 +97,35 @@ impl TargetScale {
         Self { mean, deviation, names }
     }
 
-    /// Standardises `values`, row-major with all outputs of a row, in place.
-    pub fn apply(&self, values: &mut [f32]) {
-        self.map(values, |value, mean, deviation| (value - mean) / deviation);
+    /// The scale of numbers that stay as they are.
+    pub fn none(names: Vec<String>) -> Self {
+        Self { mean: vec![0.0; names.len()], deviation: vec![1.0; names.len()], names }
     }
 
-    /// Brings standardised `values`, row-major with all outputs of a row, back into the unit of the data, in place.
-    pub fn undo(&self, values: &mut [f32]) {
-        self.map(values, |value, mean, deviation| value * deviation + mean);
+    /// Standardises `values`, row-major with all outputs of a row.
+    pub fn apply(&self, values: &[f64]) -> Vec<f32> {
+        self.outputs(values).map(|(value, mean, deviation)| ((value - mean) / deviation) as f32).collect()
     }
 
-    fn map(&self, values: &mut [f32], new: impl Fn(f64, f64, f64) -> f64) {
-        for row in values.chunks_exact_mut(self.mean.len().max(1)) {
-            for ((value, &mean), &deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
-                *value = new(f64::from(*value), mean, deviation) as f32;
-            }
-        }
+    /// Brings standardised `values`, row-major with all outputs of a row, back into the unit of the data.
+    pub fn undo(&self, values: &[f32]) -> Vec<f64> {
+        self.outputs(values).map(|(value, mean, deviation)| f64::from(value) * deviation + mean).collect()
     }
 
-    /// Standardises the targets of the file `name`. Classes are left as they are.
+    /// Each value with the mean and the deviation of its output.
+    fn outputs<T: Copy>(&self, values: &[T]) -> impl Iterator<Item = (T, f64, f64)> {
+        let scale = self.mean.iter().zip(&self.deviation).cycle();
+        values.iter().zip(scale).map(|(&value, (&mean, &deviation))| (value, mean, deviation))
+    }
+
+    /// Standardises the targets of the file `name`, which `from` standardised, by this scale instead. Classes stay.
     ///
     /// # Errors
     /// [`Error::Data`] for a value so far from the mean that float32 cannot hold the result.
-    pub(super) fn standardise(&self, name: &str, targets: &mut Targets) -> Result<()> {
+    pub(super) fn replace(&self, from: &Self, name: &str, targets: &mut Targets) -> Result<()> {
         let Targets::Values(values) = targets else { return Ok(()) };
-        self.apply(values);
-        let outputs = self.names.len().max(1);
+        let (units, outputs) = (from.undo(values), self.names.len().max(1));
+        *values = self.apply(&units);
         match values.iter().position(|value| !value.is_finite()) {
             Some(index) => Err(Error::Data(format!(
                 "{name}: the target {:?} of row {} is too far from the others to be standardised in float32: rescale it in \
@@ -130,6 +134,55 @@ impl TargetScale {
                 index / outputs
             ))),
             None => Ok(()),
+        }
+    }
+}
+
+/// Targets as a file holds them.
+#[derive(Debug, PartialEq)]
+pub(super) enum Cells {
+    /// The class of each row, and the names of the classes.
+    Classes { labels: Vec<u32>, names: Vec<String> },
+    /// The numbers of each row, row-major.
+    Values(Vec<f64>),
+}
+
+impl Cells {
+    /// The standardisation of numbers with these names; none for classes.
+    pub(super) fn scale(&self, names: impl FnOnce() -> Vec<String>) -> Option<TargetScale> {
+        match self {
+            Cells::Classes { .. } => None,
+            Cells::Values(values) => Some(TargetScale::fit(values, names())),
+        }
+    }
+
+    /// What the targets of a second file must be.
+    pub(super) fn expected(&self) -> Expected<'_> {
+        match self {
+            Cells::Classes { names, .. } => Expected::Classes(names),
+            Cells::Values(_) => Expected::Values,
+        }
+    }
+
+    /// The names of the classes. Empty for numbers.
+    pub(super) fn classes(&self) -> &[String] {
+        match self {
+            Cells::Classes { names, .. } => names,
+            Cells::Values(_) => &[],
+        }
+    }
+
+    /// Rows of `width` values with these targets. Numbers are standardised by `scale` before they become float32, so that
+    /// they keep their digits where they are far from 0.
+    pub(super) fn with(self, inputs: Inputs, width: usize, scale: Option<&TargetScale>) -> Result<Samples> {
+        match (self, scale) {
+            (Cells::Classes { labels, .. }, _) => Samples::new(inputs, width, labels),
+            (Cells::Values(values), Some(scale)) => {
+                Samples::with_values(inputs, width, scale.apply(&values), scale.names.len())
+            }
+            (Cells::Values(values), None) => {
+                Samples::with_values(inputs, width, values.iter().map(|&value| value as f32).collect(), 1)
+            }
         }
     }
 }
@@ -151,15 +204,14 @@ mod tests {
         for (found, expected) in scale.deviation.iter().zip([(26.0f64 / 3.0).sqrt(), 6f64.sqrt() * 1e6]) {
             assert!((found / expected - 1.0).abs() < 1e-14, "{scale:?}");
         }
-        let mut scaled = values;
-        scale.apply(&mut scaled);
+        let scaled = scale.apply(&values);
         for output in 0..2 {
             let column = || scaled.iter().skip(output).step_by(2).map(|&value| f64::from(value));
             assert!(column().sum::<f64>().abs() < 1e-6 && (column().map(|x| x * x).sum::<f64>() - 3.0).abs() < 1e-6);
         }
-        scale.undo(&mut scaled);
+        let undone = scale.undo(&scaled);
         assert!(
-            scaled.iter().zip(values).all(|(found, value)| (found - value).abs() <= 1e-6 * value.abs()),
+            undone.iter().zip(values).all(|(found, value)| (found - value).abs() <= 1e-6 * value.abs()),
             "{scaled:?}"
         );
     }
@@ -167,18 +219,25 @@ mod tests {
     #[test]
     fn a_constant_target_becomes_0_and_comes_back_exactly() {
         let scale = TargetScale::fit(&[0.1; 7], names(1));
-        assert_eq!((&scale.mean[..], &scale.deviation[..]), (&[f64::from(0.1f32)][..], &[1.0][..]));
-        let mut values = [0.1f32; 2];
-        scale.apply(&mut values);
-        assert_eq!(values, [0.0; 2]);
-        scale.undo(&mut values);
-        assert_eq!(values, [0.1; 2]);
+        assert_eq!((&scale.mean[..], &scale.deviation[..]), (&[0.1][..], &[1.0][..]));
+        assert_eq!(scale.apply(&[0.1; 2]), [0.0; 2]);
+        assert_eq!(scale.undo(&[0.0; 2]), [0.1; 2]);
+    }
+
+    #[test]
+    fn targets_far_from_0_keep_their_digits() {
+        // Julian dates: float32 has a step of a quarter of a day there.
+        let values: Vec<f64> = (0..100).map(|row| 2_459_000.5 + 0.01 * f64::from(row)).collect();
+        let scale = TargetScale::fit(&values, names(1));
+        let undone = scale.undo(&scale.apply(&values));
+        assert!(undone.iter().zip(&values).all(|(found, value)| (found - value).abs() < 1e-6), "{undone:?}");
     }
 
     #[test]
     fn a_target_that_float32_cannot_hold_when_standardised_is_refused() {
         let scale = TargetScale { mean: vec![0.0], deviation: vec![1e-30], names: vec!["price".into()] };
-        let error = scale.standardise("some", &mut Targets::Values(vec![0.0, 1e30])).unwrap_err().to_string();
+        let from = TargetScale { deviation: vec![1.0], ..scale.clone() };
+        let error = scale.replace(&from, "some", &mut Targets::Values(vec![0.0, 1e30])).unwrap_err().to_string();
         assert!(error.contains("\"price\" of row 1"), "{error}");
     }
 }

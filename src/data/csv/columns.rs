@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::dialect::{Header, is_header};
-use crate::data::{Task, classes};
+use crate::data::classes;
 use crate::error::{Error, Result};
 
 /// Names of a label column, the preferred one first, for files where none is named.
@@ -31,13 +31,10 @@ impl Columns {
         }
     }
 
-    /// The names of the predicted numbers: that of the label column, or its number (from 1). Empty for classes.
-    pub(in crate::data) fn outputs(&self, task: Task) -> Vec<String> {
-        if task == Task::Classes {
-            return Vec::new();
-        }
+    /// The name of a predicted number: that of the label column, or its number (from 1).
+    pub(super) fn output(&self) -> String {
         let name = self.names.as_ref().and_then(|names| names.get(self.label)).filter(|name| !name.is_empty());
-        vec![name.cloned().unwrap_or_else(|| format!("column {}", self.label + 1))]
+        name.cloned().unwrap_or_else(|| format!("column {}", self.label + 1))
     }
 
     /// A note on the columns, of which one holds the `targets`.

@@ -165,12 +165,15 @@ impl Array {
         self.bits().map(text).collect()
     }
 
-    /// The elements as numbers.
+    /// The elements as inputs. Bytes stay bytes.
     ///
     /// # Errors
     /// A text that names the first element that float32 cannot hold.
-    pub(super) fn numbers(&self) -> Result<Vec<f32>, String> {
+    pub(super) fn inputs(self) -> Result<Inputs, String> {
         let Element { kind, size, .. } = self.element;
+        if (kind, size) == (Kind::Unsigned, 1) {
+            return Ok(Inputs::U8(self.bytes));
+        }
         let value = |bits: u64| match (kind, size) {
             (Kind::Signed, _) => bits as i64 as f32,
             (Kind::Boolean | Kind::Unsigned, _) => bits as f32,
@@ -183,19 +186,8 @@ impl Array {
                 let width = self.shape[1..].iter().product::<usize>().max(1);
                 Err(format!("with {} in row {}, value {}", values[index], index / width, index % width))
             }
-            None => Ok(values),
+            None => Ok(Inputs::F32(values)),
         }
-    }
-
-    /// The elements as inputs. Bytes stay bytes.
-    ///
-    /// # Errors
-    /// The same as for [`Array::numbers`].
-    pub(super) fn inputs(self) -> Result<Inputs, String> {
-        if (self.element.kind, self.element.size) == (Kind::Unsigned, 1) {
-            return Ok(Inputs::U8(self.bytes));
-        }
-        self.numbers().map(Inputs::F32)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A column of targets as a file has it: collected cell by cell until it is known whether they are classes or numbers.
 
-use super::{Targets, Task};
+use super::{Cells, Task};
 use crate::data::classes::Numbering;
 use crate::data::csv::is_missing;
 
@@ -47,9 +47,7 @@ pub(in crate::data) struct Fault {
 /// The targets of a file.
 #[derive(Debug, PartialEq)]
 pub(in crate::data) struct Found {
-    pub(in crate::data) targets: Targets,
-    /// The names of the classes. Empty where targets are numbers.
-    pub(in crate::data) classes: Vec<String>,
+    pub(in crate::data) cells: Cells,
     /// A note on what was guessed, if anything was.
     pub(in crate::data) note: Option<String>,
 }
@@ -62,7 +60,7 @@ pub(in crate::data) struct Column<'a> {
     /// The class of each cell, as long as all of them may be classes.
     labels: Vec<u32>,
     /// The number in each cell; NaN for text.
-    values: Vec<f32>,
+    values: Vec<f64>,
     /// Number of cells with text, markers of missing values included.
     texts: usize,
     /// Whether there is text other than markers of missing values.
@@ -100,42 +98,46 @@ impl<'a> Column<'a> {
     /// # Errors
     /// A text that says what was expected, where the cell cannot be a target.
     pub(in crate::data) fn push(&mut self, text: &str) -> Result<(), String> {
-        let (row, number) = (self.values.len(), text.parse::<f64>().ok());
-        let finite = number.is_none_or(f64::is_finite);
+        let number = text.parse::<f64>().ok();
+        // Targets may be reported in float32, which cannot hold all that float64 can.
+        let held = number.is_some_and(|number| (number as f32).is_finite());
         let fraction = number.is_some_and(|number| number.fract() != 0.0);
-        let large = number.is_some_and(|number| !(number as f32).is_finite());
-        let cell = || Some((row, text.to_owned()));
         match self.expected {
-            Expected::Values if number.is_none() || large => Err(NUMBER.into()),
-            Expected::Values => Ok(self.values.push(number.unwrap_or(f64::NAN) as f32)),
-            _ if text.is_empty() || !finite => {
-                Err(if self.expected == Expected::Any { "a label or a finite number" } else { "a label" }.into())
+            Expected::Values if !held => return Err(NUMBER.into()),
+            Expected::Values => self.values.push(number.unwrap_or(f64::NAN)),
+            _ if text.is_empty() || number.is_some_and(|number| !number.is_finite()) => {
+                let any = self.expected == Expected::Any;
+                return Err(if any { "a label or a finite number" } else { "a label" }.into());
             }
-            Expected::Any => {
-                if number.is_none() {
-                    self.texts += 1;
-                    self.words |= !is_missing(text);
-                    self.first_text = self.first_text.take().or_else(cell);
-                }
-                if fraction {
-                    self.first_fraction = self.first_fraction.take().or_else(cell);
-                }
-                if large {
-                    self.first_large = self.first_large.take().or_else(cell);
-                }
-                self.values.push(number.unwrap_or(f64::NAN) as f32);
-                if self.first_refused.is_none() && self.first_fraction.is_none() {
-                    match self.class(text, number) {
-                        Ok(label) => self.labels.push(label),
-                        Err(expected) => self.first_refused = Some(Fault { row, text: text.into(), expected }),
-                    }
-                }
-                Ok(())
-            }
-            Expected::NewClasses | Expected::Classes(_) if fraction => Err(LABEL.into()),
+            Expected::Any => self.keep(text, number, held, fraction),
+            Expected::NewClasses | Expected::Classes(_) if fraction => return Err(LABEL.into()),
             Expected::NewClasses | Expected::Classes(_) => {
                 let label = self.class(text, number)?;
-                Ok(self.labels.push(label))
+                self.labels.push(label);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a cell that may be anything: as a number, and as a class while that is possible.
+    fn keep(&mut self, text: &str, number: Option<f64>, held: bool, fraction: bool) {
+        let row = self.values.len();
+        let cell = || Some((row, text.to_owned()));
+        self.values.push(number.unwrap_or(f64::NAN));
+        if number.is_none() {
+            self.texts += 1;
+            self.words |= !is_missing(text);
+            self.first_text = self.first_text.take().or_else(cell);
+        } else if !held {
+            self.first_large = self.first_large.take().or_else(cell);
+        }
+        if fraction {
+            self.first_fraction = self.first_fraction.take().or_else(cell);
+        }
+        if self.first_refused.is_none() && self.first_fraction.is_none() {
+            match self.class(text, number) {
+                Ok(label) => self.labels.push(label),
+                Err(expected) => self.first_refused = Some(Fault { row, text: text.into(), expected }),
             }
         }
     }
@@ -176,15 +178,15 @@ impl<'a> Column<'a> {
             return match self.first_refused {
                 Some(fault) => Err(fault),
                 None => {
-                    let classes = self.numbering.finish(&mut self.labels);
-                    Ok(Found { targets: Targets::Classes(self.labels), classes, note })
+                    let names = self.numbering.finish(&mut self.labels);
+                    Ok(Found { cells: Cells::Classes { labels: self.labels, names }, note })
                 }
             };
         }
         if self.first_text.is_some() || self.first_large.is_some() {
             return Err(fault(self.first_text.or(self.first_large), NUMBER));
         }
-        Ok(Found { targets: Targets::Values(self.values), classes: Vec::new(), note })
+        Ok(Found { cells: Cells::Values(self.values), note })
     }
 
     /// The kind of targets that are whole numbers, and a note on it. Markers of missing values do not count.
@@ -236,7 +238,11 @@ mod tests {
     }
 
     fn task<S: AsRef<str>>(cells: &[S]) -> Task {
-        read(Expected::Any, cells).unwrap().targets.task()
+        task_of(&read(Expected::Any, cells).unwrap())
+    }
+
+    fn task_of(found: &Found) -> Task {
+        if matches!(found.cells, Cells::Values(_)) { Task::Values } else { Task::Classes }
     }
 
     fn counted(different: usize, rows: usize) -> Vec<String> {
@@ -248,7 +254,7 @@ mod tests {
         assert_eq!(task(&["a", "1", "2"]), Task::Classes);
         assert_eq!(task(&["1", "2.5", "3"]), Task::Values);
         let found = read(Expected::Any, &["1", "-2.5", "3e1"]).unwrap();
-        assert_eq!((found.targets, found.classes.len()), (Targets::Values(vec![1.0, -2.5, 30.0]), 0));
+        assert_eq!(found.cells, Cells::Values(vec![1.0, -2.5, 30.0]));
         assert!(found.note.unwrap().contains("numbers"));
         assert_eq!(read(Expected::Any, &["b", "a", "b"]).unwrap().note, None);
     }
@@ -269,7 +275,7 @@ mod tests {
             (["1.0", "2.0", "1.000e+00"].map(String::from).to_vec(), Task::Classes),
         ] {
             let found = read(Expected::Any, &cells).unwrap();
-            assert_eq!(found.targets.task(), expected, "{cells:?}");
+            assert_eq!(task_of(&found), expected, "{cells:?}");
             let (flag, note) = (if expected == Task::Values { "classes" } else { "values" }, found.note.unwrap());
             assert!(note.contains(&format!("--task {flag}")), "{note}");
         }
@@ -279,12 +285,12 @@ mod tests {
     fn what_the_user_says_goes_before_what_targets_look_like() {
         let many = counted(300, 300);
         let found = read(Expected::NewClasses, &many).unwrap();
-        assert_eq!((found.targets.task(), found.classes.len(), found.note), (Task::Classes, 300, None));
+        assert_eq!((found.cells.classes().len(), found.note), (300, None));
         let found = read(Expected::Values, &["1", "0", "1"]).unwrap();
-        assert_eq!((found.targets, found.note), (Targets::Values(vec![1.0, 0.0, 1.0]), None));
+        assert_eq!((found.cells, found.note), (Cells::Values(vec![1.0, 0.0, 1.0]), None));
         let known = ["1".to_owned(), "0".to_owned()];
         let found = read(Expected::Classes(&known), &["0", "1.0"]).unwrap();
-        assert_eq!((found.targets, found.classes), (Targets::Classes(vec![1, 0]), known.to_vec()));
+        assert_eq!(found.cells, Cells::Classes { labels: vec![1, 0], names: known.to_vec() });
     }
 
     #[test]
