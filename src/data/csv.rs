@@ -129,7 +129,7 @@ enum Wanted<'a> {
 fn table(lines: &mut Lines<'_>, header: Header, wanted: Wanted<'_>, expected: Expected<'_>) -> Result<Table> {
     let mut record = ByteRecord::new();
     if !lines.next(&mut record)? {
-        return Err(Error::file(lines.path, "an empty file", "a row a line"));
+        return Err(Error::file(lines.path, "an empty file", "one row per line"));
     }
     let unnamed = Columns { count: record.len(), label: 0, names: None };
     let first = (0..record.len()).map(|index| lines.text(&record, index, &unnamed).map(str::to_owned));
@@ -160,7 +160,7 @@ fn table(lines: &mut Lines<'_>, header: Header, wanted: Wanted<'_>, expected: Ex
         more = lines.next(&mut record)?;
     }
     if values.is_empty() {
-        return Err(Error::file(lines.path, "no row under the header", "a row a line"));
+        return Err(Error::file(lines.path, "no row under the header", "one row per line"));
     }
     let columns = layout.columns;
     let found = targets.finish().map_err(|Fault { row, text, expected }| {

@@ -102,6 +102,13 @@ impl TargetScale {
         Self { mean: vec![0.0; names.len()], deviation: vec![1.0; names.len()], names }
     }
 
+    /// Whether there are finite numbers and deviations above 0 for each of `outputs`. To be checked where a file holds them.
+    pub fn is_usable(&self, outputs: usize) -> bool {
+        [self.mean.len(), self.deviation.len(), self.names.len()] == [outputs; 3]
+            && self.mean.iter().all(|mean| mean.is_finite())
+            && self.deviation.iter().all(|deviation| deviation.is_normal() && *deviation > 0.0)
+    }
+
     /// Standardises `values`, row-major with all outputs of a row.
     pub fn apply(&self, values: &[f64]) -> Vec<f32> {
         self.outputs(values).map(|(value, mean, deviation)| ((value - mean) / deviation) as f32).collect()
@@ -222,6 +229,17 @@ mod tests {
         assert_eq!((&scale.mean[..], &scale.deviation[..]), (&[0.1][..], &[1.0][..]));
         assert_eq!(scale.apply(&[0.1; 2]), [0.0; 2]);
         assert_eq!(scale.undo(&[0.0; 2]), [0.1; 2]);
+    }
+
+    #[test]
+    fn a_scale_that_cannot_be_used_is_known() {
+        let scale = TargetScale { mean: vec![1.0], deviation: vec![2.0], names: names(1) };
+        assert!(scale.is_usable(1) && !scale.is_usable(2));
+        for deviation in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(!TargetScale { deviation: vec![deviation], ..scale.clone() }.is_usable(1), "{deviation}");
+        }
+        assert!(!TargetScale { mean: vec![f64::NAN], ..scale.clone() }.is_usable(1));
+        assert!(!TargetScale { mean: vec![0.0; 2], ..scale }.is_usable(1));
     }
 
     #[test]
