@@ -21,7 +21,7 @@ use mlp_gpu::state::State;
 const STEPS: usize = 16;
 
 fn network(workload: &Workload, dataset: &Dataset) -> Mlp {
-    Mlp::new(&[&[dataset.train.width], &workload.hidden[..], &[dataset.classes.len()]].concat()).unwrap()
+    Mlp::new(&[&[dataset.train.width], &workload.hidden[..], &[dataset.outputs()]].concat()).unwrap()
 }
 
 fn recipe(workload: &Workload) -> Recipe {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Backend;
 use crate::backend::select::Selected;
 use crate::data::{
-    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, framing, numbered,
+    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, Task, framing, numbered,
 };
 use crate::error::{Error, Result};
 use crate::files;
@@ -254,6 +254,8 @@ impl Checkpoint {
             model: &self.name,
             width: self.model.inputs(),
             classes: self.classes(),
+            task: Task::Classes,
+            target_scale: None,
             columns: metadata.and_then(|metadata| metadata.columns.as_ref()),
             image: self.image(),
             scaling: metadata.and_then(|metadata| metadata.scaling.as_ref()),
@@ -448,6 +450,7 @@ mod tests {
             test: None,
             validation: None,
             classes: numbered(model.classes()),
+            target_scale: None,
             origin: Origin { rows: 9, checksum: 8, test: Some(0.1), validation: None },
             image: None,
             columns: Some(Columns { count: model.inputs() + 1, label: 0, names: None }),

@@ -135,6 +135,8 @@ impl DataOptions {
         crate::data::Options {
             folder: None,
             label: self.label.clone(),
+            target: None,
+            task: None,
             header: self.header,
             test: self.test.clone(),
             test_split: self.test_split,

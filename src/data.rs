@@ -1,6 +1,5 @@
-//! Data sets: what a data set is, and where each comes from.
+//! Data sets: the types that hold them, and the sources they are read from.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,120 +8,28 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::path_text;
 
-/// Feature rows, row-major: `samples x width`.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Inputs {
-    /// Bytes, read as `value / 255`: images.
-    U8(Vec<u8>),
-    /// Features of any other kind, read as they are.
-    F32(Vec<f32>),
-}
-
-impl Inputs {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        match self {
-            Inputs::U8(values) => values.len(),
-            Inputs::F32(values) => values.len(),
-        }
-    }
-
-    /// Bytes they take.
-    pub fn bytes(&self) -> usize {
-        match self {
-            Inputs::U8(values) => values.len(),
-            Inputs::F32(values) => size_of_val(&values[..]),
-        }
-    }
-
-    /// Whether there is no value.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The values as numbers: bytes from 0 to 255.
-    pub fn to_f32(&self) -> Cow<'_, [f32]> {
-        match self {
-            Inputs::U8(values) => values.iter().copied().map(f32::from).collect(),
-            Inputs::F32(values) => Cow::Borrowed(values),
-        }
-    }
-}
-
-/// One part (training, test or validation) of a data set: feature rows and a class for each.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Samples {
-    /// `len() x width` values, row-major.
-    pub inputs: Inputs,
-    /// Values a row.
-    pub width: usize,
-    /// The class of each row, below the data set's number of classes.
-    pub labels: Vec<u32>,
-}
-
-impl Samples {
-    /// Checks that the parts fit together.
-    ///
-    /// # Errors
-    /// [`Error::Data`] when `inputs` is not `labels.len() x width`.
-    pub fn new(inputs: Inputs, width: usize, labels: Vec<u32>) -> Result<Self> {
-        if labels.len().checked_mul(width) != Some(inputs.len()) {
-            return Err(Error::Data(format!(
-                "{} input values do not make {} rows of {width}",
-                inputs.len(),
-                labels.len()
-            )));
-        }
-        Ok(Self { inputs, width, labels })
-    }
-
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there is no row.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The rows whose number `wanted` takes, in the same order.
-    ///
-    /// # Errors
-    /// None in practice: rows stay whole.
-    pub fn select(&self, wanted: impl Fn(usize) -> bool) -> Result<Self> {
-        fn rows<T: Copy>(values: &[T], width: usize, wanted: impl Fn(usize) -> bool) -> Vec<T> {
-            let rows = values.chunks_exact(width.max(1)).enumerate().filter(|(row, _)| wanted(*row));
-            rows.flat_map(|(_, values)| values).copied().collect()
-        }
-        let inputs = match &self.inputs {
-            Inputs::U8(values) => Inputs::U8(rows(values, self.width, &wanted)),
-            Inputs::F32(values) => Inputs::F32(rows(values, self.width, &wanted)),
-        };
-        Self::new(inputs, self.width, rows(&self.labels, 1, &wanted))
-    }
-}
-
-/// A data set: parts of the same width and classes.
+/// A data set: parts of the same width and targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
-    /// As it is named on the command line and in a log.
+    /// Its name on the command line and in logs.
     pub name: String,
-    /// What is learnt from.
+    /// The rows to train on.
     pub train: Arc<Samples>,
-    /// What is only ever evaluated.
+    /// The rows that are only evaluated, if there are any.
     pub test: Option<Arc<Samples>>,
-    /// What is evaluated to choose options by, if that is wanted.
+    /// The rows that are evaluated to choose options by, if wanted.
     pub validation: Option<Arc<Samples>>,
-    /// Names of the classes, which the labels count from 0.
+    /// The names of the classes; a label is an index into them. Empty where targets are numbers.
     pub classes: Vec<String>,
-    /// Height and width in pixels where a row is an image.
+    /// The standardisation of targets that are numbers; none where targets are classes.
+    pub target_scale: Option<TargetScale>,
+    /// (height, width) in pixels where rows are images.
     pub image: Option<(usize, usize)>,
-    /// The columns of the files, where they are tables.
+    /// The columns of the files where they are tables.
     pub columns: Option<Columns>,
-    /// How the features were scaled; none where the rows are bytes, read as `value / 255`.
+    /// The scaling of the features; none where they are bytes, taken as `value / 255`.
     pub scaling: Option<Scaling>,
-    /// What the parts were made of.
+    /// The rows that the parts were made of.
     pub origin: Origin,
 }
 
@@ -134,86 +41,87 @@ pub mod fetch;
 pub mod framing;
 pub mod idx;
 pub mod images;
+mod known;
 pub mod npz;
+mod samples;
 pub mod scaling;
 pub mod split;
+pub mod targets;
 
 pub use csv::{Columns, Header};
 pub use framing::Framing;
+pub use known::Known;
+pub use samples::{Inputs, Samples};
 pub use scaling::{Scale, Scaling};
 pub use split::{Origin, Part, Raw};
+pub use targets::{Expected, TargetScale, Targets, Task};
 
-/// What a path may lead to, for messages.
+/// The kinds of data that a path may lead to, for messages.
 pub const UNDERSTOOD: &str = "a CSV file (plain or gzipped), a NumPy .npz archive, a folder with the four IDX files of a data \
                               set, or a folder with a folder of images for each class";
 
-/// How a data set is read. What is written with a model leaves out the folder and the seed.
+/// Options for reading a data set. The folder and the seed are not saved with a model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Options {
     /// The folder in which named data sets are looked for.
     #[serde(skip)]
     pub folder: Option<PathBuf>,
-    /// The column of labels of a CSV file: its name, its number from 1 on or from -1 on down, or `last`.
+    /// The label column of a CSV file: its name, its number from 1 (or from -1, counting from the last), or `last`.
     pub label: Option<String>,
+    /// The same column by another name; `label` is preferred.
+    pub target: Option<String>,
+    /// The kind of targets. By default it is guessed from them.
+    pub task: Option<Task>,
     /// Whether a CSV file has a header.
     pub header: Header,
     /// The CSV file of the test part.
     #[serde(with = "path_text")]
     pub test: Option<PathBuf>,
-    /// The share of the rows to draw a test part from, between 0 and 1; [`split::TEST_SHARE`] where there is no test part
-    /// otherwise.
+    /// The share of the rows to draw as the test part, between 0 and 1; [`split::TEST_SHARE`] where there would be no test
+    /// part otherwise.
     pub test_split: Option<f64>,
-    /// The share of the training part to draw a validation part from, between 0 and 1.
+    /// The share of the training part to draw as the validation part, between 0 and 1.
     pub validation_split: Option<f64>,
-    /// How features are scaled; bytes by 255 and all others to mean 0 and deviation 1 where it is not said.
+    /// The kind of scaling of the features. By default bytes are divided by 255, and all others standardised.
     pub scale: Option<Scale>,
-    /// Height and width that image files are resized to; all must have the same where it is not said.
+    /// (height, width) that image files are resized to. By default all must have the same.
     pub image_size: Option<(usize, usize)>,
-    /// Seed of the rows that are drawn.
+    /// Seed of the draws of rows.
     #[serde(skip)]
     pub seed: u64,
 }
 
-/// What a model knows of the data that it learnt from: other data is read into the same.
-#[derive(Debug, Clone)]
-pub struct Known<'a> {
-    /// The model, as messages name it.
-    pub model: &'a str,
-    /// Values a row.
-    pub width: usize,
-    /// Names of the classes.
-    pub classes: Cow<'a, [String]>,
-    /// The columns of the files, where they were tables.
-    pub columns: Option<&'a Columns>,
-    /// Height and width in pixels where a row is an image.
-    pub image: Option<(usize, usize)>,
-    /// How the features were scaled; none where they were bytes, read as `value / 255`.
-    pub scaling: Option<&'a Scaling>,
-    /// The rows that it learnt from, where it is known.
-    pub origin: Option<&'a Origin>,
-    /// Whether the model's file says all this. Otherwise classes are numbers, and features may be scaled or not.
-    pub described: bool,
+impl Dataset {
+    /// The kind of the targets.
+    pub fn task(&self) -> Task {
+        self.train.task()
+    }
+
+    /// The number of outputs of a network for these targets: the number of classes, or of numbers per row.
+    pub fn outputs(&self) -> usize {
+        self.target_scale.as_ref().map_or(self.classes.len(), |scale| scale.names.len())
+    }
 }
 
-/// The names of classes that have none but their numbers.
+/// Names for classes that have only numbers.
 pub fn numbered(classes: usize) -> Vec<String> {
     (0..classes).map(|class| class.to_string()).collect()
 }
 
-/// Training images of `digits`, and the test images that follow them.
+/// The numbers of training and test images of `digits`. The test images follow the training images.
 const DIGITS: (usize, usize) = (60_000, 10_000);
-/// Which of its endless images `digits` are.
+/// The seed of `digits` in the generator.
 const DIGITS_SEED: u64 = 0;
 
-/// The names of the MNIST family, each also the name of its folder in the data folder.
+/// The names of the sets of the MNIST family, which are also the names of their folders in the data folder.
 pub const FAMILY: [&str; 3] = ["mnist", "fashion-mnist", "kmnist"];
 
-/// The embedded data set: 60,000 training and 10,000 test images of handwritten-like digits, 28 x 28, drawn anew each
-/// time, always the same.
+/// The embedded data set: 60,000 training and 10,000 test images of handwritten-like digits, 28 x 28. They are drawn anew
+/// each time, and are always the same.
 ///
 /// # Errors
-/// None in practice: the generator's output fits.
+/// None in practice, as the generator's output fits.
 pub fn digits() -> Result<Dataset> {
     let part = |first: usize, count| {
         let (images, labels) = digits::generate(DIGITS_SEED, first as u64, count);
@@ -226,6 +134,7 @@ pub fn digits() -> Result<Dataset> {
         test,
         validation: None,
         classes: numbered(10),
+        target_scale: None,
         image: Some((28, 28)),
         columns: None,
         scaling: None,
@@ -233,23 +142,24 @@ pub fn digits() -> Result<Dataset> {
     })
 }
 
-/// The data set `source`: `auto`, `digits`, one of [`FAMILY`] (in the folder of its name in `options.folder`), or a path to
-/// what [`UNDERSTOOD`] lists. Then what there is to say of it: which one `auto` took, and why, which rows were drawn.
+/// Loads the data set `source`: `auto`, `digits`, one of [`FAMILY`] (from the folder of its name in `options.folder`), or a
+/// path to one of the kinds that [`UNDERSTOOD`] lists. Also returns notes for the user, such as the set that `auto` took, or
+/// the rows that were drawn.
 ///
 /// # Errors
-/// [`Error::Data`] for a source that is not there, [`Error::File`] for a file that is not what it should be,
-/// [`Error::Usage`] for options that do not go with it.
+/// [`Error::Data`] for a source that does not exist, [`Error::File`] for a malformed file, [`Error::Usage`] for options that
+/// do not go with the source.
 pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<String>)> {
     let mut notes = Vec::new();
     let set = read(source, options, None, &mut notes)?.prepare(options, &mut notes)?;
     Ok((set, notes))
 }
 
-/// The rows of `source` that a model is evaluated on, as it takes them. Where `source` has no test part of its own and
-/// `options` draw none, all rows are its training and its test part.
+/// Loads the rows of `source` on which a model is evaluated, prepared for that model. Where `source` has no test part and
+/// `options` draw none, all rows are both its training and its test part.
 ///
 /// # Errors
-/// As [`load`], and where the rows do not fit what the model knows.
+/// Those of [`load`], and [`Error::Data`] where the rows do not fit the model.
 pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) -> Result<(Samples, Vec<String>)> {
     let mut notes = Vec::new();
     let raw = read(source, options, Some(known), &mut notes)?;
@@ -270,10 +180,17 @@ pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
     }
 }
 
-/// What `source` holds, as it is; read as a model knows it, if one does.
+/// Reads `source` without preparing it. With `known`, the columns are read as a model knows them.
 fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut Vec<String>) -> Result<Raw> {
     let folder = options.folder.as_deref();
     let path = Path::new(source);
+    let task = known.map(|known| known.task).or(options.task);
+    if let (Some(known), Some(given)) = (known, options.task)
+        && known.task != given
+    {
+        let (name, model, predicted) = (given.name(), known.model, known.task.name());
+        return Err(Error::Usage(format!("--task {name}: the model {model} predicts {predicted}")));
+    }
     match source {
         "auto" => {
             options.refuse_for("--data auto", &[])?;
@@ -320,41 +237,34 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         ))),
         _ if !path.is_file() => Err(Error::file(path, "something that is neither a file nor a folder", UNDERSTOOD)),
         _ if npz::is_archive(path)? => {
-            options.refuse_for("a NumPy archive", &[])?;
-            npz::read(path)
+            options.refuse_for("a NumPy archive", &["--task"])?;
+            npz::read(path, task, notes)
         }
         _ => {
-            options.refuse_for("a CSV file", &["--label", "--header", "--test"])?;
-            let label = options.label.as_deref();
-            match known.and_then(|known| Some((known.columns?, &known.classes))) {
-                Some((columns, classes)) => {
-                    let part = |path: &Path| csv::read_like(path, label, options.header, columns, classes);
-                    Ok(Raw {
-                        name: source.into(),
-                        train: part(path)?,
-                        test: options.test.as_deref().map(part).transpose()?,
-                        classes: classes.to_vec(),
-                        image: None,
-                        columns: Some(columns.clone()),
-                    })
-                }
-                None => {
-                    let raw = csv::read(path, options.test.as_deref(), label, options.header)?;
-                    let columns = raw.columns.as_ref().map(Columns::to_string).unwrap_or_default();
-                    notes.push(format!("{} rows, {columns}, classes {}", raw.train.len(), classes::list(&raw.classes)));
-                    Ok(raw)
-                }
+            options.refuse_for("a CSV file", &["--label", "--target", "--task", "--header", "--test"])?;
+            match known.and_then(|known| Some((known, known.columns?))) {
+                Some((known, columns)) => csv::read_for(path, options, known, columns),
+                None => csv::read(path, &Options { task, ..options.clone() }, notes),
             }
         }
     }
 }
 
 impl Options {
-    /// These, and those of `kept` where nothing is said.
+    /// The column of the labels or targets that the user gave.
+    pub fn column(&self) -> Option<&str> {
+        self.label.as_deref().or(self.target.as_deref())
+    }
+
+    /// These options, completed by those of `kept` where they say nothing.
     pub fn or(self, kept: &Self) -> Self {
         let kept = kept.clone();
+        let own_column = self.label.is_some() || self.target.is_some();
+        let (label, target) = if own_column { (self.label, self.target) } else { (kept.label, kept.target) };
         Self {
-            label: self.label.or(kept.label),
+            label,
+            target,
+            task: self.task.or(kept.task),
             header: if self.header == Header::Auto { kept.header } else { self.header },
             test: self.test.or(if self.test_split.is_some() { None } else { kept.test }),
             test_split: self.test_split.or(kept.test_split),
@@ -365,10 +275,12 @@ impl Options {
         }
     }
 
-    /// Refuses options that say something of a kind of data that `what` is not; `own` are its own.
+    /// Refuses options that do not apply to `what`, which has the options `own`.
     fn refuse_for(&self, what: &str, own: &[&str]) -> Result<()> {
         let given = [
             ("--label", self.label.is_some()),
+            ("--target", self.target.is_some()),
+            ("--task", self.task.is_some()),
             ("--header", self.header != Header::Auto),
             ("--test", self.test.is_some()),
             ("--image-size", self.image_size.is_some()),
@@ -376,6 +288,9 @@ impl Options {
         match given.iter().find(|(flag, given)| *given && !own.contains(flag)) {
             Some(("--image-size", _)) => {
                 Err(Error::Usage(format!("--image-size is for folders of images, not for {what}")))
+            }
+            Some(("--task", _)) => {
+                Err(Error::Usage(format!("--task is for CSV files and NumPy archives, not for {what}")))
             }
             Some((flag, _)) => Err(Error::Usage(format!("{flag} is for CSV files, not for {what}"))),
             None => Ok(()),

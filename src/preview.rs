@@ -1,6 +1,6 @@
 //! Pictures: a contact sheet of a data set, the units of a first layer, or any tiles in a grid, as an 8-bit greyscale PNG.
 
-use crate::data::{Dataset, Inputs};
+use crate::data::{Dataset, Inputs, Task};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 
@@ -12,15 +12,18 @@ const MARGIN_SHADE: u8 = 64;
 /// A PNG of the first `columns` training images of each class, a row a class, each pixel drawn `scale x scale`.
 ///
 /// # Errors
-/// [`Error::Data`] when the rows of `dataset` are not images.
+/// [`Error::Data`] when the rows of `dataset` are not images, or have no classes.
 pub fn contact_sheet(dataset: &Dataset, columns: usize, scale: usize) -> Result<Vec<u8>> {
     let (Some(size), Inputs::U8(pixels)) = (dataset.image, &dataset.train.inputs) else {
         return Err(Error::Data(format!("data set {} does not hold images: it has no preview", dataset.name)));
     };
+    if dataset.task() == Task::Values {
+        return Err(Error::Data(format!("data set {} has no classes, but numbers: it has no preview", dataset.name)));
+    }
     let width = dataset.train.width;
     let mut tiles = Vec::with_capacity(dataset.classes.len() * columns);
     for class in 0..dataset.classes.len() as u32 {
-        let rows = dataset.train.labels.iter().enumerate().filter(|(_, label)| **label == class);
+        let rows = dataset.train.labels().iter().enumerate().filter(|(_, label)| **label == class);
         let mut row: Vec<Vec<u8>> =
             rows.take(columns).map(|(index, _)| pixels[index * width..][..width].to_vec()).collect();
         row.resize(columns, vec![MARGIN_SHADE; width]);

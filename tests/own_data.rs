@@ -6,8 +6,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use mlp_gpu::backend::cpu::Cpu;
+use mlp_gpu::backend::{Backend, Split};
 use mlp_gpu::checkpoint;
-use mlp_gpu::data::{self, Inputs, Options, Part, csv};
+use mlp_gpu::data::{self, Inputs, Known, Options, Part, Task, csv};
+use mlp_gpu::error::Error;
+use mlp_gpu::model::Mlp;
+use mlp_gpu::recipe::Recipe;
 use zip::write::SimpleFileOptions;
 
 fn run(arguments: &[&str]) -> Output {
@@ -139,12 +144,92 @@ fn a_model_keeps_what_it_takes_to_read_other_data() {
     let (samples, _) = load_for(&other).unwrap();
     let scaled = |value: f32, feature: usize| (value - scaling.offset[feature]) / scaling.divisor[feature];
     let expected = [scaled(98.0, 0), scaled(0.001, 1), scaled(100.5, 0), scaled(0.0005, 1)];
-    assert_eq!((samples.inputs, samples.labels), (Inputs::F32(expected.to_vec()), vec![2, 0]));
+    assert_eq!((&samples.inputs, samples.labels()), (&Inputs::F32(expected.to_vec()), &[2, 0][..]));
     let unlabelled = write(folder.path(), "unlabelled.csv", "north,east\n0.001,98\n");
     assert_eq!(csv::features(&unlabelled, None, None, csv::Header::Auto, columns).unwrap().values, [98.0, 0.001]);
     let unknown = write(folder.path(), "unknown.csv", "ring,north,east\nouter,0.001,98\nfar,0,0\n");
     let error = load_for(&unknown).unwrap_err().to_string();
     assert!(error.contains("\"far\" in line 3") && error.contains("\"inner\""), "{error}");
+}
+
+/// A table of houses with 200 rows: a size, a number of rooms, and a price that follows from both.
+fn houses() -> String {
+    let row = |row: u32| format!("{},{},{}\n", 50 + row, row % 5 + 1, 1_000_000.5 + 2500.0 * f64::from(row % 37));
+    format!("size,rooms,price\n{}", (0..200).map(row).collect::<String>())
+}
+
+#[test]
+fn a_table_of_numbers_is_read_with_standardised_targets() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = write(folder.path(), "houses.csv", houses());
+    let source = data.to_str().unwrap();
+    let options = Options { target: Some("price".into()), test_split: Some(0.25), seed: 1, ..Options::default() };
+    let (set, notes) = data::load(source, &options).unwrap();
+    assert_eq!(
+        (set.task(), set.outputs(), set.train.len(), set.test.as_ref().unwrap().len()),
+        (Task::Values, 1, 150, 50)
+    );
+    assert!(notes.iter().any(|note| note.contains("targets in column 3 (\"price\")")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("taken as numbers")), "{notes:?}");
+    let scale = set.target_scale.as_ref().unwrap();
+    assert!(scale.names == ["price"] && (1_030_000.0..1_060_000.0).contains(&scale.mean[0]), "{scale:?}");
+    let mean = set.train.values().iter().map(|&value| f64::from(value)).sum::<f64>() / 150.0;
+    assert!(mean.abs() < 1e-6, "{mean}");
+
+    // What a model of it would know: other data come in the same unit, in whatever order of columns.
+    let known = Known {
+        model: "m",
+        width: 2,
+        classes: [].as_slice().into(),
+        task: Task::Values,
+        target_scale: Some(scale),
+        columns: set.columns.as_ref(),
+        image: None,
+        scaling: set.scaling.as_ref(),
+        origin: Some(&set.origin),
+        described: true,
+    };
+    let load_for = |path: &Path, options: &Options| data::load_for(path.to_str().unwrap(), options, &known, Part::Test);
+    let (test, notes) = load_for(&data, &Options { seed: 1, ..Options::default() }).unwrap();
+    assert!(
+        test == **set.test.as_ref().unwrap() && notes.iter().any(|note| note.contains("the test part")),
+        "{notes:?}"
+    );
+    let other = write(folder.path(), "other.csv", "price,rooms,size\n1000000,2,60\n1100000,3,70\n");
+    let (samples, _) = load_for(&other, &Options::default()).unwrap();
+    let prices = scale.undo(samples.values());
+    assert!(prices.iter().zip([1e6, 1.1e6]).all(|(found, price)| (found - price).abs() < 1.0), "{prices:?}");
+    let bad = write(folder.path(), "bad.csv", "price,rooms,size\n1000000,2,60\n\n?,3,70\n");
+    let error = load_for(&bad, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("\"?\" in line 4, column 1 (\"price\")") && error.contains("a finite number"), "{error}");
+    let error = load_for(&data, &Options { task: Some(Task::Classes), ..Options::default() }).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("m predicts values"), "{error}");
+}
+
+#[test]
+fn the_task_decides_how_whole_numbers_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..90).map(|row| format!("{row},{}\n", row % 3)).collect();
+    let data = write(folder.path(), "thirds.csv", format!("a,label\n{rows}"));
+    let load = |task| data::load(data.to_str().unwrap(), &Options { task, ..Options::default() }).unwrap();
+    let (guessed, notes) = load(None);
+    assert_eq!((guessed.classes.len(), guessed.target_scale.is_none()), (3, true));
+    assert!(notes.iter().any(|note| note.contains("--task values")), "{notes:?}");
+    let (classes, notes) = load(Some(Task::Classes));
+    assert!(classes == guessed && !notes.iter().any(|note| note.contains("--task")), "{notes:?}");
+    let (values, _) = load(Some(Task::Values));
+    assert_eq!((values.task(), values.classes.len(), values.outputs()), (Task::Values, 0, 1));
+    let error = data::load("digits", &Options { task: Some(Task::Values), ..Options::default() }).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("--task is for CSV files"), "{error}");
+}
+
+#[test]
+fn backends_refuse_numbers_and_say_so() {
+    let model = Mlp::new(&[2, 3, 2]).unwrap();
+    let samples = data::Samples::with_values(Inputs::F32(vec![0.5; 8]), 2, vec![1.5; 4], 1).unwrap();
+    let mut backend = Cpu::new(model, &Recipe::default(), 1).unwrap();
+    let error = backend.upload(Split::Train, &std::sync::Arc::new(samples)).unwrap_err();
+    assert!(matches!(error, Error::Data(_)) && error.to_string().contains("the targets are numbers"), "{error}");
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl Cpu {
     /// Loss, hits and confusion matrix over the whole of `split`.
     fn evaluation(&self, split: Split) -> Result<Evaluation> {
         let Resident { rows, samples } = self.data.get(split)?;
-        let (labels, classes) = (&samples.labels, self.model.classes());
+        let (labels, classes) = (samples.labels(), self.model.classes());
         // Each row's loss and predicted class.
         let mut results = vec![(0.0f32, 0u32); labels.len()];
         self.probabilities(rows, &mut results, 1, |results, order, p| {
@@ -165,7 +165,7 @@ impl Cpu {
 
 impl Backend for Cpu {
     fn about(&self) -> About {
-        let data: usize = self.data.iter().map(|part| part.rows.bytes() + size_of_val(&part.samples.labels[..])).sum();
+        let data: usize = self.data.iter().map(|part| part.rows.bytes() + part.samples.targets.bytes()).sum();
         let threads = self.team.threads();
         About {
             name: "cpu",
@@ -193,7 +193,7 @@ impl Backend for Cpu {
         let portion = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
         let steps = steps.take((portion as usize).max(1), batch_size);
         steps.check(samples.len(), batch_size)?;
-        network.train(team, rows, &samples.labels, steps, batch_size, buffers);
+        network.train(team, rows, samples.labels(), steps, batch_size, buffers);
         self.step += steps.rates.len() as u64;
         Ok(steps.rates.len())
     }

@@ -1,6 +1,6 @@
 //! What fits a model, and what does not: checked in one place for all backends.
 
-use crate::data::{Inputs, Samples};
+use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 
@@ -16,10 +16,13 @@ pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
     if u32::try_from(samples.len()).is_err() {
         return Err(Error::Data(format!("{} rows are more than a data set may have (2^32 - 1)", samples.len())));
     }
-    match samples.labels.iter().position(|&label| label as usize >= model.classes()) {
+    let Targets::Classes(labels) = &samples.targets else {
+        return Err(Error::Data("the targets are numbers, but this backend trains on classes only".into()));
+    };
+    match labels.iter().position(|&label| label as usize >= model.classes()) {
         Some(row) => Err(Error::Data(format!(
             "row {row} has class {}, but the network has {} classes",
-            samples.labels[row],
+            labels[row],
             model.classes()
         ))),
         None => Ok(()),

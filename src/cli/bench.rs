@@ -80,7 +80,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         note(&format!("Backend: {why}"));
     }
     for (index, workload) in workloads.iter().enumerate() {
-        let widths = [&[dataset.train.width], &workload.hidden[..], &[dataset.classes.len()]].concat();
+        let widths = [&[dataset.train.width], &workload.hidden[..], &[dataset.outputs()]].concat();
         let model = Mlp::new(&widths)?;
         let batch_size = workload.batch_size.min(dataset.train.len());
         let recipe = Recipe { batch_size, seed: options.seed, ..Recipe::default() };

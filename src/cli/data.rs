@@ -200,12 +200,15 @@ fn check(options: &CheckOptions) -> Result<()> {
         data::load(&options.data, &data::Options { folder: options.data_dir.clone(), ..data::Options::default() })?;
     notes.iter().for_each(|line| note(&format!("Data: {line}")));
     print(&format!(
-        "{}: well-formed, {} + {} rows of {} values, classes {}; not a published data set, so without a hash to check it by",
+        "{}: well-formed, {} + {} rows of {} values, {}; not a published data set, so without a hash to check it by",
         dataset.name,
         dataset.train.len(),
         dataset.test.as_ref().map_or(0, |test| test.len()),
         dataset.train.width,
-        data::classes::list(&dataset.classes),
+        match &dataset.target_scale {
+            Some(scale) => format!("targets {}", data::classes::list(&scale.names)),
+            None => format!("classes {}", data::classes::list(&dataset.classes)),
+        },
     ))
 }
 

@@ -112,7 +112,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         recipe.init = Init::He;
     }
     recipe.batch_size = recipe.batch_size.min(dataset.train.len());
-    let model = recipe.model(dataset.train.width, dataset.classes.len())?;
+    let model = recipe.model(dataset.train.width, dataset.outputs())?;
     let kind = recipe.optimizer.kind;
     let state = match &initial {
         Some((path, initial)) if initial.model.widths() != model.widths() => {

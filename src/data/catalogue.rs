@@ -21,7 +21,7 @@ pub struct Published {
     pub sha256: &'static str,
     /// The length of its uncompressed content in bytes.
     pub content_bytes: u64,
-    /// The SHA-256 of that, where it is published.
+    /// The SHA-256 of the uncompressed content, where it is published.
     pub content_sha256: Option<&'static str>,
 }
 
@@ -32,13 +32,13 @@ pub struct Set {
     pub name: &'static str,
     /// Its licence and authors.
     pub licence: &'static str,
-    /// Where it is served: the files' names follow these addresses. HTTPS first.
+    /// The addresses of its servers, to which a file's name is appended. HTTPS comes first.
     pub mirrors: &'static [&'static str],
     /// Its files: training images and labels, test images and labels.
     pub files: [Published; 4],
 }
 
-/// Lengths of the uncompressed files: the same in all sets.
+/// The lengths of the uncompressed files, which are the same in all sets.
 const CONTENT_BYTES: [u64; 4] = [16 + 60_000 * 784, 8 + 60_000, 16 + 10_000 * 784, 8 + 10_000];
 
 const fn files(published: [(u64, &'static str, Option<&'static str>); 4]) -> [Published; 4] {
@@ -52,7 +52,7 @@ const fn files(published: [(u64, &'static str, Option<&'static str>); 4]) -> [Pu
     files
 }
 
-/// All of them.
+/// The published data sets.
 pub static SETS: [Set; 3] = [
     Set {
         name: "mnist",
@@ -111,30 +111,28 @@ pub static SETS: [Set; 3] = [
     },
 ];
 
-/// The set of that name.
+/// The set called `name`.
 pub fn set(name: &str) -> Option<&'static Set> {
     SETS.iter().find(|set| set.name == name)
 }
 
 impl Published {
-    /// Its name as it is published.
+    /// The name under which it is published.
     pub fn file_name(&self) -> String {
         format!("{}.gz", self.name)
     }
 
-    /// Checks that the file at `path` is the published one: as it is published, compressed anew, or uncompressed. False
-    /// where it may be: uncompressed, of the right length, and no hash of that is published.
+    /// Checks that the file at `path` is the published one: as published, compressed anew, or uncompressed. Returns false
+    /// where that cannot be known: an uncompressed file has the right length, and no hash of it is published.
     ///
     /// # Errors
-    /// [`Error::File`] saying what it is instead; [`Error::Io`] where it cannot be read.
+    /// [`Error::File`] saying what the file is instead; [`Error::Io`] where it cannot be read.
     pub fn verify(&self, path: &Path) -> Result<bool> {
         let read = || File::open(path).map_err(Error::io("read", path));
         let (bytes, sha256) = hash(&mut read()?, u64::MAX).map_err(Error::io("read", path))?;
         let plain = path.file_name().is_some_and(|name| name == self.name);
-        let (wanted_bytes, wanted) = match plain {
-            true => (self.content_bytes, self.content_sha256),
-            false => (self.bytes, Some(self.sha256)),
-        };
+        let (wanted_bytes, wanted) =
+            if plain { (self.content_bytes, self.content_sha256) } else { (self.bytes, Some(self.sha256)) };
         match wanted {
             Some(wanted) if bytes == wanted_bytes && sha256 == wanted => return Ok(true),
             None if bytes == wanted_bytes => return Ok(false),
@@ -157,7 +155,7 @@ impl Published {
     }
 }
 
-/// What a file is, where its first bytes say that it is no gzip file.
+/// Describes a file whose first bytes show that it is no gzip file. Empty for a gzip file.
 fn describe(path: &Path) -> std::io::Result<&'static str> {
     let mut start = Vec::new();
     File::open(path)?.take(64).read_to_end(&mut start)?;
@@ -169,7 +167,7 @@ fn describe(path: &Path) -> std::io::Result<&'static str> {
     })
 }
 
-/// Length and SHA-256 in hexadecimal of what `source` gives, of which at most one byte more than `most` is read.
+/// The length and the SHA-256 in hexadecimal of `source`, of which at most `most + 1` bytes are read.
 fn hash(source: &mut dyn Read, most: u64) -> std::io::Result<(u64, String)> {
     let mut source = source.take(most.saturating_add(1));
     let (mut hasher, mut length, mut block) = (Sha256::new(), 0, vec![0; 1 << 16]);

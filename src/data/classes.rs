@@ -1,12 +1,12 @@
-//! Classes from labels of any kind: named as they are written, in an order that only the names decide.
+//! Classes from labels of any kind. Their names are the labels as written, and their order depends on the names alone.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-/// The most classes a data set may have: their confusion matrix grows with the square.
+/// The most classes that a data set may have: the confusion matrix grows with their square.
 pub const MAX_CLASSES: usize = 4096;
 
-/// The order of class names: by value where all are numbers, else as text.
+/// Sorts class names: by value where all are numbers, else as text.
 pub fn sort(names: &mut [String]) {
     let value = |name: &String| name.parse::<f64>().ok().filter(|value| value.is_finite());
     let numbers = names.iter().all(|name| value(name).is_some());
@@ -19,7 +19,7 @@ pub fn sort(names: &mut [String]) {
     });
 }
 
-/// `names` between quotes, with commas; at most 20 of them.
+/// At most 20 of `names`, in quotes and separated by commas, for messages.
 pub fn list(names: &[String]) -> String {
     let shown: Vec<String> = names.iter().take(20).map(|name| format!("{name:?}")).collect();
     let rest = match names.len() - shown.len() {
@@ -29,7 +29,7 @@ pub fn list(names: &[String]) -> String {
     shown.join(", ") + &rest
 }
 
-/// Numbers classes as their labels come in, in the order of their appearance.
+/// Gives classes their numbers in the order in which labels appear.
 #[derive(Debug, Default)]
 pub struct Numbering {
     names: Vec<String>,
@@ -38,16 +38,26 @@ pub struct Numbering {
 }
 
 impl Numbering {
-    /// One that knows `classes` and takes no other.
+    /// A numbering of `classes` that takes no others.
     pub fn of(classes: &[String]) -> Self {
         let numbers = classes.iter().cloned().zip(0..).collect();
         Self { names: classes.to_vec(), numbers, closed: true }
     }
 
+    /// Number of classes so far.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are no classes so far.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// The number of the class `label`.
     ///
     /// # Errors
-    /// What was expected in its place, where no further class is taken.
+    /// A text saying what was expected instead, where no further class is taken.
     pub fn number(&mut self, label: &str) -> Result<u32, String> {
         if let Some(&number) = self.numbers.get(label) {
             return Ok(number);
@@ -64,7 +74,7 @@ impl Numbering {
         Ok(number)
     }
 
-    /// The names in [`sort`]'s order, `labels` renumbered to it. Known classes keep theirs.
+    /// Returns the names in the order of [`sort`] and renumbers `labels` to it. Known classes keep their numbers.
     pub fn finish(self, labels: &mut [u32]) -> Vec<String> {
         if self.closed {
             return self.names;

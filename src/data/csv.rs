@@ -1,129 +1,107 @@
-//! Tables of numbers as text: a row a line, one column of labels, the others features. Commas, semicolons or tabs between
-//! the cells; a header or none; plain or gzipped.
+//! Tables of numbers as text: one row per line, one column of labels, and features in the others. Cells are separated by
+//! commas, semicolons or tabs; the first line may be a header; the file may be gzipped.
 
-use std::fs::File;
-use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
-use ::csv::{ByteRecord, Reader, ReaderBuilder};
-use flate2::read::MultiGzDecoder;
-use serde::{Deserialize, Serialize};
+use ::csv::{ByteRecord, Position};
 
-use crate::data::classes::{self, Numbering};
-use crate::data::{Inputs, Raw, Samples};
+use crate::data::classes;
+use crate::data::targets::{Cells, Column, Fault, Found};
+use crate::data::{Expected, Inputs, Known, Options, Raw, Task};
 use crate::error::{Error, Result};
 
-/// What a label column is called where none is named, in this order of preference.
-const LABELS: [&str; 4] = ["label", "class", "target", "y"];
-/// Cells that stand for a missing value. A first line with one of them is no header for that.
-const MISSING: [&str; 8] = ["", "?", "-", "na", "n/a", "nan", "null", "none"];
-/// Bytes at the start of a file that decide what it is.
-const HEAD: u64 = 1 << 16;
-/// The most values that are read: 4 GiB of them.
-const MAX_VALUES: usize = 1 << 30;
+mod alike;
+mod cells;
+mod columns;
+mod dialect;
+mod lines;
 
-/// Whether the first line names the columns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Header {
-    /// It does where the label column is found in it by name, or where a cell of another column is no number
-    #[default]
-    Auto,
-    /// It does
-    Yes,
-    /// It is a row
-    No,
-}
+pub(crate) use cells::is_missing;
+pub use columns::Columns;
+pub use dialect::Header;
 
-/// The columns of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Columns {
-    /// How many there are, the label's included.
-    pub count: usize,
-    /// Which one holds the labels, from 0.
-    pub label: usize,
-    /// Their names, where the file has a header.
-    pub names: Option<Vec<String>>,
-}
+use columns::Layout;
+use lines::Lines;
 
-impl Columns {
-    /// The name or the number (from 1) of column `index`, as messages give it.
-    fn name(&self, index: usize) -> String {
-        match self.names.as_ref().and_then(|names| names.get(index)) {
-            Some(name) => format!("column {} ({name:?})", index + 1),
-            None => format!("column {}", index + 1),
-        }
-    }
-}
-
-/// In a note: whether there is a header, how many features, and where the labels are.
-impl std::fmt::Display for Columns {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let header = if self.names.is_some() { "a header" } else { "no header" };
-        write!(f, "{header}, {} features, labels in {}", self.count - 1, self.name(self.label))
-    }
-}
-
-/// What the rows of a file become.
+/// The rows of a file.
 struct Table {
     values: Vec<f32>,
-    labels: Vec<u32>,
+    found: Found,
     columns: Columns,
-    classes: Vec<String>,
-    /// The byte that each row begins at or before.
+    /// For each row, the byte at which the reader found it (see [`Lines::numbers`]).
     starts: Vec<u64>,
 }
 
-/// Reads `path` as a training file, and `test` as its test part. `label` names the label column: by its name in the
-/// header, by its number from 1 on (from -1 on down from the last), or as `last`.
+/// Reads `path` as a training file, and `options.test` as its test part. What the file was taken for goes to `notes`.
 ///
 /// # Errors
-/// [`Error::File`] with the line and column of the first cell that is not what it should be; [`Error::Usage`] where the
-/// label column is not there.
-pub fn read(path: &Path, test: Option<&Path>, label: Option<&str>, header: Header) -> Result<Raw> {
-    let table = Lines::open(path, None)?.table(header, Wanted::New(label))?;
-    let test = test.map(|test| read_like(test, label, header, &table.columns, &table.classes)).transpose()?;
-    let Table { values, labels, columns, classes, .. } = table;
+/// [`Error::File`] with the line and column of the first bad cell; [`Error::Usage`] where the label column does not exist.
+pub fn read(path: &Path, options: &Options, notes: &mut Vec<String>) -> Result<Raw> {
+    let wanted = Wanted::New(options.column());
+    let table = table(&mut Lines::open(path, None)?, options.header, wanted, Expected::of(options.task))?;
+    let columns = &table.columns;
+    let about = match &table.found.cells {
+        Cells::Classes { names, .. } => format!("{columns}, classes {}", classes::list(names)),
+        Cells::Values(_) => columns.note("targets"),
+    };
+    notes.push(format!("{} rows, {about}", table.starts.len()));
+    notes.extend(table.found.note.clone());
+    let columns = table.columns.clone();
+    raw(path, table, columns, options)
+}
+
+/// Reads `path`, and `options.test` as its test part, into the columns and targets that a model knows.
+///
+/// # Errors
+/// Those of [`read`], and [`Error::File`] for columns and classes that the model does not know.
+pub fn read_for(path: &Path, options: &Options, known: &Known<'_>, columns: &Columns) -> Result<Raw> {
+    let expected = match known.task {
+        Task::Classes => Expected::Classes(&known.classes),
+        Task::Values => Expected::Values,
+    };
+    let table = read_like(path, options, columns, expected)?;
+    raw(path, table, columns.clone(), options)
+}
+
+/// The data set of the training file `table` at `path`, which has `columns`, and of `options.test`.
+fn raw(path: &Path, table: Table, columns: Columns, options: &Options) -> Result<Raw> {
+    let (cells, width) = (table.found.cells, columns.count - 1);
+    let target_scale = cells.scale(|| vec![columns.output()]);
+    let classes = cells.classes().to_vec();
+    let test = options.test.as_deref();
+    let test = test.map(|test| read_like(test, options, &columns, cells.expected())).transpose()?;
+    let samples = |cells: Cells, values| cells.with(Inputs::F32(values), width, target_scale.as_ref());
     Ok(Raw {
         name: path.display().to_string(),
-        train: Samples::new(Inputs::F32(values), columns.count - 1, labels)?,
-        test,
+        test: test.map(|test| samples(test.found.cells, test.values)).transpose()?,
+        train: samples(cells, table.values)?,
         classes,
+        target_scale,
         image: None,
         columns: Some(columns),
     })
 }
 
-/// Reads `path`, with labels, into the features and classes of another file, or of a model.
-///
-/// # Errors
-/// As [`read`], and for columns and classes that the other file does not have.
-pub fn read_like(
-    path: &Path,
-    label: Option<&str>,
-    header: Header,
-    columns: &Columns,
-    classes: &[String],
-) -> Result<Samples> {
-    let table = Lines::open(path, None)?.table(header, Wanted::Labelled(label, columns, classes))?;
-    Samples::new(Inputs::F32(table.values), columns.count - 1, table.labels)
+/// Reads a file whose columns correspond to `columns`.
+fn read_like(path: &Path, options: &Options, columns: &Columns, expected: Expected<'_>) -> Result<Table> {
+    let wanted = Wanted::Labelled(options.column(), columns);
+    table(&mut Lines::open(path, None)?, options.header, wanted, expected)
 }
 
-/// Rows of features, and the line of the file that each begins on, from 1.
+/// Rows of features, and where each begins in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
-    /// Rows as wide as the columns without the label.
+    /// Row-major values, one per row and column other than the label's.
     pub values: Vec<f32>,
-    /// One a row.
+    /// The line of the file on which each row begins, from 1.
     pub lines: Vec<u64>,
 }
 
-/// Reads the features of the file at `path`, or of `content` that came from elsewhere and is only called so: rows as wide as
-/// `columns` without the label. A column of labels may be there; it is left out. `label` says which one it is, where that
-/// is another one than in `columns`.
+/// Reads the features of the file at `path`, or of `content`, which messages call `path`. Rows have the features of
+/// `columns`. A label column is left out if there is one; `label` gives it where it differs from that of `columns`.
 ///
 /// # Errors
-/// As [`read`], and for columns that `columns` does not have.
+/// Those of [`read`], and [`Error::File`] for columns that `columns` does not have.
 pub fn features(
     path: &Path,
     content: Option<&[u8]>,
@@ -132,370 +110,63 @@ pub fn features(
     columns: &Columns,
 ) -> Result<Features> {
     let mut lines = Lines::open(path, content)?;
-    let table = lines.table(header, Wanted::Features(label, columns))?;
+    let table = table(&mut lines, header, Wanted::Features(label, columns), Expected::NewClasses)?;
     Ok(Features { values: table.values, lines: lines.numbers(&table.starts) })
 }
 
-/// What a file is read for.
+/// The purpose that a file is read for.
 #[derive(Clone, Copy)]
 enum Wanted<'a> {
-    /// To learn from; with the label column's name.
+    /// Rows to learn from; with the label column that the user gave.
     New(Option<&'a str>),
-    /// As rows with labels, of these columns and classes.
-    Labelled(Option<&'a str>, &'a Columns, &'a [String]),
-    /// As rows of these columns, with or without labels.
+    /// Rows with labels, of these columns.
+    Labelled(Option<&'a str>, &'a Columns),
+    /// Rows of these columns, with or without labels.
     Features(Option<&'a str>, &'a Columns),
 }
 
-/// Which cells of a line are which.
-struct Layout {
-    columns: Columns,
-    /// The cell of each feature.
-    features: Vec<usize>,
-    label: Option<usize>,
-}
-
-/// A file being read.
-struct Lines<'a> {
-    path: &'a Path,
-    content: Option<&'a [u8]>,
-    reader: Reader<Box<dyn Read + 'a>>,
-    gzipped: bool,
-}
-
-impl<'a> Lines<'a> {
-    fn open(path: &'a Path, content: Option<&'a [u8]>) -> Result<Self> {
-        let (head, rest, gzipped) = open(path, content)?;
-        let delimiter = delimiter(&head);
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .from_reader(Box::new(Cursor::new(head).chain(rest)) as Box<dyn Read + 'a>);
-        Ok(Self { path, content, reader, gzipped })
+/// Reads all rows of a file.
+fn table(lines: &mut Lines<'_>, header: Header, wanted: Wanted<'_>, expected: Expected<'_>) -> Result<Table> {
+    let mut record = ByteRecord::new();
+    if !lines.next(&mut record)? {
+        return Err(Error::file(lines.path, "an empty file", "one row per line"));
     }
-
-    /// Reads the next line that is not blank; false at the end.
-    fn next(&mut self, record: &mut ByteRecord) -> Result<bool> {
-        loop {
-            let more = self.reader.read_byte_record(record);
-            if !more.map_err(|error| failed(self.path, self.gzipped, error.into()))? {
-                return Ok(false);
-            }
-            record.trim();
-            if record.len() > 1 || record.get(0).is_some_and(|cell| !cell.is_empty()) {
-                return Ok(true);
-            }
+    let unnamed = Columns { count: record.len(), label: 0, names: None };
+    let first = (0..record.len()).map(|index| lines.text(&record, index, &unnamed).map(str::to_owned));
+    let first: Vec<String> = first.collect::<Result<_>>()?;
+    let mut layout = match wanted {
+        Wanted::New(label) => Layout::new(lines.path, first, header, label)?,
+        Wanted::Labelled(label, columns) | Wanted::Features(label, columns) => {
+            Layout::like(lines.path, first, header, columns, label)?
         }
-    }
-
-    /// The number of the line that `record` begins on, from 1, for a message.
-    fn line(&self, record: &ByteRecord) -> u64 {
-        let start = record.position().map_or(0, csv::Position::byte);
-        self.numbers(&[start]).pop().unwrap_or(0)
-    }
-
-    /// The numbers of the lines, from 1, of the records that the reader found at the bytes `starts`. It finds them where
-    /// the record before ends, so that line ends between the two count too; for that the file is read again.
-    fn numbers(&self, starts: &[u64]) -> Vec<u64> {
-        let Ok((head, rest, _)) = open(self.path, self.content) else { return vec![0; starts.len()] };
-        let bytes = BufReader::new(Cursor::new(head).chain(rest)).bytes().map_while(Result::ok);
-        let (mut numbers, mut line, mut starts) = (Vec::new(), 1, starts.iter().peekable());
-        for (at, byte) in bytes.enumerate() {
-            let blank = matches!(byte, b'\r' | b'\n');
-            while starts.next_if(|start| !blank && **start <= at as u64).is_some() {
-                numbers.push(line);
-            }
-            line += u64::from(byte == b'\n');
-            if starts.peek().is_none() {
-                break;
-            }
-        }
-        numbers.extend(starts.map(|_| line));
-        numbers
-    }
-
-    fn table(&mut self, header: Header, wanted: Wanted<'_>) -> Result<Table> {
-        let mut record = ByteRecord::new();
-        if !self.next(&mut record)? {
-            return Err(Error::file(self.path, "an empty file", "a row a line"));
-        }
-        let unnamed = Columns { count: record.len(), label: 0, names: None };
-        let first = (0..record.len()).map(|index| self.text(&record, index, &unnamed).map(str::to_owned));
-        let first: Vec<String> = first.collect::<Result<_>>()?;
-        let (mut layout, mut numbering) = match wanted {
-            Wanted::New(label) => (Layout::new(self.path, first, header, label)?, Numbering::default()),
-            Wanted::Labelled(label, columns, classes) => {
-                (Layout::like(self.path, first, header, columns, label)?, Numbering::of(classes))
-            }
-            Wanted::Features(label, columns) => {
-                (Layout::like(self.path, first, header, columns, label)?, Numbering::default())
-            }
-        };
-        match wanted {
-            Wanted::Features(..) => layout.label = None,
-            _ if layout.label.is_none() => {
-                return Err(Error::file(self.path, "no column of labels", "one, as in training (see --label)"));
-            }
-            _ => {}
-        }
-        let (mut values, mut labels, mut starts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut more = layout.columns.names.is_none() || self.next(&mut record)?;
-        while more {
-            self.row(&record, &layout, &mut values)?;
-            starts.push(record.position().map_or(0, csv::Position::byte));
-            if let Some(label) = layout.label {
-                labels.push(self.label(&record, label, &layout.columns, &mut numbering)?);
-            }
-            more = self.next(&mut record)?;
-        }
-        if values.is_empty() {
-            return Err(Error::file(self.path, "no row under the header", "a row a line"));
-        }
-        let classes = numbering.finish(&mut labels);
-        Ok(Table { values, labels, columns: layout.columns, classes, starts })
-    }
-
-    fn row(&self, record: &ByteRecord, layout: &Layout, values: &mut Vec<f32>) -> Result<()> {
-        if record.len() != layout.columns.count {
-            let found = format!("{} cells in line {}", record.len(), self.line(record));
-            return Err(Error::file(self.path, found, format!("{}, as in the first line", layout.columns.count)));
-        }
-        for &index in &layout.features {
-            values.push(number(&record[index]).ok_or_else(|| {
-                let place = self.place(record, index, &layout.columns);
-                Error::file(self.path, place, "a finite number (missing values must be filled in or left out)")
-            })?);
-        }
-        if values.len() > MAX_VALUES {
-            return Err(Error::file(self.path, "more than 4 GiB of values", "fewer rows"));
-        }
-        Ok(())
-    }
-
-    fn label(&self, record: &ByteRecord, index: usize, columns: &Columns, numbering: &mut Numbering) -> Result<u32> {
-        let text = self.text(record, index, columns)?;
-        let bad = |expected: String| Error::file(self.path, self.place(record, index, columns), expected);
-        let value: Option<f64> = text.parse().ok();
-        match value {
-            _ if text.is_empty() => Err(bad("a label".into())),
-            Some(value) if !value.is_finite() => Err(bad("a label".into())),
-            Some(value) if value.fract() != 0.0 => {
-                Err(bad("a label, text or a whole number: is --label the right column?".into()))
-            }
-            // As NumPy and pandas write whole numbers among others: 1.0, 1.000000000000000000e+00.
-            Some(value) if text.contains(['.', 'e', 'E']) => {
-                numbering.number(&format!("{:.0}", value + 0.0)).map_err(bad)
-            }
-            _ => numbering.number(text).map_err(bad),
-        }
-    }
-
-    fn text<'c>(&self, record: &'c ByteRecord, index: usize, columns: &Columns) -> Result<&'c str> {
-        std::str::from_utf8(&record[index]).map_err(|_| {
-            let found = format!("bytes that are not UTF-8 in line {}, {}", self.line(record), columns.name(index));
-            Error::file(self.path, found, "UTF-8 text: save it as such")
-        })
-    }
-
-    /// A cell and where it is.
-    fn place(&self, record: &ByteRecord, index: usize, columns: &Columns) -> String {
-        format!("{} in line {}, {}", show(&record[index]), self.line(record), columns.name(index))
-    }
-}
-
-/// The text at `path`, or `content`, unpacked: its first bytes, its rest, and whether it is gzipped.
-fn open<'a>(path: &Path, content: Option<&'a [u8]>) -> Result<(Vec<u8>, Box<dyn Read + 'a>, bool)> {
-    let source: Box<dyn Read + 'a> = match content {
-        Some(content) => Box::new(content),
-        None => Box::new(File::open(path).map_err(Error::io("read", path))?),
     };
-    let (head, rest) = peek(source, 2).map_err(Error::io("read", path))?;
-    let gzipped = head == [0x1f, 0x8b];
-    let bytes = Cursor::new(head).chain(rest);
-    let bytes: Box<dyn Read + 'a> =
-        if gzipped { Box::new(MultiGzDecoder::new(BufReader::new(bytes))) } else { Box::new(bytes) };
-    let (mut head, rest) = peek(bytes, HEAD).map_err(|error| failed(path, gzipped, error))?;
-    if head.starts_with(b"\xef\xbb\xbf") {
-        head.drain(..3);
-    }
-    if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-        return Err(Error::file(path, "UTF-16 text", "UTF-8: save it as such"));
-    }
-    if head.contains(&0) {
-        return Err(Error::file(path, "a file of another kind", crate::data::UNDERSTOOD));
-    }
-    Ok((head, rest, gzipped))
-}
-
-/// The first bytes of `source`, and the rest of it.
-fn peek<R: Read>(mut source: R, bytes: u64) -> std::io::Result<(Vec<u8>, R)> {
-    let mut head = Vec::new();
-    source.by_ref().take(bytes).read_to_end(&mut head)?;
-    Ok((head, source))
-}
-
-fn failed(path: &Path, gzipped: bool, error: std::io::Error) -> Error {
-    match gzipped {
-        true => Error::file(path, format!("a damaged gzip file ({error})"), "a whole one"),
-        false => Error::io("read", path)(error),
-    }
-}
-
-/// What there is most of in the first line, outside quotes: tabs, semicolons or commas.
-fn delimiter(head: &[u8]) -> u8 {
-    let mut quoted = false;
-    let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
-    let start = head.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0);
-    for &byte in &head[start..] {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'\n' | b'\r' if !quoted => break,
-            _ if quoted => {}
-            _ => counts.iter_mut().filter(|(delimiter, _)| *delimiter == byte).for_each(|(_, count)| *count += 1),
+    match wanted {
+        Wanted::Features(..) => layout.label = None,
+        _ if layout.label.is_none() => {
+            return Err(Error::file(lines.path, "no column of labels", "one, as in training (see --label)"));
         }
+        _ => {}
     }
-    // Of as many the last: where a comma is in a number, as in 1,5;2,5.
-    counts.into_iter().max_by_key(|&(_, count)| count).filter(|&(_, count)| count > 0).map_or(b',', |(byte, _)| byte)
-}
-
-fn number(cell: &[u8]) -> Option<f32> {
-    std::str::from_utf8(cell).ok()?.parse().ok().filter(|value: &f32| value.is_finite())
-}
-
-/// A cell in a message: on one line, not too long.
-fn show(cell: &[u8]) -> String {
-    if cell.is_empty() {
-        return "an empty cell".into();
-    }
-    let text = String::from_utf8_lossy(cell);
-    let short: String = text.chars().take(40).collect();
-    let rest = if short.len() < text.len() { "..." } else { "" };
-    format!("{short:?}{rest}")
-}
-
-/// The column that `text` gives by number: from 1 on, from -1 on down, or `last`.
-fn numbered(text: &str, count: usize) -> Option<usize> {
-    if text == "last" {
-        return count.checked_sub(1);
-    }
-    match text.parse::<isize>().ok()? {
-        0 => None,
-        number if number > 0 => Some(number as usize - 1).filter(|&index| index < count),
-        number => count.checked_sub(number.unsigned_abs()),
-    }
-}
-
-/// Whether a cell of the first line, that of `label` left out, names its column.
-fn is_header(first: &[String], label: Option<usize>) -> bool {
-    first.iter().enumerate().any(|(index, cell)| Some(index) != label && is_name(cell))
-}
-
-fn is_name(cell: &str) -> bool {
-    cell.parse::<f32>().is_err() && !MISSING.contains(&cell.to_ascii_lowercase().as_str())
-}
-
-fn check_names(path: &Path, names: &[String]) -> Result<()> {
-    match names.iter().enumerate().find(|(index, name)| !name.is_empty() && names[..*index].contains(name)) {
-        Some((_, name)) => Err(Error::file(path, format!("two columns named {name:?}"), "a name for each")),
-        None => Ok(()),
-    }
-}
-
-impl Layout {
-    /// Of a file to learn from.
-    fn new(path: &Path, first: Vec<String>, header: Header, label: Option<&str>) -> Result<Self> {
-        let count = first.len();
-        if count < 2 {
-            let expected = "features and a label, with commas, semicolons or tabs between them";
-            return Err(Error::file(path, "a single column", expected));
+    let (mut values, mut targets, mut starts) = (Vec::new(), Column::new(expected), Vec::new());
+    let mut more = layout.columns.names.is_none() || lines.next(&mut record)?;
+    while more {
+        lines.row(&record, &layout, &mut values)?;
+        starts.push(record.position().map_or(0, Position::byte));
+        if let Some(label) = layout.label {
+            let text = lines.text(&record, label, &layout.columns)?;
+            let bad = |expected| Error::file(lines.path, lines.place(&record, label, &layout.columns), expected);
+            targets.push(text).map_err(bad)?;
         }
-        let by_number = label.and_then(|label| numbered(label, count));
-        let by_name = match label {
-            Some(label) => first.iter().position(|cell| cell == label),
-            None => LABELS.iter().find_map(|label| first.iter().position(|cell| cell.eq_ignore_ascii_case(label))),
-        };
-        let names = match header {
-            Header::Yes => true,
-            Header::No => false,
-            Header::Auto => (by_number.is_none() && by_name.is_some()) || is_header(&first, by_number),
-        };
-        let Some(label) = by_name.filter(|_| names).or(by_number) else {
-            let what = match label {
-                Some(label) if header == Header::No => format!("--label {label:?} is no column's number"),
-                Some(label) => format!("there is no column {label:?}, as --label says"),
-                None => {
-                    format!("no column is called {}: say with --label which one holds the labels", LABELS.join(", "))
-                }
-            };
-            let columns = classes::list(&first);
-            return Err(Error::Usage(format!(
-                "{}: {what}; the {count} columns of its first line: {columns}",
-                path.display()
-            )));
-        };
-        let names = if names { Some(first) } else { None };
-        check_names(path, names.as_deref().unwrap_or_default())?;
-        let features = (0..count).filter(|&index| index != label).collect();
-        Ok(Self { columns: Columns { count, label, names }, features, label: Some(label) })
+        more = lines.next(&mut record)?;
     }
-
-    /// Of a file whose rows go where those of `like` went: by name where both have a header, else by number.
-    fn like(path: &Path, first: Vec<String>, header: Header, like: &Columns, label: Option<&str>) -> Result<Self> {
-        let count = first.len();
-        let by_number = match label {
-            Some(label) => numbered(label, count),
-            None => Some(like.label).filter(|_| count == like.count),
-        };
-        let find = |name: &str| first.iter().position(|cell| cell == name);
-        let known = like.names.as_deref().unwrap_or_default();
-        let fits = count == like.count || count + 1 == like.count;
-        let names = match header {
-            Header::Yes => true,
-            Header::No => false,
-            Header::Auto => {
-                known.iter().any(|name| is_name(name) && find(name).is_some()) || (fits && is_header(&first, by_number))
-            }
-        };
-        let bad = |found: String, expected: String| Error::file(path, found, expected);
-        let (features, label) = match &like.names {
-            Some(known) if names => {
-                check_names(path, &first)?;
-                let by_name = label.or(known.get(like.label).map(String::as_str)).and_then(find);
-                let label = by_name.or(label.and(by_number));
-                let known = known.iter().enumerate().filter(|(index, _)| *index != like.label);
-                let features = known
-                    .map(|(_, name)| {
-                        find(name).ok_or_else(|| bad(format!("no column {name:?}"), "it, as in training".into()))
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                let other = (0..count).find(|index| Some(*index) != label && !features.contains(index));
-                if let Some(other) = other {
-                    return Err(bad(format!("a column {:?}", first[other]), "only those of training".into()));
-                }
-                (features, label)
-            }
-            _ if count == like.count => {
-                // Columns without names: a label that is named as in training is found by its name all the same.
-                let named = || match label {
-                    Some(label) => find(label),
-                    None => {
-                        LABELS.iter().find_map(|label| first.iter().position(|cell| cell.eq_ignore_ascii_case(label)))
-                    }
-                };
-                let by_name = if names { named() } else { None };
-                let label = by_name.or(by_number).unwrap_or(like.label);
-                ((0..count).filter(|&index| index != label).collect(), Some(label))
-            }
-            _ if count + 1 == like.count => ((0..count).collect(), None),
-            _ => return Err(bad(format!("{count} columns"), format!("{}, as in training", like.count))),
-        };
-        Ok(Self {
-            columns: Columns { count, label: label.unwrap_or(count), names: names.then_some(first) },
-            features,
-            label,
-        })
+    if values.is_empty() {
+        return Err(Error::file(lines.path, "no row under the header", "one row per line"));
     }
+    let columns = layout.columns;
+    let found = targets.finish().map_err(|Fault { row, text, expected }| {
+        Error::file(lines.path, lines.place_at(starts[row], &text, columns.label, &columns), expected)
+    })?;
+    Ok(Table { values, found, columns, starts })
 }
 
 #[cfg(test)]
@@ -504,6 +175,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::data::Samples;
 
     fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -511,8 +183,20 @@ mod tests {
         file
     }
 
+    fn read(path: &Path, test: Option<&Path>, label: Option<&str>, header: Header) -> Result<Raw> {
+        let (test, label) = (test.map(Path::to_path_buf), label.map(str::to_owned));
+        super::read(path, &Options { test, label, header, ..Options::default() }, &mut Vec::new())
+    }
+
     fn parse(content: &str, label: Option<&str>) -> Result<Raw> {
         read(file(content).path(), None, label, Header::Auto)
+    }
+
+    /// Reads a table of which the user gave the task, and what is said of it.
+    fn parse_as(content: &str, task: Option<Task>) -> Result<(Raw, Vec<String>)> {
+        let mut notes = Vec::new();
+        let raw = super::read(file(content).path(), &Options { task, ..Options::default() }, &mut notes)?;
+        Ok((raw, notes))
     }
 
     fn values(samples: &Samples) -> &[f32] {
@@ -520,6 +204,19 @@ mod tests {
             Inputs::F32(values) => values,
             Inputs::U8(_) => &[],
         }
+    }
+
+    /// The training targets in their own unit.
+    fn targets(raw: &Raw) -> Vec<f64> {
+        raw.target_scale.as_ref().unwrap().undo(raw.train.values())
+    }
+
+    fn outputs(raw: &Raw) -> &[String] {
+        raw.target_scale.as_ref().map_or(&[], |scale| &scale.names)
+    }
+
+    fn close(found: &[f64], expected: &[f64]) -> bool {
+        found.len() == expected.len() && found.iter().zip(expected).all(|(found, value)| (found - value).abs() < 1e-5)
     }
 
     #[test]
@@ -552,7 +249,7 @@ mod tests {
             let raw = read(file(content).path(), None, label, Header::Auto).unwrap_or_else(|e| panic!("{text:?}: {e}"));
             assert_eq!(values(&raw.train), [1.0, -2.5, 30.0, 0.5], "{text:?}");
             assert_eq!(
-                (&raw.classes[..], &raw.train.labels[..]),
+                (&raw.classes[..], raw.train.labels()),
                 (&["w".into(), "x".into()][..], &[1, 0][..]),
                 "{text:?}"
             );
@@ -572,7 +269,61 @@ mod tests {
     #[test]
     fn whole_numbers_name_classes_however_they_are_written() {
         let raw = parse("a,y\n1,10\n1,2.0\n1,1.0e1\n1,01\n", None).unwrap();
-        assert_eq!((raw.classes, raw.train.labels), (["01", "2", "10"].map(String::from).to_vec(), vec![2, 1, 2, 0]));
+        assert_eq!(
+            (raw.classes, raw.train.labels()),
+            (["01", "2", "10"].map(String::from).to_vec(), &[2, 1, 2, 0][..])
+        );
+    }
+
+    #[test]
+    fn a_column_of_numbers_is_a_target_and_the_notes_say_so() {
+        let (raw, notes) = parse_as("size,y\n1,10.5\n2,-3\n3,0\n", None).unwrap();
+        assert!(close(&targets(&raw), &[10.5, -3.0, 0.0]) && raw.train.labels().is_empty(), "{raw:?}");
+        assert_eq!(
+            (raw.classes.len(), outputs(&raw), values(&raw.train)),
+            (0, &["y".into()][..], &[1.0, 2.0, 3.0][..])
+        );
+        assert!(notes[0].contains("targets in column 2 (\"y\")") && notes[1].contains("numbers"), "{notes:?}");
+        let (raw, notes) = parse_as("size,y\n1,1\n2,0\n3,0\n", None).unwrap();
+        assert_eq!((raw.train.labels(), outputs(&raw)), (&[1, 0, 0][..], &[][..]));
+        assert!(notes[0].contains("classes \"0\", \"1\"") && notes[1].contains("--task values"), "{notes:?}");
+        let (raw, notes) = parse_as("size,y\n1,1\n2,0\n3,0\n", Some(Task::Values)).unwrap();
+        assert!(close(&targets(&raw), &[1.0, 0.0, 0.0]) && notes.len() == 1, "{raw:?} {notes:?}");
+        let counted: String = (0..150).map(|row| format!("{row},{}\n", row * 3)).collect();
+        let counted = format!("size,y\n{counted}");
+        let (raw, notes) = parse_as(&counted, None).unwrap();
+        assert!(raw.train.task() == Task::Values && notes[1].contains("--task classes"), "{notes:?}");
+        assert_eq!(parse_as(&counted, Some(Task::Classes)).unwrap().0.classes.len(), 150);
+    }
+
+    #[test]
+    fn bad_numbers_among_targets_are_found_by_line_and_column() {
+        for (content, task, parts) in [
+            ("a,y\n1,1.5\n\n2,\n", None, ["an empty cell in line 4, column 2 (\"y\")", "finite number"]),
+            ("a,y\n1,1.5\n\n2,x\n", None, ["\"x\" in line 4, column 2 (\"y\")", "a finite number"]),
+            ("a,y\n1,1\n2,x\n", Some(Task::Values), ["\"x\" in line 3, column 2 (\"y\")", "a finite number"]),
+            ("a,y\n1,1\n2,1e39\n", Some(Task::Values), ["\"1e39\" in line 3", "a finite number"]),
+            ("a,y\n1,1\n2,nan\n", Some(Task::Values), ["\"nan\" in line 3", "a finite number"]),
+            ("a,y\n1,1\n2,1.5\n", Some(Task::Classes), ["\"1.5\" in line 3, column 2 (\"y\")", "a whole number"]),
+        ] {
+            let error = parse_as(content, task).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{content:?}: {error}");
+        }
+        let (train, test) = (file("a,y\n1,1.5\n2,2\n"), file("y,a\n3,4\nx,4\n"));
+        let error = read(train.path(), Some(test.path()), None, Header::Auto).unwrap_err().to_string();
+        assert!(error.contains("\"x\" in line 3, column 1 (\"y\")") && error.contains("a finite number"), "{error}");
+        let test = file("y,a\n3,4\n7,4\n");
+        let raw = read(train.path(), Some(test.path()), None, Header::Auto).unwrap();
+        let test = raw.target_scale.as_ref().unwrap().undo(raw.test.as_ref().unwrap().values());
+        assert!(close(&test, &[3.0, 7.0]), "{test:?}");
+    }
+
+    #[test]
+    fn the_target_may_be_named_as_such() {
+        let options = Options { target: Some("b".into()), ..Options::default() };
+        let raw = super::read(file("a,b,label\n1,2.5,3\n4,5,6\n").path(), &options, &mut Vec::new()).unwrap();
+        assert!(close(&targets(&raw), &[2.5, 5.0]), "{raw:?}");
+        assert_eq!((outputs(&raw), values(&raw.train)), (&["b".into()][..], &[1.0, 3.0, 4.0, 6.0][..]));
     }
 
     #[test]
@@ -589,7 +340,7 @@ mod tests {
             (&plain, Some("3"), "q,r,s\n5,6,x\n"),
         ] {
             let test = both(train, label, test).unwrap();
-            assert_eq!((values(&test), &test.labels[..]), (&[5.0, 6.0][..], &[1][..]));
+            assert_eq!((values(&test), test.labels()), (&[5.0, 6.0][..], &[1][..]));
         }
         for (test, parts) in [
             ("a,label\n5,x\n", &["no column \"b\""][..]),
@@ -632,7 +383,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_bad_file_gets_one_line_with_the_place() {
-        let cases: [(&[u8], &[&str]); 23] = [
+        let cases: [(&[u8], &[&str]); 24] = [
             (b"", &["an empty file"]),
             (b"\n\n", &["an empty file"]),
             (b"a,b,label\n", &["no row under the header"]),
@@ -651,7 +402,8 @@ mod tests {
             (b"a,b,label\n\"1\n\",2,x\n1,2\n", &["2 cells in line 4"]),
             (b"a,b,label\n1,2,\n", &["an empty cell in line 2, column 3 (\"label\")"]),
             (b"a,b,label\n1,2,nan\n", &["\"nan\" in line 2, column 3"]),
-            (b"a,b,label\n1,2,5.1\n", &["\"5.1\" in line 2, column 3", "--label"]),
+            (b"a,b,label\n1,2,x\n\n1,2,y\n1,2,5.1\n", &["\"5.1\" in line 5, column 3", "--label"]),
+            (b"a,b,label\n1,2,5.1\n\n1,2,?\n", &["\"?\" in line 4, column 3 (\"label\")", "a finite number"]),
             (b"a,b,label\n1,2,caf\xe9\n", &["not UTF-8 in line 2, column 3"]),
             (b"a,b,label\n1,\"2,x\n3,4,5\n", &["2 cells in line 2"]),
             (b"\xff\xfea\0,\0b\0", &["UTF-16"]),

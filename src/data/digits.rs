@@ -12,7 +12,7 @@ use rayon::prelude::*;
 /// Height and width of an image in pixels.
 pub const SIDE: usize = 28;
 const PIXELS: usize = SIDE * SIDE;
-/// The longer side of the box that a digit fills, as in MNIST.
+/// The longer side in pixels of the box that a digit fills, as in MNIST.
 const BOX: f32 = 20.0;
 /// Straight pieces that a curve between two template points is drawn as.
 const PIECES: usize = 4;
@@ -38,8 +38,8 @@ struct Point {
     radius: f32,
 }
 
-/// Images `first .. first + count` of `seed`: `count x 784` bytes, row-major, and `count` labels, 0 to 9. The same for
-/// any number of threads.
+/// Draws the images `first .. first + count` of `seed`: `count x 784` bytes, row-major, and `count` labels, 0 to 9. They do
+/// not depend on the number of threads.
 pub fn generate(seed: u64, first: u64, count: usize) -> (Vec<u8>, Vec<u8>) {
     let mut images = vec![0; count * PIXELS];
     let mut labels = vec![0; count];
@@ -52,7 +52,7 @@ pub fn generate(seed: u64, first: u64, count: usize) -> (Vec<u8>, Vec<u8>) {
     (images, labels)
 }
 
-/// Variants by digit. A line that does not hold is left out; a test keeps that from happening.
+/// The variants of each digit. A malformed line is left out; a test makes sure that there is none.
 fn parse(text: &str) -> Vec<Vec<Variant>> {
     let mut digits = vec![Vec::new(); 10];
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -76,7 +76,7 @@ fn parse_line(line: &str) -> Option<(usize, Variant)> {
     Some((digit, strokes.split('|').map(stroke).collect::<Option<Variant>>()?))
 }
 
-/// Random numbers for drawing.
+/// The random numbers of one image.
 struct Dice(ChaCha8Rng);
 
 impl Dice {
@@ -103,7 +103,7 @@ fn wave(t: f32) -> f32 {
     if t < 0.5 { 16.0 * t * (0.5 - t) } else { -16.0 * (t - 0.5) * (1.0 - t) }
 }
 
-/// Draws one image and says its label.
+/// Draws one image and returns its label.
 fn draw(dice: &mut Dice, image: &mut [u8]) -> u8 {
     let digit = dice.below(10);
     let variants = &TEMPLATES[digit];
@@ -118,7 +118,7 @@ fn draw(dice: &mut Dice, image: &mut [u8]) -> u8 {
     digit as u8
 }
 
-/// The strokes as straight pieces, their template points moved a little.
+/// The strokes as straight pieces, with their template points moved a little.
 fn outline(variant: &Variant, strength: f32, dice: &mut Dice) -> Vec<Vec<Point>> {
     let jitter = 0.042 * strength;
     let strokes = variant.iter().map(|stroke| {
@@ -154,7 +154,7 @@ fn outline(variant: &Variant, strength: f32, dice: &mut Dice) -> Vec<Vec<Point>>
     strokes.collect()
 }
 
-/// Slant, aspect, rotation, proportions and elastic wobble.
+/// Applies slant, aspect, rotation, proportions and an elastic wobble.
 fn deform(strokes: &mut [Vec<Point>], strength: f32, dice: &mut Dice) {
     let aspect = 1.053 + 0.205 * strength * dice.bell().clamp(-2.0, 2.0);
     // People lean to the right.
@@ -179,7 +179,7 @@ fn deform(strokes: &mut [Vec<Point>], strength: f32, dice: &mut Dice) {
     }
 }
 
-/// Scales the strokes to MNIST's box and puts their centre of mass in the middle; gives them their radius.
+/// Scales the strokes to MNIST's box, puts their centre of mass in the middle, and sets their radius.
 fn frame(strokes: &mut [Vec<Point>], strength: f32, dice: &mut Dice) {
     let radius = (1.402 + 0.302 * dice.bell()).clamp(0.7, 2.1);
     let (pressure, frequency, phase) = (0.154 * strength * dice.bell(), 0.7 + 0.5 * dice.signed(), dice.signed());
@@ -218,7 +218,8 @@ fn frame(strokes: &mut [Vec<Point>], strength: f32, dice: &mut Dice) {
     }
 }
 
-/// Ink where a pixel's centre is within a stroke's radius, fading over its soft edge; the darkest piece counts.
+/// Inks the pixels whose centre is within a stroke's radius. Ink fades over a soft edge; where pieces overlap, the darkest
+/// counts.
 fn rasterise(strokes: &[Vec<Point>], dice: &mut Dice, image: &mut [u8]) {
     let edge = 0.76 * (1.0 + 0.3 * dice.signed());
     let ink = 1.0 - 0.01 * (dice.signed() + 1.0);

@@ -14,27 +14,27 @@ use super::idx;
 use crate::cache;
 use crate::error::{Error, Result};
 
-/// The most bytes that are read of a file, whatever the server says.
+/// The most bytes that are read of a file, whatever length the server announces.
 pub const MOST: u64 = 64 << 20;
 /// Attempts without a byte gained before a mirror is given up, and attempts of any kind.
 const ATTEMPTS: (u32, u32) = (3, 20);
-/// The same for a server that is silent: each costs the user [`Options::silence`].
+/// Attempts at a silent server before it is given up. Each costs the user [`Options::silence`].
 const SILENT_ATTEMPTS: u32 = 2;
-/// The longest that the body of one answer may take; what is missing then is asked for anew.
+/// The longest time that the body of one answer may take. The missing bytes are then requested anew.
 const BODY: Duration = Duration::from_secs(15 * 60);
 const REDIRECTS: u32 = 5;
 
-/// How to fetch.
+/// The options of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The address of a mirror to use instead of the published ones: files are looked for in the folder of the set's name
-    /// below it, then directly below it.
+    /// The address of a mirror to use instead of the published ones. Files are looked for in its folder of the set's name,
+    /// then directly below it.
     pub mirror: Option<String>,
     /// How long to wait for a connection.
     pub connect: Duration,
     /// How long to wait for a silent server.
     pub silence: Duration,
-    /// The folder of the file that is locked meanwhile; the cache folder where there is none.
+    /// The folder of the lock file; the cache folder if none is given.
     pub lock: Option<PathBuf>,
 }
 
@@ -44,24 +44,24 @@ impl Default for Options {
     }
 }
 
-/// What happens meanwhile.
+/// The progress of a fetch.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// Another process is fetching; this one waits for it.
     Waiting,
-    /// A file begins to arrive, or goes on arriving: its name and its bytes in all, as the server says or as published.
+    /// A file begins or continues to arrive: its name and its total bytes, by the server or as published.
     Begin(&'a str, u64),
-    /// Bytes that are here by now.
+    /// The number of bytes that have arrived.
     Progress(u64),
-    /// What went wrong, and what is done about it.
+    /// A message: what went wrong, and what is done about it.
     Trouble(String),
-    /// A file is there now: its path and where it came from.
+    /// A file is complete: its path, and the address it came from.
     Fetched(&'a Path, &'a str),
-    /// A file was there.
+    /// A file was there before.
     Present(&'a Path),
 }
 
-/// Why an attempt failed.
+/// The reason why an attempt failed.
 struct Fault {
     why: String,
     next: Next,
@@ -69,13 +69,13 @@ struct Fault {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// The same may go well another time.
+    /// The same request may succeed another time.
     Again,
-    /// The same after a server's silence.
+    /// The server was silent; the same request may succeed another time.
     Silent,
-    /// The server does not have it.
+    /// The server does not have the file.
     Missing,
-    /// Nothing to be had of this mirror.
+    /// This mirror cannot be used.
     Stop,
 }
 
@@ -85,8 +85,8 @@ impl Fault {
     }
 }
 
-/// Fetches the files of `set` that are not in `folder`, which is created; those that are there are checked. Files that are
-/// there and are not the published ones are replaced if `replace` says so, once the right ones have arrived.
+/// Fetches the files of `set` that are missing in `folder`, which is created, and checks those that exist. With `replace`,
+/// existing files that are not the published ones are replaced once the right ones have arrived.
 ///
 /// # Errors
 /// [`Error::Data`] naming the file, each address and what went wrong there; [`Error::File`] for a file that may not be
@@ -108,7 +108,7 @@ pub fn fetch(
     let made = !folder.exists();
     let result = fetch_into(set, folder, replace, options, tell);
     if made && result.is_err() {
-        // It goes if nothing is in it.
+        // This removes the folder only if it is empty.
         let _ = std::fs::remove_dir(folder);
     }
     result
@@ -156,7 +156,7 @@ fn part_of(path: &Path) -> PathBuf {
     path.with_extension("gz.part")
 }
 
-/// Holds off other processes of this user until it is dropped.
+/// Keeps other processes of this user from fetching until it is dropped.
 fn lock(folder: Option<&Path>, tell: &mut dyn FnMut(Event<'_>)) -> Result<File> {
     let folder = folder.map_or_else(cache::folder, |folder| Ok(folder.to_path_buf()))?;
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
@@ -198,8 +198,8 @@ struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// Tries one mirror after the other until `part` is the published file; gives the address that it came from. On failure
-    /// `part` is gone.
+    /// Tries one mirror after the other until `part` is the published file. Returns the address that it came from. On failure
+    /// `part` is removed.
     fn run(&mut self, options: &Options) -> Result<String> {
         let name = self.file.file_name();
         let (set, mut troubles) = (self.set.name, Vec::new());
@@ -236,7 +236,7 @@ impl Transfer<'_> {
         )))
     }
 
-    /// Tries one address as often as there is hope.
+    /// Tries one address for as long as an attempt may succeed.
     fn mirror(&mut self, url: &str) -> Result<(), Fault> {
         let (mut attempts, mut fruitless, mut silent) = (0, 0, 0);
         loop {
@@ -244,9 +244,10 @@ impl Transfer<'_> {
             let result = self.attempt(url, before).and_then(|()| self.check());
             let Err(fault) = result else { return Ok(()) };
             attempts += 1;
-            (fruitless, silent) = match self.length() > before {
-                true => (0, 0),
-                false => (fruitless + 1, silent + u32::from(fault.next == Next::Silent)),
+            (fruitless, silent) = if self.length() > before {
+                (0, 0)
+            } else {
+                (fruitless + 1, silent + u32::from(fault.next == Next::Silent))
             };
             let hope = match fault.next {
                 Next::Again => fruitless < ATTEMPTS.0,
@@ -263,12 +264,12 @@ impl Transfer<'_> {
         }
     }
 
-    /// Bytes of the file that are here.
+    /// The number of bytes of the file that have arrived.
     fn length(&self) -> u64 {
         self.part.metadata().map_or(0, |metadata| metadata.len())
     }
 
-    /// Appends to the `had` bytes in `part` what is missing, or writes it anew.
+    /// Appends the missing bytes to the `had` bytes in `part`, or writes it anew.
     fn attempt(&mut self, url: &str, had: u64) -> Result<(), Fault> {
         let mut request = self.agent.get(url).header(header::ACCEPT_ENCODING, "identity");
         if had > 0 {
@@ -324,7 +325,7 @@ impl Transfer<'_> {
         outcome
     }
 
-    /// Whether `part`, which is complete, is the published file. Otherwise it is removed.
+    /// Checks that `part`, which is complete, is the published file. Otherwise removes it.
     fn check(&mut self) -> Result<(), Fault> {
         match self.file.verify(&self.part) {
             Ok(_) => Ok(()),
@@ -339,7 +340,7 @@ impl Transfer<'_> {
         }
     }
 
-    /// `part`, to be written from byte `start` on.
+    /// Opens `part` for writing from byte `start` on.
     fn open(&self, start: u64) -> Result<File, Fault> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.part);
         let cut = file.and_then(|mut file| {
@@ -395,7 +396,7 @@ fn first_of<B>(response: &Response<B>) -> Option<u64> {
     range.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
 }
 
-/// What an answer means that is none of the file.
+/// The fault behind an answer that holds nothing of the file.
 fn refusal(status: StatusCode) -> Fault {
     let next = match status {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Next::Again,

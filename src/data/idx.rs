@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use crate::data::classes::Numbering;
-use crate::data::{Dataset, Inputs, Origin, Samples, numbered};
+use crate::data::{Dataset, Inputs, Origin, Samples, Targets, numbered};
 use crate::error::{Error, Result};
 
 const IMAGES: u32 = 0x803;
 const LABELS: u32 = 0x801;
-/// Labels of the family are digits, or the ten kinds of its other sets.
+/// The number of classes of each set of the family: ten digits, garments or characters.
 const CLASSES: usize = 10;
 /// The most bytes of images that are read: enough for 5 million of 28 x 28.
 const MAX_BYTES: u64 = 4 << 30;
-/// Names without the ending `.gz`: training images and labels, test images and labels.
+/// The names of the four files, without the ending `.gz`: training images and labels, test images and labels.
 pub const NAMES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
-/// What the `mnist` crate takes: counts of training and test images, height and width.
+/// The only sizes that the `mnist` crate takes: the numbers of training and test images, and (height, width).
 const PUBLISHED: (usize, usize, (usize, usize)) = (60_000, 10_000, (28, 28));
 
 /// Whether any of the four files is in `folder`.
@@ -41,19 +41,19 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     NAMES.iter().filter_map(|name| find(folder, name).ok()).collect()
 }
 
-/// The data set `name` of the family in `folder`: rows of `height * width` bytes, ten classes.
+/// Reads the data set `name` of the family from `folder`: rows of `height * width` bytes, ten classes.
 ///
 /// # Errors
-/// [`Error::File`] or [`Error::Io`], naming the first file that is missing or not what it should be, what was found
-/// and what was expected.
+/// [`Error::File`] or [`Error::Io`], naming the first file that is missing or malformed, what was found and what was
+/// expected.
 pub fn load(folder: &Path, name: &str) -> Result<Dataset> {
     read_parts(folder, name, Some(numbered(CLASSES)))
 }
 
-/// The data set in `folder`, with the classes that its training labels have.
+/// Reads any data set of four IDX files from `folder`. Its classes are those of its training labels.
 ///
 /// # Errors
-/// As [`load`].
+/// The same as for [`load`].
 pub fn load_own(folder: &Path) -> Result<Dataset> {
     read_parts(folder, &folder.display().to_string(), None)
 }
@@ -73,13 +73,14 @@ fn read_parts(folder: &Path, name: &str, classes: Option<Vec<String>>) -> Result
     let size = train.size;
     let published = (train.count(), test.count(), size) == PUBLISHED;
     let [mut train, mut test] = if published { decode(train, test)? } else { [train.cut()?, test.cut()?] };
-    (train.labels, test.labels) = (train_labels, test_labels);
+    (train.targets, test.targets) = (Targets::Classes(train_labels), Targets::Classes(test_labels));
     Ok(Dataset {
         name: name.into(),
         train: train.into(),
         test: Some(test.into()),
         validation: None,
         classes,
+        target_scale: None,
         image: Some(size),
         columns: None,
         scaling: None,
@@ -87,7 +88,7 @@ fn read_parts(folder: &Path, name: &str, classes: Option<Vec<String>>) -> Result
     })
 }
 
-/// Images and labels of one part, checked: whole files, headers included.
+/// The images and labels of one part: whole, checked files, headers included.
 struct Part {
     path: PathBuf,
     images: Vec<u8>,
@@ -130,8 +131,8 @@ fn samples(images: Vec<u8>, labels: &[u8], (rows, columns): (usize, usize)) -> R
     Samples::new(Inputs::U8(images), rows * columns, labels.iter().copied().map(u32::from).collect())
 }
 
-/// Has the `mnist` crate decode two parts of the published sizes, from plain files of its own: what was checked is what
-/// it reads, whatever happens to the user's files meanwhile.
+/// Decodes two parts of the published sizes with the `mnist` crate. The crate reads plain files that are written for it
+/// here, so that it reads what was checked even if the user's files change meanwhile.
 fn decode(train: Part, test: Part) -> Result<[Samples; 2]> {
     let folder = tempfile::Builder::new()
         .prefix("mlp-gpu-")
@@ -154,11 +155,10 @@ fn decode(train: Part, test: Part) -> Result<[Samples; 2]> {
     Ok([samples(decoded.trn_img, &decoded.trn_lbl, size)?, samples(decoded.tst_img, &decoded.tst_lbl, size)?])
 }
 
-/// The plain file of that name, else the gzipped one.
-/// The file `name`, one of [`NAMES`], in `folder`: plain if it is there, else with the ending `.gz`.
+/// The path of the file `name`, one of [`NAMES`], in `folder`: the plain file if it exists, else the gzipped one.
 ///
 /// # Errors
-/// [`Error::File`] where there is neither.
+/// [`Error::File`] where neither exists.
 pub fn find(folder: &Path, name: &str) -> Result<PathBuf> {
     let plain = folder.join(name);
     let gzipped = folder.join(format!("{name}.gz"));
@@ -177,9 +177,12 @@ fn read<const N: usize>(path: &Path, magic: u32) -> Result<(Vec<u8>, [u32; N])> 
     let file = File::open(path).map_err(Error::io("read", path))?;
     let gzipped = path.extension().is_some_and(|ending| ending == "gz");
     let mut source: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let failed = |error: std::io::Error| match gzipped {
-        true => Error::file(path, format!("a damaged gzip file ({error})"), "a whole one: fetch it again"),
-        false => Error::io("read", path)(error),
+    let failed = |error: std::io::Error| {
+        if gzipped {
+            Error::file(path, format!("a damaged gzip file ({error})"), "a whole one: fetch it again")
+        } else {
+            Error::io("read", path)(error)
+        }
     };
 
     let header = 4 + 4 * N;
@@ -210,9 +213,10 @@ fn read<const N: usize>(path: &Path, magic: u32) -> Result<(Vec<u8>, [u32; N])> 
     source.take(promised + 1).read_to_end(&mut bytes).map_err(failed)?;
     let body = (bytes.len() - header) as u64;
     if body != promised {
-        let found = match body > promised {
-            true => format!("more than {promised} bytes after the header"),
-            false => format!("{body} bytes after the header"),
+        let found = if body > promised {
+            format!("more than {promised} bytes after the header")
+        } else {
+            format!("{body} bytes after the header")
         };
         return Err(Error::file(path, found, format!("exactly {promised} ({text} {kind})")));
     }
@@ -261,7 +265,7 @@ mod tests {
         assert_eq!((plain.image, plain.classes), (Some((2, 3)), numbered(10)));
         assert_eq!(plain.train.inputs, Inputs::U8((0..18).collect()));
         let test = plain.test.unwrap();
-        assert_eq!((&plain.train.labels[..], &test.labels[..]), (&[0, 9, 5][..], &[1, 2][..]));
+        assert_eq!((plain.train.labels(), test.labels()), (&[0, 9, 5][..], &[1, 2][..]));
         assert_eq!(test.inputs, Inputs::U8((100..112).collect()));
         let gzipped = load(write(&good().map(|bytes| gzip(&bytes)), ".gz").path(), "x").unwrap();
         assert_eq!(gzipped.test.unwrap().inputs, test.inputs);
@@ -273,7 +277,7 @@ mod tests {
         (files[1], files[3]) = (idx(LABELS, &[3], &[1, 26, 3]), idx(LABELS, &[2], &[3, 26]));
         let set = load_own(write(&files, "").path()).unwrap();
         assert_eq!(set.classes, ["1", "3", "26"]);
-        assert_eq!((&set.train.labels[..], &set.test.unwrap().labels[..]), (&[0, 2, 1][..], &[1, 2][..]));
+        assert_eq!((set.train.labels(), set.test.unwrap().labels()), (&[0, 2, 1][..], &[1, 2][..]));
         files[3] = idx(LABELS, &[2], &[3, 2]);
         let error = load_own(write(&files, "").path()).unwrap_err().to_string();
         assert!(error.contains(NAMES[3]) && error.contains("label 2 at index 1"), "{error}");
@@ -299,7 +303,7 @@ mod tests {
                 (images.len(), images[0], images[n * 784 - 2], images[n * 784 - 1]),
                 (n * 784, pixel, pixel, 77)
             );
-            assert_eq!(samples.labels, vec![label; n]);
+            assert_eq!(samples.labels(), vec![label; n]);
         }
     }
 

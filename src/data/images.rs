@@ -1,5 +1,5 @@
-//! Folders of image files, one folder a class: `DIR/<class>/*`, or `DIR/train/<class>/*` and `DIR/test/<class>/*`. Every image
-//! becomes a row of grey bytes.
+//! Folders of image files, one folder per class: `DIR/<class>/*`, or `DIR/train/<class>/*` and `DIR/test/<class>/*`. Every
+//! image becomes a row of grey bytes.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek};
@@ -21,11 +21,11 @@ const MAX_PIXELS: u64 = 1 << 28;
 /// The most bytes that a decoder may give or take for itself: four channels of 16 bits a pixel.
 const MAX_DECODED: u64 = 8 * MAX_PIXELS;
 
-/// Reads the folder `path`, each image resized to `size` (height and width); without one all must have the first one's.
-/// Files that are no images are left out, with a note.
+/// Reads the folder `path` and resizes each image to `size` (height, width). Without a size, all images must have that of
+/// the first one. Files that are no images are left out, with a note.
 ///
 /// # Errors
-/// [`Error::File`] naming the first file or folder that is not what it should be.
+/// [`Error::File`] naming the first file or folder that cannot be used.
 pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) -> Result<Raw> {
     let Listing { classes, train, test, left_out } = list(path)?;
     if let Some(first) = left_out.first() {
@@ -70,7 +70,15 @@ pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) 
         Samples::new(Inputs::U8(pixels), height * width, files.iter().map(|(_, class)| number(class)).collect())
     };
     let (train, test) = (part(&train)?, test.as_deref().map(part).transpose()?);
-    Ok(Raw { name: path.display().to_string(), train, test, classes, image: Some(size), columns: None })
+    Ok(Raw {
+        name: path.display().to_string(),
+        train,
+        test,
+        classes,
+        target_scale: None,
+        image: Some(size),
+        columns: None,
+    })
 }
 
 /// What a folder of images holds.
@@ -124,7 +132,7 @@ pub fn decode(path: &Path, size: (usize, usize)) -> Result<Vec<u8>> {
     Ok(resized(image.into(), size))
 }
 
-/// An image as grey bytes, resized to `height x width`.
+/// `image` as grey bytes, resized to `height x width`.
 pub(crate) fn resized(image: DynamicImage, (height, width): (usize, usize)) -> Vec<u8> {
     let image = image.into_luma8();
     if (image.height() as usize, image.width() as usize) == (height, width) {
@@ -134,7 +142,7 @@ pub(crate) fn resized(image: DynamicImage, (height, width): (usize, usize)) -> V
     image.into_luma8().into_raw()
 }
 
-/// The image at `path` in grey, with its height and width.
+/// The image at `path` in grey, and its (height, width).
 fn open(path: &Path) -> Result<(GrayImage, (usize, usize))> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let image = decode_from(path, BufReader::new(file), false)?;
@@ -181,7 +189,7 @@ pub(crate) fn decode_from(path: &Path, source: impl BufRead + Seek, upright: boo
     Ok(image)
 }
 
-/// What is said of an image that cannot be decoded.
+/// The error for an image that cannot be decoded.
 fn undecodable(path: &Path, error: image::ImageError) -> Error {
     let error = error.to_string().replace('\n', " ");
     let found = format!("an image that cannot be read ({error})");
@@ -194,12 +202,12 @@ pub(crate) fn is_image(path: &Path) -> bool {
     ImageFormat::from_path(path).is_ok() || reader().is_some()
 }
 
-/// Whether the bytes are an image by the first of them.
+/// Whether `content` is an image by its first bytes.
 pub(crate) fn is_image_content(content: &[u8]) -> bool {
     image::guess_format(content).is_ok()
 }
 
-/// What is in `folder` and not hidden, sorted.
+/// The entries of `folder` that are not hidden, sorted.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io("read", folder)(error);
     let mut entries = Vec::new();
@@ -240,9 +248,10 @@ fn files(folder: &Path, classes: &[String], left_out: &mut Vec<PathBuf>) -> Resu
     for class in classes {
         let before = files.len();
         for entry in entries(&folder.join(class))? {
-            match !entry.is_dir() && is_image(&entry) {
-                true => files.push((entry, class.clone())),
-                false => left_out.push(entry),
+            if !entry.is_dir() && is_image(&entry) {
+                files.push((entry, class.clone()));
+            } else {
+                left_out.push(entry);
             }
         }
         if files.len() == before {
@@ -295,7 +304,7 @@ mod tests {
         let (raw, notes) = load(path, None);
         let raw = raw.unwrap();
         assert_eq!((&raw.classes[..], raw.image, notes.len()), (&["9".into(), "10".into()][..], Some((2, 3)), 0));
-        assert_eq!(raw.train.labels, [0, 0, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(raw.train.labels(), [0, 0, 1, 1, 1, 1, 1, 1, 1]);
         let bytes = raw.train.inputs.to_f32();
         assert!(bytes.len() == 54 && bytes.iter().all(|value| (99.0..=101.0).contains(value)), "{bytes:?}");
         assert!(raw.test.is_none());
@@ -313,9 +322,9 @@ mod tests {
         }
         let (raw, notes) = load(path, None);
         let raw = raw.unwrap();
-        assert_eq!((raw.train.inputs, raw.train.labels), (Inputs::U8(vec![1, 2]), vec![0, 1]));
+        assert_eq!((&raw.train.inputs, raw.train.labels()), (&Inputs::U8(vec![1, 2]), &[0, 1][..]));
         let test = raw.test.unwrap();
-        assert_eq!((test.inputs, test.labels), (Inputs::U8(vec![3]), vec![1]));
+        assert_eq!((&test.inputs, test.labels()), (&Inputs::U8(vec![3]), &[1][..]));
         assert!(notes[0].starts_with("3 files") && notes[0].contains("README.md"), "{notes:?}");
         save(path, "test/c/1.png", grey(1, 1, 1));
         let error = load(path, None).0.unwrap_err().to_string();

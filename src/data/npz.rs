@@ -1,7 +1,5 @@
-//! NumPy archives laid out as Keras' `mnist.npz`: a zip of the arrays `x_train`, `y_train`, and `x_test`, `y_test` if there
-//! is a test part.
-//!
-//! An array's header is one line, read here: the libraries for it overflow or panic on shapes that a damaged file may have.
+//! NumPy archives laid out as Keras' `mnist.npz`: a zip of the arrays `x_train` and `y_train`, and of `x_test` and `y_test`
+//! if there is a test part.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -10,14 +8,13 @@ use std::path::Path;
 
 use zip::ZipArchive;
 
-use crate::data::classes::Numbering;
-use crate::data::{Inputs, Raw, Samples};
+use crate::data::targets::{Column, Fault, Found};
+use crate::data::{Expected, Inputs, Raw, Task};
 use crate::error::{Error, Result};
 
-/// The most bytes of an array that are read.
-const MAX_BYTES: usize = 4 << 30;
-/// The longest header that is read; NumPy writes some hundred bytes.
-const MAX_HEADER: usize = 1 << 16;
+mod array;
+
+use array::Array;
 
 /// Whether the file at `path` is a zip archive.
 ///
@@ -30,63 +27,77 @@ pub fn is_archive(path: &Path) -> Result<bool> {
     Ok(start == b"PK\x03\x04" || start == b"PK\x05\x06")
 }
 
-/// Reads the archive at `path`. Bytes stay bytes, all other numbers become float32; rows of `height x width` are images.
+/// Reads the archive at `path`, with targets of the kind `task` or of the kind that they look like. What they were taken for
+/// goes to `notes`. Bytes stay bytes, and all other numbers become float32. Rows of `height x width` are images.
 ///
 /// # Errors
-/// [`Error::File`] naming the array that is missing or not what it should be.
-pub fn read(path: &Path) -> Result<Raw> {
+/// [`Error::File`] naming the array that is missing or malformed.
+pub fn read(path: &Path, task: Option<Task>, notes: &mut Vec<String>) -> Result<Raw> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let zip = ZipArchive::new(BufReader::new(file))
         .map_err(|error| Error::file(path, format!("a damaged zip archive ({error})"), "a NumPy .npz archive"))?;
     let mut archive = Archive { path, zip };
-    let (mut numbering, mut labels) = (Numbering::default(), Vec::new());
-    let (inputs, shape) = archive.part("x_train", "y_train", &mut numbering, &mut labels)?;
-    let classes = numbering.finish(&mut labels);
+    let Part { inputs, shape, found, outputs } = archive.part("x_train", "y_train", Expected::of(task))?;
     let width = shape.iter().product();
-    let train = Samples::new(inputs, width, labels)?;
+    notes.extend(found.note);
+    let (classes, cells) = (found.cells.classes().to_vec(), found.cells);
+    let target_scale = cells.scale(|| match outputs {
+        1 => vec!["y".into()],
+        _ => (0..outputs).map(|output| format!("y[{output}]")).collect(),
+    });
     let mut test = None;
     if archive.has("x_test") || archive.has("y_test") {
-        let mut labels = Vec::new();
-        let (inputs, found) = archive.part("x_test", "y_test", &mut Numbering::of(&classes), &mut labels)?;
-        if found != shape {
+        let part = archive.part("x_test", "y_test", cells.expected())?;
+        if part.shape != shape {
             let expected = format!("rows of shape {shape:?}, as in x_train");
-            return Err(Error::file(path, format!("rows of shape {found:?} in x_test"), expected));
+            return Err(Error::file(path, format!("rows of shape {:?} in x_test", part.shape), expected));
         }
-        if std::mem::discriminant(&inputs) != std::mem::discriminant(&train.inputs) {
+        if std::mem::discriminant(&part.inputs) != std::mem::discriminant(&inputs) {
             return Err(Error::file(path, "bytes in one of x_train and x_test", "the same type in both"));
         }
-        test = Some(Samples::new(inputs, width, labels)?);
+        if part.outputs != outputs {
+            let found = format!("rows of {} targets in y_test", part.outputs);
+            return Err(Error::file(path, found, format!("rows of {outputs}, as in y_train")));
+        }
+        test = Some(part.found.cells.with(part.inputs, width, target_scale.as_ref())?);
     }
+    let train = cells.with(inputs, width, target_scale.as_ref())?;
     let image = match shape[..] {
         [height, width] => Some((height, width)),
         _ => None,
     };
-    Ok(Raw { name: path.display().to_string(), train, test, classes, image, columns: None })
+    Ok(Raw { name: path.display().to_string(), train, test, classes, target_scale, image, columns: None })
 }
 
+/// The rows of a training or test part.
+struct Part {
+    inputs: Inputs,
+    /// The shape of a row: `[features]` or `[height, width]`.
+    shape: Vec<usize>,
+    found: Found,
+    /// Number of targets per row.
+    outputs: usize,
+}
+
+/// An open archive.
 struct Archive<'a> {
     path: &'a Path,
     zip: ZipArchive<BufReader<File>>,
 }
 
 impl Archive<'_> {
+    /// Whether there is an array `name`.
     fn has(&self, name: &str) -> bool {
         self.zip.index_for_name(&format!("{name}.npy")).is_some()
     }
 
-    /// The rows of the array `x` and their shape, `[features]` or `[height, width]`; their labels go to `labels`.
-    fn part(
-        &mut self,
-        x: &str,
-        y: &str,
-        numbering: &mut Numbering,
-        labels: &mut Vec<u32>,
-    ) -> Result<(Inputs, Vec<usize>)> {
+    /// The rows of the array `x` with their targets in the array `y`.
+    fn part(&mut self, x: &str, y: &str, expected: Expected<'_>) -> Result<Part> {
         let path = self.path;
         let bad = |found: String, expected: &str| Error::file(path, found, expected);
         let rows = self.array(x)?;
         let mut shape = rows.shape.clone();
-        // As Keras takes images: one channel.
+        // Keras takes images with one channel.
         if shape.len() == 4 && shape[3] == 1 {
             shape.pop();
         }
@@ -94,22 +105,26 @@ impl Archive<'_> {
             let found = format!("{x} of shape {:?}", rows.shape);
             return Err(bad(found, "rows x features, or rows x height x width"));
         }
-        let classes = self.array(y)?;
+        let targets = self.array(y)?;
         let count = shape.remove(0);
-        if !matches!(classes.shape[..], [n] | [n, 1] if n == count) {
-            let found = format!("{y} of shape {:?}", classes.shape);
-            return Err(bad(found, &format!("[{count}], a class for each row of {x}")));
-        }
-        for (row, class) in
-            classes.integers().map_err(|found| bad(format!("{y} {found}"), "integers"))?.iter().enumerate()
-        {
-            let number = numbering.number(class);
-            labels.push(number.map_err(|expected| bad(format!("class {class} in {y}[{row}]"), &expected))?);
-        }
+        let several = expected == Expected::Values || (expected == Expected::Any && targets.is_float());
+        let outputs = match targets.shape[..] {
+            [n] | [n, 1] if n == count => 1,
+            [n, outputs] if n == count && outputs > 0 && several => outputs,
+            _ => {
+                let found = format!("{y} of shape {:?}", targets.shape);
+                return Err(bad(found, &format!("[{count}], a class or a number for each row of {x}")));
+            }
+        };
+        let found = column(path, y, &targets, if outputs == 1 { expected } else { Expected::Values }, outputs)?;
+        let several = outputs > 1 && expected == Expected::Any;
+        let note = several.then(|| format!("the targets are {outputs} numbers per row, as {y} has columns"));
+        let found = Found { note: note.or(found.note), ..found };
         let inputs = rows.inputs().map_err(|found| bad(format!("{x} {found}"), "integers or floats, all finite"))?;
-        Ok((inputs, shape))
+        Ok(Part { inputs, shape, found, outputs })
     }
 
+    /// The array `name`.
     fn array(&mut self, name: &str) -> Result<Array> {
         let path = self.path;
         let bad = |found: String, expected: &str| Error::file(path, found, expected);
@@ -118,185 +133,26 @@ impl Archive<'_> {
             let found = format!("no array {name} among {:?}", names.join(", "));
             return Err(bad(found, "x_train and y_train, and x_test and y_test or neither"));
         };
-        let damaged = |error: &dyn std::fmt::Display| bad(format!("a damaged {name} ({error})"), "a whole NumPy array");
-        let mut file = self.zip.by_index(index).map_err(|error| damaged(&error))?;
-        let mut take = |bytes: usize| -> Result<Vec<u8>> {
-            let mut taken = Vec::new();
-            file.by_ref().take(bytes as u64).read_to_end(&mut taken).map_err(|error| damaged(&error))?;
-            Ok(taken)
-        };
-        let start = take(8)?;
-        let length = match start[..] {
-            [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _] => take(2)?,
-            [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _] => take(4)?,
-            _ => {
-                return Err(bad(
-                    format!("{name} that is no NumPy array of versions 1 to 3"),
-                    "one, as numpy.savez writes it",
-                ));
-            }
-        };
-        let length = length.iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
-        let header = take(length.min(MAX_HEADER))?;
-        let text = String::from_utf8_lossy(&header);
-        let header = Header::parse(&text)
-            .ok_or_else(|| bad(format!("{name} with the header {:?}", text.trim_end()), "one of a plain array"))?;
-        let Some(element) = Element::parse(&header.descr) else {
-            return Err(bad(format!("{name} of type {}", header.descr), "integers or floats"));
-        };
-        let count = header.shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n));
-        let size = count.and_then(|count| count.checked_mul(element.size)).filter(|&size| size <= MAX_BYTES);
-        let Some(size) = size else {
-            return Err(bad(format!("{name} of shape {:?}", header.shape), "at most 4 GiB"));
-        };
-        // One byte more than promised: to see whether there is one, and to have the archive's checksum compared.
-        let mut bytes = take(size + 1)?;
-        if bytes.len() != size {
-            let found = if bytes.len() > size { "more".into() } else { bytes.len().to_string() };
-            return Err(bad(format!("{found} bytes in {name}"), &format!("{size}, for its shape {:?}", header.shape)));
-        }
-        if header.fortran_order {
-            bytes = c_order(&bytes, &header.shape, element.size);
-        }
-        Ok(Array { shape: header.shape, element, bytes })
+        let file = self
+            .zip
+            .by_index(index)
+            .map_err(|error| bad(format!("a damaged {name} ({error})"), "a whole NumPy array"))?;
+        Array::read(path, name, file)
     }
 }
 
-/// What an array's header says.
-#[derive(Debug, PartialEq)]
-struct Header {
-    descr: String,
-    fortran_order: bool,
-    shape: Vec<usize>,
-}
-
-impl Header {
-    /// Parses a Python dictionary such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`.
-    fn parse(text: &str) -> Option<Self> {
-        let value = |key: &str| Some(text.split_once(&format!("'{key}':"))?.1.trim_start());
-        let (descr, _) = value("descr")?.strip_prefix('\'')?.split_once('\'')?;
-        let fortran_order = value("fortran_order")?;
-        let (shape, _) = value("shape")?.strip_prefix('(')?.split_once(')')?;
-        let lengths = shape.split(',').map(str::trim).filter(|length| !length.is_empty());
-        Some(Self {
-            descr: descr.into(),
-            fortran_order: fortran_order.starts_with("True"),
-            shape: lengths.map(|length| length.trim_end_matches('L').parse().ok()).collect::<Option<_>>()?,
-        })
+/// The targets in the array `name`, which has `outputs` per row.
+fn column(path: &Path, name: &str, array: &Array, expected: Expected<'_>, outputs: usize) -> Result<Found> {
+    let what = if matches!(expected, Expected::Classes(_)) { "class " } else { "" };
+    let bad = |index: usize, text: &str, expected| {
+        let column = if outputs == 1 { String::new() } else { format!(", {}", index % outputs) };
+        Error::file(path, format!("{what}{text} in {name}[{}{column}]", index / outputs), expected)
+    };
+    let mut column = Column::new(expected);
+    for (index, text) in array.texts().iter().enumerate() {
+        column.push(text).map_err(|expected| bad(index, text, expected))?;
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    Boolean,
-    Signed,
-    Unsigned,
-    Float,
-}
-
-/// The type of an array's elements.
-#[derive(Debug, Clone, Copy)]
-struct Element {
-    kind: Kind,
-    size: usize,
-    big_endian: bool,
-}
-
-impl Element {
-    /// Parses NumPy's name of a type, such as `<f4`.
-    fn parse(descr: &str) -> Option<Self> {
-        let (order, name) = descr.split_at_checked(1)?;
-        let (kind, size) = match name {
-            "b1" => (Kind::Boolean, 1),
-            "u1" => (Kind::Unsigned, 1),
-            "u2" => (Kind::Unsigned, 2),
-            "u4" => (Kind::Unsigned, 4),
-            "u8" => (Kind::Unsigned, 8),
-            "i1" => (Kind::Signed, 1),
-            "i2" => (Kind::Signed, 2),
-            "i4" => (Kind::Signed, 4),
-            "i8" => (Kind::Signed, 8),
-            "f4" => (Kind::Float, 4),
-            "f8" => (Kind::Float, 8),
-            _ => return None,
-        };
-        matches!(order, "<" | ">" | "|" | "=").then_some(Self { kind, size, big_endian: order == ">" })
-    }
-
-    /// The bits of an element, of a signed integer with the sign's copied up.
-    fn bits(self, bytes: &[u8]) -> u64 {
-        let join = |bits: u64, byte: &u8| bits << 8 | u64::from(*byte);
-        let bits = if self.big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) };
-        match self.kind {
-            Kind::Signed => {
-                let unused = 64 - 8 * self.size;
-                ((bits << unused) as i64 >> unused) as u64
-            }
-            _ => bits,
-        }
-    }
-}
-
-/// An array in C order.
-struct Array {
-    shape: Vec<usize>,
-    element: Element,
-    bytes: Vec<u8>,
-}
-
-impl Array {
-    fn bits(&self) -> impl Iterator<Item = u64> {
-        self.bytes.chunks_exact(self.element.size).map(|bytes| self.element.bits(bytes))
-    }
-
-    /// The elements in decimal; what they are where they are no integers.
-    fn integers(&self) -> Result<Vec<String>, &'static str> {
-        match self.element.kind {
-            Kind::Float => Err("of floats"),
-            Kind::Signed => Ok(self.bits().map(|bits| (bits as i64).to_string()).collect()),
-            Kind::Boolean | Kind::Unsigned => Ok(self.bits().map(|bits| bits.to_string()).collect()),
-        }
-    }
-
-    /// The elements as inputs; what is wrong with the first that float32 cannot hold.
-    fn inputs(self) -> Result<Inputs, String> {
-        let Element { kind, size, .. } = self.element;
-        if (kind, size) == (Kind::Unsigned, 1) {
-            return Ok(Inputs::U8(self.bytes));
-        }
-        let value = |bits: u64| match (kind, size) {
-            (Kind::Signed, _) => bits as i64 as f32,
-            (Kind::Boolean | Kind::Unsigned, _) => bits as f32,
-            (Kind::Float, 4) => f32::from_bits(bits as u32),
-            (Kind::Float, _) => f64::from_bits(bits) as f32,
-        };
-        let values: Vec<f32> = self.bits().map(value).collect();
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(index) => {
-                let width = self.shape[1..].iter().product::<usize>().max(1);
-                Err(format!("with {} in row {}, value {}", values[index], index / width, index % width))
-            }
-            None => Ok(Inputs::F32(values)),
-        }
-    }
-}
-
-/// The elements of an array in Fortran order, first index fastest, in C order, last index fastest.
-fn c_order(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
-    let mut ordered = Vec::with_capacity(bytes.len());
-    let mut index = vec![0; shape.len()];
-    for _ in 0..bytes.len() / size {
-        let at = index.iter().zip(shape).rev().fold(0, |at, (index, length)| at * length + index);
-        ordered.extend_from_slice(&bytes[at * size..(at + 1) * size]);
-        for (index, length) in index.iter_mut().zip(shape).rev() {
-            *index += 1;
-            if *index < *length {
-                break;
-            }
-            *index = 0;
-        }
-    }
-    ordered
+    column.finish().map_err(|Fault { row, text, expected }| bad(row, &text, expected))
 }
 
 #[cfg(test)]
@@ -308,6 +164,10 @@ mod tests {
     use zip::{CompressionMethod, ZipWriter};
 
     use super::*;
+
+    fn read(path: &Path) -> Result<Raw> {
+        super::read(path, None, &mut Vec::new())
+    }
 
     fn npy(version: u8, descr: &str, order: bool, shape: &str, body: &[u8]) -> Vec<u8> {
         let order = if order { "True" } else { "False" };
@@ -350,10 +210,10 @@ mod tests {
             assert!(is_archive(file.path()).unwrap());
             let raw = read(file.path()).unwrap();
             assert_eq!(raw.train.inputs, Inputs::U8(vec![1, 2, 3, 4, 5, 255]));
-            assert_eq!((raw.train.labels, raw.classes), (vec![0, 1], vec!["-7".into(), "3".into()]));
+            assert_eq!((raw.train.labels(), raw.classes), (&[0, 1][..], vec!["-7".into(), "3".into()]));
             assert_eq!((raw.image, raw.train.width), (Some((1, 3)), 3));
             let test = raw.test.unwrap();
-            assert_eq!((test.inputs, test.labels), (Inputs::U8(vec![7, 8, 9]), vec![1]));
+            assert_eq!((&test.inputs, test.labels()), (&Inputs::U8(vec![7, 8, 9]), &[1][..]));
         }
     }
 
@@ -381,13 +241,71 @@ mod tests {
             );
             let raw = read(file.path()).unwrap();
             assert_eq!(raw.train.inputs, Inputs::F32(values.map(f32::from).to_vec()), "{descr}");
-            assert_eq!((raw.test, raw.image, raw.train.labels), (None, None, vec![1, 0]));
+            assert_eq!((raw.test, raw.image, raw.train.labels()), (None, None, &[1, 0][..]));
         }
         let x = npy(1, "|u1", true, "(2, 2, 3, 1)", &[0, 6, 3, 9, 1, 7, 4, 10, 2, 8, 5, 11]);
         let file =
             archive(&[("x_train", x), ("y_train", npy(1, "|u1", false, "(2,)", &[1, 0]))], CompressionMethod::Stored);
         let raw = read(file.path()).unwrap();
         assert_eq!((raw.train.inputs, raw.image), (Inputs::U8((0..12).collect()), Some((2, 3))));
+    }
+
+    /// An archive of two training rows and a test row with these targets.
+    fn targets(train: Vec<u8>, test: Vec<u8>) -> tempfile::NamedTempFile {
+        let mut arrays = good();
+        (arrays[1].1, arrays[3].1) = (train, test);
+        archive(&arrays, CompressionMethod::Stored)
+    }
+
+    /// The training targets in their own unit, and the names of the outputs.
+    fn values(raw: &Raw) -> (Vec<f64>, &[String]) {
+        let scale = raw.target_scale.as_ref().unwrap();
+        (scale.undo(raw.train.values()), &scale.names)
+    }
+
+    fn test_values(raw: &Raw) -> Vec<f64> {
+        raw.target_scale.as_ref().unwrap().undo(raw.test.as_ref().unwrap().values())
+    }
+
+    #[test]
+    fn targets_are_numbers_where_they_are_not_whole_or_several_per_row_or_the_user_says_so() {
+        let floats = |shape: &str, values: &[f32]| npy(1, "<f4", false, shape, &little(values, f32::to_le_bytes));
+        let doubles = |shape: &str, values: &[f64]| npy(1, "<f8", false, shape, &little(values, f64::to_le_bytes));
+        let mut notes = Vec::new();
+        let file = targets(floats("(2,)", &[0.25, -3.0]), npy(1, "<i8", false, "(1, 1)", &7i64.to_le_bytes()));
+        let raw = super::read(file.path(), None, &mut notes).unwrap();
+        assert_eq!((values(&raw), raw.classes.len()), ((vec![0.25, -3.0], &["y".into()][..]), 0));
+        assert!(
+            (test_values(&raw)[0] - 7.0).abs() < 1e-6 && notes.len() == 1 && notes[0].contains("numbers"),
+            "{notes:?}"
+        );
+
+        let file = targets(doubles("(2, 2)", &[1.0, 2.0, 3.0, 4.0]), doubles("(1, 2)", &[5.0, 6.0]));
+        let raw = super::read(file.path(), None, &mut notes).unwrap();
+        assert_eq!(values(&raw), (vec![1.0, 2.0, 3.0, 4.0], &["y[0]".into(), "y[1]".into()][..]));
+        assert_eq!(test_values(&raw), [5.0, 6.0]);
+
+        let whole = || targets(floats("(2,)", &[9.0, 1.0]), floats("(1,)", &[9.0]));
+        let raw = read(whole().path()).unwrap();
+        assert_eq!((raw.train.labels(), raw.classes), (&[1, 0][..], vec!["1".into(), "9".into()]));
+        let raw = super::read(whole().path(), Some(Task::Values), &mut notes).unwrap();
+        assert_eq!(values(&raw).0, [9.0, 1.0]);
+        let bytes = targets(npy(1, "|u1", false, "(2, 2)", &[1, 2, 3, 4]), npy(1, "|u1", false, "(1, 2)", &[5, 6]));
+        let raw = super::read(bytes.path(), Some(Task::Values), &mut notes).unwrap();
+        assert_eq!(values(&raw).0, [1.0, 2.0, 3.0, 4.0]);
+
+        let one = || floats("(1,)", &[1.0]);
+        for (train, test, task, part) in [
+            (floats("(2,)", &[0.5, f32::INFINITY]), one(), None, "inf in y_train[1]"),
+            (floats("(2, 2)", &[0.5, 1.0, f32::NAN, 2.0]), one(), None, "NaN in y_train[1, 0]"),
+            (floats("(2, 2)", &[0.5; 4]), one(), None, "rows of 1 targets in y_test"),
+            (floats("(2, 2)", &[0.5; 4]), one(), Some(Task::Classes), "y_train of shape [2, 2]"),
+            (floats("(2,)", &[0.5; 2]), one(), Some(Task::Classes), "0.5 in y_train[0]"),
+            (floats("(2,)", &[0.5; 2]), floats("(1,)", &[f32::NAN]), None, "NaN in y_test[0]"),
+        ] {
+            let error = super::read(targets(train, test).path(), task, &mut notes).unwrap_err().to_string();
+            assert!(error.contains(part), "expected {part}: {error}");
+        }
     }
 
     #[test]
@@ -413,7 +331,7 @@ mod tests {
                 &["x_train with NaN in row 1, value 1"],
             ),
             (0, x("<f8", "(2, 1, 3)", &[1e300f64; 6].map(f64::to_le_bytes).concat()), &["x_train with inf in row 0"]),
-            (1, x("<f4", "(2,)", &f32s(&[0.0, 1.0])), &["y_train of floats", "integers"]),
+            (1, x("<f4", "(2,)", &f32s(&[0.0, f32::NAN])), &["NaN in y_train[1]", "a finite number"]),
             (1, x("<U3", "(2,)", &[0; 24]), &["y_train of type <U3"]),
             (1, x("|u1", "(3,)", &[0; 3]), &["y_train of shape [3]", "[2]"]),
             (1, x("|u1", "(2, 2)", &[0; 4]), &["y_train of shape [2, 2]"]),

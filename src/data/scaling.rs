@@ -1,9 +1,9 @@
-//! How raw features become what a network sees: fitted on the training part, kept with the model, applied wherever the
-//! model meets data.
+//! The scaling of features: fitted on the training part, kept with the model, and applied to all data that the model
+//! meets.
 
 use serde::{Deserialize, Serialize};
 
-/// How features are scaled, each by numbers of its own.
+/// The kind of scaling. Each feature is scaled by numbers of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
@@ -19,18 +19,17 @@ pub enum Scale {
     Bytes,
 }
 
-/// `x = (raw - offset) / divisor`, feature by feature.
+/// The numbers of a scaling: `x = (raw - offset) / divisor`, feature by feature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
-    /// One a feature.
+    /// One offset per feature.
     pub offset: Vec<f32>,
-    /// One a feature, none 0.
+    /// One divisor per feature, none of them 0.
     pub divisor: Vec<f32>,
 }
 
 impl Scaling {
-    /// The scaling `scale` of the features of `rows`, row-major, `width` a row. A feature that is everywhere the same is
-    /// not divided.
+    /// Fits the scaling `scale` to `rows`, row-major with `width` features per row. A constant feature has divisor 1.
     pub fn fit(scale: Scale, rows: &[f32], width: usize) -> Self {
         let same = |value: f32| vec![value; width];
         let (lowest, highest) = match scale {
@@ -50,7 +49,7 @@ impl Scaling {
         Self { offset, divisor }
     }
 
-    /// Scales `rows`, row-major, as long as the features a row.
+    /// Scales `rows`, row-major, in place.
     pub fn apply(&self, rows: &mut [f32]) {
         for row in rows.chunks_exact_mut(self.offset.len().max(1)) {
             for ((value, offset), divisor) in row.iter_mut().zip(&self.offset).zip(&self.divisor) {
@@ -59,7 +58,7 @@ impl Scaling {
         }
     }
 
-    /// Makes scaled `rows` what they were, but for rounding.
+    /// Reverts the scaling of `rows`, except for rounding.
     pub fn undo(&self, rows: &mut [f32]) {
         for row in rows.chunks_exact_mut(self.offset.len().max(1)) {
             for ((value, offset), divisor) in row.iter_mut().zip(&self.offset).zip(&self.divisor) {
@@ -69,7 +68,7 @@ impl Scaling {
     }
 }
 
-/// The least and the greatest value of each feature.
+/// The minimum and the maximum of each feature.
 fn range(rows: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
     let (mut lowest, mut highest) = (vec![f32::INFINITY; width], vec![f32::NEG_INFINITY; width]);
     for row in rows.chunks_exact(width.max(1)) {
@@ -81,7 +80,7 @@ fn range(rows: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
     (lowest, highest)
 }
 
-/// Mean and standard deviation of each feature.
+/// The mean and the standard deviation of each feature.
 fn moments(rows: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
     let count = (rows.len() / width.max(1)).max(1) as f64;
     let mean_of = |term: &dyn Fn(usize, f64) -> f64| {

@@ -1,24 +1,25 @@
-//! From what files hold to the parts that are trained and evaluated on: rows drawn at random, then features scaled by the
-//! rows that are left to learn from.
+//! From the rows of files to the parts that a model is trained and evaluated on: parts are drawn at random, then features
+//! are scaled by the training rows.
 
 use std::sync::Arc;
 
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Columns, Dataset, Inputs, Known, Options, Samples, Scale, Scaling, classes};
+use crate::data::{Columns, Dataset, Inputs, Options, Samples, Scale, Scaling, TargetScale, Task, classes};
 use crate::error::{Error, Result};
 use crate::random::{self, Draw};
 
-/// The share of the rows that are the test part where there is none and none is said.
+/// The share of the rows that becomes the test part where the data has none and no share is given.
 pub const TEST_SHARE: f64 = 0.1;
 
-/// What the parts of a data set were made of: enough to know the same rows again, and to part them the same way.
+/// The rows that a data set was made of, and how they were split: enough to recognise the same rows, and to split them
+/// the same way again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
-    /// Rows before any were drawn; those of a test part of its own are not counted.
+    /// The number of rows before any were drawn. Those of a test part of its own are not counted.
     pub rows: usize,
-    /// A checksum of these rows as they were read, and of their labels.
+    /// A checksum of these rows as they were read, and of their targets.
     pub checksum: u32,
     /// The share that was drawn as the test part, if it was.
     pub test: Option<f64>,
@@ -27,18 +28,18 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Of `samples`, of which none were drawn yet.
-    fn new(samples: &Samples) -> Self {
+    /// The origin of `samples`, of which none were drawn yet.
+    pub(super) fn new(samples: &Samples) -> Self {
         let mut checksum = Crc::new();
         match &samples.inputs {
             Inputs::U8(values) => checksum.update(values),
             Inputs::F32(values) => checksum.update(bytemuck::cast_slice(values)),
         }
-        checksum.update(bytemuck::cast_slice(&samples.labels));
+        checksum.update(samples.targets.as_bytes());
         Self { rows: samples.len(), checksum: checksum.sum(), test: None, validation: None }
     }
 
-    /// Whether both are of the same rows, parted in whichever way.
+    /// Whether both have the same rows, however they were split.
     pub fn same_rows(&self, other: &Self) -> bool {
         (self.rows, self.checksum) == (other.rows, other.checksum)
     }
@@ -55,39 +56,41 @@ pub enum Part {
     Validation,
 }
 
-/// A data set as its files hold it: with a test part only if it has its own, features as they are.
+/// A data set as its files hold it: features are not scaled, and it has a test part only if its files do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Raw {
-    /// As it is named on the command line.
+    /// Its name on the command line.
     pub name: String,
-    /// Rows to learn from, and to draw the parts from that it does not have.
+    /// The rows to train on, from which missing parts are drawn.
     pub train: Samples,
-    /// Its own test part.
+    /// The test part of its files.
     pub test: Option<Samples>,
-    /// Names of the classes, which the labels count from 0.
+    /// The names of the classes; a label is an index into them. Empty where targets are numbers.
     pub classes: Vec<String>,
-    /// Height and width in pixels where a row is an image.
+    /// The standardisation, by all rows of its files, that targets have which are numbers; none where targets are classes.
+    pub target_scale: Option<TargetScale>,
+    /// (height, width) in pixels where rows are images.
     pub image: Option<(usize, usize)>,
-    /// The columns of the files, where they are tables.
+    /// The columns of the files where they are tables.
     pub columns: Option<Columns>,
 }
 
 impl From<Dataset> for Raw {
     fn from(set: Dataset) -> Self {
-        let Dataset { name, train, test, classes, image, columns, .. } = set;
+        let Dataset { name, train, test, classes, target_scale, image, columns, .. } = set;
         let (train, test) = (Arc::unwrap_or_clone(train), test.map(Arc::unwrap_or_clone));
-        Self { name, train, test, classes, image, columns }
+        Self { name, train, test, classes, target_scale, image, columns }
     }
 }
 
 impl Raw {
-    /// The data set, with what there is to say of the parts.
+    /// Splits the rows and scales the features. What is worth saying goes to `notes`.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a share to test on where there is a test part, [`Error::Data`] where there is too little to
-    /// draw from, only one class, or a value that cannot be scaled.
+    /// [`Error::Usage`] for a test share where the files have a test part; [`Error::Data`] for too few rows to draw from, a
+    /// single class, or a value that cannot be scaled.
     pub fn prepare(mut self, options: &Options, notes: &mut Vec<String>) -> Result<Dataset> {
-        if self.classes.len() < 2 {
+        if self.train.task() == Task::Classes && self.classes.len() < 2 {
             let found = classes::list(&self.classes);
             return Err(Error::Data(format!(
                 "{}: found a single class, {found}, expected at least two to tell apart",
@@ -98,8 +101,15 @@ impl Raw {
         let origin = Origin { test: share, validation: options.validation_split, ..Origin::new(&self.train) };
         let test = self.draw_test(share, options.seed, notes)?;
         let validation = self.draw_validation(origin.validation, options.seed, notes)?;
+        let read = self.read_scale();
         let Self { name, train, classes, image, columns, .. } = self;
         let mut parts = (train, test, validation);
+        let target_scale = read.as_ref().map(|read| TargetScale::fit(&read.undo(parts.0.values()), read.names.clone()));
+        if let (Some(scale), Some(read)) = (&target_scale, &read) {
+            for part in [&mut parts.0].into_iter().chain(&mut parts.1).chain(&mut parts.2) {
+                scale.replace(read, &name, &mut part.targets)?;
+            }
+        }
         let bytes = |part: &Samples| matches!(part.inputs, Inputs::U8(_));
         let all_bytes = bytes(&parts.0) && parts.1.iter().chain(&parts.2).all(bytes);
         let scaling = match options.scale {
@@ -115,74 +125,23 @@ impl Raw {
             }
         }
         let (train, test, validation) = (Arc::new(parts.0), parts.1.map(Arc::new), parts.2.map(Arc::new));
-        Ok(Dataset { name, train, test, validation, classes, image, columns, scaling, origin })
+        Ok(Dataset { name, train, test, validation, classes, target_scale, image, columns, scaling, origin })
     }
 
-    /// The rows of `part`, as the model that knows `known` takes them. The rows that it was trained on are parted as they
-    /// were then, unless `options` say otherwise.
-    ///
-    /// # Errors
-    /// [`Error::Data`] for a class or a width that the model does not have, [`Error::Usage`] for a part that there is not,
-    /// and as [`Raw::prepare`].
-    pub fn prepare_for(
-        mut self,
-        options: &Options,
-        known: &Known<'_>,
-        part: Part,
-        notes: &mut Vec<String>,
-    ) -> Result<Samples> {
-        let (name, model) = (self.name.clone(), known.model);
-        if self.train.width != known.width {
-            let (found, expected) = (self.train.width, known.width);
-            return Err(Error::Data(format!(
-                "{name}: found {found} values a row, expected {expected}, as the model {model} takes"
-            )));
-        }
-        self.relabel(known)?;
-        let origin = known.origin.filter(|origin| origin.same_rows(&Origin::new(&self.train)));
-        if origin.is_some() {
-            notes.push(format!("{name} is what {model} was trained on"));
-        }
-        let drawn = origin.and_then(|origin| origin.test).filter(|_| self.test.is_none());
-        let test = self.draw_test(options.test_split.or(drawn), options.seed, notes)?;
-        let share = options.validation_split.or(origin.and_then(|origin| origin.validation));
-        let validation = self.draw_validation(share, options.seed, notes)?;
-        let (what, mut samples) = match (part, test, validation) {
-            (Part::Test, Some(test), _) => ("the test part", test),
-            (Part::Validation, _, Some(validation)) => ("the validation part", validation),
-            (Part::Validation, _, None) => {
-                let message = format!("--part validation: {name} has none; draw one with --validation-split SHARE");
-                return Err(Error::Usage(message));
-            }
-            (Part::Train, Some(_), _) | (Part::Train, None, Some(_)) => ("the training part", self.train),
-            (Part::Train | Part::Test, None, _) => ("all rows, as there is no test part", self.train),
-        };
-        notes.push(format!("{} rows of {name}: {what}", samples.len()));
-        known.scale(&name, &mut samples, options.scale, notes)?;
-        Ok(samples)
-    }
-
-    /// Numbers the classes as the model that knows `known` does.
-    fn relabel(&mut self, known: &Known<'_>) -> Result<()> {
-        // A model whose file names no classes has them in the order of the data's, where those are not its numbers.
-        let by_place = !known.described && self.classes.len() == known.classes.len();
-        if by_place && !self.classes.iter().all(|class| known.classes.contains(class)) {
-            return Ok(());
-        }
-        let mut numbering = classes::Numbering::of(&known.classes);
-        for label in [&mut self.train].into_iter().chain(&mut self.test).flat_map(|part| &mut part.labels) {
-            let class = &self.classes[*label as usize];
-            *label = numbering.number(class).map_err(|expected| {
-                let (name, model) = (&self.name, known.model);
-                Error::Data(format!("{name}: found the class {class:?}, expected {expected} of the model {model}"))
-            })?;
-        }
-        self.classes = known.classes.to_vec();
-        Ok(())
+    /// The standardisation that targets which are numbers have been read with.
+    pub(super) fn read_scale(&self) -> Option<TargetScale> {
+        let outputs = self.train.values().len() / self.train.len().max(1);
+        let none = || TargetScale::none(crate::data::numbered(outputs));
+        (self.train.task() == Task::Values).then(|| self.target_scale.clone().unwrap_or_else(none))
     }
 
     /// The test part: its own, or a share that is taken out of the training part.
-    fn draw_test(&mut self, share: Option<f64>, seed: u64, notes: &mut Vec<String>) -> Result<Option<Samples>> {
+    pub(super) fn draw_test(
+        &mut self,
+        share: Option<f64>,
+        seed: u64,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Samples>> {
         match (self.test.take(), share) {
             (Some(_), Some(_)) => {
                 Err(Error::Usage(format!("--test-split: {} has a test part of its own; leave it out", self.name)))
@@ -200,8 +159,13 @@ impl Raw {
         }
     }
 
-    /// The share that is taken out of the training part as the validation part.
-    fn draw_validation(&mut self, share: Option<f64>, seed: u64, notes: &mut Vec<String>) -> Result<Option<Samples>> {
+    /// The validation part: a share that is taken out of the training part.
+    pub(super) fn draw_validation(
+        &mut self,
+        share: Option<f64>,
+        seed: u64,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Samples>> {
         let Some(share) = share else { return Ok(None) };
         let validation = self.draw(share, Draw::Validation, seed)?;
         let (rows, left) = (validation.len(), self.train.len());
@@ -216,63 +180,11 @@ impl Raw {
     }
 }
 
-impl Known<'_> {
-    /// Scales raw `samples` of the file `name` as those were that the model learnt from. Where its file does not say how,
-    /// `scale` decides if they are pixels or taken as they are, else what they look like.
-    ///
-    /// # Errors
-    /// [`Error::Data`] for a value that cannot be scaled, [`Error::Usage`] for a scaling that must be fitted.
-    pub fn scale(
-        &self,
-        name: &str,
-        samples: &mut Samples,
-        scale: Option<Scale>,
-        notes: &mut Vec<String>,
-    ) -> Result<()> {
-        if self.described && scale.is_some() {
-            notes.push(format!("--scale is left aside: {} says how its features are scaled", self.model));
-        }
-        match (self.scaling, &samples.inputs) {
-            (Some(scaling), _) => rescale(name, samples, scaling),
-            (None, Inputs::U8(_)) => Ok(()),
-            (None, Inputs::F32(values)) if self.described && are_bytes(values) => {
-                samples.inputs = Inputs::U8(values.iter().map(|&value| value as u8).collect());
-                Ok(())
-            }
-            (None, Inputs::F32(values)) => {
-                let pixels = match scale {
-                    _ if self.described => true,
-                    Some(Scale::Bytes) => true,
-                    Some(Scale::None) => false,
-                    Some(_) => {
-                        return Err(Error::Usage(format!(
-                            "--scale: {} does not say what its features were fitted to; give 255 or none",
-                            self.model
-                        )));
-                    }
-                    None => {
-                        let pixels =
-                            self.image.is_some() && are_bytes(values) && values.iter().any(|&value| value > 1.0);
-                        let read = if pixels { "value / 255 (--scale none: as they are)" } else { "they are" };
-                        notes.push(format!("features of {name} are taken as {read}"));
-                        pixels
-                    }
-                };
-                match pixels {
-                    true => rescale(name, samples, &Scaling::fit(Scale::Bytes, &[], samples.width)),
-                    false => Ok(()),
-                }
-            }
-        }
-    }
-}
-
-/// Whether they are whole numbers from 0 to 255.
-fn are_bytes(values: &[f32]) -> bool {
-    values.iter().all(|value| value.fract() == 0.0 && (0.0..=255.0).contains(value))
-}
-
-fn rescale(name: &str, samples: &mut Samples, scaling: &Scaling) -> Result<()> {
+/// Scales the features of the file `name`.
+///
+/// # Errors
+/// [`Error::Data`] for a value that float32 cannot hold when scaled.
+pub(super) fn rescale(name: &str, samples: &mut Samples, scaling: &Scaling) -> Result<()> {
     let mut rows = match std::mem::replace(&mut samples.inputs, Inputs::F32(Vec::new())) {
         Inputs::U8(rows) => rows.into_iter().map(f32::from).collect(),
         Inputs::F32(rows) => rows,
@@ -289,8 +201,8 @@ fn rescale(name: &str, samples: &mut Samples, scaling: &Scaling) -> Result<()> {
     }
 }
 
-/// Takes `share` of `samples` out at random, of each class as much as of all, but leaves one row of each. Both parts
-/// keep the rows' order: what is left, then what was drawn.
+/// Takes `share` of `samples` out at random: the same share of each class, except that at least one row of each is left.
+/// Where targets are numbers, all rows count as one class. Returns what is left and what was drawn, both in the rows' order.
 fn draw(
     name: &str,
     samples: &Samples,
@@ -301,15 +213,18 @@ fn draw(
 ) -> Result<(Samples, Samples)> {
     let rows = u32::try_from(samples.len())
         .map_err(|_| Error::Data(format!("{name}: {} rows are more than 2^32 - 1", samples.len())))?;
-    // A pile a class. Its first row stays, of the others every n-th is drawn, on from pile to pile.
-    let mut piles = vec![Vec::new(); classes];
+    // One pile per class. The first row of each stays; of all others, pile after pile, every n-th is drawn.
+    let mut piles = vec![Vec::new(); classes.max(1)];
     for row in random::draw(seed, part, rows) {
-        piles[samples.labels[row as usize] as usize].push(row as usize);
+        let pile = samples.labels().get(row as usize).map_or(0, |&label| label as usize);
+        piles[pile].push(row as usize);
     }
     let candidates: Vec<usize> = piles.iter().flat_map(|pile| pile.iter().skip(1)).copied().collect();
     let wanted = ((share * f64::from(rows)).round() as usize).clamp(1, candidates.len().max(1));
     if candidates.is_empty() {
-        return Err(Error::Data(format!("{name}: each class has a single row, so that none can be drawn: add rows")));
+        let what =
+            if samples.task() == Task::Classes { "each class has a single row" } else { "there is a single row" };
+        return Err(Error::Data(format!("{name}: {what}, so that none can be drawn: add rows")));
     }
     let mut drawn = vec![false; samples.len()];
     for (index, &row) in candidates.iter().enumerate() {
@@ -321,13 +236,11 @@ fn draw(
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use std::borrow::Cow;
-
+pub(super) mod tests {
     use super::*;
 
     /// Rows of the features `[row, 3]`, as many of each class as `counts` says, mixed.
-    fn raw(counts: &[usize]) -> Raw {
+    pub(in crate::data) fn raw(counts: &[usize]) -> Raw {
         let mut labels: Vec<u32> = (0..).zip(counts).flat_map(|(class, &count)| vec![class; count]).collect();
         labels = random::draw(9, Draw::Test, labels.len() as u32).iter().map(|&row| labels[row as usize]).collect();
         let inputs = Inputs::F32((0..labels.len()).flat_map(|row| [row as f32, 3.0]).collect());
@@ -336,6 +249,7 @@ mod tests {
             train: Samples::new(inputs, 2, labels).unwrap(),
             test: None,
             classes: crate::data::numbered(counts.len()),
+            target_scale: None,
             image: None,
             columns: None,
         }
@@ -353,7 +267,7 @@ mod tests {
     }
 
     fn counts(samples: &Samples, classes: usize) -> Vec<usize> {
-        (0..classes as u32).map(|class| samples.labels.iter().filter(|label| **label == class).count()).collect()
+        (0..classes as u32).map(|class| samples.labels().iter().filter(|label| **label == class).count()).collect()
     }
 
     #[test]
@@ -365,7 +279,7 @@ mod tests {
         for part in parts {
             let numbers: Vec<usize> = part.inputs.to_f32().iter().step_by(2).map(|&row| row as usize).collect();
             assert!(numbers.is_sorted() && part.inputs.to_f32().iter().skip(1).step_by(2).all(|&value| value == 3.0));
-            assert!(numbers.iter().zip(&part.labels).all(|(&row, label)| raw(&all).train.labels[row] == *label));
+            assert!(numbers.iter().zip(part.labels()).all(|(&row, label)| raw(&all).train.labels()[row] == *label));
             rows.extend(numbers);
         }
         rows.sort_unstable();
@@ -391,6 +305,58 @@ mod tests {
         let error = prepare(&[1, 1], 0.5, None, 0).unwrap_err().to_string();
         assert!(error.contains("single row"), "{error}");
         assert!(prepare(&[10], 0.5, None, 0).unwrap_err().to_string().contains("a single class, \"0\""));
+    }
+
+    /// Rows of the features `[row, 3]` with the target `1000 + row`, and its triple as a second one if there are two.
+    pub(in crate::data) fn numbers(rows: usize, outputs: usize) -> Raw {
+        let inputs = Inputs::F32((0..rows).flat_map(|row| [row as f32, 3.0]).collect());
+        let values = |row: usize| [1000.0 + row as f32, 3.0 * (1000.0 + row as f32)].into_iter().take(outputs);
+        Raw {
+            train: Samples::with_values(inputs, 2, (0..rows).flat_map(values).collect(), outputs).unwrap(),
+            classes: Vec::new(),
+            target_scale: Some(TargetScale::none(["price", "triple"].map(String::from)[..outputs].to_vec())),
+            ..raw(&[])
+        }
+    }
+
+    #[test]
+    fn targets_are_standardised_by_the_rows_that_are_left_to_learn_from() {
+        for outputs in [1, 2] {
+            let options = Options {
+                test_split: Some(0.2),
+                validation_split: Some(0.25),
+                scale: Some(Scale::None),
+                seed: 3,
+                ..Options::default()
+            };
+            let set = numbers(100, outputs).prepare(&options, &mut Vec::new()).unwrap();
+            let validation = set.validation.as_ref().unwrap();
+            assert_eq!((set.train.len(), set.test.as_ref().unwrap().len(), validation.len()), (60, 20, 20));
+            assert_eq!((set.task(), set.outputs(), set.classes.len()), (Task::Values, outputs, 0));
+            let scale = set.target_scale.as_ref().unwrap();
+            assert_eq!(scale.names, ["price", "triple"][..outputs]);
+            let sum: f32 = set.train.values().iter().sum();
+            let squares: f32 = set.train.values().iter().map(|value| value * value).sum();
+            assert!(sum.abs() < 1e-3 && (squares / (60 * outputs) as f32 - 1.0).abs() < 1e-4, "{sum} {squares}");
+            // Every row is in one part, and its target comes back in its own unit.
+            let mut rows = Vec::new();
+            for part in [&set.train, set.test.as_ref().unwrap(), validation] {
+                let values = scale.undo(part.values());
+                for (values, inputs) in values.chunks(outputs).zip(part.inputs.to_f32().chunks(2)) {
+                    assert!((values[0] - 1000.0 - f64::from(inputs[0])).abs() < 1e-3, "{values:?} {inputs:?}");
+                    assert!(values.get(1).is_none_or(|triple| (triple - 3.0 * values[0]).abs() < 1e-2), "{values:?}");
+                    rows.push(inputs[0] as usize);
+                }
+            }
+            rows.sort_unstable();
+            assert_eq!(rows, (0..100).collect::<Vec<_>>());
+            assert_ne!(
+                numbers(100, outputs).prepare(&Options { seed: 4, ..options }, &mut Vec::new()).unwrap().test,
+                set.test
+            );
+        }
+        let error = numbers(1, 1).prepare(&Options::default(), &mut Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("a single row"), "{error}");
     }
 
     #[test]
@@ -425,70 +391,5 @@ mod tests {
             [bytes(None), bytes(Some(Scale::Bytes)), bytes(Some(Scale::None))],
             [(true, true), (true, true), (false, false)]
         );
-    }
-
-    #[test]
-    fn rows_for_a_model_take_its_classes_and_scaling() {
-        let scaling = Scaling { offset: vec![1.0, 1.0], divisor: vec![2.0, 2.0] };
-        let classes = ["1".to_owned(), "0".to_owned()];
-        let known = Known {
-            model: "m",
-            width: 2,
-            classes: Cow::Borrowed(&classes),
-            columns: None,
-            image: None,
-            scaling: Some(&scaling),
-            origin: None,
-            described: true,
-        };
-        let rows =
-            |raw: Raw, known: &Known<'_>| raw.prepare_for(&Options::default(), known, Part::Test, &mut Vec::new());
-        let samples = rows(raw(&[1, 1]), &known).unwrap();
-        assert_eq!(samples.inputs, Inputs::F32(vec![-0.5, 1.0, 0.0, 1.0]));
-        assert!(samples.labels.iter().zip(&raw(&[1, 1]).train.labels).all(|(new, old)| *new == 1 - old));
-        let bytes = Known { scaling: None, ..known.clone() };
-        assert_eq!(rows(raw(&[1, 1]), &bytes).unwrap().inputs, Inputs::U8(vec![0, 3, 1, 3]));
-        let mut halves = raw(&[1, 1]);
-        halves.train.inputs = Inputs::F32(vec![0.5; 4]);
-        assert_eq!(rows(halves, &bytes).unwrap().inputs.to_f32()[1], 0.5 / 255.0);
-        assert!(rows(raw(&[1, 1, 1]), &known).unwrap_err().to_string().contains("the class \"2\""));
-        assert!(rows(raw(&[1, 1]), &Known { width: 3, ..known.clone() }).is_err());
-        let mut far = raw(&[1, 1]);
-        far.train.inputs = Inputs::F32(vec![f32::MAX; 4]);
-        let wide = Scaling { offset: vec![f32::MIN; 2], divisor: vec![1.0; 2] };
-        let error = rows(far, &Known { scaling: Some(&wide), ..known }).unwrap_err().to_string();
-        assert!(error.contains("feature 1"), "{error}");
-    }
-
-    #[test]
-    fn a_model_is_evaluated_on_the_rows_that_its_training_held_out() {
-        let options = Options {
-            test_split: Some(0.2),
-            validation_split: Some(0.1),
-            scale: Some(Scale::None),
-            seed: 4,
-            ..Options::default()
-        };
-        let set = raw(&[50, 70]).prepare(&options, &mut Vec::new()).unwrap();
-        let known = Known {
-            model: "m",
-            width: 2,
-            classes: Cow::Borrowed(&set.classes),
-            columns: None,
-            image: None,
-            scaling: set.scaling.as_ref(),
-            origin: Some(&set.origin),
-            described: true,
-        };
-        let rows = |raw: Raw, part| {
-            raw.prepare_for(&Options { seed: 4, ..Options::default() }, &known, part, &mut Vec::new()).unwrap()
-        };
-        assert_eq!(rows(raw(&[50, 70]), Part::Test), *set.test.unwrap());
-        assert_eq!(rows(raw(&[50, 70]), Part::Train), *set.train);
-        assert_eq!(rows(raw(&[50, 70]), Part::Validation), *set.validation.unwrap());
-        let mut other = raw(&[50, 70]);
-        other.train.labels[0] = 1 - other.train.labels[0];
-        assert_eq!(rows(other, Part::Test).len(), 120);
-        assert_eq!(rows(raw(&[50, 69]), Part::Test).len(), 119);
     }
 }

@@ -44,7 +44,7 @@ pub fn gradient(model: &Mlp, parameters: &[f32], samples: &Samples, order: &[u32
     let activations = forward(model, parameters, &samples.inputs, order);
     let mut gradients = vec![0.0; parameters.len()];
     let mut df = activations[model.layers().len()].clone();
-    cross_entropy_gradient::cross_entropy_gradient(&samples.labels, order, model.classes(), &mut df);
+    cross_entropy_gradient::cross_entropy_gradient(samples.labels(), order, model.classes(), &mut df);
     for (index, layer) in model.layers().iter().enumerate().rev() {
         let h = &activations[index];
         let weights = &mut gradients[layer.weights.clone()];
@@ -91,7 +91,7 @@ impl Reference {
         let activations = forward(&self.model, &self.state.parameters, &samples.inputs, &order);
         let (mut losses, mut confusion) = (vec![0.0; order.len()], vec![0; classes * classes]);
         let p = &activations[self.model.layers().len()];
-        cross_entropy::cross_entropy(p, &samples.labels, &order, classes, &mut losses, &mut confusion);
+        cross_entropy::cross_entropy(p, samples.labels(), &order, classes, &mut losses, &mut confusion);
         Ok(Evaluation {
             loss_sum: sum::sum(&losses),
             confusion: confusion.into_iter().map(u64::from).collect(),
@@ -102,7 +102,7 @@ impl Reference {
 
 impl Backend for Reference {
     fn about(&self) -> About {
-        let data = |part: &Arc<Samples>| part.inputs.bytes() + size_of_val(&part.labels[..]);
+        let data = |part: &Arc<Samples>| part.inputs.bytes() + part.targets.bytes();
         About {
             name: "reference",
             device: "1 thread".into(),

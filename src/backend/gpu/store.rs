@@ -66,7 +66,7 @@ impl Store {
             rows,
             element: Element::of(&samples.inputs),
             data: self.inputs(&format!("{name} inputs"), &samples.inputs)?,
-            labels: self.numbers(&format!("{name} labels"), &samples.labels)?,
+            labels: self.numbers(&format!("{name} labels"), samples.labels())?,
             identity: self.numbers(&format!("{name} row numbers"), &identity)?,
         });
         parts.push((Arc::downgrade(samples), Arc::downgrade(&part)));

@@ -39,7 +39,7 @@ fn example(setting: &mut Setting) -> Result<Example> {
 
     let mut activations = reference::forward(&model, &parameters, &samples.inputs, &picked);
     let (mut d1, h) = (activations.swap_remove(2), activations.swap_remove(1));
-    cross_entropy_gradient(&samples.labels, &picked, classes, &mut d1);
+    cross_entropy_gradient(samples.labels(), &picked, classes, &mut d1);
     let mut d0 = vec![0.0; rows * hidden];
     let w1 = &parameters[model.layers()[1].weights.clone()];
     matmul_a_bt(&d1, w1, hidden, classes, &mut d0);
@@ -60,7 +60,7 @@ pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
         before: vec![
             ("data", data(&samples.inputs)),
             ("order", Values::U32(setting.order.clone())),
-            ("labels", Values::U32(samples.labels)),
+            ("labels", Values::U32(samples.labels().to_vec())),
             ("parameters", Values::F32(parameters)),
             ("h", unwritten(h.len())),
             ("d0", unwritten(d0.len())),

@@ -36,7 +36,7 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     let before = vec![
         ("data", data(&samples.inputs)),
         ("order", Values::U32(order.clone())),
-        ("labels", Values::U32(samples.labels.clone())),
+        ("labels", Values::U32(samples.labels().to_vec())),
         ("parameters", Values::F32(parameters)),
     ];
     let after = vec![("parameters", Values::F32(updated), Tolerance::of_sum(inputs + rows))];

@@ -1,0 +1,307 @@
+//! Reading data as a model knows them: its columns, classes, scaling and targets, and the parts that its training drew.
+
+use std::borrow::Cow;
+
+use super::split::rescale;
+use super::{
+    Columns, Inputs, Options, Origin, Part, Raw, Samples, Scale, Scaling, TargetScale, Targets, Task, classes,
+};
+use crate::error::{Error, Result};
+
+/// A model's knowledge of its training data. Other data are read into the same form.
+#[derive(Debug, Clone)]
+pub struct Known<'a> {
+    /// The name of the model in messages.
+    pub model: &'a str,
+    /// Number of values per row.
+    pub width: usize,
+    /// The names of the classes. Empty for a model that predicts numbers.
+    pub classes: Cow<'a, [String]>,
+    /// The kind of targets.
+    pub task: Task,
+    /// The standardisation of targets that are numbers; none for classes, or where targets stay as they are.
+    pub target_scale: Option<&'a TargetScale>,
+    /// The columns of the files where they were tables.
+    pub columns: Option<&'a Columns>,
+    /// (height, width) in pixels where rows are images.
+    pub image: Option<(usize, usize)>,
+    /// The scaling of the features; none where they were bytes, taken as `value / 255`.
+    pub scaling: Option<&'a Scaling>,
+    /// The rows that it was trained on, where they are known.
+    pub origin: Option<&'a Origin>,
+    /// Whether the model's file says all this. Otherwise classes are numbers, and it is not known whether features are scaled.
+    pub described: bool,
+}
+
+impl Raw {
+    /// The rows of `part`, prepared for the model that `known` describes. The rows that it was trained on are split as they
+    /// were then, unless `options` say otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a class or a width that the model does not have, [`Error::Usage`] for a part that does not exist,
+    /// and those of [`Raw::prepare`].
+    pub fn prepare_for(
+        mut self,
+        options: &Options,
+        known: &Known<'_>,
+        part: Part,
+        notes: &mut Vec<String>,
+    ) -> Result<Samples> {
+        let (name, model) = (self.name.clone(), known.model);
+        if self.train.width != known.width {
+            let (found, expected) = (self.train.width, known.width);
+            return Err(Error::Data(format!(
+                "{name}: found {found} values per row, expected {expected}, as the model {model} takes"
+            )));
+        }
+        self.check_targets(known)?;
+        self.relabel(known)?;
+        let read = self.read_scale();
+        let origin = known.origin.filter(|origin| origin.same_rows(&Origin::new(&self.train)));
+        if origin.is_some() {
+            notes.push(format!("{name} is what {model} was trained on"));
+        }
+        let drawn = origin.and_then(|origin| origin.test).filter(|_| self.test.is_none());
+        let test = self.draw_test(options.test_split.or(drawn), options.seed, notes)?;
+        let share = options.validation_split.or(origin.and_then(|origin| origin.validation));
+        let validation = self.draw_validation(share, options.seed, notes)?;
+        let (what, mut samples) = match (part, test, validation) {
+            (Part::Test, Some(test), _) => ("the test part", test),
+            (Part::Validation, _, Some(validation)) => ("the validation part", validation),
+            (Part::Validation, _, None) => {
+                let message = format!("--part validation: {name} has none; draw one with --validation-split SHARE");
+                return Err(Error::Usage(message));
+            }
+            (Part::Train, Some(_), _) | (Part::Train, None, Some(_)) => ("the training part", self.train),
+            (Part::Train | Part::Test, None, _) => ("all rows, as there is no test part", self.train),
+        };
+        notes.push(format!("{} rows of {name}: {what}", samples.len()));
+        known.scale(&name, &mut samples, options.scale, notes)?;
+        if let Some(read) = read {
+            let scale = known.target_scale.cloned().unwrap_or_else(|| TargetScale::none(read.names.clone()));
+            scale.replace(&read, &name, &mut samples.targets)?;
+        }
+        Ok(samples)
+    }
+
+    /// Checks that the targets are what the model predicts: classes, or as many numbers per row.
+    fn check_targets(&self, known: &Known<'_>) -> Result<()> {
+        let kind = |task, outputs: usize| match (task, outputs) {
+            (Task::Classes, _) => "classes".to_owned(),
+            (Task::Values, 1) => "a number per row".to_owned(),
+            (Task::Values, _) => format!("{outputs} numbers per row"),
+        };
+        let own = self.read_scale().map_or(0, |scale| scale.names.len());
+        let found = kind(self.train.task(), own);
+        let outputs = known.target_scale.map_or(own, |scale| scale.names.len());
+        let expected = kind(known.task, outputs);
+        if found != expected {
+            let (name, model) = (&self.name, known.model);
+            return Err(Error::Data(format!(
+                "{name}: found targets that are {found}, expected {expected}, as the model {model} predicts"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Gives the classes the numbers that they have in the model.
+    fn relabel(&mut self, known: &Known<'_>) -> Result<()> {
+        // Where a model's file names no classes, and those of the data are not its numbers, both are in the same order.
+        let by_place = !known.described && self.classes.len() == known.classes.len();
+        if by_place && !self.classes.iter().all(|class| known.classes.contains(class)) {
+            return Ok(());
+        }
+        let mut numbering = classes::Numbering::of(&known.classes);
+        let labels = [&mut self.train].into_iter().chain(&mut self.test).flat_map(|part| match &mut part.targets {
+            Targets::Classes(labels) => &mut labels[..],
+            Targets::Values(_) => &mut [],
+        });
+        for label in labels {
+            let class = &self.classes[*label as usize];
+            *label = numbering.number(class).map_err(|expected| {
+                let (name, model) = (&self.name, known.model);
+                Error::Data(format!("{name}: found the class {class:?}, expected {expected} of the model {model}"))
+            })?;
+        }
+        self.classes = known.classes.to_vec();
+        Ok(())
+    }
+}
+
+impl Known<'_> {
+    /// Scales raw `samples` of the file `name` as the model's training data were. Where the model's file does not say how,
+    /// `scale` decides whether values are pixels (divided by 255) or stay as they are; without it, the values' look does.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a value that cannot be scaled, [`Error::Usage`] for a scaling that must be fitted.
+    pub fn scale(
+        &self,
+        name: &str,
+        samples: &mut Samples,
+        scale: Option<Scale>,
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
+        if self.described && scale.is_some() {
+            notes.push(format!("--scale is left aside: {} says how its features are scaled", self.model));
+        }
+        match (self.scaling, &samples.inputs) {
+            (Some(scaling), _) => rescale(name, samples, scaling),
+            (None, Inputs::U8(_)) => Ok(()),
+            (None, Inputs::F32(values)) if self.described && are_bytes(values) => {
+                samples.inputs = Inputs::U8(values.iter().map(|&value| value as u8).collect());
+                Ok(())
+            }
+            (None, Inputs::F32(values)) => {
+                let pixels = match scale {
+                    _ if self.described => true,
+                    Some(Scale::Bytes) => true,
+                    Some(Scale::None) => false,
+                    Some(_) => {
+                        return Err(Error::Usage(format!(
+                            "--scale: {} does not say what its features were fitted to; give 255 or none",
+                            self.model
+                        )));
+                    }
+                    None => {
+                        let pixels =
+                            self.image.is_some() && are_bytes(values) && values.iter().any(|&value| value > 1.0);
+                        let read = if pixels { "value / 255 (--scale none: as they are)" } else { "they are" };
+                        notes.push(format!("features of {name} are taken as {read}"));
+                        pixels
+                    }
+                };
+                if pixels {
+                    rescale(name, samples, &Scaling::fit(Scale::Bytes, &[], samples.width))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether all values are whole numbers from 0 to 255.
+fn are_bytes(values: &[f32]) -> bool {
+    values.iter().all(|value| value.fract() == 0.0 && (0.0..=255.0).contains(value))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::split::tests::{numbers, raw};
+    use super::*;
+
+    #[test]
+    fn rows_for_a_model_take_its_classes_and_scaling() {
+        let scaling = Scaling { offset: vec![1.0, 1.0], divisor: vec![2.0, 2.0] };
+        let classes = ["1".to_owned(), "0".to_owned()];
+        let known = Known {
+            model: "m",
+            width: 2,
+            classes: Cow::Borrowed(&classes),
+            task: Task::Classes,
+            target_scale: None,
+            columns: None,
+            image: None,
+            scaling: Some(&scaling),
+            origin: None,
+            described: true,
+        };
+        let rows =
+            |raw: Raw, known: &Known<'_>| raw.prepare_for(&Options::default(), known, Part::Test, &mut Vec::new());
+        let samples = rows(raw(&[1, 1]), &known).unwrap();
+        assert_eq!(samples.inputs, Inputs::F32(vec![-0.5, 1.0, 0.0, 1.0]));
+        assert!(samples.labels().iter().zip(raw(&[1, 1]).train.labels()).all(|(new, old)| *new == 1 - old));
+        let bytes = Known { scaling: None, ..known.clone() };
+        assert_eq!(rows(raw(&[1, 1]), &bytes).unwrap().inputs, Inputs::U8(vec![0, 3, 1, 3]));
+        let mut halves = raw(&[1, 1]);
+        halves.train.inputs = Inputs::F32(vec![0.5; 4]);
+        assert_eq!(rows(halves, &bytes).unwrap().inputs.to_f32()[1], 0.5 / 255.0);
+        assert!(rows(raw(&[1, 1, 1]), &known).unwrap_err().to_string().contains("the class \"2\""));
+        assert!(rows(raw(&[1, 1]), &Known { width: 3, ..known.clone() }).is_err());
+        let mut far = raw(&[1, 1]);
+        far.train.inputs = Inputs::F32(vec![f32::MAX; 4]);
+        let wide = Scaling { offset: vec![f32::MIN; 2], divisor: vec![1.0; 2] };
+        let error = rows(far, &Known { scaling: Some(&wide), ..known }).unwrap_err().to_string();
+        assert!(error.contains("feature 1"), "{error}");
+    }
+
+    #[test]
+    fn a_model_is_evaluated_on_the_rows_that_its_training_held_out() {
+        let options = Options {
+            test_split: Some(0.2),
+            validation_split: Some(0.1),
+            scale: Some(Scale::None),
+            seed: 4,
+            ..Options::default()
+        };
+        let set = raw(&[50, 70]).prepare(&options, &mut Vec::new()).unwrap();
+        let known = Known {
+            model: "m",
+            width: 2,
+            classes: Cow::Borrowed(&set.classes),
+            task: Task::Classes,
+            target_scale: None,
+            columns: None,
+            image: None,
+            scaling: set.scaling.as_ref(),
+            origin: Some(&set.origin),
+            described: true,
+        };
+        let rows = |raw: Raw, part| {
+            raw.prepare_for(&Options { seed: 4, ..Options::default() }, &known, part, &mut Vec::new()).unwrap()
+        };
+        assert_eq!(rows(raw(&[50, 70]), Part::Test), *set.test.unwrap());
+        assert_eq!(rows(raw(&[50, 70]), Part::Train), *set.train);
+        assert_eq!(rows(raw(&[50, 70]), Part::Validation), *set.validation.unwrap());
+        let mut other = raw(&[50, 70]);
+        let mut labels = other.train.labels().to_vec();
+        labels[0] = 1 - labels[0];
+        other.train.targets = Targets::Classes(labels);
+        assert_eq!(rows(other, Part::Test).len(), 120);
+        assert_eq!(rows(raw(&[50, 69]), Part::Test).len(), 119);
+    }
+
+    #[test]
+    fn rows_for_a_model_of_numbers_take_its_scale_and_its_parts() {
+        let options = Options { test_split: Some(0.2), scale: Some(Scale::None), seed: 4, ..Options::default() };
+        let set = numbers(50, 1).prepare(&options, &mut Vec::new()).unwrap();
+        let known = Known {
+            model: "m",
+            width: 2,
+            classes: Cow::Borrowed(&[]),
+            task: Task::Values,
+            target_scale: set.target_scale.as_ref(),
+            columns: None,
+            image: None,
+            scaling: set.scaling.as_ref(),
+            origin: Some(&set.origin),
+            described: true,
+        };
+        let rows = |raw: Raw, known: &Known<'_>, part| {
+            raw.prepare_for(&Options { seed: 4, ..Options::default() }, known, part, &mut Vec::new())
+        };
+        assert_eq!(rows(numbers(50, 1), &known, Part::Test).unwrap(), *set.test.unwrap());
+        assert_eq!(rows(numbers(50, 1), &known, Part::Train).unwrap(), *set.train);
+        // Other rows are standardised by the model's numbers, not by their own.
+        let other = rows(numbers(2, 1), &known, Part::Test).unwrap();
+        let scale = set.target_scale.as_ref().unwrap();
+        assert_eq!(other.values()[1], ((1001.0 - scale.mean[0]) / scale.deviation[0]) as f32);
+        let plain = Known { target_scale: None, ..known.clone() };
+        assert_eq!(rows(numbers(2, 1), &plain, Part::Test).unwrap().values(), [1000.0, 1001.0]);
+        let mut changed = numbers(50, 1);
+        changed.train.targets = Targets::Values(vec![0.0; 50]);
+        assert_eq!(rows(changed, &known, Part::Test).unwrap().len(), 50, "other targets are other rows");
+
+        for (raw, parts) in [
+            (raw(&[1, 1]), ["found targets that are classes", "a number per row"]),
+            (numbers(2, 2), ["found targets that are 2 numbers per row", "expected a number"]),
+        ] {
+            let error = rows(raw, &known, Part::Test).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+        let classes = ["0".to_owned(), "1".to_owned()];
+        let classes = Known { task: Task::Classes, target_scale: None, classes: Cow::Borrowed(&classes), ..known };
+        let error = rows(numbers(2, 1), &classes, Part::Test).unwrap_err().to_string();
+        assert!(error.contains("a number per row, expected classes"), "{error}");
+    }
+}

@@ -1,0 +1,149 @@
+//! Rows in memory: features, and a class or numbers for each row.
+
+use std::borrow::Cow;
+
+use super::{Targets, Task};
+use crate::error::{Error, Result};
+
+/// Feature rows, row-major: `samples x width`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inputs {
+    /// Bytes, taken as `value / 255`: images.
+    U8(Vec<u8>),
+    /// Features of any other kind, taken as they are.
+    F32(Vec<f32>),
+}
+
+impl Inputs {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Inputs::U8(values) => values.len(),
+            Inputs::F32(values) => values.len(),
+        }
+    }
+
+    /// Number of bytes that the values take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Inputs::U8(values) => values.len(),
+            Inputs::F32(values) => size_of_val(&values[..]),
+        }
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values as numbers. Bytes become 0 to 255.
+    pub fn to_f32(&self) -> Cow<'_, [f32]> {
+        match self {
+            Inputs::U8(values) => values.iter().copied().map(f32::from).collect(),
+            Inputs::F32(values) => Cow::Borrowed(values),
+        }
+    }
+}
+
+/// One part (training, test or validation) of a data set: feature rows and their targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Samples {
+    /// `len() x width` values, row-major.
+    pub inputs: Inputs,
+    /// Number of values per row.
+    pub width: usize,
+    /// The class or the numbers of each row.
+    pub targets: Targets,
+}
+
+impl Samples {
+    /// Rows of `width` values with a class for each.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when `inputs` is not `labels.len() x width`.
+    pub fn new(inputs: Inputs, width: usize, labels: Vec<u32>) -> Result<Self> {
+        if labels.len().checked_mul(width) != Some(inputs.len()) {
+            return Err(Error::Data(format!(
+                "{} input values do not make {} rows of {width}",
+                inputs.len(),
+                labels.len()
+            )));
+        }
+        Ok(Self { inputs, width, targets: Targets::Classes(labels) })
+    }
+
+    /// Rows of `width` values with `outputs` numbers for each: `values` is `rows x outputs`, row-major.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the sizes do not fit together, or a number is not finite.
+    pub fn with_values(inputs: Inputs, width: usize, values: Vec<f32>, outputs: usize) -> Result<Self> {
+        let rows = inputs.len().checked_div(width).filter(|rows| rows.checked_mul(width) == Some(inputs.len()));
+        if outputs == 0 || rows.and_then(|rows| rows.checked_mul(outputs)) != Some(values.len()) {
+            return Err(Error::Data(format!(
+                "{} input values and {} targets do not make rows of {width} and {outputs}",
+                inputs.len(),
+                values.len()
+            )));
+        }
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(Error::Data(format!("the target {} of row {} is not finite", values[index], index / outputs)));
+        }
+        Ok(Self { inputs, width, targets: Targets::Values(values) })
+    }
+
+    /// The kind of the targets.
+    pub fn task(&self) -> Task {
+        self.targets.task()
+    }
+
+    /// The class of each row. Empty where targets are numbers.
+    pub fn labels(&self) -> &[u32] {
+        match &self.targets {
+            Targets::Classes(labels) => labels,
+            Targets::Values(_) => &[],
+        }
+    }
+
+    /// The numbers of each row, `len() x outputs`. Empty where targets are classes.
+    pub fn values(&self) -> &[f32] {
+        match &self.targets {
+            Targets::Classes(_) => &[],
+            Targets::Values(values) => values,
+        }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match &self.targets {
+            Targets::Classes(labels) => labels.len(),
+            Targets::Values(_) => self.inputs.len() / self.width.max(1),
+        }
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows whose index `wanted` accepts, in the same order.
+    ///
+    /// # Errors
+    /// None in practice, as rows stay whole.
+    pub fn select(&self, wanted: impl Fn(usize) -> bool) -> Result<Self> {
+        fn rows<T: Copy>(values: &[T], width: usize, wanted: impl Fn(usize) -> bool) -> Vec<T> {
+            let rows = values.chunks_exact(width.max(1)).enumerate().filter(|(row, _)| wanted(*row));
+            rows.flat_map(|(_, values)| values).copied().collect()
+        }
+        let inputs = match &self.inputs {
+            Inputs::U8(values) => Inputs::U8(rows(values, self.width, &wanted)),
+            Inputs::F32(values) => Inputs::F32(rows(values, self.width, &wanted)),
+        };
+        match &self.targets {
+            Targets::Classes(labels) => Self::new(inputs, self.width, rows(labels, 1, &wanted)),
+            Targets::Values(values) => {
+                let outputs = values.len() / self.len().max(1);
+                Self::with_values(inputs, self.width, rows(values, outputs, &wanted), outputs.max(1))
+            }
+        }
+    }
+}
