@@ -14,6 +14,7 @@ use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
+use head::{Target, Targets};
 use network::{Buffers, Network, Rows};
 use team::{Pace, Team};
 use vector::{Vectors, pitch};
@@ -23,8 +24,10 @@ pub mod activate_backward;
 pub mod bias_add;
 pub mod cross_entropy;
 pub mod cross_entropy_gradient;
+pub mod dropout;
 pub mod gather_f32;
 pub mod gather_u8;
+pub mod head;
 pub mod matmul;
 pub mod matmul_a_bt;
 pub mod matmul_at_b;
@@ -55,8 +58,6 @@ pub struct Cpu {
     network: Network,
     buffers: Buffers,
     data: Parts<Resident>,
-    /// Steps taken.
-    step: u64,
     evaluating: Evaluating<Pending>,
     /// The state that the last evaluation is of.
     evaluated: State,
@@ -93,10 +94,9 @@ impl Cpu {
             return Err(Error::Usage("a batch needs at least one row".into()));
         }
         Ok(Self {
-            network: Network::new(&model, vectors),
+            network: Network::new(&model, recipe.into(), vectors),
             buffers: Buffers::default(),
             data: Parts::default(),
-            step: 0,
             evaluating: Evaluating::default(),
             evaluated: State::default(),
             team: Team::new(threads)?,
@@ -114,7 +114,7 @@ impl Cpu {
     }
 
     fn state_now(&self) -> State {
-        State { parameters: self.network.parameters(), slots: Vec::new(), step: self.step }
+        self.network.state()
     }
 
     /// Loss, hits and confusion matrix over the whole of `split`.
@@ -157,7 +157,7 @@ impl Cpu {
             chunks.for_each_init(Buffers::default, |buffers, (index, results)| {
                 let first = index * EVALUATION_ROWS;
                 let order: Vec<u32> = (first as u32..(first + results.len() / count) as u32).collect();
-                with(results, &order, self.network.probabilities(rows, &order, buffers));
+                with(results, &order, self.network.outputs(rows, &order, buffers));
             });
         });
     }
@@ -180,7 +180,12 @@ impl Backend for Cpu {
 
     fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
-        let rows = Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads());
+        // Inputs that are dropped are not those that are 0.
+        let rows = if self.model.input_dropout() > 0.0 {
+            Rows::Dense(samples.inputs.clone())
+        } else {
+            Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads())
+        };
         self.data.set(split, Resident { rows, samples: Arc::clone(samples) });
         Ok(())
     }
@@ -193,8 +198,8 @@ impl Backend for Cpu {
         let portion = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
         let steps = steps.take((portion as usize).max(1), batch_size);
         steps.check(samples.len(), batch_size)?;
-        network.train(team, rows, &samples.labels, steps, batch_size, buffers);
-        self.step += steps.rates.len() as u64;
+        let targets = Targets { of: Target::Classes(&samples.labels), weights: None };
+        network.train(team, rows, targets, steps, batch_size, buffers);
         Ok(steps.rates.len())
     }
 
@@ -239,8 +244,7 @@ impl Backend for Cpu {
     fn set_state(&mut self, state: &State) -> Result<()> {
         self.settle()?;
         state.check(&self.model, self.recipe.optimizer.kind)?;
-        self.network.set_parameters(&state.parameters);
-        self.step = state.step;
+        self.network.set_state(state);
         Ok(())
     }
 
