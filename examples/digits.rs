@@ -13,7 +13,8 @@ fn main() -> Result<()> {
     let mut trained = Trainer::new(Mlp::new(&[784, 64, 10])?, &digits)
         .recipe(recipe)
         .each_epoch(|epoch| {
-            println!("epoch {}: training loss {:.4}", epoch.number, epoch.train.mean_loss());
+            let accuracy = epoch.test.as_ref().map_or(0.0, |test| test.accuracy());
+            println!("epoch {}: test accuracy {accuracy:.4}", epoch.number);
             ControlFlow::Continue(())
         })
         .run()?;

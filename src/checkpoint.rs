@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Backend;
 use crate::backend::select::Selected;
 use crate::data::{
-    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, Task, framing, numbered,
+    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, TargetScale, Task, framing,
+    numbered,
 };
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::Mlp;
+use crate::model::{Head, Mlp};
 use crate::recipe::{Optimizer, Recipe};
 use crate::state::State;
 
@@ -47,8 +48,11 @@ pub struct Metadata {
     pub widths: Vec<usize>,
     /// Name of the data set it learnt from.
     pub data: String,
-    /// Names of its classes.
+    /// Names of its classes; empty where it predicts values.
     pub classes: Vec<String>,
+    /// How the values that it predicts were standardised; none where it tells classes apart.
+    #[serde(default)]
+    pub target_scale: Option<TargetScale>,
     /// Height and width in pixels where an input row is an image.
     pub image: Option<(usize, usize)>,
     /// The columns of the files that it learnt from, where they were tables.
@@ -106,6 +110,7 @@ impl Metadata {
             widths: model.widths().to_vec(),
             data: dataset.name.clone(),
             classes: dataset.classes.clone(),
+            target_scale: dataset.target_scale.clone(),
             image: dataset.image,
             columns: dataset.columns.clone(),
             // Floats that nobody scaled are taken as they are: without a scaling they would be read as bytes.
@@ -144,7 +149,15 @@ impl Metadata {
                 fits(offset.len(), "offsets", model.inputs()).or(fits(divisor.len(), "divisors", model.inputs()));
             lengths.or((!usable).then(|| ("metadata with a scaling by 0 or infinity".into(), "finite numbers".into())))
         });
-        fits(self.classes.len(), "classes", model.classes()).or(image).or(columns).or(scaling)
+        let targets = match (&self.target_scale, self.recipe.loss.head()) {
+            (None, Head::Classes) => fits(self.classes.len(), "classes", model.outputs()),
+            (Some(scale), Head::Values) if scale.is_usable(model.outputs()) => None,
+            (scale, head) => {
+                let found = if scale.is_some() { "a scale of targets" } else { "no usable scale of targets" };
+                Some((format!("metadata with {found}"), format!("what fits {head:?} and {} outputs", model.outputs())))
+            }
+        };
+        targets.or(image).or(columns).or(scaling)
     }
 }
 
@@ -254,8 +267,8 @@ impl Checkpoint {
             model: &self.name,
             width: self.model.inputs(),
             classes: self.classes(),
-            task: Task::Classes,
-            target_scale: None,
+            task: if self.model.head() == Head::Values { Task::Values } else { Task::Classes },
+            target_scale: metadata.and_then(|metadata| metadata.target_scale.as_ref()),
             columns: metadata.and_then(|metadata| metadata.columns.as_ref()),
             image: self.image(),
             scaling: metadata.and_then(|metadata| metadata.scaling.as_ref()),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::backend::select::{Request, Selected};
-use crate::data::{Dataset, Header, Scale};
+use crate::data::{Dataset, Header, Scale, Task};
 use crate::error::{self, Error, Remedy, Result};
 use crate::files::{self, Named};
 
@@ -73,6 +73,12 @@ struct DataOptions {
     /// named label, class, target or y]
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
     label: Option<String>,
+    /// Another name of --label, for targets that are numbers
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, conflicts_with = "label")]
+    target: Option<String>,
+    /// Whether targets are classes or values [default: what they look like]
+    #[arg(long, value_enum)]
+    task: Option<Task>,
     /// Whether a CSV file's first line names the columns
     #[arg(long, value_enum, default_value = "auto")]
     header: Header,
@@ -135,8 +141,8 @@ impl DataOptions {
         crate::data::Options {
             folder: None,
             label: self.label.clone(),
-            target: None,
-            task: None,
+            target: self.target.clone(),
+            task: self.task,
             header: self.header,
             test: self.test.clone(),
             test_split: self.test_split,

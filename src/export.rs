@@ -13,7 +13,8 @@ mod onnx;
 pub use onnx::onnx;
 
 /// The NumPy archive (`.npz`) of a model: arrays `W1` (inputs x outputs), `b1` (outputs), `W2`, ... of float32, layer by layer,
-/// so that `h = x @ W1 + b1`. Where the model scales its inputs, with `offset` and `divisor` too: `x = (raw - offset) / divisor`.
+/// so that `f = x @ W1 + b1`. Where the model scales its inputs, with `offset` and `divisor` too: `x = (raw - offset) / divisor`;
+/// where it predicts values, with `target_mean` and `target_deviation`: `value = f * target_deviation + target_mean`.
 ///
 /// # Errors
 /// [`Error::Data`] when it is too large for an archive.
@@ -28,6 +29,13 @@ pub fn npz(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     if let Some(scaling) = scaling {
         arrays.push(("offset".into(), vec![scaling.offset.len()], &scaling.offset));
         arrays.push(("divisor".into(), vec![scaling.divisor.len()], &scaling.divisor));
+    }
+    let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+    let targets = checkpoint.metadata.as_ref().and_then(|metadata| metadata.target_scale.as_ref());
+    let targets = targets.map(|scale| (single(&scale.mean), single(&scale.deviation)));
+    if let Some((mean, deviation)) = &targets {
+        arrays.push(("target_mean".into(), vec![mean.len()], mean));
+        arrays.push(("target_deviation".into(), vec![deviation.len()], deviation));
     }
     let failed = |error: &dyn std::fmt::Display| Error::Data(format!("cannot make a NumPy archive: {error}"));
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));

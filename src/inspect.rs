@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::backend::cpu::activate::activate;
 use crate::data::{Inputs, Samples};
 use crate::metrics::norm;
 use crate::model::{Layer, Mlp};
@@ -71,7 +72,7 @@ fn into<'a>(layer: &Layer, parameters: &'a [f32], unit: usize) -> impl Iterator<
     parameters[layer.weights.clone()].iter().skip(unit).step_by(layer.outputs).copied()
 }
 
-/// For each hidden layer, which units are above 0 for some row.
+/// For each hidden layer, which units are not 0 for some row.
 fn alive(model: &Mlp, parameters: &[f32], samples: &Samples) -> Vec<Vec<bool>> {
     let hidden = &model.layers()[..model.layers().len() - 1];
     let none = || -> Vec<Vec<bool>> { hidden.iter().map(|layer| vec![false; layer.outputs]).collect() };
@@ -87,8 +88,8 @@ fn alive(model: &Mlp, parameters: &[f32], samples: &Samples) -> Vec<Vec<bool>> {
                         sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += value * weight);
                     }
                 }
-                sums.iter_mut().for_each(|sum| *sum = sum.max(0.0));
-                alive.iter_mut().zip(&sums).for_each(|(alive, &sum)| *alive |= sum > 0.0);
+                activate(layer.activation, &mut sums);
+                alive.iter_mut().zip(&sums).for_each(|(alive, &sum)| *alive |= sum != 0.0);
                 values = sums;
             }
         }

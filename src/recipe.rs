@@ -20,9 +20,18 @@ pub struct Recipe {
     pub activation: Activation,
     /// How parameters start.
     pub init: Init,
+    /// The shares of their outputs that training drops in the hidden layers: one for all, or one per layer.
+    #[serde(default)]
+    pub dropout: Vec<f64>,
+    /// The share of the inputs that training drops.
+    #[serde(default)]
+    pub input_dropout: f64,
     /// The loss.
     #[serde(default)]
     pub loss: Loss,
+    /// The share of a label that is spread over all classes.
+    #[serde(default)]
+    pub label_smoothing: f64,
     /// How parameters follow their gradients.
     #[serde(flatten)]
     pub optimizer: Optimizer,
@@ -37,6 +46,37 @@ pub struct Recipe {
     pub seed: u64,
     /// Whether each epoch visits the rows in a new order; otherwise in the order of the file.
     pub shuffle: bool,
+    /// When the run ends before its last epoch.
+    #[serde(flatten)]
+    pub stopping: Stopping,
+    /// Epochs from one evaluation to the next; the last epoch is always evaluated.
+    #[serde(default = "one")]
+    pub eval_every: u32,
+    /// Whether the training part is evaluated too.
+    #[serde(default = "yes")]
+    pub train_eval: bool,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// When a run ends before its last epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stopping {
+    /// Evaluations without a better validation loss after which it ends; the best state is kept then.
+    pub early_stop: Option<u32>,
+    /// How much less the validation loss must be to count as better.
+    pub min_delta: f64,
+    /// The test accuracy, or the validation accuracy where there is such a part, at which it ends.
+    pub target_accuracy: Option<f64>,
+    /// Seconds after which it ends with the epoch at hand.
+    pub max_seconds: Option<f64>,
 }
 
 /// The notebook's.
@@ -46,13 +86,19 @@ impl Default for Recipe {
             hidden: vec![7],
             activation: Activation::Relu,
             init: Init::Normal(0.01),
+            dropout: Vec::new(),
+            input_dropout: 0.0,
             loss: Loss::CrossEntropy,
+            label_smoothing: 0.0,
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             epochs: 10,
             batch_size: 64,
             seed: 0,
             shuffle: true,
+            stopping: Stopping::default(),
+            eval_every: 1,
+            train_eval: true,
         }
     }
 }
@@ -71,7 +117,8 @@ impl Recipe {
     /// # Errors
     /// [`Error::Usage`] for dropout that does not fit its layers.
     pub fn apply(&self, model: Mlp) -> Result<Mlp> {
-        Ok(model.with_activation(self.activation).with_head(self.loss.head()))
+        let model = model.with_activation(self.activation).with_head(self.loss.head());
+        model.with_dropout(self.input_dropout, &self.dropout)
     }
 
     /// This recipe with the options in `flags`, which have the names of its JSON; null stands for what is not given.
@@ -204,6 +251,16 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// Its name in recipes, files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "cross-entropy",
+            Self::Mse => "mse",
+            Self::Mae => "mae",
+            Self::Huber => "huber",
+        }
+    }
+
     /// The head that it is for.
     pub fn head(self) -> Head {
         match self {

@@ -10,7 +10,7 @@ use crate::checkpoint::{Checkpoint, Metadata};
 use crate::data::{Dataset, Inputs};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
-use crate::recipe::Recipe;
+use crate::recipe::{Loss, Recipe};
 use crate::state::State;
 use crate::train::{self, Epoch, Event, Run};
 
@@ -72,6 +72,7 @@ impl<'a> Trainer<'a> {
         let recipe = Recipe {
             hidden: model.hidden().to_vec(),
             activation: model.activation(),
+            loss: if model.head() == recipe.loss.head() { recipe.loss } else { Loss::Mse },
             batch_size: recipe.batch_size.min(rows.max(1)),
             ..recipe
         };
@@ -106,7 +107,7 @@ impl<'a> Trainer<'a> {
             epochs.push(epoch.clone());
             Ok(on_epoch(epoch))
         })?;
-        let mut metadata = Metadata { epochs: outcome.epochs, ..Metadata::new(&model, data, &recipe) };
+        let mut metadata = Metadata { epochs: outcome.epoch, ..Metadata::new(&model, data, &recipe) };
         let about = backend.about();
         metadata.training.device = Some((about.name.into(), about.plan.into()));
         let state = backend.state(None)?;

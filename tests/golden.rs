@@ -11,6 +11,7 @@ use mlp_gpu::error::Result;
 use mlp_gpu::model::Mlp;
 use mlp_gpu::random;
 use mlp_gpu::recipe::Recipe;
+use mlp_gpu::schedule::Length;
 use mlp_gpu::state::State;
 use sha2::{Digest, Sha256};
 
@@ -85,9 +86,12 @@ fn trained(dataset: &Dataset, widths: &[usize], batch_size: usize, seed: u64, ve
     backend.upload(Split::Train, &dataset.train)?;
     backend.set_state(&State::new(model.initial_parameters(recipe.init, seed), recipe.optimizer.kind))?;
     let rows = dataset.train.len();
+    let steps = rows.div_ceil(batch_size);
+    let length = Length { steps_per_epoch: steps as u64, epochs: recipe.epochs };
     for epoch in 0..2 {
         let order = random::order(seed, epoch, rows as u32);
-        let rates = vec![recipe.schedule.rate(epoch as u32) as f32; rows.div_ceil(batch_size)];
+        let rate = recipe.schedule.rate(epoch * steps as u64, length) as f32;
+        let rates = vec![rate; steps];
         let mut done = 0;
         while done < rates.len() {
             done += backend.train(Steps { order: &order[done * batch_size..], rates: &rates[done..] })?;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::backend::fit::{check_samples, rows_of};
 use crate::backend::{About, Backend, Evaluating, KernelTime, Measure, Parts, Peak, Precision, Split, Steps, Ticket};
-use crate::data::{Inputs, Samples};
+use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
@@ -23,8 +23,10 @@ pub mod activate_backward;
 pub mod bias_add;
 pub mod cross_entropy;
 pub mod cross_entropy_gradient;
+pub mod dropout;
 pub mod gather_f32;
 pub mod gather_u8;
+pub mod head;
 pub mod matmul;
 pub mod matmul_a_bt;
 pub mod matmul_at_b;
@@ -55,12 +57,19 @@ pub struct Cpu {
     network: Network,
     buffers: Buffers,
     data: Parts<Resident>,
-    /// Steps taken.
-    step: u64,
     evaluating: Evaluating<Pending>,
     /// The state that the last evaluation is of.
     evaluated: State,
     team: Team,
+}
+
+/// The targets of `samples` as the engine takes them.
+fn targets(samples: &Samples) -> head::Targets<'_> {
+    let of = match &samples.targets {
+        Targets::Classes(labels) => head::Target::Classes(labels),
+        Targets::Values(values) => head::Target::Values(values),
+    };
+    head::Targets { of, weights: None }
 }
 
 /// A part of a data set.
@@ -93,10 +102,9 @@ impl Cpu {
             return Err(Error::Usage("a batch needs at least one row".into()));
         }
         Ok(Self {
-            network: Network::new(&model, vectors),
+            network: Network::new(&model, recipe.into(), vectors),
             buffers: Buffers::default(),
             data: Parts::default(),
-            step: 0,
             evaluating: Evaluating::default(),
             evaluated: State::default(),
             team: Team::new(threads)?,
@@ -114,26 +122,40 @@ impl Cpu {
     }
 
     fn state_now(&self) -> State {
-        State { parameters: self.network.parameters(), slots: Vec::new(), step: self.step }
+        self.network.state()
     }
 
-    /// Loss, hits and confusion matrix over the whole of `split`.
+    /// What there is to measure over the whole of `split`.
     fn evaluation(&self, split: Split) -> Result<Evaluation> {
         let Resident { rows, samples } = self.data.get(split)?;
-        let (labels, classes) = (samples.labels(), self.model.classes());
-        // Each row's loss and predicted class.
-        let mut results = vec![(0.0f32, 0u32); labels.len()];
-        self.probabilities(rows, &mut results, 1, |results, order, p| {
-            for ((result, &row), p) in results.iter_mut().zip(order).zip(p.chunks_exact(pitch(classes))) {
-                *result = cross_entropy::loss_and_class(&p[..classes], labels[row as usize] as usize);
+        let outputs = self.model.outputs();
+        match &samples.targets {
+            Targets::Classes(labels) => {
+                // Each row's loss and predicted class.
+                let mut results = vec![(0.0f32, 0u32); labels.len()];
+                self.outputs(rows, &mut results, 1, |results, order, p| {
+                    for ((result, &row), p) in results.iter_mut().zip(order).zip(p.chunks_exact(pitch(outputs))) {
+                        *result = cross_entropy::loss_and_class(&p[..outputs], labels[row as usize] as usize);
+                    }
+                });
+                let mut total = Evaluation::empty(outputs);
+                for (&(loss, class), &label) in results.iter().zip(labels) {
+                    total.count(f64::from(loss), label, class);
+                }
+                Ok(total)
             }
-        });
-        let mut total = Evaluation::empty(classes);
-        for (&(loss, class), &label) in results.iter().zip(labels) {
-            total.loss_sum += f64::from(loss);
-            total.confusion[label as usize * classes + class as usize] += 1;
+            Targets::Values(values) => {
+                let mut predicted = vec![0.0; values.len()];
+                self.outputs(rows, &mut predicted, outputs, |predicted, _, f| {
+                    for (predicted, f) in predicted.chunks_exact_mut(outputs).zip(f.chunks_exact(pitch(outputs))) {
+                        predicted.copy_from_slice(&f[..outputs]);
+                    }
+                });
+                let loss = |(f, targets)| f64::from(head::values_loss(self.recipe.loss, f, targets));
+                let rows = predicted.chunks_exact(outputs).zip(values.chunks_exact(outputs));
+                Ok(Evaluation::of_values(rows.map(loss).sum(), &predicted, values, outputs))
+            }
         }
-        Ok(total)
     }
 
     /// Lets all threads work on each step where `drawn` is not set, and else on each step a number of them that is drawn:
@@ -143,9 +165,9 @@ impl Cpu {
         self.team.set_pace(if drawn { Pace::Drawn { most, state: 1 } } else { Pace::Fixed(most) });
     }
 
-    /// Calls `with` with each chunk of `results` (`count` values a row), the rows it is for, and their probabilities
-    /// (rows of `pitch(classes)`), in parallel.
-    fn probabilities<T: Send>(
+    /// Calls `with` with each chunk of `results` (`count` values a row), the rows it is for, and their outputs
+    /// (rows of `pitch(outputs)`), in parallel.
+    fn outputs<T: Send>(
         &self,
         rows: &Rows,
         results: &mut [T],
@@ -157,7 +179,7 @@ impl Cpu {
             chunks.for_each_init(Buffers::default, |buffers, (index, results)| {
                 let first = index * EVALUATION_ROWS;
                 let order: Vec<u32> = (first as u32..(first + results.len() / count) as u32).collect();
-                with(results, &order, self.network.probabilities(rows, &order, buffers));
+                with(results, &order, self.network.outputs(rows, &order, buffers));
             });
         });
     }
@@ -180,7 +202,12 @@ impl Backend for Cpu {
 
     fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
-        let rows = Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads());
+        // Inputs that are dropped are not those that are 0.
+        let rows = if self.model.input_dropout() > 0.0 {
+            Rows::Dense(samples.inputs.clone())
+        } else {
+            Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads())
+        };
         self.data.set(split, Resident { rows, samples: Arc::clone(samples) });
         Ok(())
     }
@@ -193,8 +220,7 @@ impl Backend for Cpu {
         let portion = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
         let steps = steps.take((portion as usize).max(1), batch_size);
         steps.check(samples.len(), batch_size)?;
-        network.train(team, rows, samples.labels(), steps, batch_size, buffers);
-        self.step += steps.rates.len() as u64;
+        network.train(team, rows, targets(samples), steps, batch_size, buffers);
         Ok(steps.rates.len())
     }
 
@@ -219,15 +245,15 @@ impl Backend for Cpu {
 
     fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
         let count = rows_of(&self.model, inputs)? as usize;
-        let classes = self.model.classes();
+        let width = self.model.outputs();
         let rows = Rows::Dense(inputs.clone());
-        let mut probabilities = vec![0.0; count * classes];
-        self.probabilities(&rows, &mut probabilities, classes, |results, _, p| {
-            for (result, p) in results.chunks_exact_mut(classes).zip(p.chunks_exact(pitch(classes))) {
-                result.copy_from_slice(&p[..classes]);
+        let mut found = vec![0.0; count * width];
+        self.outputs(&rows, &mut found, width, |results, _, outputs| {
+            for (result, outputs) in results.chunks_exact_mut(width).zip(outputs.chunks_exact(pitch(width))) {
+                result.copy_from_slice(&outputs[..width]);
             }
         });
-        Ok(probabilities)
+        Ok(found)
     }
 
     fn state(&mut self, at: Option<Ticket>) -> Result<State> {
@@ -239,8 +265,7 @@ impl Backend for Cpu {
     fn set_state(&mut self, state: &State) -> Result<()> {
         self.settle()?;
         state.check(&self.model, self.recipe.optimizer.kind)?;
-        self.network.set_parameters(&state.parameters);
-        self.step = state.step;
+        self.network.set_state(state);
         Ok(())
     }
 

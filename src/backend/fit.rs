@@ -2,7 +2,7 @@
 
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
-use crate::model::Mlp;
+use crate::model::{Head, Mlp};
 
 /// Whether `samples` fit `model`: width and labels.
 pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
@@ -16,16 +16,25 @@ pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
     if u32::try_from(samples.len()).is_err() {
         return Err(Error::Data(format!("{} rows are more than a data set may have (2^32 - 1)", samples.len())));
     }
-    let Targets::Classes(labels) = &samples.targets else {
-        return Err(Error::Data("the targets are numbers, but this backend trains on classes only".into()));
-    };
-    match labels.iter().position(|&label| label as usize >= model.classes()) {
-        Some(row) => Err(Error::Data(format!(
-            "row {row} has class {}, but the network has {} classes",
-            labels[row],
-            model.classes()
-        ))),
-        None => Ok(()),
+    let outputs = model.outputs();
+    match (&samples.targets, model.head()) {
+        (Targets::Classes(labels), Head::Classes) => match labels.iter().position(|&label| label as usize >= outputs) {
+            Some(row) => {
+                Err(Error::Data(format!("row {row} has class {}, but the network has {outputs} classes", labels[row])))
+            }
+            None => Ok(()),
+        },
+        (Targets::Values(values), Head::Values) if values.len() == samples.len() * outputs => Ok(()),
+        (Targets::Values(values), Head::Values) => {
+            let found = values.len() / samples.len().max(1);
+            Err(Error::Data(format!("the data has {found} target values per row, but the network gives {outputs}")))
+        }
+        (Targets::Classes(_), Head::Values) => {
+            Err(Error::Data("the targets are classes, but the network predicts values".into()))
+        }
+        (Targets::Values(_), Head::Classes) => {
+            Err(Error::Data("the targets are numbers, but the network tells classes apart".into()))
+        }
     }
 }
 

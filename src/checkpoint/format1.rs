@@ -67,7 +67,13 @@ impl From<Metadata> for super::Metadata {
         let mut training = super::Training::default();
         if let Some(Training { rows, epochs, batch_size, schedule, shuffle, init, device, best }) = old.training {
             let OldSchedule { initial, decay, every, floor } = schedule;
-            recipe.schedule = Schedule { lr: initial, lr_decay: decay, lr_decay_every: every, min_lr: floor };
+            recipe.schedule = Schedule {
+                lr: initial,
+                lr_decay: decay,
+                lr_decay_every: every,
+                min_lr: Some(floor),
+                ..Schedule::default()
+            };
             (recipe.epochs, recipe.batch_size, recipe.shuffle) = (epochs, batch_size.max(1), shuffle);
             let step = rows.div_ceil(recipe.batch_size) as u64 * u64::from(old.epochs);
             let init_from = init.is_none().then(|| "a file that is not named".into());
@@ -84,6 +90,7 @@ impl From<Metadata> for super::Metadata {
             widths: old.widths,
             data: old.data,
             classes: old.classes,
+            target_scale: None,
             image: old.image,
             columns: old.columns,
             scaling: old.scaling,

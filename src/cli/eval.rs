@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{ComputeOptions, DataOptions, note, print, select, spare_data};
 use crate::backend::{BackendExt, Split};
 use crate::checkpoint::{self, Checkpoint};
-use crate::data::{self, Part, Samples};
+use crate::data::{self, Part, Samples, TargetScale};
 use crate::error::Result;
 use crate::files::Named;
 use crate::metrics::Evaluation;
@@ -72,6 +72,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     note(&format!("Backend: {}, {}{because}", about.name, about.device));
     backend.upload(Split::Test, &Arc::new(samples))?;
     let found = backend.evaluate_now(Split::Test)?;
+    if let Some(scale) = checkpoint.metadata.as_ref().and_then(|metadata| metadata.target_scale.as_ref()) {
+        return values(&found, scale, options.json);
+    }
     let classes = checkpoint.classes();
     let confusion: Vec<&[u64]> = found.confusion.chunks_exact(classes.len()).collect();
     let (precision, recall) = (found.precision(), found.recall());
@@ -94,6 +97,26 @@ pub(super) fn run(options: &Options) -> Result<()> {
     print(&format!("Accuracy: {:.4}", found.accuracy()))?;
     classes_table(&classes, &found, &precision, &recall)?;
     confusion_table(&classes, &confusion)
+}
+
+/// Tells the errors of predicted values, in the unit of the targets.
+fn values(found: &Evaluation, scale: &TargetScale, as_json: bool) -> Result<()> {
+    let found = found.in_units(scale);
+    if as_json {
+        let (n, loss) = (found.samples(), found.mean_loss());
+        let line = json!({
+            "n": n, "loss": loss, "rmse": found.rmse(), "mae": found.mae(), "r2": found.r2(), "targets": scale.names,
+        });
+        return print(&line.to_string());
+    }
+    print(&format!("Rows: {}", found.samples()))?;
+    print(&format!("Loss: {:.4}, of standardised targets", found.mean_loss()))?;
+    for (name, errors) in scale.names.iter().zip(&found.errors) {
+        let rows = found.samples();
+        let (rmse, mae, r2) = (errors.rmse(rows), errors.mae(rows), errors.r2(rows));
+        print(&format!("{name}: RMSE {rmse:.6}, MAE {mae:.6}, R2 {r2:.4}"))?;
+    }
+    Ok(())
 }
 
 fn classes_table(

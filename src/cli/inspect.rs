@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::files::{self, Named};
 use crate::inspect::{self, Report};
 use crate::recipe::Recipe;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, ScheduleKind};
 use crate::{data, preview};
 
 #[derive(Debug, Args)]
@@ -105,18 +105,27 @@ fn describe(metadata: &Metadata) -> Result<()> {
     };
     let scaling = if metadata.scaling.is_some() { "scaled by its own numbers" } else { "bytes, / 255" };
     print(&format!("inputs: {inputs}, {scaling}"))?;
-    print(&format!("classes: {}", data::classes::list(&metadata.classes)))?;
+    match &metadata.target_scale {
+        None => print(&format!("classes: {}", data::classes::list(&metadata.classes)))?,
+        Some(scale) => print(&format!("values: {}", data::classes::list(&scale.names)))?,
+    }
+    print(&format!("activation: {}", metadata.recipe.activation.name()))?;
     let Training { rows, device, best, .. } = training;
     if *rows > 0 {
         let Recipe { epochs, batch_size, shuffle, schedule, .. } = recipe;
-        let Schedule { lr, lr_decay, lr_decay_every, min_lr } = schedule;
+        let Schedule { kind, lr, lr_decay, lr_decay_every, .. } = schedule;
+        let falling = match kind {
+            ScheduleKind::Notebook => format!(" falling by {lr_decay} every {lr_decay_every} epochs"),
+            kind => format!(", schedule {}", kind.name()),
+        };
         let order = if *shuffle { "a new order each epoch" } else { "the order of the file" };
         let device =
             device.as_ref().map_or_else(String::new, |(backend, plan)| format!(", on {backend} (plan {plan})"));
         let best = best.map_or_else(String::new, |best| format!(", best epoch {}", best.epoch));
         print(&format!(
-            "training: {rows} rows in batches of {batch_size}, {order}, {epochs} epochs asked for, learning rate {lr} falling by \
-             {lr_decay} every {lr_decay_every} epochs to no less than {min_lr}{device}{best}"
+            "training: {rows} rows in batches of {batch_size}, {order}, {epochs} epochs asked for, {} at learning rate \
+             {lr}{falling}{device}{best}",
+            recipe.optimizer.kind.name()
         ))?;
     }
     Ok(())

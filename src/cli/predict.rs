@@ -153,6 +153,18 @@ fn table(options: &Options, checkpoint: &Checkpoint, path: &Path, name: &str, co
 }
 
 fn show(options: &Options, checkpoint: &Checkpoint, names: &[String], probabilities: &[f32]) -> Result<()> {
+    if let Some(scale) = checkpoint.metadata.as_ref().and_then(|metadata| metadata.target_scale.as_ref()) {
+        let values = scale.undo(probabilities);
+        for (name, values) in names.iter().zip(values.chunks_exact(scale.names.len())) {
+            if options.json {
+                print(&json!({ "input": name, "values": values }).to_string())?;
+            } else {
+                let values: Vec<String> = values.iter().map(|value| format!("{value}")).collect();
+                print(&format!("{name}: {}", values.join(", ")))?;
+            }
+        }
+        return Ok(());
+    }
     let classes = checkpoint.classes();
     for (name, p) in names.iter().zip(probabilities.chunks_exact(classes.len())) {
         let mut order: Vec<usize> = (0..p.len()).collect();

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use super::parse_rate;
 use crate::error::{Error, Result};
-use crate::model::Init;
+use crate::model::{Activation, Init};
+use crate::recipe::{Loss, OptimizerKind};
+use crate::schedule::{ScheduleKind, Warmup};
 
 /// What is given of a recipe.
 #[derive(Debug, Args, Serialize)]
@@ -14,6 +16,69 @@ pub(super) struct RecipeOptions {
     /// Widths of the hidden layers, with commas between them, or none [default: 7, or those of --init-from]
     #[arg(long, value_name = "WIDTHS", value_parser = parse_hidden)]
     hidden: Option<Hidden>,
+    /// Activation of the hidden layers [default: relu]
+    #[arg(long, value_enum, value_name = "NAME")]
+    activation: Option<Activation>,
+    /// Initial weights: normal:DEVIATION, he, xavier, lecun or torch [default: normal:0.01 for bytes and images, else he]
+    #[arg(long, value_name = "HOW")]
+    init: Option<Init>,
+    /// Share of the hidden layers' outputs that training drops: one for all, or one per layer with commas [default: 0]
+    #[arg(long, value_name = "SHARE[,SHARE]", value_delimiter = ',', value_parser = parse_share_of_units)]
+    dropout: Option<Vec<f64>>,
+    /// Share of the inputs that training drops [default: 0]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units)]
+    input_dropout: Option<f64>,
+    /// Loss [default: cross-entropy for classes, mse for values]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(super) loss: Option<Loss>,
+    /// Share of each label that is spread over all classes [default: 0]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units)]
+    label_smoothing: Option<f64>,
+    /// How parameters follow their gradients [default: sgd]
+    #[arg(long, value_enum, value_name = "NAME")]
+    optimizer: Option<OptimizerKind>,
+    /// Momentum of the optimizers momentum and nesterov [default: 0.9]
+    #[arg(long, value_name = "SHARE", value_parser = parse_rate)]
+    momentum: Option<f64>,
+    /// How slowly adam's and adamw's mean of the gradients changes [default: 0.9]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units)]
+    beta1: Option<f64>,
+    /// How slowly adam's and adamw's mean of the squared gradients changes [default: 0.999]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units)]
+    beta2: Option<f64>,
+    /// Added to adam's and adamw's divisor [default: 1e-8]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_rate)]
+    epsilon: Option<f64>,
+    /// Weight decay: an L2 penalty, but for adamw, which shrinks the parameters themselves [default: 0; adamw: 0.01]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_rate)]
+    weight_decay: Option<f64>,
+    /// Whether biases decay too [default: true]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    decay_biases: Option<bool>,
+    /// Greatest norm of a step's gradient, over all parameters [default: none]
+    #[arg(long, value_name = "NORM", value_parser = parse_positive)]
+    clip_norm: Option<f64>,
+    /// How the learning rate goes [default: notebook; constant where --lr is given without --lr-decay]
+    #[arg(long, value_enum, value_name = "NAME")]
+    schedule: Option<ScheduleKind>,
+    /// Learning rate of the first step after the warm-up; of the schedule notebook before its first decay [default: 0.2]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    lr: Option<f64>,
+    /// What the schedule notebook subtracts, first before the first epoch [default: 0.05]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    lr_decay: Option<f64>,
+    /// Epochs between two falls of the schedules notebook and step [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    lr_decay_every: Option<u32>,
+    /// Lowest learning rate of the schedules notebook, cosine and linear [default: 0.01 for notebook, else 0]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    min_lr: Option<f64>,
+    /// Factor of the schedules step and exponential [default: 0.1 for step, 0.95 for exponential]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_rate)]
+    gamma: Option<f64>,
+    /// First steps, in which the learning rate rises: their number, or a share of all such as 5% [default: 0]
+    #[arg(long, value_name = "STEPS|SHARE%")]
+    warmup: Option<Warmup>,
     /// Passes over the training set, those before --resume included [default: 10]
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
@@ -22,26 +87,32 @@ pub(super) struct RecipeOptions {
     batch_size: Option<u32>,
     /// Seed of the initial weights, of the order of the rows and of those that are drawn [default: 0]
     #[arg(long, value_name = "N")]
-    pub(super) seed: Option<u64>,
-    /// Learning rate before the first decay, which comes before the first epoch [default: 0.2]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    lr: Option<f64>,
-    /// What the learning rate falls by [default: 0.05]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    lr_decay: Option<f64>,
-    /// Epochs between two decays [default: 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    lr_decay_every: Option<u32>,
-    /// The learning rate never falls below this [default: 0.01]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    min_lr: Option<f64>,
-    /// Initial weights: normal:DEVIATION, he, xavier, lecun or torch [default: normal:0.01 for bytes and images, else he]
-    #[arg(long, value_name = "HOW")]
-    init: Option<Init>,
+    seed: Option<u64>,
     /// Visit the rows in the order of the files
     #[arg(long)]
     #[serde(rename = "shuffle", serialize_with = "not")]
     no_shuffle: bool,
+    /// Stop after so many evaluations without a better validation loss, and keep the best state [default: 10 where no number
+    /// is given]
+    #[arg(long, value_name = "PATIENCE", num_args = 0..=1, default_missing_value = "10",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    early_stop: Option<u32>,
+    /// How much less the validation loss must be to count as better [default: 0]
+    #[arg(long, value_name = "LOSS", value_parser = parse_rate)]
+    min_delta: Option<f64>,
+    /// Stop at this accuracy on the validation part, or on the test part where there is none
+    #[arg(long, value_name = "SHARE", value_parser = parse_rate)]
+    target_accuracy: Option<f64>,
+    /// Stop with the epoch in which so many seconds are over
+    #[arg(long, value_name = "SECONDS", value_parser = parse_positive)]
+    max_seconds: Option<f64>,
+    /// Evaluate every N epochs, and after the last [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    eval_every: Option<u32>,
+    /// Do not evaluate the training part
+    #[arg(long)]
+    #[serde(rename = "train_eval", serialize_with = "not")]
+    no_train_eval: bool,
 }
 
 /// A flag that switches an option off.
@@ -54,14 +125,41 @@ impl RecipeOptions {
     pub(super) fn given(&self) -> Result<Map<String, Value>> {
         let options = serde_json::to_value(self).map_err(|error| Error::Usage(error.to_string()))?;
         let options = options.as_object().cloned().unwrap_or_default();
-        Ok(options.into_iter().filter(|(_, value)| !value.is_null()).collect())
+        let mut given: Map<String, Value> = options.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        let has = |names: &[&str]| names.iter().any(|name| given.contains_key(*name));
+        // Only the notebook's schedule subtracts before the first epoch: a rate by itself is the rate.
+        let schedule = match (has(&["lr_decay", "lr_decay_every"]), has(&["lr"])) {
+            _ if has(&["schedule"]) => None,
+            (true, _) => Some(ScheduleKind::Notebook),
+            (false, true) => Some(ScheduleKind::Constant),
+            (false, false) => None,
+        };
+        if let Some(kind) = schedule {
+            given.insert("schedule".into(), kind.name().into());
+        }
+        if self.optimizer == Some(OptimizerKind::AdamW) && !given.contains_key("weight_decay") {
+            given.insert("weight_decay".into(), 0.01.into());
+        }
+        Ok(given)
     }
+}
+
+/// A share of units or labels: from 0 on, below 1.
+fn parse_share_of_units(text: &str) -> std::result::Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| (0.0..1.0).contains(share));
+    share.ok_or_else(|| "give a share from 0 on and below 1, such as 0.2".into())
+}
+
+fn parse_positive(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "give a number above 0".into())
 }
 
 /// The flag that gives the option `name`.
 pub(super) fn flag(name: &str) -> String {
     match name {
         "shuffle" => "--no-shuffle".into(),
+        "train_eval" => "--no-train-eval".into(),
         name => format!("--{}", name.replace('_', "-")),
     }
 }
@@ -101,7 +199,7 @@ mod tests {
         let command = Flags::command();
         for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
             let long = format!("--{}", argument.get_long().unwrap());
-            let values = ["1", "none", "he", "0.5"];
+            let values = ["1", "none", "he", "0.5", "tanh", "mse", "adam", "cosine"];
             let flags = match argument.get_action().takes_values() {
                 false => command.clone().try_get_matches_from(["", &long]),
                 true => values
@@ -111,8 +209,7 @@ mod tests {
                     .unwrap(),
             };
             let given = Flags::from_arg_matches(&flags.unwrap()).unwrap().recipe.given().unwrap();
-            assert_eq!(given.len(), 1, "{long}: {given:?}");
-            assert_eq!(given.keys().next().map(|name| flag(name)), Some(long));
+            assert!(given.keys().any(|name| flag(name) == long), "{long}: {given:?}");
             Recipe::default().overlaid(&given).unwrap();
         }
     }

@@ -20,13 +20,14 @@ use super::{ComputeOptions, DataOptions, note, print};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::{Backend, BackendExt, Split};
 use crate::checkpoint::{self, Metadata};
-use crate::data::{Dataset, Samples};
+use crate::data::{Dataset, Samples, TargetScale, Task};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::Evaluation;
-use crate::model::Init;
+use crate::model::{Head, Init};
+use crate::recipe::Loss;
 use crate::state::State;
-use crate::train::{self, Epoch, Event, Run};
+use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
 mod saving;
 mod settings;
@@ -111,6 +112,18 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if resumed.is_none() && is_table(&dataset) && !options.recipe.given()?.contains_key("init") {
         recipe.init = Init::He;
     }
+    if dataset.task() == Task::Values && resumed.is_none() && !options.recipe.given()?.contains_key("loss") {
+        recipe.loss = Loss::Mse;
+    }
+    if (dataset.task() == Task::Values) != (recipe.loss.head() == Head::Values) {
+        let (loss, task) = (recipe.loss.name(), dataset.task().name());
+        return Err(Error::Usage(format!(
+            "--loss {loss} is not for {task}, as the targets of {} are: give {} (or --task, where they were taken for the \
+             wrong kind)",
+            dataset.name,
+            if task == "values" { "mse, mae or huber" } else { "cross-entropy" }
+        )));
+    }
     recipe.batch_size = recipe.batch_size.min(dataset.train.len());
     let model = recipe.model(dataset.train.width, dataset.outputs())?;
     let kind = recipe.optimizer.kind;
@@ -172,7 +185,6 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let best = resumed.as_ref().and_then(|resumed| resumed.metadata.training.best);
     saving.start(&model, metadata, done, &state, best)?;
     let bar = progress_bar(dataset.train.len(), options.quiet);
-    let mut accuracy = None;
     let (interrupted, start) = (interrupted(), Instant::now());
     let clock = || start.elapsed();
     let run = Run { recipe: &recipe, rows: dataset.train.len(), evaluated: &evaluated, done, clock: &clock };
@@ -187,27 +199,42 @@ pub(super) fn run(options: &Options) -> Result<()> {
             }
             Event::Epoch(epoch, snapshot) => {
                 if let Some(log) = &mut log {
-                    log.epoch(epoch)?;
+                    log.epoch(epoch, dataset.target_scale.as_ref())?;
                 }
-                if !options.quiet {
-                    bar.suspend(|| print(&line(epoch, recipe.epochs)))?;
+                if !options.quiet && epoch.is_evaluated() {
+                    bar.suspend(|| print(&line(epoch, recipe.epochs, dataset.target_scale.as_ref())))?;
                 }
                 saving.epoch(epoch, snapshot)?;
-                accuracy = epoch.test.as_ref().map(Evaluation::accuracy);
             }
         }
         Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     });
     bar.finish_and_clear();
-    if trained?.stopped {
-        saving.interrupted(options, recipe.epochs, backend)?;
+    let Outcome { epoch, end } = trained?;
+    if end == End::Stopped {
+        saving.interrupted(options, if epoch > done { epoch } else { 0 }, recipe.epochs, backend)?;
         return Err(Error::Interrupted);
     }
+    let why = match end {
+        End::NoBetter => Some("the validation loss no longer fell"),
+        End::Accurate => Some("the accuracy that was asked for was reached"),
+        End::Late => Some("the time that was given was up"),
+        End::Done | End::Stopped => None,
+    };
+    if let Some(why) = why {
+        tell(&format!("Stopped before the last epoch: {why}"));
+    }
+    if recipe.stopping.early_stop.is_some() {
+        tell(&format!("Epoch {epoch} is kept, the one with the least validation loss"));
+    }
 
-    saving.finish(recipe.epochs, backend, tell)?;
+    saving.finish(epoch, backend, tell)?;
     if !options.quiet && dataset.test.is_some() {
-        let accuracy = accuracy.map_or_else(|| Ok(backend.evaluate_now(Split::Test)?.accuracy()), Ok)?;
-        print(&format!("Test Accuracy: {accuracy:.4}"))?;
+        let found = backend.evaluate_now(Split::Test)?;
+        print(&match &dataset.target_scale {
+            None => format!("Test Accuracy: {:.4}", found.accuracy()),
+            Some(scale) => format!("Test {}", errors(&found, scale)),
+        })?;
     }
     Ok(())
 }
@@ -217,24 +244,36 @@ fn is_table(dataset: &Dataset) -> bool {
     dataset.scaling.is_some() && dataset.image.is_none()
 }
 
-fn line(epoch: &Epoch, epochs: u32) -> String {
-    let validation = epoch.validation.as_ref().map_or_else(String::new, |validation| {
-        let (loss, accuracy) = (validation.mean_loss(), validation.accuracy());
-        format!(", Validation Loss: {loss:.4}, Validation Accuracy: {accuracy:.4}")
-    });
-    let test = epoch.test.as_ref().map_or_else(String::new, |test| {
-        format!(", Test Accuracy: {:.4}, Test Loss: {:.4}", test.accuracy(), test.mean_loss())
-    });
-    format!(
-        "Epoch {}/{epochs}, Global Loss: {:.4}, Mean Loss: {:.8}{test}, Learning Rate: {}, Train: {:.3} s, \
-         Eval: {:.3} s{validation}",
-        epoch.number,
-        epoch.train.loss_sum,
-        epoch.train.mean_loss(),
-        epoch.learning_rate as f32,
-        epoch.train_seconds,
-        epoch.eval_seconds,
-    )
+fn line(epoch: &Epoch, epochs: u32, scale: Option<&TargetScale>) -> String {
+    let Epoch { train, test, validation, .. } = epoch;
+    let mut line = format!("Epoch {}/{epochs}", epoch.number);
+    if let Some(train) = train {
+        line += &format!(", Global Loss: {:.4}, Mean Loss: {:.8}", train.loss_sum, train.mean_loss());
+    }
+    if let Some(test) = test {
+        line += &match scale {
+            None => format!(", Test Accuracy: {:.4}, Test Loss: {:.4}", test.accuracy(), test.mean_loss()),
+            Some(scale) => format!(", Test {}, Test Loss: {:.4}", errors(test, scale), test.mean_loss()),
+        };
+    }
+    line += &format!(
+        ", Learning Rate: {}, Train: {:.3} s, Eval: {:.3} s",
+        epoch.learning_rate as f32, epoch.train_seconds, epoch.eval_seconds
+    );
+    if let Some(validation) = validation {
+        line += &format!(", Validation Loss: {:.4}", validation.mean_loss());
+        line += &match scale {
+            None => format!(", Validation Accuracy: {:.4}", validation.accuracy()),
+            Some(scale) => format!(", Validation {}", errors(validation, scale)),
+        };
+    }
+    line
+}
+
+/// The errors of predicted values, in the unit of the targets.
+fn errors(found: &Evaluation, scale: &TargetScale) -> String {
+    let found = found.in_units(scale);
+    format!("RMSE: {:.6}, MAE: {:.6}, R2: {:.4}", found.rmse(), found.mae(), found.r2())
 }
 
 /// A bar on standard error; hidden where that is no terminal.
@@ -289,6 +328,7 @@ impl Log {
             "test_samples": rows(&dataset.test),
             "validation_samples": rows(&dataset.validation),
             "classes": dataset.classes,
+            "targets": dataset.target_scale.as_ref().map(|scale| &scale.names),
             "widths": metadata.widths,
             "backend": about.name,
             "adapter": about.device,
@@ -309,21 +349,29 @@ impl Log {
         Ok(log)
     }
 
-    fn epoch(&mut self, epoch: &Epoch) -> Result<()> {
+    fn epoch(&mut self, epoch: &Epoch, scale: Option<&TargetScale>) -> Result<()> {
         let mut line = json!({
             "epoch": epoch.number,
             "lr": epoch.learning_rate,
-            "train_loss_sum": epoch.train.loss_sum,
-            "train_loss": epoch.train.mean_loss(),
-            "train_accuracy": epoch.train.accuracy(),
             "train_seconds": epoch.train_seconds,
             "eval_seconds": epoch.eval_seconds,
             "samples_per_second": epoch.samples_per_second(),
         });
-        for (name, part) in [("test", &epoch.test), ("validation", &epoch.validation)] {
-            if let Some(part) = part {
-                line[format!("{name}_loss")] = part.mean_loss().into();
-                line[format!("{name}_accuracy")] = part.accuracy().into();
+        for (name, part) in [("train", &epoch.train), ("test", &epoch.test), ("validation", &epoch.validation)] {
+            let Some(part) = part else { continue };
+            let mut set = |what: &str, value: f64| line[format!("{name}_{what}")] = value.into();
+            set("loss", part.mean_loss());
+            match scale {
+                None => set("accuracy", part.accuracy()),
+                Some(scale) => {
+                    let part = part.in_units(scale);
+                    set("rmse", part.rmse());
+                    set("mae", part.mae());
+                    set("r2", part.r2());
+                }
+            }
+            if name == "train" {
+                set("loss_sum", part.loss_sum);
             }
         }
         self.line(&line)

@@ -4,6 +4,7 @@ use prost::Message;
 
 use crate::checkpoint::{Checkpoint, little_endian};
 use crate::error::{Error, Result};
+use crate::model::Activation;
 
 /// Version of the format of the file, and of its operators: ONNX 1.12 (2022).
 const IR_VERSION: i64 = 8;
@@ -152,12 +153,56 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         let (weights, biases) = (format!("W{number}"), format!("b{number}"));
         constant(&weights, &[layer.inputs, layer.outputs], &checkpoint.state.parameters[layer.weights.clone()]);
         constant(&biases, &[layer.outputs], &checkpoint.state.parameters[layer.biases.clone()]);
-        step("Gemm", &[&weights, &biases], &format!("f{number}"));
-        match number == layers.len() {
-            true => step("Softmax", &[], "probabilities"),
-            false => step("Relu", &[], &format!("h{number}")),
+        let (f, h) = (format!("f{number}"), format!("h{number}"));
+        step("Gemm", &[&weights, &biases], &f);
+        if number == layers.len() {
+            break;
+        }
+        // What these operators do not have of their own is made of others.
+        let part = |part: &str| format!("{part}{number}");
+        match layer.activation {
+            Activation::Relu => step("Relu", &[], &h),
+            Activation::LeakyRelu => step("LeakyRelu", &[], &h),
+            Activation::Tanh => step("Tanh", &[], &h),
+            Activation::Sigmoid => step("Sigmoid", &[], &h),
+            Activation::Selu => step("Selu", &[], &h),
+            Activation::Identity => step("Identity", &[], &h),
+            Activation::Silu => {
+                step("Sigmoid", &[], &part("sigmoid"));
+                step("Mul", &[&f], &h);
+            }
+            Activation::Mish => {
+                step("Softplus", &[], &part("softplus"));
+                step("Tanh", &[], &part("tanh"));
+                step("Mul", &[&f], &h);
+            }
+            Activation::Gelu => {
+                let (root, one, half) = (part("root_of_2_"), part("one"), part("half"));
+                constant(&root, &[1], &[std::f32::consts::SQRT_2]);
+                constant(&one, &[1], &[1.0]);
+                constant(&half, &[1], &[0.5]);
+                step("Div", &[&root], &part("ratio"));
+                step("Erf", &[], &part("erf"));
+                step("Add", &[&one], &part("sum"));
+                step("Mul", &[&f], &part("product"));
+                step("Mul", &[&half], &h);
+            }
         }
     }
+    let output = match metadata.and_then(|metadata| metadata.target_scale.as_ref()) {
+        None => {
+            step("Softmax", &[], "probabilities");
+            "probabilities"
+        }
+        Some(scale) => {
+            let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+            constant("deviation", &[scale.deviation.len()], &single(&scale.deviation));
+            constant("mean", &[scale.mean.len()], &single(&scale.mean));
+            step("Mul", &["deviation"], "deviations");
+            step("Add", &["mean"], "values");
+            "values"
+        }
+    };
 
     let failed = |error: serde_json::Error| Error::Data(format!("cannot describe the model: {error}"));
     let property = |key: &str, value| Property { key: key.to_owned(), value };
@@ -174,7 +219,7 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
             name: checkpoint.model.to_string(),
             initializer,
             input: vec![rows_of("input", checkpoint.model.inputs())],
-            output: vec![rows_of("probabilities", checkpoint.model.classes())],
+            output: vec![rows_of(output, checkpoint.model.outputs())],
         }),
         opset_import: vec![OperatorSet { domain: String::new(), version: OPERATORS }],
         metadata_props,

@@ -4,7 +4,7 @@
 use pulp::Simd;
 
 use super::panels::Layout;
-use super::vector::optimizer::{Divisor, Optimizer, step};
+use super::vector::optimizer::{self, Optimizer};
 use super::vector::{LANES, Sums, Vectors, vectorize};
 
 /// Rows done at a time, so that additions that wait for each other overlap.
@@ -95,28 +95,37 @@ fn blocks<S: Simd, const N: usize>(
 }
 
 /// Updates rows of `W` (`.. x pitch`) from their gradients `h^T df`: the columns of `h` that belong to them all lie in one panel
-/// (from row to row `width`), and `df` is `rows x pitch`.
-pub fn update(
+/// (from row to row `width`), and `df` is `rows x pitch`. The rows lie in `W` from `at` on.
+///
+/// # Safety
+/// As [`Optimizer::step`].
+pub unsafe fn update(
     vectors: Vectors,
     (h, width): (&[f32], usize),
     (df, pitch): (&[f32], usize),
-    (optimizer, divisor): (impl Optimizer, Divisor),
+    optimizer: impl Optimizer,
+    at: usize,
     weights: &mut [f32],
 ) {
-    let update = (optimizer, divisor);
+    // SAFETY, of both: as the caller promises.
     match pitch {
-        LANES => vectorize!(vectors, |simd| update_padded::<_, 1>(simd, h, width, df, update, weights)),
-        _ => vectorize!(vectors, |simd| update_padded::<_, 2>(simd, h, width, df, update, weights)),
+        LANES => {
+            vectorize!(vectors, |simd| unsafe { update_padded::<_, 1>(simd, h, width, df, optimizer, at, weights) })
+        }
+        _ => vectorize!(vectors, |simd| unsafe { update_padded::<_, 2>(simd, h, width, df, optimizer, at, weights) }),
     }
 }
 
+/// # Safety
+/// As [`update`].
 #[inline(always)]
-fn update_padded<S: Simd, const N: usize>(
+unsafe fn update_padded<S: Simd, const N: usize>(
     simd: S,
     h: &[f32],
     width: usize,
     df: &[f32],
-    (optimizer, divisor): (impl Optimizer, Divisor),
+    optimizer: impl Optimizer,
+    at: usize,
     weights: &mut [f32],
 ) {
     for (index, weights) in weights.chunks_mut(ROWS * N * LANES).enumerate() {
@@ -136,10 +145,12 @@ fn update_padded<S: Simd, const N: usize>(
                 }
             }
         }
-        for (weights, sums) in weights.chunks_exact_mut(N * LANES).zip(&sums) {
+        let at = at + index * ROWS * N * LANES;
+        for ((weights, sums), at) in weights.chunks_exact_mut(N * LANES).zip(&sums).zip((at..).step_by(N * LANES)) {
             let mut gradients = [0.0; 2 * LANES];
             sums.store(&mut gradients, 0);
-            step(simd, optimizer, &gradients, divisor, weights);
+            // SAFETY: as the caller promises.
+            unsafe { optimizer::update(simd, optimizer, at, &gradients, weights) };
         }
     }
 }

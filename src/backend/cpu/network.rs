@@ -5,22 +5,47 @@
 
 use std::ops::Range;
 
+use super::dropout::{self, Dropout};
+use super::head::{self, Objective, Targets};
 use super::panels::{GRAIN, Layout, Left, PANEL, Part, Store, Update, pack_transposed, product};
 use super::sparse::{Columns, SparseRows};
 use super::team::{Member, Shared, Team};
 use super::vector::activation::{self, Block};
-use super::vector::optimizer::{Divisor, Sgd, step_all};
+use super::vector::optimizer::{Step, update_all, with_optimizer};
 use super::vector::{Aligned, FEW_OUTPUTS, Vectors, pitch, reduce_rows, vectorize};
-use super::{cross_entropy_gradient, gather_f32, gather_u8, narrow, row_softmax, vector};
+use super::{gather_f32, gather_u8, narrow, vector};
 use crate::backend::Steps;
 use crate::data::Inputs;
-use crate::model::{Activation, Layer, Mlp};
+use crate::model::{Activation, Head, Layer, Mlp};
+use crate::recipe::{Optimizer, Recipe};
+use crate::state::State;
 
 /// Rows of a thread's share of a batch, and of a narrow layer's weights: whole multiples of this.
 const ROWS: usize = 4;
 
 /// Columns of a wide layer that a thread has at least, as far as rows can be divided instead.
 const ENOUGH: usize = 64;
+
+/// Values whose squares are added up by one thread.
+const SQUARES: usize = 4096;
+
+/// What decides the numbers of training beside model, data and rates.
+#[derive(Debug, Clone)]
+pub struct Learning {
+    /// How parameters follow their gradients.
+    pub optimizer: Optimizer,
+    /// What is made small.
+    pub objective: Objective,
+    /// Of dropout.
+    pub seed: u64,
+}
+
+impl From<&Recipe> for Learning {
+    fn from(recipe: &Recipe) -> Self {
+        let objective = Objective { loss: recipe.loss, label_smoothing: recipe.label_smoothing as f32 };
+        Self { optimizer: recipe.optimizer, objective, seed: recipe.seed }
+    }
+}
 
 /// The rows of a part of a data set, as the engine reads them.
 pub enum Rows {
@@ -58,9 +83,16 @@ struct Shape {
     /// Of the outputs' rows.
     pitch: usize,
     activation: Activation,
+    /// The share of the outputs that training drops.
+    dropout: f64,
 }
 
 impl Shape {
+    /// Whether training saves what the activation's derivative is computed from apart from the layer's output.
+    fn saves(&self) -> bool {
+        self.activation.saves_input() || self.dropout > 0.0
+    }
+
     fn narrow(&self) -> bool {
         self.outputs <= FEW_OUTPUTS
     }
@@ -71,42 +103,86 @@ impl Shape {
     }
 }
 
+/// Parameters, and what is kept beside them, laid out as they are.
+#[derive(Default)]
+struct Tensor {
+    parameters: Aligned,
+    /// The optimizer's.
+    slots: Vec<Aligned>,
+    /// The sums of their gradients, where these are clipped.
+    gradients: Aligned,
+}
+
+impl Tensor {
+    fn new(length: usize, optimizer: &Optimizer) -> Self {
+        Self {
+            parameters: Aligned::zeros(length),
+            slots: vec![Aligned::zeros(length); optimizer.kind.slots()],
+            gradients: Aligned::zeros(if optimizer.clip_norm.is_some() { length } else { 0 }),
+        }
+    }
+
+    /// Values that it holds.
+    fn len(&self) -> usize {
+        self.parameters.len() * (1 + self.slots.len()) + self.gradients.len()
+    }
+
+    /// The parameters, or one of the slots.
+    fn values(&self, slot: Option<usize>) -> &[f32] {
+        slot.map_or(&self.parameters, |slot| &self.slots[slot])
+    }
+
+    fn values_mut(&mut self, slot: Option<usize>) -> &mut [f32] {
+        match slot {
+            Some(slot) => &mut self.slots[slot],
+            None => &mut self.parameters,
+        }
+    }
+}
+
 /// One layer's parameters, rows padded with zeros.
 struct Values {
     /// `inputs x pitch`, in panels
-    weights: Aligned,
+    weights: Tensor,
     /// `pitch`
-    biases: Aligned,
+    biases: Tensor,
     /// `outputs x` the pitch of the inputs: of a narrow layer behind another, whose input gradient runs over it.
     transposed: Aligned,
 }
 
-/// A model's parameters in the engine's layout.
+/// A model's parameters in the engine's layout, and what training keeps beside them.
 pub struct Network {
     layers: Vec<Shape>,
+    head: Head,
+    input_dropout: f64,
     values: Vec<Values>,
+    learning: Learning,
+    /// Steps taken.
+    step: u64,
     vectors: Vectors,
 }
 
 impl Network {
-    /// A network of `model`'s shape, parameters 0.
-    pub fn new(model: &Mlp, vectors: Vectors) -> Self {
+    /// A network of `model`'s shape, all parameters 0.
+    pub fn new(model: &Mlp, learning: Learning, vectors: Vectors) -> Self {
         let shape = |layer: &Layer| Shape {
             inputs: layer.inputs,
             outputs: layer.outputs,
             pitch: pitch(layer.outputs),
             activation: layer.activation,
+            dropout: layer.dropout,
         };
         let layers: Vec<Shape> = model.layers().iter().map(shape).collect();
         let values = layers.iter().enumerate().map(|(index, layer)| {
             let transposed = if index > 0 && layer.narrow() { layer.outputs * pitch(layer.inputs) } else { 0 };
             Values {
-                weights: Aligned::zeros(layer.inputs * layer.pitch),
-                biases: Aligned::zeros(layer.pitch),
+                weights: Tensor::new(layer.inputs * layer.pitch, &learning.optimizer),
+                biases: Tensor::new(layer.pitch, &learning.optimizer),
                 transposed: Aligned::zeros(transposed),
             }
         });
-        Self { values: values.collect(), layers, vectors }
+        let values = values.collect();
+        Self { values, layers, head: model.head(), input_dropout: model.input_dropout(), learning, step: 0, vectors }
     }
 
     /// The vector instructions in use.
@@ -114,49 +190,67 @@ impl Network {
         self.vectors
     }
 
-    /// Bytes of the parameters.
+    /// Bytes of the parameters, and of what is kept beside them.
     pub fn bytes(&self) -> usize {
         let count = |values: &Values| values.weights.len() + values.biases.len() + values.transposed.len();
         size_of::<f32>() * self.values.iter().map(count).sum::<usize>()
     }
 
-    /// The flat parameters, laid out as [`Mlp`] says.
-    pub fn parameters(&self) -> Vec<f32> {
+    /// The parameters, the optimizer's slots, and the steps taken.
+    pub fn state(&self) -> State {
+        let slots = (0..self.learning.optimizer.kind.slots()).map(|slot| self.flat(Some(slot))).collect();
+        State { parameters: self.flat(None), slots, step: self.step }
+    }
+
+    /// Replaces them; `state` fits the model and the optimizer.
+    pub fn set_state(&mut self, state: &State) {
+        self.set_flat(None, &state.parameters);
+        for (slot, values) in state.slots.iter().enumerate() {
+            self.set_flat(Some(slot), values);
+        }
+        self.step = state.step;
+    }
+
+    /// The parameters or a slot, laid out as [`Mlp`] says.
+    fn flat(&self, slot: Option<usize>) -> Vec<f32> {
         let mut flat = Vec::new();
         for (layer, values) in self.layers.iter().zip(&self.values) {
+            let weights = values.weights.values(slot);
             for row in 0..layer.inputs {
                 for part in layer.layout().over(0..layer.outputs) {
-                    flat.extend_from_slice(&values.weights[part.row(row)..][..part.columns.len()]);
+                    flat.extend_from_slice(&weights[part.row(row)..][..part.columns.len()]);
                 }
             }
-            flat.extend_from_slice(&values.biases[..layer.outputs]);
+            flat.extend_from_slice(&values.biases.values(slot)[..layer.outputs]);
         }
         flat
     }
 
-    /// Replaces the parameters by flat ones.
-    pub fn set_parameters(&mut self, mut flat: &[f32]) {
+    /// Replaces the parameters or a slot by flat values.
+    fn set_flat(&mut self, slot: Option<usize>, mut flat: &[f32]) {
         for (layer, values) in self.layers.iter().zip(&mut self.values) {
             let (weights, rest) = flat.split_at(layer.inputs * layer.outputs);
             let (biases, rest) = rest.split_at(layer.outputs);
             flat = rest;
+            let to = values.weights.values_mut(slot);
             for (row, weights) in weights.chunks_exact(layer.outputs).enumerate() {
                 for part in layer.layout().over(0..layer.outputs) {
                     let count = part.columns.len();
-                    values.weights[part.row(row)..][..count].copy_from_slice(&weights[part.columns]);
+                    to[part.row(row)..][..count].copy_from_slice(&weights[part.columns]);
                 }
             }
-            values.biases[..layer.outputs].copy_from_slice(biases);
-            if !values.transposed.is_empty() {
+            values.biases.values_mut(slot)[..layer.outputs].copy_from_slice(biases);
+            if slot.is_none() && !values.transposed.is_empty() {
                 let Values { weights, transposed, .. } = values;
                 let t_pitch = pitch(layer.inputs);
+                let weights = &weights.parameters;
                 transpose(weights, layer.pitch, 0, t_pitch, layer.outputs, |at, value| transposed[at] = value);
             }
         }
     }
 
-    /// Class probabilities (`order.len() x pitch(classes)`) of the rows `order`, on the caller's thread.
-    pub fn probabilities<'b>(&self, rows: &Rows, order: &[u32], buffers: &'b mut Buffers) -> &'b [f32] {
+    /// Class probabilities, or values, (`order.len() x pitch(outputs)`) of the rows `order`, on the caller's thread.
+    pub fn outputs<'b>(&self, rows: &Rows, order: &[u32], buffers: &'b mut Buffers) -> &'b [f32] {
         let all = 0..order.len();
         let frame = Frame { layers: &self.layers, vectors: self.vectors, rows, capacity: order.len() };
         buffers.resize(self, rows, order.len(), false);
@@ -168,54 +262,64 @@ impl Network {
         let mut h: &[f32] = x;
         let outputs = activations[..last].iter_mut().chain(&mut deltas[last..]);
         for ((index, values), f) in self.values.iter().enumerate().zip(outputs) {
-            let (weights, biases) = (&values.weights, &values.biases);
+            let (weights, biases) = (&values.weights.parameters, &values.biases.parameters);
             let forward = Forward { frame, order, weights, biases, h, first: 0 };
             // SAFETY: nobody else has these values.
-            unsafe { forward.layer(index, all.clone(), 0..self.layers[index].pitch, &Shared::new(f)) };
+            unsafe { forward.layer(index, all.clone(), 0..self.layers[index].pitch, &Shared::new(f), None) };
             h = f;
         }
-        softmax(self.vectors, self.layers[last].outputs, self.layers[last].pitch, &mut deltas[last]);
+        if self.head == Head::Classes {
+            head::softmax(self.vectors, self.layers[last].outputs, self.layers[last].pitch, &mut deltas[last]);
+        }
         &deltas[last]
     }
 
-    /// One step of SGD for each batch of `order`, by all threads of `team`.
+    /// One step for each batch of `steps`, by all threads of `team`.
     pub fn train(
         &mut self,
         team: &Team,
         rows: &Rows,
-        labels: &[u32],
+        targets: Targets,
         steps: Steps<'_>,
         batch_size: usize,
         buffers: &mut Buffers,
     ) {
         let capacity = batch_size.min(steps.order.len());
         buffers.resize(self, rows, capacity, true);
-        let Self { layers, values, vectors } = self;
-        let Buffers { x, activations, deltas, columns, scratch } = buffers;
+        let Self { layers, input_dropout, values, learning, step, vectors, .. } = self;
+        let Buffers { x, activations, saved, deltas, columns, squares, scratch } = buffers;
         scratch.resize_with(team.threads(), Scratch::default);
+        let lengths = values.iter().flat_map(|values| [values.weights.gradients.len(), values.biases.gradients.len()]);
+        squares.resize(lengths.map(|length| length.div_ceil(SQUARES)).sum(), 0.0);
         if let (Rows::Sparse(rows), false) = (rows, layers[0].narrow()) {
             columns.resize(rows.parts(), Columns::default());
         }
         let run = Run {
             frame: Frame { layers, vectors: *vectors, rows, capacity },
-            labels,
+            targets,
+            learning,
+            input_dropout: *input_dropout,
             values: values.iter_mut().map(SharedValues::new).collect(),
             x: Shared::new(x),
             activations: activations.iter_mut().map(|values| Shared::new(values)).collect(),
+            saved: saved.iter_mut().map(|values| Shared::new(values)).collect(),
             deltas: deltas.iter_mut().map(|values| Shared::new(values)).collect(),
             columns: Shared::new(columns),
+            squares: Shared::new(squares),
         };
-        let scratch = Shared::new(scratch);
+        let (scratch, taken) = (Shared::new(scratch), *step);
         team.steps(steps.rates.len(), |member, step| {
             let (first, learning_rate) = (step * batch_size, steps.rates[step]);
             let batch = &steps.order[first..steps.order.len().min(first + batch_size)];
+            let number = taken + 1 + step as u64;
             // SAFETY: each member has its own.
             let Scratch(scratch) = unsafe { &mut scratch.part_mut(member.index..member.index + 1)[0] };
-            let mut walk = Walk { run: &run, member, batch, learning_rate, scratch, mine: false };
+            let mut walk = Walk { run: &run, member, batch, number, learning_rate, scratch, mine: false };
             walk.forward();
             walk.backward();
             walk.update();
         });
+        *step += steps.rates.len() as u64;
     }
 }
 
@@ -226,10 +330,14 @@ pub struct Buffers {
     x: Aligned,
     /// Each hidden layer's output: `rows x pitch`, in panels.
     activations: Vec<Aligned>,
+    /// What each hidden layer's derivative is computed from, where that is not its output: as the output.
+    saved: Vec<Aligned>,
     /// The gradient at each layer's output before its activation or softmax: `rows x pitch`, in panels but for the last.
     deltas: Vec<Aligned>,
     /// The pixels of the batch, column by column, where the first layer is wide.
     columns: Vec<Columns>,
+    /// The sum of the squares of each [`SQUARES`] values of gradients, where these are clipped.
+    squares: Vec<f64>,
     /// One for each thread.
     scratch: Vec<Scratch>,
 }
@@ -242,7 +350,7 @@ struct Scratch(Aligned);
 impl Buffers {
     /// Bytes they take.
     pub fn bytes(&self) -> usize {
-        let rest = [&self.activations, &self.deltas].into_iter().flatten();
+        let rest = [&self.activations, &self.saved, &self.deltas].into_iter().flatten();
         let columns = self.columns.iter().map(Columns::bytes).sum::<usize>();
         size_of::<f32>() * (self.x.len() + rest.map(|values| values.len()).sum::<usize>()) + columns
     }
@@ -250,28 +358,47 @@ impl Buffers {
     fn resize(&mut self, network: &Network, rows: &Rows, count: usize, training: bool) {
         let last = network.layers.len() - 1;
         self.x.resize(if matches!(rows, Rows::Dense(_)) { count * network.layers[0].inputs } else { 0 });
-        for buffers in [&mut self.activations, &mut self.deltas] {
+        for buffers in [&mut self.activations, &mut self.saved, &mut self.deltas] {
             buffers.resize(last + 1, Aligned::default());
         }
         for (index, layer) in network.layers.iter().enumerate() {
             self.activations[index].resize(if index < last { count * layer.pitch } else { 0 });
+            let saves = training && index < last && layer.saves();
+            self.saved[index].resize(if saves { count * layer.pitch } else { 0 });
             self.deltas[index].resize(if training || index == last { count * layer.pitch } else { 0 });
+        }
+    }
+}
+
+/// A tensor, shared by the threads.
+struct SharedTensor<'a> {
+    parameters: Shared<'a, f32>,
+    slots: Vec<Shared<'a, f32>>,
+    gradients: Shared<'a, f32>,
+}
+
+impl<'a> SharedTensor<'a> {
+    fn new(tensor: &'a mut Tensor) -> Self {
+        Self {
+            parameters: Shared::new(&mut tensor.parameters),
+            slots: tensor.slots.iter_mut().map(|slot| Shared::new(slot)).collect(),
+            gradients: Shared::new(&mut tensor.gradients),
         }
     }
 }
 
 /// One layer's parameters, shared by the threads.
 struct SharedValues<'a> {
-    weights: Shared<'a, f32>,
-    biases: Shared<'a, f32>,
+    weights: SharedTensor<'a>,
+    biases: SharedTensor<'a>,
     transposed: Shared<'a, f32>,
 }
 
 impl<'a> SharedValues<'a> {
     fn new(values: &'a mut Values) -> Self {
         Self {
-            weights: Shared::new(&mut values.weights),
-            biases: Shared::new(&mut values.biases),
+            weights: SharedTensor::new(&mut values.weights),
+            biases: SharedTensor::new(&mut values.biases),
             transposed: Shared::new(&mut values.transposed),
         }
     }
@@ -318,12 +445,24 @@ impl<'a> Frame<'a> {
 /// A run of steps, shared by the threads.
 struct Run<'a> {
     frame: Frame<'a>,
-    labels: &'a [u32],
+    targets: Targets<'a>,
+    learning: &'a Learning,
+    input_dropout: f64,
     values: Vec<SharedValues<'a>>,
     x: Shared<'a, f32>,
     activations: Vec<Shared<'a, f32>>,
+    saved: Vec<Shared<'a, f32>>,
     deltas: Vec<Shared<'a, f32>>,
     columns: Shared<'a, Columns>,
+    squares: Shared<'a, f64>,
+}
+
+impl<'a> Run<'a> {
+    /// What the derivative of layer `index`'s activation is computed from.
+    fn saved(&self, index: usize) -> &Shared<'a, f32> {
+        let saved = &self.saved[index];
+        if saved.is_empty() { &self.activations[index] } else { saved }
+    }
 }
 
 /// What a layer's forward product reads.
@@ -339,11 +478,19 @@ struct Forward<'a> {
 }
 
 impl Forward<'_> {
-    /// `f = activation(h W + b)` of layer `index`: these rows and columns, all columns of a narrow layer.
+    /// `f = activation(h W + b)` of layer `index`: these rows and columns, all columns of a narrow layer. In training, some of
+    /// them are dropped, and what the derivative is computed from is saved.
     ///
     /// # Safety
-    /// Nobody else touches these rows and columns of `f` until the next barrier.
-    unsafe fn layer(&self, index: usize, rows: Range<usize>, columns: Range<usize>, f: &Shared<f32>) {
+    /// Nobody else touches these rows and columns of `f`, and of what is saved, until the next barrier.
+    unsafe fn layer(
+        &self,
+        index: usize,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        f: &Shared<f32>,
+        training: Option<&Training>,
+    ) {
         let Self { frame, order, weights, biases, h, first } = *self;
         let Frame { layers, vectors, .. } = frame;
         let layer = &layers[index];
@@ -359,7 +506,7 @@ impl Forward<'_> {
                     narrow::forward(vectors, from, rows.start - first, (weights, layer.pitch), values);
                 }
             }
-            unsafe { activation::forward(vectors, layer.activation, biases, Block { rows, part }, f, None) };
+            unsafe { finish(vectors, layer.activation, biases, Block { rows, part }, f, training) };
             return;
         }
         for part in layer.layout().over(columns) {
@@ -377,8 +524,35 @@ impl Forward<'_> {
                 rows: rows.clone(),
                 part: &Part { columns: part.columns.clone(), ..to.at(part.columns.start) },
             };
-            unsafe { activation::forward(vectors, layer.activation, biases, block, f, None) };
+            unsafe { finish(vectors, layer.activation, biases, block, f, training) };
         }
+    }
+}
+
+/// What training does to a layer's output.
+struct Training<'a> {
+    /// Where what the derivative is computed from goes, if that is not the output.
+    saved: Option<&'a Shared<'a, f32>>,
+    dropout: Option<Dropout>,
+}
+
+/// Biases, activation and dropout of a block of a layer's output.
+///
+/// # Safety
+/// Nobody else touches the block of `f` and of what is saved until the next barrier.
+unsafe fn finish(
+    vectors: Vectors,
+    activation: Activation,
+    biases: &[f32],
+    block: Block,
+    f: &Shared<f32>,
+    training: Option<&Training>,
+) {
+    let saved = training.and_then(|training| training.saved);
+    // SAFETY, of both: as the caller promises.
+    unsafe { activation::forward(vectors, activation, biases, block.clone(), f, saved) };
+    if let Some(dropout) = training.and_then(|training| training.dropout) {
+        unsafe { vector::dropout::dropout(vectors, dropout, block, f) };
     }
 }
 
@@ -387,6 +561,8 @@ struct Walk<'a> {
     run: &'a Run<'a>,
     member: &'a Member<'a>,
     batch: &'a [u32],
+    /// Of the step, from 1.
+    number: u64,
     learning_rate: f32,
     scratch: &'a mut Aligned,
     /// Whether since the last barrier this member wrote rows of the batch that only it may read.
@@ -410,8 +586,14 @@ impl Walk<'_> {
         if index == 0 { &self.run.x } else { &self.run.activations[index - 1] }
     }
 
+    /// What this step drops of layer `index`'s outputs.
+    fn dropout(&self, index: usize) -> Option<Dropout> {
+        let share = self.run.frame.layers[index].dropout;
+        (share > 0.0).then(|| Dropout::new(self.run.learning.seed, self.number, index as u32 + 1, share))
+    }
+
     fn forward(&mut self) {
-        let Run { frame, labels, .. } = *self.run;
+        let Run { frame, targets, learning, input_dropout, .. } = *self.run;
         let Frame { layers, vectors, rows, .. } = frame;
         let (batch, last, share) = (self.batch, layers.len() - 1, self.share());
         // SAFETY, of this function: nobody writes parameters, and each member touches its own rows, or its own columns, alone.
@@ -419,6 +601,10 @@ impl Walk<'_> {
             let width = layers[0].inputs;
             let x = unsafe { self.run.x.part_mut(share.start * width..share.end * width) };
             gather(inputs, &batch[share.clone()], width, x);
+            if input_dropout > 0.0 {
+                let drop = Dropout::new(learning.seed, self.number, 0, input_dropout);
+                vectorize!(vectors, |_simd| dropout::dropout(drop, share.start as u32, width, x));
+            }
             self.mine = true;
         }
         for (index, layer) in layers.iter().enumerate() {
@@ -427,7 +613,9 @@ impl Walk<'_> {
                 self.meet();
             }
             let values = &self.run.values[index];
-            let (weights, biases) = unsafe { (values.weights.all(), values.biases.all()) };
+            let (weights, biases) = unsafe { (values.weights.parameters.all(), values.biases.parameters.all()) };
+            let saved = Some(&self.run.saved[index]).filter(|saved| !saved.is_empty());
+            let training = Training { saved, dropout: self.dropout(index) };
             // In one panel this member's rows lie together, and others may still write theirs.
             let (h, first) = match frame.input(index) {
                 layout if layer.narrow() && layout.is_plain() => unsafe {
@@ -438,23 +626,23 @@ impl Walk<'_> {
             };
             let forward = Forward { frame, order: batch, weights, biases, h, first };
             if layer.narrow() {
-                unsafe { forward.layer(index, share.clone(), 0..layer.pitch, f) };
+                unsafe { forward.layer(index, share.clone(), 0..layer.pitch, f, Some(&training)) };
                 self.mine = true;
             } else {
                 let (rows, columns) = self.member.tile((batch.len(), layer.pitch), (ROWS, GRAIN), ENOUGH);
-                unsafe { forward.layer(index, rows, columns, f) };
+                unsafe { forward.layer(index, rows, columns, f, Some(&training)) };
                 self.member.wait();
             }
         }
         let Shape { outputs, pitch, .. } = layers[last];
         let p = unsafe { self.run.deltas[last].part_mut(share.start * pitch..share.end * pitch) };
-        softmax(vectors, outputs, pitch, p);
-        cross_entropy_gradient::cross_entropy_gradient(labels, &batch[share], pitch, p);
+        head::gradient(vectors, learning.objective, &targets, &batch[share], (outputs, pitch), p);
         self.mine = true;
     }
 
     fn backward(&mut self) {
-        let frame = self.run.frame;
+        let run = self.run;
+        let frame = run.frame;
         let Frame { layers, vectors, .. } = frame;
         let (batch, share) = (self.batch, self.share());
         // SAFETY, of this function: nobody writes parameters or activations, and each member touches its own rows, or its
@@ -469,7 +657,8 @@ impl Walk<'_> {
             let (from, to) = (frame.output(index), frame.input(index));
             let values = &self.run.values[index];
             let (df, dh) = (&self.run.deltas[index], &self.run.deltas[index - 1]);
-            let h = &self.run.activations[index - 1];
+            let behind = Behind { activation: layers[index - 1].activation, saved: run.saved(index - 1) };
+            let dropout = self.dropout(index - 1);
             if layer.narrow() {
                 let df = unsafe { df.part(share.start * layer.pitch..share.end * layer.pitch) };
                 let (transposed, t_pitch) = (unsafe { values.transposed.all() }, pitch(layer.inputs));
@@ -478,7 +667,7 @@ impl Walk<'_> {
                     let transposed = (&transposed[part.columns.start..], t_pitch);
                     narrow::input_gradient(vectors, (df, layer.pitch, layer.outputs), transposed, (values, part.width));
                     let block = Block { rows: share.clone(), part: &part };
-                    unsafe { activation::backward(vectors, layers[index - 1].activation, h, block, dh) };
+                    unsafe { behind.backward(vectors, dropout, block, dh) };
                 }
                 self.mine = true;
             } else {
@@ -491,13 +680,13 @@ impl Walk<'_> {
                     if inputs.len() < part.columns.len() {
                         self.scratch.fill(0.0);
                     }
-                    let weights = unsafe { values.weights.all() };
+                    let weights = unsafe { values.weights.parameters.all() };
                     pack_transposed(weights, layer.layout(), inputs, layer.outputs, self.scratch);
                     let packed = Part { start: 0, width: part.columns.len(), ..part.clone() };
                     let block = Block { rows: rows.clone(), part: &part };
                     unsafe {
                         product(vectors, left, rows.clone(), layer.outputs, self.scratch, &packed, Store, (dh, to));
-                        activation::backward(vectors, layers[index - 1].activation, h, block, dh);
+                        behind.backward(vectors, dropout, block, dh);
                     }
                 }
                 self.member.wait();
@@ -507,32 +696,105 @@ impl Walk<'_> {
     }
 
     fn update(&mut self) {
+        let Run { targets, learning, .. } = *self.run;
+        let step = Step::new(&learning.optimizer, self.learning_rate, self.number, targets.total(self.batch));
+        let Some(norm) = learning.optimizer.clip_norm else { return self.update_layers(step) };
+        self.update_layers(step.keeping());
+        self.member.wait();
+        let squares = self.squares();
+        self.update_kept(step.clipped(squares, norm));
+    }
+
+    /// What a step does with the gradients of each layer's parameters.
+    fn update_layers(&mut self, step: Step) {
         for (index, layer) in self.run.frame.layers.iter().enumerate() {
-            if layer.narrow() { self.update_narrow(index) } else { self.update_wide(index) }
+            if layer.narrow() { self.update_narrow(index, step) } else { self.update_wide(index, step) }
+        }
+    }
+
+    /// All tensors, each with its layer's index.
+    fn tensors(&self) -> impl Iterator<Item = (usize, &SharedTensor<'_>)> {
+        let values = self.run.values.iter().enumerate();
+        values.flat_map(|(index, values)| [(index, &values.weights), (index, &values.biases)])
+    }
+
+    /// The sum of the squares of all gradients, in an order that does not depend on the number of threads.
+    fn squares(&mut self) -> f64 {
+        let blocks = self.tensors().flat_map(|(_, tensor)| {
+            (0..tensor.gradients.len()).step_by(SQUARES).map(|start| {
+                let end = tensor.gradients.len().min(start + SQUARES);
+                // SAFETY: nobody writes gradients in this phase.
+                unsafe { tensor.gradients.part(start..end) }
+            })
+        });
+        let share = self.member.share(self.run.squares.len(), 1);
+        // SAFETY: each member has its own share.
+        let sums = unsafe { self.run.squares.part_mut(share.clone()) };
+        for (sum, block) in sums.iter_mut().zip(blocks.skip(share.start)) {
+            *sum = vector::squares(self.run.frame.vectors, block);
+        }
+        self.member.wait();
+        // SAFETY: nobody writes them in this phase.
+        unsafe { self.run.squares.all() }.iter().sum()
+    }
+
+    /// The step of this member's share of each tensor from gradients that were kept.
+    fn update_kept(&self, step: Step) {
+        let Frame { layers, vectors, .. } = self.run.frame;
+        for (index, layer) in layers.iter().enumerate() {
+            let Shape { inputs, outputs, pitch, .. } = *layer;
+            let values = &self.run.values[index];
+            for (tensor, step) in [(&values.weights, step), (&values.biases, step.of_biases())] {
+                // Whole rows of a narrow layer.
+                let share = self.member.share(tensor.parameters.len(), GRAIN);
+                // SAFETY: each member has its own share, and nobody writes gradients.
+                unsafe {
+                    let (sums, parameters) =
+                        (tensor.gradients.part(share.clone()), tensor.parameters.part_mut(share.clone()));
+                    with_optimizer!(step, sgd, tensor, |optimizer| {
+                        update_all(vectors, optimizer, share.start, sums, parameters);
+                    });
+                }
+            }
+            if !values.transposed.is_empty() {
+                let share = self.member.share(values.weights.parameters.len(), GRAIN);
+                // SAFETY: this member's own rows.
+                let weights = unsafe { values.weights.parameters.part(share.clone()) };
+                let t_pitch = vector::pitch(inputs);
+                transpose(weights, pitch, share.start / pitch, t_pitch, outputs, |at, value| {
+                    // SAFETY: a column of the transpose is a row of the weights.
+                    unsafe { values.transposed.part_mut(at..at + 1)[0] = value };
+                });
+            }
         }
     }
 
     /// The update of this member's rows of a narrow layer's weights.
-    fn update_narrow(&mut self, index: usize) {
-        let (frame, learning_rate) = (self.run.frame, self.learning_rate);
+    fn update_narrow(&mut self, index: usize, step: Step) {
+        let frame = self.run.frame;
         let Frame { layers, vectors, .. } = frame;
         let (layer, values, batch, member) = (&layers[index], &self.run.values[index], self.batch, self.member);
         let Shape { inputs, outputs, pitch, .. } = *layer;
-        let update = (Sgd::<false> { rate: learning_rate }, Divisor::new(batch.len() as f32));
         // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows of the
         // parameters alone.
         let df = unsafe { self.run.deltas[index].part(0..batch.len() * pitch) };
-        let own = |share: &Range<usize>| unsafe { values.weights.part_mut(share.start * pitch..share.end * pitch) };
+        let tensor = &values.weights;
+        let own = |share: &Range<usize>| unsafe { tensor.parameters.part_mut(share.start * pitch..share.end * pitch) };
         if let Some(rows) = frame.sparse(index) {
             let parts = member.share(rows.parts(), 1);
             let weights = own(&rows.columns(&parts));
-            rows.update_narrow(vectors, batch, (df, pitch), &parts, update, weights, self.scratch);
+            with_optimizer!(step, sgd_in_order, tensor, |optimizer| unsafe {
+                rows.update_narrow(vectors, batch, (df, pitch), &parts, optimizer, weights, self.scratch);
+            });
         } else {
             let h = unsafe { self.input(index).all() };
             for part in frame.input(index).over(member.share(inputs, ROWS)) {
                 let weights = own(&part.columns);
                 let h = (&h[part.start..], part.width);
-                narrow::update(vectors, h, (df, pitch), update, weights);
+                let at = part.columns.start * pitch;
+                with_optimizer!(step, sgd_in_order, tensor, |optimizer| unsafe {
+                    narrow::update(vectors, h, (df, pitch), optimizer, at, weights);
+                });
                 if index > 0 {
                     let t_pitch = vector::pitch(inputs);
                     transpose(weights, pitch, part.columns.start, t_pitch, outputs, |at, value| {
@@ -542,16 +804,16 @@ impl Walk<'_> {
                 }
             }
         }
-        self.bias_step(index, member.share(pitch, GRAIN), df);
+        self.bias_step(index, member.share(pitch, GRAIN), df, step);
     }
 
     /// The update of this member's columns of a wide layer's weights.
-    fn update_wide(&mut self, index: usize) {
-        let (frame, learning_rate) = (self.run.frame, self.learning_rate);
+    fn update_wide(&mut self, index: usize, step: Step) {
+        let frame = self.run.frame;
         let Frame { layers, vectors, .. } = frame;
-        let (layer, weights, batch) = (&layers[index], &self.run.values[index].weights, self.batch);
+        let (layer, tensor, batch) = (&layers[index], &self.run.values[index].weights, self.batch);
+        let weights = &tensor.parameters;
         let (from, layout) = (frame.output(index), layer.layout());
-        let optimizer = Sgd::<true> { rate: learning_rate / batch.len() as f32 };
         // Rows of the weights, or parts of the pixels.
         let (inputs, columns) = match frame.sparse(index) {
             Some(rows) => self.member.tile((rows.parts(), layer.pitch), (1, GRAIN), ENOUGH),
@@ -562,28 +824,28 @@ impl Walk<'_> {
         let df = unsafe { self.run.deltas[index].all() };
         for part in layout.over(columns.clone()) {
             if let Some(rows) = frame.sparse(index) {
-                unsafe {
-                    let lists = (self.run.columns.part(inputs.clone()), inputs.start);
+                let lists = (unsafe { self.run.columns.part(inputs.clone()) }, inputs.start);
+                with_optimizer!(step, sgd, tensor, |optimizer| unsafe {
                     rows.update_wide(vectors, lists, batch.len(), (df, from), optimizer, weights, &part);
-                }
+                });
                 continue;
             }
             let h = unsafe { self.input(index).all() };
             let left = Left { values: h, layout: frame.input(index), transposed: true };
             let right = Part { columns: part.columns.clone(), ..from.at(part.columns.start) };
             let to = (weights, layout);
-            let finish = Update(optimizer);
-            unsafe { product(vectors, left, inputs.clone(), batch.len(), df, &right, finish, to) };
+            with_optimizer!(step, sgd, tensor, |optimizer| unsafe {
+                product(vectors, left, inputs.clone(), batch.len(), df, &right, Update(optimizer), to);
+            });
         }
         if inputs.start == 0 {
-            self.bias_step(index, columns, df);
+            self.bias_step(index, columns, df, step);
         }
     }
 
     /// The update of these columns of layer `index`'s biases.
-    fn bias_step(&self, index: usize, columns: Range<usize>, df: &[f32]) {
-        let (frame, learning_rate) = (self.run.frame, self.learning_rate);
-        let (optimizer, divisor) = (Sgd::<false> { rate: learning_rate }, Divisor::new(self.batch.len() as f32));
+    fn bias_step(&self, index: usize, columns: Range<usize>, df: &[f32], step: Step) {
+        let (frame, tensor, step) = (self.run.frame, &self.run.values[index].biases, step.of_biases());
         for part in frame.output(index).over(columns) {
             for columns in part.columns.clone().step_by(PANEL).map(|first| first..part.columns.end.min(first + PANEL)) {
                 let mut sums = [0.0; PANEL];
@@ -591,10 +853,33 @@ impl Walk<'_> {
                 let start = part.start + columns.start - part.columns.start;
                 reduce_rows(frame.vectors, &df[start..], part.width, self.batch.len(), sums);
                 // SAFETY: each member has its own columns in this phase.
-                let biases = unsafe { self.run.values[index].biases.part_mut(columns) };
-                step_all(frame.vectors, optimizer, sums, divisor, biases);
+                let (at, biases) = (columns.start, unsafe { tensor.parameters.part_mut(columns) });
+                with_optimizer!(step, sgd_in_order, tensor, |optimizer| unsafe {
+                    update_all(frame.vectors, optimizer, at, sums, biases);
+                });
             }
         }
+    }
+}
+
+/// The layer behind a gradient.
+struct Behind<'a> {
+    activation: Activation,
+    /// What its derivative is computed from.
+    saved: &'a Shared<'a, f32>,
+}
+
+impl Behind<'_> {
+    /// Takes a block of `dh`, the gradient at the layer's output, to before its dropout and activation.
+    ///
+    /// # Safety
+    /// Nobody else touches the block of `dh`, and nobody writes what was saved, until the next barrier.
+    unsafe fn backward(&self, vectors: Vectors, dropout: Option<Dropout>, block: Block, dh: &Shared<f32>) {
+        // SAFETY, of both: as the caller promises.
+        if let Some(dropout) = dropout {
+            unsafe { vector::dropout::dropout(vectors, dropout, block.clone(), dh) };
+        }
+        unsafe { activation::backward(vectors, self.activation, self.saved, block, dh) };
     }
 }
 
@@ -622,17 +907,6 @@ fn gather(inputs: &Inputs, order: &[u32], width: usize, x: &mut [f32]) {
     }
 }
 
-/// The softmax of the first `classes` values of each row; the padding becomes 0.
-fn softmax(vectors: Vectors, classes: usize, pitch: usize, f: &mut [f32]) {
-    #[inline(always)]
-    fn run(classes: usize, pitch: usize, f: &mut [f32]) {
-        for row in f.chunks_exact_mut(pitch) {
-            let max = row[..classes].iter().fold(f32::NEG_INFINITY, |max, &f| if f > max { f } else { max });
-            row_softmax::exponentials(max, row);
-            row[classes..].fill(0.0);
-            let sum: f32 = row[..classes].iter().sum();
-            row.iter_mut().for_each(|f| *f /= sum);
-        }
-    }
-    vectorize!(vectors, |_simd| run(classes, pitch, f));
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

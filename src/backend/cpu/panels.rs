@@ -106,8 +106,11 @@ pub struct Left<'a> {
 
 /// What becomes of a product `AB`.
 pub trait Finish: Copy {
-    /// The new values of `to`, which is one vector long, given the sums of the product there.
-    fn finish<S: Simd>(self, simd: S, sums: S::f32s, to: &[f32]) -> S::f32s;
+    /// The new values of `to`, which is one vector of `C` and lies in it from `at` on, given the sums of the product there.
+    ///
+    /// # Safety
+    /// Nobody else touches what is kept beside these values until the next barrier.
+    unsafe fn finish<S: Simd>(self, simd: S, at: usize, sums: S::f32s, to: &[f32]) -> S::f32s;
 }
 
 /// `C = AB`
@@ -116,7 +119,7 @@ pub struct Store;
 
 impl Finish for Store {
     #[inline(always)]
-    fn finish<S: Simd>(self, _: S, sums: S::f32s, _: &[f32]) -> S::f32s {
+    unsafe fn finish<S: Simd>(self, _: S, _: usize, sums: S::f32s, _: &[f32]) -> S::f32s {
         sums
     }
 }
@@ -127,9 +130,9 @@ pub struct Update<O>(pub O);
 
 impl<O: Optimizer> Finish for Update<O> {
     #[inline(always)]
-    fn finish<S: Simd>(self, simd: S, sums: S::f32s, to: &[f32]) -> S::f32s {
-        // SAFETY: `to` is one vector long.
-        self.0.step(simd, sums, unsafe { read(simd, to, 0) })
+    unsafe fn finish<S: Simd>(self, simd: S, at: usize, sums: S::f32s, to: &[f32]) -> S::f32s {
+        // SAFETY: as the caller promises; `to` is one vector long.
+        unsafe { self.0.step(simd, at, sums, read(simd, to, 0)) }
     }
 }
 
@@ -137,7 +140,7 @@ impl<O: Optimizer> Finish for Update<O> {
 /// where they are in `right`, go to `to`.
 ///
 /// # Safety
-/// Nobody else touches these rows and columns of `to` until the next barrier.
+/// Nobody else touches these rows and columns of `to`, nor what is kept beside them, until the next barrier.
 #[allow(clippy::too_many_arguments)]
 pub unsafe fn product(
     vectors: Vectors,
@@ -284,7 +287,8 @@ impl<F: Finish> Task<'_, F> {
                 let place = to.row(row + r) + n * lanes::<S>();
                 // SAFETY: nobody else touches it, as the caller promises.
                 let to = unsafe { self.to.part_mut(place..place + lanes::<S>()) };
-                let value = self.finish.finish(simd, sum, to);
+                // SAFETY: as above.
+                let value = unsafe { self.finish.finish(simd, place, sum, to) };
                 write(simd, to, value);
             }
         }
@@ -422,7 +426,7 @@ mod tests {
                     let right = Part { columns: part.columns.clone(), ..f_layout.at(part.columns.start) };
                     let to = (&Shared::new(&mut updated), w_layout);
                     // SAFETY: nobody else has it.
-                    let finish = Update(Sgd::<true> { rate: 0.5 });
+                    let finish = Update(Sgd { rate: 0.5, keep: 1.0 });
                     unsafe { product(vectors, left, 0..depth, rows, &f, &right, finish, to) };
                 }
                 for k in 0..depth {

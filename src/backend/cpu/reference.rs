@@ -94,8 +94,9 @@ impl Reference {
         cross_entropy::cross_entropy(p, samples.labels(), &order, classes, &mut losses, &mut confusion);
         Ok(Evaluation {
             loss_sum: sum::sum(&losses),
+            rows: order.len() as u64,
             confusion: confusion.into_iter().map(u64::from).collect(),
-            classes,
+            ..Evaluation::empty(classes)
         })
     }
 }

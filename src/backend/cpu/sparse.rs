@@ -8,7 +8,7 @@ use pulp::Simd;
 use super::narrow::ROWS;
 use super::panels::{GRAIN, Layout, PANEL, Part};
 use super::team::Shared;
-use super::vector::optimizer::{Divisor, Optimizer, step};
+use super::vector::optimizer::{self, Optimizer};
 use super::vector::{
     Aligned, LANES, Sums, Vectors, lanes, load, multiply_add, prefetch, read, vectorize, vectorize_wide, write,
 };
@@ -240,37 +240,42 @@ impl SparseRows {
 
     /// Updates the parts `parts` of the rows of `W` from their gradients `x^T df`: `weights` is `.. x pitch` of one vector or two,
     /// `df` is `order.len() x pitch`.
+    ///
+    /// # Safety
+    /// As [`Optimizer::step`].
     #[allow(clippy::too_many_arguments)]
-    pub fn update_narrow(
+    pub unsafe fn update_narrow(
         &self,
         vectors: Vectors,
         order: &[u32],
         (df, pitch): (&[f32], usize),
         parts: &Range<usize>,
-        (optimizer, divisor): (impl Optimizer, Divisor),
+        optimizer: impl Optimizer,
         weights: &mut [f32],
         gradients: &mut Aligned,
     ) {
-        let update = (optimizer, divisor);
+        // SAFETY, of both: as the caller promises.
         match pitch {
-            LANES => vectorize!(vectors, |simd| {
-                self.update_padded::<_, 1>(simd, order, df, parts, update, weights, gradients)
+            LANES => vectorize!(vectors, |simd| unsafe {
+                self.update_padded::<_, 1>(simd, order, df, parts, optimizer, weights, gradients)
             }),
-            _ => vectorize!(vectors, |simd| {
-                self.update_padded::<_, 2>(simd, order, df, parts, update, weights, gradients)
+            _ => vectorize!(vectors, |simd| unsafe {
+                self.update_padded::<_, 2>(simd, order, df, parts, optimizer, weights, gradients)
             }),
         }
     }
 
+    /// # Safety
+    /// As [`SparseRows::update_narrow`].
     #[allow(clippy::too_many_arguments)]
     #[inline(always)]
-    fn update_padded<S: Simd, const N: usize>(
+    unsafe fn update_padded<S: Simd, const N: usize>(
         &self,
         simd: S,
         order: &[u32],
         df: &[f32],
         parts: &Range<usize>,
-        (optimizer, divisor): (impl Optimizer, Divisor),
+        optimizer: impl Optimizer,
         weights: &mut [f32],
         gradients: &mut Aligned,
     ) {
@@ -294,7 +299,8 @@ impl SparseRows {
                 Sums::<S, N>(sums).store(gradients, 0);
             }
         }
-        step(simd, optimizer, gradients, divisor, weights);
+        // SAFETY: as the caller promises.
+        unsafe { optimizer::update(simd, optimizer, first, gradients, weights) };
     }
 
     /// Lists, for each column of a part, the rows of the batch where it is not 0.
@@ -324,13 +330,15 @@ impl SparseRows {
                 *place += 1;
             }
         }
+        // By now the last two are the same.
+        starts.pop();
     }
 
     /// Updates those columns of `W` that `part` says where they are, from their gradients `x^T df`; `columns` lists the pixels,
     /// from the part `first` on, of a batch of `count` rows, and `df` is laid out as `layout`.
     ///
     /// # Safety
-    /// Nobody else touches these columns of `W` until the next barrier.
+    /// Nobody else touches these columns of `W`, nor what the optimizer keeps beside them, until the next barrier.
     #[allow(clippy::too_many_arguments)]
     pub unsafe fn update_wide(
         &self,
@@ -501,7 +509,7 @@ impl<O: Optimizer> Update<'_, O> {
     unsafe fn run<S: Simd, const N: usize>(self, simd: S) {
         for (column, range) in self.columns.starts.windows(2).enumerate() {
             let entries = &self.columns.entries[range[0] as usize..range[1] as usize];
-            if O::RESTS && entries.is_empty() {
+            if entries.is_empty() && self.optimizer.rests() {
                 continue;
             }
             let mut sums = [simd.splat_f32s(0.0); N];
@@ -516,9 +524,11 @@ impl<O: Optimizer> Update<'_, O> {
             let place = self.first + column * self.width;
             // SAFETY: as the caller promises.
             let weights = unsafe { self.weights.part_mut(place..place + N * lanes::<S>()) };
-            for (weights, sum) in weights.chunks_exact_mut(lanes::<S>()).zip(sums) {
-                // SAFETY: one vector long.
-                write(simd, weights, self.optimizer.step(simd, sum, unsafe { read(simd, weights, 0) }));
+            let places = (place..).step_by(lanes::<S>());
+            for ((weights, sum), at) in weights.chunks_exact_mut(lanes::<S>()).zip(sums).zip(places) {
+                // SAFETY: one vector long; the rest as the caller promises.
+                let updated = unsafe { self.optimizer.step(simd, at, sum, read(simd, weights, 0)) };
+                write(simd, weights, updated);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::any::TypeId;
 use pulp::Simd;
 
 pub mod activation;
+pub mod dropout;
 mod exponential;
 pub mod optimizer;
 
@@ -245,6 +246,21 @@ pub fn prefetch<const LINES: usize, T>(values: &[T]) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = values;
+}
+
+/// The sum of the squares of `values`.
+pub fn squares(vectors: Vectors, values: &[f32]) -> f64 {
+    #[inline(always)]
+    fn run(values: &[f32]) -> f64 {
+        let mut sums = [0.0f32; 2 * LANES];
+        for values in values.chunks(2 * LANES) {
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum += value * value;
+            }
+        }
+        sums.iter().map(|&sum| f64::from(sum)).sum()
+    }
+    vectorize!(vectors, |_simd| run(values))
 }
 
 /// `sums[c] = sum_r d[r, c]` over the first columns of `count` rows, which are `pitch` apart.

@@ -332,10 +332,12 @@ impl Engine {
         let mut parts = self.device().finish_read(read).await?;
         let confusion = parts.pop().map_or_else(Vec::new, |bytes| values::<u32>(&bytes));
         let totals = parts.pop().map_or_else(Vec::new, |bytes| values::<f32>(&bytes));
+        let confusion: Vec<u64> = confusion.into_iter().map(u64::from).collect();
         Ok(Evaluation {
+            rows: confusion.iter().sum(),
             loss_sum: totals.into_iter().map(f64::from).sum(),
-            confusion: confusion.into_iter().map(u64::from).collect(),
-            classes: self.model.classes(),
+            confusion,
+            ..Evaluation::empty(self.model.classes())
         })
     }
 

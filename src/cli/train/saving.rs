@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::Options;
-use crate::backend::{Backend, Ticket};
+use crate::backend::Backend;
 use crate::checkpoint::{self, Best, Metadata};
 use crate::cli::note;
 use crate::data::FAMILY;
@@ -25,8 +25,6 @@ pub(super) struct Saving {
     /// Of the best one.
     best: Option<PathBuf>,
     run: Option<Run>,
-    /// The last epoch that was told, and what the backend keeps its state for.
-    told: Option<(u32, Ticket)>,
 }
 
 /// What is written of a run.
@@ -67,7 +65,7 @@ impl Saving {
                 return Err(same_file(other, flag, path));
             }
         }
-        Ok(Self { last, every: options.save_every, best, run: None, told: None })
+        Ok(Self { last, every: options.save_every, best, run: None })
     }
 
     /// The files that the epochs after `done` up to `epochs` may write and that are there already, and the log.
@@ -118,13 +116,13 @@ impl Saving {
     pub(super) fn epoch(&mut self, epoch: &Epoch, snapshot: &mut Snapshot<'_>) -> Result<()> {
         let Some(run) = &mut self.run else { return Ok(()) };
         if let Some(path) = &self.best
-            && epoch.score().is_finite()
-            && run.best.is_none_or(|best| epoch.score() > best.score)
+            && let Some(score) = epoch.score()
+            && score.is_finite()
+            && run.best.is_none_or(|best| score > best.score)
         {
-            run.best = Some(Best { epoch: epoch.number, score: epoch.score() });
+            run.best = Some(Best { epoch: epoch.number, score });
             run.write_best(path, &snapshot.state()?)?;
         }
-        self.told = Some((epoch.number, snapshot.ticket()));
         match (&self.last, self.every) {
             (Some(path), Some(every)) if epoch.number.is_multiple_of(every) => {
                 run.write(path, epoch.number, &snapshot.state()?)
@@ -133,14 +131,21 @@ impl Saving {
         }
     }
 
-    /// The run of so many `epochs` was interrupted: the last one that was told is written, and what goes on from it is said.
-    pub(super) fn interrupted(&self, options: &Options, epochs: u32, backend: &mut dyn Backend) -> Result<()> {
+    /// The run of so many `epochs` was interrupted after `epoch` of them, 0 for none in this run: it is written, and what goes on
+    /// from it is said.
+    pub(super) fn interrupted(
+        &self,
+        options: &Options,
+        epoch: u32,
+        epochs: u32,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
         let (Some(path), Some(run)) = (&self.last, &self.run) else { return Ok(()) };
-        let Some((epoch, ticket)) = self.told else {
+        if epoch == 0 {
             note(&format!("Interrupted before an epoch was done: {} is not written", path.display()));
             return Ok(());
-        };
-        run.write(path, epoch, &backend.state(Some(ticket))?)?;
+        }
+        run.write(path, epoch, &backend.state(None)?)?;
         let file = numbered(path, epoch);
         let folder = options.data.data_dir.as_ref().filter(|_| FAMILY.contains(&run.metadata.data.as_str()));
         let folder = folder.map_or_else(String::new, |folder| format!(" --data-dir {}", quoted(folder)));

@@ -25,6 +25,11 @@ impl<'a, T> Shared<'a, T> {
         Self { start: values.as_mut_ptr(), length: values.len(), values: PhantomData }
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.length == 0

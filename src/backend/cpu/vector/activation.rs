@@ -260,7 +260,7 @@ pub struct Block<'a> {
 impl Block<'_> {
     /// Where each row's columns lie.
     #[inline(always)]
-    fn places(&self) -> impl Iterator<Item = Range<usize>> {
+    pub fn places(&self) -> impl Iterator<Item = Range<usize>> {
         let columns = self.part.columns.len();
         self.rows.clone().map(move |row| self.part.row(row)..self.part.row(row) + columns)
     }
@@ -371,12 +371,12 @@ impl<A: Activate> Backward<'_, A> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::backend::cpu) mod tests {
     use super::*;
     use crate::backend::cpu::vector::Aligned;
 
     /// The activation of `x`, and its derivative there, from textbook formulas in f64.
-    fn exact(activation: Activation, x: f64) -> (f64, f64) {
+    pub fn exact(activation: Activation, x: f64) -> (f64, f64) {
         let sigmoid = |x: f64| if x > 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) };
         let (scale, alpha) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
         match activation {
