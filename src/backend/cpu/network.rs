@@ -348,8 +348,8 @@ impl Forward<'_> {
         let Frame { layers, vectors, .. } = frame;
         let (layer, relu) = (&layers[index], index + 1 < layers.len());
         let (from, to) = (frame.input(index), frame.output(index));
-        // SAFETY, of this function: as the caller promises.
         if layer.narrow() {
+            // SAFETY: as the caller promises.
             let f = unsafe { f.part_mut(rows.start * layer.pitch..rows.end * layer.pitch) };
             match frame.sparse(index) {
                 Some(sparse) => {
@@ -364,12 +364,14 @@ impl Forward<'_> {
         }
         for part in layer.layout().over(columns) {
             match frame.sparse(index) {
+                // SAFETY: as the caller promises.
                 Some(sparse) => unsafe {
                     sparse.forward_wide(vectors, order, rows.clone(), weights, &part, (biases, relu), (f, to));
                 },
                 None => {
                     let left = Left { values: h, layout: from, transposed: false };
                     let finish = Finish::Bias(biases, relu);
+                    // SAFETY: as the caller promises.
                     unsafe { product(vectors, left, rows.clone(), layer.inputs, weights, &part, finish, (f, to)) };
                 }
             }
@@ -408,9 +410,9 @@ impl Walk<'_> {
         let Run { frame, labels, .. } = *self.run;
         let Frame { layers, vectors, rows, .. } = frame;
         let (batch, last, share) = (self.batch, layers.len() - 1, self.share());
-        // SAFETY, of this function: nobody writes parameters, and each member touches its own rows, or its own columns, alone.
         if let Rows::Dense(inputs) = rows {
             let width = layers[0].inputs;
+            // SAFETY: each member writes its own rows.
             let x = unsafe { self.run.x.part_mut(share.start * width..share.end * width) };
             gather(inputs, &batch[share.clone()], width, x);
             self.mine = true;
@@ -421,26 +423,32 @@ impl Walk<'_> {
                 self.meet();
             }
             let values = &self.run.values[index];
+            // SAFETY: nobody writes parameters before the update.
             let (weights, biases) = unsafe { (values.weights.all(), values.biases.all()) };
             // In one panel this member's rows lie together, and others may still write theirs.
             let (h, first) = match frame.input(index) {
+                // SAFETY: rows of this member's own.
                 layout if layer.narrow() && layout.is_plain() => unsafe {
                     let rows = layout.at(0).row(share.start)..layout.at(0).row(share.end);
                     (if self.input(index).is_empty() { &[][..] } else { self.input(index).part(rows) }, share.start)
                 },
+                // SAFETY: a barrier is behind those who wrote them.
                 _ => (unsafe { self.input(index).all() }, 0),
             };
             let forward = Forward { frame, order: batch, weights, biases, h, first };
             if layer.narrow() {
+                // SAFETY: each member writes its own rows.
                 unsafe { forward.layer(index, share.clone(), 0..layer.pitch, f) };
                 self.mine = true;
             } else {
                 let (rows, columns) = self.member.tile((batch.len(), layer.pitch), (ROWS, GRAIN), ENOUGH);
+                // SAFETY: each member writes its own tile.
                 unsafe { forward.layer(index, rows, columns, f) };
                 self.member.wait();
             }
         }
         let Shape { outputs, pitch, .. } = layers[last];
+        // SAFETY: each member writes its own rows.
         let p = unsafe { self.run.deltas[last].part_mut(share.start * pitch..share.end * pitch) };
         softmax(vectors, outputs, pitch, p);
         cross_entropy_gradient::cross_entropy_gradient(labels, &batch[share], pitch, p);
@@ -451,11 +459,9 @@ impl Walk<'_> {
         let frame = self.run.frame;
         let Frame { layers, vectors, .. } = frame;
         let (batch, share) = (self.batch, self.share());
-        // SAFETY, of this function: nobody writes parameters or activations, and each member touches its own rows, or its
-        // own columns, alone.
         if let (Some(sparse), false) = (frame.sparse(0), layers[0].narrow()) {
-            // SAFETY: each member lists its own parts.
             for part in self.member.share(sparse.parts(), 1) {
+                // SAFETY: each member lists its own parts.
                 sparse.transpose(batch, part, &mut unsafe { self.run.columns.part_mut(part..part + 1) }[0]);
             }
         }
@@ -465,10 +471,13 @@ impl Walk<'_> {
             let (df, dh) = (&self.run.deltas[index], &self.run.deltas[index - 1]);
             let h = &self.run.activations[index - 1];
             if layer.narrow() {
+                // SAFETY: this member's own rows.
                 let df = unsafe { df.part(share.start * layer.pitch..share.end * layer.pitch) };
+                // SAFETY: nobody writes parameters before the update.
                 let (transposed, t_pitch) = (unsafe { values.transposed.all() }, pitch(layer.inputs));
                 for part in to.over(0..to.pitch()) {
                     let place = part.row(share.start)..part.row(share.end);
+                    // SAFETY: this member's own rows.
                     let (h, dh) = unsafe { (h.part(place.clone()), dh.part_mut(place)) };
                     let transposed = (&transposed[part.columns.start..], t_pitch);
                     narrow::input_gradient(vectors, (df, layer.pitch, layer.outputs), transposed, h, (dh, part.width));
@@ -476,6 +485,7 @@ impl Walk<'_> {
                 self.mine = true;
             } else {
                 self.meet();
+                // SAFETY: a barrier is behind those who wrote them.
                 let left = Left { values: unsafe { df.all() }, layout: from, transposed: false };
                 let (rows, columns) = self.member.tile((batch.len(), to.pitch()), (ROWS, GRAIN), ENOUGH);
                 for part in to.over(columns) {
@@ -484,10 +494,13 @@ impl Walk<'_> {
                     if inputs.len() < part.columns.len() {
                         self.scratch.fill(0.0);
                     }
+                    // SAFETY: nobody writes parameters before the update.
                     let weights = unsafe { values.weights.all() };
                     pack_transposed(weights, layer.layout(), inputs, layer.outputs, self.scratch);
                     let packed = Part { start: 0, width: part.columns.len(), ..part };
+                    // SAFETY: nobody writes activations going backward.
                     let finish = Finish::Mask(unsafe { h.all() });
+                    // SAFETY: each member writes its own tile.
                     unsafe {
                         product(vectors, left, rows.clone(), layer.outputs, self.scratch, &packed, finish, (dh, to));
                     }
@@ -510,15 +523,16 @@ impl Walk<'_> {
         let Frame { layers, vectors, .. } = frame;
         let (layer, values, batch, member) = (&layers[index], &self.run.values[index], self.batch, self.member);
         let Shape { inputs, outputs, pitch } = *layer;
-        // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows of the
-        // parameters alone.
+        // SAFETY: nobody writes gradients of outputs in the update.
         let df = unsafe { self.run.deltas[index].part(0..batch.len() * pitch) };
+        // SAFETY: each member has its own rows of the weights.
         let own = |share: &Range<usize>| unsafe { values.weights.part_mut(share.start * pitch..share.end * pitch) };
         if let Some(rows) = frame.sparse(index) {
             let parts = member.share(rows.parts(), 1);
             let weights = own(&rows.columns(&parts));
             rows.update_narrow(vectors, batch, (df, pitch), &parts, learning_rate, weights, self.scratch);
         } else {
+            // SAFETY: nobody writes activations in the update.
             let h = unsafe { self.input(index).all() };
             for part in frame.input(index).over(member.share(inputs, ROWS)) {
                 let weights = own(&part.columns);
@@ -548,21 +562,23 @@ impl Walk<'_> {
             Some(rows) => self.member.tile((rows.parts(), layer.pitch), (1, GRAIN), ENOUGH),
             None => self.member.tile((layer.inputs, layer.pitch), (ROWS, GRAIN), ENOUGH),
         };
-        // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows and columns of
-        // the parameters alone.
+        // SAFETY: nobody writes gradients of outputs in the update.
         let df = unsafe { self.run.deltas[index].all() };
         for part in layout.over(columns.clone()) {
             if let Some(rows) = frame.sparse(index) {
+                // SAFETY: nobody writes lists in the update, and each member has its own columns of the weights.
                 unsafe {
                     let lists = (self.run.columns.part(inputs.clone()), inputs.start);
                     rows.update_wide(vectors, lists, batch.len(), (df, from), scale, weights, &part);
                 }
                 continue;
             }
+            // SAFETY: nobody writes activations in the update.
             let h = unsafe { self.input(index).all() };
             let left = Left { values: h, layout: frame.input(index), transposed: true };
             let right = Part { columns: part.columns.clone(), ..from.at(part.columns.start) };
             let to = (weights, layout);
+            // SAFETY: each member has its own tile of the weights.
             unsafe { product(vectors, left, inputs.clone(), batch.len(), df, &right, Finish::Step(scale), to) };
         }
         if inputs.start == 0 {

@@ -175,13 +175,16 @@ impl Task<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, part: &Part) {
         let count = part.columns.len() / GRAIN;
-        // SAFETY, of this function: as the caller promises.
         if lanes::<S>() == 16 {
             // All columns at once: 24 sums of the 32 registers.
             match count {
+                // SAFETY: as the caller promises.
                 4 => unsafe { self.column_tile::<S, 6, 4>(simd, part, 0) },
+                // SAFETY: as the caller promises.
                 3 => unsafe { self.column_tile::<S, 6, 3>(simd, part, 0) },
+                // SAFETY: as the caller promises.
                 2 => unsafe { self.column_tile::<S, 6, 2>(simd, part, 0) },
+                // SAFETY: as the caller promises.
                 _ => unsafe { self.column_tile::<S, 6, 1>(simd, part, 0) },
             }
             return;
@@ -189,9 +192,12 @@ impl Task<'_> {
         for tile in 0..count {
             let at = tile * GRAIN;
             match lanes::<S>() {
+                // SAFETY: as the caller promises.
                 4 => unsafe { self.column_tile::<S, 6, 4>(simd, part, at) },
                 // 12 sums of 16 registers; without fused instructions, of half as long registers.
+                // SAFETY: as the caller promises.
                 _ if fuses::<S>() => unsafe { self.column_tile::<S, 6, 2>(simd, part, at) },
+                // SAFETY: as the caller promises.
                 _ => unsafe { self.column_tile::<S, 2, 2>(simd, part, at) },
             }
         }
@@ -209,7 +215,7 @@ impl Task<'_> {
                 true => self.rows.end.min(self.left.layout.at(row).columns.end),
                 false => self.rows.end,
             };
-            // SAFETY, of this block: as the caller promises.
+            // SAFETY: as the caller promises.
             unsafe {
                 row += match end - row {
                     left if left >= R => self.tile::<S, R, N>(simd, row, part, at),
@@ -281,6 +287,7 @@ impl Task<'_> {
                     }
                     // SAFETY: `to` is one vector long.
                     Finish::Step(scale) => {
+                        // SAFETY: `to` is one vector long.
                         multiply_add(simd, simd.splat_f32s(scale), sum, unsafe { read(simd, to, 0) })
                     }
                 };

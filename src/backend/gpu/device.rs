@@ -161,7 +161,7 @@ impl Device {
             label: Some("mlp-gpu"),
             required_features: features,
             experimental_features: match mixed {
-                // What is experimental is the shape of the API; our one shader that uses it is checked against its twin.
+                // SAFETY: what is experimental is the shape of the API; our one shader that uses it is checked against its twin.
                 true => unsafe { wgpu::ExperimentalFeatures::enabled() },
                 false => wgpu::ExperimentalFeatures::disabled(),
             },

@@ -118,7 +118,7 @@ impl Shader {
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source };
         let module = match device.checked {
             true => device.device.create_shader_module(descriptor),
-            // Every kernel keeps within its own bounds: the self-check runs them with checks too.
+            // SAFETY: every kernel keeps within its own bounds: the self-check runs them with checks too.
             false => unsafe {
                 device.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
             },
