@@ -495,7 +495,6 @@ impl Forward<'_> {
         let Frame { layers, vectors, .. } = frame;
         let layer = &layers[index];
         let (from, to) = (frame.input(index), frame.output(index));
-        // SAFETY, of this function: as the caller promises.
         if layer.narrow() {
             let part = &to.at(0);
             let values = unsafe { f.part_mut(part.row(rows.start)..part.row(rows.end)) };
@@ -511,6 +510,7 @@ impl Forward<'_> {
         }
         for part in layer.layout().over(columns) {
             match frame.sparse(index) {
+                // SAFETY: as the caller promises.
                 Some(sparse) => unsafe {
                     sparse.forward_wide(vectors, order, rows.clone(), weights, &part, (f, to));
                 },
@@ -596,9 +596,9 @@ impl Walk<'_> {
         let Run { frame, targets, learning, input_dropout, .. } = *self.run;
         let Frame { layers, vectors, rows, .. } = frame;
         let (batch, last, share) = (self.batch, layers.len() - 1, self.share());
-        // SAFETY, of this function: nobody writes parameters, and each member touches its own rows, or its own columns, alone.
         if let Rows::Dense(inputs) = rows {
             let width = layers[0].inputs;
+            // SAFETY: each member writes its own rows.
             let x = unsafe { self.run.x.part_mut(share.start * width..share.end * width) };
             gather(inputs, &batch[share.clone()], width, x);
             if input_dropout > 0.0 {
@@ -618,10 +618,12 @@ impl Walk<'_> {
             let training = Training { saved, dropout: self.dropout(index) };
             // In one panel this member's rows lie together, and others may still write theirs.
             let (h, first) = match frame.input(index) {
+                // SAFETY: rows of this member's own.
                 layout if layer.narrow() && layout.is_plain() => unsafe {
                     let rows = layout.at(0).row(share.start)..layout.at(0).row(share.end);
                     (if self.input(index).is_empty() { &[][..] } else { self.input(index).part(rows) }, share.start)
                 },
+                // SAFETY: a barrier is behind those who wrote them.
                 _ => (unsafe { self.input(index).all() }, 0),
             };
             let forward = Forward { frame, order: batch, weights, biases, h, first };
@@ -635,6 +637,7 @@ impl Walk<'_> {
             }
         }
         let Shape { outputs, pitch, .. } = layers[last];
+        // SAFETY: each member writes its own rows.
         let p = unsafe { self.run.deltas[last].part_mut(share.start * pitch..share.end * pitch) };
         head::gradient(vectors, learning.objective, &targets, &batch[share], (outputs, pitch), p);
         self.mine = true;
@@ -645,11 +648,9 @@ impl Walk<'_> {
         let frame = run.frame;
         let Frame { layers, vectors, .. } = frame;
         let (batch, share) = (self.batch, self.share());
-        // SAFETY, of this function: nobody writes parameters or activations, and each member touches its own rows, or its
-        // own columns, alone.
         if let (Some(sparse), false) = (frame.sparse(0), layers[0].narrow()) {
-            // SAFETY: each member lists its own parts.
             for part in self.member.share(sparse.parts(), 1) {
+                // SAFETY: each member lists its own parts.
                 sparse.transpose(batch, part, &mut unsafe { self.run.columns.part_mut(part..part + 1) }[0]);
             }
         }
@@ -660,7 +661,9 @@ impl Walk<'_> {
             let behind = Behind { activation: layers[index - 1].activation, saved: run.saved(index - 1) };
             let dropout = self.dropout(index - 1);
             if layer.narrow() {
+                // SAFETY: this member's own rows.
                 let df = unsafe { df.part(share.start * layer.pitch..share.end * layer.pitch) };
+                // SAFETY: nobody writes parameters before the update.
                 let (transposed, t_pitch) = (unsafe { values.transposed.all() }, pitch(layer.inputs));
                 for part in to.over(0..to.pitch()) {
                     let values = unsafe { dh.part_mut(part.row(share.start)..part.row(share.end)) };
@@ -672,6 +675,7 @@ impl Walk<'_> {
                 self.mine = true;
             } else {
                 self.meet();
+                // SAFETY: a barrier is behind those who wrote them.
                 let left = Left { values: unsafe { df.all() }, layout: from, transposed: false };
                 let (rows, columns) = self.member.tile((batch.len(), to.pitch()), (ROWS, GRAIN), ENOUGH);
                 for part in to.over(columns) {
@@ -787,6 +791,7 @@ impl Walk<'_> {
                 rows.update_narrow(vectors, batch, (df, pitch), &parts, optimizer, weights, self.scratch);
             });
         } else {
+            // SAFETY: nobody writes activations in the update.
             let h = unsafe { self.input(index).all() };
             for part in frame.input(index).over(member.share(inputs, ROWS)) {
                 let weights = own(&part.columns);
@@ -819,8 +824,7 @@ impl Walk<'_> {
             Some(rows) => self.member.tile((rows.parts(), layer.pitch), (1, GRAIN), ENOUGH),
             None => self.member.tile((layer.inputs, layer.pitch), (ROWS, GRAIN), ENOUGH),
         };
-        // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows and columns of
-        // the parameters alone.
+        // SAFETY: nobody writes gradients of outputs in the update.
         let df = unsafe { self.run.deltas[index].all() };
         for part in layout.over(columns.clone()) {
             if let Some(rows) = frame.sparse(index) {
@@ -830,6 +834,7 @@ impl Walk<'_> {
                 });
                 continue;
             }
+            // SAFETY: nobody writes activations in the update.
             let h = unsafe { self.input(index).all() };
             let left = Left { values: h, layout: frame.input(index), transposed: true };
             let right = Part { columns: part.columns.clone(), ..from.at(part.columns.start) };

@@ -195,13 +195,16 @@ impl<F: Finish> Task<'_, F> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, part: &Part) {
         let count = part.columns.len() / GRAIN;
-        // SAFETY, of this function: as the caller promises.
         if lanes::<S>() == 16 {
             // All columns at once: 24 sums of the 32 registers.
             match count {
+                // SAFETY: as the caller promises.
                 4 => unsafe { self.column_tile::<S, 6, 4>(simd, part, 0) },
+                // SAFETY: as the caller promises.
                 3 => unsafe { self.column_tile::<S, 6, 3>(simd, part, 0) },
+                // SAFETY: as the caller promises.
                 2 => unsafe { self.column_tile::<S, 6, 2>(simd, part, 0) },
+                // SAFETY: as the caller promises.
                 _ => unsafe { self.column_tile::<S, 6, 1>(simd, part, 0) },
             }
             return;
@@ -209,9 +212,12 @@ impl<F: Finish> Task<'_, F> {
         for tile in 0..count {
             let at = tile * GRAIN;
             match lanes::<S>() {
+                // SAFETY: as the caller promises.
                 4 => unsafe { self.column_tile::<S, 6, 4>(simd, part, at) },
                 // 12 sums of 16 registers; without fused instructions, of half as long registers.
+                // SAFETY: as the caller promises.
                 _ if fuses::<S>() => unsafe { self.column_tile::<S, 6, 2>(simd, part, at) },
+                // SAFETY: as the caller promises.
                 _ => unsafe { self.column_tile::<S, 2, 2>(simd, part, at) },
             }
         }
@@ -230,7 +236,7 @@ impl<F: Finish> Task<'_, F> {
             } else {
                 self.rows.end
             };
-            // SAFETY, of this block: as the caller promises.
+            // SAFETY: as the caller promises.
             unsafe {
                 row += match end - row {
                     left if left >= R => self.tile::<S, R, N>(simd, row, part, at),

@@ -222,7 +222,7 @@ impl SparseRows {
             let to = layout.at(part.columns.start + at);
             let task = Forward { sparse: self, order, rows: rows.clone(), weights, width: part.width, f, to };
             vectorize_wide!(vectors, |simd| {
-                // SAFETY, of this block: as the caller promises.
+                // SAFETY: as the caller promises.
                 unsafe {
                     match (lanes_of(simd), whole) {
                         (16, true) => task.run::<_, 2, 4>(simd),
@@ -326,6 +326,7 @@ impl SparseRows {
             for &pixel in self.row_parts(row, &parts) {
                 // SAFETY: as above; the pixels were counted, so there is an entry for each.
                 let place = unsafe { starts.get_unchecked_mut(pixel.column() - columns.start + 1) };
+                // SAFETY: the pixels were counted, so there is an entry for each.
                 *unsafe { entries.get_unchecked_mut(*place as usize) } = Entry::new(index, pixel);
                 *place += 1;
             }
@@ -361,7 +362,7 @@ impl SparseRows {
                 let task =
                     Update { columns, count, df, df_width: from.width, optimizer, weights, first, width: part.width };
                 vectorize_wide!(vectors, |simd| {
-                    // SAFETY, of this block: as the caller promises.
+                    // SAFETY: as the caller promises.
                     unsafe {
                         match (lanes_of(simd), whole) {
                             (16, true) => task.run::<_, 4>(simd),

@@ -162,7 +162,7 @@ impl Device {
             label: Some("mlp-gpu"),
             required_features: features,
             experimental_features: if mixed {
-                // What is experimental is the shape of the API; the shaders that use it are checked against the twins.
+                // SAFETY: what is experimental is the shape of the API; the shaders that use it are checked against the twins.
                 unsafe { wgpu::ExperimentalFeatures::enabled() }
             } else {
                 wgpu::ExperimentalFeatures::disabled()
