@@ -31,7 +31,7 @@ fn recipe(workload: &Workload) -> Recipe {
 /// Whether `device` runs `workload` by `plan`; a software driver would take minutes for the large ones.
 fn runs(device: &Device, plan: PlanName, model: &Mlp, workload: &Workload) -> bool {
     let too_much = device.hardware.software && model.parameters() * workload.batch_size > 10_000_000;
-    !too_much && plan.check(model, workload.batch_size, &device.hardware).is_ok()
+    !too_much && plan.check(model, &recipe(workload), &device.hardware).is_ok()
 }
 
 /// Uploads what is needed for steps, and the order of their rows.

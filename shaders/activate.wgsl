@@ -2,7 +2,7 @@
 //
 // f: rows x width. One invocation changes one value.
 //
-// uses: batch, activation
+// uses: batch, activation, save
 
 override width: u32;
 
@@ -12,5 +12,7 @@ override width: u32;
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.y * groups.x * 64u + id.x;
     if i >= batch.rows * width { return; }
-    f[i] = activate(f[i]);
+    let sum = f[i];
+    save(i, sum);
+    f[i] = activate(sum);
 }

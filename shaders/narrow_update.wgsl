@@ -45,7 +45,7 @@ fn main(
             for (var j = 0u; j < hidden; j++) {
                 for (var i = 0u; i < 4u; i++) {
                     let k = first + 4u * e + i;
-                    if k < inputs { update(w0 + k * hidden + j, sums[e * hidden + j][i]); }
+                    if k < inputs { update(w0 + k * hidden + j, sums[e * hidden + j][i], false); }
                 }
             }
         }
@@ -62,7 +62,7 @@ fn main(
         if k < inputs {
             var sum = 0.0;
             for (var s = 0u; s < slices; s++) { sum += partial[s * count + at]; }
-            update(w0 + k * hidden + at % hidden, sum);
+            update(w0 + k * hidden + at % hidden, sum, false);
         }
     }
 }

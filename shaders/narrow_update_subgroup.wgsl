@@ -20,10 +20,10 @@ fn add(sums: Sums, x: vec4<f32>, low: vec4<f32>, high: vec4<f32>) -> Sums {
 fn update_unit(k: u32, j: u32, sums: vec4<f32>) {
     if j >= hidden { return; }
     let at = w0 + k * hidden + j;
-    if k < inputs { update(at, sums.x); }
-    if k + 1u < inputs { update(at + hidden, sums.y); }
-    if k + 2u < inputs { update(at + 2u * hidden, sums.z); }
-    if k + 3u < inputs { update(at + 3u * hidden, sums.w); }
+    if k < inputs { update(at, sums.x, false); }
+    if k + 1u < inputs { update(at + hidden, sums.y, false); }
+    if k + 2u < inputs { update(at + 2u * hidden, sums.z, false); }
+    if k + 3u < inputs { update(at + 3u * hidden, sums.w, false); }
 }
 
 fn update_units(k: u32, first: u32, sums: Sums) {

@@ -1,9 +1,9 @@
 // The last layer, row by row, up to the gradient at the layer before it:
 //   p = the head's prediction from a W + biases, and when training d = the loss's gradient there, c = that before the
-//   activation that made a, from d W^T; else each row's loss, and a count in the confusion matrix
+//   activation that made a, from d W^T and h; else c = each row's loss, and a count in the confusion matrix
 //
 // a: rows x inputs, the layer before it, or where `source` says so the batch's rows of a data set of bytes (four a word,
-// little-endian) or floats: then there is no c. b: all parameters, W (inputs x classes) and its biases from `offset` on; p:
+// little-endian) or floats: then there is no gradient c. h: rows x inputs, a, or what it was made from where the activation's slope needs that. b: all parameters, W (inputs x classes) and its biases from `offset` on; p:
 // rows x classes, p or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its invocations share out
 // the inputs, for 16 classes at a time, then add up in the order of the invocations.
 //
@@ -25,7 +25,7 @@ const BYTES = 1u;
 @group(0) @binding(4) var<storage, read> labels: array<u32>;
 @group(0) @binding(5) var<storage, read_write> p: array<f32>;
 @group(0) @binding(6) var<storage, read_write> c: array<f32>;
-@group(0) @binding(7) var<storage, read_write> losses: array<f32>;
+@group(0) @binding(7) var<storage, read> h: array<f32>;
 @group(0) @binding(8) var<storage, read_write> confusion: array<atomic<u32>>;
 
 const MAX_ROWS = 4u;
@@ -92,7 +92,7 @@ fn main(
         if training {
             loss_gradient(base, label);
         } else {
-            losses[row] = loss(base, label);
+            c[row] = loss(base, label);
             atomicAdd(&confusion[confusion_cell(base, label)], 1u);
         }
         for (var category = 0u; category < classes; category++) { p[row * classes + category] = outputs[base + category]; }
@@ -109,7 +109,7 @@ fn main(
             let row = start + r;
             if row >= batch.rows { break; }
             for (var i = 0u; i < 4u; i++) {
-                if k + i < inputs { c[row * inputs + k + i] = activate_backward(sums[r][i], value(row, k + i)); }
+                if k + i < inputs { c[row * inputs + k + i] = activate_backward(sums[r][i], h[row * inputs + k + i]); }
             }
         }
     }

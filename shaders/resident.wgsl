@@ -23,6 +23,7 @@ override span: u32 = (inputs + 4u * parts - 1u) / (4u * parts) * 4u;
 override w0_vectors: u32 = inputs * vectors;
 override rest_values: u32 = hidden + hidden * classes + classes;
 override row_vectors: u32 = batch_size * vectors;
+override kept_vectors: u32;
 override outputs_values: u32 = batch_size * classes;
 
 @group(0) @binding(3) var<storage, read> labels: array<u32>;
@@ -37,6 +38,8 @@ var<workgroup> rest: array<f32, rest_values>;
 // batch_size x hidden, in vectors
 var<workgroup> h: array<vec4<f32>, row_vectors>;
 var<workgroup> d0: array<vec4<f32>, row_vectors>;
+// What h was made from, where the activation's slope needs it
+var<workgroup> kept: array<vec4<f32>, kept_vectors>;
 // batch_size x classes
 var<workgroup> outputs: array<f32, outputs_values>;
 
@@ -78,18 +81,20 @@ fn backward(row: u32, label: u32) {
             if j >= hidden { break; }
             for (var c = 0u; c < classes; c++) { gradient[i] += outputs[base + c] * rest[hidden + j * classes + c]; }
         }
-        d0[row * vectors + v] = activate_all_backward(gradient, h[row * vectors + v]);
+        var saved_values = h[row * vectors + v];
+        if SAVES_INPUT { saved_values = kept[row * vectors + v]; }
+        d0[row * vectors + v] = activate_all_backward(gradient, saved_values);
     }
 }
 
-// A step of the weights of one input and up to four units, from `at` on.
-fn step_all(at: u32, values: vec4<f32>, gradients: vec4<f32>) -> vec4<f32> {
-    return vec4<f32>(
-        step(at, values.x, gradients.x),
-        step(at + 1u, values.y, gradients.y),
-        step(at + 2u, values.z, gradients.z),
-        step(at + 3u, values.w, gradients.w),
-    );
+// A step of the weights of one input and up to four units from j on, which lie at `at`.
+fn step_all(at: u32, j: u32, values: vec4<f32>, gradients: vec4<f32>) -> vec4<f32> {
+    var stepped = values;
+    stepped.x = step(at, values.x, gradients.x, false);
+    if j + 1u < hidden { stepped.y = step(at + 1u, values.y, gradients.y, false); }
+    if j + 2u < hidden { stepped.z = step(at + 2u, values.z, gradients.z, false); }
+    if j + 3u < hidden { stepped.w = step(at + 3u, values.w, gradients.w, false); }
+    return stepped;
 }
 
 // The gradient of value i of b0, W1, b1.
@@ -147,7 +152,9 @@ fn main(@builtin(local_invocation_index) lane: u32) {
                         for (var i = 0u; i < 4u; i++) {
                             if 4u * v + i < hidden { bias[i] = rest[4u * v + i]; }
                         }
-                        sums[v] = activate_all(sums[v] + bias);
+                        let f = sums[v] + bias;
+                        if SAVES_INPUT { kept[my_row * vectors + v] = f; }
+                        sums[v] = activate_all(f);
                     }
                     h[my_row * vectors + v] = sums[v];
                 }
@@ -171,13 +178,14 @@ fn main(@builtin(local_invocation_index) lane: u32) {
                 for (var v = 0u; v < vectors; v++) {
                     let at = w0 + (k + i) * hidden + 4u * v;
                     let weight = (k + i) * vectors + v;
-                    weights[weight] = step_all(at, weights[weight], gradients[4u * v + i] / f32(rows));
+                    weights[weight] = step_all(at, 4u * v, weights[weight], gradients[4u * v + i] / f32(rows));
                 }
             }
         }
         // From the last invocations on: the first have most to do above.
         for (var i = lanes - 1u - lane; i < rest_values; i += lanes) {
-            rest[i] = step(b0 + i, rest[i], rest_gradient(i, rows) / f32(rows));
+            let bias = i < hidden || i >= hidden + hidden * classes;
+            rest[i] = step(b0 + i, rest[i], rest_gradient(i, rows) / f32(rows), bias);
         }
         workgroupBarrier();
     }

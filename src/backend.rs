@@ -13,6 +13,7 @@ use crate::state::State;
 pub mod cpu;
 pub(crate) mod fit;
 pub mod gpu;
+pub mod numbers;
 pub mod select;
 
 /// The parts of a data set.

@@ -1,18 +1,31 @@
-// e^x, the same on every driver.
+// e^x and what activations need of it, the same on every driver: built-in exp() and tanh() may err by far more than 2 units
+// in the last place, which training lets grow.
+//
+// uses: nan
 
-fn is_nan(x: f32) -> bool {
-    // x != x is false for NaN on some drivers.
-    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+// x = n ln 2 + r with |r| <= ln 2 / 2, so e^x = 2^n e^r; ln 2 is in two parts so that n ln 2 is exact.
+struct Reduced { n: f32, r: f32 }
+
+fn reduced(x: f32) -> Reduced {
+    let n = floor(x * 1.44269504 + 0.5);
+    return Reduced(n, (x - n * 0.693359375) + n * 2.12194440e-4);
 }
 
-// e^x for x <= 0, within 2 units in the last place on every driver: built-in exp() may err by far more, which training
-// lets grow. x = n ln 2 + r with |r| <= ln 2 / 2, so e^x = 2^n e^r; ln 2 is in two parts so that n ln 2 is exact.
-// NaN stays NaN: a diverged run must show.
+fn power_of_two(n: f32) -> f32 {
+    return bitcast<f32>(u32(i32(n) + 127) << 23u);
+}
+
+// e^x for x <= 0, within 2 units in the last place. NaN stays NaN: a diverged run must show.
 fn exponential(x: f32) -> f32 {
     if is_nan(x) { return x; }
+    return exponential_of_sum(x, 0.0);
+}
+
+// e^(x + extra) for x <= 0, not NaN, and an `extra` so small that x + extra would lose it.
+fn exponential_of_sum(x: f32, extra: f32) -> f32 {
     if x < -87.0 { return 0.0; }
-    let n = floor(x * 1.44269504 + 0.5);
-    let r = (x - n * 0.693359375) + n * 2.12194440e-4;
+    let part = reduced(x);
+    let r = part.r + extra;
     // Taylor's series of e^r.
     var e = 1.0 / 5040.0;
     e = e * r + 1.0 / 720.0;
@@ -22,5 +35,22 @@ fn exponential(x: f32) -> f32 {
     e = e * r + 0.5;
     e = e * r + 1.0;
     e = e * r + 1.0;
-    return e * bitcast<f32>(u32(i32(n) + 127) << 23u);
+    return e * power_of_two(part.n);
+}
+
+// e^x - 1 for x <= 0, not NaN: exact for small x too.
+fn exponential_minus_one(x: f32) -> f32 {
+    if x < -87.0 { return -1.0; }
+    let part = reduced(x);
+    let r = part.r;
+    // Taylor's series of e^r - 1.
+    var e = 1.0 / 5040.0;
+    e = e * r + 1.0 / 720.0;
+    e = e * r + 1.0 / 120.0;
+    e = e * r + 1.0 / 24.0;
+    e = e * r + 1.0 / 6.0;
+    e = e * r + 0.5;
+    e = e * r * r + r;
+    let power = power_of_two(part.n);
+    return power * e + (power - 1.0);
 }

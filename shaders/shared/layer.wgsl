@@ -1,7 +1,7 @@
 // Shared by the kernels of dense layers: a product with all that follows it; `product` says which:
 //   0, forward:         c = activate(a W + biases)                        a: rows x inputs, c: rows x outputs
 //   1, input gradient:  c = that before the activation that made the      a: rows x outputs, h, c: rows x inputs
-//                       input h, from a W^T
+//                       input, from a W^T and h: that activation's output, or its input where the slope needs that
 //   2, update:          a step of W by a^T b / rows, and of the biases by the mean of b's rows: they lie behind W as one
 //                       more row of it, whose input is always 1           a: rows x inputs, b: rows x outputs
 //
@@ -9,7 +9,7 @@
 // and the update's a may be the batch's rows of a data set of bytes (four a word, little-endian) or floats, as `source`
 // says. a4, b4: a, b again in vectors of four, read where rows start at whole vectors (`a_quads`, `b_quads`).
 //
-// uses: order, bytes, activation, optimizer
+// uses: order, bytes, activation, save, optimizer
 
 override product: u32;
 override source: u32;
@@ -143,7 +143,9 @@ fn add_block(sums: mat4x4<f32>, x: mat4x4<f32>, y: mat4x4<f32>) -> mat4x4<f32> {
 fn finish(m: u32, n: u32, sum: f32) {
     if product == FORWARD {
         if m >= batch.rows || n >= outputs { return; }
-        c[m * outputs + n] = activate(sum + b[offset + inputs * outputs + n]);
+        let f = sum + b[offset + inputs * outputs + n];
+        save(m * outputs + n, f);
+        c[m * outputs + n] = activate(f);
     } else if product == INPUT_GRADIENT {
         if m >= batch.rows || n >= inputs { return; }
         let at = m * inputs + n;
@@ -151,7 +153,7 @@ fn finish(m: u32, n: u32, sum: f32) {
     } else {
         if m > inputs || n >= outputs { return; }
         let at = offset + m * outputs + n;
-        c[at] = step(at, c[at], sum / f32(batch.rows));
+        c[at] = step(at, c[at], sum / f32(batch.rows), m == inputs);
     }
 }
 

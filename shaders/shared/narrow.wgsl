@@ -20,6 +20,7 @@ override b1: u32;
 override group_rows: u32;
 override lanes: u32;
 override units_values: u32 = group_rows * hidden;
+override kept_values: u32;
 override outputs_values: u32 = group_rows * classes;
 
 @group(0) @binding(3) var<storage, read> labels: array<u32>;
@@ -30,12 +31,16 @@ override outputs_values: u32 = group_rows * classes;
 
 // group_rows x hidden: h
 var<workgroup> units: array<f32, units_values>;
+// What h was made from, where the activation's slope needs it
+var<workgroup> kept: array<f32, kept_values>;
 // group_rows x classes: p or d1
 var<workgroup> outputs: array<f32, outputs_values>;
 
 // h of row `start + r` of the batch, from x W0; rows beyond the batch are not written.
 fn finish_unit(r: u32, start: u32, j: u32, product: f32) {
-    let unit = activate(product + parameters[b0 + j]);
+    let sum = product + parameters[b0 + j];
+    let unit = activate(sum);
+    if SAVES_INPUT { kept[r * hidden + j] = sum; }
     units[r * hidden + j] = unit;
     if training && start + r < batch.rows { h[(start + r) * hidden + j] = unit; }
 }
@@ -67,6 +72,8 @@ fn finish_rows(lane: u32, start: u32) {
         if start + r >= batch.rows { continue; }
         var sum = 0.0;
         for (var c = 0u; c < classes; c++) { sum += outputs[r * classes + c] * parameters[w1 + j * classes + c]; }
-        d0[(start + r) * hidden + j] = activate_backward(sum, units[i]);
+        var saved_value = units[i];
+        if SAVES_INPUT { saved_value = kept[i]; }
+        d0[(start + r) * hidden + j] = activate_backward(sum, saved_value);
     }
 }

@@ -22,25 +22,25 @@ override lanes: u32;
 @group(0) @binding(6) var<storage, read_write> parameters: array<f32>;
 
 // A step of one parameter, from its gradient, summed over the rows.
-fn update(at: u32, sum: f32) {
-    parameters[at] = step(at, parameters[at], sum / f32(batch.rows));
+fn update(at: u32, sum: f32, bias: bool) {
+    parameters[at] = step(at, parameters[at], sum / f32(batch.rows), bias);
 }
 
 fn rest(i: u32) {
     var sum = 0.0;
     if i < hidden {
         for (var r = 0u; r < batch.rows; r++) { sum += d0[r * hidden + i]; }
-        update(b0 + i, sum);
+        update(b0 + i, sum, true);
     } else if i < hidden + classes {
         let c = i - hidden;
         for (var r = 0u; r < batch.rows; r++) { sum += d1[r * classes + c]; }
-        update(b1 + c, sum);
+        update(b1 + c, sum, true);
     } else {
         let at = i - hidden - classes;
         let j = at / classes;
         let c = at % classes;
         for (var r = 0u; r < batch.rows; r++) { sum += h[r * hidden + j] * d1[r * classes + c]; }
-        update(w1 + at, sum);
+        update(w1 + at, sum, false);
     }
 }
 

@@ -11,10 +11,13 @@ use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels::{self as registry, Kernel};
 use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::submit::{Batch, run_once};
+use crate::backend::numbers::Numbers;
 use crate::compare::{Tolerance, compare};
 use crate::data::Inputs;
 use crate::error::{Error, Result};
 use crate::random;
+use crate::recipe::{Optimizer, OptimizerKind};
+use crate::state::State;
 
 mod dense;
 mod elementary;
@@ -106,6 +109,8 @@ struct Case {
 struct Setting<'a> {
     kernel: &'static Kernel,
     hardware: &'a Hardware,
+    /// The shape's place in [`SHAPES`]: what there are several of is taken by turns.
+    number: usize,
     rows: usize,
     inner: usize,
     columns: usize,
@@ -116,11 +121,17 @@ struct Setting<'a> {
 }
 
 impl<'a> Setting<'a> {
-    fn new(kernel: &'static Kernel, hardware: &'a Hardware, (rows, inner, columns): (usize, usize, usize)) -> Self {
+    fn new(kernel: &'static Kernel, hardware: &'a Hardware, number: usize) -> Self {
+        let (rows, inner, columns) = SHAPES[number];
         let mut draw = Draw::new((rows * 1_000_003 + inner * 1009 + columns) as u64);
-        let batch = Batch { first: FIRST as u32, rows: rows as u32, index: 1, learning_rate: 0.15 };
+        let batch = Batch {
+            first: FIRST as u32,
+            rows: rows as u32,
+            index: 1,
+            numbers: numbers(&optimizer(OptimizerKind::Sgd)),
+        };
         let order = draw.below(SOURCE_ROWS, FIRST + rows);
-        Self { kernel, hardware, rows, inner, columns, draw, batch, order }
+        Self { kernel, hardware, number, rows, inner, columns, draw, batch, order }
     }
 
     /// The numbers of the batch's rows.
@@ -150,6 +161,25 @@ impl Draw {
     }
 }
 
+/// The rate and the step, from 1, that cases are made for.
+const RATE: f32 = 0.15;
+const STEP: u64 = 3;
+
+/// An optimizer of this kind, with decay of the weights only.
+fn optimizer(kind: OptimizerKind) -> Optimizer {
+    Optimizer { kind, weight_decay: 0.01, decay_biases: false, ..Optimizer::default() }
+}
+
+/// Its numbers in the step that cases are made for.
+fn numbers(optimizer: &Optimizer) -> Numbers {
+    Numbers::new(optimizer, RATE, STEP)
+}
+
+/// One of `all`, by turns.
+fn one_of<T: Copy>(all: &[T], number: usize) -> T {
+    all[number % all.len()]
+}
+
 /// What is written beside a result must stay: each output buffer is this much longer on both sides.
 const MARGIN: usize = 3;
 
@@ -165,6 +195,21 @@ fn padded(values: &[f32]) -> Vec<f32> {
 /// What a buffer of so many values holds before it is written.
 fn unwritten(count: usize) -> Values {
     Values::F32(vec![7.0; count])
+}
+
+/// A state in the middle of training: slots of the order of the gradients, the second of their squares.
+fn state(draw: &mut Draw, kind: OptimizerKind, parameters: Vec<f32>) -> State {
+    let count = parameters.len();
+    let slots = (0..kind.slots()).map(|slot| {
+        let values = draw.normal(count);
+        if slot == 1 { values.into_iter().map(|value| 0.01 + value * value).collect() } else { values }
+    });
+    State { slots: slots.collect(), parameters, step: STEP - 1 }
+}
+
+/// The slots of `state` as the device has them: those of a parameter side by side.
+fn slots(state: &State) -> Vec<f32> {
+    (0..state.parameters.len()).flat_map(|at| state.slots.iter().map(move |slot| slot[at])).collect()
 }
 
 /// A data set's inputs, `width` floats or bytes a row.
@@ -201,8 +246,8 @@ pub fn kernels(device: &Device, checked: &[Checked]) -> Result<Vec<Row>> {
         if !kernel.needs.met_by(&device.hardware) {
             continue;
         }
-        for &shape in SHAPES {
-            for case in cases(&mut Setting::new(kernel, &device.hardware, shape))? {
+        for (number, &shape) in SHAPES.iter().enumerate() {
+            for case in cases(&mut Setting::new(kernel, &device.hardware, number))? {
                 rows.extend(pollster::block_on(run_case(device, kernel, shape, case))?);
             }
         }

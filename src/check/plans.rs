@@ -15,9 +15,9 @@ use crate::compare::{Tolerance, compare};
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::norm;
-use crate::model::{Init, Mlp};
+use crate::model::{Activation, Init, Mlp};
 use crate::random;
-use crate::recipe::Recipe;
+use crate::recipe::{Optimizer, OptimizerKind, Recipe};
 use crate::state::State;
 
 /// A network and the data that a whole plan is tried on.
@@ -27,6 +27,36 @@ struct Trial {
     kind: Kind,
     /// Steps of the long comparison.
     steps: usize,
+    activation: Activation,
+    optimizer: OptimizerKind,
+}
+
+impl Trial {
+    fn model(&self) -> Result<Mlp> {
+        Ok(Mlp::new(self.widths)?.with_activation(self.activation))
+    }
+
+    fn recipe(&self) -> Recipe {
+        let sgd = self.optimizer == OptimizerKind::Sgd;
+        let optimizer = Optimizer {
+            kind: self.optimizer,
+            weight_decay: if sgd { 0.0 } else { 0.01 },
+            decay_biases: false,
+            // Adam divides gradients by their size: without this, those that are nothing but rounding too.
+            epsilon: 1e-3,
+            ..Optimizer::default()
+        };
+        Recipe { batch_size: self.batch_size, optimizer, ..Recipe::default() }
+    }
+
+    /// The learning rate.
+    fn rate(&self) -> f32 {
+        match self.optimizer {
+            OptimizerKind::Sgd => 0.1,
+            OptimizerKind::Momentum | OptimizerKind::Nesterov => 0.02,
+            OptimizerKind::Adam | OptimizerKind::AdamW => 0.002,
+        }
+    }
 }
 
 /// What the rows are made of.
@@ -39,7 +69,18 @@ enum Kind {
 }
 
 const fn trial(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial {
-    Trial { widths, batch_size, kind, steps: 300 }
+    let (activation, optimizer) = (Activation::Relu, OptimizerKind::Sgd);
+    Trial { widths, batch_size, kind, steps: 300, activation, optimizer }
+}
+
+const fn trial_of(
+    widths: &'static [usize],
+    batch_size: usize,
+    kind: Kind,
+    activation: Activation,
+    optimizer: OptimizerKind,
+) -> Trial {
+    Trial { steps: 60, activation, optimizer, ..trial(widths, batch_size, kind) }
 }
 
 /// No, one and two hidden layers, batches of one row, of all rows, and with a short last one.
@@ -54,17 +95,30 @@ const TRIALS: &[Trial] = &[
     trial(&[33, 31, 32, 3], 48, Kind::Floats),
     trial(&[100, 65, 17, 2], 100, Kind::Bytes),
     trial(&[36, 64, 12, 70], 20, Kind::Bytes),
-    Trial { widths: &[784, 7, 10], batch_size: 64, kind: Kind::SparseBytes, steps: 20 },
+    Trial { steps: 20, ..trial(&[784, 7, 10], 64, Kind::SparseBytes) },
     trial(&[100, 65, 17, 2], 100, Kind::Floats),
+];
+
+/// Activations and optimizers, with a narrow hidden layer and with wide ones.
+const GPU_TRIALS: &[Trial] = &[
+    trial_of(&[64, 10], 32, Kind::Bytes, Activation::Relu, OptimizerKind::Adam),
+    trial_of(&[64, 7, 10], 32, Kind::Bytes, Activation::Gelu, OptimizerKind::Momentum),
+    trial_of(&[64, 7, 10], 48, Kind::Floats, Activation::Tanh, OptimizerKind::Nesterov),
+    trial_of(&[40, 30, 5], 32, Kind::Bytes, Activation::Sigmoid, OptimizerKind::AdamW),
+    trial_of(&[64, 40, 10], 32, Kind::Bytes, Activation::Mish, OptimizerKind::Nesterov),
+    trial_of(&[33, 31, 32, 3], 48, Kind::Floats, Activation::Silu, OptimizerKind::AdamW),
+    trial_of(&[36, 64, 12, 7], 20, Kind::Bytes, Activation::Selu, OptimizerKind::Momentum),
+    trial_of(&[36, 64, 12, 7], 20, Kind::Bytes, Activation::LeakyRelu, OptimizerKind::Adam),
+    trial_of(&[36, 40, 20, 7], 50, Kind::Floats, Activation::Gelu, OptimizerKind::Adam),
 ];
 
 /// Shapes at which the CPU's engine changes its ways.
 const CPU_TRIALS: &[Trial] = &[
     trial(&[70, 16, 9, 12], 33, Kind::SparseBytes),
     trial(&[70, 17, 10], 7, Kind::SparseBytes),
-    Trial { widths: &[784, 128, 10], batch_size: 64, kind: Kind::SparseBytes, steps: 20 },
-    Trial { widths: &[784, 150, 80, 10], batch_size: 40, kind: Kind::SparseBytes, steps: 20 },
-    Trial { widths: &[200, 150, 80, 40], batch_size: 40, kind: Kind::Floats, steps: 20 },
+    Trial { steps: 20, ..trial(&[784, 128, 10], 64, Kind::SparseBytes) },
+    Trial { steps: 20, ..trial(&[784, 150, 80, 10], 40, Kind::SparseBytes) },
+    Trial { steps: 20, ..trial(&[200, 150, 80, 40], 40, Kind::Floats) },
     // Few rows or columns a thread.
     trial(&[20, 64, 32, 6], 8, Kind::Floats),
     trial(&[30, 48, 17, 5], 9, Kind::Bytes),
@@ -106,16 +160,15 @@ fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> 
 /// What the device fails with.
 pub fn plans(device: &Device) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for trial in TRIALS {
-        let model = Mlp::new(trial.widths)?;
+    for trial in TRIALS.iter().chain(GPU_TRIALS) {
+        let (model, recipe) = (trial.model()?, trial.recipe());
         // With mixed precision only what it changes.
         let changed = |plan: PlanName| {
-            let step = Plan::step(plan, &model, Element::F32, trial.batch_size, &device.hardware);
+            let step = Plan::step(plan, &model, trial.optimizer, Element::F32, trial.batch_size, &device.hardware);
             device.hardware.cooperative.is_none() || step.precision() == Precision::Mixed
         };
-        let runs = |plan: PlanName| plan.check(&model, trial.batch_size, &device.hardware).is_ok();
+        let runs = |plan: PlanName| plan.check(&model, &recipe, &device.hardware).is_ok();
         for plan in PlanName::ALL.into_iter().filter(|&plan| runs(plan) && changed(plan)) {
-            let recipe = Recipe { batch_size: trial.batch_size, ..Recipe::default() };
             let open = || Gpu::new(Store::new(device.clone()), model.clone(), &recipe, Some(plan));
             rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
         }
@@ -132,36 +185,33 @@ pub fn cpu() -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (number, trial) in TRIALS.iter().chain(CPU_TRIALS).enumerate() {
         for (index, vectors) in Vectors::all().into_iter().enumerate() {
-            let recipe = Recipe { batch_size: trial.batch_size, ..Recipe::default() };
-            let open = |threads| Cpu::with_vectors(Mlp::new(trial.widths)?, &recipe, threads, vectors);
-            let mut many = open([2, 3, 4, 7][(number + index) % 4])?;
-            match (number / 4 + index) % 3 {
-                0 => many.fix_pace(false),
-                1 => many.fix_pace(true),
-                _ => {}
-            }
-            rows.extend(plan_rows(&mut open(1)?, &mut many, trial)?);
+            let recipe = trial.recipe();
+            let open = |threads| Cpu::with_vectors(trial.model()?, &recipe, threads, vectors);
+            let threads = [2, 3, 4, 7][(number + index) % 4];
+            rows.extend(plan_rows(&mut open(1)?, &mut open(threads)?, trial)?);
         }
     }
     Ok(rows)
 }
 
 fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -> Result<Vec<Row>> {
-    let &Trial { widths, batch_size, kind, steps } = trial;
-    let model = Mlp::new(widths)?;
+    let &Trial { batch_size, kind, steps, activation, optimizer, .. } = trial;
+    let (model, recipe, rate) = (trial.model()?, trial.recipe(), trial.rate());
     let (train, test) = (
         Arc::new(samples(model.inputs(), model.classes(), ROWS, kind, 1)?),
         Arc::new(samples(model.inputs(), model.classes(), 37, kind, 2)?),
     );
     let initial = model.initial_parameters(Init::He, 5);
-    let recipe = Recipe { batch_size, ..Recipe::default() };
     let mut reference = Reference::new(model.clone(), &recipe);
     let kind = match kind {
         Kind::Bytes => "u8",
         Kind::SparseBytes => "sparse u8",
         Kind::Floats => "f32",
     };
-    let shape = format!("{model} b{batch_size} {kind}");
+    let mut shape = format!("{model} b{batch_size} {kind}");
+    if (activation, optimizer) != (Activation::Relu, OptimizerKind::Sgd) {
+        shape = format!("{shape} {} {}", activation.name(), optimizer.name());
+    }
     let mut rows = Vec::new();
     let mut name = format!("plan {}", first.about().plan);
     let mut push = |name: &str, what, tolerance, actual: &[f32], expected: &[f32]| {
@@ -174,7 +224,7 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
         backend.upload(Split::Train, &train)?;
         backend.upload(Split::Test, &test)?;
         backend.set_state(&State::new(initial.clone(), recipe.optimizer.kind))?;
-        backend.pass(&random::order(3, 0, ROWS as u32)[..batch_size], batch_size, 0.1)?;
+        backend.pass(&random::order(3, 0, ROWS as u32)[..batch_size], batch_size, rate)?;
     }
     let [reference, first, second] = backends;
     // Rounding differs, and training lets small differences grow.
@@ -192,7 +242,7 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     for epoch in 0..(steps * batch_size).div_ceil(ROWS) {
         let order = random::order(3, 1 + epoch as u64, ROWS as u32);
         for backend in [&mut *reference, &mut *first, &mut *second] {
-            backend.pass(&order, batch_size, 0.1)?;
+            backend.pass(&order, batch_size, rate)?;
         }
     }
     let parameters = first.parameters()?;
@@ -209,6 +259,10 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     for (what, split) in [("train loss", Split::Train), ("test loss", Split::Test)] {
         let [actual, expected] = [first.evaluate_now(split)?, reference.evaluate_now(split)?];
         push(&name, what, many_steps, &[actual.mean_loss() as f32], &[expected.mean_loss() as f32]);
+    }
+    let [slots, expected] = [first.state(None)?.slots.concat(), reference.state(None)?.slots.concat()];
+    if !slots.is_empty() {
+        push(&name, "slots", many_steps, &slots, &expected);
     }
     push(&name, "predict", many_steps, &first.predict(&test.inputs)?, &reference.predict(&test.inputs)?);
     push(&name, "same bits", Tolerance::EXACT, &parameters, &second.parameters()?);

@@ -1,12 +1,13 @@
 //! `d = d activate'(f)`: the gradient before an activation, from that behind it.
 
+use super::activation::functions;
 use crate::model::Activation;
 
-/// Multiplies `d` by the slope of the activation that made `h`; that of ReLU is 0 at exactly 0.
-pub fn activate_backward(activation: Activation, h: &[f32], d: &mut [f32]) {
-    match activation {
-        // `h = relu(f)` is above 0 exactly where `f` is.
-        Activation::Relu => d.iter_mut().zip(h).filter(|(_, h)| **h <= 0.0).for_each(|(d, _)| *d = 0.0),
-        _ => {}
+/// Multiplies `d` by the slope of the activation, computed from `saved`: its input where [`Activation::saves_input`], else its
+/// output.
+pub fn activate_backward(activation: Activation, saved: &[f32], d: &mut [f32]) {
+    let backward = functions(activation).activate_backward;
+    for (d, &saved) in d.iter_mut().zip(saved) {
+        *d = backward(*d, saved);
     }
 }

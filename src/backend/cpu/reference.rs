@@ -8,27 +8,44 @@ use super::{
 };
 use super::{cross_entropy, sum};
 use crate::backend::fit::{check_samples, rows_of};
+use crate::backend::numbers::Numbers;
 use crate::backend::{About, Backend, Evaluating, Parts, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
-use crate::recipe::Recipe;
+use crate::recipe::{Optimizer, Recipe};
 use crate::state::State;
 
-/// The input rows `order`, then each layer's output after its activation or softmax.
-pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32]) -> Vec<Vec<f32>> {
+/// What the rows of a batch make on their way through a model.
+pub struct Forward {
+    /// The input rows, then each layer's output after its activation or softmax.
+    pub activations: Vec<Vec<f32>>,
+    /// Each layer's output before.
+    pub sums: Vec<Vec<f32>>,
+}
+
+impl Forward {
+    /// What the slope of the activation of layer `index` is computed from.
+    pub fn saved(&self, model: &Mlp, index: usize) -> &[f32] {
+        if model.layers()[index].activation.saves_input() { &self.sums[index] } else { &self.activations[index + 1] }
+    }
+}
+
+/// The rows `order` of `inputs` on their way through `model`.
+pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32]) -> Forward {
     let mut x = vec![0.0; order.len() * model.inputs()];
     match inputs {
         Inputs::U8(data) => gather_u8::gather_u8(data, order, model.inputs(), &mut x),
         Inputs::F32(data) => gather_f32::gather_f32(data, order, model.inputs(), &mut x),
     }
-    let mut activations = vec![x];
+    let (mut activations, mut sums) = (vec![x], Vec::new());
     for (index, layer) in model.layers().iter().enumerate() {
         let mut f = vec![0.0; order.len() * layer.outputs];
         let (h, weights) = (&activations[index], &parameters[layer.weights.clone()]);
         matmul::matmul(h, weights, layer.inputs, layer.outputs, &mut f);
         bias_add::bias_add(&parameters[layer.biases.clone()], &mut f);
+        sums.push(f.clone());
         if index + 1 < model.layers().len() {
             activate::activate(layer.activation, &mut f);
         } else {
@@ -36,28 +53,42 @@ pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32]) 
         }
         activations.push(f);
     }
-    activations
+    Forward { activations, sums }
 }
 
 /// The gradient of the summed loss over the rows `order` of `samples`, laid out as the parameters are.
 pub fn gradient(model: &Mlp, parameters: &[f32], samples: &Samples, order: &[u32]) -> Vec<f32> {
-    let activations = forward(model, parameters, &samples.inputs, order);
+    let forward = forward(model, parameters, &samples.inputs, order);
     let mut gradients = vec![0.0; parameters.len()];
-    let mut df = activations[model.layers().len()].clone();
+    let mut df = forward.activations[model.layers().len()].clone();
     cross_entropy_gradient::cross_entropy_gradient(samples.labels(), order, model.classes(), &mut df);
     for (index, layer) in model.layers().iter().enumerate().rev() {
-        let h = &activations[index];
+        let h = &forward.activations[index];
         let weights = &mut gradients[layer.weights.clone()];
         matmul_at_b::matmul_at_b(h, &df, layer.inputs, layer.outputs, weights);
         reduce_rows::reduce_rows(&df, &mut gradients[layer.biases.clone()]);
         if index > 0 {
             let mut dh = vec![0.0; h.len()];
             matmul_a_bt::matmul_a_bt(&df, &parameters[layer.weights.clone()], layer.inputs, layer.outputs, &mut dh);
-            activate_backward::activate_backward(model.layers()[index - 1].activation, h, &mut dh);
+            let activation = model.layers()[index - 1].activation;
+            activate_backward::activate_backward(activation, forward.saved(model, index - 1), &mut dh);
             df = dh;
         }
     }
     gradients
+}
+
+/// A step of `state` from `gradients`, summed over `rows` rows, at the rate `rate`.
+pub fn update(model: &Mlp, optimizer: &Optimizer, gradients: &[f32], rows: usize, rate: f32, state: &mut State) {
+    state.step += 1;
+    let numbers = Numbers::new(optimizer, rate, state.step);
+    for layer in model.layers() {
+        for (range, bias) in [(&layer.weights, false), (&layer.biases, true)] {
+            let mut slots: Vec<_> = state.slots.iter_mut().map(|slot| &mut slot[range.clone()]).collect();
+            let (gradients, parameters) = (&gradients[range.clone()], &mut state.parameters[range.clone()]);
+            step::step(optimizer.kind, &numbers, bias, gradients, rows, parameters, &mut slots);
+        }
+    }
 }
 
 /// A backend of nothing but twins: what every other is checked against.
@@ -88,7 +119,7 @@ impl Reference {
         let samples = self.data.get(split)?;
         let classes = self.model.classes();
         let order: Vec<u32> = (0..samples.len() as u32).collect();
-        let activations = forward(&self.model, &self.state.parameters, &samples.inputs, &order);
+        let activations = forward(&self.model, &self.state.parameters, &samples.inputs, &order).activations;
         let (mut losses, mut confusion) = (vec![0.0; order.len()], vec![0; classes * classes]);
         let p = &activations[self.model.layers().len()];
         cross_entropy::cross_entropy(p, samples.labels(), &order, classes, &mut losses, &mut confusion);
@@ -126,9 +157,7 @@ impl Backend for Reference {
         steps.check(samples.len(), self.recipe.batch_size)?;
         for (batch, rate) in steps.batches(self.recipe.batch_size) {
             let gradients = gradient(&self.model, &self.state.parameters, samples, batch);
-            let kind = self.recipe.optimizer.kind;
-            step::step(kind, &gradients, batch.len(), rate, &mut self.state.parameters);
-            self.state.step += 1;
+            update(&self.model, &self.recipe.optimizer, &gradients, batch.len(), rate, &mut self.state);
         }
         Ok(steps.rates.len())
     }
@@ -149,7 +178,7 @@ impl Backend for Reference {
 
     fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
         let order: Vec<u32> = (0..rows_of(&self.model, inputs)?).collect();
-        Ok(forward(&self.model, &self.state.parameters, inputs, &order).pop().unwrap_or_default())
+        Ok(forward(&self.model, &self.state.parameters, inputs, &order).activations.pop().unwrap_or_default())
     }
 
     fn state(&mut self, at: Option<Ticket>) -> Result<State> {

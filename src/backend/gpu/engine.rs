@@ -12,6 +12,7 @@ use crate::backend::gpu::plan::{Buffer, Dispatch, Element, Plan, PlanName};
 use crate::backend::gpu::store::{Part, Store};
 use crate::backend::gpu::submit::{BATCH_STRIDE, Batch, Ready, submit};
 use crate::backend::gpu::timer::{self, Timer};
+use crate::backend::numbers::Numbers;
 use crate::backend::{About, Evaluating, KernelTime, Parts, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples};
 use crate::error::{Error, Result};
@@ -59,7 +60,7 @@ pub struct Engine {
     evaluations_in_flight: usize,
     evaluating: Evaluating<Pending>,
     /// The parameters that the last evaluation is of, and the steps before it.
-    evaluated: (wgpu::Buffer, u64),
+    evaluated: (BTreeMap<Buffer, wgpu::Buffer>, u64),
 }
 
 /// A part of a data set, and what runs over it.
@@ -94,7 +95,7 @@ impl Engine {
         }
         let device = store.device().clone();
         let hardware = &device.hardware;
-        let (plan, reason) = PlanName::choose(&model, batch_size, hardware, wanted)?;
+        let (plan, reason) = PlanName::choose(&model, recipe, hardware, wanted)?;
         let longest = model.widths().iter().copied().fold(batch_size, usize::max);
         if hardware.software && longest > SOFTWARE_LOOP {
             return Err(Error::Gpu(format!(
@@ -109,7 +110,7 @@ impl Engine {
         let evaluation_rows = EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
         let rows = batch_size.max(evaluation_rows);
 
-        let step = Plan::step(plan, &model, Element::U8, batch_size, hardware);
+        let step = Plan::step(plan, &model, recipe.optimizer.kind, Element::U8, batch_size, hardware);
         let evaluation = Plan::evaluation(plan, &model, Element::U8, evaluation_rows, hardware);
         let used: BTreeSet<Buffer> = step.buffers().chain(evaluation.buffers()).collect();
         let mut buffers = BTreeMap::new();
@@ -118,6 +119,8 @@ impl Engine {
                 Buffer::Parameters => ("parameters".into(), model.parameters()),
                 Buffer::Gradients => ("gradients".into(), model.parameters()),
                 Buffer::Activations(index) => (format!("activations of layer {index}"), rows * model.widths()[index]),
+                Buffer::Saved(index) => (format!("sums of layer {index}"), rows * model.widths()[index]),
+                Buffer::Slots => ("optimizer's slots".into(), recipe.optimizer.kind.slots() * model.parameters()),
                 Buffer::Deltas(index) => (format!("gradients at layer {index}"), rows * model.widths()[index + 1]),
                 Buffer::Losses => ("losses".into(), rows),
                 Buffer::Confusion => ("confusion matrix's counts".into(), model.classes() * model.classes()),
@@ -129,7 +132,12 @@ impl Engine {
         }
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let batches = device.buffer("batches", BATCH_STRIDE * MAX_STEPS as u64, usage)?;
-        let evaluated = device.storage("copy of the parameters", 4 * model.parameters() as u64)?;
+        let mut evaluated = BTreeMap::new();
+        for buffer in [Buffer::Parameters, Buffer::Slots] {
+            if let Some(of) = buffers.get(&buffer) {
+                evaluated.insert(buffer, device.storage("copy of the state", of.size())?);
+            }
+        }
         Ok(Self {
             store,
             model,
@@ -158,7 +166,13 @@ impl Engine {
     pub fn about(&self) -> About {
         let train = self.data.get(Split::Train).ok();
         let info = &self.device().info;
-        let own = self.buffers.values().chain([&self.batches, &self.evaluated.0]).map(wgpu::Buffer::size).sum::<u64>();
+        let own = self
+            .buffers
+            .values()
+            .chain([&self.batches])
+            .chain(self.evaluated.0.values())
+            .map(wgpu::Buffer::size)
+            .sum::<u64>();
         let part = |resident: &Resident| resident.part.bytes() + resident.order.size() + resident.totals.size();
         About {
             name: "gpu",
@@ -196,8 +210,9 @@ impl Engine {
         let rows = part.rows.div_ceil(batch_size).clamp(1, MAX_STEPS) * batch_size;
         let order = device.storage("order of the rows", 4 * rows as u64)?;
         let hardware = &device.hardware;
-        let plan =
-            (split == Split::Train).then(|| Plan::step(self.plan, &self.model, part.element, batch_size, hardware));
+        let kind = self.recipe.optimizer.kind;
+        let plan = (split == Split::Train)
+            .then(|| Plan::step(self.plan, &self.model, kind, part.element, batch_size, hardware));
         let buffers = with(&order);
         let step = plan.iter().map(|plan| self.store.prepare(plan, &buffers, &self.batches));
         let step = step.collect::<Result<Vec<_>>>()?.concat();
@@ -241,11 +256,10 @@ impl Engine {
         steps.check(resident.part.rows, batch_size)?;
         self.device().queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(steps.order));
         let size = if one_run { steps.order.len().max(1) } else { batch_size };
-        let batch = |(index, (rows, learning_rate)): (usize, (&[u32], f32))| Batch {
-            first: (index * size) as u32,
-            rows: rows.len() as u32,
-            index: 0,
-            learning_rate,
+        let (optimizer, taken) = (&self.recipe.optimizer, self.step);
+        let batch = |(index, (rows, rate)): (usize, (&[u32], f32))| Batch {
+            numbers: Numbers::new(optimizer, rate, taken + index as u64 + 1),
+            ..Batch::of_rows(index * size, rows.len(), 0)
         };
         let batches = steps.batches(size).enumerate().map(batch).collect();
         self.handed += steps.rates.len();
@@ -304,12 +318,7 @@ impl Engine {
         let confusion = &self.buffers[&Buffer::Confusion];
         let rows = resident.part.rows;
         let starts = (0..rows).step_by(self.evaluation_rows);
-        let batch = |(index, first): (usize, usize)| Batch {
-            first: first as u32,
-            rows: self.evaluation_rows.min(rows - first) as u32,
-            index: index as u32,
-            learning_rate: 0.0,
-        };
+        let batch = |(index, first)| Batch::of_rows(first, self.evaluation_rows.min(rows - first), index);
         let batches: Vec<Batch> = starts.enumerate().map(batch).collect();
         let device = self.device();
         let flops = 2.0 * self.model.parameters() as f64 * self.evaluation_rows as f64;
@@ -357,7 +366,9 @@ impl Engine {
     /// # Errors
     /// When a part was not uploaded, or the device fails.
     pub fn evaluate(&mut self, splits: &[Split]) -> Result<Ticket> {
-        self.device().copy(&self.buffers[&Buffer::Parameters], &self.evaluated.0);
+        for (buffer, copy) in &self.evaluated.0 {
+            self.device().copy(&self.buffers[buffer], copy);
+        }
         self.evaluated.1 = self.step;
         // Software drivers work on the caller's cores, Mesa's even before a submission returns: nothing would run ahead.
         let ahead = !self.device().hardware.software;
@@ -426,7 +437,7 @@ impl Engine {
             };
             buffers.insert(Buffer::Data, store.inputs("rows to predict", &part)?);
             let ready = store.prepare(&plan, &buffers, &self.batches)?;
-            let batch = Batch { first: 0, rows: count as u32, index: 0, learning_rate: 0.0 };
+            let batch = Batch::of_rows(0, count, 0);
             submit(&device, &self.batches, &ready, &[batch], None)?;
             let p = &self.buffers[&Buffer::Deltas(self.model.layers().len() - 1)];
             let parts = device.read(&[(p, 4 * (count * classes) as u64)]).await?;
@@ -440,15 +451,22 @@ impl Engine {
     /// # Errors
     /// When it is not kept any more, or the device fails.
     pub async fn state(&mut self, at: Option<Ticket>) -> Result<State> {
-        let (buffer, step) = match at {
+        let (buffers, step) = match at {
             Some(ticket) => {
                 self.evaluating.check(ticket)?;
                 (&self.evaluated.0, self.evaluated.1)
             }
-            None => (&self.buffers[&Buffer::Parameters], self.step),
+            None => (&self.buffers, self.step),
         };
-        let parts = self.device().read(&[(buffer, 4 * self.model.parameters() as u64)]).await?;
-        Ok(State { parameters: parts.iter().flat_map(|bytes| values(bytes)).collect(), slots: Vec::new(), step })
+        let (count, slots) = (self.model.parameters(), self.recipe.optimizer.kind.slots());
+        let mut sources = vec![(&buffers[&Buffer::Parameters], 4 * count as u64)];
+        sources.extend(buffers.get(&Buffer::Slots).map(|buffer| (buffer, 4 * (slots * count) as u64)));
+        let mut parts = self.device().read(&sources).await?.into_iter().map(|bytes| values::<f32>(&bytes));
+        let parameters = parts.next().unwrap_or_default();
+        // On the device, a parameter's slots lie side by side.
+        let together = parts.next().unwrap_or_default();
+        let slot = |slot| together.iter().copied().skip(slot).step_by(slots).collect();
+        Ok(State { parameters, slots: (0..slots).map(slot).collect(), step })
     }
 
     /// Replaces the state.
@@ -460,8 +478,13 @@ impl Engine {
         state.check(&self.model, self.recipe.optimizer.kind)?;
         let buffer = &self.buffers[&Buffer::Parameters];
         self.device().queue.write_buffer(buffer, 0, bytemuck::cast_slice(&state.parameters));
+        if let Some(buffer) = self.buffers.get(&Buffer::Slots) {
+            let together = |at| state.slots.iter().map(move |slot: &Vec<f32>| slot[at]);
+            let together: Vec<f32> = (0..state.parameters.len()).flat_map(together).collect();
+            self.device().queue.write_buffer(buffer, 0, bytemuck::cast_slice(&together));
+        }
         self.step = state.step;
-        self.device().check("writing the parameters")
+        self.device().check("writing the state")
     }
 
     /// What tries the ways of a training step: its dispatches, their buffers and a batch that trains nothing.
@@ -477,7 +500,7 @@ impl Engine {
             dispatches: resident.plan.iter().flat_map(|plan| &plan.dispatches).collect(),
             buffers: &resident.buffers,
             batches: &self.batches,
-            batch: Batch { first: 0, rows: rows as u32, index: 0, learning_rate: 0.0 },
+            batch: Batch::of_rows(0, rows, 0),
             store: &self.store,
         })
     }

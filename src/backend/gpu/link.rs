@@ -41,6 +41,8 @@ impl Default for Link {
 pub enum Part {
     /// `activate` and `activate_backward`.
     Activation,
+    /// `save`, of what the slope of the activation is computed from.
+    Save,
     /// `predict`, `loss_gradient`, `loss` and `confusion_cell`.
     Head,
     /// `step`.
@@ -52,6 +54,7 @@ impl Part {
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "activation" => Some(Self::Activation),
+            "save" => Some(Self::Save),
             "head" => Some(Self::Head),
             "optimizer" => Some(Self::Optimizer),
             _ => None,
@@ -61,7 +64,7 @@ impl Part {
 
 macro_rules! shader {
     ($path:literal) => {
-        include_str!(concat!("../../../shaders/link/", $path, ".wgsl"))
+        include_str!(concat!("../../../shaders/", $path, ".wgsl"))
     };
 }
 
@@ -70,14 +73,27 @@ impl Link {
     pub fn text(self, part: Part) -> &'static str {
         match part {
             Part::Activation => match self.activation {
-                Activation::Relu => shader!("activation/relu"),
-                _ => shader!("activation/identity"),
+                Activation::Relu => shader!("link/activation/relu"),
+                Activation::LeakyRelu => shader!("link/activation/leaky_relu"),
+                Activation::Tanh => shader!("link/activation/tanh"),
+                Activation::Sigmoid => shader!("link/activation/sigmoid"),
+                Activation::Gelu => shader!("link/activation/gelu"),
+                Activation::Silu => shader!("link/activation/silu"),
+                Activation::Selu => shader!("link/activation/selu"),
+                Activation::Mish => shader!("link/activation/mish"),
+                Activation::Identity => shader!("link/activation/identity"),
             },
+            Part::Save if self.activation.saves_input() => shader!("shared/save"),
+            Part::Save => shader!("shared/save_nothing"),
             Part::Head => match self.head {
-                HeadKind::Classes => shader!("head/classes"),
+                HeadKind::Classes => shader!("link/head/classes"),
             },
             Part::Optimizer => match self.optimizer {
-                _ => shader!("optimizer/sgd"),
+                OptimizerKind::Sgd => shader!("link/optimizer/sgd"),
+                OptimizerKind::Momentum => shader!("link/optimizer/momentum"),
+                OptimizerKind::Nesterov => shader!("link/optimizer/nesterov"),
+                OptimizerKind::Adam => shader!("link/optimizer/adam"),
+                OptimizerKind::AdamW => shader!("link/optimizer/adamw"),
             },
         }
     }
@@ -94,6 +110,6 @@ impl Link {
 /// The names of the parts.
 impl fmt::Display for Link {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} {:?} {:?}", self.activation.name(), self.head, self.optimizer)
+        write!(out, "{} {:?} {}", self.activation.name(), self.head, self.optimizer.name())
     }
 }

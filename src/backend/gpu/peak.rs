@@ -29,7 +29,7 @@ impl Engine {
         if device.hardware.software {
             ways.truncate(1);
         }
-        let batch = Batch { first: 0, rows: side as u32, index: 0, learning_rate: 0.0 };
+        let batch = Batch::of_rows(0, side, 0);
         let mut product = f64::INFINITY;
         for way in &ways {
             let ready = [store.ready(way, &bound, table)?];

@@ -12,12 +12,14 @@ use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::{Launch, dense, elementary, narrow, output, resident};
 use crate::backend::gpu::link::{HeadKind, Link};
 use crate::data::Inputs;
-use crate::error::{Error, Result};
-use crate::model::{Activation, Mlp};
-use crate::recipe::OptimizerKind;
+use crate::error::{Error, Remedy, Result};
+use crate::model::{Activation, Head, Mlp};
+use crate::recipe::{Loss, OptimizerKind, Recipe};
 
-/// What the hidden layers, the last layer and the steps of every network are made with.
-const LINK: Link = Link { activation: Activation::Relu, head: HeadKind::Classes, optimizer: OptimizerKind::Sgd };
+/// What a network with one hidden layer, or none, is made with.
+fn link(model: &Mlp, optimizer: OptimizerKind) -> Link {
+    Link { activation: model.activation(), head: HeadKind::Classes, optimizer }
+}
 
 /// The ways in which a step can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,42 +50,56 @@ impl PlanName {
         Self::ALL.into_iter().find(|plan| plan.name() == name)
     }
 
-    /// Whether it can run `model` with batches of `batch_size` rows on `hardware`; if not, why.
+    /// Whether it can train `model` by `recipe` on `hardware`; if not, why.
     ///
     /// # Errors
-    /// [`Error::Usage`] saying what it can run, and what to use instead.
-    pub fn check(self, model: &Mlp, batch_size: usize, hardware: &Hardware) -> Result<()> {
+    /// [`Error::PlanUnfit`] saying what it can run, with what to use instead.
+    pub fn check(self, model: &Mlp, recipe: &Recipe, hardware: &Hardware) -> Result<()> {
+        let unfit = |why: String, remedies: &[Remedy]| Err(Error::PlanUnfit { plan: self, why }.advise(remedies));
+        let (kind, batch_size) = (recipe.optimizer.kind, recipe.batch_size);
+        if model.head() != Head::Classes || recipe.loss != Loss::CrossEntropy {
+            return unfit("trains classes by their cross-entropy only".into(), &[Remedy::Cpu]);
+        }
+        if model.input_dropout() > 0.0 || model.layers().iter().any(|layer| layer.dropout > 0.0) {
+            return unfit("trains without dropout only".into(), &[Remedy::Cpu]);
+        }
+        if recipe.optimizer.clip_norm.is_some() {
+            return unfit("does not clip gradients".into(), &[Remedy::Cpu]);
+        }
         match self {
             Self::Elementary => Ok(()),
             Self::Fused if model.classes() <= output::MAX_CLASSES => Ok(()),
-            Self::Fused => Err(Error::Usage(format!(
-                "--plan fused runs networks of at most {} classes, not {model}: use --plan elementary",
-                output::MAX_CLASSES
-            ))),
+            Self::Fused => unfit(
+                format!("runs networks of at most {} classes, not {model}", output::MAX_CLASSES),
+                &[Remedy::Plan(Self::Elementary)],
+            ),
+            // It takes the numbers of all its steps from the first: Adam's differ.
+            Self::Resident if matches!(kind, OptimizerKind::Adam | OptimizerKind::AdamW) => unfit(
+                format!("trains by sgd, momentum or nesterov, not by {}", kind.name()),
+                &[Remedy::Plan(Self::Fused)],
+            ),
             Self::Resident => {
-                let needed = match narrow_shape(model, Element::U8) {
-                    Some(shape) if shape.hidden <= resident::MAX_HIDDEN => resident::workgroup_bytes(shape, batch_size),
-                    _ => {
-                        return Err(Error::Usage(format!(
-                            "--plan resident runs networks with one hidden layer of at most {} units and at most {} \
-                             classes, not {model}: use --plan fused",
-                            resident::MAX_HIDDEN,
-                            narrow::MAX_CLASSES
-                        )));
-                    }
+                let shape = narrow_shape(model, Element::U8).filter(|shape| shape.hidden <= resident::MAX_HIDDEN);
+                let Some(shape) = shape else {
+                    let (hidden, classes) = (resident::MAX_HIDDEN, narrow::MAX_CLASSES);
+                    let why = format!(
+                        "runs networks with one hidden layer of at most {hidden} units and at most {classes} classes, not \
+                         {model}"
+                    );
+                    return unfit(why, &[Remedy::Plan(Self::Fused)]);
                 };
-                let (most, has) = (resident::LANES, hardware.workgroup_bytes as usize);
-                if batch_size > most {
-                    return Err(Error::Usage(format!(
-                        "--plan resident takes batches of at most {most} rows, not {batch_size}: use a smaller \
-                         --batch-size, or --plan fused"
-                    )));
+                if batch_size > resident::LANES {
+                    let why = format!("takes batches of at most {} rows, not {batch_size}", resident::LANES);
+                    return unfit(why, &[Remedy::SmallerBatch, Remedy::Plan(Self::Fused)]);
                 }
+                let needed = resident::workgroup_bytes(shape, batch_size, link(model, kind));
+                let has = hardware.workgroup_bytes as usize;
                 if needed > has {
-                    return Err(Error::Usage(format!(
-                        "--plan resident needs {needed} bytes of workgroup memory for {model} with batches of \
-                         {batch_size} rows, and the adapter has {has}: use a smaller --batch-size, or --plan fused"
-                    )));
+                    let why = format!(
+                        "needs {needed} bytes of workgroup memory for {model} with batches of {batch_size} rows, and the \
+                         adapter has {has}"
+                    );
+                    return unfit(why, &[Remedy::SmallerBatch, Remedy::Plan(Self::Fused)]);
                 }
                 Ok(())
             }
@@ -96,19 +112,22 @@ impl PlanName {
     /// As [`PlanName::check`].
     pub fn choose(
         model: &Mlp,
-        batch_size: usize,
+        recipe: &Recipe,
         hardware: &Hardware,
         wanted: Option<Self>,
     ) -> Result<(Self, &'static str)> {
         if let Some(plan) = wanted {
-            return plan.check(model, batch_size, hardware).map(|()| (plan, "--plan asks for it"));
+            return plan.check(model, recipe, hardware).map(|()| (plan, "--plan asks for it"));
         }
-        Ok(match Self::Fused.check(model, batch_size, hardware) {
+        Ok(match Self::Fused.check(model, recipe, hardware) {
             Ok(()) if narrow_shape(model, Element::U8).is_some() => {
                 (Self::Fused, "one narrow hidden layer: two dispatches a step")
             }
             Ok(()) => (Self::Fused, "the fewest dispatches a step for this network"),
-            Err(_) => (Self::Elementary, "too many classes for the plan fused"),
+            Err(_) => {
+                Self::Elementary.check(model, recipe, hardware)?;
+                (Self::Elementary, "too many classes for the plan fused")
+            }
         })
     }
 }
@@ -149,7 +168,11 @@ pub enum Buffer {
     Gradients,
     /// The input rows (0), and each layer's output before its softmax.
     Activations(usize),
-    /// The gradient at each layer's output before its ReLU; for the last, first its probabilities.
+    /// What the slope of the activation that made [`Buffer::Activations`] is computed from, where those do not suffice.
+    Saved(usize),
+    /// The optimizer's slots: those of a parameter side by side.
+    Slots,
+    /// The gradient at each layer's output before its activation; for the last, first its probabilities.
     Deltas(usize),
     /// Each row's loss.
     Losses,
@@ -212,48 +235,80 @@ fn dispatch(launch: Launch, bindings: &[(&'static str, Buffer)]) -> Dispatch {
 }
 
 /// The best of several ways, as far as `hardware` knows.
-fn best(mut ways: Vec<Launch>, hardware: &Hardware, bindings: &[(&'static str, Buffer)]) -> Dispatch {
+fn best(
+    mut ways: Vec<Launch>,
+    hardware: &Hardware,
+    bindings: impl IntoIterator<Item = (&'static str, Buffer)>,
+) -> Dispatch {
     let launch = ways.swap_remove(hardware.tuning.pick(&ways));
-    Dispatch { launch, others: ways, bindings: bindings.to_vec() }
+    Dispatch { launch, others: ways, bindings: bindings.into_iter().collect() }
+}
+
+/// What the slope of the activation that made the input of layer `index` is computed from.
+fn saved(model: &Mlp, index: usize) -> Buffer {
+    if model.layers()[index - 1].activation.saves_input() { Buffer::Saved(index) } else { Buffer::Activations(index) }
+}
+
+/// What a step by `optimizer` binds beside the parameters.
+fn slots(optimizer: OptimizerKind) -> Option<(&'static str, Buffer)> {
+    (optimizer.slots() > 0).then_some(("slots", Buffer::Slots))
 }
 
 impl Plan {
     /// A training step by the plan `name`, which must be able to run `model`; by [`PlanName::Resident`] as many steps as
     /// the uniform `batch` has batches of `rows` rows.
-    pub fn step(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: &Hardware) -> Self {
+    pub fn step(
+        name: PlanName,
+        model: &Mlp,
+        optimizer: OptimizerKind,
+        element: Element,
+        rows: usize,
+        hardware: &Hardware,
+    ) -> Self {
+        let link = link(model, optimizer);
         match (name, narrow_shape(model, element)) {
-            (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows),
-            (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, hardware),
-            (PlanName::Fused, None) => Self::fused_step(model, element, rows, hardware),
-            _ => Self::elementary_step(model, element, rows),
+            (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows, link),
+            (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, link, hardware),
+            (PlanName::Fused, None) => Self::fused_step(model, optimizer, element, rows, hardware),
+            _ => Self::elementary_step(model, optimizer, element, rows),
         }
     }
 
-    fn resident_step(shape: Narrow, rows: usize) -> Self {
-        let bindings = [
+    fn resident_step(shape: Narrow, rows: usize, link: Link) -> Self {
+        let mut bindings = vec![
             ("data", Buffer::Data),
             ("labels", Buffer::Labels),
             ("order", Buffer::Order),
             ("parameters", Buffer::Parameters),
         ];
-        Self { rows, dispatches: vec![dispatch(resident::resident(shape, rows, LINK), &bindings)] }
+        bindings.extend(slots(link.optimizer));
+        Self { rows, dispatches: vec![dispatch(resident::resident(shape, rows, link), &bindings)] }
     }
 
     /// Three dispatches a hidden layer and one more: its forward product, the gradient at its output and its update; for
     /// the last layer one that does all but the update.
-    fn fused_step(model: &Mlp, element: Element, rows: usize, hardware: &Hardware) -> Self {
+    fn fused_step(model: &Mlp, optimizer: OptimizerKind, element: Element, rows: usize, hardware: &Hardware) -> Self {
         let mut plan = Self::fused_forward(model, element, rows, true, hardware);
         let last = model.layers().len() - 1;
         for index in (0..=last).rev() {
             let layer = layer(model, element, index);
             if 0 < index && index < last {
-                let ways = dense::dense(Product::InputGradient(LINK.activation), layer, rows, hardware);
-                let (a, h, c) = (Buffer::Deltas(index), Buffer::Activations(index), Buffer::Deltas(index - 1));
-                plan.dispatches.push(Self::product(ways, hardware, a, Buffer::Parameters, h, c));
+                let activation = model.layers()[index - 1].activation;
+                let ways = dense::dense(Product::InputGradient(activation), layer, rows, hardware);
+                let bindings = Self::product(
+                    Buffer::Deltas(index),
+                    Buffer::Parameters,
+                    saved(model, index),
+                    Buffer::Deltas(index - 1),
+                );
+                // It saves nothing, but its shader is the forward product's.
+                let unused = activation.saves_input().then_some(("saved", Buffer::Unused));
+                plan.dispatches.push(best(ways, hardware, bindings.into_iter().chain(unused)));
             }
-            let ways = dense::dense(Product::Update(LINK.optimizer), layer, rows, hardware);
-            let (a, b) = (Self::input(index), Buffer::Deltas(index));
-            plan.dispatches.push(Self::product(ways, hardware, a, b, b, Buffer::Parameters));
+            let ways = dense::dense(Product::Update(optimizer), layer, rows, hardware);
+            let b = Buffer::Deltas(index);
+            let bindings = Self::product(Self::input(index), b, b, Buffer::Parameters);
+            plan.dispatches.push(best(ways, hardware, bindings.into_iter().chain(slots(optimizer))));
         }
         plan
     }
@@ -264,25 +319,35 @@ impl Plan {
         let last = model.layers().len() - 1;
         let mut dispatches = Vec::new();
         for index in 0..last {
-            let product = Product::Forward(LINK.activation);
-            let ways = dense::dense(product, layer(model, element, index), rows, hardware);
+            let activation = model.layers()[index].activation;
+            let ways = dense::dense(Product::Forward(activation), layer(model, element, index), rows, hardware);
             let b = Buffer::Parameters;
-            let c = Buffer::Activations(index + 1);
-            dispatches.push(Self::product(ways, hardware, Self::input(index), b, b, c));
+            let bindings = Self::product(Self::input(index), b, b, Buffer::Activations(index + 1));
+            let save = activation.saves_input().then_some(("saved", Buffer::Saved(index + 1)));
+            dispatches.push(best(ways, hardware, bindings.into_iter().chain(save)));
         }
-        let ways = output::output(rows, layer(model, element, last), training, LINK, hardware);
+        let before = if last > 0 { model.layers()[last - 1].activation } else { Activation::Identity };
+        let link = Link { activation: before, ..Link::default() };
+        let ways = output::output(rows, layer(model, element, last), training, link, hardware);
         let bindings = [
             ("a", Self::input(last)),
             ("b", Buffer::Parameters),
             ("labels", Buffer::Labels),
             ("order", Buffer::Order),
             ("p", Buffer::Deltas(last)),
-            // Without a layer before it there is no gradient there.
-            ("c", if last > 0 { Buffer::Deltas(last - 1) } else { Buffer::Unused }),
-            ("losses", Buffer::Losses),
+            ("h", if last > 0 { saved(model, last) } else { Buffer::Data }),
+            (
+                "c",
+                match (training, last) {
+                    (false, _) => Buffer::Losses,
+                    // Without a layer before it there is no gradient there.
+                    (true, 0) => Buffer::Unused,
+                    (true, _) => Buffer::Deltas(last - 1),
+                },
+            ),
             ("confusion", Buffer::Confusion),
         ];
-        dispatches.push(best(ways, hardware, &bindings));
+        dispatches.push(best(ways, hardware, bindings));
         Self { rows, dispatches }
     }
 
@@ -291,13 +356,12 @@ impl Plan {
         if index == 0 { Buffer::Data } else { Buffer::Activations(index) }
     }
 
-    /// A product of a dense layer; one that reads no `h` is given another buffer that it reads.
-    fn product(ways: Vec<Launch>, hardware: &Hardware, a: Buffer, b: Buffer, h: Buffer, c: Buffer) -> Dispatch {
-        let bindings = [("a", a), ("a4", a), ("b", b), ("b4", b), ("order", Buffer::Order), ("h", h), ("c", c)];
-        best(ways, hardware, &bindings)
+    /// What a product of a dense layer binds; one that reads no `h` is given another buffer that it reads.
+    fn product(a: Buffer, b: Buffer, h: Buffer, c: Buffer) -> [(&'static str, Buffer); 7] {
+        [("a", a), ("a4", a), ("b", b), ("b4", b), ("order", Buffer::Order), ("h", h), ("c", c)]
     }
 
-    fn narrow_step(shape: Narrow, rows: usize, hardware: &Hardware) -> Self {
+    fn narrow_step(shape: Narrow, rows: usize, link: Link, hardware: &Hardware) -> Self {
         let update = [
             ("data", Buffer::Data),
             ("order", Buffer::Order),
@@ -307,13 +371,17 @@ impl Plan {
             ("parameters", Buffer::Parameters),
         ];
         let dispatches = vec![
-            Self::narrow_forward(shape, rows, true, hardware),
-            best(narrow::update(rows, shape, LINK.optimizer, hardware), hardware, &update),
+            Self::narrow_forward(shape, rows, true, link, hardware),
+            best(
+                narrow::update(rows, shape, link.optimizer, hardware),
+                hardware,
+                update.into_iter().chain(slots(link.optimizer)),
+            ),
         ];
         Self { rows, dispatches }
     }
 
-    fn narrow_forward(shape: Narrow, rows: usize, training: bool, hardware: &Hardware) -> Dispatch {
+    fn narrow_forward(shape: Narrow, rows: usize, training: bool, link: Link, hardware: &Hardware) -> Dispatch {
         let bindings = [
             ("data", Buffer::Data),
             ("labels", Buffer::Labels),
@@ -323,11 +391,11 @@ impl Plan {
             ("d0", Buffer::Deltas(0)),
             ("p", Buffer::Deltas(1)),
         ];
-        best(narrow::forward(rows, shape, training, LINK, hardware), hardware, &bindings)
+        best(narrow::forward(rows, shape, training, link, hardware), hardware, bindings)
     }
 
     /// A training step of elementary kernels: the textbook.
-    fn elementary_step(model: &Mlp, element: Element, rows: usize) -> Self {
+    fn elementary_step(model: &Mlp, optimizer: OptimizerKind, element: Element, rows: usize) -> Self {
         let mut plan = Self::forward(model, element, rows);
         let last = model.layers().len() - 1;
         plan.dispatches.push(dispatch(
@@ -350,15 +418,18 @@ impl Plan {
                     &[("a", Buffer::Deltas(index)), ("b", Buffer::Parameters), ("c", Buffer::Deltas(index - 1))],
                 ));
                 plan.dispatches.push(dispatch(
-                    elementary::activate_backward(rows, inputs, LINK.activation),
-                    &[("h", Buffer::Activations(index)), ("d", Buffer::Deltas(index - 1))],
+                    elementary::activate_backward(rows, inputs, model.layers()[index - 1].activation),
+                    &[("h", saved(model, index)), ("d", Buffer::Deltas(index - 1))],
                 ));
             }
         }
-        plan.dispatches.push(dispatch(
-            elementary::step(model.parameters(), LINK.optimizer),
-            &[("gradients", Buffer::Gradients), ("parameters", Buffer::Parameters)],
-        ));
+        for layer in model.layers() {
+            let mut bindings = vec![("gradients", Buffer::Gradients), ("parameters", Buffer::Parameters)];
+            bindings.extend(slots(optimizer));
+            let (weights, biases) = (layer.weights.len(), layer.biases.len());
+            plan.dispatches
+                .push(dispatch(elementary::step(weights, biases, layer.weights.start, optimizer), &bindings));
+        }
         plan
     }
 
@@ -382,7 +453,9 @@ impl Plan {
                 &[("biases", Buffer::Parameters), ("f", f)],
             ));
             dispatches.push(if index < last {
-                dispatch(elementary::activate(rows, layer.outputs, LINK.activation), &[("f", f)])
+                let mut bindings = vec![("f", f)];
+                bindings.extend(layer.activation.saves_input().then_some(("saved", Buffer::Saved(index + 1))));
+                dispatch(elementary::activate(rows, layer.outputs, layer.activation), &bindings)
             } else {
                 dispatch(elementary::row_softmax(rows, layer.outputs), &[("f", f), ("outputs", Buffer::Deltas(last))])
             });
@@ -395,7 +468,10 @@ impl Plan {
     pub fn evaluation(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: &Hardware) -> Self {
         let mut plan = match (name, narrow_shape(model, element)) {
             (PlanName::Elementary, _) => Self::forward(model, element, rows),
-            (_, Some(shape)) => Self { rows, dispatches: vec![Self::narrow_forward(shape, rows, false, hardware)] },
+            (_, Some(shape)) => Self {
+                rows,
+                dispatches: vec![Self::narrow_forward(shape, rows, false, link(model, OptimizerKind::Sgd), hardware)],
+            },
             (_, None) => Self::fused_forward(model, element, rows, false, hardware),
         };
         let counted = plan.dispatches.iter().any(|dispatch| dispatch.launch.kernel == &kernels::OUTPUT);
@@ -440,17 +516,29 @@ mod tests {
 
     #[test]
     fn every_dispatch_binds_what_its_shader_declares_and_writes_nothing_it_also_reads() {
+        for (activation, kind) in [
+            (Activation::Relu, OptimizerKind::Sgd),
+            (Activation::Gelu, OptimizerKind::Momentum),
+            (Activation::Mish, OptimizerKind::AdamW),
+        ] {
+            check_bindings(activation, kind);
+        }
+    }
+
+    fn check_bindings(activation: Activation, kind: OptimizerKind) {
+        let mut recipe = Recipe::default();
+        recipe.optimizer.kind = kind;
         let subgroups = Hardware { subgroup: 8, ..Hardware::SOFTWARE };
         for widths in [&[784, 10][..], &[784, 7, 10], &[784, 128, 10], &[20, 9, 8, 3], &[784, 512, 512, 10]] {
-            let model = Mlp::new(widths).unwrap();
-            let names = PlanName::ALL.into_iter().filter(|name| name.check(&model, 64, &roomy()).is_ok());
+            let model = Mlp::new(widths).unwrap().with_activation(activation);
+            let names = PlanName::ALL.into_iter().filter(|name| name.check(&model, &recipe, &roomy()).is_ok());
             let elements = [Element::U8, Element::F32];
             let cases = names.flat_map(|name| elements.map(|element| (element, name)));
             for ((element, name), hardware) in cases
                 .flat_map(|case| [&roomy(), &Hardware::SOFTWARE, &subgroups].map(|hardware| (case, hardware.clone())))
             {
                 let plans = [
-                    Plan::step(name, &model, element, 64, &hardware),
+                    Plan::step(name, &model, kind, element, 64, &hardware),
                     Plan::evaluation(name, &model, element, 512, &hardware),
                 ];
                 for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
@@ -489,7 +577,7 @@ mod tests {
             (&[784, 64, 64, 64, 10], 10),
         ] {
             let model = Mlp::new(widths).unwrap();
-            let step = Plan::step(PlanName::Fused, &model, Element::U8, 64, &Hardware::GPU);
+            let step = Plan::step(PlanName::Fused, &model, OptimizerKind::Sgd, Element::U8, 64, &Hardware::GPU);
             assert_eq!(step.dispatches.len(), dispatches, "{model}");
         }
     }
@@ -498,25 +586,36 @@ mod tests {
     fn a_plan_that_cannot_run_a_network_says_why_and_names_another() {
         let refused = |plan: PlanName, widths: &[usize], batch_size, hardware: &Hardware| {
             let model = Mlp::new(widths).unwrap();
-            plan.check(&model, batch_size, hardware).unwrap_err().to_string()
+            plan.check(&model, &Recipe { batch_size, ..Recipe::default() }, hardware).unwrap_err().to_string()
         };
         let (fused, resident) = (PlanName::Fused, PlanName::Resident);
-        assert!(refused(fused, &[4, 3000], 64, &roomy()).contains("use --plan elementary"));
-        assert!(refused(resident, &[784, 17, 10], 64, &roomy()).contains("not 784-17-10: use --plan fused"));
-        assert!(refused(resident, &[784, 7, 7, 10], 64, &roomy()).contains("use --plan fused"));
+        assert!(refused(fused, &[4, 3000], 64, &roomy()).contains("use the plan elementary"));
+        assert!(refused(resident, &[784, 17, 10], 64, &roomy()).contains("not 784-17-10: use the plan fused"));
+        assert!(refused(resident, &[784, 7, 7, 10], 64, &roomy()).contains("use the plan fused"));
         assert!(refused(resident, &[20, 7, 10], 257, &roomy()).contains("at most 256 rows"));
         assert!(refused(resident, &[784, 7, 10], 64, &Hardware::GPU).contains("has 16384"));
+        let refuses = |plan: PlanName, model: &Mlp, change: &dyn Fn(&mut Recipe)| {
+            let mut recipe = Recipe::default();
+            change(&mut recipe);
+            plan.check(model, &recipe, &roomy()).is_err()
+        };
         let notebook = Mlp::new(&[784, 7, 10]).unwrap();
-        assert!(resident.check(&notebook, 64, &roomy()).is_ok());
-        assert_eq!(PlanName::choose(&notebook, 64, &roomy(), None).unwrap().0, fused);
+        assert!(refuses(resident, &notebook, &|recipe| recipe.optimizer.kind = OptimizerKind::Adam));
+        for plan in PlanName::ALL {
+            assert!(refuses(plan, &notebook, &|recipe| recipe.optimizer.clip_norm = Some(1.0)));
+            assert!(refuses(plan, &notebook.clone().with_dropout(0.0, &[0.5]).unwrap(), &|_| {}));
+            assert!(refuses(plan, &notebook.clone().with_head(Head::Values), &|recipe| recipe.loss = Loss::Mse));
+        }
+        assert!(resident.check(&notebook, &Recipe::default(), &roomy()).is_ok());
+        assert_eq!(PlanName::choose(&notebook, &Recipe::default(), &roomy(), None).unwrap().0, fused);
         let wide = Mlp::new(&[4, 3000]).unwrap();
-        assert_eq!(PlanName::choose(&wide, 64, &roomy(), None).unwrap().0, PlanName::Elementary);
+        assert_eq!(PlanName::choose(&wide, &Recipe::default(), &roomy(), None).unwrap().0, PlanName::Elementary);
     }
 
     #[test]
-    fn an_elementary_step_of_the_notebook_is_fifteen_dispatches() {
+    fn an_elementary_step_of_the_notebook_is_sixteen_dispatches() {
         let model = Mlp::new(&[784, 7, 10]).unwrap();
-        let names: Vec<_> = Plan::elementary_step(&model, Element::U8, 64)
+        let names: Vec<_> = Plan::elementary_step(&model, OptimizerKind::Sgd, Element::U8, 64)
             .dispatches
             .iter()
             .map(|dispatch| dispatch.launch.kernel.name)
@@ -538,6 +637,7 @@ mod tests {
                 "activate_backward",
                 "matmul_at_b",
                 "reduce_rows",
+                "step",
                 "step"
             ]
         );

@@ -5,6 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::backend::gpu::device::{Device, Submitted};
 use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::programs::Programs;
+use crate::backend::numbers::Numbers;
 use crate::error::Result;
 
 /// Bytes from one [`Batch`] of the table to the next: what every device takes as a uniform's offset.
@@ -20,8 +21,15 @@ pub(crate) struct Batch {
     pub rows: u32,
     /// Number of the batch: where its loss goes.
     pub index: u32,
-    /// The learning rate.
-    pub learning_rate: f32,
+    /// The optimizer's numbers in this step.
+    pub numbers: Numbers,
+}
+
+impl Batch {
+    /// Rows that are not trained on.
+    pub fn of_rows(first: usize, rows: usize, index: usize) -> Self {
+        Self { first: first as u32, rows: rows as u32, index: index as u32, numbers: Numbers::zeroed() }
+    }
 }
 
 /// A dispatch ready to be encoded.

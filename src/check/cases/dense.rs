@@ -1,6 +1,8 @@
 //! Cases of the products of dense layers: expected is what the elementary twins make, one after the other.
 
-use super::{Case, MARGIN, SHAPES, SOURCE_ROWS, Setting, Values, any_hardware, turn, unwritten};
+use super::{
+    Case, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, numbers, one_of, optimizer, slots, state, turn, unwritten,
+};
 use crate::backend::cpu::activate::activate;
 use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::bias_add::bias_add;
@@ -13,6 +15,7 @@ use crate::backend::cpu::reduce_rows::reduce_rows;
 use crate::backend::cpu::step::step;
 use crate::backend::gpu::hardware::{Cooperative, Hardware};
 use crate::backend::gpu::launch::dense::{Dense, Product, Source, dense};
+use crate::backend::gpu::submit::Batch;
 use crate::compare::Tolerance;
 use crate::error::Result;
 use crate::model::Activation;
@@ -28,8 +31,8 @@ pub(super) fn cooperative_cases(setting: &mut Setting) -> Result<Vec<Case>> {
 
 fn products(setting: &mut Setting, cooperative: Option<Cooperative>) -> Result<Vec<Case>> {
     let picked = setting.picked();
-    let &mut Setting { kernel, rows, inner: inputs, columns: outputs, batch, ref order, ref mut draw, .. } = setting;
-    let shape = SHAPES.iter().position(|&shape| shape == (rows, inputs, outputs)).unwrap_or(0);
+    let &mut Setting { kernel, rows, inner: inputs, columns: outputs, batch, number, ref order, ref mut draw, .. } =
+        setting;
     // The layer lies where its rows start at whole vectors, and where they do not.
     let offset = if rows % 2 == 0 { 4 } else { MARGIN };
     let scale = 1.0 / (inputs as f32).sqrt();
@@ -54,24 +57,20 @@ fn products(setting: &mut Setting, cooperative: Option<Cooperative>) -> Result<V
     }
     let floats = operand(draw.normal(SOURCE_ROWS * inputs));
     let activations = operand(draw.normal(rows * inputs));
-    let (df, mut h) = (operand(draw.normal(rows * outputs)), draw.normal(rows * inputs));
-    activate(Activation::Relu, &mut h);
+    let df = operand(draw.normal(rows * outputs));
+    let chosen = one_of(&Activation::ALL, number);
     let mut cases = Vec::new();
-    let mut add = |product, source, a: Values, b: Vec<f32>, c: Values, expected: Vec<f32>, terms| {
+    let mut add = |product, source, mut before: Vec<(&'static str, Values)>, h: &[f32], after| {
         let layer = Dense { inputs, outputs, offset, source };
-        let launch =
-            turn(kernel, dense(product, layer, rows, &Hardware { cooperative, ..any_hardware() }), shape + cases.len());
-        let buffers = vec![
-            ("a", a.clone()),
-            ("a4", a),
-            ("b", Values::F32(b.clone())),
-            ("b4", Values::F32(b)),
-            ("order", Values::U32(order.clone())),
-            ("h", Values::F32(h.clone())),
-            ("c", c),
-        ];
-        let after = vec![("c", Values::F32(expected), Tolerance::of_sum(terms))];
-        cases.push(Case { launch, batch, before: buffers, after });
+        let ways = dense(product, layer, rows, &Hardware { cooperative, ..any_hardware() });
+        let batch = match product {
+            Product::Update(kind) => Batch { numbers: numbers(&optimizer(kind)), ..batch },
+            _ => batch,
+        };
+        // Each again, in vectors.
+        before.extend([("a4", before[0].1.clone()), ("b4", before[1].1.clone())]);
+        before.extend([("order", Values::U32(order.clone())), ("h", Values::F32(h.to_vec()))]);
+        cases.push(Case { launch: turn(kernel, ways, number + cases.len()), batch, before, after });
     };
 
     for source in [Source::Activations, Source::Bytes, Source::Floats] {
@@ -93,39 +92,53 @@ fn products(setting: &mut Setting, cooperative: Option<Cooperative>) -> Result<V
         let mut f = vec![0.0; rows * outputs];
         matmul(&x, &weights, inputs, outputs, &mut f);
         bias_add(&biases, &mut f);
-        let activation = if source == Source::Activations { Activation::Identity } else { Activation::Relu };
+        let activation = if source == Source::Activations { Activation::Identity } else { chosen };
+        let saved = f.clone();
         activate(activation, &mut f);
-        add(Product::Forward(activation), source, a.clone(), parameters.clone(), unwritten(f.len()), f, inputs);
+        let sums = Tolerance::of_sum(inputs);
+        let mut before =
+            vec![("a", a.clone()), ("b", Values::F32(parameters.clone())), ("c", unwritten(rows * outputs))];
+        let mut after = vec![("c", Values::F32(f), sums)];
+        if activation.saves_input() {
+            before.push(("saved", unwritten(rows * outputs)));
+            after.push(("saved", Values::F32(saved), sums));
+        }
+        add(Product::Forward(activation), source, before, &[0.0], after);
 
         let mut gradient = vec![0.0; (inputs + 1) * outputs];
         let (of_weights, of_biases) = gradient.split_at_mut(inputs * outputs);
         matmul_at_b(&x, &df, inputs, outputs, of_weights);
         reduce_rows(&df, of_biases);
-        let mut updated = [&weights[..], &biases].concat();
-        step(OptimizerKind::Sgd, &gradient, rows, batch.learning_rate, &mut updated);
-        let (weights, biases) = updated.split_at(inputs * outputs);
-        let expected = flat(weights, biases);
-        add(
-            Product::Update(OptimizerKind::Sgd),
-            source,
-            a,
-            df.clone(),
-            Values::F32(parameters.clone()),
-            expected,
-            rows,
-        );
+        let kind = one_of(&OptimizerKind::ALL, number + source as usize);
+        let before = state(draw, kind, parameters.clone());
+        let mut after = before.clone();
+        for (first, count, bias) in [(0, inputs * outputs, false), (inputs * outputs, outputs, true)] {
+            let range = offset + first..offset + first + count;
+            let mut slots: Vec<_> = after.slots.iter_mut().map(|slot| &mut slot[range.clone()]).collect();
+            let (gradients, parameters) = (&gradient[first..first + count], &mut after.parameters[range]);
+            step(kind, &numbers(&optimizer(kind)), bias, gradients, rows, parameters, &mut slots);
+        }
+        let mut buffers = vec![("a", a), ("b", Values::F32(df.clone())), ("c", Values::F32(before.parameters.clone()))];
+        let sums = Tolerance::of_sum(rows);
+        let mut expected = vec![("c", Values::F32(after.parameters.clone()), sums)];
+        if kind.slots() > 0 {
+            buffers.push(("slots", Values::F32(slots(&before))));
+            expected.push(("slots", Values::F32(slots(&after)), sums));
+        }
+        add(Product::Update(kind), source, buffers, &[0.0], expected);
+    }
+    let mut h = draw.normal(rows * inputs);
+    if !chosen.saves_input() {
+        activate(chosen, &mut h);
     }
     let mut dh = vec![0.0; rows * inputs];
     matmul_a_bt(&df, &weights, inputs, outputs, &mut dh);
-    activate_backward(Activation::Relu, &h, &mut dh);
-    add(
-        Product::InputGradient(Activation::Relu),
-        Source::Activations,
-        Values::F32(df.clone()),
-        parameters.clone(),
-        unwritten(dh.len()),
-        dh,
-        outputs,
-    );
+    activate_backward(chosen, &h, &mut dh);
+    let mut before = vec![("a", Values::F32(df)), ("b", Values::F32(parameters)), ("c", unwritten(rows * inputs))];
+    if chosen.saves_input() {
+        before.push(("saved", unwritten(1)));
+    }
+    let after = vec![("c", Values::F32(dh), Tolerance::of_sum(outputs))];
+    add(Product::InputGradient(chosen), Source::Activations, before, &h, after);
     Ok(cases)
 }

@@ -1,8 +1,9 @@
 //! Cases of the elementary kernels: expected is what the twin makes.
 
-use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, padded, unwritten};
+use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, numbers, optimizer, padded, slots, state, unwritten};
 use crate::backend::cpu;
 use crate::backend::gpu::launch::elementary as launch;
+use crate::backend::gpu::submit::Batch;
 use crate::compare::Tolerance;
 use crate::error::Result;
 use crate::model::Activation;
@@ -102,30 +103,47 @@ pub(super) fn bias_add(setting: &mut Setting) -> Result<Vec<Case>> {
 
 pub(super) fn activate(setting: &mut Setting) -> Result<Vec<Case>> {
     let &mut Setting { rows, inner, batch, .. } = setting;
-    let mut f = setting.draw.normal(rows * inner);
-    f[0] = -0.0;
-    let mut h = f.clone();
-    cpu::activate::activate(Activation::Relu, &mut h);
-    Ok(vec![Case {
-        launch: launch::activate(rows, inner, Activation::Relu),
-        batch,
-        before: vec![("f", Values::F32(f))],
-        after: vec![("f", Values::F32(h), Tolerance::EXACT)],
-    }])
+    let cases = Activation::ALL.map(|activation| {
+        // Also far from 0, where some are flat.
+        let mut f: Vec<f32> = setting.draw.normal(rows * inner).into_iter().map(|f| 4.0 * f).collect();
+        f[0] = -0.0;
+        let mut h = f.clone();
+        cpu::activate::activate(activation, &mut h);
+        let mut before = vec![("f", Values::F32(f.clone()))];
+        let tolerance = if is_linear(activation) { Tolerance::EXACT } else { FUNCTIONS };
+        let mut after = vec![("f", Values::F32(h), tolerance)];
+        if activation.saves_input() {
+            before.push(("saved", unwritten(f.len())));
+            after.push(("saved", Values::F32(f), Tolerance::EXACT));
+        }
+        Case { launch: launch::activate(rows, inner, activation), batch, before, after }
+    });
+    Ok(cases.into())
 }
 
 pub(super) fn activate_backward(setting: &mut Setting) -> Result<Vec<Case>> {
     let &mut Setting { rows, inner, batch, .. } = setting;
-    let (mut h, d) = (setting.draw.normal(rows * inner), setting.draw.normal(rows * inner));
-    cpu::activate::activate(Activation::Relu, &mut h);
-    let mut masked = d.clone();
-    cpu::activate_backward::activate_backward(Activation::Relu, &h, &mut masked);
-    Ok(vec![Case {
-        launch: launch::activate_backward(rows, inner, Activation::Relu),
-        batch,
-        before: vec![("h", Values::F32(h)), ("d", Values::F32(d))],
-        after: vec![("d", Values::F32(masked), Tolerance::EXACT)],
-    }])
+    let cases = Activation::ALL.map(|activation| {
+        let (mut saved, d) = (setting.draw.normal(rows * inner), setting.draw.normal(rows * inner));
+        if !activation.saves_input() {
+            cpu::activate::activate(activation, &mut saved);
+        }
+        let mut expected = d.clone();
+        cpu::activate_backward::activate_backward(activation, &saved, &mut expected);
+        let tolerance = if is_linear(activation) { Tolerance::EXACT } else { FUNCTIONS };
+        Case {
+            launch: launch::activate_backward(rows, inner, activation),
+            batch,
+            before: vec![("h", Values::F32(saved)), ("d", Values::F32(d))],
+            after: vec![("d", Values::F32(expected), tolerance)],
+        }
+    });
+    Ok(cases.into())
+}
+
+/// Whether it only passes values on, or multiplies them once.
+fn is_linear(activation: Activation) -> bool {
+    matches!(activation, Activation::Relu | Activation::LeakyRelu | Activation::Identity)
 }
 
 pub(super) fn row_softmax(setting: &mut Setting) -> Result<Vec<Case>> {
@@ -217,15 +235,33 @@ pub(super) fn sum(setting: &mut Setting) -> Result<Vec<Case>> {
 }
 
 pub(super) fn step(setting: &mut Setting) -> Result<Vec<Case>> {
-    let &mut Setting { rows, inner, batch, .. } = setting;
-    let (gradients, parameters) = (setting.draw.normal(rows * inner), setting.draw.normal(rows * inner));
-    let mut updated = parameters.clone();
-    cpu::step::step(OptimizerKind::Sgd, &gradients, rows, batch.learning_rate, &mut updated);
-    let near_one = Tolerance { absolute: f64::from(f32::EPSILON), relative: 4.0 * f64::from(f32::EPSILON) };
-    Ok(vec![Case {
-        launch: launch::step(rows * inner, OptimizerKind::Sgd),
-        batch,
-        before: vec![("gradients", Values::F32(gradients)), ("parameters", Values::F32(parameters))],
-        after: vec![("parameters", Values::F32(updated), near_one)],
-    }])
+    let &mut Setting { rows, inner, columns, batch, .. } = setting;
+    let (weights, count) = (inner * columns, (inner + 1) * columns);
+    let near_one = Tolerance { absolute: 2.0 * f64::from(f32::EPSILON), relative: 1e-5 };
+    let cases = OptimizerKind::ALL.map(|kind| {
+        let gradients = setting.draw.normal(count + 2 * MARGIN);
+        let parameters = setting.draw.normal(count + 2 * MARGIN);
+        let before = state(&mut setting.draw, kind, parameters);
+        let mut after = before.clone();
+        let optimizer = optimizer(kind);
+        for (range, bias) in [(MARGIN..MARGIN + weights, false), (MARGIN + weights..MARGIN + count, true)] {
+            let mut slots: Vec<_> = after.slots.iter_mut().map(|slot| &mut slot[range.clone()]).collect();
+            let (gradients, parameters) = (&gradients[range.clone()], &mut after.parameters[range]);
+            cpu::step::step(kind, &numbers(&optimizer), bias, gradients, rows, parameters, &mut slots);
+        }
+        let mut buffers =
+            vec![("gradients", Values::F32(gradients)), ("parameters", Values::F32(before.parameters.clone()))];
+        let mut expected = vec![("parameters", Values::F32(after.parameters.clone()), near_one)];
+        if kind.slots() > 0 {
+            buffers.push(("slots", Values::F32(slots(&before))));
+            expected.push(("slots", Values::F32(slots(&after)), near_one));
+        }
+        Case {
+            launch: launch::step(weights, columns, MARGIN, kind),
+            batch: Batch { numbers: numbers(&optimizer), ..batch },
+            before: buffers,
+            after: expected,
+        }
+    });
+    Ok(cases.into())
 }

@@ -1,13 +1,16 @@
 //! Cases of the kernels for one narrow hidden layer: expected is what the elementary twins make, one after the other.
 
-use super::{Case, SOURCE_ROWS, Setting, Values, any_hardware, data, inputs, turn, unwritten};
+use super::{
+    Case, RATE, SOURCE_ROWS, Setting, Values, any_hardware, data, inputs, numbers, one_of, optimizer, slots, state,
+    turn, unwritten,
+};
 use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::cross_entropy_gradient::cross_entropy_gradient;
 use crate::backend::cpu::matmul_a_bt::matmul_a_bt;
 use crate::backend::cpu::reference;
-use crate::backend::cpu::step::step;
 use crate::backend::gpu::launch::narrow::{self as launch, MAX_CLASSES, MAX_HIDDEN, Narrow};
 use crate::backend::gpu::link::Link;
+use crate::backend::gpu::submit::Batch;
 use crate::compare::Tolerance;
 use crate::data::Samples;
 use crate::error::Result;
@@ -27,32 +30,34 @@ struct Example {
 
 fn example(setting: &mut Setting) -> Result<Example> {
     let picked = setting.picked();
-    let &mut Setting { rows, inner, columns, ref mut draw, .. } = setting;
+    let &mut Setting { number, rows, inner, columns, ref mut draw, .. } = setting;
     let classes = columns.clamp(2, MAX_CLASSES);
     let hidden = 1 + (rows + columns) % MAX_HIDDEN;
     let floats = rows % 4 == 1;
-    let model = Mlp::new(&[inner, hidden, classes])?;
+    let activation = one_of(&Activation::ALL, number);
+    let model = Mlp::new(&[inner, hidden, classes])?.with_activation(activation);
     let inputs = inputs(draw, floats, inner);
     let samples = Samples::new(inputs, inner, draw.below(classes, SOURCE_ROWS))?;
     let scale = 1.0 / (inner as f32).sqrt();
     let parameters: Vec<f32> = draw.normal(model.parameters()).into_iter().map(|value| scale * value).collect();
 
-    let mut activations = reference::forward(&model, &parameters, &samples.inputs, &picked);
-    let (mut d1, h) = (activations.swap_remove(2), activations.swap_remove(1));
+    let mut forward = reference::forward(&model, &parameters, &samples.inputs, &picked);
+    let mut d1 = forward.activations.swap_remove(2);
     cross_entropy_gradient(samples.labels(), &picked, classes, &mut d1);
     let mut d0 = vec![0.0; rows * hidden];
     let w1 = &parameters[model.layers()[1].weights.clone()];
     matmul_a_bt(&d1, w1, hidden, classes, &mut d0);
-    activate_backward(Activation::Relu, &h, &mut d0);
+    activate_backward(activation, forward.saved(&model, 0), &mut d0);
+    let h = forward.activations.swap_remove(1);
 
     let shape = Narrow { inputs: inner, hidden, classes, floats };
     Ok(Example { model, samples, parameters, shape, h, d0, d1 })
 }
 
 pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
-    let Example { samples, parameters, shape, h, d0, d1, .. } = example(setting)?;
+    let Example { model, samples, parameters, shape, h, d0, d1 } = example(setting)?;
     let Setting { rows, inner, .. } = *setting;
-    let link = Link { activation: Activation::Relu, ..Link::default() };
+    let link = Link { activation: model.activation(), ..Link::default() };
     let sums = Tolerance::of_sum(inner);
     Ok(vec![Case {
         launch: turn(setting.kernel, launch::forward(rows, shape, true, link, &any_hardware()), rows + inner),
@@ -72,22 +77,27 @@ pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
 
 pub(super) fn update(setting: &mut Setting) -> Result<Vec<Case>> {
     let Example { model, samples, parameters, shape, h, d0, d1 } = example(setting)?;
-    let Setting { rows, inner, batch, .. } = *setting;
+    let Setting { number, rows, inner, batch, .. } = *setting;
+    let kind = one_of(&OptimizerKind::ALL, number);
     let gradients = reference::gradient(&model, &parameters, &samples, &setting.picked());
-    let mut updated = parameters.clone();
-    step(OptimizerKind::Sgd, &gradients, rows, batch.learning_rate, &mut updated);
-    let ways = launch::update(rows, shape, OptimizerKind::Sgd, &any_hardware());
-    Ok(vec![Case {
-        launch: turn(setting.kernel, ways, rows + inner),
-        batch,
-        before: vec![
-            ("data", data(&samples.inputs)),
-            ("order", Values::U32(setting.order.clone())),
-            ("h", Values::F32(h)),
-            ("d0", Values::F32(d0)),
-            ("d1", Values::F32(d1)),
-            ("parameters", Values::F32(parameters)),
-        ],
-        after: vec![("parameters", Values::F32(updated), Tolerance::of_sum(rows))],
-    }])
+    let before = state(&mut setting.draw, kind, parameters);
+    let mut after = before.clone();
+    reference::update(&model, &optimizer(kind), &gradients, rows, RATE, &mut after);
+    let mut buffers = vec![
+        ("data", data(&samples.inputs)),
+        ("order", Values::U32(setting.order.clone())),
+        ("h", Values::F32(h)),
+        ("d0", Values::F32(d0)),
+        ("d1", Values::F32(d1)),
+        ("parameters", Values::F32(before.parameters.clone())),
+    ];
+    let sums = Tolerance::of_sum(rows);
+    let mut expected = vec![("parameters", Values::F32(after.parameters.clone()), sums)];
+    if kind.slots() > 0 {
+        buffers.push(("slots", Values::F32(slots(&before))));
+        expected.push(("slots", Values::F32(slots(&after)), sums));
+    }
+    let ways = launch::update(rows, shape, kind, &any_hardware());
+    let batch = Batch { numbers: numbers(&optimizer(kind)), ..batch };
+    Ok(vec![Case { launch: turn(setting.kernel, ways, rows + inner), batch, before: buffers, after: expected }])
 }

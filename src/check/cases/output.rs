@@ -1,6 +1,6 @@
 //! Cases of the last layer, in training and not, with rows for one workgroup and for several of them.
 
-use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, turn, unwritten};
+use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, one_of, turn, unwritten};
 use crate::backend::cpu::activate::activate;
 use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::bias_add::bias_add;
@@ -19,7 +19,8 @@ use crate::model::Activation;
 
 pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     let picked = setting.picked();
-    let &mut Setting { kernel, rows, inner: inputs, columns: outputs, batch, ref order, ref mut draw, .. } = setting;
+    let &mut Setting { kernel, rows, inner: inputs, columns: outputs, batch, number, ref order, ref mut draw, .. } =
+        setting;
     let scale = 1.0 / (inputs as f32).sqrt();
     let weights: Vec<f32> = draw.normal(inputs * outputs).into_iter().map(|weight| scale * weight).collect();
     let biases = draw.normal(outputs);
@@ -28,8 +29,11 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     parameters.extend_from_slice(&biases);
     let labels = draw.below(outputs, SOURCE_ROWS);
     let bytes = draw.bytes(SOURCE_ROWS * inputs);
-    let mut h = draw.normal(rows * inputs);
-    activate(Activation::Relu, &mut h);
+    let activation = one_of(&Activation::ALL, number);
+    let sums = draw.normal(rows * inputs);
+    let mut h = sums.clone();
+    activate(activation, &mut h);
+    let saved = if activation.saves_input() { &sums } else { &h };
     let mut cases = Vec::new();
     for (source, training) in [Source::Activations, Source::Bytes].into_iter().flat_map(|s| [(s, true), (s, false)]) {
         let (x, a) = match source {
@@ -44,21 +48,22 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
         matmul(&x, &weights, inputs, outputs, &mut p);
         bias_add(&biases, &mut p);
         row_softmax(outputs, &mut p);
-        let (mut losses, mut confusion) = (vec![7.0; rows], vec![1; outputs * outputs]);
+        let mut confusion = vec![1; outputs * outputs];
+        // The gradient at the layer before, or each row's loss.
         let mut c = vec![7.0; rows * inputs];
         if training {
             cross_entropy_gradient(&labels, &picked, outputs, &mut p);
             if source == Source::Activations {
                 c.fill(0.0);
                 matmul_a_bt(&p, &weights, inputs, outputs, &mut c);
-                activate_backward(Activation::Relu, &x, &mut c);
+                activate_backward(activation, saved, &mut c);
             }
         } else {
-            cross_entropy(&p, &labels, &picked, outputs, &mut losses, &mut confusion);
+            cross_entropy(&p, &labels, &picked, outputs, &mut c[..rows], &mut confusion);
         }
         let layer = Dense { inputs, outputs, offset: MARGIN, source };
         let sums = Tolerance::of_sum(inputs);
-        let link = Link { activation: Activation::Relu, ..Link::default() };
+        let link = Link { activation, ..Link::default() };
         let ways = output(rows, layer, training, link, &any_hardware());
         cases.push(Case {
             launch: turn(kernel, ways, rows + cases.len()),
@@ -70,13 +75,12 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
                 ("order", Values::U32(order.clone())),
                 ("p", unwritten(rows * outputs)),
                 ("c", unwritten(rows * inputs)),
-                ("losses", unwritten(rows)),
+                ("h", Values::F32(saved.clone())),
                 ("confusion", Values::U32(vec![1; outputs * outputs])),
             ],
             after: vec![
                 ("p", Values::F32(p.clone()), sums),
                 ("c", Values::F32(c.clone()), Tolerance::of_sum(inputs + outputs)),
-                ("losses", Values::F32(losses.clone()), Tolerance::of_sum(inputs)),
                 ("confusion", Values::U32(confusion.clone()), Tolerance::EXACT),
             ],
         });

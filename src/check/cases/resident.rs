@@ -1,8 +1,7 @@
 //! Cases of the kernel that does whole steps: three batches, the last short.
 
-use super::{Case, FIRST, SOURCE_ROWS, Setting, Values, data};
+use super::{Case, FIRST, RATE, SOURCE_ROWS, Setting, Values, data, numbers, one_of, optimizer, slots, state};
 use crate::backend::cpu::reference;
-use crate::backend::cpu::step::step;
 use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::resident::{MAX_HIDDEN, resident};
 use crate::backend::gpu::link::Link;
@@ -14,13 +13,16 @@ use crate::model::{Activation, Mlp};
 use crate::recipe::OptimizerKind;
 
 pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
-    let &mut Setting { rows, inner, columns, batch, ref order, ref mut draw, .. } = setting;
+    let &mut Setting { rows, inner, columns, batch, number, ref order, ref mut draw, .. } = setting;
     let classes = columns.clamp(2, 12);
     let hidden = 1 + (rows + columns) % MAX_HIDDEN;
     // So that it fits the workgroup memory of every WebGPU device.
     let inputs = inner.min(2300 / hidden.next_multiple_of(4));
-    let model = Mlp::new(&[inputs, hidden, classes])?;
-    let batch_size = rows.div_ceil(3).min(32);
+    let activation = one_of(&Activation::ALL, number);
+    let kind = one_of(&[OptimizerKind::Sgd, OptimizerKind::Momentum, OptimizerKind::Nesterov], number);
+    let model = Mlp::new(&[inputs, hidden, classes])?.with_activation(activation);
+    // Less where more is kept of each row.
+    let batch_size = rows.div_ceil(3).min(if activation.saves_input() { 24 } else { 32 });
     let rows = (3 * batch_size - 1).min(rows);
     let picked = &order[FIRST..FIRST + rows];
     let floats = rows % 4 == 1;
@@ -28,24 +30,30 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     let samples = Samples::new(rows_data, inputs, draw.below(classes, SOURCE_ROWS))?;
     let scale = 1.0 / (inputs as f32).sqrt();
     let parameters: Vec<f32> = draw.normal(model.parameters()).into_iter().map(|value| scale * value).collect();
-    let mut updated = parameters.clone();
+    let before = state(draw, kind, parameters);
+    let mut after = before.clone();
     for part in picked.chunks(batch_size) {
-        let gradients = reference::gradient(&model, &updated, &samples, part);
-        step(OptimizerKind::Sgd, &gradients, part.len(), batch.learning_rate, &mut updated);
+        let gradients = reference::gradient(&model, &after.parameters, &samples, part);
+        reference::update(&model, &optimizer(kind), &gradients, part.len(), RATE, &mut after);
     }
-    let before = vec![
+    let mut buffers = vec![
         ("data", data(&samples.inputs)),
         ("order", Values::U32(order.clone())),
         ("labels", Values::U32(samples.labels().to_vec())),
-        ("parameters", Values::F32(parameters)),
+        ("parameters", Values::F32(before.parameters.clone())),
     ];
-    let after = vec![("parameters", Values::F32(updated), Tolerance::of_sum(inputs + rows))];
-    let batch = Batch { rows: rows as u32, ..batch };
-    let link = Link { activation: Activation::Relu, ..Link::default() };
+    let sums = Tolerance::of_sum(inputs + rows);
+    let mut expected = vec![("parameters", Values::F32(after.parameters.clone()), sums)];
+    if kind.slots() > 0 {
+        buffers.push(("slots", Values::F32(slots(&before))));
+        expected.push(("slots", Values::F32(slots(&after)), sums));
+    }
+    let batch = Batch { rows: rows as u32, numbers: numbers(&optimizer(kind)), ..batch };
+    let link = Link { activation, optimizer: kind, ..Link::default() };
     Ok(vec![Case {
         launch: resident(Narrow { inputs, hidden, classes, floats }, batch_size, link),
         batch,
-        before,
-        after,
+        before: buffers,
+        after: expected,
     }])
 }

@@ -77,7 +77,9 @@ pub fn sum() -> Launch {
     Launch::new(&SUM, &[], [1, 1])
 }
 
-/// `step` of `count` parameters.
-pub fn step(count: usize, optimizer: OptimizerKind) -> Launch {
-    Launch::new(&STEP, &[("count", count)], lines(count)).optimizer(optimizer)
+/// `step` of a layer of `weights` weights and `biases` biases, which start at `offset`.
+pub fn step(weights: usize, biases: usize, offset: usize, optimizer: OptimizerKind) -> Launch {
+    let count = weights + biases;
+    let constants = [("count", count), ("weights", weights), ("offset", offset)];
+    Launch::new(&STEP, &constants, lines(count)).optimizer(optimizer)
 }

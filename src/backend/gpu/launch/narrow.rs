@@ -51,7 +51,9 @@ pub fn forward(rows: usize, shape: Narrow, training: bool, link: Link, hardware:
     let vectors = shape.hidden.div_ceil(4);
     let what = format!("{} {shape}, {rows} rows", if training { "forward and backward" } else { "forward" });
     let way = |kernel, lanes: usize, group_rows: usize| {
-        let tiles = [("training", usize::from(training)), ("lanes", lanes), ("group_rows", group_rows)];
+        let kept = if link.activation.saves_input() { group_rows * shape.hidden } else { 1 };
+        let tiles =
+            [("training", usize::from(training)), ("lanes", lanes), ("group_rows", group_rows), ("kept_values", kept)];
         let constants = [&shape.constants()[..], &tiles].concat();
         let how = format!("{lanes} invocations for {group_rows} rows");
         let launch = Launch::new(kernel, &constants, fold(rows.div_ceil(group_rows))).with(&what, how);
