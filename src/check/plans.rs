@@ -100,7 +100,7 @@ const TRIALS: &[Trial] = &[
 ];
 
 /// Activations and optimizers, with a narrow hidden layer and with wide ones.
-const GPU_TRIALS: &[Trial] = &[
+const OPTION_TRIALS: &[Trial] = &[
     trial_of(&[64, 10], 32, Kind::Bytes, Activation::Relu, OptimizerKind::Adam),
     trial_of(&[64, 7, 10], 32, Kind::Bytes, Activation::Gelu, OptimizerKind::Momentum),
     trial_of(&[64, 7, 10], 48, Kind::Floats, Activation::Tanh, OptimizerKind::Nesterov),
@@ -160,7 +160,7 @@ fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> 
 /// What the device fails with.
 pub fn plans(device: &Device) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for trial in TRIALS.iter().chain(GPU_TRIALS) {
+    for trial in TRIALS.iter().chain(OPTION_TRIALS) {
         let (model, recipe) = (trial.model()?, trial.recipe());
         // With mixed precision only what it changes.
         let changed = |plan: PlanName| {
@@ -183,12 +183,17 @@ pub fn plans(device: &Device) -> Result<Vec<Row>> {
 /// When threads cannot be started.
 pub fn cpu() -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (number, trial) in TRIALS.iter().chain(CPU_TRIALS).enumerate() {
+    for (number, trial) in TRIALS.iter().chain(CPU_TRIALS).chain(OPTION_TRIALS).enumerate() {
         for (index, vectors) in Vectors::all().into_iter().enumerate() {
             let recipe = trial.recipe();
             let open = |threads| Cpu::with_vectors(trial.model()?, &recipe, threads, vectors);
-            let threads = [2, 3, 4, 7][(number + index) % 4];
-            rows.extend(plan_rows(&mut open(1)?, &mut open(threads)?, trial)?);
+            let mut many = open([2, 3, 4, 7][(number + index) % 4])?;
+            match (number / 4 + index) % 3 {
+                0 => many.fix_pace(false),
+                1 => many.fix_pace(true),
+                _ => {}
+            }
+            rows.extend(plan_rows(&mut open(1)?, &mut many, trial)?);
         }
     }
     Ok(rows)

@@ -110,8 +110,10 @@ pub unsafe fn update(
     // SAFETY, of both: as the caller promises.
     match pitch {
         LANES => {
+            // SAFETY: as the caller promises.
             vectorize!(vectors, |simd| unsafe { update_padded::<_, 1>(simd, h, width, df, optimizer, at, weights) })
         }
+        // SAFETY: as the caller promises.
         _ => vectorize!(vectors, |simd| unsafe { update_padded::<_, 2>(simd, h, width, df, optimizer, at, weights) }),
     }
 }

@@ -497,6 +497,7 @@ impl Forward<'_> {
         let (from, to) = (frame.input(index), frame.output(index));
         if layer.narrow() {
             let part = &to.at(0);
+            // SAFETY: as the caller promises.
             let values = unsafe { f.part_mut(part.row(rows.start)..part.row(rows.end)) };
             match frame.sparse(index) {
                 Some(sparse) => sparse.forward_narrow(vectors, &order[rows.clone()], weights, layer.pitch, values),
@@ -505,6 +506,7 @@ impl Forward<'_> {
                     narrow::forward(vectors, from, rows.start - first, (weights, layer.pitch), values);
                 }
             }
+            // SAFETY: as the caller promises.
             unsafe { finish(vectors, layer.activation, biases, Block { rows, part }, f, training) };
             return;
         }
@@ -516,6 +518,7 @@ impl Forward<'_> {
                 },
                 None => {
                     let left = Left { values: h, layout: from, transposed: false };
+                    // SAFETY: as the caller promises.
                     unsafe { product(vectors, left, rows.clone(), layer.inputs, weights, &part, Store, (f, to)) };
                 }
             }
@@ -524,6 +527,7 @@ impl Forward<'_> {
                 rows: rows.clone(),
                 part: &Part { columns: part.columns.clone(), ..to.at(part.columns.start) },
             };
+            // SAFETY: as the caller promises.
             unsafe { finish(vectors, layer.activation, biases, block, f, training) };
         }
     }
@@ -550,8 +554,10 @@ unsafe fn finish(
 ) {
     let saved = training.and_then(|training| training.saved);
     // SAFETY, of both: as the caller promises.
+    // SAFETY: as the caller promises.
     unsafe { activation::forward(vectors, activation, biases, block.clone(), f, saved) };
     if let Some(dropout) = training.and_then(|training| training.dropout) {
+        // SAFETY: as the caller promises.
         unsafe { vector::dropout::dropout(vectors, dropout, block, f) };
     }
 }
@@ -613,6 +619,7 @@ impl Walk<'_> {
                 self.meet();
             }
             let values = &self.run.values[index];
+            // SAFETY: nobody writes parameters before the update.
             let (weights, biases) = unsafe { (values.weights.parameters.all(), values.biases.parameters.all()) };
             let saved = Some(&self.run.saved[index]).filter(|saved| !saved.is_empty());
             let training = Training { saved, dropout: self.dropout(index) };
@@ -628,10 +635,12 @@ impl Walk<'_> {
             };
             let forward = Forward { frame, order: batch, weights, biases, h, first };
             if layer.narrow() {
+                // SAFETY: each member writes its own rows.
                 unsafe { forward.layer(index, share.clone(), 0..layer.pitch, f, Some(&training)) };
                 self.mine = true;
             } else {
                 let (rows, columns) = self.member.tile((batch.len(), layer.pitch), (ROWS, GRAIN), ENOUGH);
+                // SAFETY: each member writes its own tile.
                 unsafe { forward.layer(index, rows, columns, f, Some(&training)) };
                 self.member.wait();
             }
@@ -666,10 +675,12 @@ impl Walk<'_> {
                 // SAFETY: nobody writes parameters before the update.
                 let (transposed, t_pitch) = (unsafe { values.transposed.all() }, pitch(layer.inputs));
                 for part in to.over(0..to.pitch()) {
+                    // SAFETY: this member's own rows.
                     let values = unsafe { dh.part_mut(part.row(share.start)..part.row(share.end)) };
                     let transposed = (&transposed[part.columns.start..], t_pitch);
                     narrow::input_gradient(vectors, (df, layer.pitch, layer.outputs), transposed, (values, part.width));
                     let block = Block { rows: share.clone(), part: &part };
+                    // SAFETY: this member's own rows.
                     unsafe { behind.backward(vectors, dropout, block, dh) };
                 }
                 self.mine = true;
@@ -684,10 +695,12 @@ impl Walk<'_> {
                     if inputs.len() < part.columns.len() {
                         self.scratch.fill(0.0);
                     }
+                    // SAFETY: nobody writes parameters before the update.
                     let weights = unsafe { values.weights.parameters.all() };
                     pack_transposed(weights, layer.layout(), inputs, layer.outputs, self.scratch);
                     let packed = Part { start: 0, width: part.columns.len(), ..part.clone() };
                     let block = Block { rows: rows.clone(), part: &part };
+                    // SAFETY: each member writes its own tile.
                     unsafe {
                         product(vectors, left, rows.clone(), layer.outputs, self.scratch, &packed, Store, (dh, to));
                         behind.backward(vectors, dropout, block, dh);
@@ -779,14 +792,15 @@ impl Walk<'_> {
         let Frame { layers, vectors, .. } = frame;
         let (layer, values, batch, member) = (&layers[index], &self.run.values[index], self.batch, self.member);
         let Shape { inputs, outputs, pitch, .. } = *layer;
-        // SAFETY, of this function: nobody writes activations or deltas, and each member touches its own rows of the
-        // parameters alone.
+        // SAFETY: nobody writes gradients of outputs in the update.
         let df = unsafe { self.run.deltas[index].part(0..batch.len() * pitch) };
         let tensor = &values.weights;
+        // SAFETY: each member has its own rows of the weights.
         let own = |share: &Range<usize>| unsafe { tensor.parameters.part_mut(share.start * pitch..share.end * pitch) };
         if let Some(rows) = frame.sparse(index) {
             let parts = member.share(rows.parts(), 1);
             let weights = own(&rows.columns(&parts));
+            // SAFETY: each member has its own rows of the weights, and so of their slots.
             with_optimizer!(step, sgd_in_order, tensor, |optimizer| unsafe {
                 rows.update_narrow(vectors, batch, (df, pitch), &parts, optimizer, weights, self.scratch);
             });
@@ -797,6 +811,7 @@ impl Walk<'_> {
                 let weights = own(&part.columns);
                 let h = (&h[part.start..], part.width);
                 let at = part.columns.start * pitch;
+                // SAFETY: each member has its own rows of the weights, and so of their slots.
                 with_optimizer!(step, sgd_in_order, tensor, |optimizer| unsafe {
                     narrow::update(vectors, h, (df, pitch), optimizer, at, weights);
                 });
@@ -828,7 +843,9 @@ impl Walk<'_> {
         let df = unsafe { self.run.deltas[index].all() };
         for part in layout.over(columns.clone()) {
             if let Some(rows) = frame.sparse(index) {
+                // SAFETY: nobody writes lists in the update.
                 let lists = (unsafe { self.run.columns.part(inputs.clone()) }, inputs.start);
+                // SAFETY: each member has its own columns of the weights, and so of their slots.
                 with_optimizer!(step, sgd, tensor, |optimizer| unsafe {
                     rows.update_wide(vectors, lists, batch.len(), (df, from), optimizer, weights, &part);
                 });
@@ -839,6 +856,7 @@ impl Walk<'_> {
             let left = Left { values: h, layout: frame.input(index), transposed: true };
             let right = Part { columns: part.columns.clone(), ..from.at(part.columns.start) };
             let to = (weights, layout);
+            // SAFETY: each member has its own tile of the weights, and so of their slots.
             with_optimizer!(step, sgd, tensor, |optimizer| unsafe {
                 product(vectors, left, inputs.clone(), batch.len(), df, &right, Update(optimizer), to);
             });
@@ -859,6 +877,7 @@ impl Walk<'_> {
                 reduce_rows(frame.vectors, &df[start..], part.width, self.batch.len(), sums);
                 // SAFETY: each member has its own columns in this phase.
                 let (at, biases) = (columns.start, unsafe { tensor.parameters.part_mut(columns) });
+                // SAFETY: each member has its own columns of the biases, and so of their slots.
                 with_optimizer!(step, sgd_in_order, tensor, |optimizer| unsafe {
                     update_all(frame.vectors, optimizer, at, sums, biases);
                 });
@@ -882,8 +901,10 @@ impl Behind<'_> {
     unsafe fn backward(&self, vectors: Vectors, dropout: Option<Dropout>, block: Block, dh: &Shared<f32>) {
         // SAFETY, of both: as the caller promises.
         if let Some(dropout) = dropout {
+            // SAFETY: as the caller promises.
             unsafe { vector::dropout::dropout(vectors, dropout, block.clone(), dh) };
         }
+        // SAFETY: as the caller promises.
         unsafe { activation::backward(vectors, self.activation, self.saved, block, dh) };
     }
 }

@@ -256,9 +256,11 @@ impl SparseRows {
     ) {
         // SAFETY, of both: as the caller promises.
         match pitch {
+            // SAFETY: as the caller promises.
             LANES => vectorize!(vectors, |simd| unsafe {
                 self.update_padded::<_, 1>(simd, order, df, parts, optimizer, weights, gradients)
             }),
+            // SAFETY: as the caller promises.
             _ => vectorize!(vectors, |simd| unsafe {
                 self.update_padded::<_, 2>(simd, order, df, parts, optimizer, weights, gradients)
             }),

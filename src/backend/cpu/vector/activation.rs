@@ -283,8 +283,10 @@ pub unsafe fn forward(
         let task = Forward { activate, biases: &biases[..block.part.columns.len()], block, f, saved };
         // SAFETY, of both: as the caller promises.
         if task.biases.len() == LANES {
+            // SAFETY: as the caller promises.
             vectorize!(vectors, |simd| unsafe { task.run(simd) });
         } else {
+            // SAFETY: as the caller promises.
             vectorize_wide!(vectors, |simd| unsafe { task.run(simd) });
         }
     });
@@ -306,6 +308,7 @@ impl<A: Activate> Forward<'_, A> {
         for place in self.block.places() {
             let biases = self.biases.chunks_exact(lanes::<S>());
             // SAFETY, of this block: as the caller promises; all that is read is one vector long.
+            // SAFETY: as the caller promises.
             unsafe {
                 let f = self.f.part_mut(place.clone()).chunks_exact_mut(lanes::<S>()).zip(biases);
                 let activate = |f: &mut [f32], bias| {
@@ -339,8 +342,10 @@ pub unsafe fn backward(vectors: Vectors, activation: Activation, saved: &Shared<
         let task = Backward { activate, saved, block, d };
         // SAFETY, of both: as the caller promises.
         if narrow {
+            // SAFETY: as the caller promises.
             vectorize!(vectors, |simd| unsafe { task.run(simd) });
         } else {
+            // SAFETY: as the caller promises.
             vectorize_wide!(vectors, |simd| unsafe { task.run(simd) });
         }
     });

@@ -19,8 +19,10 @@ pub unsafe fn dropout(vectors: Vectors, dropout: Dropout, block: Block, h: &Shar
     let task = Task { dropout, block, h };
     // SAFETY, of both: as the caller promises.
     if narrow {
+        // SAFETY: as the caller promises.
         vectorize!(vectors, |simd| unsafe { task.run(simd) });
     } else {
+        // SAFETY: as the caller promises.
         vectorize_wide!(vectors, |simd| unsafe { task.run(simd) });
     }
 }

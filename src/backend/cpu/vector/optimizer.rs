@@ -137,9 +137,11 @@ impl Optimizer for Adam<'_> {
         let gradient = multiply_add(simd, parameters, splat(self.decay), simd.mul_f32s(sums, splat(self.scale)));
         let share = simd.mul_f32s(gradient, splat(self.others[0]));
         // SAFETY, of both: one vector long.
+        // SAFETY: a slot is as long as the vector, as the caller promises.
         let mean = multiply_add(simd, unsafe { read(simd, m, 0) }, splat(self.betas[0]), share);
         write(simd, m, mean);
         let share = simd.mul_f32s(simd.mul_f32s(gradient, gradient), splat(self.others[1]));
+        // SAFETY: a slot is as long as the vector, as the caller promises.
         let square = multiply_add(simd, unsafe { read(simd, v, 0) }, splat(self.betas[1]), share);
         write(simd, v, square);
         let root = simd.sqrt_f32s(square);
