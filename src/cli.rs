@@ -40,7 +40,7 @@ enum Command {
     /// Train a network; without flags, the notebook's: 784-7-10 on MNIST, ten epochs
     Train(Box<train::Options>),
     /// Time the training pass of some networks
-    Bench(bench::Options),
+    Bench(Box<bench::Options>),
     /// List the GPU adapters, and say which one `auto` takes
     Devices,
     /// Check every kernel and plan on this machine against the CPU's plain twins

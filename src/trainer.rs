@@ -14,6 +14,9 @@ use crate::recipe::{Loss, Recipe};
 use crate::state::State;
 use crate::train::{self, Epoch, Event, Run};
 
+/// What is told of an epoch.
+type OnEpoch<'a> = Box<dyn FnMut(&Epoch) -> ControlFlow<()> + 'a>;
+
 /// Trains a model on a data set.
 ///
 /// The rows of the data set are taken as they are: [`crate::data::load`] scales them.
@@ -22,7 +25,7 @@ pub struct Trainer<'a> {
     data: &'a Dataset,
     recipe: Recipe,
     request: Request,
-    on_epoch: Box<dyn FnMut(&Epoch) -> ControlFlow<()> + 'a>,
+    on_epoch: OnEpoch<'a>,
 }
 
 /// A model that was trained, on the backend that trained it.

@@ -433,6 +433,7 @@ mod tests {
                     let to = (&Shared::new(&mut updated), w_layout);
                     // SAFETY: nobody else has it.
                     let finish = Update(Sgd { rate: 0.5, keep: 1.0 });
+                    // SAFETY: nobody else has it.
                     unsafe { product(vectors, left, 0..depth, rows, &f, &right, finish, to) };
                 }
                 for k in 0..depth {

@@ -17,8 +17,11 @@ use crate::error::Result;
 pub struct Store {
     device: Device,
     programs: Arc<Mutex<Programs>>,
-    parts: Arc<Mutex<Vec<(Weak<Samples>, Weak<Part>)>>>,
+    parts: Arc<Mutex<Vec<Copied>>>,
 }
+
+/// Samples, and what lies on the device of them; neither is kept alive.
+type Copied = (Weak<Samples>, Weak<Part>);
 
 /// A part of a data set on the device.
 pub(super) struct Part {
