@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     let (train, test) = (spiral(3000, 0.0)?, spiral(300, 0.03)?);
     let model = Mlp::new(&[2, 64, 32, 3])?;
     let recipe = Recipe { batch_size: 32, ..Recipe::default() };
-    let mut backend = Request::default().select()?.backend(&model, &recipe)?;
+    let (mut backend, _) = Request::default().select()?.backend(&model, &recipe)?;
     backend.upload(Split::Train, &Arc::new(train))?;
     backend.upload(Split::Test, &Arc::new(test))?;
     backend.set_state(&State::new(model.initial_parameters(Init::He, 0), OptimizerKind::Sgd))?;

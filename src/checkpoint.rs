@@ -218,8 +218,16 @@ impl Checkpoint {
     /// As [`Selected::backend`].
     pub fn on(&self, selected: &Selected) -> Result<Box<dyn Backend>> {
         let kept = self.metadata.as_ref().map(|metadata| metadata.recipe.clone()).unwrap_or_default();
-        let recipe = Recipe { batch_size: 1, optimizer: Optimizer::default(), ..kept };
-        let mut backend = selected.backend(&self.model, &recipe)?;
+        // What matters in training alone is left out: every plan evaluates and predicts.
+        let recipe = Recipe {
+            batch_size: 1,
+            optimizer: Optimizer::default(),
+            dropout: Vec::new(),
+            input_dropout: 0.0,
+            label_smoothing: 0.0,
+            ..kept
+        };
+        let (mut backend, _) = selected.backend(&recipe.apply(self.model.clone())?, &recipe)?;
         backend.set_state(&State::new(self.state.parameters.clone(), recipe.optimizer.kind))?;
         Ok(backend)
     }

@@ -89,6 +89,15 @@ impl Error {
         }
     }
 
+    /// Whether a plan cannot run what it was to run.
+    pub fn is_unfit(&self) -> bool {
+        match self {
+            Error::PlanUnfit { .. } => true,
+            Error::Advised { error, .. } => error.is_unfit(),
+            _ => false,
+        }
+    }
+
     /// This error, and what would help.
     pub fn advise(self, remedies: &[Remedy]) -> Error {
         Error::Advised { error: Box::new(self), remedies: remedies.to_vec() }

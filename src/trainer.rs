@@ -79,7 +79,7 @@ impl<'a> Trainer<'a> {
             batch_size: recipe.batch_size.min(rows.max(1)),
             ..recipe
         };
-        let mut backend = request.select()?.backend(&model, &recipe)?;
+        let (mut backend, _) = request.select()?.backend(&model, &recipe)?;
         let mut evaluated = Vec::new();
         for (split, part) in [
             (Split::Train, Some(&data.train)),

@@ -106,6 +106,10 @@ fn two_epochs_give_the_recorded_parameters() -> Result<()> {
     for vectors in Vectors::all() {
         let fused = !matches!(vectors, Vectors::Portable) || cfg!(target_arch = "aarch64");
         for (widths, batch_size, fuse, separate) in CASES {
+            // With debug assertions each part of shared values that is claimed is recorded: minutes, in the wide network.
+            if cfg!(debug_assertions) && widths.contains(&512) {
+                continue;
+            }
             for (seed, expected) in (0..).zip(if fused { fuse } else { separate }) {
                 let parameters = trained(&dataset, widths, batch_size, seed, vectors)?;
                 assert_eq!(hash(&parameters), expected, "{vectors:?}, {widths:?}, seed {seed}");

@@ -146,22 +146,25 @@ impl Request {
 }
 
 impl Selected {
-    /// A backend that trains `model` by `recipe`, all parameters 0, and what there is to say of it.
+    /// A backend that trains `model` by `recipe`, all parameters 0, and what there is to say of it. Where nobody asked for a GPU,
+    /// the CPU trains what the GPU cannot.
     ///
     /// # Errors
-    /// [`Error::PlanUnfit`] where the plan that was asked for cannot run the model, [`Error::Gpu`] where the adapter cannot hold
-    /// it.
-    pub fn backend(&self, model: &Mlp, recipe: &Recipe) -> Result<Box<dyn Backend>> {
-        let Some(store) = &self.gpu else {
-            return Ok(Box::new(Cpu::new(model.clone(), recipe, self.request.threads)?));
+    /// [`Error::PlanUnfit`] where the GPU or the plan that was asked for cannot train it, [`Error::Gpu`] where the adapter cannot
+    /// hold it.
+    pub fn backend(&self, model: &Mlp, recipe: &Recipe) -> Result<(Box<dyn Backend>, Vec<String>)> {
+        let Request { backend, adapter, precision, plan, threads } = &self.request;
+        let cpu = || Cpu::new(model.clone(), recipe, *threads);
+        let Some(store) = &self.gpu else { return Ok((Box::new(cpu()?), Vec::new())) };
+        let gpu = match Gpu::new(store.clone(), model.clone(), recipe, *plan) {
+            Err(error) if error.is_unfit() && *backend == Choice::Auto && adapter.is_none() && plan.is_none() => {
+                let note = format!("{error}: trained on the CPU instead");
+                return Ok((Box::new(cpu()?), vec![note]));
+            }
+            gpu => gpu?,
         };
-        Ok(Box::new(Gpu::new(store.clone(), model.clone(), recipe, self.request.plan)?))
-    }
-
-    /// What there is to say where mixed precision was asked for, and `model` has no products for it.
-    pub fn precision_note(&self, model: &Mlp, backend: &dyn Backend) -> Option<String> {
-        let asked = self.request.precision == Precision::Mixed;
-        (asked && backend.about().precision == Precision::F32)
-            .then(|| format!("Precision: f32: {model} has no products wide enough for cooperative matrices"))
+        let full = *precision == Precision::Mixed && gpu.about().precision == Precision::F32;
+        let note = format!("Precision: f32: {model} has no products wide enough for cooperative matrices");
+        Ok((Box::new(gpu), full.then_some(note).into_iter().collect()))
     }
 }

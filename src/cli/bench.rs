@@ -87,16 +87,14 @@ pub(super) fn run(options: &Options) -> Result<()> {
         if let (true, Some(store)) = (options.tune, &selected.gpu) {
             selected.gpu = Some(tune(store, &model, &recipe, options, &dataset)?);
         }
-        let mut backend = selected.backend(&model, &recipe)?;
+        let (mut backend, notes) = selected.backend(&model, &recipe)?;
+        notes.iter().for_each(|line| note(line));
         if options.verbose {
             let about = backend.about();
             note(&format!("Plan of {}: {}: {}", workload.name, about.plan, about.plan_reason));
         }
         let (epochs, learning_rate) = (options.epochs, options.lr as f32);
         let timing = Timing { epochs, learning_rate, seed: options.seed, profile: options.profile };
-        if let Some(line) = selected.precision_note(&model, backend.as_ref()) {
-            note(&line);
-        }
         let measured = bench::measure(backend.as_mut(), workload, &model, &dataset, timing)?;
         if options.profile && measured.kernels.is_none() {
             note(&format!("Profile: {} has no clock for single kernels", measured.adapter));

@@ -144,7 +144,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
         let rest = if done == recipe.epochs { "nothing is left to do: --epochs is the total" } else { "on it goes" };
         tell(&format!("{done} of {} epochs are done: {rest}", recipe.epochs));
     }
-    let mut backend = selected.backend(&model, &recipe)?;
+    let (mut backend, notes) = selected.backend(&model, &recipe)?;
+    notes.iter().for_each(|line| tell(line));
     let backend = backend.as_mut();
     let about = backend.about();
     let because = selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
@@ -168,9 +169,6 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
     }
     backend.set_state(&state)?;
-    if let Some(line) = selected.precision_note(&model, backend) {
-        tell(&line);
-    }
 
     let mut metadata = Metadata { reading, ..Metadata::new(&model, &dataset, &recipe) };
     metadata.training.device = Some(device);

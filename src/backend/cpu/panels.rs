@@ -431,7 +431,6 @@ mod tests {
                 for part in w_layout.over(0..w_layout.pitch()) {
                     let right = Part { columns: part.columns.clone(), ..f_layout.at(part.columns.start) };
                     let to = (&Shared::new(&mut updated), w_layout);
-                    // SAFETY: nobody else has it.
                     let finish = Update(Sgd { rate: 0.5, keep: 1.0 });
                     // SAFETY: nobody else has it.
                     unsafe { product(vectors, left, 0..depth, rows, &f, &right, finish, to) };

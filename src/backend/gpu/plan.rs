@@ -63,6 +63,9 @@ impl PlanName {
         if model.input_dropout() > 0.0 || model.layers().iter().any(|layer| layer.dropout > 0.0) {
             return unfit("trains without dropout only".into(), &[Remedy::Cpu]);
         }
+        if recipe.label_smoothing > 0.0 {
+            return unfit("does not smooth labels".into(), &[Remedy::Cpu]);
+        }
         if recipe.optimizer.clip_norm.is_some() {
             return unfit("does not clip gradients".into(), &[Remedy::Cpu]);
         }

@@ -258,6 +258,15 @@ pub struct Block<'a> {
 }
 
 impl Block<'_> {
+    /// Where its values lie: together where the columns are whole rows, else row by row.
+    #[inline(always)]
+    fn spans(&self) -> impl Iterator<Item = Range<usize>> {
+        let (columns, rows) = (self.part.columns.len(), self.rows.len());
+        let (count, length) = if columns == self.part.width { (1, rows * columns) } else { (rows, columns) };
+        let count = if rows == 0 { 0 } else { count };
+        (self.rows.start..self.rows.start + count).map(move |row| self.part.row(row)..self.part.row(row) + length)
+    }
+
     /// Where each row's columns lie.
     #[inline(always)]
     pub fn places(&self) -> impl Iterator<Item = Range<usize>> {
@@ -305,24 +314,48 @@ impl<A: Activate> Forward<'_, A> {
     /// As [`forward`].
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S) {
-        for place in self.block.places() {
-            let biases = self.biases.chunks_exact(lanes::<S>());
-            // SAFETY, of this block: as the caller promises; all that is read is one vector long.
+        let activate = |f: &mut [f32], bias: S::f32s| {
+            // SAFETY: `f` is one vector long.
+            let sum = simd.add_f32s(unsafe { read(simd, f, 0) }, bias);
+            let h = self.activate.activate(simd, sum);
+            write(simd, f, h);
+            if A::SAVES_INPUT { sum } else { h }
+        };
+        for place in self.block.spans() {
             // SAFETY: as the caller promises.
-            unsafe {
-                let f = self.f.part_mut(place.clone()).chunks_exact_mut(lanes::<S>()).zip(biases);
-                let activate = |f: &mut [f32], bias| {
-                    let sum = simd.add_f32s(read(simd, f, 0), read(simd, bias, 0));
-                    let h = self.activate.activate(simd, sum);
-                    write(simd, f, h);
-                    if A::SAVES_INPUT { sum } else { h }
-                };
-                if let Some(saved) = self.saved {
-                    for ((f, bias), saved) in f.zip(saved.part_mut(place).chunks_exact_mut(lanes::<S>())) {
+            let f = unsafe { self.f.part_mut(place.clone()) };
+            // SAFETY: as the caller promises.
+            let saved = self.saved.map(|saved| unsafe { saved.part_mut(place) });
+            if self.biases.len() == lanes::<S>() {
+                // One vector per row, and the same biases for all.
+                // SAFETY: one vector long.
+                let bias = unsafe { read(simd, self.biases, 0) };
+                let f = f.chunks_exact_mut(lanes::<S>());
+                if let Some(saved) = saved {
+                    for (f, saved) in f.zip(saved.chunks_exact_mut(lanes::<S>())) {
                         write(simd, saved, activate(f, bias));
                     }
                 } else {
-                    for (f, bias) in f {
+                    for f in f {
+                        activate(f, bias);
+                    }
+                }
+                continue;
+            }
+            // SAFETY: one vector long.
+            let bias = |bias: &[f32]| unsafe { read(simd, bias, 0) };
+            let biases = || self.biases.chunks_exact(lanes::<S>()).map(bias);
+            let rows = f.chunks_exact_mut(self.biases.len());
+            if let Some(saved) = saved {
+                for (f, saved) in rows.zip(saved.chunks_exact_mut(self.biases.len())) {
+                    let vectors = f.chunks_exact_mut(lanes::<S>()).zip(saved.chunks_exact_mut(lanes::<S>()));
+                    for ((f, saved), bias) in vectors.zip(biases()) {
+                        write(simd, saved, activate(f, bias));
+                    }
+                }
+            } else {
+                for f in rows {
+                    for (f, bias) in f.chunks_exact_mut(lanes::<S>()).zip(biases()) {
                         activate(f, bias);
                     }
                 }
@@ -363,7 +396,7 @@ impl<A: Activate> Backward<'_, A> {
     /// As [`backward`].
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S) {
-        for place in self.block.places() {
+        for place in self.block.spans() {
             // SAFETY: as the caller promises.
             let (saved, d) = unsafe { (self.saved.part(place.clone()), self.d.part_mut(place)) };
             for (d, saved) in d.chunks_exact_mut(lanes::<S>()).zip(saved.chunks_exact(lanes::<S>())) {
