@@ -310,17 +310,20 @@ struct Forward<'a, A> {
 }
 
 impl<A: Activate> Forward<'_, A> {
+    /// One vector of `f`: what its derivative is computed from.
+    #[inline(always)]
+    fn one<S: Simd>(&self, simd: S, f: &mut [f32], bias: S::f32s) -> S::f32s {
+        // SAFETY: one vector long.
+        let sum = simd.add_f32s(unsafe { read(simd, f, 0) }, bias);
+        let h = self.activate.activate(simd, sum);
+        write(simd, f, h);
+        if A::SAVES_INPUT { sum } else { h }
+    }
+
     /// # Safety
     /// As [`forward`].
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S) {
-        let activate = |f: &mut [f32], bias: S::f32s| {
-            // SAFETY: `f` is one vector long.
-            let sum = simd.add_f32s(unsafe { read(simd, f, 0) }, bias);
-            let h = self.activate.activate(simd, sum);
-            write(simd, f, h);
-            if A::SAVES_INPUT { sum } else { h }
-        };
         for place in self.block.spans() {
             // SAFETY: as the caller promises.
             let f = unsafe { self.f.part_mut(place.clone()) };
@@ -333,30 +336,31 @@ impl<A: Activate> Forward<'_, A> {
                 let f = f.chunks_exact_mut(lanes::<S>());
                 if let Some(saved) = saved {
                     for (f, saved) in f.zip(saved.chunks_exact_mut(lanes::<S>())) {
-                        write(simd, saved, activate(f, bias));
+                        write(simd, saved, self.one(simd, f, bias));
                     }
                 } else {
                     for f in f {
-                        activate(f, bias);
+                        self.one(simd, f, bias);
                     }
                 }
                 continue;
             }
-            // SAFETY: one vector long.
-            let bias = |bias: &[f32]| unsafe { read(simd, bias, 0) };
-            let biases = || self.biases.chunks_exact(lanes::<S>()).map(bias);
             let rows = f.chunks_exact_mut(self.biases.len());
             if let Some(saved) = saved {
                 for (f, saved) in rows.zip(saved.chunks_exact_mut(self.biases.len())) {
                     let vectors = f.chunks_exact_mut(lanes::<S>()).zip(saved.chunks_exact_mut(lanes::<S>()));
-                    for ((f, saved), bias) in vectors.zip(biases()) {
-                        write(simd, saved, activate(f, bias));
+                    for ((f, saved), bias) in vectors.zip(self.biases.chunks_exact(lanes::<S>())) {
+                        // SAFETY: one vector long.
+                        let bias = unsafe { read(simd, bias, 0) };
+                        write(simd, saved, self.one(simd, f, bias));
                     }
                 }
             } else {
                 for f in rows {
-                    for (f, bias) in f.chunks_exact_mut(lanes::<S>()).zip(biases()) {
-                        activate(f, bias);
+                    for (f, bias) in f.chunks_exact_mut(lanes::<S>()).zip(self.biases.chunks_exact(lanes::<S>())) {
+                        // SAFETY: one vector long.
+                        let bias = unsafe { read(simd, bias, 0) };
+                        self.one(simd, f, bias);
                     }
                 }
             }
