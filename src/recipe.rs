@@ -8,11 +8,27 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::model::{Activation, Head, Init, Mlp};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, ScheduleKind};
+
+/// A recipe by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecipeName {
+    /// The notebook's: 7 hidden units, plain gradient descent
+    #[default]
+    Notebook,
+    /// For images: two hidden layers of 512 units, Adam, dropout, a cosine
+    Image,
+    /// For tables: two hidden layers of 128 units, AdamW, a cosine
+    Table,
+}
 
 /// What a run does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
+    /// The recipe that gave what nobody asked for.
+    #[serde(default)]
+    pub recipe: RecipeName,
     /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
     /// The activation of the hidden layers.
@@ -83,6 +99,7 @@ pub struct Stopping {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
+            recipe: RecipeName::Notebook,
             hidden: vec![7],
             activation: Activation::Relu,
             init: Init::Normal(0.01),
@@ -104,6 +121,35 @@ impl Default for Recipe {
 }
 
 impl Recipe {
+    /// The recipe of this name.
+    pub fn named(name: RecipeName) -> Self {
+        let adam = |kind, weight_decay| Optimizer { kind, weight_decay, ..Optimizer::default() };
+        let cosine = |lr| Schedule { kind: ScheduleKind::Cosine, lr, ..Schedule::default() };
+        match name {
+            RecipeName::Notebook => Self::default(),
+            RecipeName::Image => Self {
+                recipe: name,
+                hidden: vec![512, 512],
+                init: Init::He,
+                dropout: vec![0.3],
+                optimizer: adam(OptimizerKind::Adam, 0.0),
+                schedule: cosine(0.001),
+                epochs: 25,
+                batch_size: 128,
+                ..Self::default()
+            },
+            RecipeName::Table => Self {
+                recipe: name,
+                hidden: vec![128, 128],
+                init: Init::He,
+                optimizer: adam(OptimizerKind::AdamW, 0.01),
+                schedule: cosine(0.003),
+                epochs: 50,
+                ..Self::default()
+            },
+        }
+    }
+
     /// The model that it trains on rows of `inputs` values with `outputs` classes or target values.
     ///
     /// # Errors

@@ -7,12 +7,15 @@ use serde_json::{Map, Value};
 use super::parse_rate;
 use crate::error::{Error, Result};
 use crate::model::{Activation, Init};
-use crate::recipe::{Loss, OptimizerKind};
+use crate::recipe::{Loss, OptimizerKind, RecipeName};
 use crate::schedule::{ScheduleKind, Warmup};
 
 /// What is given of a recipe.
 #[derive(Debug, Args, Serialize)]
 pub(super) struct RecipeOptions {
+    /// Where the defaults of all these flags come from: notebook, image or table [default: notebook]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(super) recipe: Option<RecipeName>,
     /// Widths of the hidden layers, with commas between them, or none [default: 7, or those of --init-from]
     #[arg(long, value_name = "WIDTHS", value_parser = parse_hidden)]
     hidden: Option<Hidden>,
@@ -131,8 +134,10 @@ impl RecipeOptions {
         let schedule = match (has(&["lr_decay", "lr_decay_every"]), has(&["lr"])) {
             _ if has(&["schedule"]) => None,
             (true, _) => Some(ScheduleKind::Notebook),
-            (false, true) => Some(ScheduleKind::Constant),
-            (false, false) => None,
+            (false, true) if self.recipe.is_none_or(|name| name == RecipeName::Notebook) => {
+                Some(ScheduleKind::Constant)
+            }
+            _ => None,
         };
         if let Some(kind) = schedule {
             given.insert("schedule".into(), kind.name().into());
@@ -199,7 +204,7 @@ mod tests {
         let command = Flags::command();
         for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
             let long = format!("--{}", argument.get_long().unwrap());
-            let values = ["1", "none", "he", "0.5", "tanh", "mse", "adam", "cosine"];
+            let values = ["1", "none", "he", "0.5", "tanh", "mse", "adam", "cosine", "image"];
             let flags = match argument.get_action().takes_values() {
                 false => command.clone().try_get_matches_from(["", &long]),
                 true => values

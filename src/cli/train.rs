@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use self::advice::Advice;
 use self::saving::Saving;
 use self::settings::{Resumed, Settings};
 use super::recipe::RecipeOptions;
@@ -29,6 +30,7 @@ use crate::recipe::Loss;
 use crate::state::State;
 use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
+mod advice;
 mod saving;
 mod settings;
 
@@ -183,6 +185,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let best = resumed.as_ref().and_then(|resumed| resumed.metadata.training.best);
     saving.start(&model, metadata, done, &state, best)?;
     let bar = progress_bar(dataset.train.len(), options.quiet);
+    let mut advice = Advice::default();
     let (interrupted, start) = (interrupted(), Instant::now());
     let clock = || start.elapsed();
     let run = Run { recipe: &recipe, rows: dataset.train.len(), evaluated: &evaluated, done, clock: &clock };
@@ -203,6 +206,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
                     bar.suspend(|| print(&line(epoch, recipe.epochs, dataset.target_scale.as_ref())))?;
                 }
                 saving.epoch(epoch, snapshot)?;
+                advice.epoch(epoch);
             }
         }
         Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -227,6 +231,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
 
     saving.finish(epoch, backend, tell)?;
+    if !options.quiet {
+        let lines = advice.lines(&model, &backend.parameters()?, &dataset)?;
+        lines.iter().for_each(|line| tell(line));
+    }
     if !options.quiet && dataset.test.is_some() {
         let found = backend.evaluate_now(Split::Test)?;
         print(&match &dataset.target_scale {

@@ -25,7 +25,7 @@ pub(super) struct Settings {
 impl Settings {
     /// Of a new run, perhaps with the parameters of `initial`.
     pub(super) fn new(options: &Options, initial: Option<&Checkpoint>) -> Result<Self> {
-        let mut recipe = Recipe::default();
+        let mut recipe = Recipe::named(options.recipe.recipe.unwrap_or_default());
         if let Some(initial) = initial {
             recipe.hidden = initial.model.hidden().to_vec();
         }

@@ -1,0 +1,92 @@
+//! What to say at the end of a run that learnt little, or less than it could.
+
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::inspect;
+use crate::metrics::Evaluation;
+use crate::model::{Head, Mlp};
+use crate::train::Epoch;
+
+/// Above this share of a guess's loss nothing was learnt.
+const NOTHING: f64 = 0.99;
+/// Rows that units are tried on, at the most and at the least, and multiplications for them.
+const ROWS: (usize, usize) = (1000, 100);
+const WORK: usize = 200_000_000;
+
+/// Watches the epochs of a run.
+#[derive(Default)]
+pub(super) struct Advice {
+    /// The least mean loss, and the last evaluation.
+    least: Option<f64>,
+    last: Option<Evaluation>,
+}
+
+impl Advice {
+    pub(super) fn epoch(&mut self, epoch: &Epoch) {
+        let Some(found) = epoch.train.as_ref().or(epoch.test.as_ref()) else { return };
+        let loss = found.mean_loss();
+        self.least = Some(self.least.map_or(loss, |least| least.min(loss)));
+        self.last = Some(found.clone());
+    }
+
+    /// What there is to say of the trained `parameters` of `model`.
+    ///
+    /// # Errors
+    /// None in practice: rows stay whole.
+    pub(super) fn lines(&self, model: &Mlp, parameters: &[f32], dataset: &Dataset) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        let (Some(least), Some(last)) = (self.least, &self.last) else { return Ok(lines) };
+        let guess = (model.outputs() as f64).ln();
+        if model.head() == Head::Classes && least > NOTHING * guess {
+            lines.push(format!(
+                "Nothing was learnt: the loss never left that of a guess, ln({}) = {guess:.4}; try --init he, another --lr, or \
+                 --optimizer adam --lr 0.001",
+                model.outputs()
+            ));
+        } else if let Some(class) = only_class(last) {
+            let (name, share) = (&dataset.classes[class], 100.0 * last.accuracy());
+            lines.push(format!(
+                "Every row is taken for the class {name:?}, so the accuracy is that class's share, {share:.1} %; train longer, \
+                 or try another --lr"
+            ));
+        }
+        let rows = ROWS.0.min(WORK / model.parameters()).min(dataset.train.len());
+        if rows < ROWS.1 {
+            return Ok(lines);
+        }
+        let some = dataset.train.select(|row| row < rows)?;
+        let reports = inspect::layers(model, parameters, None, Some(&some));
+        for (index, report) in reports.iter().enumerate().take(model.hidden().len()) {
+            let dead = report.dead_units.as_ref().map_or(0, Vec::len);
+            if dead > 0 {
+                lines.push(format!(
+                    "{dead} of the {} units of hidden layer {} are dead, 0 for each of {rows} rows; try --init he, a lower --lr, or \
+                     --activation leaky-relu",
+                    report.outputs,
+                    index + 1
+                ));
+            }
+        }
+        Ok(lines)
+    }
+}
+
+/// The class that every row is taken for, if there is one.
+fn only_class(found: &Evaluation) -> Option<usize> {
+    let classes = found.classes;
+    let predicted = |class: usize| found.confusion.iter().skip(class).step_by(classes.max(1)).sum::<u64>();
+    (0..classes).find(|&class| classes > 1 && found.rows > 0 && predicted(class) == found.rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_column_of_the_confusion_matrix_is_one_class_for_all() {
+        let found = |confusion: Vec<u64>| Evaluation { rows: 9, confusion, ..Evaluation::empty(3) };
+        assert_eq!(only_class(&found(vec![0, 4, 0, 0, 3, 0, 0, 2, 0])), Some(1));
+        assert_eq!(only_class(&found(vec![0, 4, 0, 0, 3, 0, 0, 1, 1])), None);
+        assert_eq!(only_class(&Evaluation::empty(3)), None);
+    }
+}
