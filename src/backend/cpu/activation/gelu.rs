@@ -44,5 +44,5 @@ fn normal(x: f32) -> (f32, f32) {
     }
     let tail = p * t * e;
     // 1 / sqrt(2 pi)
-    (if x < 0.0 { tail } else { 1.0 - tail }, 0.398_942_28 * e)
+    (if x < 0.0 { tail } else { 1.0 - tail }, 0.398_942_3 * e)
 }
