@@ -26,7 +26,7 @@ fn main(
     let vectors = (hidden + 3u) / 4u;
     var rows: array<u32, MAX_ROWS>;
     for (var r = 0u; r < group_rows; r++) {
-        rows[r] = data_row(start + r);
+        rows[r] = data_row_or_last(start + r);
     }
     var sums: array<vec4<f32>, MAX_VECTORS>;
     for (var k = 4u * lane; k < inputs; k += 4u * lanes) {

@@ -57,10 +57,10 @@ fn main(
 ) {
     let start = (group.x + group.y * groups.x) * group_rows;
     let r = 4u * lane;
-    let row_0 = data_row(start + r);
-    let row_1 = data_row(start + r + 1u);
-    let row_2 = data_row(start + r + 2u);
-    let row_3 = data_row(start + r + 3u);
+    let row_0 = data_row_or_last(start + r);
+    let row_1 = data_row_or_last(start + r + 1u);
+    let row_2 = data_row_or_last(start + r + 2u);
+    let row_3 = data_row_or_last(start + r + 3u);
     for (var first = 0u; first < hidden; first += 8u) {
         var sums_0: Sums;
         var sums_1: Sums;

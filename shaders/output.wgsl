@@ -57,7 +57,7 @@ fn main(
     var rows: array<u32, MAX_ROWS>;
     for (var r = 0u; r < group_rows; r++) {
         rows[r] = min(start + r, batch.rows - 1u);
-        if source != ACTIVATIONS { rows[r] = data_row(start + r); }
+        if source != ACTIVATIONS { rows[r] = data_row_or_last(start + r); }
     }
     let vectors = min((classes + 3u) / 4u, 4u);
     for (var first = 0u; first < classes; first += 16u) {

@@ -36,7 +36,7 @@ const BYTES = 1u;
 // Where row r of the batch starts in a, `width` values a row; rows beyond the batch repeat its last.
 fn row_of_a(r: u32, width: u32) -> u32 {
     if source == ACTIVATIONS { return min(r, batch.rows - 1u) * width; }
-    return data_row(r) * width;
+    return data_row_or_last(r) * width;
 }
 
 fn rows_of_a(r: u32, width: u32) -> vec4<u32> {

@@ -60,7 +60,7 @@ fn finish_rows(lane: u32, start: u32) {
         let base = r * classes;
         let row = start + r;
         predict(base);
-        if training { loss_gradient(base, labels[data_row(row)]); }
+        if training { loss_gradient(base, labels[data_row_or_last(row)]); }
         if row >= batch.rows { continue; }
         for (var c = 0u; c < classes; c++) { p[row * classes + c] = outputs[base + c]; }
     }
