@@ -24,6 +24,7 @@ pub mod activation;
 pub mod bias_add;
 pub mod cross_entropy;
 pub mod cross_entropy_gradient;
+pub mod dropout;
 pub mod gather_f32;
 pub mod gather_u8;
 pub mod matmul;
