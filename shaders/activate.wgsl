@@ -1,8 +1,8 @@
-// h = activate(f), in place
+// h = activate(f), of which dropout drops some, in place
 //
 // f: rows x width. One invocation changes one value.
 //
-// uses: batch, activation, save
+// uses: batch, activation, dropout, save
 
 override width: u32;
 
@@ -14,5 +14,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if i >= batch.rows * width { return; }
     let sum = f[i];
     save(i, sum);
-    f[i] = activate(sum);
+    f[i] = dropped(activate(sum), i / width, i % width);
 }

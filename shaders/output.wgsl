@@ -7,7 +7,7 @@
 // rows x classes, p or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its invocations share out
 // the inputs, for 16 classes at a time, then add up in the order of the invocations.
 //
-// uses: order, bytes, activation, head
+// uses: order, bytes, activation, dropout, head
 
 override source: u32;
 override training: bool;
@@ -109,7 +109,10 @@ fn main(
             let row = start + r;
             if row >= batch.rows { break; }
             for (var i = 0u; i < 4u; i++) {
-                if k + i < inputs { c[row * inputs + k + i] = activate_backward(sums[r][i], h[row * inputs + k + i]); }
+                if k + i >= inputs { break; }
+                let at = row * inputs + k + i;
+                let saved_value = select(undropped(h[at]), h[at], SAVES_INPUT);
+                c[at] = activate_backward(dropped(sums[r][i], row, k + i), saved_value);
             }
         }
     }

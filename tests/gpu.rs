@@ -322,7 +322,7 @@ fn the_first_epoch_of_every_workload_has_the_cpus_loss() {
 #[test]
 fn the_registry_is_what_the_plans_launch() {
     // A launch function for a kernel that is not in the registry would escape the check.
-    let relu = elementary::activate(1, 1, Activation::Relu);
+    let relu = elementary::activate(1, 1, Activation::Relu, None);
     for launch in
         [elementary::sum(), elementary::step(2, 1, 0, OptimizerKind::Sgd), relu, elementary::matmul(1, 1, 1, 0)]
     {

@@ -41,7 +41,7 @@ fn check(widths: &[usize], rows: usize) {
     let parameters = model.initial_parameters(Init::Normal(0.5), 4);
     backend.set_state(&State::new(parameters.clone(), recipe.optimizer.kind)).unwrap();
     let order: Vec<u32> = (0..rows as u32).collect();
-    let twins = reference::gradient(&model, &parameters, &samples, &order);
+    let twins = reference::gradient(&model, &parameters, &samples, &order, None);
     // A step at the rate of the number of rows subtracts the gradient of the summed loss.
     backend.pass(&order, rows, rows as f32).unwrap();
     let descent: Vec<f32> =

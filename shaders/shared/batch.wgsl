@@ -17,6 +17,8 @@ struct Batch {
     // learning_rate / (1 - beta1^t) and sqrt(1 - beta2^t) in step t, from 1
     step_size: f32,
     correction: f32,
+    // Of seed and step
+    dropout_key: u32,
 }
 
 @group(0) @binding(0) var<uniform> batch: Batch;

@@ -9,7 +9,7 @@
 // and the update's a may be the batch's rows of a data set of bytes (four a word, little-endian) or floats, as `source`
 // says. a4, b4: a, b again in vectors of four, read where rows start at whole vectors (`a_quads`, `b_quads`).
 //
-// uses: order, bytes, activation, save, optimizer
+// uses: order, bytes, activation, dropout, save, optimizer
 
 override product: u32;
 override source: u32;
@@ -145,11 +145,11 @@ fn finish(m: u32, n: u32, sum: f32) {
         if m >= batch.rows || n >= outputs { return; }
         let f = sum + b[offset + inputs * outputs + n];
         save(m * outputs + n, f);
-        c[m * outputs + n] = activate(f);
+        c[m * outputs + n] = dropped(activate(f), m, n);
     } else if product == INPUT_GRADIENT {
         if m >= batch.rows || n >= inputs { return; }
         let at = m * inputs + n;
-        c[at] = activate_backward(sum, h[at]);
+        c[at] = activate_backward(dropped(sum, m, n), select(undropped(h[at]), h[at], SAVES_INPUT));
     } else {
         if m > inputs || n >= outputs { return; }
         let at = offset + m * outputs + n;

@@ -6,7 +6,7 @@
 // hidden), b0, W1 (hidden x classes), b1, row-major, where their offsets say; h, d0: rows x hidden; p: rows x classes, p
 // or d1. One workgroup does `group_rows` rows.
 //
-// uses: order, rows, activation, head
+// uses: order, rows, activation, dropout, head
 
 override inputs: u32;
 override hidden: u32;
@@ -39,7 +39,7 @@ var<workgroup> outputs: array<f32, outputs_values>;
 // h of row `start + r` of the batch, from x W0; rows beyond the batch are not written.
 fn finish_unit(r: u32, start: u32, j: u32, product: f32) {
     let sum = product + parameters[b0 + j];
-    let unit = activate(sum);
+    let unit = dropped(activate(sum), start + r, j);
     if SAVES_INPUT { kept[r * hidden + j] = sum; }
     units[r * hidden + j] = unit;
     if training && start + r < batch.rows { h[(start + r) * hidden + j] = unit; }
@@ -72,8 +72,8 @@ fn finish_rows(lane: u32, start: u32) {
         if start + r >= batch.rows { continue; }
         var sum = 0.0;
         for (var c = 0u; c < classes; c++) { sum += outputs[r * classes + c] * parameters[w1 + j * classes + c]; }
-        var saved_value = units[i];
+        var saved_value = undropped(units[i]);
         if SAVES_INPUT { saved_value = kept[i]; }
-        d0[(start + r) * hidden + j] = activate_backward(sum, saved_value);
+        d0[(start + r) * hidden + j] = activate_backward(dropped(sum, start + r, j), saved_value);
     }
 }

@@ -6,10 +6,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::Row;
+use crate::backend::cpu::dropout::{Dropout, dropout, step_key};
+use crate::backend::cpu::reference::Training;
 use crate::backend::gpu::device::{Device, values};
 use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels::{self as registry, Kernel};
 use crate::backend::gpu::launch::Launch;
+use crate::backend::gpu::link::Dropping;
 use crate::backend::gpu::submit::{Batch, run_once};
 use crate::backend::numbers::Numbers;
 use crate::compare::{Tolerance, compare};
@@ -125,10 +128,9 @@ impl<'a> Setting<'a> {
         let (rows, inner, columns) = SHAPES[number];
         let mut draw = Draw::new((rows * 1_000_003 + inner * 1009 + columns) as u64);
         let batch = Batch {
-            first: FIRST as u32,
-            rows: rows as u32,
-            index: 1,
             numbers: numbers(&optimizer(OptimizerKind::Sgd)),
+            dropout_key: step_key(TRAINING.seed, TRAINING.step),
+            ..Batch::of_rows(FIRST, rows, 1)
         };
         let order = draw.below(SOURCE_ROWS, FIRST + rows);
         Self { kernel, hardware, number, rows, inner, columns, draw, batch, order }
@@ -164,6 +166,21 @@ impl Draw {
 /// The rate and the step, from 1, that cases are made for.
 const RATE: f32 = 0.15;
 const STEP: u64 = 3;
+
+/// The run and the step that decide what is dropped.
+const TRAINING: Training = Training { seed: 7 << 33, step: STEP };
+
+/// At every other shape, what is dropped of a layer.
+fn dropping(number: usize, layer: u32) -> Option<Dropping> {
+    (number % 2 == 1).then_some(Dropping { layer, share: 0.3 })
+}
+
+/// Drops that of the rows of a batch, `width` values each.
+fn drop_from(values: &mut [f32], width: usize, dropping: Option<Dropping>) {
+    if let Some(Dropping { layer, share }) = dropping {
+        dropout(Dropout::new(TRAINING.seed, TRAINING.step, layer, share), 0, width, values);
+    }
+}
 
 /// An optimizer of this kind, with decay of the weights only.
 fn optimizer(kind: OptimizerKind) -> Optimizer {

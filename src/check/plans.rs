@@ -29,11 +29,14 @@ struct Trial {
     steps: usize,
     activation: Activation,
     optimizer: OptimizerKind,
+    /// The share of the hidden layers' outputs that training drops.
+    dropout: f64,
 }
 
 impl Trial {
     fn model(&self) -> Result<Mlp> {
-        Ok(Mlp::new(self.widths)?.with_activation(self.activation))
+        let dropout = vec![self.dropout; self.widths.len() - 2];
+        Mlp::new(self.widths)?.with_activation(self.activation).with_dropout(0.0, &dropout)
     }
 
     fn recipe(&self) -> Recipe {
@@ -70,7 +73,7 @@ enum Kind {
 
 const fn trial(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial {
     let (activation, optimizer) = (Activation::Relu, OptimizerKind::Sgd);
-    Trial { widths, batch_size, kind, steps: 300, activation, optimizer }
+    Trial { widths, batch_size, kind, steps: 300, activation, optimizer, dropout: 0.0 }
 }
 
 const fn trial_of(
@@ -81,6 +84,10 @@ const fn trial_of(
     optimizer: OptimizerKind,
 ) -> Trial {
     Trial { steps: 60, activation, optimizer, ..trial(widths, batch_size, kind) }
+}
+
+const fn dropping(widths: &'static [usize], batch_size: usize, activation: Activation) -> Trial {
+    Trial { dropout: 0.3, ..trial_of(widths, batch_size, Kind::Bytes, activation, OptimizerKind::Momentum) }
 }
 
 /// No, one and two hidden layers, batches of one row, of all rows, and with a short last one.
@@ -110,6 +117,10 @@ const OPTION_TRIALS: &[Trial] = &[
     trial_of(&[36, 64, 12, 7], 20, Kind::Bytes, Activation::Selu, OptimizerKind::Momentum),
     trial_of(&[36, 64, 12, 7], 20, Kind::Bytes, Activation::LeakyRelu, OptimizerKind::Adam),
     trial_of(&[36, 40, 20, 7], 50, Kind::Floats, Activation::Gelu, OptimizerKind::Adam),
+    dropping(&[64, 7, 10], 32, Activation::Tanh),
+    dropping(&[64, 7, 10], 32, Activation::Gelu),
+    dropping(&[36, 40, 20, 7], 48, Activation::Silu),
+    dropping(&[36, 40, 20, 7], 48, Activation::Sigmoid),
 ];
 
 /// Shapes at which the CPU's engine changes its ways.
@@ -216,6 +227,9 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     let mut shape = format!("{model} b{batch_size} {kind}");
     if (activation, optimizer) != (Activation::Relu, OptimizerKind::Sgd) {
         shape = format!("{shape} {} {}", activation.name(), optimizer.name());
+    }
+    if trial.dropout > 0.0 {
+        shape = format!("{shape} dropout");
     }
     let mut rows = Vec::new();
     let mut name = format!("plan {}", first.about().plan);

@@ -13,6 +13,12 @@ pub fn mix(mut x: u32) -> u32 {
     x ^ (x >> 16)
 }
 
+/// What step `step`, from 1, of a run with the seed `seed` hashes with a place.
+pub fn step_key(seed: u64, step: u64) -> u32 {
+    let words = [seed as u32, (seed >> 32) as u32, step as u32, (step >> 32) as u32];
+    words.into_iter().fold(0, |key, word| mix(key ^ word))
+}
+
 /// What one step drops of one layer's outputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout {
@@ -27,9 +33,8 @@ impl Dropout {
     /// Drops the share `share`, at least 0 and below 1, in step `step` of a run with the seed `seed`. Layer 0 are the inputs,
     /// layer 1 the outputs of the first layer, and so on.
     pub fn new(seed: u64, step: u64, layer: u32, share: f64) -> Self {
-        let words = [seed as u32, (seed >> 32) as u32, step as u32, (step >> 32) as u32, layer];
         Self {
-            key: words.into_iter().fold(0, |key, word| mix(key ^ word)),
+            key: mix(step_key(seed, step) ^ layer),
             threshold: (share * 4_294_967_296.0) as u32,
             scale: (1.0 / (1.0 - share)) as f32,
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::dropout::{self, Dropout};
 use super::{
     activate, activate_backward, bias_add, cross_entropy_gradient, gather_f32, gather_u8, matmul, matmul_a_bt,
     matmul_at_b, reduce_rows, row_softmax, step,
@@ -21,44 +22,64 @@ use crate::state::State;
 pub struct Forward {
     /// The input rows, then each layer's output after its activation or softmax.
     pub activations: Vec<Vec<f32>>,
-    /// Each layer's output before.
-    pub sums: Vec<Vec<f32>>,
+    /// What the slopes of the hidden layers' activations are computed from: their inputs, or outputs before dropout.
+    pub saved: Vec<Vec<f32>>,
 }
 
-impl Forward {
-    /// What the slope of the activation of layer `index` is computed from.
-    pub fn saved(&self, model: &Mlp, index: usize) -> &[f32] {
-        if model.layers()[index].activation.saves_input() { &self.sums[index] } else { &self.activations[index + 1] }
+/// Of which run a step is, and which step, from 1: what decides what it drops.
+#[derive(Debug, Clone, Copy)]
+pub struct Training {
+    /// The run's seed.
+    pub seed: u64,
+    /// The step's number.
+    pub step: u64,
+}
+
+impl Training {
+    /// What is dropped of the outputs of layer `index`.
+    fn dropout(self, model: &Mlp, index: usize) -> Option<Dropout> {
+        let share = model.layers()[index].dropout;
+        (share > 0.0).then(|| Dropout::new(self.seed, self.step, index as u32 + 1, share))
     }
 }
 
-/// The rows `order` of `inputs` on their way through `model`.
-pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32]) -> Forward {
+/// The rows `order` of `inputs` on their way through `model`, in a step of training or not.
+pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32], training: Option<Training>) -> Forward {
     let mut x = vec![0.0; order.len() * model.inputs()];
     match inputs {
         Inputs::U8(data) => gather_u8::gather_u8(data, order, model.inputs(), &mut x),
         Inputs::F32(data) => gather_f32::gather_f32(data, order, model.inputs(), &mut x),
     }
-    let (mut activations, mut sums) = (vec![x], Vec::new());
+    let (mut activations, mut saved) = (vec![x], Vec::new());
     for (index, layer) in model.layers().iter().enumerate() {
         let mut f = vec![0.0; order.len() * layer.outputs];
         let (h, weights) = (&activations[index], &parameters[layer.weights.clone()]);
         matmul::matmul(h, weights, layer.inputs, layer.outputs, &mut f);
         bias_add::bias_add(&parameters[layer.biases.clone()], &mut f);
-        sums.push(f.clone());
         if index + 1 < model.layers().len() {
+            let sums = f.clone();
             activate::activate(layer.activation, &mut f);
+            saved.push(if layer.activation.saves_input() { sums } else { f.clone() });
+            if let Some(dropout) = training.and_then(|training| training.dropout(model, index)) {
+                dropout::dropout(dropout, 0, layer.outputs, &mut f);
+            }
         } else {
             row_softmax::row_softmax(layer.outputs, &mut f);
         }
         activations.push(f);
     }
-    Forward { activations, sums }
+    Forward { activations, saved }
 }
 
 /// The gradient of the summed loss over the rows `order` of `samples`, laid out as the parameters are.
-pub fn gradient(model: &Mlp, parameters: &[f32], samples: &Samples, order: &[u32]) -> Vec<f32> {
-    let forward = forward(model, parameters, &samples.inputs, order);
+pub fn gradient(
+    model: &Mlp,
+    parameters: &[f32],
+    samples: &Samples,
+    order: &[u32],
+    training: Option<Training>,
+) -> Vec<f32> {
+    let forward = forward(model, parameters, &samples.inputs, order, training);
     let mut gradients = vec![0.0; parameters.len()];
     let mut df = forward.activations[model.layers().len()].clone();
     cross_entropy_gradient::cross_entropy_gradient(samples.labels(), order, model.classes(), &mut df);
@@ -70,8 +91,11 @@ pub fn gradient(model: &Mlp, parameters: &[f32], samples: &Samples, order: &[u32
         if index > 0 {
             let mut dh = vec![0.0; h.len()];
             matmul_a_bt::matmul_a_bt(&df, &parameters[layer.weights.clone()], layer.inputs, layer.outputs, &mut dh);
+            if let Some(dropout) = training.and_then(|training| training.dropout(model, index - 1)) {
+                dropout::dropout(dropout, 0, layer.inputs, &mut dh);
+            }
             let activation = model.layers()[index - 1].activation;
-            activate_backward::activate_backward(activation, forward.saved(model, index - 1), &mut dh);
+            activate_backward::activate_backward(activation, &forward.saved[index - 1], &mut dh);
             df = dh;
         }
     }
@@ -119,7 +143,7 @@ impl Reference {
         let samples = self.data.get(split)?;
         let classes = self.model.classes();
         let order: Vec<u32> = (0..samples.len() as u32).collect();
-        let activations = forward(&self.model, &self.state.parameters, &samples.inputs, &order).activations;
+        let activations = forward(&self.model, &self.state.parameters, &samples.inputs, &order, None).activations;
         let (mut losses, mut confusion) = (vec![0.0; order.len()], vec![0; classes * classes]);
         let p = &activations[self.model.layers().len()];
         cross_entropy::cross_entropy(p, samples.labels(), &order, classes, &mut losses, &mut confusion);
@@ -156,7 +180,8 @@ impl Backend for Reference {
         let samples = self.data.get(Split::Train)?;
         steps.check(samples.len(), self.recipe.batch_size)?;
         for (batch, rate) in steps.batches(self.recipe.batch_size) {
-            let gradients = gradient(&self.model, &self.state.parameters, samples, batch);
+            let training = Training { seed: self.recipe.seed, step: self.state.step + 1 };
+            let gradients = gradient(&self.model, &self.state.parameters, samples, batch, Some(training));
             update(&self.model, &self.recipe.optimizer, &gradients, batch.len(), rate, &mut self.state);
         }
         Ok(steps.rates.len())
@@ -178,7 +203,7 @@ impl Backend for Reference {
 
     fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
         let order: Vec<u32> = (0..rows_of(&self.model, inputs)?).collect();
-        Ok(forward(&self.model, &self.state.parameters, inputs, &order).activations.pop().unwrap_or_default())
+        Ok(forward(&self.model, &self.state.parameters, inputs, &order, None).activations.pop().unwrap_or_default())
     }
 
     fn state(&mut self, at: Option<Ticket>) -> Result<State> {

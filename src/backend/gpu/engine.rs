@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::backend::cpu::dropout::step_key;
 use crate::backend::fit::{check_samples, rows_of};
 use crate::backend::gpu::device::{Device, Read, Submitted, values};
 use crate::backend::gpu::plan::{Buffer, Dispatch, Element, Plan, PlanName};
@@ -256,9 +257,10 @@ impl Engine {
         steps.check(resident.part.rows, batch_size)?;
         self.device().queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(steps.order));
         let size = if one_run { steps.order.len().max(1) } else { batch_size };
-        let (optimizer, taken) = (&self.recipe.optimizer, self.step);
+        let (optimizer, seed, taken) = (&self.recipe.optimizer, self.recipe.seed, self.step);
         let batch = |(index, (rows, rate)): (usize, (&[u32], f32))| Batch {
             numbers: Numbers::new(optimizer, rate, taken + index as u64 + 1),
+            dropout_key: step_key(seed, taken + index as u64 + 1),
             ..Batch::of_rows(index * size, rows.len(), 0)
         };
         let batches = steps.batches(size).enumerate().map(batch).collect();

@@ -261,7 +261,7 @@ impl Kernel {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::backend::gpu::link::HeadKind;
+    use crate::backend::gpu::link::{Dropping, HeadKind};
     use crate::model::Activation;
     use crate::recipe::OptimizerKind;
 
@@ -296,9 +296,16 @@ mod tests {
             let with = |link: Link| OptimizerKind::ALL.map(|optimizer| Link { optimizer, ..link });
             links = links.into_iter().flat_map(with).collect();
         }
+        if parts.contains(&Part::Dropout) {
+            let dropout = Some(Dropping { layer: 1, share: 0.5 });
+            links = links.into_iter().flat_map(|link| [link, Link { dropout, ..link }]).collect();
+        }
         // A launch that saves makes no step, and one that makes a step calls no activation.
         if parts.contains(&Part::Save) {
-            links.retain(|link| link.optimizer == OptimizerKind::Sgd || link.activation == Activation::Identity);
+            links.retain(|link| {
+                link.optimizer == OptimizerKind::Sgd
+                    || (link.activation == Activation::Identity && link.dropout.is_none())
+            });
         }
         links
     }
@@ -306,8 +313,8 @@ mod tests {
     #[test]
     fn every_shader_is_registered_and_valid_with_all_that_it_is_linked_with() {
         assert_eq!(files(""), sorted(REGISTRY.iter().map(|kernel| kernel.name)));
-        let saves = ["save", "save_nothing"];
-        assert_eq!(files("shared"), sorted(SHARED.iter().map(|&(name, _)| name).chain(saves)));
+        let chosen = ["dropout", "no_dropout", "save", "save_nothing"];
+        assert_eq!(files("shared"), sorted(SHARED.iter().map(|&(name, _)| name).chain(chosen)));
         for kernel in REGISTRY {
             for link in links(kernel) {
                 let reflection = kernel.reflect(link).unwrap();

@@ -1,7 +1,7 @@
 //! How a kernel is launched: its link, its sizes, and the number of workgroups.
 
 use crate::backend::gpu::kernels::Kernel;
-use crate::backend::gpu::link::{HeadKind, Link, Part};
+use crate::backend::gpu::link::{Dropping, HeadKind, Link, Part};
 use crate::model::Activation;
 use crate::recipe::OptimizerKind;
 
@@ -41,6 +41,12 @@ impl Launch {
 
     fn activation(mut self, activation: Activation) -> Self {
         self.link.activation = activation;
+        self
+    }
+
+    fn dropout(mut self, dropout: Option<Dropping>) -> Self {
+        self.link.dropout = dropout;
+        self.constants.extend(self.link.constants(Part::Dropout));
         self
     }
 

@@ -25,7 +25,7 @@ impl Engine {
         let (a, b, c) = (square("left operand")?, square("right operand")?, square("product")?);
         let bound = [("a", &a), ("a4", &a), ("b", &b), ("b4", &b), ("order", &a), ("h", &b), ("c", &c)];
         let layer = Dense { inputs: side, outputs: side, offset: 0, source: Source::Activations };
-        let mut ways = dense(Product::Forward(Activation::Identity), layer, side, &device.hardware);
+        let mut ways = dense(Product::Forward(Activation::Identity, None), layer, side, &device.hardware);
         if device.hardware.software {
             ways.truncate(1);
         }

@@ -10,15 +10,16 @@ use crate::backend::gpu::kernels;
 use crate::backend::gpu::launch::dense::{Dense, Product, Source};
 use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::{Launch, dense, elementary, narrow, output, resident};
-use crate::backend::gpu::link::{HeadKind, Link};
+use crate::backend::gpu::link::{Dropping, HeadKind, Link};
 use crate::data::Inputs;
 use crate::error::{Error, Remedy, Result};
-use crate::model::{Activation, Head, Mlp};
+use crate::model::{Head, Mlp};
 use crate::recipe::{Loss, OptimizerKind, Recipe};
 
 /// What a network with one hidden layer, or none, is made with.
 fn link(model: &Mlp, optimizer: OptimizerKind) -> Link {
-    Link { activation: model.activation(), head: HeadKind::Classes, optimizer }
+    let dropout = Dropping::of(model, 0);
+    Link { activation: model.activation(), head: HeadKind::Classes, optimizer, dropout }
 }
 
 /// The ways in which a step can run.
@@ -60,8 +61,8 @@ impl PlanName {
         if model.head() != Head::Classes || recipe.loss != Loss::CrossEntropy {
             return unfit("trains classes by their cross-entropy only".into(), &[Remedy::Cpu]);
         }
-        if model.input_dropout() > 0.0 || model.layers().iter().any(|layer| layer.dropout > 0.0) {
-            return unfit("trains without dropout only".into(), &[Remedy::Cpu]);
+        if model.input_dropout() > 0.0 {
+            return unfit("drops no inputs".into(), &[Remedy::Cpu]);
         }
         if recipe.label_smoothing > 0.0 {
             return unfit("does not smooth labels".into(), &[Remedy::Cpu]);
@@ -81,6 +82,9 @@ impl PlanName {
                 format!("trains by sgd, momentum or nesterov, not by {}", kind.name()),
                 &[Remedy::Plan(Self::Fused)],
             ),
+            Self::Resident if model.layers().iter().any(|layer| layer.dropout > 0.0) => {
+                unfit("trains without dropout only".into(), &[Remedy::Plan(Self::Fused)])
+            }
             Self::Resident => {
                 let shape = narrow_shape(model, Element::U8).filter(|shape| shape.hidden <= resident::MAX_HIDDEN);
                 let Some(shape) = shape else {
@@ -297,7 +301,12 @@ impl Plan {
             let layer = layer(model, element, index);
             if 0 < index && index < last {
                 let activation = model.layers()[index - 1].activation;
-                let ways = dense::dense(Product::InputGradient(activation), layer, rows, hardware);
+                let ways = dense::dense(
+                    Product::InputGradient(activation, Dropping::of(model, index - 1)),
+                    layer,
+                    rows,
+                    hardware,
+                );
                 let bindings = Self::product(
                     Buffer::Deltas(index),
                     Buffer::Parameters,
@@ -323,14 +332,21 @@ impl Plan {
         let mut dispatches = Vec::new();
         for index in 0..last {
             let activation = model.layers()[index].activation;
-            let ways = dense::dense(Product::Forward(activation), layer(model, element, index), rows, hardware);
+            let dropout = Dropping::of(model, index).filter(|_| training);
+            let ways =
+                dense::dense(Product::Forward(activation, dropout), layer(model, element, index), rows, hardware);
             let b = Buffer::Parameters;
             let bindings = Self::product(Self::input(index), b, b, Buffer::Activations(index + 1));
             let save = activation.saves_input().then_some(("saved", Buffer::Saved(index + 1)));
             dispatches.push(best(ways, hardware, bindings.into_iter().chain(save)));
         }
-        let before = if last > 0 { model.layers()[last - 1].activation } else { Activation::Identity };
-        let link = Link { activation: before, ..Link::default() };
+        let link = match last.checked_sub(1) {
+            Some(before) => {
+                let (activation, dropout) = (model.layers()[before].activation, Dropping::of(model, before));
+                Link { activation, dropout, ..Link::default() }
+            }
+            None => Link::default(),
+        };
         let ways = output::output(rows, layer(model, element, last), training, link, hardware);
         let bindings = [
             ("a", Self::input(last)),
@@ -399,7 +415,7 @@ impl Plan {
 
     /// A training step of elementary kernels: the textbook.
     fn elementary_step(model: &Mlp, optimizer: OptimizerKind, element: Element, rows: usize) -> Self {
-        let mut plan = Self::forward(model, element, rows);
+        let mut plan = Self::forward(model, element, rows, true);
         let last = model.layers().len() - 1;
         plan.dispatches.push(dispatch(
             elementary::cross_entropy_gradient(rows, model.classes()),
@@ -421,7 +437,12 @@ impl Plan {
                     &[("a", Buffer::Deltas(index)), ("b", Buffer::Parameters), ("c", Buffer::Deltas(index - 1))],
                 ));
                 plan.dispatches.push(dispatch(
-                    elementary::activate_backward(rows, inputs, model.layers()[index - 1].activation),
+                    elementary::activate_backward(
+                        rows,
+                        inputs,
+                        model.layers()[index - 1].activation,
+                        Dropping::of(model, index - 1),
+                    ),
                     &[("h", saved(model, index)), ("d", Buffer::Deltas(index - 1))],
                 ));
             }
@@ -437,7 +458,7 @@ impl Plan {
     }
 
     /// The forward pass, up to the probabilities in the last layer's [`Buffer::Deltas`].
-    fn forward(model: &Mlp, element: Element, rows: usize) -> Self {
+    fn forward(model: &Mlp, element: Element, rows: usize, training: bool) -> Self {
         let gather = match element {
             Element::U8 => elementary::gather_u8(rows, model.inputs()),
             Element::F32 => elementary::gather_f32(rows, model.inputs()),
@@ -458,7 +479,8 @@ impl Plan {
             dispatches.push(if index < last {
                 let mut bindings = vec![("f", f)];
                 bindings.extend(layer.activation.saves_input().then_some(("saved", Buffer::Saved(index + 1))));
-                dispatch(elementary::activate(rows, layer.outputs, layer.activation), &bindings)
+                let dropout = Dropping::of(model, index).filter(|_| training);
+                dispatch(elementary::activate(rows, layer.outputs, layer.activation, dropout), &bindings)
             } else {
                 dispatch(elementary::row_softmax(rows, layer.outputs), &[("f", f), ("outputs", Buffer::Deltas(last))])
             });
@@ -470,7 +492,7 @@ impl Plan {
     /// [`Buffer::Deltas`].
     pub fn evaluation(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: &Hardware) -> Self {
         let mut plan = match (name, narrow_shape(model, element)) {
-            (PlanName::Elementary, _) => Self::forward(model, element, rows),
+            (PlanName::Elementary, _) => Self::forward(model, element, rows, false),
             (_, Some(shape)) => Self {
                 rows,
                 dispatches: vec![Self::narrow_forward(shape, rows, false, link(model, OptimizerKind::Sgd), hardware)],
@@ -512,6 +534,7 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::backend::gpu::kernels::BindingKind;
+    use crate::model::Activation;
 
     fn roomy() -> Hardware {
         Hardware { workgroup_bytes: 32_768, ..Hardware::GPU }
@@ -533,7 +556,9 @@ mod tests {
         recipe.optimizer.kind = kind;
         let subgroups = Hardware { subgroup: 8, ..Hardware::SOFTWARE };
         for widths in [&[784, 10][..], &[784, 7, 10], &[784, 128, 10], &[20, 9, 8, 3], &[784, 512, 512, 10]] {
-            let model = Mlp::new(widths).unwrap().with_activation(activation);
+            let share = if kind == OptimizerKind::Momentum { 0.5 } else { 0.0 };
+            let hidden = vec![share; widths.len() - 2];
+            let model = Mlp::new(widths).unwrap().with_activation(activation).with_dropout(0.0, &hidden).unwrap();
             let names = PlanName::ALL.into_iter().filter(|name| name.check(&model, &recipe, &roomy()).is_ok());
             let elements = [Element::U8, Element::F32];
             let cases = names.flat_map(|name| elements.map(|element| (element, name)));
@@ -604,9 +629,10 @@ mod tests {
         };
         let notebook = Mlp::new(&[784, 7, 10]).unwrap();
         assert!(refuses(resident, &notebook, &|recipe| recipe.optimizer.kind = OptimizerKind::Adam));
+        assert!(refuses(resident, &notebook.clone().with_dropout(0.0, &[0.5]).unwrap(), &|_| {}));
         for plan in PlanName::ALL {
             assert!(refuses(plan, &notebook, &|recipe| recipe.optimizer.clip_norm = Some(1.0)));
-            assert!(refuses(plan, &notebook.clone().with_dropout(0.0, &[0.5]).unwrap(), &|_| {}));
+            assert!(refuses(plan, &notebook.clone().with_dropout(0.1, &[0.0]).unwrap(), &|_| {}));
             assert!(refuses(plan, &notebook.clone().with_head(Head::Values), &|recipe| recipe.loss = Loss::Mse));
         }
         assert!(resident.check(&notebook, &Recipe::default(), &roomy()).is_ok());

@@ -23,12 +23,14 @@ pub(crate) struct Batch {
     pub index: u32,
     /// The optimizer's numbers in this step.
     pub numbers: Numbers,
+    /// What dropout hashes with the place of a value: [`crate::backend::cpu::dropout::step_key`].
+    pub dropout_key: u32,
 }
 
 impl Batch {
     /// Rows that are not trained on.
     pub fn of_rows(first: usize, rows: usize, index: usize) -> Self {
-        Self { first: first as u32, rows: rows as u32, index: index as u32, numbers: Numbers::zeroed() }
+        Self { first: first as u32, rows: rows as u32, index: index as u32, numbers: Numbers::zeroed(), dropout_key: 0 }
     }
 }
 

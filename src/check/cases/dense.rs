@@ -1,7 +1,8 @@
 //! Cases of the products of dense layers: expected is what the elementary twins make, one after the other.
 
 use super::{
-    Case, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, numbers, one_of, optimizer, slots, state, turn, unwritten,
+    Case, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, drop_from, dropping, numbers, one_of, optimizer, slots,
+    state, turn, unwritten,
 };
 use crate::backend::cpu::activate::activate;
 use crate::backend::cpu::activate_backward::activate_backward;
@@ -95,6 +96,8 @@ fn products(setting: &mut Setting, cooperative: Option<Cooperative>) -> Result<V
         let activation = if source == Source::Activations { Activation::Identity } else { chosen };
         let saved = f.clone();
         activate(activation, &mut f);
+        let dropping = dropping(number, 1);
+        drop_from(&mut f, outputs, dropping);
         let sums = Tolerance::of_sum(inputs);
         let mut before =
             vec![("a", a.clone()), ("b", Values::F32(parameters.clone())), ("c", unwritten(rows * outputs))];
@@ -103,7 +106,7 @@ fn products(setting: &mut Setting, cooperative: Option<Cooperative>) -> Result<V
             before.push(("saved", unwritten(rows * outputs)));
             after.push(("saved", Values::F32(saved), sums));
         }
-        add(Product::Forward(activation), source, before, &[0.0], after);
+        add(Product::Forward(activation, dropping), source, before, &[0.0], after);
 
         let mut gradient = vec![0.0; (inputs + 1) * outputs];
         let (of_weights, of_biases) = gradient.split_at_mut(inputs * outputs);
@@ -127,18 +130,24 @@ fn products(setting: &mut Setting, cooperative: Option<Cooperative>) -> Result<V
         }
         add(Product::Update(kind), source, buffers, &[0.0], expected);
     }
-    let mut h = draw.normal(rows * inputs);
+    let mut saved = draw.normal(rows * inputs);
     if !chosen.saves_input() {
-        activate(chosen, &mut h);
+        activate(chosen, &mut saved);
     }
+    let dropping = dropping(number, 2);
     let mut dh = vec![0.0; rows * inputs];
     matmul_a_bt(&df, &weights, inputs, outputs, &mut dh);
-    activate_backward(chosen, &h, &mut dh);
+    drop_from(&mut dh, inputs, dropping);
+    activate_backward(chosen, &saved, &mut dh);
+    // An output is bound as it is after dropout.
+    if !chosen.saves_input() {
+        drop_from(&mut saved, inputs, dropping);
+    }
     let mut before = vec![("a", Values::F32(df)), ("b", Values::F32(parameters)), ("c", unwritten(rows * inputs))];
     if chosen.saves_input() {
         before.push(("saved", unwritten(1)));
     }
     let after = vec![("c", Values::F32(dh), Tolerance::of_sum(outputs))];
-    add(Product::InputGradient(chosen), Source::Activations, before, &h, after);
+    add(Product::InputGradient(chosen, dropping), Source::Activations, before, &saved, after);
     Ok(cases)
 }

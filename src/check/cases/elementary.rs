@@ -1,6 +1,9 @@
 //! Cases of the elementary kernels: expected is what the twin makes.
 
-use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, numbers, optimizer, padded, slots, state, unwritten};
+use super::{
+    Case, MARGIN, SOURCE_ROWS, Setting, Values, drop_from, dropping, numbers, optimizer, padded, slots, state,
+    unwritten,
+};
 use crate::backend::cpu;
 use crate::backend::gpu::launch::elementary as launch;
 use crate::backend::gpu::submit::Batch;
@@ -103,12 +106,14 @@ pub(super) fn bias_add(setting: &mut Setting) -> Result<Vec<Case>> {
 
 pub(super) fn activate(setting: &mut Setting) -> Result<Vec<Case>> {
     let &mut Setting { rows, inner, batch, .. } = setting;
+    let dropping = dropping(setting.number, 3);
     let cases = Activation::ALL.map(|activation| {
         // Also far from 0, where some are flat.
         let mut f: Vec<f32> = setting.draw.normal(rows * inner).into_iter().map(|f| 4.0 * f).collect();
         f[0] = -0.0;
         let mut h = f.clone();
         cpu::activate::activate(activation, &mut h);
+        drop_from(&mut h, inner, dropping);
         let mut before = vec![("f", Values::F32(f.clone()))];
         let tolerance = if is_linear(activation) { Tolerance::EXACT } else { FUNCTIONS };
         let mut after = vec![("f", Values::F32(h), tolerance)];
@@ -116,23 +121,29 @@ pub(super) fn activate(setting: &mut Setting) -> Result<Vec<Case>> {
             before.push(("saved", unwritten(f.len())));
             after.push(("saved", Values::F32(f), Tolerance::EXACT));
         }
-        Case { launch: launch::activate(rows, inner, activation), batch, before, after }
+        Case { launch: launch::activate(rows, inner, activation, dropping), batch, before, after }
     });
     Ok(cases.into())
 }
 
 pub(super) fn activate_backward(setting: &mut Setting) -> Result<Vec<Case>> {
     let &mut Setting { rows, inner, batch, .. } = setting;
+    let dropping = dropping(setting.number, 3);
     let cases = Activation::ALL.map(|activation| {
         let (mut saved, d) = (setting.draw.normal(rows * inner), setting.draw.normal(rows * inner));
         if !activation.saves_input() {
             cpu::activate::activate(activation, &mut saved);
         }
         let mut expected = d.clone();
+        drop_from(&mut expected, inner, dropping);
         cpu::activate_backward::activate_backward(activation, &saved, &mut expected);
         let tolerance = if is_linear(activation) { Tolerance::EXACT } else { FUNCTIONS };
+        // An output is bound as it is after dropout.
+        if !activation.saves_input() {
+            drop_from(&mut saved, inner, dropping);
+        }
         Case {
-            launch: launch::activate_backward(rows, inner, activation),
+            launch: launch::activate_backward(rows, inner, activation, dropping),
             batch,
             before: vec![("h", Values::F32(saved)), ("d", Values::F32(d))],
             after: vec![("d", Values::F32(expected), tolerance)],

@@ -1,8 +1,8 @@
 //! Cases of the kernels for one narrow hidden layer: expected is what the elementary twins make, one after the other.
 
 use super::{
-    Case, RATE, SOURCE_ROWS, Setting, Values, any_hardware, data, inputs, numbers, one_of, optimizer, slots, state,
-    turn, unwritten,
+    Case, RATE, SOURCE_ROWS, Setting, TRAINING, Values, any_hardware, data, drop_from, dropping, inputs, numbers,
+    one_of, optimizer, slots, state, turn, unwritten,
 };
 use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::cross_entropy_gradient::cross_entropy_gradient;
@@ -35,19 +35,21 @@ fn example(setting: &mut Setting) -> Result<Example> {
     let hidden = 1 + (rows + columns) % MAX_HIDDEN;
     let floats = rows % 4 == 1;
     let activation = one_of(&Activation::ALL, number);
-    let model = Mlp::new(&[inner, hidden, classes])?.with_activation(activation);
+    let share = dropping(number, 1).map_or(0.0, |dropping| dropping.share);
+    let model = Mlp::new(&[inner, hidden, classes])?.with_activation(activation).with_dropout(0.0, &[share])?;
     let inputs = inputs(draw, floats, inner);
     let samples = Samples::new(inputs, inner, draw.below(classes, SOURCE_ROWS))?;
     let scale = 1.0 / (inner as f32).sqrt();
     let parameters: Vec<f32> = draw.normal(model.parameters()).into_iter().map(|value| scale * value).collect();
 
-    let mut forward = reference::forward(&model, &parameters, &samples.inputs, &picked);
+    let mut forward = reference::forward(&model, &parameters, &samples.inputs, &picked, Some(TRAINING));
     let mut d1 = forward.activations.swap_remove(2);
     cross_entropy_gradient(samples.labels(), &picked, classes, &mut d1);
     let mut d0 = vec![0.0; rows * hidden];
     let w1 = &parameters[model.layers()[1].weights.clone()];
     matmul_a_bt(&d1, w1, hidden, classes, &mut d0);
-    activate_backward(activation, forward.saved(&model, 0), &mut d0);
+    drop_from(&mut d0, hidden, dropping(number, 1));
+    activate_backward(activation, &forward.saved[0], &mut d0);
     let h = forward.activations.swap_remove(1);
 
     let shape = Narrow { inputs: inner, hidden, classes, floats };
@@ -57,7 +59,7 @@ fn example(setting: &mut Setting) -> Result<Example> {
 pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
     let Example { model, samples, parameters, shape, h, d0, d1 } = example(setting)?;
     let Setting { rows, inner, .. } = *setting;
-    let link = Link { activation: model.activation(), ..Link::default() };
+    let link = Link { activation: model.activation(), dropout: dropping(setting.number, 1), ..Link::default() };
     let sums = Tolerance::of_sum(inner);
     Ok(vec![Case {
         launch: turn(setting.kernel, launch::forward(rows, shape, true, link, &any_hardware()), rows + inner),
@@ -79,7 +81,7 @@ pub(super) fn update(setting: &mut Setting) -> Result<Vec<Case>> {
     let Example { model, samples, parameters, shape, h, d0, d1 } = example(setting)?;
     let Setting { number, rows, inner, batch, .. } = *setting;
     let kind = one_of(&OptimizerKind::ALL, number);
-    let gradients = reference::gradient(&model, &parameters, &samples, &setting.picked());
+    let gradients = reference::gradient(&model, &parameters, &samples, &setting.picked(), Some(TRAINING));
     let before = state(&mut setting.draw, kind, parameters);
     let mut after = before.clone();
     reference::update(&model, &optimizer(kind), &gradients, rows, RATE, &mut after);

@@ -1,6 +1,6 @@
 //! Cases of the last layer, in training and not, with rows for one workgroup and for several of them.
 
-use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, one_of, turn, unwritten};
+use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, drop_from, dropping, one_of, turn, unwritten};
 use crate::backend::cpu::activate::activate;
 use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::bias_add::bias_add;
@@ -33,7 +33,9 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     let sums = draw.normal(rows * inputs);
     let mut h = sums.clone();
     activate(activation, &mut h);
-    let saved = if activation.saves_input() { &sums } else { &h };
+    let saved = if activation.saves_input() { sums.clone() } else { h.clone() };
+    let dropping = dropping(number, 1);
+    drop_from(&mut h, inputs, dropping);
     let mut cases = Vec::new();
     for (source, training) in [Source::Activations, Source::Bytes].into_iter().flat_map(|s| [(s, true), (s, false)]) {
         let (x, a) = match source {
@@ -56,14 +58,15 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
             if source == Source::Activations {
                 c.fill(0.0);
                 matmul_a_bt(&p, &weights, inputs, outputs, &mut c);
-                activate_backward(activation, saved, &mut c);
+                drop_from(&mut c, inputs, dropping);
+                activate_backward(activation, &saved, &mut c);
             }
         } else {
             cross_entropy(&p, &labels, &picked, outputs, &mut c[..rows], &mut confusion);
         }
         let layer = Dense { inputs, outputs, offset: MARGIN, source };
-        let sums = Tolerance::of_sum(inputs);
-        let link = Link { activation, ..Link::default() };
+        let tolerance = Tolerance::of_sum(inputs);
+        let link = Link { activation, dropout: dropping, ..Link::default() };
         let ways = output(rows, layer, training, link, &any_hardware());
         cases.push(Case {
             launch: turn(kernel, ways, rows + cases.len()),
@@ -75,11 +78,11 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
                 ("order", Values::U32(order.clone())),
                 ("p", unwritten(rows * outputs)),
                 ("c", unwritten(rows * inputs)),
-                ("h", Values::F32(saved.clone())),
+                ("h", Values::F32(if activation.saves_input() { sums.clone() } else { h.clone() })),
                 ("confusion", Values::U32(vec![1; outputs * outputs])),
             ],
             after: vec![
-                ("p", Values::F32(p.clone()), sums),
+                ("p", Values::F32(p.clone()), tolerance),
                 ("c", Values::F32(c.clone()), Tolerance::of_sum(inputs + outputs)),
                 ("confusion", Values::U32(confusion.clone()), Tolerance::EXACT),
             ],

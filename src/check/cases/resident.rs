@@ -33,7 +33,7 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     let before = state(draw, kind, parameters);
     let mut after = before.clone();
     for part in picked.chunks(batch_size) {
-        let gradients = reference::gradient(&model, &after.parameters, &samples, part);
+        let gradients = reference::gradient(&model, &after.parameters, &samples, part, None);
         reference::update(&model, &optimizer(kind), &gradients, part.len(), RATE, &mut after);
     }
     let mut buffers = vec![

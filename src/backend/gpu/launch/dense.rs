@@ -3,16 +3,17 @@
 use super::Launch;
 use crate::backend::gpu::hardware::{Cooperative, Hardware};
 use crate::backend::gpu::kernels::{DENSE, DENSE_COOPERATIVE, DENSE_COOPERATIVE_SMALL, DENSE_SUBGROUP};
+use crate::backend::gpu::link::Dropping;
 use crate::model::Activation;
 use crate::recipe::OptimizerKind;
 
 /// What a product of a dense layer makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Product {
-    /// The layer's output, after this activation.
-    Forward(Activation),
-    /// The gradient at the layer's input, before the activation that made that.
-    InputGradient(Activation),
+    /// The layer's output, after this activation and dropout.
+    Forward(Activation, Option<Dropping>),
+    /// The gradient at the layer's input, before the activation and the dropout that made that.
+    InputGradient(Activation, Option<Dropping>),
     /// The layer's parameters after a step by this optimizer.
     Update(OptimizerKind),
 }
@@ -99,8 +100,8 @@ impl Dense {
     /// Height, width and terms of a product's result, for `rows` rows.
     fn extent(self, product: Product, rows: usize) -> (usize, usize, usize) {
         match product {
-            Product::Forward(_) => (rows, self.outputs, self.inputs),
-            Product::InputGradient(_) => (rows, self.inputs, self.outputs),
+            Product::Forward(..) => (rows, self.outputs, self.inputs),
+            Product::InputGradient(..) => (rows, self.inputs, self.outputs),
             Product::Update(_) => (self.inputs + 1, self.outputs, rows),
         }
     }
@@ -108,8 +109,8 @@ impl Dense {
     fn constants(self, product: Product) -> Vec<(&'static str, usize)> {
         // Whole vectors: W's rows, and a's.
         let (number, a_width, b_offset) = match product {
-            Product::Forward(_) => (0, self.inputs, self.offset),
-            Product::InputGradient(_) => (1, self.outputs, self.offset),
+            Product::Forward(..) => (0, self.inputs, self.offset),
+            Product::InputGradient(..) => (1, self.outputs, self.offset),
             Product::Update(_) => (2, self.inputs, 0),
         };
         vec![
@@ -128,15 +129,17 @@ impl Product {
     /// Links the part that the product ends with.
     fn link(self, launch: Launch) -> Launch {
         match self {
-            Product::Forward(activation) | Product::InputGradient(activation) => launch.activation(activation),
+            Product::Forward(activation, dropout) | Product::InputGradient(activation, dropout) => {
+                launch.activation(activation).dropout(dropout)
+            }
             Product::Update(optimizer) => launch.optimizer(optimizer),
         }
     }
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Product::Forward(_) => "forward",
-            Product::InputGradient(_) => "input gradient",
+            Product::Forward(..) => "forward",
+            Product::InputGradient(..) => "input gradient",
             Product::Update(_) => "update",
         }
     }

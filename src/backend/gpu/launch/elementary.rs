@@ -5,7 +5,7 @@ use crate::backend::gpu::kernels::{
     ACTIVATE, ACTIVATE_BACKWARD, BIAS_ADD, CROSS_ENTROPY, CROSS_ENTROPY_GRADIENT, GATHER_F32, GATHER_U8, MATMUL,
     MATMUL_A_BT, MATMUL_AT_B, REDUCE_ROWS, ROW_SOFTMAX, STEP, SUM,
 };
-use crate::backend::gpu::link::HeadKind;
+use crate::backend::gpu::link::{Dropping, HeadKind};
 use crate::model::Activation;
 use crate::recipe::OptimizerKind;
 
@@ -43,13 +43,13 @@ pub fn bias_add(rows: usize, width: usize, biases_offset: usize) -> Launch {
 }
 
 /// `activate` of `rows` rows.
-pub fn activate(rows: usize, width: usize, activation: Activation) -> Launch {
-    Launch::new(&ACTIVATE, &[("width", width)], lines(rows * width)).activation(activation)
+pub fn activate(rows: usize, width: usize, activation: Activation, dropout: Option<Dropping>) -> Launch {
+    Launch::new(&ACTIVATE, &[("width", width)], lines(rows * width)).activation(activation).dropout(dropout)
 }
 
 /// `activate_backward` of `rows` rows.
-pub fn activate_backward(rows: usize, width: usize, activation: Activation) -> Launch {
-    Launch::new(&ACTIVATE_BACKWARD, &[("width", width)], lines(rows * width)).activation(activation)
+pub fn activate_backward(rows: usize, width: usize, activation: Activation, dropout: Option<Dropping>) -> Launch {
+    Launch::new(&ACTIVATE_BACKWARD, &[("width", width)], lines(rows * width)).activation(activation).dropout(dropout)
 }
 
 /// `row_softmax` of `rows` rows.

@@ -57,7 +57,7 @@ pub fn forward(rows: usize, shape: Narrow, training: bool, link: Link, hardware:
         let constants = [&shape.constants()[..], &tiles].concat();
         let how = format!("{lanes} invocations for {group_rows} rows");
         let launch = Launch::new(kernel, &constants, fold(rows.div_ceil(group_rows))).with(&what, how);
-        launch.activation(link.activation).head(link.head)
+        launch.activation(link.activation).dropout(link.dropout.filter(|_| training)).head(link.head)
     };
     let mut ways = Vec::new();
     if hardware.software {

@@ -28,7 +28,7 @@ pub fn output(rows: usize, layer: Dense, training: bool, link: Link, hardware: &
         ];
         let how = format!("{lanes} invocations for {group_rows} rows");
         let launch = Launch::new(&OUTPUT, &constants, fold(rows.div_ceil(group_rows))).with(&what, how);
-        launch.activation(link.activation).head(link.head)
+        launch.activation(link.activation).dropout(link.dropout.filter(|_| training)).head(link.head)
     };
     let lanes = if hardware.software { 8 } else { 64 };
     // A workgroup reads all weights: with many rows, for several of them at a time.
