@@ -232,12 +232,12 @@ fn flags_for(remedy: &Remedy) -> String {
     match remedy {
         Remedy::SmallerBatch => "use a smaller --batch-size".into(),
         Remedy::SmallerLayers => "use a smaller --hidden".into(),
-        Remedy::LessData => "use less data".into(),
+        Remedy::LessData | Remedy::Driver => remedy.to_string(),
         Remedy::LowerRate => "lower --lr".into(),
         Remedy::Cpu => "use --backend cpu".into(),
         Remedy::Gpu => "use --backend gpu".into(),
         Remedy::NoAdapter => "leave --adapter out".into(),
-        Remedy::FullPrecision => "leave --precision out".into(),
+        Remedy::FullPrecision => "leave --precision mixed out".into(),
         Remedy::Plan(plan) => format!("use --plan {}", plan.name()),
         Remedy::NoPlan => "leave --plan out".into(),
     }

@@ -126,6 +126,8 @@ pub enum Remedy {
     LessData,
     /// A lower learning rate.
     LowerRate,
+    /// A driver for the GPU.
+    Driver,
     /// The CPU backend.
     Cpu,
     /// The GPU backend.
@@ -148,6 +150,9 @@ impl fmt::Display for Remedy {
             Self::SmallerLayers => out.write_str("use smaller hidden layers"),
             Self::LessData => out.write_str("use less data"),
             Self::LowerRate => out.write_str("lower the learning rate"),
+            Self::Driver => out.write_str(
+                "install the driver of your GPU (on Debian or Ubuntu, the software driver: apt-get install mesa-vulkan-drivers)",
+            ),
             Self::Cpu => out.write_str("use the CPU"),
             Self::Gpu => out.write_str("use a GPU"),
             Self::NoAdapter => out.write_str("name no adapter"),

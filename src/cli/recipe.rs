@@ -204,7 +204,7 @@ mod tests {
         let command = Flags::command();
         for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
             let long = format!("--{}", argument.get_long().unwrap());
-            let values = ["1", "none", "he", "0.5", "tanh", "mse", "adam", "cosine", "image"];
+            let values = ["1", "none", "he", "0.5", "tanh", "mse", "adam", "cosine", "image", "true"];
             let flags = match argument.get_action().takes_values() {
                 false => command.clone().try_get_matches_from(["", &long]),
                 true => values

@@ -350,6 +350,8 @@ impl Log {
             "quiet": options.quiet,
         }))?;
         line.extend(object(&metadata.reading)?);
+        // JSON is text, and a path may be something else.
+        line.insert("test".into(), shown(&metadata.reading.test).into());
         line.extend(metadata.recipe.options()?);
         log.line(&Value::Object(line))?;
         Ok(log)

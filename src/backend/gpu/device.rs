@@ -8,11 +8,7 @@ use wgpu::DeviceType;
 use crate::backend::Precision;
 use crate::backend::gpu::hardware::{Cooperative, Hardware, Tuning};
 use crate::backend::gpu::kernels::{BindingKind, Reflection};
-use crate::error::{Error, Result};
-
-/// What to do where no adapter is found.
-const INSTALL_HINT: &str = "install the driver of your GPU (on Debian or Ubuntu, the software driver: \
-                            apt-get install mesa-vulkan-drivers), or use --backend cpu";
+use crate::error::{Error, Remedy, Result};
 
 /// All adapters of Vulkan, Metal and DX12, in a fixed order: their place in it is their index.
 pub async fn adapters() -> Vec<wgpu::Adapter> {
@@ -60,7 +56,8 @@ fn best(infos: &[wgpu::AdapterInfo]) -> Option<usize> {
 /// [`Error::Adapter`] where there is none, none fits `wanted`, or more than one does.
 pub fn choose(infos: &[wgpu::AdapterInfo], wanted: Option<&str>) -> Result<usize> {
     let Some(default) = best(infos) else {
-        return Err(Error::Adapter(format!("no GPU adapter found (tried Vulkan, Metal and DX12): {INSTALL_HINT}")));
+        let what = "no GPU adapter found (tried Vulkan, Metal and DX12)";
+        return Err(Error::Adapter(what.into()).advise(&[Remedy::Driver, Remedy::Cpu]));
     };
     let Some(wanted) = wanted else { return Ok(default) };
     if let Ok(index) = wanted.parse::<usize>() {
@@ -140,10 +137,10 @@ impl Device {
         let cooperative = if mixed { cooperative(adapter) } else { None };
         if mixed && cooperative.is_none() {
             return Err(Error::Adapter(format!(
-                "adapter {} has no cooperative matrices with 16-bit operands and 32-bit sums, which --precision mixed \
-                 needs: leave it out",
+                "adapter {} has no cooperative matrices with 16-bit operands and 32-bit sums, which mixed precision needs",
                 info.name
-            )));
+            ))
+            .advise(&[Remedy::FullPrecision]));
         }
         let mut limits = wgpu::Limits::default().or_worse_values_from(&offered);
         limits.max_buffer_size = offered.max_buffer_size;
@@ -185,7 +182,7 @@ impl Device {
         let of_loss = Arc::clone(&failure);
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
-                note(&of_loss, format!("the device was lost: {message}; train on fewer rows a step, or --backend cpu"));
+                note(&of_loss, format!("the device was lost: {message}; fewer rows per step may help, or the CPU"));
             }
         });
         Ok(Self { device, queue, adapter: adapter.clone(), info, limits, hardware, checked: false, failure })
@@ -215,12 +212,12 @@ impl Device {
         let most = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
         if bytes > most {
             return Err(Error::Gpu(format!(
-                "the {name} need a buffer of {:.1} MiB, but adapter {} binds at most {:.1} MiB: \
-                 use less data, a smaller --batch-size or --hidden, or --backend cpu",
+                "the {name} need a buffer of {:.1} MiB, but adapter {} binds at most {:.1} MiB",
                 mebibytes(bytes),
                 self.info.name,
                 mebibytes(most)
-            )));
+            ))
+            .advise(&[Remedy::LessData, Remedy::SmallerBatch, Remedy::SmallerLayers, Remedy::Cpu]));
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         // Whole vectors of four floats, as some kernels bind it.

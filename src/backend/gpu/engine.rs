@@ -16,7 +16,7 @@ use crate::backend::gpu::timer::{self, Timer};
 use crate::backend::numbers::Numbers;
 use crate::backend::{About, Evaluating, KernelTime, Parts, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use crate::recipe::Recipe;
@@ -100,10 +100,11 @@ impl Engine {
         let longest = model.widths().iter().copied().fold(batch_size, usize::max);
         if hardware.software && longest > SOFTWARE_LOOP {
             return Err(Error::Gpu(format!(
-                "the software adapter {} may cut loops of more than {SOFTWARE_LOOP} rounds, and --batch-size or a layer is \
-                 {longest} long: use --backend cpu",
+                "the software adapter {} may cut loops of more than {SOFTWARE_LOOP} rounds, and the batch or a layer is {longest} \
+                 long",
                 device.info.name
-            )));
+            ))
+            .advise(&[Remedy::Cpu]));
         }
         let widest = model.widths().iter().max().copied().unwrap_or(1);
         let flops = 2.0 * model.parameters() as f64;

@@ -124,7 +124,7 @@ impl PlanName {
         wanted: Option<Self>,
     ) -> Result<(Self, &'static str)> {
         if let Some(plan) = wanted {
-            return plan.check(model, recipe, hardware).map(|()| (plan, "--plan asks for it"));
+            return plan.check(model, recipe, hardware).map(|()| (plan, "it was asked for"));
         }
         Ok(match Self::Fused.check(model, recipe, hardware) {
             Ok(()) if narrow_shape(model, Element::U8).is_some() => {

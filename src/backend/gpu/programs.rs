@@ -10,7 +10,7 @@ use crate::backend::gpu::kernels::{BindingKind, Reflection};
 use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::plan::{Buffer, Plan};
 use crate::backend::gpu::submit::{Batch, Ready};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// Shaders, each built once for a kernel and its link, and pipelines, each for a shader and its constants.
 pub(crate) struct Programs {
@@ -85,10 +85,10 @@ impl Programs {
         let most = self.device.limits.max_compute_workgroups_per_dimension;
         if launch.grid.iter().any(|&groups| groups > most) {
             return Err(Error::Gpu(format!(
-                "kernel {name} needs {} x {} workgroups, but adapter {} takes {most} along an axis: \
-                 use a smaller --batch-size or --hidden, or --backend cpu",
+                "kernel {name} needs {} x {} workgroups, but adapter {} takes {most} along an axis",
                 launch.grid[0], launch.grid[1], self.device.info.name
-            )));
+            ))
+            .advise(&[Remedy::SmallerBatch, Remedy::SmallerLayers, Remedy::Cpu]));
         }
         let shader = &self.shaders[&launch.shader()];
         let mut entries = Vec::with_capacity(shader.reflection.bindings.len());
