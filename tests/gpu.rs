@@ -81,7 +81,7 @@ fn products_of_mixed_precision_match_where_the_adapter_has_them() {
     let mixed = pollster::block_on(Device::open(&device.adapter, Precision::Mixed));
     match cooperative(&device.adapter) {
         Some(_) => assert_all(&check::mixed(&mixed.unwrap()).unwrap()),
-        None => assert!(mixed.err().unwrap().to_string().contains("--precision mixed")),
+        None => assert!(mixed.err().unwrap().to_string().contains("mixed precision")),
     }
 }
 
@@ -141,7 +141,7 @@ fn a_kernel_that_computes_something_else_fails_the_check() {
         name: "activate_backward",
         fused: false,
         needs: kernels::Needs::Nothing,
-        text: "// uses: batch
+        text: "// uses: batch, activation, dropout
             override width: u32;
             @group(0) @binding(1) var<storage, read> h: array<f32>;
             @group(0) @binding(2) var<storage, read_write> d: array<f32>;
