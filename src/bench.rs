@@ -1,4 +1,4 @@
-//! How fast a backend trains: whole epochs of plain SGD with a fresh shuffle, data resident, evaluation not timed.
+//! How fast a backend trains: whole epochs with a fresh shuffle, data resident, evaluation not timed.
 
 use std::time::Instant;
 
@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::backend::{Backend, BackendExt, KernelTime, Measure, Split, Steps};
 use crate::data::{Dataset, Inputs};
 use crate::error::{Error, Result};
-use crate::model::{Init, Mlp};
+use crate::model::{Head, Mlp};
 use crate::random;
-use crate::recipe::OptimizerKind;
+use crate::recipe::Recipe;
 use crate::state::State;
 
 /// A network and batch size to time.
@@ -87,15 +87,13 @@ const PROFILED_STEPS: usize = 200;
 pub struct Timing {
     /// Passes that are timed, at least one; one more before them warms up.
     pub epochs: u32,
-    /// Of plain SGD.
+    /// The same in all steps.
     pub learning_rate: f32,
-    /// Of the initial weights and the order of the rows.
-    pub seed: u64,
     /// Whether to time each kernel in some more steps.
     pub profile: bool,
 }
 
-/// Trains `model` on `dataset` for one epoch to warm up, then for the timed ones.
+/// Trains `model` by `recipe`'s optimizer on `dataset` for one epoch to warm up, then for the timed ones.
 ///
 /// # Errors
 /// What the backend fails with; [`Error::Usage`] for no epochs.
@@ -104,16 +102,17 @@ pub fn measure(
     workload: &Workload,
     model: &Mlp,
     dataset: &Dataset,
-    Timing { epochs, learning_rate, seed, profile }: Timing,
+    recipe: &Recipe,
+    Timing { epochs, learning_rate, profile }: Timing,
 ) -> Result<Measurement> {
     if epochs == 0 {
         return Err(Error::Usage("there is no epoch to time: give at least one".into()));
     }
     forget_peak_memory();
     backend.upload(Split::Train, &dataset.train)?;
-    let parameters = model.initial_parameters(Init::Normal(0.01), seed);
-    backend.set_state(&State::new(parameters, OptimizerKind::Sgd))?;
-    let batch_size = workload.batch_size.min(dataset.train.len());
+    let (seed, batch_size) = (recipe.seed, recipe.batch_size);
+    let parameters = model.initial_parameters(recipe.init, seed);
+    backend.set_state(&State::new(parameters, recipe.optimizer.kind))?;
     let rows = dataset.train.len();
     let mut all_s = Vec::new();
     let mut order = random::order(seed, 0, rows as u32);
@@ -130,7 +129,7 @@ pub fn measure(
     let test_accuracy = match &dataset.test {
         Some(test) => {
             backend.upload(Split::Test, test)?;
-            Some(backend.evaluate_now(Split::Test)?.accuracy())
+            Some(backend.evaluate_now(Split::Test)?.accuracy()).filter(|_| model.head() == Head::Classes)
         }
         None => None,
     };

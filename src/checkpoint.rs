@@ -225,6 +225,7 @@ impl Checkpoint {
             dropout: Vec::new(),
             input_dropout: 0.0,
             label_smoothing: 0.0,
+            class_weight: Vec::new(),
             ..kept
         };
         let (mut backend, _) = selected.backend(&recipe.apply(self.model.clone())?, &recipe)?;

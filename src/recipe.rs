@@ -48,6 +48,9 @@ pub struct Recipe {
     /// The share of a label that is spread over all classes.
     #[serde(default)]
     pub label_smoothing: f64,
+    /// How much the rows of each class weigh in the loss, whose mean is divided by the weights; empty where all weigh the same.
+    #[serde(default)]
+    pub class_weight: Vec<f64>,
     /// How parameters follow their gradients.
     #[serde(flatten)]
     pub optimizer: Optimizer,
@@ -107,6 +110,7 @@ impl Default for Recipe {
             input_dropout: 0.0,
             loss: Loss::CrossEntropy,
             label_smoothing: 0.0,
+            class_weight: Vec::new(),
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             epochs: 10,

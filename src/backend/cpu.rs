@@ -64,19 +64,21 @@ pub struct Cpu {
     team: Team,
 }
 
-/// The targets of `samples` as the engine takes them.
-fn targets(samples: &Samples) -> head::Targets<'_> {
-    let of = match &samples.targets {
+/// The targets of `resident` as the engine takes them.
+fn targets(resident: &Resident) -> head::Targets<'_> {
+    let of = match &resident.samples.targets {
         Targets::Classes(labels) => head::Target::Classes(labels),
         Targets::Values(values) => head::Target::Values(values),
     };
-    head::Targets { of, weights: None }
+    head::Targets { of, weights: resident.weights.as_deref() }
 }
 
 /// A part of a data set.
 struct Resident {
     rows: Rows,
     samples: Arc<Samples>,
+    /// How much each row weighs, where they differ.
+    weights: Option<Vec<f32>>,
 }
 
 /// An evaluation: to be done when it is collected, or done because the state was about to change.
@@ -128,7 +130,7 @@ impl Cpu {
 
     /// What there is to measure over the whole of `split`.
     fn evaluation(&self, split: Split) -> Result<Evaluation> {
-        let Resident { rows, samples } = self.data.get(split)?;
+        let Resident { rows, samples, .. } = self.data.get(split)?;
         let outputs = self.model.outputs();
         match &samples.targets {
             Targets::Classes(labels) => {
@@ -209,19 +211,27 @@ impl Backend for Cpu {
         } else {
             Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads())
         };
-        self.data.set(split, Resident { rows, samples: Arc::clone(samples) });
+        let weight = &self.recipe.class_weight;
+        if !weight.is_empty() && weight.len() != self.model.outputs() {
+            let (weights, classes) = (weight.len(), self.model.outputs());
+            return Err(Error::Data(format!("{weights} weights of classes do not fit a network of {classes} classes")));
+        }
+        let weigh = || samples.labels().iter().map(|&label| weight[label as usize] as f32).collect();
+        let weights = (!weight.is_empty()).then(weigh);
+        self.data.set(split, Resident { rows, samples: Arc::clone(samples), weights });
         Ok(())
     }
 
     fn train(&mut self, steps: Steps<'_>) -> Result<usize> {
         self.settle()?;
         let Self { model, network, recipe, buffers, data, team, .. } = self;
-        let Resident { rows, samples } = data.get(Split::Train)?;
+        let resident = data.get(Split::Train)?;
+        let Resident { rows, samples, .. } = resident;
         let batch_size = recipe.batch_size;
         let portion = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
         let steps = steps.take((portion as usize).max(1), batch_size);
         steps.check(samples.len(), batch_size)?;
-        network.train(team, rows, targets(samples), steps, batch_size, buffers);
+        network.train(team, rows, targets(resident), steps, batch_size, buffers);
         Ok(steps.rates.len())
     }
 

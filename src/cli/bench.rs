@@ -8,10 +8,10 @@ use super::{ComputeOptions, DataOptions, note, print, select};
 use crate::backend::gpu::{Gpu, Store, Tuned};
 use crate::backend::{Backend, Split};
 use crate::bench::{self, Measurement, Timing, Workload};
-use crate::data::Dataset;
+use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
 use crate::model::{Init, Mlp};
-use crate::recipe::Recipe;
+use crate::recipe::{Loss, Optimizer, OptimizerKind, Recipe};
 use crate::state::State;
 use crate::tuning;
 
@@ -37,9 +37,12 @@ pub(super) struct Options {
     /// Passes that are timed, after one to warm up
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
-    /// Learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 0.1, value_parser = super::parse_rate)]
-    lr: f64,
+    /// How parameters follow their gradients
+    #[arg(long, value_enum, value_name = "NAME", default_value = "sgd")]
+    optimizer: OptimizerKind,
+    /// Learning rate [default: 0.1; of adam and adamw 0.001]
+    #[arg(long, value_name = "RATE", value_parser = super::parse_rate)]
+    lr: Option<f64>,
     /// Seed of the initial weights, of the order of the rows and of those that are drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -80,10 +83,16 @@ pub(super) fn run(options: &Options) -> Result<()> {
         note(&format!("Backend: {why}"));
     }
     for (index, workload) in workloads.iter().enumerate() {
-        let widths = [&[dataset.train.width], &workload.hidden[..], &[dataset.outputs()]].concat();
-        let model = Mlp::new(&widths)?;
-        let batch_size = workload.batch_size.min(dataset.train.len());
-        let recipe = Recipe { batch_size, seed: options.seed, ..Recipe::default() };
+        let kind = options.optimizer;
+        let recipe = Recipe {
+            hidden: workload.hidden.clone(),
+            batch_size: workload.batch_size.min(dataset.train.len()),
+            seed: options.seed,
+            loss: if dataset.task() == Task::Values { Loss::Mse } else { Loss::CrossEntropy },
+            optimizer: Optimizer { kind, ..Optimizer::default() },
+            ..Recipe::default()
+        };
+        let model = recipe.model(dataset.train.width, dataset.outputs())?;
         if let (true, Some(store)) = (options.tune, &selected.gpu) {
             selected.gpu = Some(tune(store, &model, &recipe, options, &dataset)?);
         }
@@ -93,9 +102,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
             let about = backend.about();
             note(&format!("Plan of {}: {}: {}", workload.name, about.plan, about.plan_reason));
         }
-        let (epochs, learning_rate) = (options.epochs, options.lr as f32);
-        let timing = Timing { epochs, learning_rate, seed: options.seed, profile: options.profile };
-        let measured = bench::measure(backend.as_mut(), workload, &model, &dataset, timing)?;
+        let usual = if kind.slots() == 2 { 0.001 } else { 0.1 };
+        let learning_rate = options.lr.unwrap_or(usual) as f32;
+        let timing = Timing { epochs: options.epochs, learning_rate, profile: options.profile };
+        let measured = bench::measure(backend.as_mut(), workload, &model, &dataset, &recipe, timing)?;
         if options.profile && measured.kernels.is_none() {
             note(&format!("Profile: {} has no clock for single kernels", measured.adapter));
         }
@@ -103,6 +113,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             let mut line = json!(measured);
             line["peer"] = "mlp-gpu".into();
             line["data"] = dataset.name.clone().into();
+            line["optimizer"] = kind.name().into();
             print(&line.to_string())?;
         } else {
             if index == 0 {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use self::advice::Advice;
+use self::class_weight::class_weights;
 use self::saving::Saving;
 use self::settings::{Resumed, Settings};
 use super::recipe::RecipeOptions;
@@ -31,6 +32,7 @@ use crate::state::State;
 use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
 mod advice;
+mod class_weight;
 mod saving;
 mod settings;
 
@@ -42,6 +44,10 @@ pub(super) struct Options {
     data: DataOptions,
     #[command(flatten)]
     recipe: RecipeOptions,
+    /// How much the rows of each class weigh in training: balanced (every class the same in all), or a CSV file with a line
+    /// class,weight for each class [default: all rows the same]
+    #[arg(long, value_name = "balanced|FILE", conflicts_with = "label_smoothing")]
+    class_weight: Option<String>,
     /// Start from the parameters of this safetensors file, by train --save or by PyTorch
     #[arg(long, value_name = "FILE", conflicts_with = "init")]
     init_from: Option<PathBuf>,
@@ -125,6 +131,14 @@ pub(super) fn run(options: &Options) -> Result<()> {
             dataset.name,
             if task == "values" { "mse, mae or huber" } else { "cross-entropy" }
         )));
+    }
+    if let Some(text) = &options.class_weight {
+        let weights = class_weights(text, &dataset)?;
+        if resumed.is_some() && weights != recipe.class_weight {
+            let message = "--class-weight contradicts the model, which was trained with other weights: leave it out";
+            return Err(Error::Usage(message.into()));
+        }
+        recipe.class_weight = weights;
     }
     recipe.batch_size = recipe.batch_size.min(dataset.train.len());
     let model = recipe.model(dataset.train.width, dataset.outputs())?;

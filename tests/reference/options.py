@@ -30,7 +30,7 @@ CASES = (
        dict(BASE, optimizer="adamw", lr=0.003, weight_decay=0.1, beta1=0.8, beta2=0.95, epsilon=1e-6),
        dict(BASE, optimizer="adamw", lr=0.003, weight_decay=0.1, decay_biases=False),
        dict(BASE, optimizer="sgd", clip_norm=0.3), dict(BASE, optimizer="adam", lr=0.003, clip_norm=0.3)]
-    + [dict(BASE, label_smoothing=0.1), dict(BASE, loss="mse"), dict(BASE, loss="mae", lr=0.05),
+    + [dict(BASE, label_smoothing=0.1), dict(BASE, class_weight=[0.5, 2.0, 1.0, 0.25]), dict(BASE, loss="mse"), dict(BASE, loss="mae", lr=0.05),
        dict(BASE, loss="huber"), dict(BASE, loss="mse", optimizer="adam", lr=0.003, activation="silu")]
     + [dict(BASE, schedule="step", lr_decay_every=1, gamma=0.5), dict(BASE, schedule="exponential", gamma=0.7),
        dict(BASE, schedule="cosine"), dict(BASE, schedule="cosine", min_lr=0.02), dict(BASE, schedule="linear", min_lr=0.01),
@@ -116,7 +116,10 @@ def run(case):
     loss_name = case["loss"]
     expected = labels if loss_name == "cross-entropy" else targets
     smoothing = dict(label_smoothing=case["label_smoothing"]) if "label_smoothing" in case else {}
-    loss = LOSSES[loss_name](**smoothing)
+    told = LOSSES[loss_name](**smoothing)
+    # What an evaluation tells does not weigh classes.
+    weighted = dict(weight=torch.tensor(case["class_weight"])) if "class_weight" in case else {}
+    loss = LOSSES[loss_name](**smoothing, **weighted)
     rule = optimizer(case, model)
     per_epoch = -(-ROWS // BATCH)
     plan, by_epoch = scheduler(case, rule, EPOCHS * per_epoch, per_epoch)
@@ -146,7 +149,7 @@ def run(case):
         if plan and by_epoch:
             plan.step()
         with torch.no_grad():
-            losses.append(float(loss(model(inputs), expected)))
+            losses.append(float(told(model(inputs), expected)))
     return dict(case, rates=rates, parameters=parameters, losses=losses)
 
 

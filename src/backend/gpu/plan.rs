@@ -67,6 +67,9 @@ impl PlanName {
         if recipe.label_smoothing > 0.0 {
             return unfit("does not smooth labels".into(), &[Remedy::Cpu]);
         }
+        if !recipe.class_weight.is_empty() {
+            return unfit("does not weigh classes".into(), &[Remedy::Cpu]);
+        }
         if recipe.optimizer.clip_norm.is_some() {
             return unfit("does not clip gradients".into(), &[Remedy::Cpu]);
         }
