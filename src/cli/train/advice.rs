@@ -9,6 +9,8 @@ use crate::train::Epoch;
 
 /// Above this share of a guess's loss nothing was learnt.
 const NOTHING: f64 = 0.99;
+/// The share of a layer's units that is worth a word when they are dead.
+const MANY_DEAD: f64 = 0.1;
 /// Rows that units are tried on, at the most and at the least, and multiplications for them.
 const ROWS: (usize, usize) = (1000, 100);
 const WORK: usize = 200_000_000;
@@ -58,7 +60,7 @@ impl Advice {
         let reports = inspect::layers(model, parameters, None, Some(&some));
         for (index, report) in reports.iter().enumerate().take(model.hidden().len()) {
             let dead = report.dead_units.as_ref().map_or(0, Vec::len);
-            if dead > 0 {
+            if dead as f64 >= MANY_DEAD * report.outputs as f64 {
                 lines.push(format!(
                     "{dead} of the {} units of hidden layer {} are dead, 0 for each of {rows} rows; try --init he, a lower --lr, or \
                      --activation leaky-relu",
