@@ -19,7 +19,7 @@ pub struct Workload {
     pub name: String,
     /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
-    /// Rows a step.
+    /// Rows per step.
     pub batch_size: usize,
 }
 
@@ -37,7 +37,7 @@ pub struct Measurement {
     pub workload: String,
     /// Layer widths.
     pub layers: Vec<usize>,
-    /// Rows a step.
+    /// Rows per step.
     pub batch: usize,
     /// Median seconds of a training pass.
     pub epoch_s: f64,

@@ -433,12 +433,11 @@ fn by_name(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a, b);
     while let (Some(first), Some(second)) = (a.chars().next(), b.chars().next()) {
         let (in_a, in_b) = (digits(a), digits(b));
-        let (order, skip) = match in_a > 0 && in_b > 0 {
-            true => {
-                let (x, y) = (a[..in_a].trim_start_matches('0'), b[..in_b].trim_start_matches('0'));
-                (x.len().cmp(&y.len()).then(x.cmp(y)), (in_a, in_b))
-            }
-            false => (first.cmp(&second), (first.len_utf8(), second.len_utf8())),
+        let (order, skip) = if in_a > 0 && in_b > 0 {
+            let (x, y) = (a[..in_a].trim_start_matches('0'), b[..in_b].trim_start_matches('0'));
+            (x.len().cmp(&y.len()).then(x.cmp(y)), (in_a, in_b))
+        } else {
+            (first.cmp(&second), (first.len_utf8(), second.len_utf8()))
         };
         if order.is_ne() {
             return order;

@@ -210,9 +210,10 @@ impl Schedule {
                 let (start, last) = (self.lr / 25.0, self.lr / 25.0 / 1e4);
                 let between = |from: f64, to: f64, share: f64| to + (from - to) / 2.0 * (1.0 + (PI * share).cos());
                 let (top, bottom) = (0.3 * end - 1.0, end - 1.0);
-                match t <= top {
-                    true => between(start, self.lr, if top > 0.0 { t / top } else { 1.0 }),
-                    false => between(self.lr, last, (t - top) / (bottom - top)),
+                if t <= top {
+                    between(start, self.lr, if top > 0.0 { t / top } else { 1.0 })
+                } else {
+                    between(self.lr, last, (t - top) / (bottom - top))
                 }
             }
             ScheduleKind::Coslog4 => self.lr * (1.0 - (2.0 * PI * (1.0 + 15.0 * t / end).log2()).cos()) / 2.0,

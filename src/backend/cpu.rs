@@ -308,9 +308,10 @@ mod tests {
         let (rows, width) = (150, widths[0]);
         let pixel = |at: usize| if at * 2_654_435_761 % 97 < 20 { (at % 251) as u8 } else { 0 };
         let pixels: Vec<u8> = (0..rows * width).map(pixel).collect();
-        let inputs = match bytes {
-            true => Inputs::U8(pixels),
-            false => Inputs::F32(pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect()),
+        let inputs = if bytes {
+            Inputs::U8(pixels)
+        } else {
+            Inputs::F32(pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect())
         };
         let labels = (0..rows).map(|row| (row % model.classes()) as u32).collect();
         let samples = Arc::new(Samples::new(inputs, width, labels).unwrap());

@@ -27,7 +27,7 @@ pub(super) struct Options {
     /// Time a network of one's own: widths of its hidden layers, with commas between them, or none
     #[arg(long, value_name = "WIDTHS", value_parser = parse_hidden, conflicts_with = "workload")]
     hidden: Option<Hidden>,
-    /// Rows a step of that network
+    /// Rows per step of that network
     #[arg(long, value_name = "N", default_value_t = 64, requires = "hidden",
           value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
@@ -56,7 +56,7 @@ pub(super) struct Options {
     /// every run on this adapter uses it
     #[arg(long)]
     tune: bool,
-    /// Print a JSON object a workload
+    /// Print a JSON object per workload
     #[arg(long)]
     json: bool,
 }
@@ -144,9 +144,10 @@ fn tune(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, dataset:
     let (tuned, tuning) = gpu.tune()?;
     for Tuned { what, before, before_seconds, best, best_seconds } in &tuned {
         let (was, now) = (1e6 * before_seconds, 1e6 * best_seconds);
-        note(&match before == best {
-            true => format!("Tuning: {what}: {best}, {now:.1} us, stays"),
-            false => format!("Tuning: {what}: {best}, {now:.1} us, instead of {before}, {was:.1} us"),
+        note(&if before == best {
+            format!("Tuning: {what}: {best}, {now:.1} us, stays")
+        } else {
+            format!("Tuning: {what}: {best}, {now:.1} us, instead of {before}, {was:.1} us")
         });
     }
     let mut device = store.device().clone();

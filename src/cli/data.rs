@@ -21,7 +21,7 @@ pub(super) enum Command {
     List(ListOptions),
     /// Check the files of a data set
     Check(CheckOptions),
-    /// Write a picture of a data set: a row of examples a class
+    /// Write a picture of a data set: a row of examples per class
     Preview(PreviewOptions),
 }
 
@@ -51,7 +51,7 @@ pub(super) struct ListOptions {
     /// A data folder to list beside the cache
     #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
     data_dir: Option<PathBuf>,
-    /// Print a JSON object a line
+    /// Print a JSON object per line
     #[arg(long)]
     json: bool,
 }

@@ -43,7 +43,7 @@ pub(super) struct Options {
     /// Whether features are divided by 255, for a model whose file does not say: 255 or none
     #[arg(long, value_enum)]
     scale: Option<Scale>,
-    /// Print a JSON object a row
+    /// Print a JSON object per row
     #[arg(long)]
     json: bool,
 }
@@ -91,9 +91,10 @@ fn read(options: &Options, checkpoint: &Checkpoint, path: &Path, framed: &mut Ve
     }
     let name = path.display().to_string();
     if name != "-" {
-        return match images::is_image(path) {
-            true => image(options, checkpoint, path, None, framed),
-            false => table(options, checkpoint, path, &name, None),
+        return if images::is_image(path) {
+            image(options, checkpoint, path, None, framed)
+        } else {
+            table(options, checkpoint, path, &name, None)
         };
     }
     if std::io::stdin().is_terminal() {
@@ -102,9 +103,10 @@ fn read(options: &Options, checkpoint: &Checkpoint, path: &Path, framed: &mut Ve
     let path = Path::new("standard input");
     let mut content = Vec::new();
     std::io::stdin().lock().read_to_end(&mut content).map_err(Error::io("read", path))?;
-    match images::is_image_content(&content) {
-        true => image(options, checkpoint, path, Some(&content), framed),
-        false => table(options, checkpoint, path, &name, Some(&content)),
+    if images::is_image_content(&content) {
+        image(options, checkpoint, path, Some(&content), framed)
+    } else {
+        table(options, checkpoint, path, &name, Some(&content))
     }
 }
 

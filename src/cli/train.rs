@@ -64,7 +64,7 @@ pub(super) struct Options {
     /// FILE, or without it in that of --save, in place of the last epoch
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     save_best: Option<Option<PathBuf>>,
-    /// Write a line of JSON an epoch to this file, after a first one with all options
+    /// Write a line of JSON per epoch to this file, after a first one with all options
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Print nothing but errors

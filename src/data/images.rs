@@ -180,10 +180,8 @@ pub(crate) fn decode_from(path: &Path, source: impl BufRead + Seek, upright: boo
         let found = format!("an image of {height} x {width} pixels");
         return Err(Error::file(path, found, format!("a smaller one: there is no memory of {needed} bytes for it")));
     }
-    let orientation = match upright {
-        true => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-        false => Orientation::NoTransforms,
-    };
+    let orientation =
+        if upright { decoder.orientation().unwrap_or(Orientation::NoTransforms) } else { Orientation::NoTransforms };
     let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
     image.apply_orientation(orientation);
     Ok(image)

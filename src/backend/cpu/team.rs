@@ -331,13 +331,10 @@ impl Member<'_> {
         // The most that are at work, and of those ways the one that cuts columns most.
         let across = (1..=most).max_by_key(|&across| across * down(across)).unwrap_or(1);
         let down = down(across);
-        match self.index < across * down {
-            true => (
-                share(rows, grains.0, self.index / across, down),
-                share(columns, grains.1, self.index % across, across),
-            ),
-            false => (0..0, 0..0),
+        if self.index >= across * down {
+            return (0..0, 0..0);
         }
+        (share(rows, grains.0, self.index / across, down), share(columns, grains.1, self.index % across, across))
     }
 }
 

@@ -168,13 +168,18 @@ impl Saving {
         match (&self.best, run.best) {
             (Some(path), None) => run.write(path, last, &backend.state(None)?),
             (Some(path), Some(Best { epoch, score })) => {
-                let what = match score < 0.0 || run.metadata.origin.validation.is_some() {
-                    true => format!("validation loss {:.4}", -score),
-                    false => format!("test accuracy {score:.4}; give --validation-split to choose by rows of its own"),
+                let own = "; give --validation-split to choose by rows of its own";
+                let what = if run.metadata.origin.validation.is_some() {
+                    format!("validation loss {:.4}", -score)
+                } else if score < 0.0 {
+                    format!("test loss {:.4}{own}", -score)
+                } else {
+                    format!("test accuracy {score:.4}{own}")
                 };
-                let place = match run.kept {
-                    true => format!("in {}", numbered(path, epoch).display()),
-                    false => "before this run, which found none better and wrote none".into(),
+                let place = if run.kept {
+                    format!("in {}", numbered(path, epoch).display())
+                } else {
+                    "before this run, which found none better and wrote none".into()
                 };
                 tell(&format!("The best epoch is {epoch} ({what}), {place}"));
                 Ok(())
@@ -202,9 +207,10 @@ impl Run {
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:,@%".contains(character);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.into_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 
