@@ -165,6 +165,23 @@ fn a_rate_by_itself_is_the_rate() {
 }
 
 #[test]
+fn an_option_that_would_do_nothing_is_refused() {
+    let folder = tables();
+    for (options, of) in [
+        (&["--momentum", "0.9"][..], "--optimizer momentum"),
+        (&["--optimizer", "sgd", "--beta2", "0.9"], "--optimizer adam"),
+        (&["--schedule", "cosine", "--gamma", "0.5"], "--schedule step"),
+        (&["--schedule", "one-cycle", "--warmup", "5"], "one-cycle"),
+        (&["--schedule", "constant", "--lr-decay", "0.1"], "--schedule notebook"),
+        (&["--hidden", "none", "--dropout", "0.1"], "hidden layers"),
+        (&["--min-delta", "0.1"], "--early-stop"),
+        (&["--decay-biases", "false"], "--weight-decay"),
+    ] {
+        refused(folder.path(), &[&RINGS[..], options].concat(), &["would do nothing", of]);
+    }
+}
+
+#[test]
 fn weights_of_classes_come_from_a_file_or_balance_them() {
     let folder = tables();
     let folder = folder.path();

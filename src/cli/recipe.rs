@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::parse_rate;
 use crate::error::{Error, Result};
 use crate::model::{Activation, Init};
-use crate::recipe::{Loss, OptimizerKind, RecipeName};
+use crate::recipe::{Loss, OptimizerKind, Recipe, RecipeName};
 use crate::schedule::{ScheduleKind, Warmup};
 
 /// What is given of a recipe.
@@ -131,7 +131,7 @@ impl RecipeOptions {
         let mut given: Map<String, Value> = options.into_iter().filter(|(_, value)| !value.is_null()).collect();
         let has = |names: &[&str]| names.iter().any(|name| given.contains_key(*name));
         // Only the notebook's schedule subtracts before the first epoch: a rate by itself is the rate.
-        let schedule = match (has(&["lr_decay", "lr_decay_every"]), has(&["lr"])) {
+        let schedule = match (has(&["lr_decay", "lr_decay_every", "min_lr"]), has(&["lr"])) {
             _ if has(&["schedule"]) => None,
             (true, _) => Some(ScheduleKind::Notebook),
             (false, true) if self.recipe.is_none_or(|name| name == RecipeName::Notebook) => {
@@ -158,6 +158,40 @@ fn parse_share_of_units(text: &str) -> std::result::Result<f64, String> {
 fn parse_positive(text: &str) -> std::result::Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
     number.ok_or_else(|| "give a number above 0".into())
+}
+
+/// Refuses options in `given` that would do nothing in `recipe`, which has them.
+///
+/// # Errors
+/// [`Error::Usage`] naming the flag, and what it is for.
+pub(super) fn refuse_idle(given: &Map<String, Value>, recipe: &Recipe) -> Result<()> {
+    use ScheduleKind::{Cosine, Coslog4, Exponential, Linear, Notebook, OneCycle, Step};
+    let (optimizer, schedule) = (recipe.optimizer.kind, recipe.schedule.kind);
+    let adam = matches!(optimizer, OptimizerKind::Adam | OptimizerKind::AdamW);
+    let has_momentum = matches!(optimizer, OptimizerKind::Momentum | OptimizerKind::Nesterov);
+    let own_rise = matches!(schedule, OneCycle | Coslog4);
+    let uses = [
+        ("momentum", has_momentum, "--optimizer momentum or nesterov"),
+        ("beta1", adam, "--optimizer adam or adamw"),
+        ("beta2", adam, "--optimizer adam or adamw"),
+        ("epsilon", adam, "--optimizer adam or adamw"),
+        ("decay_biases", recipe.optimizer.weight_decay > 0.0, "--weight-decay"),
+        ("lr_decay", schedule == Notebook, "--schedule notebook"),
+        ("lr_decay_every", matches!(schedule, Notebook | Step), "--schedule notebook or step"),
+        ("min_lr", matches!(schedule, Notebook | Cosine | Linear), "--schedule notebook, cosine or linear"),
+        ("gamma", matches!(schedule, Step | Exponential), "--schedule step or exponential"),
+        ("warmup", !own_rise, "schedules that do not rise by themselves, as one-cycle and coslog4 do"),
+        ("min_delta", recipe.stopping.early_stop.is_some(), "--early-stop"),
+        ("dropout", !recipe.hidden.is_empty(), "networks with hidden layers"),
+        ("activation", !recipe.hidden.is_empty(), "networks with hidden layers"),
+    ];
+    match uses.iter().find(|(name, used, _)| !used && given.contains_key(*name)) {
+        Some((name, _, of)) => {
+            let flag = flag(name);
+            Err(Error::Usage(format!("{flag} would do nothing here: it is for {of}; leave it out, or give that")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The flag that gives the option `name`.
@@ -191,7 +225,6 @@ mod tests {
     use clap::{CommandFactory, FromArgMatches};
 
     use super::*;
-    use crate::recipe::Recipe;
 
     #[derive(clap::Parser)]
     struct Flags {

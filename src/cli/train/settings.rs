@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Options;
 use crate::checkpoint::{Checkpoint, Metadata};
-use crate::cli::recipe::flag;
+use crate::cli::recipe::{flag, refuse_idle};
 use crate::data::{self, Dataset, Header, classes};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
@@ -29,7 +29,9 @@ impl Settings {
         if let Some(initial) = initial {
             recipe.hidden = initial.model.hidden().to_vec();
         }
-        let recipe = recipe.overlaid(&options.recipe.given()?)?;
+        let given = options.recipe.given()?;
+        let recipe = recipe.overlaid(&given)?;
+        refuse_idle(&given, &recipe)?;
         let source = options.data.data.clone().unwrap_or_else(|| "auto".into());
         Ok(Self { source, reading: options.data.reading(recipe.seed), recipe })
     }
