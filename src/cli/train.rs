@@ -200,6 +200,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     saving.start(&model, metadata, done, &state, best)?;
     let bar = progress_bar(dataset.train.len(), options.quiet);
     let mut advice = Advice::default();
+    let mut tested = None;
     let (interrupted, start) = (interrupted(), Instant::now());
     let clock = || start.elapsed();
     let run = Run { recipe: &recipe, rows: dataset.train.len(), evaluated: &evaluated, done, clock: &clock };
@@ -221,6 +222,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 }
                 saving.epoch(epoch, snapshot)?;
                 advice.epoch(epoch);
+                tested = epoch.test.clone().map(|found| (epoch.number, found));
             }
         }
         Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -250,7 +252,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
         lines.iter().for_each(|line| tell(line));
     }
     if !options.quiet && dataset.test.is_some() {
-        let found = backend.evaluate_now(Split::Test)?;
+        let found = match tested {
+            Some((number, found)) if number == epoch => found,
+            _ => backend.evaluate_now(Split::Test)?,
+        };
         print(&match &dataset.target_scale {
             None => format!("Test Accuracy: {:.4}", found.accuracy()),
             Some(scale) => format!("Test {}", errors(&found, scale)),
