@@ -23,6 +23,7 @@
 //! [`backend::select`] opens and [`train::train`] drives epoch by epoch; a [`checkpoint`] is what is kept. The command line,
 //! [`cli`], uses nothing else.
 
+mod activation;
 pub mod backend;
 pub mod bench;
 mod cache;

@@ -9,73 +9,12 @@ use rand::distr::Distribution;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
+pub use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::random;
 
 /// The most parameters a model may have: the flat buffer is indexed with 32 bits on the device.
 const MAX_PARAMETERS: usize = 1 << 30;
-
-/// What a hidden layer does to its sums. The formulas are PyTorch's.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Activation {
-    /// `max(f, 0)`; its slope is 0 at exactly 0
-    #[default]
-    Relu,
-    /// `f` above 0, else `0.01 f`
-    LeakyRelu,
-    /// The hyperbolic tangent
-    Tanh,
-    /// `1 / (1 + exp(-f))`
-    Sigmoid,
-    /// `f P(X <= f)` for a standard normal X, by the error function (Hendrycks and Gimpel 2016)
-    Gelu,
-    /// `f sigmoid(f)`, also known as swish
-    Silu,
-    /// Scaled exponential linear unit (Klambauer et al. 2017)
-    Selu,
-    /// `f tanh(ln(1 + exp(f)))` (Misra 2019)
-    Mish,
-    /// `f`
-    Identity,
-}
-
-impl Activation {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Relu,
-        Self::LeakyRelu,
-        Self::Tanh,
-        Self::Sigmoid,
-        Self::Gelu,
-        Self::Silu,
-        Self::Selu,
-        Self::Mish,
-        Self::Identity,
-    ];
-
-    /// Its name in recipes, files and messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Relu => "relu",
-            Self::LeakyRelu => "leaky-relu",
-            Self::Tanh => "tanh",
-            Self::Sigmoid => "sigmoid",
-            Self::Gelu => "gelu",
-            Self::Silu => "silu",
-            Self::Selu => "selu",
-            Self::Mish => "mish",
-            Self::Identity => "identity",
-        }
-    }
-
-    /// Whether its slope is computed from its input; otherwise its output suffices.
-    pub fn saves_input(self) -> bool {
-        matches!(self, Self::Gelu | Self::Silu | Self::Mish)
-    }
-}
 
 /// What the last layer's sums mean.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

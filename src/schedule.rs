@@ -64,6 +64,11 @@ impl ScheduleKind {
         Self::Coslog4,
     ];
 
+    /// Whether the rate of a step depends on how many epochs the run has.
+    pub fn spans_the_run(self) -> bool {
+        matches!(self, Self::Cosine | Self::Linear | Self::OneCycle | Self::Coslog4)
+    }
+
     /// Its name in recipes, files and messages.
     pub fn name(self) -> &'static str {
         match self {

@@ -96,7 +96,7 @@ fn what_is_learnt_from_digits_holds_for_mnist() {
     };
     let model = tempfile::NamedTempFile::new().unwrap();
     let model = model.path().to_str().unwrap();
-    train(&["--data", "digits", "--hidden", "128", "--save", model]);
+    train(&["--data", "digits", "--hidden", "128", "--epochs", "5", "--save", model]);
     let out = train(&[
         "--data",
         "mnist",
@@ -371,10 +371,10 @@ fn paths_that_are_not_utf_8_are_logged_and_found_again() {
     let train =
         |arguments: &[&OsString]| run(&[&[&text("train"), &text("--backend"), &text("cpu")], arguments].concat());
     let (model, more, log) = (odd(b"m\xff"), odd(b"n\xff"), odd(b"l\xff"));
-    let [data_flag, test_flag, hidden, three] = ["--data", "--test", "--hidden", "3"].map(text);
+    let [data_flag, test_flag, epochs, ten] = ["--data", "--test", "--epochs", "10"].map(text);
     let [save, best, init_from, resume, log_flag] =
         ["--save", "--save-best", "--init-from", "--resume", "--log"].map(text);
-    let first = [&data_flag, &data, &test_flag, &test, &hidden, &three, &save, &model, &log_flag, &log];
+    let first = [&data_flag, &data, &test_flag, &test, &epochs, &ten, &save, &model, &log_flag, &log];
     train(&first);
     let head = |log: &OsString| -> serde_json::Value {
         serde_json::from_str(std::fs::read_to_string(log).unwrap().lines().next().unwrap()).unwrap()
@@ -383,7 +383,7 @@ fn paths_that_are_not_utf_8_are_logged_and_found_again() {
     assert_eq!((&head(&log)["save"], &head(&log)["test"]), (&lossy(&model), &lossy(&test)));
     assert_eq!((&head(&log)["data_dir"], &head(&log)["save_best"]), (&"/\u{fffd}".into(), &serde_json::Value::Null));
     // The test part is found again by the model's file alone.
-    let twelve = [&resume, &model, &text("--epochs"), &text("12"), &best, &more, &log_flag, &log];
+    let twelve = [&resume, &model, &epochs, &text("12"), &best, &more, &log_flag, &log];
     assert!(train(&twelve).starts_with("Epoch 11/12"));
     assert_eq!((&head(&log)["resume"], &head(&log)["save_best"]), (&lossy(&model), &lossy(&more)));
     assert!(run(&[&text("eval"), &model, &text("--backend"), &text("cpu")]).starts_with("Rows: 60"));
@@ -494,11 +494,11 @@ fn a_run_that_is_interrupted_before_an_epoch_is_done_is_exit_code_130_and_saves_
     use std::io::{BufRead, BufReader};
     let folder = tempfile::tempdir().unwrap();
     let save = folder.path().join("x");
-    let arguments = ["train", "--backend", "cpu", "--data", "digits", "--hidden", "2048,2048", "--batch-size", "8"];
+    let arguments = ["train", "--backend", "cpu", "--data", "digits", "--hidden", "2048,2048", "--lr-decay", "0.05"];
     let mut child = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"))
         .args(arguments)
         // The floor is told of when the first epoch begins.
-        .args(["--min-lr", "0.5", "--save", save.to_str().unwrap()])
+        .args(["--batch-size", "8", "--min-lr", "0.5", "--save", save.to_str().unwrap()])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped())
         .spawn()

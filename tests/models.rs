@@ -102,7 +102,20 @@ fn table_model(folder: &Folder) -> (String, String) {
 /// A model of the embedded digits, on the CPU.
 fn digits_model(folder: &Folder) -> String {
     let model = folder.path("digits.safetensors");
-    let run = ["train", "--backend", "cpu", "--data", "digits", "--hidden", "32", "--epochs", "3", "--quiet"];
+    let run = [
+        "train",
+        "--backend",
+        "cpu",
+        "--data",
+        "digits",
+        "--recipe",
+        "notebook",
+        "--hidden",
+        "32",
+        "--epochs",
+        "3",
+        "--quiet",
+    ];
     succeeds(&[&run[..], &["--save", &model]].concat());
     model
 }
@@ -319,11 +332,15 @@ fn photos_of_digits_are_predicted_as_the_framed_digits_are() {
     fails(&["predict", &rows, &one], 1, &["an image", "2 features"]);
 }
 
+/// A recipe whose rates do not depend on how many epochs there are to be.
+const NOTEBOOK: &[&str] = &["--recipe", "notebook", "--hidden", "5"];
+
 #[test]
 fn training_goes_on_as_if_it_had_not_ended() {
     let folder = Folder::new();
     let data = folder.write("table.csv", table(true));
-    let options = ["--data", &data, "--hidden", "5", "--batch-size", "16", "--seed", "3", "--validation-split", "0.2"];
+    let options =
+        [&["--data", &data, "--batch-size", "16", "--seed", "3", "--validation-split", "0.2"][..], NOTEBOOK].concat();
     let train = |arguments: &[&str]| succeeds(&[&["train", "--backend", "cpu"], arguments].concat());
     let (whole, half, rest) = (folder.path("whole"), folder.path("half"), folder.path("rest"));
     train(&[&options[..], &["--epochs", "12", "--save", &whole]].concat());
@@ -353,7 +370,8 @@ fn an_interrupted_run_saves_its_last_whole_epoch_and_training_goes_on_from_it() 
     use std::io::{BufRead, BufReader};
     let folder = Folder::new();
     let data = folder.write("table.csv", table(true));
-    let options = ["--data", &data, "--hidden", "5", "--batch-size", "16", "--seed", "3", "--validation-split", "0.2"];
+    let options =
+        [&["--data", &data, "--batch-size", "16", "--seed", "3", "--validation-split", "0.2"][..], NOTEBOOK].concat();
     for backend in backends() {
         for name in ["it's {epoch}.safetensors", "one.safetensors"] {
             let save = folder.path(&format!("{backend} {name}"));
@@ -402,7 +420,7 @@ fn inspect_tells_what_a_model_is() {
     assert!(object["layers"][0]["dead_units"].is_array() && object["metadata"]["scaling"].is_object(), "{object}");
     // Small weights that nothing moves: after no epoch every unit stands where it began.
     let untrained = folder.path("untrained");
-    succeeds(&["train", "--backend", "cpu", "--data", &data, "--epochs", "0", "--save", &untrained]);
+    succeeds(&["train", "--backend", "cpu", "--data", &data, "--hidden", "7", "--epochs", "0", "--save", &untrained]);
     let object = json(&succeeds(&["inspect", &untrained, "--json"]));
     assert_eq!(object["layers"][0]["unmoved_units"].as_array().unwrap().len(), 7);
 }

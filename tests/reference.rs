@@ -68,7 +68,17 @@ fn follow(backend: &str) {
             widths => widths,
         };
         let output = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"))
-            .args(["train", "--backend", backend, "--no-shuffle", "--quiet", "--hidden", &hidden])
+            .args([
+                "train",
+                "--backend",
+                backend,
+                "--recipe",
+                "notebook",
+                "--no-shuffle",
+                "--quiet",
+                "--hidden",
+                &hidden,
+            ])
             .arg("--data")
             .arg(folder.path())
             .arg("--init-from")

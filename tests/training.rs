@@ -158,9 +158,11 @@ fn a_rate_by_itself_is_the_rate() {
         train(folder, &[&RINGS[..], options, &["--epochs", "6", "--quiet", "--log", "l.jsonl"]].concat());
         log(folder, "l.jsonl").iter().skip(1).map(|line| (line["lr"].as_f64().unwrap() * 1e6).round() / 1e6).collect()
     };
-    assert_eq!(rates(&["--lr", "0.1"]), [0.1; 6]);
+    assert_eq!(rates(&["--recipe", "notebook", "--lr", "0.1"]), [0.1; 6]);
+    assert_eq!(rates(&["--schedule", "constant", "--lr", "0.1"]), [0.1; 6]);
     assert_eq!(rates(&["--lr", "0.2", "--lr-decay", "0.05"]), [0.15, 0.15, 0.15, 0.15, 0.15, 0.1]);
-    assert_eq!(rates(&[]), [0.15, 0.15, 0.15, 0.15, 0.15, 0.1]);
+    assert_eq!(rates(&["--recipe", "notebook"]), [0.15, 0.15, 0.15, 0.15, 0.15, 0.1]);
+    assert_eq!(rates(&["--lr", "0.1"])[..2], [0.1, 0.09]);
     assert_eq!(rates(&["--lr", "0.1", "--schedule", "linear"])[0], 0.1);
 }
 
@@ -175,7 +177,7 @@ fn an_option_that_would_do_nothing_is_refused() {
         (&["--schedule", "constant", "--lr-decay", "0.1"], "--schedule notebook"),
         (&["--hidden", "none", "--dropout", "0.1"], "hidden layers"),
         (&["--min-delta", "0.1"], "--early-stop"),
-        (&["--decay-biases", "false"], "--weight-decay"),
+        (&["--recipe", "notebook", "--decay-biases", "false"], "--weight-decay"),
     ] {
         refused(folder.path(), &[&RINGS[..], options].concat(), &["would do nothing", of]);
     }

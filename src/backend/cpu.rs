@@ -20,7 +20,6 @@ use vector::{Vectors, pitch};
 
 pub mod activate;
 pub mod activate_backward;
-pub mod activation;
 pub mod bias_add;
 pub mod cross_entropy;
 pub mod cross_entropy_gradient;

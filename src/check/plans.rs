@@ -121,6 +121,8 @@ const OPTION_TRIALS: &[Trial] = &[
     dropping(&[64, 7, 10], 32, Activation::Gelu),
     dropping(&[36, 40, 20, 7], 48, Activation::Silu),
     dropping(&[36, 40, 20, 7], 48, Activation::Sigmoid),
+    #[cfg(test)]
+    trial_of(&[36, 40, 20, 7], 48, Kind::Bytes, Activation::Softplus, OptimizerKind::Adam),
 ];
 
 /// Shapes at which the CPU's engine changes its ways.
@@ -170,8 +172,12 @@ fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> 
 /// # Errors
 /// What the device fails with.
 pub fn plans(device: &Device) -> Result<Vec<Row>> {
+    plans_of(device, TRIALS.iter().chain(OPTION_TRIALS))
+}
+
+fn plans_of<'a>(device: &Device, trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for trial in TRIALS.iter().chain(OPTION_TRIALS) {
+    for trial in trials {
         let (model, recipe) = (trial.model()?, trial.recipe());
         // With mixed precision only what it changes.
         let changed = |plan: PlanName| {
@@ -193,8 +199,12 @@ pub fn plans(device: &Device) -> Result<Vec<Row>> {
 /// # Errors
 /// When threads cannot be started.
 pub fn cpu() -> Result<Vec<Row>> {
+    cpu_of(TRIALS.iter().chain(CPU_TRIALS).chain(OPTION_TRIALS))
+}
+
+fn cpu_of<'a>(trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (number, trial) in TRIALS.iter().chain(CPU_TRIALS).chain(OPTION_TRIALS).enumerate() {
+    for (number, trial) in trials.enumerate() {
         for (index, vectors) in Vectors::all().into_iter().enumerate() {
             let recipe = trial.recipe();
             let open = |threads| Cpu::with_vectors(trial.model()?, &recipe, threads, vectors);
@@ -286,4 +296,39 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     push(&name, "predict", many_steps, &first.predict(&test.inputs)?, &reference.predict(&test.inputs)?);
     push(&name, "same bits", Tolerance::EXACT, &parameters, &second.parameters()?);
     Ok(rows)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::backend::gpu::device::{adapters, choose};
+    use crate::check::{KERNELS, kernels};
+
+    /// The worked example of CONTRIBUTING.md: one shader, one file of Rust, a line in the registry and a trial make an activation
+    /// that both backends train with.
+    #[test]
+    fn an_activation_that_is_added_is_trained_by_both_backends_and_all_kernels() {
+        let softplus = || OPTION_TRIALS.iter().filter(|trial| trial.activation == Activation::Softplus);
+        let mut rows = cpu_of(softplus()).unwrap();
+        let adapters = pollster::block_on(adapters());
+        let infos: Vec<_> = adapters.iter().map(|adapter| adapter.get_info()).collect();
+        match choose(&infos, None) {
+            Ok(index) => {
+                let device = pollster::block_on(Device::open(&adapters[index], Precision::F32)).unwrap();
+                let activate = KERNELS.iter().filter(|checked| checked.kernel.name.starts_with("activate")).copied();
+                rows.extend(kernels(&device, &activate.collect::<Vec<_>>()).unwrap());
+                rows.extend(plans_of(&device, softplus()).unwrap());
+                assert!(rows.iter().any(|row| row.name == "plan fused" && row.shape.contains("softplus")));
+            }
+            Err(error) => {
+                let required = std::env::var("MLP_GPU_REQUIRE_ADAPTER").is_ok_and(|value| value == "1");
+                assert!(!required, "{error}");
+                println!("no adapter: softplus is checked on the CPU alone");
+            }
+        }
+        for row in &rows {
+            assert!(row.comparison.passed(), "{} {} {}: {}", row.name, row.shape, row.what, row.comparison);
+        }
+    }
 }

@@ -40,7 +40,7 @@ pub(super) struct Options {
     /// How parameters follow their gradients
     #[arg(long, value_enum, value_name = "NAME", default_value = "sgd")]
     optimizer: OptimizerKind,
-    /// Learning rate [default: 0.1; of adam and adamw 0.001]
+    /// Learning rate [default: 0.1 for sgd, 0.01 for momentum and nesterov, 0.001 for adam and adamw]
     #[arg(long, value_name = "RATE", value_parser = super::parse_rate)]
     lr: Option<f64>,
     /// Seed of the initial weights, of the order of the rows and of those that are drawn
@@ -102,8 +102,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             let about = backend.about();
             note(&format!("Plan of {}: {}: {}", workload.name, about.plan, about.plan_reason));
         }
-        let usual = if kind.slots() == 2 { 0.001 } else { 0.1 };
-        let learning_rate = options.lr.unwrap_or(usual) as f32;
+        let learning_rate = options.lr.unwrap_or(kind.usual_rate()) as f32;
         let timing = Timing { epochs: options.epochs, learning_rate, profile: options.profile };
         let measured = bench::measure(backend.as_mut(), workload, &model, &dataset, &recipe, timing)?;
         if options.profile && measured.kernels.is_none() {

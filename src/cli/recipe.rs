@@ -13,19 +13,22 @@ use crate::schedule::{ScheduleKind, Warmup};
 /// What is given of a recipe.
 #[derive(Debug, Args, Serialize)]
 pub(super) struct RecipeOptions {
-    /// Where the defaults of all these flags come from: notebook, image or table [default: notebook]
+    /// Where the defaults of all these flags come from [default: table for tables; for images notebook, and image where --hidden
+    /// is given and not 7]
     #[arg(long, value_enum, value_name = "NAME")]
     pub(super) recipe: Option<RecipeName>,
-    /// Widths of the hidden layers, with commas between them, or none [default: 7, or those of --init-from]
+    /// Widths of the hidden layers, with commas between them, or none [default: the recipe's, or those of --init-from]
     #[arg(long, value_name = "WIDTHS", value_parser = parse_hidden)]
     hidden: Option<Hidden>,
     /// Activation of the hidden layers [default: relu]
     #[arg(long, value_enum, value_name = "NAME")]
     activation: Option<Activation>,
-    /// Initial weights: normal:DEVIATION, he, xavier, lecun or torch [default: normal:0.01 for bytes and images, else he]
+    /// Initial weights: normal:DEVIATION, he, xavier, lecun or torch [default: he; of the notebook's
+    /// recipe normal:0.01 for images]
     #[arg(long, value_name = "HOW")]
     init: Option<Init>,
-    /// Share of the hidden layers' outputs that training drops: one for all, or one per layer with commas [default: 0]
+    /// Share of the hidden layers' outputs that training drops: one for all, or one per layer with commas [default:
+    /// the recipe's]
     #[arg(long, value_name = "SHARE[,SHARE]", value_delimiter = ',', value_parser = parse_share_of_units)]
     dropout: Option<Vec<f64>>,
     /// Share of the inputs that training drops [default: 0]
@@ -37,7 +40,7 @@ pub(super) struct RecipeOptions {
     /// Share of each label that is spread over all classes [default: 0]
     #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units)]
     label_smoothing: Option<f64>,
-    /// How parameters follow their gradients [default: sgd]
+    /// How parameters follow their gradients [default: the recipe's]
     #[arg(long, value_enum, value_name = "NAME")]
     optimizer: Option<OptimizerKind>,
     /// Momentum of the optimizers momentum and nesterov [default: 0.9]
@@ -61,10 +64,12 @@ pub(super) struct RecipeOptions {
     /// Greatest norm of a step's gradient, over all parameters [default: none]
     #[arg(long, value_name = "NORM", value_parser = parse_positive)]
     clip_norm: Option<f64>,
-    /// How the learning rate goes [default: notebook; constant where --lr is given without --lr-decay]
+    /// How the learning rate goes [default: the recipe's; in place of notebook's constant where --lr is given without
+    /// --lr-decay]
     #[arg(long, value_enum, value_name = "NAME")]
     schedule: Option<ScheduleKind>,
-    /// Learning rate of the first step after the warm-up; of the schedule notebook before its first decay [default: 0.2]
+    /// Learning rate of the first step after the warm-up; of the schedule notebook before its first decay [default:
+    /// the recipe's; of an --optimizer that is not the recipe's 0.1 for sgd, 0.01 for momentum and nesterov, 0.001 for adam and adamw]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     lr: Option<f64>,
     /// What the schedule notebook subtracts, first before the first epoch [default: 0.05]
@@ -82,10 +87,10 @@ pub(super) struct RecipeOptions {
     /// First steps, in which the learning rate rises: their number, or a share of all such as 5% [default: 0]
     #[arg(long, value_name = "STEPS|SHARE%")]
     warmup: Option<Warmup>,
-    /// Passes over the training set, those before --resume included [default: 10]
+    /// Passes over the training set, those before --resume included [default: the recipe's]
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Rows per step [default: 64]
+    /// Rows per step [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
     /// Seed of the initial weights, of the order of the rows and of those that are drawn [default: 0]
@@ -128,24 +133,50 @@ impl RecipeOptions {
     pub(super) fn given(&self) -> Result<Map<String, Value>> {
         let options = serde_json::to_value(self).map_err(|error| Error::Usage(error.to_string()))?;
         let options = options.as_object().cloned().unwrap_or_default();
-        let mut given: Map<String, Value> = options.into_iter().filter(|(_, value)| !value.is_null()).collect();
-        let has = |names: &[&str]| names.iter().any(|name| given.contains_key(*name));
-        // Only the notebook's schedule subtracts before the first epoch: a rate by itself is the rate.
-        let schedule = match (has(&["lr_decay", "lr_decay_every", "min_lr"]), has(&["lr"])) {
-            _ if has(&["schedule"]) => None,
-            (true, _) => Some(ScheduleKind::Notebook),
-            (false, true) if self.recipe.is_none_or(|name| name == RecipeName::Notebook) => {
-                Some(ScheduleKind::Constant)
+        Ok(options.into_iter().filter(|(_, value)| !value.is_null()).collect())
+    }
+
+    /// The recipe of a new run whose rows are images, or are none: the one that is named or suits them, with the options that are
+    /// given and what follows from them. `hidden` are the hidden layers that it has anyway, if it has.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an option that would do nothing.
+    pub(super) fn recipe(&self, images: bool, hidden: Option<&[usize]>) -> Result<Recipe> {
+        let hidden = self.hidden.as_ref().map(|Hidden(hidden)| &hidden[..]).or(hidden);
+        // No other recipe has the notebook's schedule.
+        let falls = self.schedule.is_none() && (self.lr_decay.is_some() || self.lr_decay_every.is_some());
+        let suited = if falls { RecipeName::Notebook } else { RecipeName::suited(images, hidden) };
+        let recipe = Recipe::new(self.recipe.unwrap_or(suited), hidden.map(<[usize]>::to_vec));
+        let given = self.given()?;
+        let has = |name: &str| given.contains_key(name);
+        let mut all = given.clone();
+        let mut default = |name: &str, value: Value| {
+            if !has(name) {
+                all.insert(name.into(), value);
             }
-            _ => None,
         };
-        if let Some(kind) = schedule {
-            given.insert("schedule".into(), kind.name().into());
+        let other = self.optimizer.filter(|&kind| kind != recipe.optimizer.kind);
+        // The notebook's schedule goes with the notebook's rates, and it alone subtracts before the first epoch: a rate by
+        // itself is the rate.
+        if recipe.schedule.kind == ScheduleKind::Notebook
+            && !has("lr_decay")
+            && !has("lr_decay_every")
+            && !has("min_lr")
+        {
+            if has("lr") || other.is_some() {
+                default("schedule", ScheduleKind::Constant.name().into());
+            }
+        } else if has("lr_decay") || has("lr_decay_every") {
+            default("schedule", ScheduleKind::Notebook.name().into());
         }
-        if self.optimizer == Some(OptimizerKind::AdamW) && !given.contains_key("weight_decay") {
-            given.insert("weight_decay".into(), 0.01.into());
+        // Rates are those of an optimizer.
+        if let Some(kind) = other {
+            default("lr", kind.usual_rate().into());
+            default("weight_decay", if kind == OptimizerKind::AdamW { 0.01 } else { 0.0 }.into());
         }
-        Ok(given)
+        let recipe = recipe.overlaid(&all)?;
+        refuse_idle(&given, &recipe)?;
+        Ok(recipe)
     }
 }
 
@@ -160,11 +191,11 @@ fn parse_positive(text: &str) -> std::result::Result<f64, String> {
     number.ok_or_else(|| "give a number above 0".into())
 }
 
-/// Refuses options in `given` that would do nothing in `recipe`, which has them.
+/// Refuses options in `given` that would do nothing in `recipe`, which has them, or that contradict each other.
 ///
 /// # Errors
 /// [`Error::Usage`] naming the flag, and what it is for.
-pub(super) fn refuse_idle(given: &Map<String, Value>, recipe: &Recipe) -> Result<()> {
+fn refuse_idle(given: &Map<String, Value>, recipe: &Recipe) -> Result<()> {
     use ScheduleKind::{Cosine, Coslog4, Exponential, Linear, Notebook, OneCycle, Step};
     let (optimizer, schedule) = (recipe.optimizer.kind, recipe.schedule.kind);
     let adam = matches!(optimizer, OptimizerKind::Adam | OptimizerKind::AdamW);
@@ -185,6 +216,14 @@ pub(super) fn refuse_idle(given: &Map<String, Value>, recipe: &Recipe) -> Result
         ("dropout", !recipe.hidden.is_empty(), "networks with hidden layers"),
         ("activation", !recipe.hidden.is_empty(), "networks with hidden layers"),
     ];
+    let lowest = recipe.schedule.min_lr.unwrap_or(0.0);
+    if matches!(schedule, Cosine | Linear) && lowest > recipe.schedule.lr {
+        return Err(Error::Usage(format!(
+            "--min-lr {lowest} is above the learning rate that the schedule {} falls from, --lr {}",
+            schedule.name(),
+            recipe.schedule.lr
+        )));
+    }
     match uses.iter().find(|(name, used, _)| !used && given.contains_key(*name)) {
         Some((name, _, of)) => {
             let flag = flag(name);

@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::Evaluation;
 use crate::model::{Head, Init};
-use crate::recipe::Loss;
+use crate::recipe::{Loss, RecipeName};
 use crate::state::State;
 use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
@@ -78,6 +78,9 @@ pub(super) struct Options {
 /// Below this many steps a run is told that it may be too short.
 const FEW_STEPS: u64 = 500;
 
+/// Adam's rates from so many times the usual one on are remarked on.
+const LARGE_RATE: f64 = 50.0;
+
 pub(super) fn run(options: &Options) -> Result<()> {
     // What can be refused is refused before any work.
     let mut saving = Saving::new(options)?;
@@ -95,12 +98,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Some((path, checkpoint)) if options.resume.is_some() => Some(Resumed::new(path, checkpoint)?),
         _ => None,
     };
-    let Settings { source, reading, mut recipe } = match &resumed {
+    let settings = match &resumed {
         Some(resumed) => resumed.settings(options)?,
         None => Settings::new(options, initial.as_ref().map(|(_, checkpoint)| checkpoint))?,
     };
     let done = resumed.as_ref().map_or(0, |resumed| resumed.metadata.epochs);
-    let outputs = saving.outputs(options, done, recipe.epochs)?;
+    let outputs = saving.outputs(options, done, settings.epochs())?;
     let before = resumed.as_ref().and_then(|resumed| resumed.metadata.training.device.clone());
     let mut request = options.compute.request();
     if let Some((_, plan)) = before.as_ref().filter(|(backend, _)| backend == "gpu") {
@@ -111,13 +114,16 @@ pub(super) fn run(options: &Options) -> Result<()> {
         None => request.select()?,
     };
     selected.notes.iter().for_each(|line| tell(line));
-    let dataset = options.data.read(&source, reading.clone(), &outputs, tell)?;
+    let reading = settings.reading.clone();
+    let dataset = options.data.read(&settings.source, reading.clone(), &outputs, tell)?;
+    let mut recipe = settings.recipe(!is_table(&dataset))?;
     if let Some(resumed) = &resumed {
         resumed.check_data(options, &dataset)?;
     }
 
     // The notebook's small weights need the many steps of a large data set.
-    if resumed.is_none() && is_table(&dataset) && !options.recipe.given()?.contains_key("init") {
+    let notebook = recipe.recipe == RecipeName::Notebook;
+    if resumed.is_none() && notebook && is_table(&dataset) && !options.recipe.given()?.contains_key("init") {
         recipe.init = Init::He;
     }
     if dataset.task() == Task::Values && resumed.is_none() && !options.recipe.given()?.contains_key("loss") {
@@ -152,6 +158,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Some((_, initial)) => State::new(initial.state.parameters.clone(), kind),
         None => State::new(model.initial_parameters(recipe.init, recipe.seed), kind),
     };
+    tell(&format!("Recipe: {recipe}"));
+    let (rate, usual) = (recipe.schedule.lr, kind.usual_rate());
+    if resumed.is_none() && kind.slots() == 2 && rate >= LARGE_RATE * usual {
+        tell(&format!("A learning rate of {rate} is large for {}, whose usual one is {usual}", kind.name()));
+    }
     let steps = dataset.train.len().div_ceil(recipe.batch_size) as u64 * u64::from(recipe.epochs);
     if (1..FEW_STEPS).contains(&steps) {
         tell(&format!("{steps} steps may be too few: raise --epochs, or lower --batch-size"));
@@ -159,6 +170,14 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if done > 0 {
         let rest = if done == recipe.epochs { "nothing is left to do: --epochs is the total" } else { "on it goes" };
         tell(&format!("{done} of {} epochs are done: {rest}", recipe.epochs));
+        let planned = resumed.as_ref().map_or(recipe.epochs, |resumed| resumed.metadata.recipe.epochs);
+        if planned != recipe.epochs && recipe.schedule.kind.spans_the_run() {
+            let (name, epochs) = (recipe.schedule.kind.name(), recipe.epochs);
+            tell(&format!(
+                "The schedule {name} was that of {planned} epochs and goes on as that of {epochs}: the result is not that of one \
+                 run of {epochs} epochs"
+            ));
+        }
     }
     let (mut backend, notes) = selected.backend(&model, &recipe)?;
     notes.iter().for_each(|line| tell(line));

@@ -2,9 +2,9 @@
 
 use prost::Message;
 
+use crate::activation::Operand;
 use crate::checkpoint::{Checkpoint, little_endian};
 use crate::error::{Error, Result};
-use crate::model::Activation;
 
 /// Version of the format of the file, and of its operators: ONNX 1.12 (2022).
 const IR_VERSION: i64 = 8;
@@ -158,34 +158,17 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         if number == layers.len() {
             break;
         }
-        // What these operators do not have of their own is made of others.
-        let part = |part: &str| format!("{part}{number}");
-        match layer.activation {
-            Activation::Relu => step("Relu", &[], &h),
-            Activation::LeakyRelu => step("LeakyRelu", &[], &h),
-            Activation::Tanh => step("Tanh", &[], &h),
-            Activation::Sigmoid => step("Sigmoid", &[], &h),
-            Activation::Selu => step("Selu", &[], &h),
-            Activation::Identity => step("Identity", &[], &h),
-            Activation::Silu => {
-                step("Sigmoid", &[], &part("sigmoid"));
-                step("Mul", &[&f], &h);
-            }
-            Activation::Mish => {
-                step("Softplus", &[], &part("softplus"));
-                step("Tanh", &[], &part("tanh"));
-                step("Mul", &[&f], &h);
-            }
-            Activation::Gelu => {
-                let (root, one, half) = (part("root_of_2_"), part("one"), part("half"));
-                constant(&root, &[1], &[std::f32::consts::SQRT_2]);
-                constant(&one, &[1], &[1.0]);
-                constant(&half, &[1], &[0.5]);
-                step("Div", &[&root], &part("ratio"));
-                step("Erf", &[], &part("erf"));
-                step("Add", &[&one], &part("sum"));
-                step("Mul", &[&f], &part("product"));
-                step("Mul", &[&half], &h);
+        let operators = layer.activation.operators();
+        for (part, operator) in (1..).zip(operators) {
+            let output = if part == operators.len() { h.clone() } else { format!("{h}.{part}") };
+            match operator.operand {
+                None => step(operator.name, &[], &output),
+                Some(Operand::Input) => step(operator.name, &[&f], &output),
+                Some(Operand::Number(number)) => {
+                    let operand = format!("{output}.operand");
+                    constant(&operand, &[1], &[number]);
+                    step(operator.name, &[&operand], &output);
+                }
             }
         }
     }

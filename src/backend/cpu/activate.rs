@@ -1,11 +1,10 @@
 //! `h = activate(f)`: the activation of each value.
 
-use super::activation::functions;
-use crate::model::Activation;
+use crate::activation::Activation;
 
 /// Replaces every value of `f` by its activation. NaN stays NaN, so that a run that diverged cannot look healthy.
 pub fn activate(activation: Activation, f: &mut [f32]) {
-    let activate = functions(activation).activate;
+    let (activate, _) = activation.functions();
     for f in f {
         *f = activate(*f);
     }

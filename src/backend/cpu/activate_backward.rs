@@ -1,12 +1,11 @@
 //! `d = d activate'(f)`: the gradient before an activation, from that behind it.
 
-use super::activation::functions;
-use crate::model::Activation;
+use crate::activation::Activation;
 
 /// Multiplies `d` by the slope of the activation, computed from `saved`: its input where [`Activation::saves_input`], else its
 /// output.
 pub fn activate_backward(activation: Activation, saved: &[f32], d: &mut [f32]) {
-    let backward = functions(activation).activate_backward;
+    let (_, backward) = activation.functions();
     for (d, &saved) in d.iter_mut().zip(saved) {
         *d = backward(*d, saved);
     }

@@ -6,7 +6,7 @@ use pulp::Simd;
 
 pub mod activation;
 pub mod dropout;
-mod exponential;
+pub mod exponential;
 pub mod optimizer;
 
 /// Layers of at most so many outputs have loops of their own, vectorised over the outputs: a general product wastes most

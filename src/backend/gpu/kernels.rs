@@ -285,7 +285,7 @@ mod tests {
         let parts = kernel.parts(Link::default()).unwrap();
         let mut links = vec![Link::default()];
         if parts.contains(&Part::Activation) {
-            let with = |link: Link| Activation::ALL.map(|activation| Link { activation, ..link });
+            let with = |link: Link| Activation::ALL.iter().map(move |&activation| Link { activation, ..link });
             links = links.into_iter().flat_map(with).collect();
         }
         if parts.contains(&Part::Head) {
@@ -337,8 +337,8 @@ mod tests {
             texts.len()
         };
         let of = Link::default();
-        let activations = Activation::ALL.map(|activation| Link { activation, ..of });
-        assert_eq!(files("link/activation").len(), texts(Part::Activation, activations.to_vec()));
+        let activations = Activation::ALL.iter().map(|&activation| Link { activation, ..of });
+        assert_eq!(files("link/activation").len(), texts(Part::Activation, activations.collect()));
         assert_eq!(files("link/head").len(), texts(Part::Head, HeadKind::ALL.map(|head| Link { head, ..of }).to_vec()));
         let optimizers = OptimizerKind::ALL.map(|optimizer| Link { optimizer, ..of });
         assert_eq!(files("link/optimizer").len(), texts(Part::Optimizer, optimizers.to_vec()));

@@ -95,17 +95,7 @@ impl Link {
     /// The WGSL of a part.
     pub fn text(self, part: Part) -> &'static str {
         match part {
-            Part::Activation => match self.activation {
-                Activation::Relu => shader!("link/activation/relu"),
-                Activation::LeakyRelu => shader!("link/activation/leaky_relu"),
-                Activation::Tanh => shader!("link/activation/tanh"),
-                Activation::Sigmoid => shader!("link/activation/sigmoid"),
-                Activation::Gelu => shader!("link/activation/gelu"),
-                Activation::Silu => shader!("link/activation/silu"),
-                Activation::Selu => shader!("link/activation/selu"),
-                Activation::Mish => shader!("link/activation/mish"),
-                Activation::Identity => shader!("link/activation/identity"),
-            },
+            Part::Activation => self.activation.shader(),
             Part::Dropout if self.dropout.is_some() => shader!("shared/dropout"),
             Part::Dropout => shader!("shared/no_dropout"),
             Part::Save if self.activation.saves_input() => shader!("shared/save"),

@@ -59,7 +59,7 @@ fn products(setting: &mut Setting, cooperative: Option<Cooperative>) -> Result<V
     let floats = operand(draw.normal(SOURCE_ROWS * inputs));
     let activations = operand(draw.normal(rows * inputs));
     let df = operand(draw.normal(rows * outputs));
-    let chosen = one_of(&Activation::ALL, number);
+    let chosen = one_of(Activation::ALL, number);
     let mut cases = Vec::new();
     let mut add = |product, source, mut before: Vec<(&'static str, Values)>, h: &[f32], after| {
         let layer = Dense { inputs, outputs, offset, source };

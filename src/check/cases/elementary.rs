@@ -107,7 +107,7 @@ pub(super) fn bias_add(setting: &mut Setting) -> Result<Vec<Case>> {
 pub(super) fn activate(setting: &mut Setting) -> Result<Vec<Case>> {
     let &mut Setting { rows, inner, batch, .. } = setting;
     let dropping = dropping(setting.number, 3);
-    let cases = Activation::ALL.map(|activation| {
+    let cases = Activation::ALL.iter().map(|&activation| {
         // Also far from 0, where some are flat.
         let mut f: Vec<f32> = setting.draw.normal(rows * inner).into_iter().map(|f| 4.0 * f).collect();
         f[0] = -0.0;
@@ -123,13 +123,13 @@ pub(super) fn activate(setting: &mut Setting) -> Result<Vec<Case>> {
         }
         Case { launch: launch::activate(rows, inner, activation, dropping), batch, before, after }
     });
-    Ok(cases.into())
+    Ok(cases.collect())
 }
 
 pub(super) fn activate_backward(setting: &mut Setting) -> Result<Vec<Case>> {
     let &mut Setting { rows, inner, batch, .. } = setting;
     let dropping = dropping(setting.number, 3);
-    let cases = Activation::ALL.map(|activation| {
+    let cases = Activation::ALL.iter().map(|&activation| {
         let (mut saved, d) = (setting.draw.normal(rows * inner), setting.draw.normal(rows * inner));
         if !activation.saves_input() {
             cpu::activate::activate(activation, &mut saved);
@@ -149,7 +149,7 @@ pub(super) fn activate_backward(setting: &mut Setting) -> Result<Vec<Case>> {
             after: vec![("d", Values::F32(expected), tolerance)],
         }
     });
-    Ok(cases.into())
+    Ok(cases.collect())
 }
 
 /// Whether it only passes values on, or multiplies them once.

@@ -34,7 +34,7 @@ fn example(setting: &mut Setting) -> Result<Example> {
     let classes = columns.clamp(2, MAX_CLASSES);
     let hidden = 1 + (rows + columns) % MAX_HIDDEN;
     let floats = rows % 4 == 1;
-    let activation = one_of(&Activation::ALL, number);
+    let activation = one_of(Activation::ALL, number);
     let share = dropping(number, 1).map_or(0.0, |dropping| dropping.share);
     let model = Mlp::new(&[inner, hidden, classes])?.with_activation(activation).with_dropout(0.0, &[share])?;
     let inputs = inputs(draw, floats, inner);

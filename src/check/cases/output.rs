@@ -29,7 +29,7 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     parameters.extend_from_slice(&biases);
     let labels = draw.below(outputs, SOURCE_ROWS);
     let bytes = draw.bytes(SOURCE_ROWS * inputs);
-    let activation = one_of(&Activation::ALL, number);
+    let activation = one_of(Activation::ALL, number);
     let sums = draw.normal(rows * inputs);
     let mut h = sums.clone();
     activate(activation, &mut h);

@@ -18,7 +18,7 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     let hidden = 1 + (rows + columns) % MAX_HIDDEN;
     // So that it fits the workgroup memory of every WebGPU device.
     let inputs = inner.min(2300 / hidden.next_multiple_of(4));
-    let activation = one_of(&Activation::ALL, number);
+    let activation = one_of(Activation::ALL, number);
     let kind = one_of(&[OptimizerKind::Sgd, OptimizerKind::Momentum, OptimizerKind::Nesterov], number);
     let model = Mlp::new(&[inputs, hidden, classes])?.with_activation(activation);
     // Less where more is kept of each row.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Options;
 use crate::checkpoint::{Checkpoint, Metadata};
-use crate::cli::recipe::{flag, refuse_idle};
+use crate::cli::recipe::flag;
 use crate::data::{self, Dataset, Header, classes};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
@@ -18,22 +18,34 @@ pub(super) struct Settings {
     pub(super) source: String,
     /// How it is read.
     pub(super) reading: data::Options,
-    /// Its batch size is not yet held down to the rows that there are.
-    pub(super) recipe: Recipe,
+    /// Its recipe where the rows are images. Batch sizes are not yet held down to the rows that there are.
+    images: Result<Recipe>,
+    /// Its recipe where they are none.
+    others: Result<Recipe>,
 }
 
 impl Settings {
     /// Of a new run, perhaps with the parameters of `initial`.
     pub(super) fn new(options: &Options, initial: Option<&Checkpoint>) -> Result<Self> {
-        let mut recipe = Recipe::named(options.recipe.recipe.unwrap_or_default());
-        if let Some(initial) = initial {
-            recipe.hidden = initial.model.hidden().to_vec();
-        }
-        let given = options.recipe.given()?;
-        let recipe = recipe.overlaid(&given)?;
-        refuse_idle(&given, &recipe)?;
+        let recipe = |images| options.recipe.recipe(images, initial.map(|initial| initial.model.hidden()));
+        let (images, others) = match (recipe(true), recipe(false)) {
+            // Refused before any work, whatever the rows are.
+            (Err(error), Err(_)) => return Err(error),
+            recipes => recipes,
+        };
+        let seed = images.as_ref().or(others.as_ref()).map_or(0, |recipe| recipe.seed);
         let source = options.data.data.clone().unwrap_or_else(|| "auto".into());
-        Ok(Self { source, reading: options.data.reading(recipe.seed), recipe })
+        Ok(Self { source, reading: options.data.reading(seed), images, others })
+    }
+
+    /// The most epochs that the run may have.
+    pub(super) fn epochs(&self) -> u32 {
+        [&self.images, &self.others].into_iter().flatten().map(|recipe| recipe.epochs).max().unwrap_or(0)
+    }
+
+    /// The run's recipe on rows that are images, or are none.
+    pub(super) fn recipe(self, images: bool) -> Result<Recipe> {
+        if images { self.images } else { self.others }
     }
 }
 
@@ -78,7 +90,8 @@ impl<'a> Resumed<'a> {
             }
         }
         let recipe = recipe.overlaid(&given)?;
-        Ok(Settings { source: self.source(options)?, reading: self.reading(options, recipe.seed)?, recipe })
+        let reading = self.reading(options, recipe.seed)?;
+        Ok(Settings { source: self.source(options)?, reading, images: Ok(recipe.clone()), others: Ok(recipe) })
     }
 
     fn source(&self, options: &Options) -> Result<String> {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::backend::cpu::head::Target;
-use crate::backend::cpu::vector::activation::tests::exact;
 use crate::recipe::{Loss, OptimizerKind};
 
 /// A network in f64, written to be read.
@@ -52,7 +51,7 @@ impl Plain {
                 let units: Vec<(f64, f64)> = f
                     .enumerate()
                     .map(|(unit, f)| {
-                        let (value, slope) = exact(layer.activation, f);
+                        let (value, slope) = layer.activation.exact(f);
                         let factor = if layer.dropout > 0.0 { factor(drop, layer.dropout, unit as u32) } else { 1.0 };
                         (value * factor, slope * factor)
                     })
@@ -297,7 +296,7 @@ fn rates(first: f32) -> Vec<f32> {
 #[test]
 fn every_activation_trains_as_the_plain_network() {
     for case in Case::all() {
-        for activation in Activation::ALL {
+        for &activation in Activation::ALL {
             let learning = learning(OptimizerKind::Sgd);
             case.check(&case.model(activation, &learning), &learning, false, &rates(0.2), 3e-6);
         }
