@@ -162,7 +162,7 @@ fn a_rate_by_itself_is_the_rate() {
     assert_eq!(rates(&["--schedule", "constant", "--lr", "0.1"]), [0.1; 6]);
     assert_eq!(rates(&["--lr", "0.2", "--lr-decay", "0.05"]), [0.15, 0.15, 0.15, 0.15, 0.15, 0.1]);
     assert_eq!(rates(&["--recipe", "notebook"]), [0.15, 0.15, 0.15, 0.15, 0.15, 0.1]);
-    assert_eq!(rates(&["--lr", "0.1"])[..2], [0.1, 0.09]);
+    assert_eq!(rates(&["--lr", "0.1"])[..2], [0.1, 0.093301]);
     assert_eq!(rates(&["--lr", "0.1", "--schedule", "linear"])[0], 0.1);
 }
 
