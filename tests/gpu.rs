@@ -109,13 +109,11 @@ fn tuned_ways_are_used_and_compute_the_same() {
     // As if the slowest ways had been the fastest.
     let mut other = device.clone();
     other.hardware.tuning = tuning;
-    for dispatch in
-        Plan::step(PlanName::Fused, &model, OptimizerKind::Sgd, Element::U8, 16, &device.hardware).dispatches
-    {
+    for dispatch in Plan::step(PlanName::Fused, &model, &recipe(16), Element::U8, 16, &device.hardware).dispatches {
         other.hardware.tuning.set(dispatch.others.last().unwrap());
     }
-    let step = Plan::step(PlanName::Fused, &model, OptimizerKind::Sgd, Element::U8, 16, &other.hardware);
-    let usual = Plan::step(PlanName::Fused, &model, OptimizerKind::Sgd, Element::U8, 16, &device.hardware);
+    let step = Plan::step(PlanName::Fused, &model, &recipe(16), Element::U8, 16, &other.hardware);
+    let usual = Plan::step(PlanName::Fused, &model, &recipe(16), Element::U8, 16, &device.hardware);
     for (tuned, usual) in step.dispatches.iter().zip(&usual.dispatches) {
         assert_ne!(tuned.launch.choice(), usual.launch.choice());
     }
@@ -324,7 +322,7 @@ fn the_registry_is_what_the_plans_launch() {
     // A launch function for a kernel that is not in the registry would escape the check.
     let relu = elementary::activate(1, 1, Activation::Relu, None);
     for launch in
-        [elementary::sum(), elementary::step(2, 1, 0, OptimizerKind::Sgd), relu, elementary::matmul(1, 1, 1, 0)]
+        [elementary::sum(), elementary::step(2, 1, 0, OptimizerKind::Sgd, false), relu, elementary::matmul(1, 1, 1, 0)]
     {
         assert!(REGISTRY.contains(&launch.kernel), "{}", launch.kernel.name);
     }
