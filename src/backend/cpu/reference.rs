@@ -49,13 +49,6 @@ pub struct Rows<'a> {
     pub order: &'a [u32],
 }
 
-impl<'a> Rows<'a> {
-    /// The rows `order` of `samples`, which all weigh the same.
-    pub fn of(samples: &'a Samples, order: &'a [u32]) -> Self {
-        Self { inputs: &samples.inputs, targets: Targets::new(&samples.targets, None), order }
-    }
-}
-
 impl Training {
     /// What is dropped of the inputs.
     fn input_dropout(self, model: &Mlp) -> Option<Dropout> {
