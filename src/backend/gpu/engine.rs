@@ -70,8 +70,8 @@ pub struct Engine {
 struct Resident {
     part: Arc<Part>,
     /// The values that the rows should give, `rows x outputs`; none of classes.
-    values: Vec<f32>,
-    /// The weights of the rows in the loss, here and on the device, where they differ.
+    values: Arc<Vec<f32>>,
+    /// Of the training part: the weights of the rows in the loss, here and on the device, where they differ.
     weights: Option<(Vec<f32>, wgpu::Buffer)>,
     order: wgpu::Buffer,
     totals: wgpu::Buffer,
@@ -85,8 +85,16 @@ struct Resident {
 /// An evaluation: of a software driver to be done when it is collected, else under way.
 enum Pending {
     Asked(Vec<Split>),
-    Begun(Vec<(Split, Vec<Read>)>),
+    Begun(Vec<Begun>),
     Done(Vec<Evaluation>),
+}
+
+/// An evaluation of one part that is under way.
+struct Begun {
+    /// Of classes losses and counts, of values the predictions, batch by batch.
+    reads: Vec<Read>,
+    /// The values that the rows should give.
+    values: Arc<Vec<f32>>,
 }
 
 impl Engine {
@@ -204,13 +212,12 @@ impl Engine {
     /// When the rows do not fit the model or the device.
     pub async fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
-        let weights = row_weights(&self.model, &self.recipe, samples)?;
+        let weights = row_weights(&self.model, &self.recipe, samples)?.filter(|_| split == Split::Train);
         let part = self.store.upload(split.name(), samples)?;
         let device = self.device();
         let weights = match weights {
             Some(weights) => {
-                let name = format!("{} weights", split.name());
-                let buffer = self.store.numbers(&name, bytemuck::cast_slice(&weights))?;
+                let buffer = self.store.numbers("weights of the rows", bytemuck::cast_slice(&weights))?;
                 Some((weights, buffer))
             }
             None => None,
@@ -241,7 +248,7 @@ impl Engine {
         let rows = self.evaluation_rows;
         let evaluation = Plan::evaluation(self.plan, &self.model, &self.recipe, part.element, rows, hardware);
         let evaluation = self.store.prepare(&evaluation, &with(&part.identity), &self.batches)?;
-        let values = samples.values().to_vec();
+        let values = Arc::new(samples.values().to_vec());
         self.data.set(split, Resident { part, values, weights, order, totals, buffers, plan, step, evaluation });
         Ok(())
     }
@@ -339,9 +346,10 @@ impl Engine {
         self.wait_until(self.evaluations_in_flight).await
     }
 
-    /// Hands over the evaluation of `split`: what is on its way back of it.
-    fn begin(&mut self, split: Split) -> Result<Vec<Read>> {
+    /// Hands over the evaluation of `split`.
+    fn begin(&mut self, split: Split) -> Result<Begun> {
         let resident = self.data.get(split)?;
+        let values = Arc::clone(&resident.values);
         let rows = resident.part.rows;
         let starts = (0..rows).step_by(self.evaluation_rows);
         let batch = |(index, first)| Batch::of_rows(first, self.evaluation_rows.min(rows - first), index);
@@ -374,7 +382,7 @@ impl Engine {
         }
         self.evaluations_in_flight += submitted.len();
         self.in_flight.extend(submitted);
-        Ok(reads)
+        Ok(Begun { reads, values })
     }
 
     /// Where an evaluation leaves the outputs of a batch.
@@ -382,16 +390,15 @@ impl Engine {
         &self.buffers[&Buffer::Deltas(self.model.layers().len() - 1)]
     }
 
-    /// What the evaluation of `split` found, from what is on its way back.
-    async fn finish(&self, split: Split, reads: Vec<Read>) -> Result<Evaluation> {
+    /// What an evaluation found.
+    async fn finish(&self, Begun { reads, values: targets }: Begun) -> Result<Evaluation> {
         let mut parts = Vec::new();
         for read in reads {
             parts.extend(self.device().finish_read(read).await?);
         }
         if self.model.head() == Head::Values {
             let predicted: Vec<f32> = parts.iter().flat_map(|bytes| values::<f32>(bytes)).collect();
-            let targets = &self.data.get(split)?.values;
-            return Ok(values_evaluation(self.recipe.loss, &predicted, targets, self.model.outputs()));
+            return Ok(values_evaluation(self.recipe.loss, &predicted, &targets, self.model.outputs()));
         }
         let confusion = parts.pop().map_or_else(Vec::new, |bytes| values::<u32>(&bytes));
         let totals = parts.pop().map_or_else(Vec::new, |bytes| values::<f32>(&bytes));
@@ -408,9 +415,9 @@ impl Engine {
     async fn evaluate_now(&mut self, splits: &[Split]) -> Result<Vec<Evaluation>> {
         let mut found = Vec::new();
         for &split in splits {
-            let reads = self.begin(split)?;
+            let begun = self.begin(split)?;
             self.synchronize().await?;
-            found.push(self.finish(split, reads).await?);
+            found.push(self.finish(begun).await?);
         }
         Ok(found)
     }
@@ -427,8 +434,7 @@ impl Engine {
         // Software drivers work on the caller's cores, Mesa's even before a submission returns: nothing would run ahead.
         let ahead = !self.device().hardware.software;
         let pending = if ahead {
-            let begin = |&split| Ok((split, self.begin(split)?));
-            Pending::Begun(splits.iter().map(begin).collect::<Result<_>>()?)
+            Pending::Begun(splits.iter().map(|&split| self.begin(split)).collect::<Result<_>>()?)
         } else {
             for &split in splits {
                 self.data.get(split)?;
@@ -458,8 +464,8 @@ impl Engine {
             Pending::Done(found) => Ok(found),
             Pending::Begun(begun) => {
                 let mut found = Vec::new();
-                for (split, reads) in begun {
-                    found.push(self.finish(split, reads).await?);
+                for begun in begun {
+                    found.push(self.finish(begun).await?);
                 }
                 Ok(found)
             }

@@ -320,13 +320,15 @@ impl Plan {
     }
 
     /// Three dispatches a hidden layer and one more: its forward product, the gradient at its output and its update; for
-    /// the last layer one that does all but the update.
+    /// the last layer one that does all but the update. Before them what makes the rows, where the data set has others.
     fn fused_step(model: &Mlp, recipe: &Recipe, element: Element, rows: usize, hardware: &Hardware) -> Self {
-        let makes_inputs = makes_inputs(model);
-        let source = if makes_inputs { Source::Activations } else { element.source() };
-        let inputs = makes_inputs.then(|| Self::inputs(model, element, rows, true));
-        let forward = Self::fused_forward(model, recipe, source, rows, true, hardware);
-        let mut plan = Self { rows, dispatches: inputs.into_iter().chain(forward.dispatches).collect() };
+        let (source, mut dispatches) = if makes_inputs(model) {
+            (Source::Activations, Self::inputs(model, element, rows, true))
+        } else {
+            (element.source(), Vec::new())
+        };
+        dispatches.extend(Self::fused_forward(model, recipe, source, rows, true, hardware).dispatches);
+        let mut plan = Self { rows, dispatches };
         let optimizer = recipe.optimizer.kind;
         let last = model.layers().len() - 1;
         for index in (0..=last).rev() {
@@ -421,14 +423,15 @@ impl Plan {
         if layer.source == Source::Activations { Buffer::Activations(index) } else { Buffer::Data }
     }
 
-    /// The rows of a batch, in [`Buffer::Activations`] of 0.
-    fn inputs(model: &Mlp, element: Element, rows: usize, training: bool) -> Dispatch {
+    /// What makes the rows of a batch, in [`Buffer::Activations`] of 0.
+    fn inputs(model: &Mlp, element: Element, rows: usize, training: bool) -> Vec<Dispatch> {
         let dropout = Dropping::of_inputs(model).filter(|_| training);
         let gather = match element {
             Element::U8 => elementary::gather_u8(rows, model.inputs(), dropout),
             Element::F32 => elementary::gather_f32(rows, model.inputs(), dropout),
         };
-        dispatch(gather, &[("data", Buffer::Data), ("order", Buffer::Order), ("x", Buffer::Activations(0))])
+        let bindings = [("data", Buffer::Data), ("order", Buffer::Order), ("x", Buffer::Activations(0))];
+        vec![dispatch(gather, &bindings)]
     }
 
     /// What a product of a dense layer binds; one that reads no `h` is given another buffer that it reads.
@@ -524,7 +527,7 @@ impl Plan {
 
     /// The forward pass, up to the probabilities or values in the last layer's [`Buffer::Deltas`].
     fn forward(model: &Mlp, element: Element, rows: usize, training: bool) -> Self {
-        let mut dispatches = vec![Self::inputs(model, element, rows, training)];
+        let mut dispatches = Self::inputs(model, element, rows, training);
         let last = model.layers().len() - 1;
         for (index, layer) in model.layers().iter().enumerate() {
             // The last layer's sums are values already, or go through the softmax.
