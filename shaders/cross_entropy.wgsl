@@ -1,22 +1,18 @@
 // losses[r] = -ln(p[r, label] + 1e-16), and confusion[label, argmax p[r]] += 1
 //
-// outputs: p, rows x classes; labels: of the whole data set; losses: rows; confusion: classes x classes, whose diagonal
-// counts the hits (integers: the order of the additions changes nothing). One invocation does one row.
+// outputs: p, rows x classes; targets: the labels of the whole data set; losses: rows; confusion: classes x classes, whose
+// diagonal counts the hits (integers: the order of the additions changes nothing). One invocation does one row.
 //
-// uses: order, head
+// uses: order, tally
 
 override classes: u32;
 
-@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read_write> outputs: array<f32>;
 @group(0) @binding(4) var<storage, read_write> losses: array<f32>;
-@group(0) @binding(5) var<storage, read_write> confusion: array<atomic<u32>>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= batch.rows { return; }
-    let start = id.x * classes;
-    let label = labels[data_row(id.x)];
-    losses[id.x] = loss(start, label);
-    atomicAdd(&confusion[confusion_cell(start, label)], 1u);
+    losses[id.x] = tally(id.x * classes, data_row(id.x));
 }

@@ -1,9 +1,9 @@
-// x[r, c] = data[row r of the batch, c]
+// x[r, c] = data[row r of the batch, c], after dropout
 //
 // data: n x width; x: rows x width. A line of workgroups along x copies a row, one invocation a value; along y lie the
 // rows.
 //
-// uses: order
+// uses: order, dropout
 
 override width: u32;
 
@@ -15,6 +15,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let column = id.x;
     if column >= width { return; }
     for (var row = id.y; row < batch.rows; row += groups.y) {
-        x[row * width + column] = data[data_row(row) * width + column];
+        x[row * width + column] = dropped(data[data_row(row) * width + column], row, column);
     }
 }

@@ -1,9 +1,9 @@
-// x[r, c] = data[row r of the batch, c] / 255
+// x[r, c] = data[row r of the batch, c] / 255, after dropout
 //
 // data: n x width bytes, four a word, little-endian; x: rows x width. A line of workgroups along x makes a row, one
 // invocation a value; along y lie the rows.
 //
-// uses: order, bytes
+// uses: order, bytes, dropout
 
 override width: u32;
 
@@ -16,6 +16,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if column >= width { return; }
     for (var row = id.y; row < batch.rows; row += groups.y) {
         let at = data_row(row) * width + column;
-        x[row * width + column] = byte(data[at / 4u], at);
+        x[row * width + column] = dropped(byte(data[at / 4u], at), row, column);
     }
 }

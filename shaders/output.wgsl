@@ -1,17 +1,21 @@
 // The last layer, row by row, up to the gradient at the layer before it:
 //   p = the head's prediction from a W + biases, and when training d = the loss's gradient there, c = that before the
-//   activation that made a, from d W^T and h; else c = each row's loss, and a count in the confusion matrix
+//   activation that made a, from d W^T and h, where `backward` says so; else, of classes, c = each row's loss, and a count
+//   in the confusion matrix
 //
-// a: rows x inputs, the layer before it, or where `source` says so the batch's rows of a data set of bytes (four a word,
-// little-endian) or floats: then there is no gradient c. h: rows x inputs, a, or what it was made from where the activation's slope needs that. b: all parameters, W (inputs x classes) and its biases from `offset` on; p:
-// rows x classes, p or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its invocations share out
-// the inputs, for 16 classes at a time, then add up in the order of the invocations.
+// a: rows x inputs, the layer before it or the rows that were made of the batch's, or where `source` says so the batch's rows
+// of a data set of bytes (four a word, little-endian) or floats. h: rows x inputs, a, or what it was made from where the
+// activation's slope needs that. b: all parameters, W (inputs x classes) and its biases from `offset` on; p: rows x classes, p
+// or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its invocations share out the inputs, for 16
+// classes or values at a time, then add up in the order of the invocations.
 //
-// uses: order, bytes, activation, dropout, head
+// uses: order, bytes, activation, dropout, head, weights, tally
 
 override source: u32;
 override training: bool;
+override backward: bool;
 override inputs: u32;
+// Classes, or values of a row
 override classes: u32;
 override offset: u32;
 override group_rows: u32;
@@ -22,11 +26,10 @@ const BYTES = 1u;
 
 @group(0) @binding(2) var<storage, read> a: array<u32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
-@group(0) @binding(4) var<storage, read> labels: array<u32>;
+@group(0) @binding(4) var<storage, read> targets: array<u32>;
 @group(0) @binding(5) var<storage, read_write> p: array<f32>;
 @group(0) @binding(6) var<storage, read_write> c: array<f32>;
 @group(0) @binding(7) var<storage, read> h: array<f32>;
-@group(0) @binding(8) var<storage, read_write> confusion: array<atomic<u32>>;
 
 const MAX_ROWS = 4u;
 
@@ -88,16 +91,15 @@ fn main(
         predict(base);
         let row = start + r;
         if row >= batch.rows { continue; }
-        let label = labels[data_row(row)];
+        let source_row = data_row(row);
         if training {
-            loss_gradient(base, label);
-        } else {
-            c[row] = loss(base, label);
-            atomicAdd(&confusion[confusion_cell(base, label)], 1u);
+            loss_gradient(base, source_row);
+            weigh(base, source_row);
         }
+        if TALLIES { c[row] = tally(base, source_row); }
         for (var category = 0u; category < classes; category++) { p[row * classes + category] = outputs[base + category]; }
     }
-    if !training || source != ACTIVATIONS { return; }
+    if !backward { return; }
     workgroupBarrier();
     for (var k = 4u * lane; k < inputs; k += 4u * lanes) {
         var sums: array<vec4<f32>, MAX_ROWS>;

@@ -2,7 +2,7 @@
 //   h = activate(x W0 + b0), d1 = the loss's gradient at h W1 + b1, d0 = that before the activation, from d1 W1^T,
 //   and a step of W0 by x^T d0 / m, of b0 by the mean of d0's rows, of W1 by h^T d1 / m, of b1 by the mean of d1's rows
 //
-// data, labels, order, parameters: as in narrow_forward. The batch here is a run of them, batch_size rows each, m in the
+// data, targets, order, parameters: as in narrow_forward. The batch here is a run of them, batch_size rows each, m in the
 // last. There is one workgroup. Its invocations take a row each, or a part of a row's inputs where there are more of
 // them than rows, whose sums are added up in the order of the parts; then four inputs each of W0, and the rest.
 //
@@ -10,6 +10,7 @@
 
 override inputs: u32;
 override hidden: u32;
+// Classes, or values of a row
 override classes: u32;
 override floats: bool;
 override w0: u32;
@@ -26,7 +27,7 @@ override row_vectors: u32 = batch_size * vectors;
 override kept_vectors: u32;
 override outputs_values: u32 = batch_size * classes;
 
-@group(0) @binding(3) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read> targets: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parameters: array<f32>;
 
 const MAX_VECTORS = 4u;
@@ -64,8 +65,8 @@ fn activate_all_backward(d: vec4<f32>, h: vec4<f32>) -> vec4<f32> {
     );
 }
 
-// d1 and d0 of a row, from its h.
-fn backward(row: u32, label: u32) {
+// d1 and d0 of a row, from its h; `source` is its number in the data set.
+fn backward(row: u32, source: u32) {
     let base = row * classes;
     for (var c = 0u; c < classes; c++) {
         var sum = 0.0;
@@ -73,7 +74,7 @@ fn backward(row: u32, label: u32) {
         outputs[base + c] = sum + rest[hidden + hidden * classes + c];
     }
     predict(base);
-    loss_gradient(base, label);
+    loss_gradient(base, source);
     for (var v = 0u; v < vectors; v++) {
         var gradient: vec4<f32>;
         for (var i = 0u; i < 4u; i++) {
@@ -161,7 +162,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
             }
             workgroupBarrier();
         }
-        if lane < rows { backward(lane, labels[data_row(start + lane)]); }
+        if lane < rows { backward(lane, data_row(start + lane)); }
         workgroupBarrier();
 
         for (var k = 4u * lane; k < inputs; k += 4u * lanes) {

@@ -2,7 +2,7 @@
 //
 // f and outputs, which becomes p: rows x classes, in two buffers. One invocation makes one row.
 //
-// uses: batch, head
+// uses: batch, softmax
 
 override classes: u32;
 
@@ -14,5 +14,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= batch.rows { return; }
     let start = id.x * classes;
     for (var c = 0u; c < classes; c++) { outputs[start + c] = f[start + c]; }
-    predict(start);
+    softmax(start);
 }

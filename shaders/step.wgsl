@@ -1,9 +1,9 @@
-// parameters = step(parameters, gradients / rows), by the optimizer
+// parameters = step(parameters, gradients / divisor), by the optimizer, the gradients clipped where they are to be
 //
 // parameters and gradients: a layer's `weights` weights and then its biases, `count` values in all from `offset` on, gradients
 // summed over the batch's rows. One invocation changes one value.
 //
-// uses: batch, optimizer
+// uses: batch, optimizer, clipping
 
 override count: u32;
 override weights: u32;
@@ -17,5 +17,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let i = id.y * groups.x * 64u + id.x;
     if i >= count { return; }
     let at = offset + i;
-    parameters[at] = step(at, parameters[at], gradients[at] / f32(batch.rows), i >= weights);
+    parameters[at] = step(at, parameters[at], clipped(gradients[at] / batch.divisor), i >= weights);
 }

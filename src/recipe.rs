@@ -223,6 +223,11 @@ impl Recipe {
         model.with_dropout(self.input_dropout, &self.dropout)
     }
 
+    /// Whether rows weigh differently in the loss.
+    pub fn weighs_rows(&self) -> bool {
+        !self.class_weight.is_empty()
+    }
+
     /// This recipe with the options in `flags`, which have the names of its JSON; null stands for what is not given.
     ///
     /// # Errors

@@ -18,9 +18,10 @@ use mlp_gpu::bench::{Workload, workloads};
 use mlp_gpu::check::{self, Row};
 use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::data::{self, Dataset, Inputs, Samples};
+use mlp_gpu::metrics::Evaluation;
 use mlp_gpu::model::{Activation, Init, Mlp};
 use mlp_gpu::random;
-use mlp_gpu::recipe::{OptimizerKind, Recipe};
+use mlp_gpu::recipe::{Loss, OptimizerKind, Recipe};
 use mlp_gpu::schedule::Length;
 use mlp_gpu::state::State;
 use mlp_gpu::train::{self, End, Event, Outcome, Run};
@@ -109,13 +110,11 @@ fn tuned_ways_are_used_and_compute_the_same() {
     // As if the slowest ways had been the fastest.
     let mut other = device.clone();
     other.hardware.tuning = tuning;
-    for dispatch in
-        Plan::step(PlanName::Fused, &model, OptimizerKind::Sgd, Element::U8, 16, &device.hardware).dispatches
-    {
+    for dispatch in Plan::step(PlanName::Fused, &model, &recipe(16), Element::U8, 16, &device.hardware).dispatches {
         other.hardware.tuning.set(dispatch.others.last().unwrap());
     }
-    let step = Plan::step(PlanName::Fused, &model, OptimizerKind::Sgd, Element::U8, 16, &other.hardware);
-    let usual = Plan::step(PlanName::Fused, &model, OptimizerKind::Sgd, Element::U8, 16, &device.hardware);
+    let step = Plan::step(PlanName::Fused, &model, &recipe(16), Element::U8, 16, &other.hardware);
+    let usual = Plan::step(PlanName::Fused, &model, &recipe(16), Element::U8, 16, &device.hardware);
     for (tuned, usual) in step.dispatches.iter().zip(&usual.dispatches) {
         assert_ne!(tuned.launch.choice(), usual.launch.choice());
     }
@@ -290,6 +289,49 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 #[test]
+fn values_are_evaluated_and_predicted_as_on_the_cpu_in_portions_and_ahead() {
+    let Some(device) = device("values_are_evaluated_and_predicted_as_on_the_cpu_in_portions_and_ahead") else { return };
+    // More rows than are evaluated at a time.
+    let (rows, outputs) = (5000, 2);
+    let inputs: Vec<f32> = (0..5 * rows).map(|i| ((i * 7919 + 13) % 2003) as f32 / 1001.5 - 1.0).collect();
+    let values: Vec<f32> = (0..outputs * rows).map(|i| ((i * 6007 + 5) % 1009) as f32 / 300.0 - 1.5).collect();
+    let samples = Arc::new(Samples::with_values(Inputs::F32(inputs), 5, values, outputs).unwrap());
+    let order: Vec<u32> = (0..rows as u32).collect();
+    for (widths, loss) in [(&[5, 8, 2][..], Loss::Mse), (&[5, 40, 2], Loss::Mae), (&[5, 2], Loss::Huber)] {
+        let model = Mlp::new(widths).unwrap().with_head(loss.head());
+        let recipe = Recipe { loss, ..recipe(500) };
+        let mut cpu = Cpu::new(model.clone(), &recipe, 2).unwrap();
+        cpu.upload(Split::Train, &samples).unwrap();
+        cpu.set_state(&fresh(&model.initial_parameters(Init::He, 0))).unwrap();
+        let (expected, predicted) = (cpu.evaluate_now(Split::Train).unwrap(), cpu.predict(&samples.inputs).unwrap());
+        for (plan, software) in PlanName::ALL.into_iter().flat_map(|plan| [(plan, true), (plan, false)]) {
+            if plan.check(&model, &recipe, &device.hardware).is_err() {
+                continue;
+            }
+            let mut device = device.clone();
+            device.hardware.software = software;
+            let mut gpu = Gpu::new(Store::new(device), model.clone(), &recipe, Some(plan)).unwrap();
+            gpu.upload(Split::Train, &samples).unwrap();
+            gpu.set_state(&fresh(&model.initial_parameters(Init::He, 0))).unwrap();
+            let ticket = gpu.evaluate(&[Split::Train]).unwrap();
+            gpu.pass(&order, 500, 0.1).unwrap();
+            let found = gpu.collect(ticket).unwrap().remove(0);
+            assert_eq!((found.rows, found.classes, found.confusion.len()), (rows as u64, 0, 0));
+            let figures = |of: &Evaluation| {
+                let sums = of.errors.iter().flat_map(|e| [e.squared, e.absolute, e.targets, e.squared_targets]);
+                sums.chain([of.loss_sum]).map(|sum| sum as f32).collect::<Vec<_>>()
+            };
+            let near = Tolerance { absolute: 1e-5, relative: 1e-5 };
+            let comparison = compare(&figures(&found), &figures(&expected), near);
+            assert!(comparison.passed(), "{widths:?} {}: {comparison}", plan.name());
+            gpu.set_state(&fresh(&model.initial_parameters(Init::He, 0))).unwrap();
+            let comparison = compare(&gpu.predict(&samples.inputs).unwrap(), &predicted, near);
+            assert!(comparison.passed(), "{widths:?} {}: {comparison}", plan.name());
+        }
+    }
+}
+
+#[test]
 fn the_first_epoch_of_every_workload_has_the_cpus_loss() {
     let Some(device) = device("the_first_epoch_of_every_workload_has_the_cpus_loss") else { return };
     let (digits, _) = data::load("digits", &data::Options::default()).unwrap();
@@ -324,7 +366,7 @@ fn the_registry_is_what_the_plans_launch() {
     // A launch function for a kernel that is not in the registry would escape the check.
     let relu = elementary::activate(1, 1, Activation::Relu, None);
     for launch in
-        [elementary::sum(), elementary::step(2, 1, 0, OptimizerKind::Sgd), relu, elementary::matmul(1, 1, 1, 0)]
+        [elementary::sum(), elementary::step(2, 1, 0, OptimizerKind::Sgd, false), relu, elementary::matmul(1, 1, 1, 0)]
     {
         assert!(REGISTRY.contains(&launch.kernel), "{}", launch.kernel.name);
     }

@@ -19,6 +19,8 @@ struct Batch {
     correction: f32,
     // Of seed and step
     dropout_key: u32,
+    // What summed gradients are divided by: the weights of the rows together
+    divisor: f32,
 }
 
 @group(0) @binding(0) var<uniform> batch: Batch;

@@ -6,10 +6,11 @@
 // hidden), b0, W1 (hidden x classes), b1, row-major, where their offsets say; h, d0: rows x hidden; p: rows x classes, p
 // or d1. One workgroup does `group_rows` rows.
 //
-// uses: order, rows, activation, dropout, head
+// uses: order, rows, activation, dropout, head, weights
 
 override inputs: u32;
 override hidden: u32;
+// Classes, or values of a row
 override classes: u32;
 override floats: bool;
 override training: bool;
@@ -23,7 +24,7 @@ override units_values: u32 = group_rows * hidden;
 override kept_values: u32;
 override outputs_values: u32 = group_rows * classes;
 
-@group(0) @binding(3) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read> targets: array<u32>;
 @group(0) @binding(4) var<storage, read> parameters: array<f32>;
 @group(0) @binding(5) var<storage, read_write> h: array<f32>;
 @group(0) @binding(6) var<storage, read_write> d0: array<f32>;
@@ -60,7 +61,11 @@ fn finish_rows(lane: u32, start: u32) {
         let base = r * classes;
         let row = start + r;
         predict(base);
-        if training { loss_gradient(base, labels[data_row_or_last(row)]); }
+        if training {
+            let source = data_row_or_last(row);
+            loss_gradient(base, source);
+            weigh(base, source);
+        }
         if row >= batch.rows { continue; }
         for (var c = 0u; c < classes; c++) { p[row * classes + c] = outputs[base + c]; }
     }

@@ -1,5 +1,5 @@
 // Shared by the kernels that update the parameters of a network with one narrow hidden layer:
-//   a step of W0 by x^T d0 / rows, of b0 by the mean of d0's rows, of W1 by h^T d1 / rows, of b1 by the mean of d1's rows
+//   a step of W0 by x^T d0 / divisor, of b0 by the sum of d0's rows / divisor, of W1 and b1 by the same of h and d1
 //
 // Buffers as in shared/narrow.wgsl. The first workgroups share out the inputs of W0; one more does all the rest, one
 // invocation a parameter.
@@ -8,6 +8,7 @@
 
 override inputs: u32;
 override hidden: u32;
+// Classes, or values of a row
 override classes: u32;
 override floats: bool;
 override w0: u32;
@@ -23,7 +24,7 @@ override lanes: u32;
 
 // A step of one parameter, from its gradient, summed over the rows.
 fn update(at: u32, sum: f32, bias: bool) {
-    parameters[at] = step(at, parameters[at], sum / f32(batch.rows), bias);
+    parameters[at] = step(at, parameters[at], sum / batch.divisor, bias);
 }
 
 fn rest(i: u32) {

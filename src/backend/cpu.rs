@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::backend::fit::{check_samples, rows_of};
+use crate::backend::fit::{check_samples, row_weights, rows_of};
 use crate::backend::{About, Backend, Evaluating, KernelTime, Measure, Parts, Peak, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
@@ -21,12 +21,13 @@ use vector::{Vectors, pitch};
 pub mod activate;
 pub mod activate_backward;
 pub mod bias_add;
+pub mod clip;
 pub mod cross_entropy;
-pub mod cross_entropy_gradient;
 pub mod dropout;
 pub mod gather_f32;
 pub mod gather_u8;
 pub mod head;
+pub mod loss_gradient;
 pub mod matmul;
 pub mod matmul_a_bt;
 pub mod matmul_at_b;
@@ -38,6 +39,7 @@ pub mod reduce_rows;
 pub mod reference;
 pub mod row_softmax;
 mod sparse;
+pub mod squares;
 pub mod step;
 pub mod sum;
 mod team;
@@ -61,15 +63,6 @@ pub struct Cpu {
     /// The state that the last evaluation is of.
     evaluated: State,
     team: Team,
-}
-
-/// The targets of `resident` as the engine takes them.
-fn targets(resident: &Resident) -> head::Targets<'_> {
-    let of = match &resident.samples.targets {
-        Targets::Classes(labels) => head::Target::Classes(labels),
-        Targets::Values(values) => head::Target::Values(values),
-    };
-    head::Targets { of, weights: resident.weights.as_deref() }
 }
 
 /// A part of a data set.
@@ -153,9 +146,7 @@ impl Cpu {
                         predicted.copy_from_slice(&f[..outputs]);
                     }
                 });
-                let loss = |(f, targets)| f64::from(head::values_loss(self.recipe.loss, f, targets));
-                let rows = predicted.chunks_exact(outputs).zip(values.chunks_exact(outputs));
-                Ok(Evaluation::of_values(rows.map(loss).sum(), &predicted, values, outputs))
+                Ok(head::values_evaluation(self.recipe.loss, &predicted, values, outputs))
             }
         }
     }
@@ -210,13 +201,7 @@ impl Backend for Cpu {
         } else {
             Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads())
         };
-        let weight = &self.recipe.class_weight;
-        if !weight.is_empty() && weight.len() != self.model.outputs() {
-            let (weights, classes) = (weight.len(), self.model.outputs());
-            return Err(Error::Data(format!("{weights} weights of classes do not fit a network of {classes} classes")));
-        }
-        let weigh = || samples.labels().iter().map(|&label| weight[label as usize] as f32).collect();
-        let weights = (!weight.is_empty()).then(weigh);
+        let weights = row_weights(&self.model, &self.recipe, samples)?;
         self.data.set(split, Resident { rows, samples: Arc::clone(samples), weights });
         Ok(())
     }
@@ -224,13 +209,12 @@ impl Backend for Cpu {
     fn train(&mut self, steps: Steps<'_>) -> Result<usize> {
         self.settle()?;
         let Self { model, network, recipe, buffers, data, team, .. } = self;
-        let resident = data.get(Split::Train)?;
-        let Resident { rows, samples, .. } = resident;
+        let Resident { rows, samples, weights } = data.get(Split::Train)?;
         let batch_size = recipe.batch_size;
         let portion = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
         let steps = steps.take((portion as usize).max(1), batch_size);
         steps.check(samples.len(), batch_size)?;
-        network.train(team, rows, targets(resident), steps, batch_size, buffers);
+        network.train(team, rows, head::Targets::new(&samples.targets, weights.as_deref()), steps, batch_size, buffers);
         Ok(steps.rates.len())
     }
 

@@ -3,6 +3,7 @@
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
 use crate::model::{Head, Mlp};
+use crate::recipe::Recipe;
 
 /// Whether `samples` fit `model`: width and labels.
 pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
@@ -36,6 +37,22 @@ pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
             Err(Error::Data("the targets are numbers, but the network tells classes apart".into()))
         }
     }
+}
+
+/// How much each row of `samples` weighs in the loss that `recipe` makes small; none where all weigh the same.
+pub(crate) fn row_weights(model: &Mlp, recipe: &Recipe, samples: &Samples) -> Result<Option<Vec<f32>>> {
+    let weight = &recipe.class_weight;
+    if !recipe.weighs_rows() {
+        return Ok(None);
+    }
+    let Targets::Classes(labels) = &samples.targets else {
+        return Err(Error::Data("weights of classes do not fit targets that are numbers".into()));
+    };
+    if weight.len() != model.outputs() {
+        let (weights, classes) = (weight.len(), model.outputs());
+        return Err(Error::Data(format!("{weights} weights of classes do not fit a network of {classes} classes")));
+    }
+    Ok(Some(labels.iter().map(|&label| weight[label as usize] as f32).collect()))
 }
 
 /// Number of rows in `inputs`, when they are rows of `model`'s width.

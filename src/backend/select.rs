@@ -164,7 +164,11 @@ impl Selected {
             gpu => gpu?,
         };
         let full = *precision == Precision::Mixed && gpu.about().precision == Precision::F32;
-        let note = format!("Precision: f32: {model} has no products wide enough for cooperative matrices");
+        let note = if gpu.about().plan == PlanName::Elementary.name() {
+            "Precision: f32: the plan elementary computes in nothing else".into()
+        } else {
+            format!("Precision: f32: {model} has no products wide enough for cooperative matrices")
+        };
         Ok((Box::new(gpu), full.then_some(note).into_iter().collect()))
     }
 }

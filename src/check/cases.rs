@@ -7,19 +7,21 @@ use rand_distr::StandardNormal;
 
 use super::Row;
 use crate::backend::cpu::dropout::{Dropout, dropout, step_key};
+use crate::backend::cpu::head::{self, Objective};
 use crate::backend::cpu::reference::Training;
+use crate::backend::cpu::row_softmax::row_softmax;
 use crate::backend::gpu::device::{Device, values};
 use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels::{self as registry, Kernel};
 use crate::backend::gpu::launch::Launch;
-use crate::backend::gpu::link::Dropping;
+use crate::backend::gpu::link::{Dropping, HeadKind};
 use crate::backend::gpu::submit::{Batch, run_once};
 use crate::backend::numbers::Numbers;
 use crate::compare::{Tolerance, compare};
-use crate::data::Inputs;
+use crate::data::{Inputs, Targets};
 use crate::error::{Error, Result};
 use crate::random;
-use crate::recipe::{Optimizer, OptimizerKind};
+use crate::recipe::{Loss, Optimizer, OptimizerKind};
 use crate::state::State;
 
 mod dense;
@@ -59,9 +61,11 @@ pub static KERNELS: &[Checked] = &[
     checked(&registry::ACTIVATE_BACKWARD, elementary::activate_backward),
     checked(&registry::ROW_SOFTMAX, elementary::row_softmax),
     checked(&registry::CROSS_ENTROPY, elementary::cross_entropy),
-    checked(&registry::CROSS_ENTROPY_GRADIENT, elementary::cross_entropy_gradient),
+    checked(&registry::LOSS_GRADIENT, elementary::loss_gradient),
     checked(&registry::REDUCE_ROWS, elementary::reduce_rows),
     checked(&registry::SUM, elementary::sum),
+    checked(&registry::SQUARES, elementary::squares),
+    checked(&registry::CLIP, elementary::clip),
     checked(&registry::STEP, elementary::step),
     checked(&registry::DENSE, dense::cases),
     checked(&registry::DENSE_SUBGROUP, dense::cases),
@@ -130,6 +134,8 @@ impl<'a> Setting<'a> {
         let batch = Batch {
             numbers: numbers(&optimizer(OptimizerKind::Sgd)),
             dropout_key: step_key(TRAINING.seed, TRAINING.step),
+            // At every other shape rows weigh another sum than their number.
+            divisor: if number % 2 == 1 { 0.7 * rows as f32 } else { rows as f32 },
             ..Batch::of_rows(FIRST, rows, 1)
         };
         let order = draw.below(SOURCE_ROWS, FIRST + rows);
@@ -179,6 +185,67 @@ fn dropping(number: usize, layer: u32) -> Option<Dropping> {
 fn drop_from(values: &mut [f32], width: usize, dropping: Option<Dropping>) {
     if let Some(Dropping { layer, share }) = dropping {
         dropout(Dropout::new(TRAINING.seed, TRAINING.step, layer, share), 0, width, values);
+    }
+}
+
+/// The heads that cases are made for, by turns.
+const HEADS: [HeadKind; 5] = [
+    HeadKind::Classes { smoothing: 0.0 },
+    HeadKind::Mse,
+    HeadKind::Classes { smoothing: 0.1 },
+    HeadKind::Mae,
+    HeadKind::Huber,
+];
+
+/// What the rows of a data set should give to a head, and how much they weigh.
+struct Answers {
+    head: HeadKind,
+    targets: Targets,
+    weights: Option<Vec<f32>>,
+}
+
+impl Answers {
+    /// Those of [`SOURCE_ROWS`] rows for `outputs` classes or values, where `weighs` says so with weights.
+    fn new(draw: &mut Draw, head: HeadKind, outputs: usize, weighs: bool) -> Self {
+        let targets = if head.is_classes() {
+            Targets::Classes(draw.below(outputs, SOURCE_ROWS))
+        } else {
+            Targets::Values(draw.normal(SOURCE_ROWS * outputs))
+        };
+        let weights = weighs.then(|| draw.normal(SOURCE_ROWS).into_iter().map(f32::abs).collect());
+        Self { head, targets, weights }
+    }
+
+    /// As the twins take them.
+    fn targets(&self) -> head::Targets<'_> {
+        head::Targets::new(&self.targets, self.weights.as_deref())
+    }
+
+    fn objective(&self) -> Objective {
+        let (loss, label_smoothing) = match self.head {
+            HeadKind::Classes { smoothing } => (Loss::CrossEntropy, smoothing),
+            HeadKind::Mse => (Loss::Mse, 0.0),
+            HeadKind::Mae => (Loss::Mae, 0.0),
+            HeadKind::Huber => (Loss::Huber, 0.0),
+        };
+        Objective { loss, label_smoothing }
+    }
+
+    /// The head's predictions from the last layer's sums, rows of `outputs`.
+    fn predict(&self, outputs: usize, f: &mut [f32]) {
+        if self.head.is_classes() {
+            row_softmax(outputs, f);
+        }
+    }
+
+    /// As buffers: the targets, and the weights where there are any.
+    fn buffers(&self) -> Vec<(&'static str, Values)> {
+        let targets = match &self.targets {
+            Targets::Classes(labels) => Values::U32(labels.clone()),
+            Targets::Values(values) => Values::F32(values.clone()),
+        };
+        let weights = self.weights.iter().map(|weights| ("row_weights", Values::F32(weights.clone())));
+        [("targets", targets)].into_iter().chain(weights).collect()
     }
 }
 

@@ -15,9 +15,9 @@ use crate::compare::{Tolerance, compare};
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::norm;
-use crate::model::{Activation, Init, Mlp};
+use crate::model::{Activation, Head, Init, Mlp};
 use crate::random;
-use crate::recipe::{Optimizer, OptimizerKind, Recipe};
+use crate::recipe::{Loss, Optimizer, OptimizerKind, Recipe};
 use crate::state::State;
 
 /// A network and the data that a whole plan is tried on.
@@ -31,12 +31,21 @@ struct Trial {
     optimizer: OptimizerKind,
     /// The share of the hidden layers' outputs that training drops.
     dropout: f64,
+    /// The same of the inputs.
+    input_dropout: f64,
+    loss: Loss,
+    label_smoothing: f64,
+    /// Whether classes weigh differently.
+    weighs: bool,
+    /// The norm that gradients are clipped to.
+    clip_norm: Option<f64>,
 }
 
 impl Trial {
     fn model(&self) -> Result<Mlp> {
         let dropout = vec![self.dropout; self.widths.len() - 2];
-        Mlp::new(self.widths)?.with_activation(self.activation).with_dropout(0.0, &dropout)
+        let model = Mlp::new(self.widths)?.with_activation(self.activation).with_head(self.loss.head());
+        model.with_dropout(self.input_dropout, &dropout)
     }
 
     fn recipe(&self) -> Recipe {
@@ -47,9 +56,19 @@ impl Trial {
             decay_biases: false,
             // Adam divides gradients by their size: without this, those that are nothing but rounding too.
             epsilon: 1e-3,
+            clip_norm: self.clip_norm,
             ..Optimizer::default()
         };
-        Recipe { batch_size: self.batch_size, optimizer, ..Recipe::default() }
+        let classes = self.widths.last().copied().unwrap_or_default();
+        let weight = |class| 0.5 + f64::from(class as u32 % 3);
+        Recipe {
+            batch_size: self.batch_size,
+            optimizer,
+            loss: self.loss,
+            label_smoothing: self.label_smoothing,
+            class_weight: if self.weighs { (0..classes).map(weight).collect() } else { Vec::new() },
+            ..Recipe::default()
+        }
     }
 
     /// The learning rate.
@@ -73,7 +92,20 @@ enum Kind {
 
 const fn trial(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial {
     let (activation, optimizer) = (Activation::Relu, OptimizerKind::Sgd);
-    Trial { widths, batch_size, kind, steps: 300, activation, optimizer, dropout: 0.0 }
+    Trial {
+        widths,
+        batch_size,
+        kind,
+        steps: 300,
+        activation,
+        optimizer,
+        dropout: 0.0,
+        input_dropout: 0.0,
+        loss: Loss::CrossEntropy,
+        label_smoothing: 0.0,
+        weighs: false,
+        clip_norm: None,
+    }
 }
 
 const fn trial_of(
@@ -88,6 +120,14 @@ const fn trial_of(
 
 const fn dropping(widths: &'static [usize], batch_size: usize, activation: Activation) -> Trial {
     Trial { dropout: 0.3, ..trial_of(widths, batch_size, Kind::Bytes, activation, OptimizerKind::Momentum) }
+}
+
+const fn plain(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial {
+    trial_of(widths, batch_size, kind, Activation::Tanh, OptimizerKind::Momentum)
+}
+
+const fn of_values(widths: &'static [usize], batch_size: usize, kind: Kind, loss: Loss) -> Trial {
+    Trial { loss, ..plain(widths, batch_size, kind) }
 }
 
 /// No, one and two hidden layers, batches of one row, of all rows, and with a short last one.
@@ -125,6 +165,28 @@ const OPTION_TRIALS: &[Trial] = &[
     trial_of(&[36, 40, 20, 7], 48, Kind::Bytes, Activation::Softplus, OptimizerKind::Adam),
 ];
 
+/// Heads, what weighs and smooths, dropped inputs, clipped gradients: without a hidden layer, with a narrow one and with wide ones.
+const HEAD_TRIALS: &[Trial] = &[
+    of_values(&[20, 1], 32, Kind::Floats, Loss::Mse),
+    of_values(&[64, 7, 3], 32, Kind::Bytes, Loss::Mse),
+    of_values(&[33, 9, 2], 48, Kind::Floats, Loss::Huber),
+    of_values(&[33, 31, 32, 3], 48, Kind::Bytes, Loss::Mse),
+    of_values(&[36, 40, 20, 5], 20, Kind::Floats, Loss::Huber),
+    // Where an error is nothing but rounding its sign is another on every backend.
+    Trial { steps: 10, ..of_values(&[36, 64, 1], 32, Kind::Floats, Loss::Mae) },
+    Trial { label_smoothing: 0.1, ..plain(&[64, 7, 10], 32, Kind::Bytes) },
+    Trial { label_smoothing: 0.2, ..plain(&[36, 40, 20, 7], 48, Kind::Floats) },
+    Trial { weighs: true, ..plain(&[64, 10], 32, Kind::Bytes) },
+    Trial { weighs: true, ..plain(&[64, 7, 10], 48, Kind::Floats) },
+    Trial { weighs: true, label_smoothing: 0.1, ..plain(&[36, 40, 20, 7], 48, Kind::Bytes) },
+    Trial { input_dropout: 0.2, ..plain(&[64, 10], 32, Kind::Bytes) },
+    Trial { input_dropout: 0.2, ..plain(&[64, 7, 10], 32, Kind::SparseBytes) },
+    Trial { input_dropout: 0.2, dropout: 0.3, ..plain(&[33, 31, 32, 3], 48, Kind::Floats) },
+    Trial { input_dropout: 0.1, ..of_values(&[36, 64, 12, 3], 20, Kind::Bytes, Loss::Mse) },
+    Trial { clip_norm: Some(0.1), ..plain(&[64, 7, 10], 32, Kind::Bytes) },
+    Trial { clip_norm: Some(0.3), weighs: true, ..plain(&[100, 65, 17, 2], 48, Kind::Floats) },
+];
+
 /// Shapes at which the CPU's engine changes its ways.
 const CPU_TRIALS: &[Trial] = &[
     trial(&[70, 16, 9, 12], 33, Kind::SparseBytes),
@@ -147,8 +209,10 @@ const CPU_TRIALS: &[Trial] = &[
 /// Rows of the training part: the last batch of 32 or 48 is short.
 const ROWS: usize = 100;
 
-/// A data set that can be learnt: each class has a pattern of its own, with noise on top.
-fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> Result<Samples> {
+/// A data set that can be learnt: each class has a pattern of its own, with noise on top; numbers are functions of the class.
+fn samples(model: &Mlp, rows: usize, kind: Kind, seed: u64) -> Result<Samples> {
+    let (width, outputs) = (model.inputs(), model.outputs());
+    let classes = if model.head() == Head::Classes { outputs } else { 5 };
     let patterns = Draw::new(classes as u64).normal(width * classes);
     let mut draw = Draw::new(seed);
     let labels = draw.below(classes, rows);
@@ -163,7 +227,12 @@ fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> 
         Kind::Floats => Inputs::F32(values.collect()),
         _ => Inputs::U8(values.map(|value| (value * 255.0).clamp(0.0, 255.0) as u8).collect()),
     };
-    Samples::new(inputs, width, labels)
+    if model.head() == Head::Classes {
+        return Samples::new(inputs, width, labels);
+    }
+    let values = labels.iter().flat_map(|&label| (0..outputs).map(move |output| (label, output)));
+    let values = values.map(|(label, output)| (1.3 * f64::from(label) + output as f64).sin() as f32);
+    Samples::with_values(inputs, width, values.collect(), outputs)
 }
 
 /// Every plan on `device` against the composition of the twins: all parameters after one step, loss and parameters after
@@ -172,7 +241,7 @@ fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> 
 /// # Errors
 /// What the device fails with.
 pub fn plans(device: &Device) -> Result<Vec<Row>> {
-    plans_of(device, TRIALS.iter().chain(OPTION_TRIALS))
+    plans_of(device, TRIALS.iter().chain(OPTION_TRIALS).chain(HEAD_TRIALS))
 }
 
 fn plans_of<'a>(device: &Device, trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
@@ -181,7 +250,7 @@ fn plans_of<'a>(device: &Device, trials: impl Iterator<Item = &'a Trial>) -> Res
         let (model, recipe) = (trial.model()?, trial.recipe());
         // With mixed precision only what it changes.
         let changed = |plan: PlanName| {
-            let step = Plan::step(plan, &model, trial.optimizer, Element::F32, trial.batch_size, &device.hardware);
+            let step = Plan::step(plan, &model, &recipe, Element::F32, trial.batch_size, &device.hardware);
             device.hardware.cooperative.is_none() || step.precision() == Precision::Mixed
         };
         let runs = |plan: PlanName| plan.check(&model, &recipe, &device.hardware).is_ok();
@@ -199,7 +268,7 @@ fn plans_of<'a>(device: &Device, trials: impl Iterator<Item = &'a Trial>) -> Res
 /// # Errors
 /// When threads cannot be started.
 pub fn cpu() -> Result<Vec<Row>> {
-    cpu_of(TRIALS.iter().chain(CPU_TRIALS).chain(OPTION_TRIALS))
+    cpu_of(TRIALS.iter().chain(CPU_TRIALS).chain(OPTION_TRIALS).chain(HEAD_TRIALS))
 }
 
 fn cpu_of<'a>(trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
@@ -223,10 +292,7 @@ fn cpu_of<'a>(trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
 fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -> Result<Vec<Row>> {
     let &Trial { batch_size, kind, steps, activation, optimizer, .. } = trial;
     let (model, recipe, rate) = (trial.model()?, trial.recipe(), trial.rate());
-    let (train, test) = (
-        Arc::new(samples(model.inputs(), model.classes(), ROWS, kind, 1)?),
-        Arc::new(samples(model.inputs(), model.classes(), 37, kind, 2)?),
-    );
+    let (train, test) = (Arc::new(samples(&model, ROWS, kind, 1)?), Arc::new(samples(&model, 37, kind, 2)?));
     let initial = model.initial_parameters(Init::He, 5);
     let mut reference = Reference::new(model.clone(), &recipe);
     let kind = match kind {
@@ -238,8 +304,17 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     if (activation, optimizer) != (Activation::Relu, OptimizerKind::Sgd) {
         shape = format!("{shape} {} {}", activation.name(), optimizer.name());
     }
-    if trial.dropout > 0.0 {
-        shape = format!("{shape} dropout");
+    for (is_there, name) in [
+        (trial.loss != Loss::CrossEntropy, trial.loss.name()),
+        (trial.label_smoothing > 0.0, "smoothing"),
+        (trial.weighs, "weights"),
+        (trial.dropout > 0.0, "dropout"),
+        (trial.input_dropout > 0.0, "input dropout"),
+        (trial.clip_norm.is_some(), "clipping"),
+    ] {
+        if is_there {
+            shape = format!("{shape} {name}");
+        }
     }
     let mut rows = Vec::new();
     let mut name = format!("plan {}", first.about().plan);

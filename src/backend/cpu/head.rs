@@ -1,8 +1,10 @@
 //! The head of a batch: what its targets are, and the gradient of the loss at the last layer's sums.
 
-use super::row_softmax;
 use super::vector::{Vectors, vectorize};
-use crate::recipe::Loss;
+use super::{loss_gradient, row_softmax};
+use crate::data;
+use crate::metrics::Evaluation;
+use crate::recipe::{Loss, Recipe};
 
 /// What training makes small.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +13,12 @@ pub struct Objective {
     pub loss: Loss,
     /// The share of a label that is spread over all classes.
     pub label_smoothing: f32,
+}
+
+impl From<&Recipe> for Objective {
+    fn from(recipe: &Recipe) -> Self {
+        Self { loss: recipe.loss, label_smoothing: recipe.label_smoothing as f32 }
+    }
 }
 
 /// What the rows of the training part should give.
@@ -31,14 +39,28 @@ pub enum Target<'a> {
     Values(&'a [f32]),
 }
 
-impl Targets<'_> {
-    /// The weights of the rows `order` together: what the sum of their losses is divided by.
-    pub fn total(&self, order: &[u32]) -> f32 {
-        let Some(weights) = self.weights else { return order.len() as f32 };
-        let total: f32 = order.iter().map(|&row| weights[row as usize]).sum();
-        // Rows that all weigh nothing have no gradient.
-        if total == 0.0 { 1.0 } else { total }
+impl<'a> Targets<'a> {
+    /// Those of a data set whose rows weigh `weights`, or all the same.
+    pub fn new(targets: &'a data::Targets, weights: Option<&'a [f32]>) -> Self {
+        let of = match targets {
+            data::Targets::Classes(labels) => Target::Classes(labels),
+            data::Targets::Values(values) => Target::Values(values),
+        };
+        Self { of, weights }
     }
+
+    /// As [`total_weight`].
+    pub fn total(&self, order: &[u32]) -> f32 {
+        total_weight(self.weights, order)
+    }
+}
+
+/// The weights of the rows `order` together, which weigh 1 without any: what the sum of their losses is divided by.
+pub fn total_weight(weights: Option<&[f32]>, order: &[u32]) -> f32 {
+    let Some(weights) = weights else { return order.len() as f32 };
+    let total: f32 = order.iter().map(|&row| weights[row as usize]).sum();
+    // Rows that all weigh nothing have no gradient.
+    if total == 0.0 { 1.0 } else { total }
 }
 
 /// The softmax of the first `classes` values of each row (`.. x pitch`); the padding becomes 0.
@@ -82,41 +104,18 @@ pub fn gradient(
     }
 }
 
-/// `p - ((1 - smoothing) onehot(label) + smoothing / classes)`
 fn classes_gradient(labels: &[u32], order: &[u32], (classes, pitch): (usize, usize), smoothing: f32, p: &mut [f32]) {
     for (row, &source) in p.chunks_exact_mut(pitch).zip(order) {
-        row[labels[source as usize] as usize] -= 1.0 - smoothing;
-        if smoothing > 0.0 {
-            row[..classes].iter_mut().for_each(|p| *p -= smoothing / classes as f32);
-        }
+        loss_gradient::of_class(smoothing, labels[source as usize], &mut row[..classes]);
     }
 }
 
-/// The derivative of a row's loss, which is a mean over its outputs.
 #[inline(always)]
 fn values_gradient(loss: Loss, values: &[f32], order: &[u32], (outputs, pitch): (usize, usize), f: &mut [f32]) {
-    let share = 1.0 / outputs as f32;
     for (row, &source) in f.chunks_exact_mut(pitch).zip(order) {
-        let targets = &values[source as usize * outputs..][..outputs];
-        for (f, &target) in row.iter_mut().zip(targets) {
-            let error = *f - target;
-            *f = share
-                * match loss {
-                    Loss::CrossEntropy | Loss::Mse => 2.0 * error,
-                    // 0 where there is no error, and NaN where it is NaN.
-                    Loss::Mae => {
-                        if error > 0.0 {
-                            1.0
-                        } else if error < 0.0 {
-                            -1.0
-                        } else {
-                            error
-                        }
-                    }
-                    Loss::Huber => error.clamp(-1.0, 1.0),
-                };
-        }
-        row[outputs..].fill(0.0);
+        let (f, padding) = row.split_at_mut(outputs);
+        loss_gradient::of_values(loss, &values[source as usize * outputs..][..outputs], f);
+        padding.fill(0.0);
     }
 }
 
@@ -126,36 +125,18 @@ pub fn values_loss(loss: Loss, f: &[f32], targets: &[f32]) -> f32 {
     sum / f.len() as f32
 }
 
+/// What is told of the values `predicted` (`rows x outputs`) for `targets`.
+pub fn values_evaluation(loss: Loss, predicted: &[f32], targets: &[f32], outputs: usize) -> Evaluation {
+    let rows = predicted.chunks_exact(outputs).zip(targets.chunks_exact(outputs));
+    let loss_sum = rows.map(|(f, targets)| f64::from(values_loss(loss, f, targets))).sum();
+    Evaluation::of_values(loss_sum, predicted, targets, outputs)
+}
+
 fn value_loss(loss: Loss, error: f32) -> f32 {
     match loss {
         Loss::CrossEntropy | Loss::Mse => error * error,
         Loss::Mae => error.abs(),
         Loss::Huber if error.abs() <= 1.0 => 0.5 * error * error,
         Loss::Huber => error.abs() - 0.5,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gradients_of_values_are_the_differences_of_their_loss() {
-        let (f, targets) = ([0.3, -2.5, 4.0, 0.9], [0.1, 0.25, 1.0, 1.5]);
-        for loss in [Loss::Mse, Loss::Mae, Loss::Huber] {
-            let mut d = [0.0; 8];
-            d[..4].copy_from_slice(&f);
-            values_gradient(loss, &targets, &[0], (4, 8), &mut d);
-            for output in 0..4 {
-                let at = |step: f32| {
-                    let mut f = f;
-                    f[output] += step;
-                    values_loss(loss, &f, &targets)
-                };
-                let difference = (at(1e-2) - at(-1e-2)) / 2e-2;
-                assert!((d[output] - difference).abs() < 2e-4, "{loss:?}: {} is not {difference}", d[output]);
-            }
-            assert_eq!(d[4..], [0.0; 4]);
-        }
     }
 }

@@ -42,8 +42,7 @@ pub struct Learning {
 
 impl From<&Recipe> for Learning {
     fn from(recipe: &Recipe) -> Self {
-        let objective = Objective { loss: recipe.loss, label_smoothing: recipe.label_smoothing as f32 };
-        Self { optimizer: recipe.optimizer, objective, seed: recipe.seed }
+        Self { optimizer: recipe.optimizer, objective: recipe.into(), seed: recipe.seed }
     }
 }
 

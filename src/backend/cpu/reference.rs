@@ -3,24 +3,27 @@
 use std::sync::Arc;
 
 use super::dropout::{self, Dropout};
+use super::head::{Objective, Targets, values_evaluation};
+use super::squares::{BLOCK, squares};
+use super::step::Mean;
 use super::{
-    activate, activate_backward, bias_add, cross_entropy_gradient, gather_f32, gather_u8, matmul, matmul_a_bt,
+    activate, activate_backward, bias_add, clip, gather_f32, gather_u8, loss_gradient, matmul, matmul_a_bt,
     matmul_at_b, reduce_rows, row_softmax, step,
 };
 use super::{cross_entropy, sum};
-use crate::backend::fit::{check_samples, rows_of};
+use crate::backend::fit::{check_samples, row_weights, rows_of};
 use crate::backend::numbers::Numbers;
 use crate::backend::{About, Backend, Evaluating, Parts, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::Evaluation;
-use crate::model::Mlp;
+use crate::model::{Head, Mlp};
 use crate::recipe::{Optimizer, Recipe};
 use crate::state::State;
 
 /// What the rows of a batch make on their way through a model.
 pub struct Forward {
-    /// The input rows, then each layer's output after its activation or softmax.
+    /// The input rows after dropout, then each layer's output after its activation or softmax.
     pub activations: Vec<Vec<f32>>,
     /// What the slopes of the hidden layers' activations are computed from: their inputs, or outputs before dropout.
     pub saved: Vec<Vec<f32>>,
@@ -35,7 +38,24 @@ pub struct Training {
     pub step: u64,
 }
 
+/// Rows of a data set that a step learns from.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// The data set's inputs.
+    pub inputs: &'a Inputs,
+    /// What its rows should give.
+    pub targets: Targets<'a>,
+    /// The numbers of the rows.
+    pub order: &'a [u32],
+}
+
 impl Training {
+    /// What is dropped of the inputs.
+    fn input_dropout(self, model: &Mlp) -> Option<Dropout> {
+        let share = model.input_dropout();
+        (share > 0.0).then(|| Dropout::new(self.seed, self.step, 0, share))
+    }
+
     /// What is dropped of the outputs of layer `index`.
     fn dropout(self, model: &Mlp, index: usize) -> Option<Dropout> {
         let share = model.layers()[index].dropout;
@@ -50,6 +70,9 @@ pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32], 
         Inputs::U8(data) => gather_u8::gather_u8(data, order, model.inputs(), &mut x),
         Inputs::F32(data) => gather_f32::gather_f32(data, order, model.inputs(), &mut x),
     }
+    if let Some(dropout) = training.and_then(|training| training.input_dropout(model)) {
+        dropout::dropout(dropout, 0, model.inputs(), &mut x);
+    }
     let (mut activations, mut saved) = (vec![x], Vec::new());
     for (index, layer) in model.layers().iter().enumerate() {
         let mut f = vec![0.0; order.len() * layer.outputs];
@@ -63,7 +86,7 @@ pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32], 
             if let Some(dropout) = training.and_then(|training| training.dropout(model, index)) {
                 dropout::dropout(dropout, 0, layer.outputs, &mut f);
             }
-        } else {
+        } else if model.head() == Head::Classes {
             row_softmax::row_softmax(layer.outputs, &mut f);
         }
         activations.push(f);
@@ -71,18 +94,18 @@ pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32], 
     Forward { activations, saved }
 }
 
-/// The gradient of the summed loss over the rows `order` of `samples`, laid out as the parameters are.
+/// The gradient of the summed loss over `rows`, laid out as the parameters are.
 pub fn gradient(
     model: &Mlp,
+    objective: Objective,
     parameters: &[f32],
-    samples: &Samples,
-    order: &[u32],
+    rows: Rows,
     training: Option<Training>,
 ) -> Vec<f32> {
-    let forward = forward(model, parameters, &samples.inputs, order, training);
+    let forward = forward(model, parameters, rows.inputs, rows.order, training);
     let mut gradients = vec![0.0; parameters.len()];
     let mut df = forward.activations[model.layers().len()].clone();
-    cross_entropy_gradient::cross_entropy_gradient(samples.labels(), order, model.classes(), &mut df);
+    loss_gradient::loss_gradient(objective, &rows.targets, rows.order, model.outputs(), &mut df);
     for (index, layer) in model.layers().iter().enumerate().rev() {
         let h = &forward.activations[index];
         let weights = &mut gradients[layer.weights.clone()];
@@ -102,15 +125,21 @@ pub fn gradient(
     gradients
 }
 
-/// A step of `state` from `gradients`, summed over `rows` rows, at the rate `rate`.
-pub fn update(model: &Mlp, optimizer: &Optimizer, gradients: &[f32], rows: usize, rate: f32, state: &mut State) {
+/// A step of `state` from summed `gradients`, of which `divisor` makes the mean, at the rate `rate`.
+pub fn update(model: &Mlp, optimizer: &Optimizer, gradients: &[f32], divisor: f32, rate: f32, state: &mut State) {
+    let mut mean = Mean { divisor, factor: 1.0 };
+    if let Some(clip_norm) = optimizer.clip_norm {
+        let mut sums = vec![0.0; gradients.len().div_ceil(BLOCK)];
+        squares(gradients, divisor, &mut sums);
+        mean.factor = clip::clip(&sums, clip_norm as f32);
+    }
     state.step += 1;
     let numbers = Numbers::new(optimizer, rate, state.step);
     for layer in model.layers() {
         for (range, bias) in [(&layer.weights, false), (&layer.biases, true)] {
             let mut slots: Vec<_> = state.slots.iter_mut().map(|slot| &mut slot[range.clone()]).collect();
             let (gradients, parameters) = (&gradients[range.clone()], &mut state.parameters[range.clone()]);
-            step::step(optimizer.kind, &numbers, bias, gradients, rows, parameters, &mut slots);
+            step::step(optimizer.kind, &numbers, bias, gradients, mean, parameters, &mut slots);
         }
     }
 }
@@ -121,6 +150,8 @@ pub struct Reference {
     recipe: Recipe,
     state: State,
     data: Parts<Arc<Samples>>,
+    /// Of the training part, where rows weigh differently.
+    weights: Option<Vec<f32>>,
     /// What was found, and in which state.
     evaluating: Evaluating<Vec<Evaluation>>,
     evaluated: State,
@@ -134,6 +165,7 @@ impl Reference {
             model,
             recipe: recipe.clone(),
             data: Parts::default(),
+            weights: None,
             evaluating: Evaluating::default(),
             evaluated: State::default(),
         }
@@ -141,11 +173,14 @@ impl Reference {
 
     fn evaluation(&self, split: Split) -> Result<Evaluation> {
         let samples = self.data.get(split)?;
-        let classes = self.model.classes();
+        let classes = self.model.outputs();
         let order: Vec<u32> = (0..samples.len() as u32).collect();
         let activations = forward(&self.model, &self.state.parameters, &samples.inputs, &order, None).activations;
-        let (mut losses, mut confusion) = (vec![0.0; order.len()], vec![0; classes * classes]);
         let p = &activations[self.model.layers().len()];
+        if self.model.head() == Head::Values {
+            return Ok(values_evaluation(self.recipe.loss, p, samples.values(), self.model.outputs()));
+        }
+        let (mut losses, mut confusion) = (vec![0.0; order.len()], vec![0; classes * classes]);
         cross_entropy::cross_entropy(p, samples.labels(), &order, classes, &mut losses, &mut confusion);
         Ok(Evaluation {
             loss_sum: sum::sum(&losses),
@@ -172,6 +207,9 @@ impl Backend for Reference {
 
     fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
+        if split == Split::Train {
+            self.weights = row_weights(&self.model, &self.recipe, samples)?;
+        }
         self.data.set(split, Arc::clone(samples));
         Ok(())
     }
@@ -181,8 +219,11 @@ impl Backend for Reference {
         steps.check(samples.len(), self.recipe.batch_size)?;
         for (batch, rate) in steps.batches(self.recipe.batch_size) {
             let training = Training { seed: self.recipe.seed, step: self.state.step + 1 };
-            let gradients = gradient(&self.model, &self.state.parameters, samples, batch, Some(training));
-            update(&self.model, &self.recipe.optimizer, &gradients, batch.len(), rate, &mut self.state);
+            let targets = Targets::new(&samples.targets, self.weights.as_deref());
+            let rows = Rows { inputs: &samples.inputs, targets, order: batch };
+            let objective = Objective::from(&self.recipe);
+            let gradients = gradient(&self.model, objective, &self.state.parameters, rows, Some(training));
+            update(&self.model, &self.recipe.optimizer, &gradients, targets.total(batch), rate, &mut self.state);
         }
         Ok(steps.rates.len())
     }

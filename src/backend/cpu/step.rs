@@ -4,22 +4,30 @@
 use crate::backend::numbers::Numbers;
 use crate::recipe::OptimizerKind;
 
-/// Updates the weights or the biases of a layer, `parameters`, from `gradients`, summed over `rows` rows. `slots` are what the
-/// optimizer keeps of these parameters, each as long.
+/// What makes the mean over a batch of gradients that were summed over its rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Mean {
+    /// What the sums are divided by: the weights of the rows together.
+    pub divisor: f32,
+    /// What clipping multiplies the quotients by; 1 without.
+    pub factor: f32,
+}
+
+/// Updates the weights or the biases of a layer, `parameters`, from `gradients`, summed over the rows of a batch. `slots` are
+/// what the optimizer keeps of these parameters, each as long.
 pub fn step(
     optimizer: OptimizerKind,
     numbers: &Numbers,
     bias: bool,
     gradients: &[f32],
-    rows: usize,
+    Mean { divisor, factor }: Mean,
     parameters: &mut [f32],
     slots: &mut [&mut [f32]],
 ) {
     let Numbers { learning_rate, momentum, beta1, beta2, epsilon, step_size, correction, .. } = *numbers;
     let decay = if bias { numbers.bias_decay } else { numbers.weight_decay };
-    let rows = rows as f32;
     for (at, (w, &gradient)) in parameters.iter_mut().zip(gradients).enumerate() {
-        let mean = gradient / rows;
+        let mean = gradient / divisor * factor;
         match (optimizer, &mut *slots) {
             (OptimizerKind::Sgd, _) => *w -= learning_rate * (mean + decay * *w),
             (OptimizerKind::Momentum, [b, ..]) => {

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::backend::cpu::dropout::step_key;
-use crate::backend::fit::{check_samples, rows_of};
+use crate::backend::cpu::head::{total_weight, values_evaluation};
+use crate::backend::cpu::squares::BLOCK;
+use crate::backend::fit::{check_samples, row_weights, rows_of};
 use crate::backend::gpu::device::{Device, Read, Submitted, values};
 use crate::backend::gpu::plan::{Buffer, Dispatch, Element, Plan, PlanName};
 use crate::backend::gpu::store::{Part, Store};
@@ -18,7 +20,7 @@ use crate::backend::{About, Evaluating, KernelTime, Parts, Precision, Split, Ste
 use crate::data::{Inputs, Samples};
 use crate::error::{Error, Remedy, Result};
 use crate::metrics::Evaluation;
-use crate::model::Mlp;
+use crate::model::{Head, Mlp};
 use crate::recipe::Recipe;
 use crate::state::State;
 
@@ -67,6 +69,10 @@ pub struct Engine {
 /// A part of a data set, and what runs over it.
 struct Resident {
     part: Arc<Part>,
+    /// The values that the rows should give, `rows x outputs`; none of classes.
+    values: Arc<Vec<f32>>,
+    /// Of the training part: the weights of the rows in the loss, here and on the device, where they differ.
+    weights: Option<(Vec<f32>, wgpu::Buffer)>,
     order: wgpu::Buffer,
     totals: wgpu::Buffer,
     buffers: BTreeMap<Buffer, wgpu::Buffer>,
@@ -79,8 +85,16 @@ struct Resident {
 /// An evaluation: of a software driver to be done when it is collected, else under way.
 enum Pending {
     Asked(Vec<Split>),
-    Begun(Vec<Read>),
+    Begun(Vec<Begun>),
     Done(Vec<Evaluation>),
+}
+
+/// An evaluation of one part that is under way.
+struct Begun {
+    /// Of classes losses and counts, of values the predictions, batch by batch.
+    reads: Vec<Read>,
+    /// The values that the rows should give.
+    values: Arc<Vec<f32>>,
 }
 
 impl Engine {
@@ -112,14 +126,16 @@ impl Engine {
         let evaluation_rows = EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
         let rows = batch_size.max(evaluation_rows);
 
-        let step = Plan::step(plan, &model, recipe.optimizer.kind, Element::U8, batch_size, hardware);
-        let evaluation = Plan::evaluation(plan, &model, Element::U8, evaluation_rows, hardware);
+        let step = Plan::step(plan, &model, recipe, Element::U8, batch_size, hardware);
+        let evaluation = Plan::evaluation(plan, &model, recipe, Element::U8, evaluation_rows, hardware);
         let used: BTreeSet<Buffer> = step.buffers().chain(evaluation.buffers()).collect();
         let mut buffers = BTreeMap::new();
         for buffer in used {
             let (name, values) = match buffer {
                 Buffer::Parameters => ("parameters".into(), model.parameters()),
                 Buffer::Gradients => ("gradients".into(), model.parameters()),
+                Buffer::Squares => ("squares of the gradients".into(), model.parameters().div_ceil(BLOCK)),
+                Buffer::ClipFactor => ("factor of the gradients".into(), 1),
                 Buffer::Activations(index) => (format!("activations of layer {index}"), rows * model.widths()[index]),
                 Buffer::Saved(index) => (format!("sums of layer {index}"), rows * model.widths()[index]),
                 Buffer::Slots => ("optimizer's slots".into(), recipe.optimizer.kind.slots() * model.parameters()),
@@ -128,7 +144,7 @@ impl Engine {
                 Buffer::Confusion => ("confusion matrix's counts".into(), model.classes() * model.classes()),
                 Buffer::Unused => ("unused buffer".into(), 1),
                 // Those of a data set.
-                Buffer::Data | Buffer::Labels | Buffer::Order | Buffer::Totals => continue,
+                Buffer::Data | Buffer::Targets | Buffer::Weights | Buffer::Order | Buffer::Totals => continue,
             };
             buffers.insert(buffer, device.storage(&name, 4 * values as u64)?);
         }
@@ -175,7 +191,10 @@ impl Engine {
             .chain(self.evaluated.0.values())
             .map(wgpu::Buffer::size)
             .sum::<u64>();
-        let part = |resident: &Resident| resident.part.bytes() + resident.order.size() + resident.totals.size();
+        let part = |resident: &Resident| {
+            let weights = resident.weights.as_ref().map_or(0, |(_, buffer)| buffer.size());
+            resident.part.bytes() + resident.order.size() + resident.totals.size() + weights
+        };
         About {
             name: "gpu",
             device: format!("{} ({})", info.name, info.backend),
@@ -193,8 +212,16 @@ impl Engine {
     /// When the rows do not fit the model or the device.
     pub async fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
+        let weights = row_weights(&self.model, &self.recipe, samples)?.filter(|_| split == Split::Train);
         let part = self.store.upload(split.name(), samples)?;
         let device = self.device();
+        let weights = match weights {
+            Some(weights) => {
+                let buffer = self.store.numbers("weights of the rows", bytemuck::cast_slice(&weights))?;
+                Some((weights, buffer))
+            }
+            None => None,
+        };
         let batch_size = self.recipe.batch_size;
         let totals = part.rows.div_ceil(self.evaluation_rows);
         let totals = device.storage("losses of the batches", 4 * totals as u64)?;
@@ -202,25 +229,27 @@ impl Engine {
             let mut buffers = self.buffers.clone();
             buffers.extend([
                 (Buffer::Data, part.data.clone()),
-                (Buffer::Labels, part.labels.clone()),
+                (Buffer::Targets, part.targets.clone()),
                 (Buffer::Order, order.clone()),
                 (Buffer::Totals, totals.clone()),
             ]);
+            buffers.extend(weights.iter().map(|(_, buffer)| (Buffer::Weights, buffer.clone())));
             buffers
         };
         // A submission's part of an order.
         let rows = part.rows.div_ceil(batch_size).clamp(1, MAX_STEPS) * batch_size;
         let order = device.storage("order of the rows", 4 * rows as u64)?;
         let hardware = &device.hardware;
-        let kind = self.recipe.optimizer.kind;
         let plan = (split == Split::Train)
-            .then(|| Plan::step(self.plan, &self.model, kind, part.element, batch_size, hardware));
+            .then(|| Plan::step(self.plan, &self.model, &self.recipe, part.element, batch_size, hardware));
         let buffers = with(&order);
         let step = plan.iter().map(|plan| self.store.prepare(plan, &buffers, &self.batches));
         let step = step.collect::<Result<Vec<_>>>()?.concat();
-        let evaluation = Plan::evaluation(self.plan, &self.model, part.element, self.evaluation_rows, hardware);
+        let rows = self.evaluation_rows;
+        let evaluation = Plan::evaluation(self.plan, &self.model, &self.recipe, part.element, rows, hardware);
         let evaluation = self.store.prepare(&evaluation, &with(&part.identity), &self.batches)?;
-        self.data.set(split, Resident { part, order, totals, buffers, plan, step, evaluation });
+        let values = Arc::new(samples.values().to_vec());
+        self.data.set(split, Resident { part, values, weights, order, totals, buffers, plan, step, evaluation });
         Ok(())
     }
 
@@ -259,9 +288,11 @@ impl Engine {
         self.device().queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(steps.order));
         let size = if one_run { steps.order.len().max(1) } else { batch_size };
         let (optimizer, seed, taken) = (&self.recipe.optimizer, self.recipe.seed, self.step);
+        let weights = resident.weights.as_ref().map(|(weights, _)| &weights[..]);
         let batch = |(index, (rows, rate)): (usize, (&[u32], f32))| Batch {
             numbers: Numbers::new(optimizer, rate, taken + index as u64 + 1),
             dropout_key: step_key(seed, taken + index as u64 + 1),
+            divisor: total_weight(weights, rows),
             ..Batch::of_rows(index * size, rows.len(), 0)
         };
         let batches = steps.batches(size).enumerate().map(batch).collect();
@@ -316,32 +347,59 @@ impl Engine {
     }
 
     /// Hands over the evaluation of `split`.
-    fn begin(&mut self, split: Split) -> Result<Read> {
+    fn begin(&mut self, split: Split) -> Result<Begun> {
         let resident = self.data.get(split)?;
-        let confusion = &self.buffers[&Buffer::Confusion];
+        let values = Arc::clone(&resident.values);
         let rows = resident.part.rows;
         let starts = (0..rows).step_by(self.evaluation_rows);
         let batch = |(index, first)| Batch::of_rows(first, self.evaluation_rows.min(rows - first), index);
         let batches: Vec<Batch> = starts.enumerate().map(batch).collect();
         let device = self.device();
-        let flops = 2.0 * self.model.parameters() as f64 * self.evaluation_rows as f64;
-        let most = ((work(device) / flops) as usize).clamp(1, MAX_STEPS);
-        let mut clear = Some(confusion);
-        let submitted = batches
-            .chunks(most)
-            .map(|batches| submit(device, &self.batches, &resident.evaluation, batches, clear.take()));
-        let submitted = submitted.collect::<Result<Vec<_>>>()?;
-        let read = device.begin_read(&[
-            (&resident.totals, 4 * batches.len() as u64),
-            (confusion, 4 * (self.model.classes() * self.model.classes()) as u64),
-        ])?;
+        let outputs = self.model.outputs();
+        let (mut submitted, mut reads) = (Vec::new(), Vec::new());
+        match self.model.head() {
+            Head::Classes => {
+                let flops = 2.0 * self.model.parameters() as f64 * self.evaluation_rows as f64;
+                let most = ((work(device) / flops) as usize).clamp(1, MAX_STEPS);
+                let confusion = &self.buffers[&Buffer::Confusion];
+                let mut clear = Some(confusion);
+                for batches in batches.chunks(most) {
+                    submitted.push(submit(device, &self.batches, &resident.evaluation, batches, clear.take())?);
+                }
+                reads.push(device.begin_read(&[
+                    (&resident.totals, 4 * batches.len() as u64),
+                    (confusion, 4 * (outputs * outputs) as u64),
+                ])?);
+            }
+            // Each batch's values lie where the next one's will.
+            Head::Values => {
+                for batch in batches {
+                    let size = 4 * u64::from(batch.rows) * outputs as u64;
+                    submitted.push(submit(device, &self.batches, &resident.evaluation, &[batch], None)?);
+                    reads.push(device.begin_read(&[(self.predicted(), size)])?);
+                }
+            }
+        }
         self.evaluations_in_flight += submitted.len();
         self.in_flight.extend(submitted);
-        Ok(read)
+        Ok(Begun { reads, values })
     }
 
-    async fn finish(&self, read: Read) -> Result<Evaluation> {
-        let mut parts = self.device().finish_read(read).await?;
+    /// Where an evaluation leaves the outputs of a batch.
+    fn predicted(&self) -> &wgpu::Buffer {
+        &self.buffers[&Buffer::Deltas(self.model.layers().len() - 1)]
+    }
+
+    /// What an evaluation found.
+    async fn finish(&self, Begun { reads, values: targets }: Begun) -> Result<Evaluation> {
+        let mut parts = Vec::new();
+        for read in reads {
+            parts.extend(self.device().finish_read(read).await?);
+        }
+        if self.model.head() == Head::Values {
+            let predicted: Vec<f32> = parts.iter().flat_map(|bytes| values::<f32>(bytes)).collect();
+            return Ok(values_evaluation(self.recipe.loss, &predicted, &targets, self.model.outputs()));
+        }
         let confusion = parts.pop().map_or_else(Vec::new, |bytes| values::<u32>(&bytes));
         let totals = parts.pop().map_or_else(Vec::new, |bytes| values::<f32>(&bytes));
         let confusion: Vec<u64> = confusion.into_iter().map(u64::from).collect();
@@ -357,9 +415,9 @@ impl Engine {
     async fn evaluate_now(&mut self, splits: &[Split]) -> Result<Vec<Evaluation>> {
         let mut found = Vec::new();
         for &split in splits {
-            let read = self.begin(split)?;
+            let begun = self.begin(split)?;
             self.synchronize().await?;
-            found.push(self.finish(read).await?);
+            found.push(self.finish(begun).await?);
         }
         Ok(found)
     }
@@ -404,10 +462,10 @@ impl Engine {
         match self.evaluating.take(ticket)? {
             Pending::Asked(splits) => self.evaluate_now(&splits).await,
             Pending::Done(found) => Ok(found),
-            Pending::Begun(reads) => {
+            Pending::Begun(begun) => {
                 let mut found = Vec::new();
-                for read in reads {
-                    found.push(self.finish(read).await?);
+                for begun in begun {
+                    found.push(self.finish(begun).await?);
                 }
                 Ok(found)
             }
@@ -420,17 +478,18 @@ impl Engine {
     /// When the rows do not fit the model, or the device fails.
     pub async fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
         let rows = rows_of(&self.model, inputs)? as usize;
-        let (width, classes) = (self.model.inputs(), self.model.classes());
+        let (width, outputs) = (self.model.inputs(), self.model.outputs());
         let size = self.evaluation_rows.min(rows);
         let (store, device) = (self.store.clone(), self.device().clone());
-        let plan = Plan::evaluation(self.plan, &self.model, Element::of(inputs), size, &device.hardware);
+        let element = Element::of(inputs);
+        let plan = Plan::evaluation(self.plan, &self.model, &self.recipe, element, size, &device.hardware);
         let identity: Vec<u32> = (0..size as u32).collect();
         let mut buffers = self.buffers.clone();
         buffers.insert(Buffer::Order, store.numbers("row numbers", &identity)?);
-        // It counts losses and hits too, of no use here.
-        buffers.insert(Buffer::Labels, store.numbers("labels", &vec![0; size])?);
+        // Of classes it counts losses and hits too, of no use here.
+        buffers.insert(Buffer::Targets, store.numbers("targets", &vec![0; size])?);
         buffers.insert(Buffer::Totals, device.storage("losses of the batches", 4)?);
-        let mut outputs = Vec::with_capacity(rows * classes);
+        let mut found = Vec::with_capacity(rows * outputs);
         for first in (0..rows).step_by(self.evaluation_rows) {
             let count = self.evaluation_rows.min(rows - first);
             let part = first * width..(first + count) * width;
@@ -442,11 +501,10 @@ impl Engine {
             let ready = store.prepare(&plan, &buffers, &self.batches)?;
             let batch = Batch::of_rows(0, count, 0);
             submit(&device, &self.batches, &ready, &[batch], None)?;
-            let p = &self.buffers[&Buffer::Deltas(self.model.layers().len() - 1)];
-            let parts = device.read(&[(p, 4 * (count * classes) as u64)]).await?;
-            outputs.extend(parts.iter().flat_map(|bytes| values::<f32>(bytes)));
+            let parts = device.read(&[(self.predicted(), 4 * (count * outputs) as u64)]).await?;
+            found.extend(parts.iter().flat_map(|bytes| values::<f32>(bytes)));
         }
-        Ok(outputs)
+        Ok(found)
     }
 
     /// The state now, or as it was when the last evaluation was handed over.

@@ -1,8 +1,8 @@
 //! The registry: every kernel, once, and the files that it is linked from.
 //!
-//! A shader says in a line `// uses: NAME, NAME` what it is linked with: a file of `shaders/shared/`, or `activation`,
-//! `head` or `optimizer`, which [`Link`] chooses. Those may use others. Bindings and constants are not listed here: a shader
-//! declares them, and they are bound by the names it gives them.
+//! A shader says in a line `// uses: NAME, NAME` what it is linked with: a file of `shaders/shared/`, or a part such as
+//! `activation`, `head` or `optimizer`, which [`Link`] chooses. Those may use others. Bindings and constants are not listed
+//! here: a shader declares them, and they are bound by the names it gives them.
 
 use std::collections::BTreeMap;
 
@@ -80,9 +80,11 @@ kernels! {
         ACTIVATE_BACKWARD "activate_backward",
         ROW_SOFTMAX "row_softmax",
         CROSS_ENTROPY "cross_entropy",
-        CROSS_ENTROPY_GRADIENT "cross_entropy_gradient",
+        LOSS_GRADIENT "loss_gradient",
         REDUCE_ROWS "reduce_rows",
         SUM "sum",
+        SQUARES "squares",
+        CLIP "clip",
         STEP "step",
     }
     fused {
@@ -123,6 +125,8 @@ shared![
     "rows",
     "sigmoids",
     "slots",
+    "softmax",
+    "values",
 ];
 
 /// What a shader's line `// uses:` names.
@@ -300,6 +304,19 @@ mod tests {
             let dropout = Some(Dropping { layer: 1, share: 0.5 });
             links = links.into_iter().flat_map(|link| [link, Link { dropout, ..link }]).collect();
         }
+        if parts.contains(&Part::Weights) {
+            links = links.into_iter().flat_map(|link| [link, Link { weights: true, ..link }]).collect();
+        }
+        // An evaluation drops nothing, weighs nothing, and tallies classes.
+        if parts.contains(&Part::Tally) {
+            let evaluations = links.clone().into_iter();
+            let evaluations =
+                evaluations.filter(|link| link.head.is_classes() && link.dropout.is_none() && !link.weights);
+            links.extend(evaluations.map(|link| Link { tally: true, ..link }).collect::<Vec<_>>());
+        }
+        if parts.contains(&Part::Clipping) {
+            links = links.into_iter().flat_map(|link| [link, Link { clipping: true, ..link }]).collect();
+        }
         // A launch that saves makes no step, and one that makes a step calls no activation.
         if parts.contains(&Part::Save) {
             links.retain(|link| {
@@ -313,7 +330,14 @@ mod tests {
     #[test]
     fn every_shader_is_registered_and_valid_with_all_that_it_is_linked_with() {
         assert_eq!(files(""), sorted(REGISTRY.iter().map(|kernel| kernel.name)));
-        let chosen = ["dropout", "no_dropout", "save", "save_nothing"];
+        let chosen = [
+            ["dropout", "no_dropout"],
+            ["save", "save_nothing"],
+            ["weights", "no_weights"],
+            ["tally", "no_tally"],
+            ["clipping", "no_clipping"],
+        ];
+        let chosen = chosen.as_flattened().iter().copied();
         assert_eq!(files("shared"), sorted(SHARED.iter().map(|&(name, _)| name).chain(chosen)));
         for kernel in REGISTRY {
             for link in links(kernel) {

@@ -56,6 +56,22 @@ impl Launch {
         self
     }
 
+    fn weights(mut self, weights: bool) -> Self {
+        self.link.weights = weights;
+        self
+    }
+
+    fn tally(mut self, tally: bool) -> Self {
+        self.link.tally = tally;
+        self.constants.extend(self.link.constants(Part::Tally));
+        self
+    }
+
+    fn clipping(mut self, clipping: bool) -> Self {
+        self.link.clipping = clipping;
+        self
+    }
+
     fn optimizer(mut self, optimizer: OptimizerKind) -> Self {
         self.link.optimizer = optimizer;
         self

@@ -4,19 +4,52 @@ use std::fmt;
 
 use crate::backend::cpu::dropout::Dropout;
 use crate::metrics::LOSS_EPSILON;
-use crate::model::{Activation, Mlp};
-use crate::recipe::OptimizerKind;
+use crate::model::{Activation, Head, Mlp};
+use crate::recipe::{Loss, OptimizerKind, Recipe};
 
 /// What stands after the last layer, and the loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum HeadKind {
     /// Softmax and cross-entropy.
-    Classes,
+    Classes {
+        /// The share of a label that is spread over all classes.
+        smoothing: f32,
+    },
+    /// Numbers, by their mean squared error.
+    Mse,
+    /// Numbers, by their mean absolute error.
+    Mae,
+    /// Numbers, by Huber's loss.
+    Huber,
 }
 
 impl HeadKind {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Classes];
+    pub const ALL: [Self; 4] = [Self::Classes { smoothing: 0.0 }, Self::Mse, Self::Mae, Self::Huber];
+
+    /// That of `model`, trained by `recipe`.
+    pub fn of(model: &Mlp, recipe: &Recipe) -> Self {
+        match (model.head(), recipe.loss) {
+            (Head::Classes, _) => Self::Classes { smoothing: recipe.label_smoothing as f32 },
+            (Head::Values, Loss::Mse | Loss::CrossEntropy) => Self::Mse,
+            (Head::Values, Loss::Mae) => Self::Mae,
+            (Head::Values, Loss::Huber) => Self::Huber,
+        }
+    }
+
+    /// Whether it tells classes apart.
+    pub fn is_classes(self) -> bool {
+        matches!(self, Self::Classes { .. })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Classes { .. } => "classes",
+            Self::Mse => "mse",
+            Self::Mae => "mae",
+            Self::Huber => "huber",
+        }
+    }
 }
 
 /// The parts that a kernel is linked with. What a launch does not call stays at its default, so that launches share
@@ -31,6 +64,12 @@ pub struct Link {
     pub optimizer: OptimizerKind,
     /// Behind the activation, where training drops some.
     pub dropout: Option<Dropping>,
+    /// Whether rows have weights.
+    pub weights: bool,
+    /// Whether losses and predicted classes are noted: in an evaluation of classes.
+    pub tally: bool,
+    /// Whether gradients are clipped.
+    pub clipping: bool,
 }
 
 /// What training drops of a layer's output.
@@ -48,11 +87,25 @@ impl Dropping {
         let share = model.layers()[index].dropout;
         (share > 0.0).then_some(Self { layer: index as u32 + 1, share })
     }
+
+    /// Of the inputs of `model`; none where nothing is dropped.
+    pub fn of_inputs(model: &Mlp) -> Option<Self> {
+        let share = model.input_dropout();
+        (share > 0.0).then_some(Self { layer: 0, share })
+    }
 }
 
 impl Default for Link {
     fn default() -> Self {
-        Self { activation: Activation::Identity, head: HeadKind::Classes, optimizer: OptimizerKind::Sgd, dropout: None }
+        Self {
+            activation: Activation::Identity,
+            head: HeadKind::Classes { smoothing: 0.0 },
+            optimizer: OptimizerKind::Sgd,
+            dropout: None,
+            weights: false,
+            tally: false,
+            clipping: false,
+        }
     }
 }
 
@@ -65,8 +118,14 @@ pub enum Part {
     Dropout,
     /// `save`, of what the slope of the activation is computed from.
     Save,
-    /// `predict`, `loss_gradient`, `loss` and `confusion_cell`.
+    /// `predict` and `loss_gradient`.
     Head,
+    /// `weigh`, of the gradient of a row's loss.
+    Weights,
+    /// `tally`, of what an evaluation notes of a row.
+    Tally,
+    /// `clipped`, of a parameter's gradient.
+    Clipping,
     /// `step`.
     Optimizer,
 }
@@ -79,6 +138,9 @@ impl Part {
             "dropout" => Some(Self::Dropout),
             "save" => Some(Self::Save),
             "head" => Some(Self::Head),
+            "weights" => Some(Self::Weights),
+            "tally" => Some(Self::Tally),
+            "clipping" => Some(Self::Clipping),
             "optimizer" => Some(Self::Optimizer),
             _ => None,
         }
@@ -101,8 +163,17 @@ impl Link {
             Part::Save if self.activation.saves_input() => shader!("shared/save"),
             Part::Save => shader!("shared/save_nothing"),
             Part::Head => match self.head {
-                HeadKind::Classes => shader!("link/head/classes"),
+                HeadKind::Classes { .. } => shader!("link/head/classes"),
+                HeadKind::Mse => shader!("link/head/mse"),
+                HeadKind::Mae => shader!("link/head/mae"),
+                HeadKind::Huber => shader!("link/head/huber"),
             },
+            Part::Weights if self.weights => shader!("shared/weights"),
+            Part::Weights => shader!("shared/no_weights"),
+            Part::Tally if self.tally => shader!("shared/tally"),
+            Part::Tally => shader!("shared/no_tally"),
+            Part::Clipping if self.clipping => shader!("shared/clipping"),
+            Part::Clipping => shader!("shared/no_clipping"),
             Part::Optimizer => match self.optimizer {
                 OptimizerKind::Sgd => shader!("link/optimizer/sgd"),
                 OptimizerKind::Momentum => shader!("link/optimizer/momentum"),
@@ -117,8 +188,10 @@ impl Link {
     pub fn constants(self, part: Part) -> Vec<(&'static str, f64)> {
         match (part, self.dropout) {
             (Part::Head, _) => match self.head {
-                HeadKind::Classes => vec![("epsilon", f64::from(LOSS_EPSILON))],
+                HeadKind::Classes { smoothing } => vec![("smoothing", f64::from(smoothing))],
+                HeadKind::Mse | HeadKind::Mae | HeadKind::Huber => Vec::new(),
             },
+            (Part::Tally, _) if self.tally => vec![("epsilon", f64::from(LOSS_EPSILON))],
             (Part::Dropout, Some(Dropping { layer, share })) => {
                 let Dropout { threshold, scale, .. } = Dropout::new(0, 0, layer, share);
                 vec![
@@ -136,7 +209,13 @@ impl Link {
 /// The names of the parts.
 impl fmt::Display for Link {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dropout = if self.dropout.is_some() { " dropout" } else { "" };
-        write!(out, "{} {:?} {}{dropout}", self.activation.name(), self.head, self.optimizer.name())
+        write!(out, "{} {} {}", self.activation.name(), self.head.name(), self.optimizer.name())?;
+        let others = [
+            (self.dropout.is_some(), "dropout"),
+            (self.weights, "weights"),
+            (self.tally, "tally"),
+            (self.clipping, "clipping"),
+        ];
+        others.into_iter().filter(|(is_linked, _)| *is_linked).try_for_each(|(_, name)| write!(out, " {name}"))
     }
 }

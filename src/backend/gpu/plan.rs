@@ -9,17 +9,30 @@ use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels;
 use crate::backend::gpu::launch::dense::{Dense, Product, Source};
 use crate::backend::gpu::launch::narrow::Narrow;
+use crate::backend::gpu::launch::output::Pass;
 use crate::backend::gpu::launch::{Launch, dense, elementary, narrow, output, resident};
 use crate::backend::gpu::link::{Dropping, HeadKind, Link};
 use crate::data::Inputs;
 use crate::error::{Error, Remedy, Result};
 use crate::model::{Head, Mlp};
-use crate::recipe::{Loss, OptimizerKind, Recipe};
+use crate::recipe::{OptimizerKind, Recipe};
 
 /// What a network with one hidden layer, or none, is made with.
-fn link(model: &Mlp, optimizer: OptimizerKind) -> Link {
-    let dropout = Dropping::of(model, 0);
-    Link { activation: model.activation(), head: HeadKind::Classes, optimizer, dropout }
+fn link(model: &Mlp, recipe: &Recipe) -> Link {
+    Link {
+        activation: model.activation(),
+        head: HeadKind::of(model, recipe),
+        optimizer: recipe.optimizer.kind,
+        dropout: Dropping::of(model, 0),
+        weights: recipe.weighs_rows(),
+        ..Link::default()
+    }
+}
+
+/// Whether a training step makes the rows of a batch before anything else, in [`Buffer::Activations`] of 0: where they are not
+/// what the data set has. Otherwise the fused kernels read the data set themselves.
+fn makes_inputs(model: &Mlp) -> bool {
+    model.input_dropout() > 0.0
 }
 
 /// The ways in which a step can run.
@@ -58,26 +71,15 @@ impl PlanName {
     pub fn check(self, model: &Mlp, recipe: &Recipe, hardware: &Hardware) -> Result<()> {
         let unfit = |why: String, remedies: &[Remedy]| Err(Error::PlanUnfit { plan: self, why }.advise(remedies));
         let (kind, batch_size) = (recipe.optimizer.kind, recipe.batch_size);
-        if model.head() != Head::Classes || recipe.loss != Loss::CrossEntropy {
-            return unfit("trains classes by their cross-entropy only".into(), &[Remedy::Cpu]);
-        }
-        if model.input_dropout() > 0.0 {
-            return unfit("drops no inputs".into(), &[Remedy::Cpu]);
-        }
-        if recipe.label_smoothing > 0.0 {
-            return unfit("does not smooth labels".into(), &[Remedy::Cpu]);
-        }
-        if !recipe.class_weight.is_empty() {
-            return unfit("does not weigh classes".into(), &[Remedy::Cpu]);
-        }
-        if recipe.optimizer.clip_norm.is_some() {
-            return unfit("does not clip gradients".into(), &[Remedy::Cpu]);
-        }
         match self {
             Self::Elementary => Ok(()),
-            Self::Fused if model.classes() <= output::MAX_CLASSES => Ok(()),
+            // Their kernels step a parameter as soon as they have its gradient, and clipping needs all of them first.
+            Self::Fused | Self::Resident if recipe.optimizer.clip_norm.is_some() => {
+                unfit("does not clip gradients".into(), &[Remedy::Plan(Self::Elementary)])
+            }
+            Self::Fused if model.outputs() <= output::MAX_CLASSES => Ok(()),
             Self::Fused => unfit(
-                format!("runs networks of at most {} classes, not {model}", output::MAX_CLASSES),
+                format!("runs networks of at most {} outputs, not {model}", output::MAX_CLASSES),
                 &[Remedy::Plan(Self::Elementary)],
             ),
             // It takes the numbers of all its steps from the first: Adam's differ.
@@ -85,15 +87,19 @@ impl PlanName {
                 format!("trains by sgd, momentum or nesterov, not by {}", kind.name()),
                 &[Remedy::Plan(Self::Fused)],
             ),
-            Self::Resident if model.layers().iter().any(|layer| layer.dropout > 0.0) => {
+            Self::Resident if makes_inputs(model) || model.layers().iter().any(|layer| layer.dropout > 0.0) => {
                 unfit("trains without dropout only".into(), &[Remedy::Plan(Self::Fused)])
+            }
+            // It divides gradients by the rows of a batch.
+            Self::Resident if recipe.weighs_rows() => {
+                unfit("does not weigh classes".into(), &[Remedy::Plan(Self::Fused)])
             }
             Self::Resident => {
                 let shape = narrow_shape(model, Element::U8).filter(|shape| shape.hidden <= resident::MAX_HIDDEN);
                 let Some(shape) = shape else {
-                    let (hidden, classes) = (resident::MAX_HIDDEN, narrow::MAX_CLASSES);
+                    let (hidden, outputs) = (resident::MAX_HIDDEN, narrow::MAX_CLASSES);
                     let why = format!(
-                        "runs networks with one hidden layer of at most {hidden} units and at most {classes} classes, not \
+                        "runs networks with one hidden layer of at most {hidden} units and at most {outputs} outputs, not \
                          {model}"
                     );
                     return unfit(why, &[Remedy::Plan(Self::Fused)]);
@@ -102,7 +108,7 @@ impl PlanName {
                     let why = format!("takes batches of at most {} rows, not {batch_size}", resident::LANES);
                     return unfit(why, &[Remedy::SmallerBatch, Remedy::Plan(Self::Fused)]);
                 }
-                let needed = resident::workgroup_bytes(shape, batch_size, link(model, kind));
+                let needed = resident::workgroup_bytes(shape, batch_size, link(model, recipe));
                 let has = hardware.workgroup_bytes as usize;
                 if needed > has {
                     let why = format!(
@@ -130,13 +136,16 @@ impl PlanName {
             return plan.check(model, recipe, hardware).map(|()| (plan, "it was asked for"));
         }
         Ok(match Self::Fused.check(model, recipe, hardware) {
-            Ok(()) if narrow_shape(model, Element::U8).is_some() => {
+            Ok(()) if narrow_shape(model, Element::U8).is_some() && !makes_inputs(model) => {
                 (Self::Fused, "one narrow hidden layer: two dispatches a step")
             }
             Ok(()) => (Self::Fused, "the fewest dispatches a step for this network"),
             Err(_) => {
                 Self::Elementary.check(model, recipe, hardware)?;
-                (Self::Elementary, "too many classes for the plan fused")
+                let clips = recipe.optimizer.clip_norm.is_some();
+                let why =
+                    if clips { "the only plan that clips gradients" } else { "too many outputs for the plan fused" };
+                (Self::Elementary, why)
             }
         })
     }
@@ -152,14 +161,10 @@ fn narrow_shape(model: &Mlp, element: Element) -> Option<Narrow> {
     }
 }
 
-/// Layer `index` of `model` as the dense kernels take it.
-fn layer(model: &Mlp, element: Element, index: usize) -> Dense {
+/// Layer `index` of `model` as the dense kernels take it, where the first one's input comes from `first`.
+fn layer(model: &Mlp, first: Source, index: usize) -> Dense {
     let layer = &model.layers()[index];
-    let source = match (index, element) {
-        (0, Element::U8) => Source::Bytes,
-        (0, Element::F32) => Source::Floats,
-        _ => Source::Activations,
-    };
+    let source = if index == 0 { first } else { Source::Activations };
     Dense { inputs: layer.inputs, outputs: layer.outputs, offset: layer.weights.start, source }
 }
 
@@ -168,21 +173,27 @@ fn layer(model: &Mlp, element: Element, index: usize) -> Dense {
 pub enum Buffer {
     /// The rows of the data set that the step works on.
     Data,
-    /// Their labels.
-    Labels,
+    /// Their labels, or the values that they should give.
+    Targets,
+    /// Their weights in the loss.
+    Weights,
     /// The row numbers, batch after batch.
     Order,
     /// The flat parameters.
     Parameters,
     /// The flat gradients.
     Gradients,
+    /// The sum of the squares of each block of them.
+    Squares,
+    /// What clipping multiplies all of them by.
+    ClipFactor,
     /// The input rows (0), and each layer's output before its softmax.
     Activations(usize),
     /// What the slope of the activation that made [`Buffer::Activations`] is computed from, where those do not suffice.
     Saved(usize),
     /// The optimizer's slots: those of a parameter side by side.
     Slots,
-    /// The gradient at each layer's output before its activation; for the last, first its probabilities.
+    /// The gradient at each layer's output before its activation; for the last, first its probabilities or values.
     Deltas(usize),
     /// Each row's loss.
     Losses,
@@ -222,6 +233,14 @@ impl Element {
             Inputs::F32(_) => Self::F32,
         }
     }
+
+    /// Where kernels read rows of it.
+    fn source(self) -> Source {
+        match self {
+            Self::U8 => Source::Bytes,
+            Self::F32 => Source::Floats,
+        }
+    }
 }
 
 /// An ordered list of dispatches, for batches of up to `rows` rows.
@@ -259,6 +278,11 @@ fn saved(model: &Mlp, index: usize) -> Buffer {
     if model.layers()[index - 1].activation.saves_input() { Buffer::Saved(index) } else { Buffer::Activations(index) }
 }
 
+/// What the gradient of the loss binds beside the targets, where rows have weights.
+const ROW_WEIGHTS: (&str, Buffer) = ("row_weights", Buffer::Weights);
+/// What counts the rows of an evaluation.
+const CONFUSION: (&str, Buffer) = ("confusion", Buffer::Confusion);
+
 /// What a step by `optimizer` binds beside the parameters.
 fn slots(optimizer: OptimizerKind) -> Option<(&'static str, Buffer)> {
     (optimizer.slots() > 0).then_some(("slots", Buffer::Slots))
@@ -270,24 +294,24 @@ impl Plan {
     pub fn step(
         name: PlanName,
         model: &Mlp,
-        optimizer: OptimizerKind,
+        recipe: &Recipe,
         element: Element,
         rows: usize,
         hardware: &Hardware,
     ) -> Self {
-        let link = link(model, optimizer);
-        match (name, narrow_shape(model, element)) {
+        let link = link(model, recipe);
+        match (name, narrow_shape(model, element).filter(|_| !makes_inputs(model))) {
             (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows, link),
             (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, link, hardware),
-            (PlanName::Fused, None) => Self::fused_step(model, optimizer, element, rows, hardware),
-            _ => Self::elementary_step(model, optimizer, element, rows),
+            (PlanName::Fused, None) => Self::fused_step(model, recipe, element, rows, hardware),
+            _ => Self::elementary_step(model, recipe, element, rows),
         }
     }
 
     fn resident_step(shape: Narrow, rows: usize, link: Link) -> Self {
         let mut bindings = vec![
             ("data", Buffer::Data),
-            ("labels", Buffer::Labels),
+            ("targets", Buffer::Targets),
             ("order", Buffer::Order),
             ("parameters", Buffer::Parameters),
         ];
@@ -296,12 +320,19 @@ impl Plan {
     }
 
     /// Three dispatches a hidden layer and one more: its forward product, the gradient at its output and its update; for
-    /// the last layer one that does all but the update.
-    fn fused_step(model: &Mlp, optimizer: OptimizerKind, element: Element, rows: usize, hardware: &Hardware) -> Self {
-        let mut plan = Self::fused_forward(model, element, rows, true, hardware);
+    /// the last layer one that does all but the update. Before them what makes the rows, where the data set has others.
+    fn fused_step(model: &Mlp, recipe: &Recipe, element: Element, rows: usize, hardware: &Hardware) -> Self {
+        let (source, mut dispatches) = if makes_inputs(model) {
+            (Source::Activations, Self::inputs(model, element, rows, true))
+        } else {
+            (element.source(), Vec::new())
+        };
+        dispatches.extend(Self::fused_forward(model, recipe, source, rows, true, hardware).dispatches);
+        let mut plan = Self { rows, dispatches };
+        let optimizer = recipe.optimizer.kind;
         let last = model.layers().len() - 1;
         for index in (0..=last).rev() {
-            let layer = layer(model, element, index);
+            let layer = layer(model, source, index);
             if 0 < index && index < last {
                 let activation = model.layers()[index - 1].activation;
                 let ways = dense::dense(
@@ -322,60 +353,85 @@ impl Plan {
             }
             let ways = dense::dense(Product::Update(optimizer), layer, rows, hardware);
             let b = Buffer::Deltas(index);
-            let bindings = Self::product(Self::input(index), b, b, Buffer::Parameters);
+            let bindings = Self::product(Self::input(layer, index), b, b, Buffer::Parameters);
             plan.dispatches.push(best(ways, hardware, bindings.into_iter().chain(slots(optimizer))));
         }
         plan
     }
 
-    /// The hidden layers' forward products, then the last layer up to its gradients, or when not training up to losses
-    /// and confusion matrix.
-    fn fused_forward(model: &Mlp, element: Element, rows: usize, training: bool, hardware: &Hardware) -> Self {
+    /// The hidden layers' forward products, then the last layer up to its gradients, or when not training up to its outputs,
+    /// and losses and confusion matrix of classes. The first layer's input comes from `source`.
+    fn fused_forward(
+        model: &Mlp,
+        recipe: &Recipe,
+        source: Source,
+        rows: usize,
+        training: bool,
+        hardware: &Hardware,
+    ) -> Self {
         let last = model.layers().len() - 1;
         let mut dispatches = Vec::new();
         for index in 0..last {
             let activation = model.layers()[index].activation;
             let dropout = Dropping::of(model, index).filter(|_| training);
-            let ways =
-                dense::dense(Product::Forward(activation, dropout), layer(model, element, index), rows, hardware);
+            let layer = layer(model, source, index);
+            let ways = dense::dense(Product::Forward(activation, dropout), layer, rows, hardware);
             let b = Buffer::Parameters;
-            let bindings = Self::product(Self::input(index), b, b, Buffer::Activations(index + 1));
+            let bindings = Self::product(Self::input(layer, index), b, b, Buffer::Activations(index + 1));
             let save = activation.saves_input().then_some(("saved", Buffer::Saved(index + 1)));
             dispatches.push(best(ways, hardware, bindings.into_iter().chain(save)));
         }
+        let head = HeadKind::of(model, recipe);
+        let link = Link { head, weights: recipe.weighs_rows(), ..Link::default() };
         let link = match last.checked_sub(1) {
             Some(before) => {
                 let (activation, dropout) = (model.layers()[before].activation, Dropping::of(model, before));
-                Link { activation, dropout, ..Link::default() }
+                Link { activation, dropout, ..link }
             }
-            None => Link::default(),
+            None => link,
         };
-        let ways = output::output(rows, layer(model, element, last), training, link, hardware);
+        // Without a layer before it there is no gradient there.
+        let pass = if training { Pass::Training { backward: last > 0 } } else { Pass::Evaluation };
+        let layer = layer(model, source, last);
+        let ways = output::output(rows, layer, pass, link, hardware);
         let bindings = [
-            ("a", Self::input(last)),
+            ("a", Self::input(layer, last)),
             ("b", Buffer::Parameters),
-            ("labels", Buffer::Labels),
+            ("targets", Buffer::Targets),
             ("order", Buffer::Order),
             ("p", Buffer::Deltas(last)),
-            ("h", if last > 0 { saved(model, last) } else { Buffer::Data }),
+            ("h", if last > 0 { saved(model, last) } else { Self::input(layer, last) }),
             (
                 "c",
-                match (training, last) {
-                    (false, _) => Buffer::Losses,
-                    // Without a layer before it there is no gradient there.
-                    (true, 0) => Buffer::Unused,
-                    (true, _) => Buffer::Deltas(last - 1),
+                match pass {
+                    Pass::Evaluation if head.is_classes() => Buffer::Losses,
+                    Pass::Training { backward: true } => Buffer::Deltas(last - 1),
+                    _ => Buffer::Unused,
                 },
             ),
-            ("confusion", Buffer::Confusion),
         ];
-        dispatches.push(best(ways, hardware, bindings));
+        let beside = match pass {
+            Pass::Training { .. } => link.weights.then_some(ROW_WEIGHTS),
+            Pass::Evaluation => head.is_classes().then_some(CONFUSION),
+        };
+        dispatches.push(best(ways, hardware, bindings.into_iter().chain(beside)));
         Self { rows, dispatches }
     }
 
-    /// Where layer `index` reads its input.
-    fn input(index: usize) -> Buffer {
-        if index == 0 { Buffer::Data } else { Buffer::Activations(index) }
+    /// Where `layer`, the network's layer `index`, reads its input.
+    fn input(layer: Dense, index: usize) -> Buffer {
+        if layer.source == Source::Activations { Buffer::Activations(index) } else { Buffer::Data }
+    }
+
+    /// What makes the rows of a batch, in [`Buffer::Activations`] of 0.
+    fn inputs(model: &Mlp, element: Element, rows: usize, training: bool) -> Vec<Dispatch> {
+        let dropout = Dropping::of_inputs(model).filter(|_| training);
+        let gather = match element {
+            Element::U8 => elementary::gather_u8(rows, model.inputs(), dropout),
+            Element::F32 => elementary::gather_f32(rows, model.inputs(), dropout),
+        };
+        let bindings = [("data", Buffer::Data), ("order", Buffer::Order), ("x", Buffer::Activations(0))];
+        vec![dispatch(gather, &bindings)]
     }
 
     /// What a product of a dense layer binds; one that reads no `h` is given another buffer that it reads.
@@ -406,24 +462,26 @@ impl Plan {
     fn narrow_forward(shape: Narrow, rows: usize, training: bool, link: Link, hardware: &Hardware) -> Dispatch {
         let bindings = [
             ("data", Buffer::Data),
-            ("labels", Buffer::Labels),
+            ("targets", Buffer::Targets),
             ("order", Buffer::Order),
             ("parameters", Buffer::Parameters),
             ("h", Buffer::Activations(1)),
             ("d0", Buffer::Deltas(0)),
             ("p", Buffer::Deltas(1)),
         ];
-        best(narrow::forward(rows, shape, training, link, hardware), hardware, bindings)
+        let weights = (link.weights && training).then_some(ROW_WEIGHTS);
+        let ways = narrow::forward(rows, shape, training, link, hardware);
+        best(ways, hardware, bindings.into_iter().chain(weights))
     }
 
     /// A training step of elementary kernels: the textbook.
-    fn elementary_step(model: &Mlp, optimizer: OptimizerKind, element: Element, rows: usize) -> Self {
+    fn elementary_step(model: &Mlp, recipe: &Recipe, element: Element, rows: usize) -> Self {
         let mut plan = Self::forward(model, element, rows, true);
         let last = model.layers().len() - 1;
-        plan.dispatches.push(dispatch(
-            elementary::cross_entropy_gradient(rows, model.classes()),
-            &[("labels", Buffer::Labels), ("order", Buffer::Order), ("outputs", Buffer::Deltas(last))],
-        ));
+        let (head, has_weights) = (HeadKind::of(model, recipe), recipe.weighs_rows());
+        let bindings = [("targets", Buffer::Targets), ("order", Buffer::Order), ("outputs", Buffer::Deltas(last))];
+        let bindings: Vec<_> = bindings.into_iter().chain(has_weights.then_some(ROW_WEIGHTS)).collect();
+        plan.dispatches.push(dispatch(elementary::loss_gradient(rows, model.outputs(), head, has_weights), &bindings));
         for (index, layer) in model.layers().iter().enumerate().rev() {
             let (inputs, outputs) = (layer.inputs, layer.outputs);
             plan.dispatches.push(dispatch(
@@ -450,27 +508,32 @@ impl Plan {
                 ));
             }
         }
+        let clipping = recipe.optimizer.clip_norm.map(|clip_norm| {
+            let (count, sums) = (model.parameters(), ("sums", Buffer::Squares));
+            plan.dispatches.push(dispatch(elementary::squares(count), &[("gradients", Buffer::Gradients), sums]));
+            plan.dispatches.push(dispatch(elementary::clip(count, clip_norm), &[sums, ("factor", Buffer::ClipFactor)]));
+            ("clip_factor", Buffer::ClipFactor)
+        });
+        let optimizer = recipe.optimizer.kind;
         for layer in model.layers() {
             let mut bindings = vec![("gradients", Buffer::Gradients), ("parameters", Buffer::Parameters)];
-            bindings.extend(slots(optimizer));
+            bindings.extend(clipping.into_iter().chain(slots(optimizer)));
             let (weights, biases) = (layer.weights.len(), layer.biases.len());
-            plan.dispatches
-                .push(dispatch(elementary::step(weights, biases, layer.weights.start, optimizer), &bindings));
+            let step = elementary::step(weights, biases, layer.weights.start, optimizer, clipping.is_some());
+            plan.dispatches.push(dispatch(step, &bindings));
         }
         plan
     }
 
-    /// The forward pass, up to the probabilities in the last layer's [`Buffer::Deltas`].
+    /// The forward pass, up to the probabilities or values in the last layer's [`Buffer::Deltas`].
     fn forward(model: &Mlp, element: Element, rows: usize, training: bool) -> Self {
-        let gather = match element {
-            Element::U8 => elementary::gather_u8(rows, model.inputs()),
-            Element::F32 => elementary::gather_f32(rows, model.inputs()),
-        };
-        let bindings = [("data", Buffer::Data), ("order", Buffer::Order), ("x", Buffer::Activations(0))];
-        let mut dispatches = vec![dispatch(gather, &bindings)];
+        let mut dispatches = Self::inputs(model, element, rows, training);
         let last = model.layers().len() - 1;
         for (index, layer) in model.layers().iter().enumerate() {
-            let (h, f) = (Buffer::Activations(index), Buffer::Activations(index + 1));
+            // The last layer's sums are values already, or go through the softmax.
+            let is_values = index == last && model.head() == Head::Values;
+            let f = if is_values { Buffer::Deltas(last) } else { Buffer::Activations(index + 1) };
+            let h = Buffer::Activations(index);
             dispatches.push(dispatch(
                 elementary::matmul(rows, layer.inputs, layer.outputs, layer.weights.start),
                 &[("a", h), ("b", Buffer::Parameters), ("c", f)],
@@ -479,39 +542,50 @@ impl Plan {
                 elementary::bias_add(rows, layer.outputs, layer.biases.start),
                 &[("biases", Buffer::Parameters), ("f", f)],
             ));
-            dispatches.push(if index < last {
+            if index < last {
                 let mut bindings = vec![("f", f)];
                 bindings.extend(layer.activation.saves_input().then_some(("saved", Buffer::Saved(index + 1))));
                 let dropout = Dropping::of(model, index).filter(|_| training);
-                dispatch(elementary::activate(rows, layer.outputs, layer.activation, dropout), &bindings)
-            } else {
-                dispatch(elementary::row_softmax(rows, layer.outputs), &[("f", f), ("outputs", Buffer::Deltas(last))])
-            });
+                let activate = elementary::activate(rows, layer.outputs, layer.activation, dropout);
+                dispatches.push(dispatch(activate, &bindings));
+            } else if !is_values {
+                let bindings = [("f", f), ("outputs", Buffer::Deltas(last))];
+                dispatches.push(dispatch(elementary::row_softmax(rows, layer.outputs), &bindings));
+            }
         }
         Self { rows, dispatches }
     }
 
-    /// The forward pass, the loss and the confusion matrix; the probabilities are in the last layer's
-    /// [`Buffer::Deltas`].
-    pub fn evaluation(name: PlanName, model: &Mlp, element: Element, rows: usize, hardware: &Hardware) -> Self {
+    /// The forward pass, up to the probabilities or values in the last layer's [`Buffer::Deltas`]; of classes also the loss
+    /// and the confusion matrix.
+    pub fn evaluation(
+        name: PlanName,
+        model: &Mlp,
+        recipe: &Recipe,
+        element: Element,
+        rows: usize,
+        hardware: &Hardware,
+    ) -> Self {
         let mut plan = match (name, narrow_shape(model, element)) {
             (PlanName::Elementary, _) => Self::forward(model, element, rows, false),
-            (_, Some(shape)) => Self {
-                rows,
-                dispatches: vec![Self::narrow_forward(shape, rows, false, link(model, OptimizerKind::Sgd), hardware)],
-            },
-            (_, None) => Self::fused_forward(model, element, rows, false, hardware),
+            (_, Some(shape)) => {
+                Self { rows, dispatches: vec![Self::narrow_forward(shape, rows, false, link(model, recipe), hardware)] }
+            }
+            (_, None) => Self::fused_forward(model, recipe, element.source(), rows, false, hardware),
         };
+        if model.head() == Head::Values {
+            return plan;
+        }
         let counted = plan.dispatches.iter().any(|dispatch| dispatch.launch.kernel == &kernels::OUTPUT);
         if !counted {
             plan.dispatches.push(dispatch(
                 elementary::cross_entropy(rows, model.classes()),
                 &[
                     ("outputs", Buffer::Deltas(model.layers().len() - 1)),
-                    ("labels", Buffer::Labels),
+                    ("targets", Buffer::Targets),
                     ("order", Buffer::Order),
                     ("losses", Buffer::Losses),
-                    ("confusion", Buffer::Confusion),
+                    CONFUSION,
                 ],
             ));
         }
@@ -538,6 +612,7 @@ mod tests {
     use super::*;
     use crate::backend::gpu::kernels::BindingKind;
     use crate::model::Activation;
+    use crate::recipe::Loss;
 
     fn roomy() -> Hardware {
         Hardware { workgroup_bytes: 32_768, ..Hardware::GPU }
@@ -545,32 +620,43 @@ mod tests {
 
     #[test]
     fn every_dispatch_binds_what_its_shader_declares_and_writes_nothing_it_also_reads() {
-        for (activation, kind) in [
-            (Activation::Relu, OptimizerKind::Sgd),
-            (Activation::Gelu, OptimizerKind::Momentum),
-            (Activation::Mish, OptimizerKind::AdamW),
+        for (activation, kind, loss) in [
+            (Activation::Relu, OptimizerKind::Sgd, Loss::CrossEntropy),
+            (Activation::Gelu, OptimizerKind::Momentum, Loss::CrossEntropy),
+            (Activation::Mish, OptimizerKind::AdamW, Loss::Mse),
+            (Activation::Relu, OptimizerKind::Adam, Loss::Huber),
         ] {
-            check_bindings(activation, kind);
+            let mut recipe = Recipe { loss, ..Recipe::default() };
+            recipe.optimizer.kind = kind;
+            check_bindings(activation, &recipe, 0.0);
+            check_bindings(activation, &recipe, 0.2);
+            recipe.optimizer.clip_norm = Some(1.0);
+            check_bindings(activation, &recipe, 0.0);
+            recipe.optimizer.clip_norm = None;
+            if loss == Loss::CrossEntropy {
+                (recipe.class_weight, recipe.label_smoothing) = (vec![1.0; 10], 0.1);
+                check_bindings(activation, &recipe, 0.0);
+            }
         }
     }
 
-    fn check_bindings(activation: Activation, kind: OptimizerKind) {
-        let mut recipe = Recipe::default();
-        recipe.optimizer.kind = kind;
+    fn check_bindings(activation: Activation, recipe: &Recipe, input_dropout: f64) {
+        let kind = recipe.optimizer.kind;
         let subgroups = Hardware { subgroup: 8, ..Hardware::SOFTWARE };
         for widths in [&[784, 10][..], &[784, 7, 10], &[784, 128, 10], &[20, 9, 8, 3], &[784, 512, 512, 10]] {
             let share = if kind == OptimizerKind::Momentum { 0.5 } else { 0.0 };
             let hidden = vec![share; widths.len() - 2];
-            let model = Mlp::new(widths).unwrap().with_activation(activation).with_dropout(0.0, &hidden).unwrap();
-            let names = PlanName::ALL.into_iter().filter(|name| name.check(&model, &recipe, &roomy()).is_ok());
+            let model = Mlp::new(widths).unwrap().with_activation(activation).with_head(recipe.loss.head());
+            let model = model.with_dropout(input_dropout, &hidden).unwrap();
+            let names = PlanName::ALL.into_iter().filter(|name| name.check(&model, recipe, &roomy()).is_ok());
             let elements = [Element::U8, Element::F32];
             let cases = names.flat_map(|name| elements.map(|element| (element, name)));
             for ((element, name), hardware) in cases
                 .flat_map(|case| [&roomy(), &Hardware::SOFTWARE, &subgroups].map(|hardware| (case, hardware.clone())))
             {
                 let plans = [
-                    Plan::step(name, &model, kind, element, 64, &hardware),
-                    Plan::evaluation(name, &model, element, 512, &hardware),
+                    Plan::step(name, &model, recipe, element, 64, &hardware),
+                    Plan::evaluation(name, &model, recipe, element, 512, &hardware),
                 ];
                 for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
                     let reflection = dispatch.launch.kernel.reflect(dispatch.launch.link).unwrap();
@@ -608,8 +694,14 @@ mod tests {
             (&[784, 64, 64, 64, 10], 10),
         ] {
             let model = Mlp::new(widths).unwrap();
-            let step = Plan::step(PlanName::Fused, &model, OptimizerKind::Sgd, Element::U8, 64, &Hardware::GPU);
-            assert_eq!(step.dispatches.len(), dispatches, "{model}");
+            let count = |model: &Mlp| {
+                let step = Plan::step(PlanName::Fused, model, &Recipe::default(), Element::U8, 64, &Hardware::GPU);
+                step.dispatches.len()
+            };
+            assert_eq!(count(&model), dispatches, "{model}");
+            // Rows that are made first take one dispatch more than the dense layers.
+            let dense = (3 * model.hidden().len() + 1).max(2);
+            assert_eq!(count(&model.with_dropout(0.2, &[]).unwrap()), dense + 1);
         }
     }
 
@@ -633,21 +725,45 @@ mod tests {
         let notebook = Mlp::new(&[784, 7, 10]).unwrap();
         assert!(refuses(resident, &notebook, &|recipe| recipe.optimizer.kind = OptimizerKind::Adam));
         assert!(refuses(resident, &notebook.clone().with_dropout(0.0, &[0.5]).unwrap(), &|_| {}));
-        for plan in PlanName::ALL {
+        assert!(refuses(resident, &notebook.clone().with_dropout(0.1, &[0.0]).unwrap(), &|_| {}));
+        assert!(refuses(resident, &notebook, &|recipe| recipe.class_weight = vec![1.0; 10]));
+        for plan in [fused, resident] {
             assert!(refuses(plan, &notebook, &|recipe| recipe.optimizer.clip_norm = Some(1.0)));
-            assert!(refuses(plan, &notebook.clone().with_dropout(0.1, &[0.0]).unwrap(), &|_| {}));
-            assert!(refuses(plan, &notebook.clone().with_head(Head::Values), &|recipe| recipe.loss = Loss::Mse));
         }
+        let mut clipping = Recipe::default();
+        clipping.optimizer.clip_norm = Some(1.0);
+        let error = fused.check(&notebook, &clipping, &roomy()).unwrap_err().to_string();
+        assert!(error.contains("does not clip gradients: use the plan elementary"), "{error}");
+        let chosen = PlanName::choose(&notebook, &clipping, &roomy(), None).unwrap();
+        assert_eq!(chosen, (PlanName::Elementary, "the only plan that clips gradients"));
         assert!(resident.check(&notebook, &Recipe::default(), &roomy()).is_ok());
         assert_eq!(PlanName::choose(&notebook, &Recipe::default(), &roomy(), None).unwrap().0, fused);
         let wide = Mlp::new(&[4, 3000]).unwrap();
-        assert_eq!(PlanName::choose(&wide, &Recipe::default(), &roomy(), None).unwrap().0, PlanName::Elementary);
+        let chosen = PlanName::choose(&wide, &Recipe::default(), &roomy(), None).unwrap();
+        assert_eq!(chosen, (PlanName::Elementary, "too many outputs for the plan fused"));
+    }
+
+    #[test]
+    fn a_plan_runs_what_it_does_not_refuse() {
+        let notebook = Mlp::new(&[784, 7, 10]).unwrap();
+        let runs = |model: &Mlp, recipe: &Recipe| {
+            let plans = PlanName::ALL.into_iter().filter(|plan| plan.check(model, recipe, &roomy()).is_ok());
+            plans.map(PlanName::name).collect::<Vec<_>>()
+        };
+        let values = Recipe { loss: Loss::Mse, ..Recipe::default() };
+        assert_eq!(runs(&notebook.clone().with_head(Head::Values), &values), ["elementary", "fused", "resident"]);
+        let smoothing = Recipe { label_smoothing: 0.1, ..Recipe::default() };
+        assert_eq!(runs(&notebook, &smoothing), ["elementary", "fused", "resident"]);
+        let weights = Recipe { class_weight: vec![1.0; 10], ..Recipe::default() };
+        assert_eq!(runs(&notebook, &weights), ["elementary", "fused"]);
+        let dropping = notebook.with_dropout(0.1, &[0.0]).unwrap();
+        assert_eq!(runs(&dropping, &Recipe::default()), ["elementary", "fused"]);
     }
 
     #[test]
     fn an_elementary_step_of_the_notebook_is_sixteen_dispatches() {
         let model = Mlp::new(&[784, 7, 10]).unwrap();
-        let names: Vec<_> = Plan::elementary_step(&model, OptimizerKind::Sgd, Element::U8, 64)
+        let names: Vec<_> = Plan::elementary_step(&model, &Recipe::default(), Element::U8, 64)
             .dispatches
             .iter()
             .map(|dispatch| dispatch.launch.kernel.name)
@@ -662,7 +778,7 @@ mod tests {
                 "matmul",
                 "bias_add",
                 "row_softmax",
-                "cross_entropy_gradient",
+                "loss_gradient",
                 "matmul_at_b",
                 "reduce_rows",
                 "matmul_a_bt",

@@ -9,7 +9,7 @@ use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::plan::{Buffer, Element, Plan};
 use crate::backend::gpu::programs::Programs;
 use crate::backend::gpu::submit::Ready;
-use crate::data::{Inputs, Samples};
+use crate::data::{Inputs, Samples, Targets};
 use crate::error::Result;
 
 /// A device, and what lies on it. Cheap to clone.
@@ -28,7 +28,8 @@ pub(super) struct Part {
     pub(super) rows: usize,
     pub(super) element: Element,
     pub(super) data: wgpu::Buffer,
-    pub(super) labels: wgpu::Buffer,
+    /// Labels, or the bits of values, `rows x outputs`.
+    pub(super) targets: wgpu::Buffer,
     /// The row numbers in their order.
     pub(super) identity: wgpu::Buffer,
 }
@@ -36,7 +37,7 @@ pub(super) struct Part {
 impl Part {
     /// Bytes of its buffers.
     pub(super) fn bytes(&self) -> u64 {
-        [&self.data, &self.labels, &self.identity].into_iter().map(wgpu::Buffer::size).sum()
+        [&self.data, &self.targets, &self.identity].into_iter().map(wgpu::Buffer::size).sum()
     }
 }
 
@@ -65,11 +66,15 @@ impl Store {
         }
         let rows = samples.len();
         let identity: Vec<u32> = (0..rows as u32).collect();
+        let targets = match &samples.targets {
+            Targets::Classes(labels) => labels,
+            Targets::Values(values) => bytemuck::cast_slice(values),
+        };
         let part = Arc::new(Part {
             rows,
             element: Element::of(&samples.inputs),
             data: self.inputs(&format!("{name} inputs"), &samples.inputs)?,
-            labels: self.numbers(&format!("{name} labels"), samples.labels())?,
+            targets: self.numbers(&format!("{name} targets"), targets)?,
             identity: self.numbers(&format!("{name} row numbers"), &identity)?,
         });
         parts.push((Arc::downgrade(samples), Arc::downgrade(&part)));
@@ -84,7 +89,7 @@ impl Store {
         }
     }
 
-    /// A buffer of `values`.
+    /// A buffer of whole numbers, or of the bits of floats.
     pub(super) fn numbers(&self, name: &str, values: &[u32]) -> Result<wgpu::Buffer> {
         self.bytes(name, bytemuck::cast_slice(values))
     }

@@ -25,12 +25,21 @@ pub(crate) struct Batch {
     pub numbers: Numbers,
     /// What dropout hashes with the place of a value: [`crate::backend::cpu::dropout::step_key`].
     pub dropout_key: u32,
+    /// What summed gradients are divided by: the weights of the rows together.
+    pub divisor: f32,
 }
 
 impl Batch {
     /// Rows that are not trained on.
     pub fn of_rows(first: usize, rows: usize, index: usize) -> Self {
-        Self { first: first as u32, rows: rows as u32, index: index as u32, numbers: Numbers::zeroed(), dropout_key: 0 }
+        Self {
+            first: first as u32,
+            rows: rows as u32,
+            index: index as u32,
+            numbers: Numbers::zeroed(),
+            dropout_key: 0,
+            divisor: rows as f32,
+        }
     }
 }
 

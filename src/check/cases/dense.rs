@@ -13,7 +13,7 @@ use crate::backend::cpu::matmul::matmul;
 use crate::backend::cpu::matmul_a_bt::matmul_a_bt;
 use crate::backend::cpu::matmul_at_b::matmul_at_b;
 use crate::backend::cpu::reduce_rows::reduce_rows;
-use crate::backend::cpu::step::step;
+use crate::backend::cpu::step::{Mean, step};
 use crate::backend::gpu::hardware::{Cooperative, Hardware};
 use crate::backend::gpu::launch::dense::{Dense, Product, Source, dense};
 use crate::backend::gpu::submit::Batch;
@@ -113,13 +113,14 @@ fn products(setting: &mut Setting, cooperative: Option<Cooperative>) -> Result<V
         matmul_at_b(&x, &df, inputs, outputs, of_weights);
         reduce_rows(&df, of_biases);
         let kind = one_of(&OptimizerKind::ALL, number + source as usize);
+        let mean = Mean { divisor: batch.divisor, factor: 1.0 };
         let before = state(draw, kind, parameters.clone());
         let mut after = before.clone();
         for (first, count, bias) in [(0, inputs * outputs, false), (inputs * outputs, outputs, true)] {
             let range = offset + first..offset + first + count;
             let mut slots: Vec<_> = after.slots.iter_mut().map(|slot| &mut slot[range.clone()]).collect();
             let (gradients, parameters) = (&gradient[first..first + count], &mut after.parameters[range]);
-            step(kind, &numbers(&optimizer(kind)), bias, gradients, rows, parameters, &mut slots);
+            step(kind, &numbers(&optimizer(kind)), bias, gradients, mean, parameters, &mut slots);
         }
         let mut buffers = vec![("a", a), ("b", Values::F32(df.clone())), ("c", Values::F32(before.parameters.clone()))];
         let sums = Tolerance::of_sum(rows);

@@ -1,10 +1,12 @@
 //! Cases of the elementary kernels: expected is what the twin makes.
 
 use super::{
-    Case, MARGIN, SOURCE_ROWS, Setting, Values, drop_from, dropping, numbers, optimizer, padded, slots, state,
-    unwritten,
+    Answers, Case, HEADS, MARGIN, SOURCE_ROWS, Setting, Values, drop_from, dropping, numbers, optimizer, padded, slots,
+    state, unwritten,
 };
 use crate::backend::cpu;
+use crate::backend::cpu::squares::BLOCK;
+use crate::backend::cpu::step::Mean;
 use crate::backend::gpu::launch::elementary as launch;
 use crate::backend::gpu::submit::Batch;
 use crate::compare::Tolerance;
@@ -22,8 +24,10 @@ pub(super) fn gather_u8(setting: &mut Setting) -> Result<Vec<Case>> {
     let data = setting.draw.bytes(SOURCE_ROWS * inner);
     let mut x = vec![0.0; rows * inner];
     cpu::gather_u8::gather_u8(&data, &picked, inner, &mut x);
+    let dropping = dropping(setting.number, 0);
+    drop_from(&mut x, inner, dropping);
     Ok(vec![Case {
-        launch: launch::gather_u8(rows, inner),
+        launch: launch::gather_u8(rows, inner, dropping),
         batch,
         before: vec![
             ("data", Values::Bytes(data)),
@@ -40,8 +44,10 @@ pub(super) fn gather_f32(setting: &mut Setting) -> Result<Vec<Case>> {
     let data = setting.draw.normal(SOURCE_ROWS * inner);
     let mut x = vec![0.0; rows * inner];
     cpu::gather_f32::gather_f32(&data, &picked, inner, &mut x);
+    let dropping = dropping(setting.number, 0);
+    drop_from(&mut x, inner, dropping);
     Ok(vec![Case {
-        launch: launch::gather_f32(rows, inner),
+        launch: launch::gather_f32(rows, inner, dropping),
         batch,
         before: vec![
             ("data", Values::F32(data)),
@@ -188,7 +194,7 @@ pub(super) fn cross_entropy(setting: &mut Setting) -> Result<Vec<Case>> {
         batch,
         before: vec![
             ("outputs", Values::F32(p)),
-            ("labels", Values::U32(labels)),
+            ("targets", Values::U32(labels)),
             ("order", Values::U32(setting.order.clone())),
             ("losses", unwritten(rows)),
             ("confusion", start),
@@ -200,23 +206,24 @@ pub(super) fn cross_entropy(setting: &mut Setting) -> Result<Vec<Case>> {
     }])
 }
 
-pub(super) fn cross_entropy_gradient(setting: &mut Setting) -> Result<Vec<Case>> {
-    let &mut Setting { rows, columns, batch, .. } = setting;
+pub(super) fn loss_gradient(setting: &mut Setting) -> Result<Vec<Case>> {
     let picked = setting.picked();
-    let labels = setting.draw.below(columns, SOURCE_ROWS);
-    let p = setting.draw.normal(rows * columns);
-    let mut df = p.clone();
-    cpu::cross_entropy_gradient::cross_entropy_gradient(&labels, &picked, columns, &mut df);
-    Ok(vec![Case {
-        launch: launch::cross_entropy_gradient(rows, columns),
-        batch,
-        before: vec![
-            ("labels", Values::U32(labels)),
-            ("order", Values::U32(setting.order.clone())),
-            ("outputs", Values::F32(p)),
-        ],
-        after: vec![("outputs", Values::F32(df), Tolerance::EXACT)],
-    }])
+    let &mut Setting { number, rows, columns, batch, ref order, ref mut draw, .. } = setting;
+    let case = |(index, head)| {
+        let answers = Answers::new(draw, head, columns, (number + index) % 2 == 1);
+        let predicted = draw.normal(rows * columns);
+        let mut df = predicted.clone();
+        cpu::loss_gradient::loss_gradient(answers.objective(), &answers.targets(), &picked, columns, &mut df);
+        let mut before = answers.buffers();
+        before.extend([("order", Values::U32(order.clone())), ("outputs", Values::F32(predicted))]);
+        Case {
+            launch: launch::loss_gradient(rows, columns, head, answers.weights.is_some()),
+            batch,
+            before,
+            after: vec![("outputs", Values::F32(df), FUNCTIONS)],
+        }
+    };
+    Ok(HEADS.into_iter().enumerate().map(case).collect())
 }
 
 pub(super) fn reduce_rows(setting: &mut Setting) -> Result<Vec<Case>> {
@@ -245,10 +252,42 @@ pub(super) fn sum(setting: &mut Setting) -> Result<Vec<Case>> {
     }])
 }
 
+pub(super) fn squares(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { inner, columns, batch, .. } = setting;
+    let gradients = setting.draw.normal(inner * columns);
+    let blocks = gradients.len().div_ceil(BLOCK);
+    let mut sums = vec![0.0; blocks];
+    cpu::squares::squares(&gradients, batch.divisor, &mut sums);
+    sums.extend([7.0; MARGIN]);
+    Ok(vec![Case {
+        launch: launch::squares(gradients.len()),
+        batch,
+        before: vec![("gradients", Values::F32(gradients)), ("sums", unwritten(blocks + MARGIN))],
+        after: vec![("sums", Values::F32(sums), Tolerance::of_sum(inner * columns))],
+    }])
+}
+
+pub(super) fn clip(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { rows, inner, batch, .. } = setting;
+    let sums: Vec<f32> = setting.draw.normal(rows * inner).into_iter().map(|sum| sum * sum).collect();
+    let norm = sums.iter().sum::<f32>().sqrt();
+    // Longer than the norm and shorter, and a norm of 0.
+    let cases = [(0.25 * norm, sums.clone()), (2.0 * norm, sums), (1.0, vec![0.0; rows * inner])];
+    let case = |(clip_norm, sums): (f32, Vec<f32>)| Case {
+        launch: launch::clip(sums.len() * BLOCK, clip_norm.into()),
+        batch,
+        after: vec![("factor", Values::F32(vec![cpu::clip::clip(&sums, clip_norm), 7.0]), FUNCTIONS)],
+        before: vec![("sums", Values::F32(sums)), ("factor", unwritten(2))],
+    };
+    Ok(cases.map(case).into())
+}
+
 pub(super) fn step(setting: &mut Setting) -> Result<Vec<Case>> {
-    let &mut Setting { rows, inner, columns, batch, .. } = setting;
+    let &mut Setting { inner, columns, batch, .. } = setting;
     let (weights, count) = (inner * columns, (inner + 1) * columns);
     let near_one = Tolerance { absolute: 2.0 * f64::from(f32::EPSILON), relative: 1e-5 };
+    let clipping = (setting.number % 3 == 1).then_some(0.3);
+    let mean = Mean { divisor: batch.divisor, factor: clipping.unwrap_or(1.0) };
     let cases = OptimizerKind::ALL.map(|kind| {
         let gradients = setting.draw.normal(count + 2 * MARGIN);
         let parameters = setting.draw.normal(count + 2 * MARGIN);
@@ -258,17 +297,18 @@ pub(super) fn step(setting: &mut Setting) -> Result<Vec<Case>> {
         for (range, bias) in [(MARGIN..MARGIN + weights, false), (MARGIN + weights..MARGIN + count, true)] {
             let mut slots: Vec<_> = after.slots.iter_mut().map(|slot| &mut slot[range.clone()]).collect();
             let (gradients, parameters) = (&gradients[range.clone()], &mut after.parameters[range]);
-            cpu::step::step(kind, &numbers(&optimizer), bias, gradients, rows, parameters, &mut slots);
+            cpu::step::step(kind, &numbers(&optimizer), bias, gradients, mean, parameters, &mut slots);
         }
         let mut buffers =
             vec![("gradients", Values::F32(gradients)), ("parameters", Values::F32(before.parameters.clone()))];
+        buffers.extend(clipping.map(|factor| ("clip_factor", Values::F32(vec![factor]))));
         let mut expected = vec![("parameters", Values::F32(after.parameters.clone()), near_one)];
         if kind.slots() > 0 {
             buffers.push(("slots", Values::F32(slots(&before))));
             expected.push(("slots", Values::F32(slots(&after)), near_one));
         }
         Case {
-            launch: launch::step(weights, columns, MARGIN, kind),
+            launch: launch::step(weights, columns, MARGIN, kind, clipping.is_some()),
             batch: Batch { numbers: numbers(&optimizer), ..batch },
             before: buffers,
             after: expected,

@@ -1,26 +1,27 @@
 //! Cases of the kernels for one narrow hidden layer: expected is what the elementary twins make, one after the other.
 
 use super::{
-    Case, RATE, SOURCE_ROWS, Setting, TRAINING, Values, any_hardware, data, drop_from, dropping, inputs, numbers,
+    Answers, Case, HEADS, RATE, Setting, TRAINING, Values, any_hardware, data, drop_from, dropping, inputs, numbers,
     one_of, optimizer, slots, state, turn, unwritten,
 };
 use crate::backend::cpu::activate_backward::activate_backward;
-use crate::backend::cpu::cross_entropy_gradient::cross_entropy_gradient;
+use crate::backend::cpu::loss_gradient::loss_gradient;
 use crate::backend::cpu::matmul_a_bt::matmul_a_bt;
-use crate::backend::cpu::reference;
+use crate::backend::cpu::reference::{self, Rows};
 use crate::backend::gpu::launch::narrow::{self as launch, MAX_CLASSES, MAX_HIDDEN, Narrow};
 use crate::backend::gpu::link::Link;
 use crate::backend::gpu::submit::Batch;
 use crate::compare::Tolerance;
-use crate::data::Samples;
+use crate::data::Inputs;
 use crate::error::Result;
-use crate::model::{Activation, Mlp};
+use crate::model::{Activation, Head, Mlp};
 use crate::recipe::OptimizerKind;
 
 /// A network, rows of data, and what the twins make of a batch of them.
 struct Example {
     model: Mlp,
-    samples: Samples,
+    inputs: Inputs,
+    answers: Answers,
     parameters: Vec<f32>,
     shape: Narrow,
     h: Vec<f32>,
@@ -36,15 +37,17 @@ fn example(setting: &mut Setting) -> Result<Example> {
     let floats = rows % 4 == 1;
     let activation = one_of(Activation::ALL, number);
     let share = dropping(number, 1).map_or(0.0, |dropping| dropping.share);
+    let head = one_of(&HEADS, number);
     let model = Mlp::new(&[inner, hidden, classes])?.with_activation(activation).with_dropout(0.0, &[share])?;
+    let model = model.with_head(if head.is_classes() { Head::Classes } else { Head::Values });
     let inputs = inputs(draw, floats, inner);
-    let samples = Samples::new(inputs, inner, draw.below(classes, SOURCE_ROWS))?;
+    let answers = Answers::new(draw, head, classes, number % 3 == 1);
     let scale = 1.0 / (inner as f32).sqrt();
     let parameters: Vec<f32> = draw.normal(model.parameters()).into_iter().map(|value| scale * value).collect();
 
-    let mut forward = reference::forward(&model, &parameters, &samples.inputs, &picked, Some(TRAINING));
+    let mut forward = reference::forward(&model, &parameters, &inputs, &picked, Some(TRAINING));
     let mut d1 = forward.activations.swap_remove(2);
-    cross_entropy_gradient(samples.labels(), &picked, classes, &mut d1);
+    loss_gradient(answers.objective(), &answers.targets(), &picked, classes, &mut d1);
     let mut d0 = vec![0.0; rows * hidden];
     let w1 = &parameters[model.layers()[1].weights.clone()];
     matmul_a_bt(&d1, w1, hidden, classes, &mut d0);
@@ -53,40 +56,45 @@ fn example(setting: &mut Setting) -> Result<Example> {
     let h = forward.activations.swap_remove(1);
 
     let shape = Narrow { inputs: inner, hidden, classes, floats };
-    Ok(Example { model, samples, parameters, shape, h, d0, d1 })
+    Ok(Example { model, inputs, answers, parameters, shape, h, d0, d1 })
 }
 
 pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
-    let Example { model, samples, parameters, shape, h, d0, d1 } = example(setting)?;
+    let Example { model, inputs, answers, parameters, shape, h, d0, d1 } = example(setting)?;
     let Setting { rows, inner, .. } = *setting;
-    let link = Link { activation: model.activation(), dropout: dropping(setting.number, 1), ..Link::default() };
+    let (head, weights) = (answers.head, answers.weights.is_some());
+    let dropout = dropping(setting.number, 1);
+    let link = Link { activation: model.activation(), dropout, head, weights, ..Link::default() };
     let sums = Tolerance::of_sum(inner);
+    let mut before = answers.buffers();
+    before.extend([
+        ("data", data(&inputs)),
+        ("order", Values::U32(setting.order.clone())),
+        ("parameters", Values::F32(parameters)),
+        ("h", unwritten(h.len())),
+        ("d0", unwritten(d0.len())),
+        ("p", unwritten(d1.len())),
+    ]);
     Ok(vec![Case {
         launch: turn(setting.kernel, launch::forward(rows, shape, true, link, &any_hardware()), rows + inner),
         batch: setting.batch,
-        before: vec![
-            ("data", data(&samples.inputs)),
-            ("order", Values::U32(setting.order.clone())),
-            ("labels", Values::U32(samples.labels().to_vec())),
-            ("parameters", Values::F32(parameters)),
-            ("h", unwritten(h.len())),
-            ("d0", unwritten(d0.len())),
-            ("p", unwritten(d1.len())),
-        ],
+        before,
         after: vec![("h", Values::F32(h), sums), ("d0", Values::F32(d0), sums), ("p", Values::F32(d1), sums)],
     }])
 }
 
 pub(super) fn update(setting: &mut Setting) -> Result<Vec<Case>> {
-    let Example { model, samples, parameters, shape, h, d0, d1 } = example(setting)?;
+    let Example { model, inputs, answers, parameters, shape, h, d0, d1 } = example(setting)?;
+    let picked = setting.picked();
     let Setting { number, rows, inner, batch, .. } = *setting;
     let kind = one_of(&OptimizerKind::ALL, number);
-    let gradients = reference::gradient(&model, &parameters, &samples, &setting.picked(), Some(TRAINING));
+    let examples = Rows { inputs: &inputs, targets: answers.targets(), order: &picked };
+    let gradients = reference::gradient(&model, answers.objective(), &parameters, examples, Some(TRAINING));
     let before = state(&mut setting.draw, kind, parameters);
     let mut after = before.clone();
-    reference::update(&model, &optimizer(kind), &gradients, rows, RATE, &mut after);
+    reference::update(&model, &optimizer(kind), &gradients, batch.divisor, RATE, &mut after);
     let mut buffers = vec![
-        ("data", data(&samples.inputs)),
+        ("data", data(&inputs)),
         ("order", Values::U32(setting.order.clone())),
         ("h", Values::F32(h)),
         ("d0", Values::F32(d0)),

@@ -1,17 +1,20 @@
-//! Cases of the last layer, in training and not, with rows for one workgroup and for several of them.
+//! Cases of the last layer, in training and not, for each head, with rows for one workgroup and for several of them.
 
-use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, drop_from, dropping, one_of, turn, unwritten};
+use super::{
+    Answers, Case, HEADS, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, drop_from, dropping, one_of, turn,
+    unwritten,
+};
 use crate::backend::cpu::activate::activate;
 use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::bias_add::bias_add;
 use crate::backend::cpu::cross_entropy::cross_entropy;
-use crate::backend::cpu::cross_entropy_gradient::cross_entropy_gradient;
 use crate::backend::cpu::gather_u8::gather_u8;
+use crate::backend::cpu::head::Target;
+use crate::backend::cpu::loss_gradient::loss_gradient;
 use crate::backend::cpu::matmul::matmul;
 use crate::backend::cpu::matmul_a_bt::matmul_a_bt;
-use crate::backend::cpu::row_softmax::row_softmax;
 use crate::backend::gpu::launch::dense::{Dense, Source};
-use crate::backend::gpu::launch::output::output;
+use crate::backend::gpu::launch::output::{Pass, output};
 use crate::backend::gpu::link::Link;
 use crate::compare::Tolerance;
 use crate::error::Result;
@@ -27,7 +30,6 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     let mut parameters = vec![7.0; MARGIN];
     parameters.extend_from_slice(&weights);
     parameters.extend_from_slice(&biases);
-    let labels = draw.below(outputs, SOURCE_ROWS);
     let bytes = draw.bytes(SOURCE_ROWS * inputs);
     let activation = one_of(Activation::ALL, number);
     let sums = draw.normal(rows * inputs);
@@ -37,7 +39,17 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     let dropping = dropping(number, 1);
     drop_from(&mut h, inputs, dropping);
     let mut cases = Vec::new();
-    for (source, training) in [Source::Activations, Source::Bytes].into_iter().flat_map(|s| [(s, true), (s, false)]) {
+    let (whole, first) = (Pass::Training { backward: true }, Pass::Training { backward: false });
+    for (source, pass) in [
+        (Source::Activations, whole),
+        (Source::Activations, first),
+        (Source::Activations, Pass::Evaluation),
+        (Source::Bytes, first),
+        (Source::Bytes, Pass::Evaluation),
+    ] {
+        let turned = number + cases.len();
+        let weighs = pass != Pass::Evaluation && turned % 3 == 1;
+        let answers = Answers::new(draw, one_of(&HEADS, turned), outputs, weighs);
         let (x, a) = match source {
             Source::Activations => (h.clone(), Values::F32(h.clone())),
             _ => {
@@ -49,38 +61,43 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
         let mut p = vec![0.0; rows * outputs];
         matmul(&x, &weights, inputs, outputs, &mut p);
         bias_add(&biases, &mut p);
-        row_softmax(outputs, &mut p);
+        answers.predict(outputs, &mut p);
         let mut confusion = vec![1; outputs * outputs];
         // The gradient at the layer before, or each row's loss.
         let mut c = vec![7.0; rows * inputs];
-        if training {
-            cross_entropy_gradient(&labels, &picked, outputs, &mut p);
-            if source == Source::Activations {
-                c.fill(0.0);
-                matmul_a_bt(&p, &weights, inputs, outputs, &mut c);
-                drop_from(&mut c, inputs, dropping);
-                activate_backward(activation, &saved, &mut c);
+        match (pass, answers.targets().of) {
+            (Pass::Training { backward }, _) => {
+                loss_gradient(answers.objective(), &answers.targets(), &picked, outputs, &mut p);
+                if backward {
+                    c.fill(0.0);
+                    matmul_a_bt(&p, &weights, inputs, outputs, &mut c);
+                    drop_from(&mut c, inputs, dropping);
+                    activate_backward(activation, &saved, &mut c);
+                }
             }
-        } else {
-            cross_entropy(&p, &labels, &picked, outputs, &mut c[..rows], &mut confusion);
+            (Pass::Evaluation, Target::Classes(labels)) => {
+                cross_entropy(&p, labels, &picked, outputs, &mut c[..rows], &mut confusion);
+            }
+            (Pass::Evaluation, Target::Values(_)) => {}
         }
         let layer = Dense { inputs, outputs, offset: MARGIN, source };
         let tolerance = Tolerance::of_sum(inputs);
-        let link = Link { activation, dropout: dropping, ..Link::default() };
-        let ways = output(rows, layer, training, link, &any_hardware());
+        let link = Link { activation, dropout: dropping, head: answers.head, weights: weighs, ..Link::default() };
+        let ways = output(rows, layer, pass, link, &any_hardware());
+        let mut before = answers.buffers();
+        before.extend([
+            ("a", a.clone()),
+            ("b", Values::F32(parameters.clone())),
+            ("order", Values::U32(order.clone())),
+            ("p", unwritten(rows * outputs)),
+            ("c", unwritten(rows * inputs)),
+            ("h", Values::F32(if activation.saves_input() { sums.clone() } else { h.clone() })),
+            ("confusion", Values::U32(vec![1; outputs * outputs])),
+        ]);
         cases.push(Case {
             launch: turn(kernel, ways, rows + cases.len()),
             batch,
-            before: vec![
-                ("a", a.clone()),
-                ("b", Values::F32(parameters.clone())),
-                ("labels", Values::U32(labels.clone())),
-                ("order", Values::U32(order.clone())),
-                ("p", unwritten(rows * outputs)),
-                ("c", unwritten(rows * inputs)),
-                ("h", Values::F32(if activation.saves_input() { sums.clone() } else { h.clone() })),
-                ("confusion", Values::U32(vec![1; outputs * outputs])),
-            ],
+            before,
             after: vec![
                 ("p", Values::F32(p.clone()), tolerance),
                 ("c", Values::F32(c.clone()), Tolerance::of_sum(inputs + outputs)),

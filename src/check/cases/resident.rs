@@ -1,15 +1,14 @@
 //! Cases of the kernel that does whole steps: three batches, the last short.
 
-use super::{Case, FIRST, RATE, SOURCE_ROWS, Setting, Values, data, numbers, one_of, optimizer, slots, state};
-use crate::backend::cpu::reference;
+use super::{Answers, Case, FIRST, HEADS, RATE, Setting, Values, data, numbers, one_of, optimizer, slots, state};
+use crate::backend::cpu::reference::{self, Rows};
 use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::resident::{MAX_HIDDEN, resident};
 use crate::backend::gpu::link::Link;
 use crate::backend::gpu::submit::Batch;
 use crate::compare::Tolerance;
-use crate::data::Samples;
 use crate::error::Result;
-use crate::model::{Activation, Mlp};
+use crate::model::{Activation, Head, Mlp};
 use crate::recipe::OptimizerKind;
 
 pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
@@ -20,28 +19,31 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     let inputs = inner.min(2300 / hidden.next_multiple_of(4));
     let activation = one_of(Activation::ALL, number);
     let kind = one_of(&[OptimizerKind::Sgd, OptimizerKind::Momentum, OptimizerKind::Nesterov], number);
+    let head = one_of(&HEADS, number);
     let model = Mlp::new(&[inputs, hidden, classes])?.with_activation(activation);
+    let model = model.with_head(if head.is_classes() { Head::Classes } else { Head::Values });
     // Less where more is kept of each row.
     let batch_size = rows.div_ceil(3).min(if activation.saves_input() { 24 } else { 32 });
     let rows = (3 * batch_size - 1).min(rows);
     let picked = &order[FIRST..FIRST + rows];
     let floats = rows % 4 == 1;
     let rows_data = super::inputs(draw, floats, inputs);
-    let samples = Samples::new(rows_data, inputs, draw.below(classes, SOURCE_ROWS))?;
+    let answers = Answers::new(draw, head, classes, false);
     let scale = 1.0 / (inputs as f32).sqrt();
     let parameters: Vec<f32> = draw.normal(model.parameters()).into_iter().map(|value| scale * value).collect();
     let before = state(draw, kind, parameters);
     let mut after = before.clone();
     for part in picked.chunks(batch_size) {
-        let gradients = reference::gradient(&model, &after.parameters, &samples, part, None);
-        reference::update(&model, &optimizer(kind), &gradients, part.len(), RATE, &mut after);
+        let examples = Rows { inputs: &rows_data, targets: answers.targets(), order: part };
+        let gradients = reference::gradient(&model, answers.objective(), &after.parameters, examples, None);
+        reference::update(&model, &optimizer(kind), &gradients, part.len() as f32, RATE, &mut after);
     }
-    let mut buffers = vec![
-        ("data", data(&samples.inputs)),
+    let mut buffers = answers.buffers();
+    buffers.extend([
+        ("data", data(&rows_data)),
         ("order", Values::U32(order.clone())),
-        ("labels", Values::U32(samples.labels().to_vec())),
         ("parameters", Values::F32(before.parameters.clone())),
-    ];
+    ]);
     let sums = Tolerance::of_sum(inputs + rows);
     let mut expected = vec![("parameters", Values::F32(after.parameters.clone()), sums)];
     if kind.slots() > 0 {
@@ -49,7 +51,7 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
         expected.push(("slots", Values::F32(slots(&after)), sums));
     }
     let batch = Batch { rows: rows as u32, numbers: numbers(&optimizer(kind)), ..batch };
-    let link = Link { activation, optimizer: kind, ..Link::default() };
+    let link = Link { activation, head, optimizer: kind, ..Link::default() };
     Ok(vec![Case {
         launch: resident(Narrow { inputs, hidden, classes, floats }, batch_size, link),
         batch,

@@ -1,22 +1,23 @@
 //! The elementary kernels.
 
-use super::{Launch, lines, rows_of_lines, tiles};
+use super::{Launch, fold, lines, rows_of_lines, tiles};
+use crate::backend::cpu::squares::BLOCK;
 use crate::backend::gpu::kernels::{
-    ACTIVATE, ACTIVATE_BACKWARD, BIAS_ADD, CROSS_ENTROPY, CROSS_ENTROPY_GRADIENT, GATHER_F32, GATHER_U8, MATMUL,
-    MATMUL_A_BT, MATMUL_AT_B, REDUCE_ROWS, ROW_SOFTMAX, STEP, SUM,
+    ACTIVATE, ACTIVATE_BACKWARD, BIAS_ADD, CLIP, CROSS_ENTROPY, GATHER_F32, GATHER_U8, LOSS_GRADIENT, MATMUL,
+    MATMUL_A_BT, MATMUL_AT_B, REDUCE_ROWS, ROW_SOFTMAX, SQUARES, STEP, SUM,
 };
 use crate::backend::gpu::link::{Dropping, HeadKind};
 use crate::model::Activation;
 use crate::recipe::OptimizerKind;
 
 /// `gather_u8` of `rows` rows.
-pub fn gather_u8(rows: usize, width: usize) -> Launch {
-    Launch::new(&GATHER_U8, &[("width", width)], rows_of_lines(rows, width))
+pub fn gather_u8(rows: usize, width: usize, dropout: Option<Dropping>) -> Launch {
+    Launch::new(&GATHER_U8, &[("width", width)], rows_of_lines(rows, width)).dropout(dropout)
 }
 
 /// `gather_f32` of `rows` rows.
-pub fn gather_f32(rows: usize, width: usize) -> Launch {
-    Launch::new(&GATHER_F32, &[("width", width)], rows_of_lines(rows, width))
+pub fn gather_f32(rows: usize, width: usize, dropout: Option<Dropping>) -> Launch {
+    Launch::new(&GATHER_F32, &[("width", width)], rows_of_lines(rows, width)).dropout(dropout)
 }
 
 /// `matmul`: `rows x inner` times `inner x columns`, which starts at `b_offset`.
@@ -54,17 +55,17 @@ pub fn activate_backward(rows: usize, width: usize, activation: Activation, drop
 
 /// `row_softmax` of `rows` rows.
 pub fn row_softmax(rows: usize, classes: usize) -> Launch {
-    Launch::new(&ROW_SOFTMAX, &[("classes", classes)], lines(rows)).head(HeadKind::Classes)
+    Launch::new(&ROW_SOFTMAX, &[("classes", classes)], lines(rows))
 }
 
 /// `cross_entropy` of `rows` rows.
 pub fn cross_entropy(rows: usize, classes: usize) -> Launch {
-    Launch::new(&CROSS_ENTROPY, &[("classes", classes)], lines(rows)).head(HeadKind::Classes)
+    Launch::new(&CROSS_ENTROPY, &[("classes", classes)], lines(rows)).tally(true)
 }
 
-/// `cross_entropy_gradient` of `rows` rows.
-pub fn cross_entropy_gradient(rows: usize, classes: usize) -> Launch {
-    Launch::new(&CROSS_ENTROPY_GRADIENT, &[("classes", classes)], lines(rows)).head(HeadKind::Classes)
+/// `loss_gradient` of `rows` rows, which have weights or not.
+pub fn loss_gradient(rows: usize, outputs: usize, head: HeadKind, weights: bool) -> Launch {
+    Launch::new(&LOSS_GRADIENT, &[("classes", outputs)], lines(rows)).head(head).weights(weights)
 }
 
 /// `reduce_rows` of rows of `width`; the sums start at `sums_offset`.
@@ -77,9 +78,22 @@ pub fn sum() -> Launch {
     Launch::new(&SUM, &[], [1, 1])
 }
 
-/// `step` of a layer of `weights` weights and `biases` biases, which start at `offset`.
-pub fn step(weights: usize, biases: usize, offset: usize, optimizer: OptimizerKind) -> Launch {
+/// `squares` of `count` gradients.
+pub fn squares(count: usize) -> Launch {
+    Launch::new(&SQUARES, &[("count", count)], fold(count.div_ceil(BLOCK)))
+}
+
+/// `clip` of `count` gradients to the norm `clip_norm`, from what `squares` makes of them.
+pub fn clip(count: usize, clip_norm: f64) -> Launch {
+    let mut launch = Launch::new(&CLIP, &[("blocks", count.div_ceil(BLOCK))], [1, 1]);
+    launch.constants.push(("clip_norm", clip_norm));
+    launch
+}
+
+/// `step` of a layer of `weights` weights and `biases` biases, which start at `offset`, from gradients that are clipped or
+/// not.
+pub fn step(weights: usize, biases: usize, offset: usize, optimizer: OptimizerKind, clipping: bool) -> Launch {
     let count = weights + biases;
     let constants = [("count", count), ("weights", weights), ("offset", offset)];
-    Launch::new(&STEP, &constants, lines(count)).optimizer(optimizer)
+    Launch::new(&STEP, &constants, lines(count)).optimizer(optimizer).clipping(clipping)
 }

@@ -10,7 +10,7 @@ use crate::recipe::OptimizerKind;
 
 /// The widest hidden layer.
 pub const MAX_HIDDEN: usize = 32;
-/// The most classes.
+/// The most outputs.
 pub const MAX_CLASSES: usize = 64;
 
 /// Widths of a network with one narrow hidden layer, and what its rows are made of.
@@ -20,7 +20,7 @@ pub struct Narrow {
     pub inputs: usize,
     /// Hidden units, at most [`MAX_HIDDEN`].
     pub hidden: usize,
-    /// Classes, at most [`MAX_CLASSES`].
+    /// Classes, or values of a row, at most [`MAX_CLASSES`].
     pub classes: usize,
     /// Whether the rows are floats.
     pub floats: bool,
@@ -57,7 +57,8 @@ pub fn forward(rows: usize, shape: Narrow, training: bool, link: Link, hardware:
         let constants = [&shape.constants()[..], &tiles].concat();
         let how = format!("{lanes} invocations for {group_rows} rows");
         let launch = Launch::new(kernel, &constants, fold(rows.div_ceil(group_rows))).with(&what, how);
-        launch.activation(link.activation).dropout(link.dropout.filter(|_| training)).head(link.head)
+        let launch = launch.activation(link.activation).dropout(link.dropout.filter(|_| training)).head(link.head);
+        launch.weights(link.weights && training)
     };
     let mut ways = Vec::new();
     if hardware.software {

@@ -6,13 +6,26 @@ use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels::OUTPUT;
 use crate::backend::gpu::link::Link;
 
-/// The most classes.
+/// The most outputs.
 pub const MAX_CLASSES: usize = 2048;
+
+/// What is made beside the predictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Of classes losses and counts, of values nothing.
+    Evaluation,
+    /// The gradient at the layer's output.
+    Training {
+        /// Whether the gradient at the layer before is made too.
+        backward: bool,
+    },
+}
 
 /// `output` of `rows` rows; `layer` is the last one, with at most [`MAX_CLASSES`] outputs, and the activation of `link` that
 /// before it. The ways, the one to take untuned first.
-pub fn output(rows: usize, layer: Dense, training: bool, link: Link, hardware: &Hardware) -> Vec<Launch> {
+pub fn output(rows: usize, layer: Dense, pass: Pass, link: Link, hardware: &Hardware) -> Vec<Launch> {
     let Dense { inputs, outputs, offset, source } = layer;
+    let training = pass != Pass::Evaluation;
     let kind = if training { "output, training," } else { "output" };
     let what = format!("{kind} {inputs}-{outputs}, {rows} rows of {}", source.name());
     let most = (MAX_CLASSES / outputs).max(1);
@@ -20,6 +33,7 @@ pub fn output(rows: usize, layer: Dense, training: bool, link: Link, hardware: &
         let constants = [
             ("source", source.number()),
             ("training", usize::from(training)),
+            ("backward", usize::from(pass == Pass::Training { backward: true })),
             ("inputs", inputs),
             ("classes", outputs),
             ("offset", offset),
@@ -28,7 +42,8 @@ pub fn output(rows: usize, layer: Dense, training: bool, link: Link, hardware: &
         ];
         let how = format!("{lanes} invocations for {group_rows} rows");
         let launch = Launch::new(&OUTPUT, &constants, fold(rows.div_ceil(group_rows))).with(&what, how);
-        launch.activation(link.activation).dropout(link.dropout.filter(|_| training)).head(link.head)
+        let launch = launch.activation(link.activation).dropout(link.dropout.filter(|_| training)).head(link.head);
+        launch.weights(link.weights && training).tally(link.head.is_classes() && !training)
     };
     let lanes = if hardware.software { 8 } else { 64 };
     // A workgroup reads all weights: with many rows, for several of them at a time.

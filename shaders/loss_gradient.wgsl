@@ -1,0 +1,21 @@
+// The gradient of the summed loss at the last layer's output: what the head says, times the weight of the row
+//
+// outputs: rows x classes, the head's prediction and then the gradient; targets: of the whole data set, as the head reads
+// them. One invocation does one row.
+//
+// uses: order, head, weights
+
+// Classes, or values of a row
+override classes: u32;
+
+@group(0) @binding(2) var<storage, read> targets: array<u32>;
+@group(0) @binding(3) var<storage, read_write> outputs: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= batch.rows { return; }
+    let start = id.x * classes;
+    let source = data_row(id.x);
+    loss_gradient(start, source);
+    weigh(start, source);
+}

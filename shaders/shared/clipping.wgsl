@@ -1,0 +1,7 @@
+// Clipped gradients: clip_factor holds what all of them are multiplied by.
+
+@group(0) @binding(13) var<storage, read> clip_factor: array<f32>;
+
+fn clipped(gradient: f32) -> f32 {
+    return gradient * clip_factor[0];
+}

@@ -1,0 +1,8 @@
+// Rows of a data set that do not weigh the same: row_weights holds a weight a row.
+
+@group(0) @binding(13) var<storage, read> row_weights: array<f32>;
+
+// The gradient of a row's loss, outputs[base] to outputs[base + classes - 1], times the row's weight.
+fn weigh(base: u32, row: u32) {
+    for (var c = 0u; c < classes; c++) { outputs[base + c] *= row_weights[row]; }
+}
