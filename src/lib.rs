@@ -23,6 +23,7 @@
 //! [`backend::select`] opens and [`train::train`] drives epoch by epoch; a [`checkpoint`] is what is kept. The command line,
 //! [`cli`], uses nothing else.
 
+pub mod augment;
 pub mod backend;
 pub mod bench;
 mod cache;
@@ -47,6 +48,7 @@ pub mod train;
 mod trainer;
 mod tuning;
 
+pub use augment::Augment;
 pub use backend::select::Request;
 pub use checkpoint::load as load_model;
 pub use data::{Dataset, Inputs, Samples};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::backend::fit::{check_samples, rows_of};
+use crate::backend::fit::{check_samples, image_to_augment, rows_of};
 use crate::backend::{About, Backend, Evaluating, KernelTime, Measure, Parts, Peak, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
@@ -14,13 +14,16 @@ use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
-use network::{Buffers, Network, Rows};
+use augment::Warper;
+use network::{Buffers, Examples, Network, Rows};
 use team::{Pace, Team};
+use vector::augment::Augmenter;
 use vector::{Vectors, pitch};
 
 pub mod activate;
 pub mod activate_backward;
 pub mod activation;
+pub mod augment;
 pub mod bias_add;
 pub mod cross_entropy;
 pub mod cross_entropy_gradient;
@@ -79,6 +82,8 @@ struct Resident {
     samples: Arc<Samples>,
     /// How much each row weighs, where they differ.
     weights: Option<Vec<f32>>,
+    /// What training augments them with.
+    augmenter: Option<Augmenter>,
 }
 
 /// An evaluation: to be done when it is collected, or done because the state was about to change.
@@ -205,8 +210,10 @@ impl Backend for Cpu {
 
     fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
-        // Inputs that are dropped are not those that are 0.
-        let rows = if self.model.input_dropout() > 0.0 {
+        let image = image_to_augment(&self.recipe, split, samples)?;
+        let augmenter = image.map(|size| Augmenter::new(Warper::new(self.recipe.augment, size)));
+        // Inputs that are dropped or moved are not those that are 0.
+        let rows = if self.model.input_dropout() > 0.0 || augmenter.is_some() {
             Rows::Dense(samples.inputs.clone())
         } else {
             Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads())
@@ -218,7 +225,7 @@ impl Backend for Cpu {
         }
         let weigh = || samples.labels().iter().map(|&label| weight[label as usize] as f32).collect();
         let weights = (!weight.is_empty()).then(weigh);
-        self.data.set(split, Resident { rows, samples: Arc::clone(samples), weights });
+        self.data.set(split, Resident { rows, samples: Arc::clone(samples), weights, augmenter });
         Ok(())
     }
 
@@ -226,12 +233,13 @@ impl Backend for Cpu {
         self.settle()?;
         let Self { model, network, recipe, buffers, data, team, .. } = self;
         let resident = data.get(Split::Train)?;
-        let Resident { rows, samples, .. } = resident;
+        let Resident { rows, samples, augmenter, .. } = resident;
         let batch_size = recipe.batch_size;
         let portion = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
         let steps = steps.take((portion as usize).max(1), batch_size);
         steps.check(samples.len(), batch_size)?;
-        network.train(team, rows, targets(resident), steps, batch_size, buffers);
+        let examples = Examples { rows, augmenter: augmenter.as_ref(), targets: targets(resident) };
+        network.train(team, examples, steps, batch_size, buffers);
         Ok(steps.rates.len())
     }
 

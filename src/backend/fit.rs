@@ -1,8 +1,10 @@
 //! What fits a model, and what does not: checked in one place for all backends.
 
+use crate::backend::Split;
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
 use crate::model::{Head, Mlp};
+use crate::recipe::Recipe;
 
 /// Whether `samples` fit `model`: width and labels.
 pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
@@ -36,6 +38,19 @@ pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
             Err(Error::Data("the targets are numbers, but the network tells classes apart".into()))
         }
     }
+}
+
+/// (height, width) of the images in `samples`, where they are what is learnt from and `recipe` augments it.
+///
+/// # Errors
+/// [`Error::Data`] where it does and rows are no images of known size.
+pub(crate) fn image_to_augment(recipe: &Recipe, split: Split, samples: &Samples) -> Result<Option<(usize, usize)>> {
+    if split != Split::Train || recipe.augment.is_none() {
+        return Ok(None);
+    }
+    let augment = recipe.augment;
+    let none = || Error::Data(format!("rows to augment ({augment}) must be images of known size, and these are not"));
+    samples.image.ok_or_else(none).map(Some)
 }
 
 /// Number of rows in `inputs`, when they are rows of `model`'s width.
