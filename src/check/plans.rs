@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Row;
 use super::cases::Draw;
+use crate::augment::Augment;
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::reference::Reference;
 use crate::backend::cpu::vector::Vectors;
@@ -31,7 +32,12 @@ struct Trial {
     optimizer: OptimizerKind,
     /// The share of the hidden layers' outputs that training drops.
     dropout: f64,
+    /// (height, width) of the images that rows are, where training augments them.
+    image: Option<(usize, usize)>,
 }
+
+/// How training augments images.
+const AUGMENT: Augment = Augment { shift: 1.0, rotate: 15.0, scale: 0.15, elastic: 1.5 };
 
 impl Trial {
     fn model(&self) -> Result<Mlp> {
@@ -49,7 +55,8 @@ impl Trial {
             epsilon: 1e-3,
             ..Optimizer::default()
         };
-        Recipe { batch_size: self.batch_size, optimizer, ..Recipe::default() }
+        let augment = self.image.map_or_else(Augment::default, |_| AUGMENT);
+        Recipe { batch_size: self.batch_size, optimizer, augment, ..Recipe::default() }
     }
 
     /// The learning rate.
@@ -73,7 +80,7 @@ enum Kind {
 
 const fn trial(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial {
     let (activation, optimizer) = (Activation::Relu, OptimizerKind::Sgd);
-    Trial { widths, batch_size, kind, steps: 300, activation, optimizer, dropout: 0.0 }
+    Trial { widths, batch_size, kind, steps: 300, activation, optimizer, dropout: 0.0, image: None }
 }
 
 const fn trial_of(
@@ -88,6 +95,10 @@ const fn trial_of(
 
 const fn dropping(widths: &'static [usize], batch_size: usize, activation: Activation) -> Trial {
     Trial { dropout: 0.3, ..trial_of(widths, batch_size, Kind::Bytes, activation, OptimizerKind::Momentum) }
+}
+
+const fn augmenting(widths: &'static [usize], batch_size: usize, kind: Kind, image: (usize, usize)) -> Trial {
+    Trial { image: Some(image), ..trial_of(widths, batch_size, kind, Activation::Tanh, OptimizerKind::Momentum) }
 }
 
 /// No, one and two hidden layers, batches of one row, of all rows, and with a short last one.
@@ -121,6 +132,8 @@ const OPTION_TRIALS: &[Trial] = &[
     dropping(&[64, 7, 10], 32, Activation::Gelu),
     dropping(&[36, 40, 20, 7], 48, Activation::Silu),
     dropping(&[36, 40, 20, 7], 48, Activation::Sigmoid),
+    augmenting(&[64, 7, 10], 32, Kind::SparseBytes, (8, 8)),
+    Trial { dropout: 0.3, ..augmenting(&[36, 40, 20, 7], 48, Kind::Floats, (4, 9)) },
 ];
 
 /// Shapes at which the CPU's engine changes its ways.
@@ -146,7 +159,8 @@ const CPU_TRIALS: &[Trial] = &[
 const ROWS: usize = 100;
 
 /// A data set that can be learnt: each class has a pattern of its own, with noise on top.
-fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> Result<Samples> {
+fn samples(trial: &Trial, classes: usize, rows: usize, seed: u64) -> Result<Samples> {
+    let (width, kind) = (trial.widths[0], trial.kind);
     let patterns = Draw::new(classes as u64).normal(width * classes);
     let mut draw = Draw::new(seed);
     let labels = draw.below(classes, rows);
@@ -161,7 +175,11 @@ fn samples(width: usize, classes: usize, rows: usize, kind: Kind, seed: u64) -> 
         Kind::Floats => Inputs::F32(values.collect()),
         _ => Inputs::U8(values.map(|value| (value * 255.0).clamp(0.0, 255.0) as u8).collect()),
     };
-    Samples::new(inputs, width, labels)
+    let samples = Samples::new(inputs, width, labels)?;
+    match trial.image {
+        Some(size) => samples.with_image(size),
+        None => Ok(samples),
+    }
 }
 
 /// Every plan on `device` against the composition of the twins: all parameters after one step, loss and parameters after
@@ -213,10 +231,8 @@ pub fn cpu() -> Result<Vec<Row>> {
 fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -> Result<Vec<Row>> {
     let &Trial { batch_size, kind, steps, activation, optimizer, .. } = trial;
     let (model, recipe, rate) = (trial.model()?, trial.recipe(), trial.rate());
-    let (train, test) = (
-        Arc::new(samples(model.inputs(), model.classes(), ROWS, kind, 1)?),
-        Arc::new(samples(model.inputs(), model.classes(), 37, kind, 2)?),
-    );
+    let (train, test) =
+        (Arc::new(samples(trial, model.classes(), ROWS, 1)?), Arc::new(samples(trial, model.classes(), 37, 2)?));
     let initial = model.initial_parameters(Init::He, 5);
     let mut reference = Reference::new(model.clone(), &recipe);
     let kind = match kind {
@@ -230,6 +246,9 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
     }
     if trial.dropout > 0.0 {
         shape = format!("{shape} dropout");
+    }
+    if trial.image.is_some() {
+        shape = format!("{shape} augmented");
     }
     let mut rows = Vec::new();
     let mut name = format!("plan {}", first.about().plan);

@@ -46,11 +46,20 @@ pub struct Knot {
 /// What the augmentation of images of one size is made with.
 #[derive(Debug, Clone)]
 pub struct Warper {
-    augment: Augment,
-    /// Pixels of a column and of a row.
+    /// Pixels of a column.
     pub height: usize,
     /// Pixels of a row.
     pub width: usize,
+    /// The most pixels of a shift.
+    pub shift: f32,
+    /// The largest angle, in quarters of a turn.
+    pub quarters: f32,
+    /// How far a factor may be from 1.
+    pub scale: f32,
+    /// The most pixels of a displacement of the grid's points.
+    pub elastic: f32,
+    /// Spaces of the grid from one pixel to the next.
+    pub spaces_per_pixel: f32,
     /// Of each row of pixels.
     pub rows: Vec<Knot>,
     /// Of each column of pixels.
@@ -71,9 +80,19 @@ pub struct Warp {
 impl Warper {
     /// Of images of (height, width) `size`.
     pub fn new(augment: Augment, (height, width): (usize, usize)) -> Self {
-        let per_pixel = spaces_per_pixel(height, width);
-        let knots = |pixels: usize| (0..pixels).map(|at| knot(at as f32 * per_pixel)).collect();
-        Self { augment, height, width, rows: knots(height), columns: knots(width) }
+        let spaces_per_pixel = SPACES as f32 / height.max(width) as f32;
+        let knots = |pixels: usize| (0..pixels).map(|at| knot(at as f32 * spaces_per_pixel)).collect();
+        Self {
+            height,
+            width,
+            shift: augment.shift as f32,
+            quarters: (augment.rotate / 90.0) as f32,
+            scale: augment.scale as f32,
+            elastic: augment.elastic as f32,
+            spaces_per_pixel,
+            rows: knots(height),
+            columns: knots(width),
+        }
     }
 
     /// Pixels of an image.
@@ -83,7 +102,7 @@ impl Warper {
 
     /// Whether images are bent.
     pub fn bends(&self) -> bool {
-        self.augment.elastic > 0.0
+        self.elastic > 0.0
     }
 
     /// What step `step`, from 1, of a run with the seed `seed` hashes with a row.
@@ -95,18 +114,18 @@ impl Warper {
     pub fn warp(&self, key: u32, row: u32) -> Warp {
         let key = mix(key ^ row);
         let draw = |number: u32| signed_unit(mix(key ^ number));
-        let Augment { shift, rotate, scale, elastic } = self.augment;
-        let (sin, cos) = sin_cos((rotate / 90.0) as f32 * draw(draws::ANGLE));
-        let (sx, sy) = (1.0 + scale as f32 * draw(draws::SCALE_X), 1.0 + scale as f32 * draw(draws::SCALE_Y));
+        let &Self { shift, quarters, scale, elastic, .. } = self;
+        let (sin, cos) = sin_cos(quarters * draw(draws::ANGLE));
+        let [sx, sy] = [draws::SCALE_X, draws::SCALE_Y].map(|number| 1.0 + scale * draw(number));
         let mut grid = [[0.0; POINTS * POINTS]; 2];
         if self.bends() {
             for (point, axis) in (0..POINTS * POINTS).flat_map(|point| [(point, 0), (point, 1)]) {
-                grid[axis][point] = elastic as f32 * draw(draws::GRID + (2 * point + axis) as u32);
+                grid[axis][point] = elastic * draw(draws::GRID + (2 * point + axis) as u32);
             }
         }
         Warp {
             matrix: [cos * sx, -(sin * sy), sin * sx, cos * sy],
-            shift: [draws::SHIFT_X, draws::SHIFT_Y].map(|number| shift as f32 * draw(number)),
+            shift: [draws::SHIFT_X, draws::SHIFT_Y].map(|number| shift * draw(number)),
             grid,
         }
     }
@@ -132,11 +151,6 @@ impl Warper {
         };
         (0..4).map(|k| column.weights[k] * along_y(column.first + k)).fold(0.0, |sum, value| sum + value)
     }
-}
-
-/// Points of the grid from one pixel to the next, in images of `height x width`.
-pub fn spaces_per_pixel(height: usize, width: usize) -> f32 {
-    SPACES as f32 / height.max(width) as f32
 }
 
 /// Of a pixel at `at` in spaces of the grid: the basis of the uniform cubic B-spline.

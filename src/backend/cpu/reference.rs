@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::augment::{self, Warper};
 use super::dropout::{self, Dropout};
 use super::{
     activate, activate_backward, bias_add, cross_entropy_gradient, gather_f32, gather_u8, matmul, matmul_a_bt,
     matmul_at_b, reduce_rows, row_softmax, step,
 };
 use super::{cross_entropy, sum};
-use crate::backend::fit::{check_samples, rows_of};
+use crate::backend::fit::{check_samples, image_to_augment, rows_of};
 use crate::backend::numbers::Numbers;
 use crate::backend::{About, Backend, Evaluating, Parts, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples};
@@ -26,16 +27,18 @@ pub struct Forward {
     pub saved: Vec<Vec<f32>>,
 }
 
-/// Of which run a step is, and which step, from 1: what decides what it drops.
+/// Of which run a step is, and which step, from 1: what decides what it drops and how it augments its rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Training {
+pub struct Training<'a> {
     /// The run's seed.
     pub seed: u64,
     /// The step's number.
     pub step: u64,
+    /// What its rows are augmented with.
+    pub warper: Option<&'a Warper>,
 }
 
-impl Training {
+impl Training<'_> {
     /// What is dropped of the outputs of layer `index`.
     fn dropout(self, model: &Mlp, index: usize) -> Option<Dropout> {
         let share = model.layers()[index].dropout;
@@ -44,11 +47,22 @@ impl Training {
 }
 
 /// The rows `order` of `inputs` on their way through `model`, in a step of training or not.
-pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32], training: Option<Training>) -> Forward {
+pub fn forward(
+    model: &Mlp,
+    parameters: &[f32],
+    inputs: &Inputs,
+    order: &[u32],
+    training: Option<Training<'_>>,
+) -> Forward {
     let mut x = vec![0.0; order.len() * model.inputs()];
     match inputs {
         Inputs::U8(data) => gather_u8::gather_u8(data, order, model.inputs(), &mut x),
         Inputs::F32(data) => gather_f32::gather_f32(data, order, model.inputs(), &mut x),
+    }
+    if let Some((Training { seed, step, .. }, warper)) =
+        training.and_then(|training| Some((training, training.warper?)))
+    {
+        augment::augment(warper, Warper::key(seed, step), 0, &mut x);
     }
     let (mut activations, mut saved) = (vec![x], Vec::new());
     for (index, layer) in model.layers().iter().enumerate() {
@@ -77,7 +91,7 @@ pub fn gradient(
     parameters: &[f32],
     samples: &Samples,
     order: &[u32],
-    training: Option<Training>,
+    training: Option<Training<'_>>,
 ) -> Vec<f32> {
     let forward = forward(model, parameters, &samples.inputs, order, training);
     let mut gradients = vec![0.0; parameters.len()];
@@ -121,6 +135,8 @@ pub struct Reference {
     recipe: Recipe,
     state: State,
     data: Parts<Arc<Samples>>,
+    /// What the training part is augmented with.
+    warper: Option<Warper>,
     /// What was found, and in which state.
     evaluating: Evaluating<Vec<Evaluation>>,
     evaluated: State,
@@ -134,6 +150,7 @@ impl Reference {
             model,
             recipe: recipe.clone(),
             data: Parts::default(),
+            warper: None,
             evaluating: Evaluating::default(),
             evaluated: State::default(),
         }
@@ -172,6 +189,9 @@ impl Backend for Reference {
 
     fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
+        if let Some(size) = image_to_augment(&self.recipe, split, samples)? {
+            self.warper = Some(Warper::new(self.recipe.augment, size));
+        }
         self.data.set(split, Arc::clone(samples));
         Ok(())
     }
@@ -180,7 +200,8 @@ impl Backend for Reference {
         let samples = self.data.get(Split::Train)?;
         steps.check(samples.len(), self.recipe.batch_size)?;
         for (batch, rate) in steps.batches(self.recipe.batch_size) {
-            let training = Training { seed: self.recipe.seed, step: self.state.step + 1 };
+            let (seed, step, warper) = (self.recipe.seed, self.state.step + 1, self.warper.as_ref());
+            let training = Training { seed, step, warper };
             let gradients = gradient(&self.model, &self.state.parameters, samples, batch, Some(training));
             update(&self.model, &self.recipe.optimizer, &gradients, batch.len(), rate, &mut self.state);
         }

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::backend::cpu::augment::Warper;
 use crate::backend::cpu::dropout::step_key;
-use crate::backend::fit::{check_samples, rows_of};
+use crate::backend::fit::{check_samples, image_to_augment, rows_of};
 use crate::backend::gpu::device::{Device, Read, Submitted, values};
 use crate::backend::gpu::plan::{Buffer, Dispatch, Element, Plan, PlanName};
 use crate::backend::gpu::store::{Part, Store};
@@ -193,6 +194,7 @@ impl Engine {
     /// When the rows do not fit the model or the device.
     pub async fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
+        let warper = image_to_augment(&self.recipe, split, samples)?.map(|size| Warper::new(self.recipe.augment, size));
         let part = self.store.upload(split.name(), samples)?;
         let device = self.device();
         let batch_size = self.recipe.batch_size;
@@ -214,7 +216,8 @@ impl Engine {
         let hardware = &device.hardware;
         let kind = self.recipe.optimizer.kind;
         let plan = (split == Split::Train)
-            .then(|| Plan::step(self.plan, &self.model, kind, part.element, batch_size, hardware));
+            .then(|| Plan::step(self.plan, &self.model, kind, part.element, batch_size, hardware))
+            .map(|plan| warper.iter().fold(plan, Plan::augmenting));
         let buffers = with(&order);
         let step = plan.iter().map(|plan| self.store.prepare(plan, &buffers, &self.batches));
         let step = step.collect::<Result<Vec<_>>>()?.concat();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::ValueEnum;
 
 use crate::backend::Precision;
+use crate::backend::cpu::augment::Warper;
 use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels;
 use crate::backend::gpu::launch::dense::{Dense, Product, Source};
@@ -75,6 +76,9 @@ impl PlanName {
         }
         match self {
             Self::Elementary => Ok(()),
+            _ if !recipe.augment.is_none() => {
+                unfit("does not augment images".into(), &[Remedy::Plan(Self::Elementary)])
+            }
             Self::Fused if model.classes() <= output::MAX_CLASSES => Ok(()),
             Self::Fused => unfit(
                 format!("runs networks of at most {} classes, not {model}", output::MAX_CLASSES),
@@ -136,7 +140,9 @@ impl PlanName {
             Ok(()) => (Self::Fused, "the fewest dispatches a step for this network"),
             Err(_) => {
                 Self::Elementary.check(model, recipe, hardware)?;
-                (Self::Elementary, "too many classes for the plan fused")
+                let many = "too many classes for the plan fused";
+                let why = if recipe.augment.is_none() { many } else { "the plan fused does not augment images" };
+                (Self::Elementary, why)
             }
         })
     }
@@ -282,6 +288,17 @@ impl Plan {
             (PlanName::Fused, None) => Self::fused_step(model, optimizer, element, rows, hardware),
             _ => Self::elementary_step(model, optimizer, element, rows),
         }
+    }
+
+    /// The same, augmenting the rows by `warper`: in place of the kernels that gather them.
+    pub fn augmenting(mut self, warper: &Warper) -> Self {
+        for dispatch in &mut self.dispatches {
+            let floats = dispatch.launch.kernel == &kernels::GATHER_F32;
+            if floats || dispatch.launch.kernel == &kernels::GATHER_U8 {
+                dispatch.launch = elementary::augment(self.rows, warper, floats);
+            }
+        }
+        self
     }
 
     fn resident_step(shape: Narrow, rows: usize, link: Link) -> Self {
