@@ -21,7 +21,7 @@ pub struct Augment {
     pub elastic: f64,
 }
 
-/// Pixels of `elastic` without a number: the best on MNIST beside the other three.
+/// Pixels of `elastic` without a number. Beside the other three, 2.5 trains as well on MNIST, and 5.5 worse.
 const ELASTIC: f64 = 4.0;
 
 /// The most pixels of a shift or a displacement: the longest side of an image that is read.

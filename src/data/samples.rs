@@ -163,3 +163,20 @@ impl Samples {
         Ok(Self { image: self.image, ..selected })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_have_as_many_pixels_as_rows_have_values_and_stay_images() {
+        let rows = || Samples::new(Inputs::U8((0..12).collect()), 6, vec![0, 1]).unwrap();
+        for size in [(3, 3), (0, 6), (usize::MAX, 2)] {
+            assert!(matches!(rows().with_image(size), Err(Error::Data(_))), "{size:?}");
+        }
+        let images = rows().with_image((2, 3)).unwrap();
+        let second = images.select(|row| row == 1).unwrap();
+        assert_eq!((second.image, second.inputs), (Some((2, 3)), Inputs::U8((6..12).collect())));
+    }
+}

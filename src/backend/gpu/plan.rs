@@ -585,8 +585,10 @@ mod tests {
             for ((element, name), hardware) in cases
                 .flat_map(|case| [&roomy(), &Hardware::SOFTWARE, &subgroups].map(|hardware| (case, hardware.clone())))
             {
+                let warper = Warper::new("elastic".parse().unwrap(), (1, widths[0]));
                 let plans = [
                     Plan::step(name, &model, kind, element, 64, &hardware),
+                    Plan::step(name, &model, kind, element, 64, &hardware).augmenting(&warper),
                     Plan::evaluation(name, &model, element, 512, &hardware),
                 ];
                 for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
@@ -655,6 +657,13 @@ mod tests {
             assert!(refuses(plan, &notebook.clone().with_dropout(0.1, &[0.0]).unwrap(), &|_| {}));
             assert!(refuses(plan, &notebook.clone().with_head(Head::Values), &|recipe| recipe.loss = Loss::Mse));
         }
+        let augmenting = Recipe { augment: "shift:2".parse().unwrap(), ..Recipe::default() };
+        for plan in [fused, resident] {
+            let error = plan.check(&notebook, &augmenting, &roomy()).unwrap_err().to_string();
+            assert!(error.contains("does not augment images: use the plan elementary"), "{error}");
+        }
+        let chosen = PlanName::choose(&notebook, &augmenting, &roomy(), None).unwrap();
+        assert_eq!(chosen, (PlanName::Elementary, "the plan fused does not augment images"));
         assert!(resident.check(&notebook, &Recipe::default(), &roomy()).is_ok());
         assert_eq!(PlanName::choose(&notebook, &Recipe::default(), &roomy(), None).unwrap().0, fused);
         let wide = Mlp::new(&[4, 3000]).unwrap();

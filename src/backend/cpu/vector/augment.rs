@@ -62,32 +62,40 @@ impl Augmenter {
                 let start = chunk * PIXELS;
                 let mut bent = [[0.0f32; PIXELS]; 2];
                 if self.warper.bends() {
-                    for point in 0..POINTS {
-                        let weights = &self.weights[point * self.pitch + start..][..PIXELS];
-                        for lane in 0..PIXELS {
-                            bent[0][lane] += weights[lane] * along_y[0][point];
-                            bent[1][lane] += weights[lane] * along_y[1][point];
+                    for (point, weights) in self.weights.chunks_exact(self.pitch).enumerate() {
+                        let weights = &weights[start..start + PIXELS];
+                        for (bent, along_y) in bent.iter_mut().zip(&along_y) {
+                            bent.iter_mut().zip(weights).for_each(|(bent, weight)| *bent += weight * along_y[point]);
                         }
                     }
                 }
                 let (mut at, mut part) = ([0i32; PIXELS], [[0.0f32; PIXELS]; 2]);
                 for lane in 0..PIXELS {
                     let from_x = (start + lane) as f32 - centre_x;
-                    let x = (a * from_x + b + centre_x + (warp.shift[0] + bent[0][lane])).clamp(0.0, last_x);
-                    let y = (c * from_x + d + centre_y + (warp.shift[1] + bent[1][lane])).clamp(0.0, last_y);
-                    let (whole_x, whole_y) = (x as i32, y as i32);
+                    let x = a * from_x + b + centre_x + (warp.shift[0] + bent[0][lane]);
+                    let y = c * from_x + d + centre_y + (warp.shift[1] + bent[1][lane]);
+                    // Unlike a clamp, these make 0 of NaN.
+                    let (x, y) = (x.max(0.0).min(last_x), y.max(0.0).min(last_y));
+                    // SAFETY: both are within the image, whose sides are far below 2^31.
+                    let (whole_x, whole_y): (i32, i32) = unsafe { (x.to_int_unchecked(), y.to_int_unchecked()) };
                     (part[0][lane], part[1][lane]) = (x - whole_x as f32, y - whole_y as f32);
                     at[lane] = whole_y * (width as i32 + 1) + whole_x;
                 }
-                for (lane, new) in new.iter_mut().enumerate() {
-                    let at = at[lane] as usize;
-                    // SAFETY: x and y are within the image, and `old` has one pixel more to the right and below.
-                    let [left, right] = [at, at + 1].map(|at| unsafe {
-                        let (above, below) = (*old.get_unchecked(at), *old.get_unchecked(at + width + 1));
-                        above + part[1][lane] * (below - above)
-                    });
-                    *new = left + part[0][lane] * (right - left);
+                // Two pixels above and two below.
+                let mut corners = [[0.0f32; PIXELS]; 4];
+                for (lane, &at) in at.iter().enumerate() {
+                    for (corner, beside) in corners.iter_mut().zip([0, 1, width + 1, width + 2]) {
+                        // SAFETY: x and y are within the image, and `old` has one pixel more to the right and below.
+                        corner[lane] = unsafe { *old.get_unchecked(at as usize + beside) };
+                    }
                 }
+                let mut made = [0.0f32; PIXELS];
+                for (lane, made) in made.iter_mut().enumerate() {
+                    let left = corners[0][lane] + part[1][lane] * (corners[2][lane] - corners[0][lane]);
+                    let right = corners[1][lane] + part[1][lane] * (corners[3][lane] - corners[1][lane]);
+                    *made = left + part[0][lane] * (right - left);
+                }
+                new.copy_from_slice(&made[..new.len()]);
             }
         }
     }
