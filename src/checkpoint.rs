@@ -111,7 +111,7 @@ impl Metadata {
             data: dataset.name.clone(),
             classes: dataset.classes.clone(),
             target_scale: dataset.target_scale.clone(),
-            image: dataset.image,
+            image: dataset.image(),
             columns: dataset.columns.clone(),
             // Floats that nobody scaled are taken as they are: without a scaling they would be read as bytes.
             scaling: dataset.scaling.clone().or_else(|| match &dataset.train.inputs {
@@ -473,7 +473,6 @@ mod tests {
             classes: numbered(model.classes()),
             target_scale: None,
             origin: Origin { rows: 9, checksum: 8, test: Some(0.1), validation: None },
-            image: None,
             columns: Some(Columns { count: model.inputs() + 1, label: 0, names: None }),
             scaling: Some(Scaling { offset: vec![0.1; model.inputs()], divisor: vec![3.0; model.inputs()] }),
         };

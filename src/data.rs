@@ -23,8 +23,6 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// The standardisation of targets that are numbers; none where targets are classes.
     pub target_scale: Option<TargetScale>,
-    /// (height, width) in pixels where rows are images.
-    pub image: Option<(usize, usize)>,
     /// The columns of the files where they are tables.
     pub columns: Option<Columns>,
     /// The scaling of the features; none where they are bytes, taken as `value / 255`.
@@ -98,6 +96,11 @@ impl Dataset {
         self.train.task()
     }
 
+    /// (height, width) in pixels where rows are images.
+    pub fn image(&self) -> Option<(usize, usize)> {
+        self.train.image
+    }
+
     /// The number of outputs of a network for these targets: the number of classes, or of numbers per row.
     pub fn outputs(&self) -> usize {
         self.target_scale.as_ref().map_or(self.classes.len(), |scale| scale.names.len())
@@ -125,7 +128,8 @@ pub const FAMILY: [&str; 3] = ["mnist", "fashion-mnist", "kmnist"];
 pub fn digits() -> Result<Dataset> {
     let part = |first: usize, count| {
         let (images, labels) = digits::generate(DIGITS_SEED, first as u64, count);
-        Samples::new(Inputs::U8(images), 784, labels.into_iter().map(u32::from).collect()).map(Arc::new)
+        let samples = Samples::new(Inputs::U8(images), 784, labels.into_iter().map(u32::from).collect())?;
+        samples.with_image((28, 28)).map(Arc::new)
     };
     let (train, test) = (part(0, DIGITS.0)?, Some(part(DIGITS.0, DIGITS.1)?));
     Ok(Dataset {
@@ -135,7 +139,6 @@ pub fn digits() -> Result<Dataset> {
         validation: None,
         classes: numbered(10),
         target_scale: None,
-        image: Some((28, 28)),
         columns: None,
         scaling: None,
         origin: Origin::default(),

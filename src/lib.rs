@@ -24,6 +24,7 @@
 //! [`cli`], uses nothing else.
 
 mod activation;
+pub mod augment;
 pub mod backend;
 pub mod bench;
 mod cache;
@@ -48,6 +49,7 @@ pub mod train;
 mod trainer;
 mod tuning;
 
+pub use augment::Augment;
 pub use backend::select::Request;
 pub use checkpoint::load as load_model;
 pub use data::{Dataset, Inputs, Samples};

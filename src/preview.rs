@@ -1,5 +1,8 @@
 //! Pictures: a contact sheet of a data set, the units of a first layer, or any tiles in a grid, as an 8-bit greyscale PNG.
 
+use crate::augment::Augment;
+use crate::backend::cpu::augment::{self, Warper};
+use crate::backend::cpu::gather_u8::gather_u8;
 use crate::data::{Dataset, Inputs, Task};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
@@ -9,27 +12,46 @@ const MARGIN: usize = 2;
 /// Brightness of the margins.
 const MARGIN_SHADE: u8 = 64;
 
-/// A PNG of the first `columns` training images of each class, a row a class, each pixel drawn `scale x scale`.
+/// A PNG with a row for each class, each pixel drawn `scale x scale`: its first `columns` training images; or where `augment`
+/// moves pixels its first one as it is, and what it becomes in the first steps of training.
 ///
 /// # Errors
 /// [`Error::Data`] when the rows of `dataset` are not images, or have no classes.
-pub fn contact_sheet(dataset: &Dataset, columns: usize, scale: usize) -> Result<Vec<u8>> {
-    let (Some(size), Inputs::U8(pixels)) = (dataset.image, &dataset.train.inputs) else {
+pub fn contact_sheet(dataset: &Dataset, augment: Augment, columns: usize, scale: usize) -> Result<Vec<u8>> {
+    let (Some(size), Inputs::U8(pixels)) = (dataset.image(), &dataset.train.inputs) else {
         return Err(Error::Data(format!("data set {} does not hold images: it has no preview", dataset.name)));
     };
     if dataset.task() == Task::Values {
         return Err(Error::Data(format!("data set {} has no classes, but numbers: it has no preview", dataset.name)));
     }
     let width = dataset.train.width;
+    let warper = &Warper::new(augment, size);
     let mut tiles = Vec::with_capacity(dataset.classes.len() * columns);
     for class in 0..dataset.classes.len() as u32 {
-        let rows = dataset.train.labels().iter().enumerate().filter(|(_, label)| **label == class);
-        let mut row: Vec<Vec<u8>> =
-            rows.take(columns).map(|(index, _)| pixels[index * width..][..width].to_vec()).collect();
+        let labels = dataset.train.labels().iter();
+        let mut rows = (0..).zip(labels).filter(|(_, label)| **label == class).map(|(index, _)| index);
+        let tile = |index: u32| pixels[index as usize * width..][..width].to_vec();
+        let mut row: Vec<Vec<u8>> = if augment.is_none() {
+            rows.take(columns).map(tile).collect()
+        } else {
+            let augmented = |index| {
+                let steps = (1..columns as u64).map(move |step| augmented(warper, pixels, index, step));
+                std::iter::once(tile(index)).chain(steps).collect()
+            };
+            rows.next().map(augmented).unwrap_or_default()
+        };
         row.resize(columns, vec![MARGIN_SHADE; width]);
         tiles.extend(row);
     }
     grid(&tiles, size, columns, scale)
+}
+
+/// What row `index` of `pixels` becomes in step `step` of a run with the seed 0.
+fn augmented(warper: &Warper, pixels: &[u8], index: u32, step: u64) -> Vec<u8> {
+    let mut x = vec![0.0; warper.pixels()];
+    gather_u8(pixels, &[index], warper.pixels(), &mut x);
+    augment::augment(warper, Warper::key(0, step), index, &mut x);
+    x.into_iter().map(|value| (255.0 * value).round() as u8).collect()
 }
 
 /// Tiles of this picture to a row.

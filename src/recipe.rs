@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::augment::Augment;
 use crate::error::{Error, Result};
 use crate::model::{Activation, Head, Init, Mlp};
 use crate::schedule::{Schedule, ScheduleKind};
@@ -68,6 +69,9 @@ pub struct Recipe {
     /// The share of the inputs that training drops.
     #[serde(default)]
     pub input_dropout: f64,
+    /// How far training moves the pixels of its images.
+    #[serde(default)]
+    pub augment: Augment,
     /// The loss.
     #[serde(default)]
     pub loss: Loss,
@@ -145,6 +149,7 @@ impl Default for Recipe {
             init: Init::Normal(0.01),
             dropout: Vec::new(),
             input_dropout: 0.0,
+            augment: Augment::default(),
             loss: Loss::CrossEntropy,
             label_smoothing: 0.0,
             class_weight: Vec::new(),
@@ -423,7 +428,13 @@ mod tests {
     fn a_recipe_is_flat_json_with_the_names_of_the_flags() {
         let options = Recipe::default().options().unwrap();
         assert!(options.values().all(|value| !value.is_object()), "{options:?}");
-        for (name, value) in [("hidden", "[7]"), ("init", "\"normal:0.01\""), ("optimizer", "\"sgd\""), ("lr", "0.2")] {
+        for (name, value) in [
+            ("hidden", "[7]"),
+            ("init", "\"normal:0.01\""),
+            ("augment", "\"none\""),
+            ("optimizer", "\"sgd\""),
+            ("lr", "0.2"),
+        ] {
             assert_eq!(options[name].to_string(), value);
         }
         let back: Recipe = serde_json::from_value(Value::Object(options)).unwrap();

@@ -425,7 +425,55 @@ fn a_preview_is_a_png() {
     let path = folder.path().join("sheet.png");
     let output = run(&["data", "preview", &data, "--out", path.to_str().unwrap(), "--columns", "3"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(std::fs::read(path).unwrap().starts_with(b"\x89PNG"));
+    let plain = std::fs::read(&path).unwrap();
+    assert!(plain.starts_with(b"\x89PNG"));
+    let preview = |how| {
+        let columns = ["--out", path.to_str().unwrap(), "--columns", "3", "--augment", how];
+        let output = run(&[&["data", "preview", &data], &columns[..]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        (stdout(&output), std::fs::read(&path).unwrap())
+    };
+    let (told, augmented) = preview("shift:1,elastic");
+    assert!(told.contains("augmented by shift:1,elastic:4") && augmented.starts_with(b"\x89PNG") && augmented != plain);
+    assert_eq!(preview("none").1, plain);
+}
+
+#[test]
+fn augmentation_changes_training_alone_and_is_kept_in_the_log_and_the_model() {
+    let (folder, data) = small();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [whole, half, rest, log] = ["whole.st", "half.st", "rest.st", "log.jsonl"].map(path);
+    let of = ["--data", &data, "--hidden", "9", "--batch-size", "32", "--lr", "0.1", "--quiet", "--augment"];
+    let how = "scale:0.2,shift:1,rotate:20,elastic:0.5";
+    train(&[&of[..], &[how, "--epochs", "4", "--save", &whole, "--log", &log]].concat());
+    let first: serde_json::Value =
+        serde_json::from_str(std::fs::read_to_string(&log).unwrap().lines().next().unwrap()).unwrap();
+    assert_eq!(first["augment"], "shift:1,rotate:20,scale:0.2,elastic:0.5");
+
+    // A run that goes on ends with the same bits, and other augmentation contradicts it.
+    let state = |path: &str| mlp_gpu::load_model(Path::new(path)).unwrap().state;
+    train(&[&of[..], &[how, "--epochs", "2", "--save", &half]].concat());
+    train(&["--resume", &half, "--epochs", "4", "--save", &rest, "--quiet", "--threads", "1"]);
+    assert_eq!(state(&whole), state(&rest));
+    let contradicted = ["--augment shift:3 contradicts", "trained with shift:1,rotate:20"];
+    fails(&["train", "--resume", &half, "--augment", "shift:3"], 2, &contradicted);
+    train(&[&of[..], &["none", "--epochs", "4", "--save", &rest]].concat());
+    assert_ne!(state(&whole), state(&rest));
+
+    // Evaluation does not augment.
+    let eval = || stdout(&run(&["eval", &whole, "--data", &data, "--backend", "cpu"]));
+    assert!(eval().contains("ccuracy") && eval() == eval(), "{}", eval());
+}
+
+#[test]
+fn augmentation_says_what_it_may_be_and_is_for_images_alone() {
+    let (folder, _) = small();
+    fails(&["train", "--augment", "flip"], 2, &["shift:PIXELS, rotate:DEGREES, scale:SHARE, elastic[:PIXELS]"]);
+    fails(&["train", "--augment", "rotate:200"], 2, &["--augment", "degrees from 0 to 180"]);
+    let csv = folder.path().join("in.csv");
+    std::fs::write(&csv, "a,b,label\n".to_owned() + &"1,2,x\n3,4,y\n".repeat(20)).unwrap();
+    let arguments = ["train", "--backend", "cpu", "--data", csv.to_str().unwrap(), "--augment", "shift:2"];
+    fails(&arguments, 2, &["--augment shift:2", "are no images of known size; leave it out"]);
 }
 
 #[test]

@@ -1,21 +1,12 @@
-// uses: batch
+// uses: batch, hash
 //
 // Dropout by counter: what a step drops is a hash of where it is, so that no mask is stored and every backend drops the same.
-// What is kept is divided by the share that is kept. The hash is lowbias32 (Wellons 2018, "Prospecting for Hash Functions").
+// What is kept is divided by the share that is kept.
 
 override dropout_layer: u32;
 override dropout_threshold: u32;
 override dropout_scale: f32;
 override dropout_keep: f32;
-
-fn mix(bits: u32) -> u32 {
-    var x = bits;
-    x ^= x >> 16u;
-    x *= 0x7feb352du;
-    x ^= x >> 15u;
-    x *= 0x846ca68bu;
-    return x ^ (x >> 16u);
-}
 
 // `value` of a row of the batch and a unit, or the gradient there.
 fn dropped(value: f32, row: u32, unit: u32) -> f32 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::backend::fit::{check_samples, row_weights, rows_of};
+use crate::backend::fit::{check_samples, image_to_augment, row_weights, rows_of};
 use crate::backend::{About, Backend, Evaluating, KernelTime, Measure, Parts, Peak, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
@@ -14,12 +14,15 @@ use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
-use network::{Buffers, Network, Rows};
+use augment::Warper;
+use network::{Buffers, Examples, Network, Rows};
 use team::{Pace, Team};
+use vector::augment::Augmenter;
 use vector::{Vectors, pitch};
 
 pub mod activate;
 pub mod activate_backward;
+pub mod augment;
 pub mod bias_add;
 pub mod clip;
 pub mod cross_entropy;
@@ -71,6 +74,8 @@ struct Resident {
     samples: Arc<Samples>,
     /// How much each row weighs, where they differ.
     weights: Option<Vec<f32>>,
+    /// What training augments them with.
+    augmenter: Option<Augmenter>,
 }
 
 /// An evaluation: to be done when it is collected, or done because the state was about to change.
@@ -195,26 +200,30 @@ impl Backend for Cpu {
 
     fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
-        // Inputs that are dropped are not those that are 0.
-        let rows = if self.model.input_dropout() > 0.0 {
+        let image = image_to_augment(&self.recipe, split, samples)?;
+        let augmenter = image.map(|size| Augmenter::new(Warper::new(self.recipe.augment, size)));
+        // Inputs that are dropped or moved are not those that are 0.
+        let rows = if self.model.input_dropout() > 0.0 || augmenter.is_some() {
             Rows::Dense(samples.inputs.clone())
         } else {
             Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads())
         };
         let weights = row_weights(&self.model, &self.recipe, samples)?;
-        self.data.set(split, Resident { rows, samples: Arc::clone(samples), weights });
+        self.data.set(split, Resident { rows, samples: Arc::clone(samples), weights, augmenter });
         Ok(())
     }
 
     fn train(&mut self, steps: Steps<'_>) -> Result<usize> {
         self.settle()?;
         let Self { model, network, recipe, buffers, data, team, .. } = self;
-        let Resident { rows, samples, weights } = data.get(Split::Train)?;
+        let Resident { rows, samples, weights, augmenter } = data.get(Split::Train)?;
         let batch_size = recipe.batch_size;
         let portion = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
         let steps = steps.take((portion as usize).max(1), batch_size);
         steps.check(samples.len(), batch_size)?;
-        network.train(team, rows, head::Targets::new(&samples.targets, weights.as_deref()), steps, batch_size, buffers);
+        let targets = head::Targets::new(&samples.targets, weights.as_deref());
+        let examples = Examples { rows, augmenter: augmenter.as_ref(), targets };
+        network.train(team, examples, steps, batch_size, buffers);
         Ok(steps.rates.len())
     }
 
@@ -282,6 +291,7 @@ impl Measure for Cpu {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::augment::Augment;
     use crate::backend::BackendExt;
     use crate::model::Init;
 
@@ -309,6 +319,68 @@ mod tests {
             cpu.pass(&(0..rows as u32).rev().collect::<Vec<_>>(), batch_size, 0.1).unwrap();
         }
         cpu.parameters().unwrap().into_iter().map(f32::to_bits).collect()
+    }
+
+    /// The parameters after an epoch and a half of 60 images of 6 x 9, in two halves with a state kept between them.
+    fn augmented(recipe: &Recipe, samples: Samples, input_dropout: f64, threads: usize) -> Vec<f32> {
+        let model = Mlp::new(&[54, 20, 7, 3]).unwrap().with_dropout(input_dropout, &[]).unwrap();
+        let open = || {
+            let mut cpu = Cpu::new(model.clone(), recipe, threads).unwrap();
+            cpu.upload(Split::Train, &Arc::new(samples.clone())).unwrap();
+            cpu
+        };
+        let mut state = State::new(model.initial_parameters(Init::He, 3), recipe.optimizer.kind);
+        for order in [(0..60).collect::<Vec<u32>>(), (0..60).take(30).collect()] {
+            let mut cpu = open();
+            cpu.set_state(&state).unwrap();
+            cpu.pass(&order, recipe.batch_size, 0.1).unwrap();
+            state = cpu.state(None).unwrap();
+        }
+        state.parameters
+    }
+
+    #[test]
+    fn rows_are_augmented_before_inputs_are_dropped_by_seed_step_and_row_alone() {
+        let augment = "shift:1.5,rotate:20,scale:0.2,elastic:2".parse().unwrap();
+        let recipe = Recipe { batch_size: 16, seed: 5, augment, ..Recipe::default() };
+        let pixels: Vec<u8> = (0..60 * 54).map(|at: usize| (at * 2_654_435_761 % 251) as u8).collect();
+        let labels: Vec<u32> = (0..60).map(|row| row % 3).collect();
+        let rows = |inputs| Samples::new(inputs, 54, labels.clone()).unwrap().with_image((6, 9)).unwrap();
+        for input_dropout in [0.0, 0.3] {
+            let one = augmented(&recipe, rows(Inputs::U8(pixels.clone())), input_dropout, 1);
+            for threads in [2, 3] {
+                assert_eq!(augmented(&recipe, rows(Inputs::U8(pixels.clone())), input_dropout, threads), one);
+            }
+            let other = Recipe { seed: 6, ..recipe.clone() };
+            assert_ne!(augmented(&other, rows(Inputs::U8(pixels.clone())), input_dropout, 1), one);
+        }
+        // As without augmentation on rows that the twin has augmented: one step, as the next augments them anew.
+        let mut x = vec![0.0; 16 * 54];
+        gather_u8::gather_u8(&pixels, &(0..16).collect::<Vec<u32>>(), 54, &mut x);
+        augment::augment(&Warper::new(augment, (6, 9)), Warper::key(5, 1), 0, &mut x);
+        let model = Mlp::new(&[54, 20, 7, 3]).unwrap().with_dropout(0.3, &[]).unwrap();
+        let step = |recipe: &Recipe, samples: Samples| {
+            let mut cpu = Cpu::new(model.clone(), recipe, 2).unwrap();
+            cpu.upload(Split::Train, &Arc::new(samples)).unwrap();
+            cpu.set_state(&State::new(model.initial_parameters(Init::He, 3), recipe.optimizer.kind)).unwrap();
+            cpu.pass(&(0..16).collect::<Vec<u32>>(), 16, 0.1).unwrap();
+            cpu.parameters().unwrap()
+        };
+        let before = Samples::new(Inputs::F32(x), 54, labels[..16].to_vec()).unwrap();
+        let plain = Recipe { augment: Augment::default(), ..recipe.clone() };
+        assert_eq!(step(&recipe, rows(Inputs::U8(pixels))), step(&plain, before));
+    }
+
+    #[test]
+    fn rows_of_unknown_size_are_refused_where_training_augments_them() {
+        let recipe = Recipe { augment: "shift:1".parse().unwrap(), ..Recipe::default() };
+        let samples = Arc::new(Samples::new(Inputs::U8(vec![1; 12]), 6, vec![0, 1]).unwrap());
+        let mut cpu = Cpu::new(Mlp::new(&[6, 2]).unwrap(), &recipe, 1).unwrap();
+        let error = cpu.upload(Split::Train, &samples).unwrap_err();
+        assert!(matches!(&error, Error::Data(text) if text.contains("images of known size")), "{error}");
+        cpu.upload(Split::Test, &samples).unwrap();
+        let images = Samples::clone(&samples).with_image((2, 3)).unwrap();
+        cpu.upload(Split::Train, &Arc::new(images)).unwrap();
     }
 
     #[test]

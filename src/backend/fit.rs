@@ -1,5 +1,6 @@
 //! What fits a model, and what does not: checked in one place for all backends.
 
+use crate::backend::Split;
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
 use crate::model::{Head, Mlp};
@@ -53,6 +54,19 @@ pub(crate) fn row_weights(model: &Mlp, recipe: &Recipe, samples: &Samples) -> Re
         return Err(Error::Data(format!("{weights} weights of classes do not fit a network of {classes} classes")));
     }
     Ok(Some(labels.iter().map(|&label| weight[label as usize] as f32).collect()))
+}
+
+/// (height, width) of the images in `samples`, where they are what is learnt from and `recipe` augments it.
+///
+/// # Errors
+/// [`Error::Data`] where it does and rows are no images of known size.
+pub(crate) fn image_to_augment(recipe: &Recipe, split: Split, samples: &Samples) -> Result<Option<(usize, usize)>> {
+    if split != Split::Train || recipe.augment.is_none() {
+        return Ok(None);
+    }
+    let augment = recipe.augment;
+    let none = || Error::Data(format!("rows to augment ({augment}) must be images of known size, and these are not"));
+    samples.image.ok_or_else(none).map(Some)
 }
 
 /// Number of rows in `inputs`, when they are rows of `model`'s width.

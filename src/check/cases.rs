@@ -53,6 +53,7 @@ const fn checked(kernel: &'static Kernel, cases: fn(&mut Setting) -> Result<Vec<
 pub static KERNELS: &[Checked] = &[
     checked(&registry::GATHER_U8, elementary::gather_u8),
     checked(&registry::GATHER_F32, elementary::gather_f32),
+    checked(&registry::AUGMENT, elementary::augment),
     checked(&registry::MATMUL, elementary::matmul),
     checked(&registry::MATMUL_AT_B, elementary::matmul_at_b),
     checked(&registry::MATMUL_A_BT, elementary::matmul_a_bt),
@@ -174,7 +175,7 @@ const RATE: f32 = 0.15;
 const STEP: u64 = 3;
 
 /// The run and the step that decide what is dropped.
-const TRAINING: Training = Training { seed: 7 << 33, step: STEP };
+const TRAINING: Training = Training { seed: 7 << 33, step: STEP, warper: None };
 
 /// At every other shape, what is dropped of a layer.
 fn dropping(number: usize, layer: u32) -> Option<Dropping> {

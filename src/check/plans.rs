@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Row;
 use super::cases::Draw;
+use crate::augment::Augment;
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::reference::Reference;
 use crate::backend::cpu::vector::Vectors;
@@ -39,7 +40,12 @@ struct Trial {
     weighs: bool,
     /// The norm that gradients are clipped to.
     clip_norm: Option<f64>,
+    /// (height, width) of the images that rows are, where training augments them.
+    image: Option<(usize, usize)>,
 }
+
+/// How training augments images.
+const AUGMENT: Augment = Augment { shift: 1.0, rotate: 15.0, scale: 0.15, elastic: 1.5 };
 
 impl Trial {
     fn model(&self) -> Result<Mlp> {
@@ -67,6 +73,7 @@ impl Trial {
             loss: self.loss,
             label_smoothing: self.label_smoothing,
             class_weight: if self.weighs { (0..classes).map(weight).collect() } else { Vec::new() },
+            augment: self.image.map_or_else(Augment::default, |_| AUGMENT),
             ..Recipe::default()
         }
     }
@@ -105,6 +112,7 @@ const fn trial(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial
         label_smoothing: 0.0,
         weighs: false,
         clip_norm: None,
+        image: None,
     }
 }
 
@@ -128,6 +136,10 @@ const fn plain(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial
 
 const fn of_values(widths: &'static [usize], batch_size: usize, kind: Kind, loss: Loss) -> Trial {
     Trial { loss, ..plain(widths, batch_size, kind) }
+}
+
+const fn augmenting(widths: &'static [usize], batch_size: usize, kind: Kind, image: (usize, usize)) -> Trial {
+    Trial { image: Some(image), ..trial_of(widths, batch_size, kind, Activation::Tanh, OptimizerKind::Momentum) }
 }
 
 /// No, one and two hidden layers, batches of one row, of all rows, and with a short last one.
@@ -185,6 +197,10 @@ const HEAD_TRIALS: &[Trial] = &[
     Trial { input_dropout: 0.1, ..of_values(&[36, 64, 12, 3], 20, Kind::Bytes, Loss::Mse) },
     Trial { clip_norm: Some(0.1), ..plain(&[64, 7, 10], 32, Kind::Bytes) },
     Trial { clip_norm: Some(0.3), weighs: true, ..plain(&[100, 65, 17, 2], 48, Kind::Floats) },
+    augmenting(&[64, 7, 10], 32, Kind::SparseBytes, (8, 8)),
+    augmenting(&[64, 10], 32, Kind::Bytes, (8, 8)),
+    Trial { dropout: 0.3, ..augmenting(&[36, 40, 20, 7], 48, Kind::Floats, (4, 9)) },
+    Trial { input_dropout: 0.2, ..augmenting(&[36, 40, 7], 48, Kind::Bytes, (6, 6)) },
 ];
 
 /// Shapes at which the CPU's engine changes its ways.
@@ -210,7 +226,8 @@ const CPU_TRIALS: &[Trial] = &[
 const ROWS: usize = 100;
 
 /// A data set that can be learnt: each class has a pattern of its own, with noise on top; numbers are functions of the class.
-fn samples(model: &Mlp, rows: usize, kind: Kind, seed: u64) -> Result<Samples> {
+fn samples(trial: &Trial, rows: usize, seed: u64) -> Result<Samples> {
+    let (model, kind) = (trial.model()?, trial.kind);
     let (width, outputs) = (model.inputs(), model.outputs());
     let classes = if model.head() == Head::Classes { outputs } else { 5 };
     let patterns = Draw::new(classes as u64).normal(width * classes);
@@ -227,12 +244,17 @@ fn samples(model: &Mlp, rows: usize, kind: Kind, seed: u64) -> Result<Samples> {
         Kind::Floats => Inputs::F32(values.collect()),
         _ => Inputs::U8(values.map(|value| (value * 255.0).clamp(0.0, 255.0) as u8).collect()),
     };
-    if model.head() == Head::Classes {
-        return Samples::new(inputs, width, labels);
+    let samples = if model.head() == Head::Classes {
+        Samples::new(inputs, width, labels)?
+    } else {
+        let values = labels.iter().flat_map(|&label| (0..outputs).map(move |output| (label, output)));
+        let values = values.map(|(label, output)| (1.3 * f64::from(label) + output as f64).sin() as f32);
+        Samples::with_values(inputs, width, values.collect(), outputs)?
+    };
+    match trial.image {
+        Some(size) => samples.with_image(size),
+        None => Ok(samples),
     }
-    let values = labels.iter().flat_map(|&label| (0..outputs).map(move |output| (label, output)));
-    let values = values.map(|(label, output)| (1.3 * f64::from(label) + output as f64).sin() as f32);
-    Samples::with_values(inputs, width, values.collect(), outputs)
 }
 
 /// Every plan on `device` against the composition of the twins: all parameters after one step, loss and parameters after
@@ -292,7 +314,7 @@ fn cpu_of<'a>(trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
 fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -> Result<Vec<Row>> {
     let &Trial { batch_size, kind, steps, activation, optimizer, .. } = trial;
     let (model, recipe, rate) = (trial.model()?, trial.recipe(), trial.rate());
-    let (train, test) = (Arc::new(samples(&model, ROWS, kind, 1)?), Arc::new(samples(&model, 37, kind, 2)?));
+    let (train, test) = (Arc::new(samples(trial, ROWS, 1)?), Arc::new(samples(trial, 37, 2)?));
     let initial = model.initial_parameters(Init::He, 5);
     let mut reference = Reference::new(model.clone(), &recipe);
     let kind = match kind {
@@ -311,6 +333,7 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
         (trial.dropout > 0.0, "dropout"),
         (trial.input_dropout > 0.0, "input dropout"),
         (trial.clip_norm.is_some(), "clipping"),
+        (trial.image.is_some(), "augmented"),
     ] {
         if is_there {
             shape = format!("{shape} {name}");

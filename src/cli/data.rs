@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::fetch::{FetchOptions, Place};
 use super::{note, print, spare_data};
+use crate::augment::Augment;
 use crate::data::catalogue::{self, SETS, Set};
 use crate::data::fetch::Event;
 use crate::data::{self, idx};
@@ -79,6 +80,9 @@ pub(super) struct PreviewOptions {
     /// The PNG file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Show what training makes of an image with this --augment: of each class the first one as it is, then augmented
+    #[arg(long, value_name = "HOW", default_value_t)]
+    augment: Augment,
     /// Examples a class
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
     columns: u16,
@@ -250,6 +254,8 @@ fn show(options: &PreviewOptions) -> Result<()> {
     let reading = data::Options { folder, ..data::Options::default() };
     spare_data("<NAME|PATH>", &options.data, &reading, &[("--out", options.out.clone())])?;
     let (dataset, _) = data::load(&options.data, &reading)?;
-    files::write(&options.out, &preview::contact_sheet(&dataset, usize::from(options.columns), 2)?)?;
-    print(&format!("{}: {} examples of each class of {}", options.out.display(), options.columns, dataset.name))
+    let PreviewOptions { augment, columns, .. } = options;
+    files::write(&options.out, &preview::contact_sheet(&dataset, *augment, usize::from(*columns), 2)?)?;
+    let how = if augment.is_none() { String::new() } else { format!(", augmented by {augment}") };
+    print(&format!("{}: {columns} examples of each class of {}{how}", options.out.display(), dataset.name))
 }

@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::parse_rate;
+use crate::augment::Augment;
 use crate::error::{Error, Result};
 use crate::model::{Activation, Init};
 use crate::recipe::{Loss, OptimizerKind, Recipe, RecipeName};
@@ -34,6 +35,10 @@ pub(super) struct RecipeOptions {
     /// Share of the inputs that training drops [default: 0]
     #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units)]
     input_dropout: Option<f64>,
+    /// How far training moves the pixels of each image, anew in each step: any of shift:PIXELS, rotate:DEGREES, scale:SHARE and
+    /// elastic[:PIXELS] with commas between them, such as shift:2,rotate:15,scale:0.15,elastic [default: none]
+    #[arg(long, value_name = "HOW")]
+    augment: Option<Augment>,
     /// Loss [default: cross-entropy for classes, mse for values]
     #[arg(long, value_enum, value_name = "NAME")]
     pub(super) loss: Option<Loss>,

@@ -138,6 +138,13 @@ pub(super) fn run(options: &Options) -> Result<()> {
             if task == "values" { "mse, mae or huber" } else { "cross-entropy" }
         )));
     }
+    if !recipe.augment.is_none() && dataset.image().is_none() {
+        let message = format!(
+            "--augment {} is for images, and the rows of {} are no images of known size; leave it out",
+            recipe.augment, dataset.name
+        );
+        return Err(Error::Usage(message));
+    }
     if let Some(text) = &options.class_weight {
         let weights = class_weights(text, &dataset)?;
         if resumed.is_some() && weights != recipe.class_weight {
@@ -285,7 +292,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
 
 /// Whether the rows are features of any kind, and not bytes or images.
 fn is_table(dataset: &Dataset) -> bool {
-    dataset.scaling.is_some() && dataset.image.is_none()
+    dataset.scaling.is_some() && dataset.image().is_none()
 }
 
 fn line(epoch: &Epoch, epochs: u32, scale: Option<&TargetScale>) -> String {

@@ -77,7 +77,6 @@ fn raw(path: &Path, table: Table, columns: Columns, options: &Options) -> Result
         train: samples(cells, table.values)?,
         classes,
         target_scale,
-        image: None,
         columns: Some(columns),
     })
 }

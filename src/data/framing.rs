@@ -42,8 +42,8 @@ type Plane = ImageBuffer<Luma<f32>, Vec<f32>>;
 impl Framing {
     /// The framing of images for a model that learns from `dataset`; none where its rows are no images.
     pub fn of(dataset: &Dataset) -> Option<Self> {
-        let other = dataset.image.map(|_| Framing::Resize);
-        if dataset.image.is_some_and(|size| size != (SIDE, SIDE)) || dataset.train.width != SIDE * SIDE {
+        let other = dataset.image().map(|_| Framing::Resize);
+        if dataset.image().is_some_and(|size| size != (SIDE, SIDE)) || dataset.train.width != SIDE * SIDE {
             return other;
         }
         let mut looked_at = dataset.train.select(|row| row < LOOKED_AT).ok()?.inputs;

@@ -81,7 +81,6 @@ fn read_parts(folder: &Path, name: &str, classes: Option<Vec<String>>) -> Result
         validation: None,
         classes,
         target_scale: None,
-        image: Some(size),
         columns: None,
         scaling: None,
         origin: Origin::default(),
@@ -128,7 +127,8 @@ impl Part {
 }
 
 fn samples(images: Vec<u8>, labels: &[u8], (rows, columns): (usize, usize)) -> Result<Samples> {
-    Samples::new(Inputs::U8(images), rows * columns, labels.iter().copied().map(u32::from).collect())
+    let labels = labels.iter().copied().map(u32::from).collect();
+    Samples::new(Inputs::U8(images), rows * columns, labels)?.with_image((rows, columns))
 }
 
 /// Decodes two parts of the published sizes with the `mnist` crate. The crate reads plain files that are written for it
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn good_files_of_any_size_load_plain_and_gzipped() {
         let plain = load(write(&good(), "").path(), "x").unwrap();
-        assert_eq!((plain.image, plain.classes), (Some((2, 3)), numbered(10)));
+        assert_eq!((plain.image(), plain.classes), (Some((2, 3)), numbered(10)));
         assert_eq!(plain.train.inputs, Inputs::U8((0..18).collect()));
         let test = plain.test.unwrap();
         assert_eq!((plain.train.labels(), test.labels()), (&[0, 9, 5][..], &[1, 2][..]));

@@ -67,18 +67,11 @@ pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) 
         for row in rows {
             pixels.extend(row?);
         }
-        Samples::new(Inputs::U8(pixels), height * width, files.iter().map(|(_, class)| number(class)).collect())
+        let labels = files.iter().map(|(_, class)| number(class)).collect();
+        Samples::new(Inputs::U8(pixels), height * width, labels)?.with_image(size)
     };
     let (train, test) = (part(&train)?, test.as_deref().map(part).transpose()?);
-    Ok(Raw {
-        name: path.display().to_string(),
-        train,
-        test,
-        classes,
-        target_scale: None,
-        image: Some(size),
-        columns: None,
-    })
+    Ok(Raw { name: path.display().to_string(), train, test, classes, target_scale: None, columns: None })
 }
 
 /// What a folder of images holds.
@@ -301,7 +294,7 @@ mod tests {
         std::fs::write(path.join("9/.DS_Store"), "x").unwrap();
         let (raw, notes) = load(path, None);
         let raw = raw.unwrap();
-        assert_eq!((&raw.classes[..], raw.image, notes.len()), (&["9".into(), "10".into()][..], Some((2, 3)), 0));
+        assert_eq!((&raw.classes[..], raw.train.image, notes.len()), (&["9".into(), "10".into()][..], Some((2, 3)), 0));
         assert_eq!(raw.train.labels(), [0, 0, 1, 1, 1, 1, 1, 1, 1]);
         let bytes = raw.train.inputs.to_f32();
         assert!(bytes.len() == 54 && bytes.iter().all(|value| (99.0..=101.0).contains(value)), "{bytes:?}");
@@ -340,7 +333,7 @@ mod tests {
         }
         let raw = load(folder.path(), Some((2, 3))).0.unwrap();
         assert_eq!(raw.train.inputs, Inputs::U8([[10; 6], [20; 6]].concat()));
-        assert_eq!(raw.image, Some((2, 3)));
+        assert_eq!(raw.train.image, Some((2, 3)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use zip::ZipArchive;
 
 use crate::data::targets::{Column, Fault, Found};
-use crate::data::{Expected, Inputs, Raw, Task};
+use crate::data::{Expected, Inputs, Raw, Samples, Task};
 use crate::error::{Error, Result};
 
 mod array;
@@ -45,6 +45,10 @@ pub fn read(path: &Path, task: Option<Task>, notes: &mut Vec<String>) -> Result<
         1 => vec!["y".into()],
         _ => (0..outputs).map(|output| format!("y[{output}]")).collect(),
     });
+    let sized = |samples: Samples| match shape[..] {
+        [height, width] => samples.with_image((height, width)),
+        _ => Ok(samples),
+    };
     let mut test = None;
     if archive.has("x_test") || archive.has("y_test") {
         let part = archive.part("x_test", "y_test", cells.expected())?;
@@ -59,14 +63,10 @@ pub fn read(path: &Path, task: Option<Task>, notes: &mut Vec<String>) -> Result<
             let found = format!("rows of {} targets in y_test", part.outputs);
             return Err(Error::file(path, found, format!("rows of {outputs}, as in y_train")));
         }
-        test = Some(part.found.cells.with(part.inputs, width, target_scale.as_ref())?);
+        test = Some(sized(part.found.cells.with(part.inputs, width, target_scale.as_ref())?)?);
     }
-    let train = cells.with(inputs, width, target_scale.as_ref())?;
-    let image = match shape[..] {
-        [height, width] => Some((height, width)),
-        _ => None,
-    };
-    Ok(Raw { name: path.display().to_string(), train, test, classes, target_scale, image, columns: None })
+    let train = sized(cells.with(inputs, width, target_scale.as_ref())?)?;
+    Ok(Raw { name: path.display().to_string(), train, test, classes, target_scale, columns: None })
 }
 
 /// The rows of a training or test part.
@@ -211,7 +211,7 @@ mod tests {
             let raw = read(file.path()).unwrap();
             assert_eq!(raw.train.inputs, Inputs::U8(vec![1, 2, 3, 4, 5, 255]));
             assert_eq!((raw.train.labels(), raw.classes), (&[0, 1][..], vec!["-7".into(), "3".into()]));
-            assert_eq!((raw.image, raw.train.width), (Some((1, 3)), 3));
+            assert_eq!((raw.train.image, raw.train.width), (Some((1, 3)), 3));
             let test = raw.test.unwrap();
             assert_eq!((&test.inputs, test.labels()), (&Inputs::U8(vec![7, 8, 9]), &[1][..]));
         }
@@ -241,13 +241,13 @@ mod tests {
             );
             let raw = read(file.path()).unwrap();
             assert_eq!(raw.train.inputs, Inputs::F32(values.map(f32::from).to_vec()), "{descr}");
-            assert_eq!((raw.test, raw.image, raw.train.labels()), (None, None, &[1, 0][..]));
+            assert_eq!((raw.test, raw.train.image, raw.train.labels()), (None, None, &[1, 0][..]));
         }
         let x = npy(1, "|u1", true, "(2, 2, 3, 1)", &[0, 6, 3, 9, 1, 7, 4, 10, 2, 8, 5, 11]);
         let file =
             archive(&[("x_train", x), ("y_train", npy(1, "|u1", false, "(2,)", &[1, 0]))], CompressionMethod::Stored);
         let raw = read(file.path()).unwrap();
-        assert_eq!((raw.train.inputs, raw.image), (Inputs::U8((0..12).collect()), Some((2, 3))));
+        assert_eq!((raw.train.inputs, raw.train.image), (Inputs::U8((0..12).collect()), Some((2, 3))));
     }
 
     /// An archive of two training rows and a test row with these targets.

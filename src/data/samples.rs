@@ -54,6 +54,8 @@ pub struct Samples {
     pub width: usize,
     /// The class or the numbers of each row.
     pub targets: Targets,
+    /// (height, width) in pixels where rows are images, pixels row by row.
+    pub image: Option<(usize, usize)>,
 }
 
 impl Samples {
@@ -69,7 +71,7 @@ impl Samples {
                 labels.len()
             )));
         }
-        Ok(Self { inputs, width, targets: Targets::Classes(labels) })
+        Ok(Self { inputs, width, targets: Targets::Classes(labels), image: None })
     }
 
     /// Rows of `width` values with `outputs` numbers for each: `values` is `rows x outputs`, row-major.
@@ -88,7 +90,20 @@ impl Samples {
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             return Err(Error::Data(format!("the target {} of row {} is not finite", values[index], index / outputs)));
         }
-        Ok(Self { inputs, width, targets: Targets::Values(values) })
+        Ok(Self { inputs, width, targets: Targets::Values(values), image: None })
+    }
+
+    /// The same rows, which are images of (height, width) `size`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when rows are not as long as such an image has pixels.
+    pub fn with_image(mut self, size: (usize, usize)) -> Result<Self> {
+        let (height, width) = size;
+        if height.checked_mul(width) != Some(self.width) {
+            return Err(Error::Data(format!("rows of {} values are no images of {height} x {width}", self.width)));
+        }
+        self.image = Some(size);
+        Ok(self)
     }
 
     /// The kind of the targets.
@@ -138,12 +153,30 @@ impl Samples {
             Inputs::U8(values) => Inputs::U8(rows(values, self.width, &wanted)),
             Inputs::F32(values) => Inputs::F32(rows(values, self.width, &wanted)),
         };
-        match &self.targets {
-            Targets::Classes(labels) => Self::new(inputs, self.width, rows(labels, 1, &wanted)),
+        let selected = match &self.targets {
+            Targets::Classes(labels) => Self::new(inputs, self.width, rows(labels, 1, &wanted))?,
             Targets::Values(values) => {
                 let outputs = values.len() / self.len().max(1);
-                Self::with_values(inputs, self.width, rows(values, outputs, &wanted), outputs.max(1))
+                Self::with_values(inputs, self.width, rows(values, outputs, &wanted), outputs.max(1))?
             }
+        };
+        Ok(Self { image: self.image, ..selected })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_have_as_many_pixels_as_rows_have_values_and_stay_images() {
+        let rows = || Samples::new(Inputs::U8((0..12).collect()), 6, vec![0, 1]).unwrap();
+        for size in [(3, 3), (0, 6), (usize::MAX, 2)] {
+            assert!(matches!(rows().with_image(size), Err(Error::Data(_))), "{size:?}");
         }
+        let images = rows().with_image((2, 3)).unwrap();
+        let second = images.select(|row| row == 1).unwrap();
+        assert_eq!((second.image, second.inputs), (Some((2, 3)), Inputs::U8((6..12).collect())));
     }
 }

@@ -69,17 +69,15 @@ pub struct Raw {
     pub classes: Vec<String>,
     /// The standardisation, by all rows of its files, that targets have which are numbers; none where targets are classes.
     pub target_scale: Option<TargetScale>,
-    /// (height, width) in pixels where rows are images.
-    pub image: Option<(usize, usize)>,
     /// The columns of the files where they are tables.
     pub columns: Option<Columns>,
 }
 
 impl From<Dataset> for Raw {
     fn from(set: Dataset) -> Self {
-        let Dataset { name, train, test, classes, target_scale, image, columns, .. } = set;
+        let Dataset { name, train, test, classes, target_scale, columns, .. } = set;
         let (train, test) = (Arc::unwrap_or_clone(train), test.map(Arc::unwrap_or_clone));
-        Self { name, train, test, classes, target_scale, image, columns }
+        Self { name, train, test, classes, target_scale, columns }
     }
 }
 
@@ -102,7 +100,7 @@ impl Raw {
         let test = self.draw_test(share, options.seed, notes)?;
         let validation = self.draw_validation(origin.validation, options.seed, notes)?;
         let read = self.read_scale();
-        let Self { name, train, classes, image, columns, .. } = self;
+        let Self { name, train, classes, columns, .. } = self;
         let mut parts = (train, test, validation);
         let target_scale = read.as_ref().map(|read| TargetScale::fit(&read.undo(parts.0.values()), read.names.clone()));
         if let (Some(scale), Some(read)) = (&target_scale, &read) {
@@ -125,7 +123,7 @@ impl Raw {
             }
         }
         let (train, test, validation) = (Arc::new(parts.0), parts.1.map(Arc::new), parts.2.map(Arc::new));
-        Ok(Dataset { name, train, test, validation, classes, target_scale, image, columns, scaling, origin })
+        Ok(Dataset { name, train, test, validation, classes, target_scale, columns, scaling, origin })
     }
 
     /// The standardisation that targets which are numbers have been read with.
@@ -250,7 +248,6 @@ pub(super) mod tests {
             test: None,
             classes: crate::data::numbered(counts.len()),
             target_scale: None,
-            image: None,
             columns: None,
         }
     }

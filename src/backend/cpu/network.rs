@@ -5,12 +5,14 @@
 
 use std::ops::Range;
 
+use super::augment::Warper;
 use super::dropout::{self, Dropout};
 use super::head::{self, Objective, Targets};
 use super::panels::{GRAIN, Layout, Left, PANEL, Part, Store, Update, pack_transposed, product};
 use super::sparse::{Columns, SparseRows};
 use super::team::{Member, Shared, Team};
 use super::vector::activation::{self, Block};
+use super::vector::augment::Augmenter;
 use super::vector::optimizer::{Step, update_all, with_optimizer};
 use super::vector::{Aligned, FEW_OUTPUTS, Vectors, pitch, reduce_rows, vectorize};
 use super::{gather_f32, gather_u8, narrow, vector};
@@ -36,7 +38,7 @@ pub struct Learning {
     pub optimizer: Optimizer,
     /// What is made small.
     pub objective: Objective,
-    /// Of dropout.
+    /// Of dropout and augmentation.
     pub seed: u64,
 }
 
@@ -73,6 +75,17 @@ impl Rows {
             Rows::Dense(inputs) => inputs.bytes(),
         }
     }
+}
+
+/// What training reads.
+#[derive(Clone, Copy)]
+pub struct Examples<'a> {
+    /// The rows.
+    pub rows: &'a Rows,
+    /// What they are augmented with: images that are not sparse.
+    pub augmenter: Option<&'a Augmenter>,
+    /// Their targets.
+    pub targets: Targets<'a>,
 }
 
 /// One layer's widths.
@@ -277,12 +290,12 @@ impl Network {
     pub fn train(
         &mut self,
         team: &Team,
-        rows: &Rows,
-        targets: Targets,
+        examples: Examples<'_>,
         steps: Steps<'_>,
         batch_size: usize,
         buffers: &mut Buffers,
     ) {
+        let Examples { rows, augmenter, targets } = examples;
         let capacity = batch_size.min(steps.order.len());
         buffers.resize(self, rows, capacity, true);
         let Self { layers, input_dropout, values, learning, step, vectors, .. } = self;
@@ -296,6 +309,7 @@ impl Network {
         let run = Run {
             frame: Frame { layers, vectors: *vectors, rows, capacity },
             targets,
+            augmenter,
             learning,
             input_dropout: *input_dropout,
             values: values.iter_mut().map(SharedValues::new).collect(),
@@ -445,6 +459,7 @@ impl<'a> Frame<'a> {
 struct Run<'a> {
     frame: Frame<'a>,
     targets: Targets<'a>,
+    augmenter: Option<&'a Augmenter>,
     learning: &'a Learning,
     input_dropout: f64,
     values: Vec<SharedValues<'a>>,
@@ -598,7 +613,7 @@ impl Walk<'_> {
     }
 
     fn forward(&mut self) {
-        let Run { frame, targets, learning, input_dropout, .. } = *self.run;
+        let Run { frame, targets, augmenter, learning, input_dropout, .. } = *self.run;
         let Frame { layers, vectors, rows, .. } = frame;
         let (batch, last, share) = (self.batch, layers.len() - 1, self.share());
         if let Rows::Dense(inputs) = rows {
@@ -606,6 +621,10 @@ impl Walk<'_> {
             // SAFETY: each member writes its own rows.
             let x = unsafe { self.run.x.part_mut(share.start * width..share.end * width) };
             gather(inputs, &batch[share.clone()], width, x);
+            if let Some(augmenter) = augmenter {
+                let key = Warper::key(learning.seed, self.number);
+                augmenter.augment(vectors, key, share.start, self.scratch, x);
+            }
             if input_dropout > 0.0 {
                 let drop = Dropout::new(learning.seed, self.number, 0, input_dropout);
                 vectorize!(vectors, |_simd| dropout::dropout(drop, share.start as u32, width, x));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::augment::{self, Warper};
 use super::dropout::{self, Dropout};
 use super::head::{Objective, Targets, values_evaluation};
 use super::squares::{BLOCK, squares};
@@ -11,7 +12,7 @@ use super::{
     matmul_at_b, reduce_rows, row_softmax, step,
 };
 use super::{cross_entropy, sum};
-use crate::backend::fit::{check_samples, row_weights, rows_of};
+use crate::backend::fit::{check_samples, image_to_augment, row_weights, rows_of};
 use crate::backend::numbers::Numbers;
 use crate::backend::{About, Backend, Evaluating, Parts, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples};
@@ -29,13 +30,15 @@ pub struct Forward {
     pub saved: Vec<Vec<f32>>,
 }
 
-/// Of which run a step is, and which step, from 1: what decides what it drops.
+/// Of which run a step is, and which step, from 1: what decides what it drops and how it augments its rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Training {
+pub struct Training<'a> {
     /// The run's seed.
     pub seed: u64,
     /// The step's number.
     pub step: u64,
+    /// What its rows are augmented with.
+    pub warper: Option<&'a Warper>,
 }
 
 /// Rows of a data set that a step learns from.
@@ -49,7 +52,7 @@ pub struct Rows<'a> {
     pub order: &'a [u32],
 }
 
-impl Training {
+impl Training<'_> {
     /// What is dropped of the inputs.
     fn input_dropout(self, model: &Mlp) -> Option<Dropout> {
         let share = model.input_dropout();
@@ -64,11 +67,22 @@ impl Training {
 }
 
 /// The rows `order` of `inputs` on their way through `model`, in a step of training or not.
-pub fn forward(model: &Mlp, parameters: &[f32], inputs: &Inputs, order: &[u32], training: Option<Training>) -> Forward {
+pub fn forward(
+    model: &Mlp,
+    parameters: &[f32],
+    inputs: &Inputs,
+    order: &[u32],
+    training: Option<Training<'_>>,
+) -> Forward {
     let mut x = vec![0.0; order.len() * model.inputs()];
     match inputs {
         Inputs::U8(data) => gather_u8::gather_u8(data, order, model.inputs(), &mut x),
         Inputs::F32(data) => gather_f32::gather_f32(data, order, model.inputs(), &mut x),
+    }
+    if let Some((Training { seed, step, .. }, warper)) =
+        training.and_then(|training| Some((training, training.warper?)))
+    {
+        augment::augment(warper, Warper::key(seed, step), 0, &mut x);
     }
     if let Some(dropout) = training.and_then(|training| training.input_dropout(model)) {
         dropout::dropout(dropout, 0, model.inputs(), &mut x);
@@ -100,7 +114,7 @@ pub fn gradient(
     objective: Objective,
     parameters: &[f32],
     rows: Rows,
-    training: Option<Training>,
+    training: Option<Training<'_>>,
 ) -> Vec<f32> {
     let forward = forward(model, parameters, rows.inputs, rows.order, training);
     let mut gradients = vec![0.0; parameters.len()];
@@ -152,6 +166,8 @@ pub struct Reference {
     data: Parts<Arc<Samples>>,
     /// Of the training part, where rows weigh differently.
     weights: Option<Vec<f32>>,
+    /// What the training part is augmented with.
+    warper: Option<Warper>,
     /// What was found, and in which state.
     evaluating: Evaluating<Vec<Evaluation>>,
     evaluated: State,
@@ -166,6 +182,7 @@ impl Reference {
             recipe: recipe.clone(),
             data: Parts::default(),
             weights: None,
+            warper: None,
             evaluating: Evaluating::default(),
             evaluated: State::default(),
         }
@@ -210,6 +227,9 @@ impl Backend for Reference {
         if split == Split::Train {
             self.weights = row_weights(&self.model, &self.recipe, samples)?;
         }
+        if let Some(size) = image_to_augment(&self.recipe, split, samples)? {
+            self.warper = Some(Warper::new(self.recipe.augment, size));
+        }
         self.data.set(split, Arc::clone(samples));
         Ok(())
     }
@@ -218,7 +238,8 @@ impl Backend for Reference {
         let samples = self.data.get(Split::Train)?;
         steps.check(samples.len(), self.recipe.batch_size)?;
         for (batch, rate) in steps.batches(self.recipe.batch_size) {
-            let training = Training { seed: self.recipe.seed, step: self.state.step + 1 };
+            let (seed, step, warper) = (self.recipe.seed, self.state.step + 1, self.warper.as_ref());
+            let training = Training { seed, step, warper };
             let targets = Targets::new(&samples.targets, self.weights.as_deref());
             let rows = Rows { inputs: &samples.inputs, targets, order: batch };
             let objective = Objective::from(&self.recipe);

@@ -5,6 +5,7 @@ use std::any::TypeId;
 use pulp::Simd;
 
 pub mod activation;
+pub mod augment;
 pub mod dropout;
 pub mod exponential;
 pub mod optimizer;

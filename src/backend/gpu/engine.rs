@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::backend::cpu::augment::Warper;
 use crate::backend::cpu::dropout::step_key;
 use crate::backend::cpu::head::{total_weight, values_evaluation};
 use crate::backend::cpu::squares::BLOCK;
-use crate::backend::fit::{check_samples, row_weights, rows_of};
+use crate::backend::fit::{check_samples, image_to_augment, row_weights, rows_of};
 use crate::backend::gpu::device::{Device, Read, Submitted, values};
 use crate::backend::gpu::plan::{Buffer, Dispatch, Element, Plan, PlanName};
 use crate::backend::gpu::store::{Part, Store};
@@ -213,6 +214,7 @@ impl Engine {
     pub async fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
         let weights = row_weights(&self.model, &self.recipe, samples)?.filter(|_| split == Split::Train);
+        let warper = image_to_augment(&self.recipe, split, samples)?.map(|size| Warper::new(self.recipe.augment, size));
         let part = self.store.upload(split.name(), samples)?;
         let device = self.device();
         let weights = match weights {
@@ -241,7 +243,8 @@ impl Engine {
         let order = device.storage("order of the rows", 4 * rows as u64)?;
         let hardware = &device.hardware;
         let plan = (split == Split::Train)
-            .then(|| Plan::step(self.plan, &self.model, &self.recipe, part.element, batch_size, hardware));
+            .then(|| Plan::step(self.plan, &self.model, &self.recipe, part.element, batch_size, hardware))
+            .map(|plan| warper.iter().fold(plan, Plan::augmenting));
         let buffers = with(&order);
         let step = plan.iter().map(|plan| self.store.prepare(plan, &buffers, &self.batches));
         let step = step.collect::<Result<Vec<_>>>()?.concat();

@@ -72,6 +72,7 @@ kernels! {
     elementary {
         GATHER_U8 "gather_u8",
         GATHER_F32 "gather_f32",
+        AUGMENT "augment",
         MATMUL "matmul",
         MATMUL_AT_B "matmul_at_b",
         MATMUL_A_BT "matmul_a_bt",
@@ -116,6 +117,7 @@ shared![
     "cooperative",
     "decay",
     "exponential",
+    "hash",
     "layer",
     "nan",
     "narrow",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::ValueEnum;
 
 use crate::backend::Precision;
+use crate::backend::cpu::augment::Warper;
 use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels;
 use crate::backend::gpu::launch::dense::{Dense, Product, Source};
@@ -31,8 +32,8 @@ fn link(model: &Mlp, recipe: &Recipe) -> Link {
 
 /// Whether a training step makes the rows of a batch before anything else, in [`Buffer::Activations`] of 0: where they are not
 /// what the data set has. Otherwise the fused kernels read the data set themselves.
-fn makes_inputs(model: &Mlp) -> bool {
-    model.input_dropout() > 0.0
+fn makes_inputs(model: &Mlp, recipe: &Recipe) -> bool {
+    model.input_dropout() > 0.0 || !recipe.augment.is_none()
 }
 
 /// The ways in which a step can run.
@@ -87,7 +88,10 @@ impl PlanName {
                 format!("trains by sgd, momentum or nesterov, not by {}", kind.name()),
                 &[Remedy::Plan(Self::Fused)],
             ),
-            Self::Resident if makes_inputs(model) || model.layers().iter().any(|layer| layer.dropout > 0.0) => {
+            Self::Resident if !recipe.augment.is_none() => {
+                unfit("does not augment images".into(), &[Remedy::Plan(Self::Fused)])
+            }
+            Self::Resident if makes_inputs(model, recipe) || model.layers().iter().any(|layer| layer.dropout > 0.0) => {
                 unfit("trains without dropout only".into(), &[Remedy::Plan(Self::Fused)])
             }
             // It divides gradients by the rows of a batch.
@@ -136,7 +140,7 @@ impl PlanName {
             return plan.check(model, recipe, hardware).map(|()| (plan, "it was asked for"));
         }
         Ok(match Self::Fused.check(model, recipe, hardware) {
-            Ok(()) if narrow_shape(model, Element::U8).is_some() && !makes_inputs(model) => {
+            Ok(()) if narrow_shape(model, Element::U8).is_some() && !makes_inputs(model, recipe) => {
                 (Self::Fused, "one narrow hidden layer: two dispatches a step")
             }
             Ok(()) => (Self::Fused, "the fewest dispatches a step for this network"),
@@ -300,12 +304,24 @@ impl Plan {
         hardware: &Hardware,
     ) -> Self {
         let link = link(model, recipe);
-        match (name, narrow_shape(model, element).filter(|_| !makes_inputs(model))) {
+        match (name, narrow_shape(model, element).filter(|_| !makes_inputs(model, recipe))) {
             (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows, link),
             (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, link, hardware),
             (PlanName::Fused, None) => Self::fused_step(model, recipe, element, rows, hardware),
             _ => Self::elementary_step(model, recipe, element, rows),
         }
+    }
+
+    /// The same, augmenting the rows by `warper`: in place of the kernels that gather them.
+    pub fn augmenting(mut self, warper: &Warper) -> Self {
+        for dispatch in &mut self.dispatches {
+            let floats = dispatch.launch.kernel == &kernels::GATHER_F32;
+            if floats || dispatch.launch.kernel == &kernels::GATHER_U8 {
+                let dropout = dispatch.launch.link.dropout;
+                dispatch.launch = elementary::augment(self.rows, warper, floats, dropout);
+            }
+        }
+        self
     }
 
     fn resident_step(shape: Narrow, rows: usize, link: Link) -> Self {
@@ -322,7 +338,7 @@ impl Plan {
     /// Three dispatches a hidden layer and one more: its forward product, the gradient at its output and its update; for
     /// the last layer one that does all but the update. Before them what makes the rows, where the data set has others.
     fn fused_step(model: &Mlp, recipe: &Recipe, element: Element, rows: usize, hardware: &Hardware) -> Self {
-        let (source, mut dispatches) = if makes_inputs(model) {
+        let (source, mut dispatches) = if makes_inputs(model, recipe) {
             (Source::Activations, Self::inputs(model, element, rows, true))
         } else {
             (element.source(), Vec::new())
@@ -654,8 +670,11 @@ mod tests {
             for ((element, name), hardware) in cases
                 .flat_map(|case| [&roomy(), &Hardware::SOFTWARE, &subgroups].map(|hardware| (case, hardware.clone())))
             {
+                let augmenting = Recipe { augment: "elastic".parse().unwrap(), ..recipe.clone() };
+                let warper = Warper::new(augmenting.augment, (1, widths[0]));
                 let plans = [
                     Plan::step(name, &model, recipe, element, 64, &hardware),
+                    Plan::step(name, &model, &augmenting, element, 64, &hardware).augmenting(&warper),
                     Plan::evaluation(name, &model, recipe, element, 512, &hardware),
                 ];
                 for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
@@ -736,6 +755,11 @@ mod tests {
         assert!(error.contains("does not clip gradients: use the plan elementary"), "{error}");
         let chosen = PlanName::choose(&notebook, &clipping, &roomy(), None).unwrap();
         assert_eq!(chosen, (PlanName::Elementary, "the only plan that clips gradients"));
+        let augmenting = Recipe { augment: "shift:2".parse().unwrap(), ..Recipe::default() };
+        let error = resident.check(&notebook, &augmenting, &roomy()).unwrap_err().to_string();
+        assert!(error.contains("does not augment images: use the plan fused"), "{error}");
+        let chosen = PlanName::choose(&notebook, &augmenting, &roomy(), None).unwrap();
+        assert_eq!(chosen, (fused, "the fewest dispatches a step for this network"));
         assert!(resident.check(&notebook, &Recipe::default(), &roomy()).is_ok());
         assert_eq!(PlanName::choose(&notebook, &Recipe::default(), &roomy(), None).unwrap().0, fused);
         let wide = Mlp::new(&[4, 3000]).unwrap();

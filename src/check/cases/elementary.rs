@@ -1,15 +1,18 @@
 //! Cases of the elementary kernels: expected is what the twin makes.
 
 use super::{
-    Answers, Case, HEADS, MARGIN, SOURCE_ROWS, Setting, Values, drop_from, dropping, numbers, optimizer, padded, slots,
-    state, unwritten,
+    Answers, Case, HEADS, MARGIN, SOURCE_ROWS, Setting, TRAINING, Values, data, drop_from, dropping, inputs, numbers,
+    one_of, optimizer, padded, slots, state, unwritten,
 };
+use crate::augment::Augment;
 use crate::backend::cpu;
+use crate::backend::cpu::augment::Warper;
 use crate::backend::cpu::squares::BLOCK;
 use crate::backend::cpu::step::Mean;
 use crate::backend::gpu::launch::elementary as launch;
 use crate::backend::gpu::submit::Batch;
 use crate::compare::Tolerance;
+use crate::data::Inputs;
 use crate::error::Result;
 use crate::model::Activation;
 use crate::recipe::OptimizerKind;
@@ -56,6 +59,41 @@ pub(super) fn gather_f32(setting: &mut Setting) -> Result<Vec<Case>> {
         ],
         after: vec![("x", Values::F32(x), Tolerance::EXACT)],
     }])
+}
+
+pub(super) fn augment(setting: &mut Setting) -> Result<Vec<Case>> {
+    let &mut Setting { number, rows, inner, batch, .. } = setting;
+    let picked = setting.picked();
+    // As square as the pixels allow, lying or standing.
+    let short = (1..=inner.isqrt()).rev().find(|side| inner.is_multiple_of(*side)).unwrap_or(1);
+    let size = if number.is_multiple_of(2) { (short, inner / short) } else { (inner / short, short) };
+    let all = Augment { shift: 2.0, rotate: 40.0, scale: 0.2, elastic: 4.0 };
+    let hows = [all, Augment { elastic: 0.0, ..all }, Augment { rotate: 180.0, shift: 9.0, ..all }];
+    let warper = Warper::new(one_of(&hows, number), size);
+    let dropping = dropping(number, 0);
+    // Roundings of a place grow with the image, and values between pixels as pixels differ.
+    let tolerance = Tolerance { absolute: 64.0 * f64::from(f32::EPSILON) * (inner / short) as f64, relative: 1e-5 };
+    let cases = [false, true].map(|floats| {
+        let rows_data = inputs(&mut setting.draw, floats, inner);
+        let mut x = vec![0.0; rows * inner];
+        match &rows_data {
+            Inputs::U8(bytes) => cpu::gather_u8::gather_u8(bytes, &picked, inner, &mut x),
+            Inputs::F32(values) => cpu::gather_f32::gather_f32(values, &picked, inner, &mut x),
+        }
+        cpu::augment::augment(&warper, Warper::key(TRAINING.seed, TRAINING.step), 0, &mut x);
+        drop_from(&mut x, inner, dropping);
+        Case {
+            launch: launch::augment(rows, &warper, floats, dropping),
+            batch,
+            before: vec![
+                ("data", data(&rows_data)),
+                ("order", Values::U32(setting.order.clone())),
+                ("x", unwritten(rows * inner)),
+            ],
+            after: vec![("x", Values::F32(x), tolerance)],
+        }
+    });
+    Ok(cases.into())
 }
 
 pub(super) fn matmul(setting: &mut Setting) -> Result<Vec<Case>> {

@@ -143,7 +143,7 @@ impl<'a> Resumed<'a> {
             (dataset.classes != metadata.classes, String::new(), "other classes"),
             (dataset.target_scale != metadata.target_scale, given("--task ", own.task.is_some()), "other targets"),
             (
-                dataset.image != metadata.image,
+                dataset.image() != metadata.image,
                 given("--image-size ", own.image_size.is_some()),
                 "images of another size",
             ),

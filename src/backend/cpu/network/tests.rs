@@ -233,7 +233,8 @@ impl Case {
         let mut buffers = Buffers::default();
         for rates in rates.chunks(ROWS_OF_CASE.div_ceil(BATCH)) {
             let steps = Steps { order: &self.order, rates };
-            network.train(&team, &rows, targets, steps, BATCH, &mut buffers);
+            let examples = Examples { rows: &rows, augmenter: None, targets };
+            network.train(&team, examples, steps, BATCH, &mut buffers);
             // What a checkpoint keeps is all there is.
             let state = network.state();
             network = Network::new(model, learning.clone(), vectors);

@@ -1,9 +1,10 @@
 //! The elementary kernels.
 
 use super::{Launch, fold, lines, rows_of_lines, tiles};
+use crate::backend::cpu::augment::{POINTS, Warper};
 use crate::backend::cpu::squares::BLOCK;
 use crate::backend::gpu::kernels::{
-    ACTIVATE, ACTIVATE_BACKWARD, BIAS_ADD, CLIP, CROSS_ENTROPY, GATHER_F32, GATHER_U8, LOSS_GRADIENT, MATMUL,
+    ACTIVATE, ACTIVATE_BACKWARD, AUGMENT, BIAS_ADD, CLIP, CROSS_ENTROPY, GATHER_F32, GATHER_U8, LOSS_GRADIENT, MATMUL,
     MATMUL_A_BT, MATMUL_AT_B, REDUCE_ROWS, ROW_SOFTMAX, SQUARES, STEP, SUM,
 };
 use crate::backend::gpu::link::{Dropping, HeadKind};
@@ -18,6 +19,19 @@ pub fn gather_u8(rows: usize, width: usize, dropout: Option<Dropping>) -> Launch
 /// `gather_f32` of `rows` rows.
 pub fn gather_f32(rows: usize, width: usize, dropout: Option<Dropping>) -> Launch {
     Launch::new(&GATHER_F32, &[("width", width)], rows_of_lines(rows, width)).dropout(dropout)
+}
+
+/// `augment` of `rows` rows, which are floats or bytes.
+pub fn augment(rows: usize, warper: &Warper, floats: bool, dropout: Option<Dropping>) -> Launch {
+    let &Warper { height, width, shift, quarters, scale, elastic, spaces_per_pixel, .. } = warper;
+    let inputs = warper.pixels();
+    let sizes =
+        [("inputs", inputs), ("floats", floats.into()), ("height", height), ("width", width), ("points", POINTS)];
+    let mut launch = Launch::new(&AUGMENT, &sizes, rows_of_lines(rows, inputs));
+    let bounds = [("shift", shift), ("quarters", quarters), ("scale", scale), ("elastic", elastic)];
+    let bounds = bounds.into_iter().chain([("spaces_per_pixel", spaces_per_pixel)]);
+    launch.constants.extend(bounds.map(|(name, value)| (name, f64::from(value))));
+    launch.dropout(dropout)
 }
 
 /// `matmul`: `rows x inner` times `inner x columns`, which starts at `b_offset`.
