@@ -163,7 +163,8 @@ const OPTION_TRIALS: &[Trial] = &[
     dropping(&[36, 40, 20, 7], 48, Activation::Sigmoid),
 ];
 
-/// Heads, what weighs and smooths, dropped inputs, clipped gradients: without a hidden layer, with a narrow one and with wide ones.
+/// Heads, what weighs and smooths, dropped inputs, clipped gradients: without a hidden layer, with a narrow one and
+/// with wide ones.
 const HEAD_TRIALS: &[Trial] = &[
     of_values(&[20, 1], 32, Kind::Floats, Loss::Mse),
     of_values(&[64, 7, 3], 32, Kind::Bytes, Loss::Mse),
@@ -207,7 +208,8 @@ const CPU_TRIALS: &[Trial] = &[
 /// Rows of the training part: the last batch of 32 or 48 is short.
 const ROWS: usize = 100;
 
-/// A data set that can be learnt: each class has a pattern of its own, with noise on top; numbers are functions of the class.
+/// A data set that can be learnt: each class has a pattern of its own, with noise on top; numbers are functions of the
+/// class.
 fn samples(model: &Mlp, rows: usize, kind: Kind, seed: u64) -> Result<Samples> {
     let (width, outputs) = (model.inputs(), model.outputs());
     let classes = if model.head() == Head::Classes { outputs } else { 5 };
