@@ -1,5 +1,5 @@
-// factor[0] = min(1, clip_norm / (norm + 1e-6)), where norm is the square root of the sum of `sums`: what gradients of that
-// norm are multiplied by, as torch.nn.utils.clip_grad_norm_ does
+// factor[0] = min(1, clip_norm / (norm + 1e-6)), where norm is the square root of the sum of `sums`: what gradients of
+// that norm are multiplied by, as torch.nn.utils.clip_grad_norm_ does
 //
 // sums: `blocks` values. One workgroup sums all: each invocation every 64th value, then pairs, so the order is fixed.
 //

@@ -1,7 +1,7 @@
 // losses[r] = -ln(p[r, label] + 1e-16), and confusion[label, argmax p[r]] += 1
 //
-// outputs: p, rows x classes; targets: the labels of the whole data set; losses: rows; confusion: classes x classes, whose
-// diagonal counts the hits (integers: the order of the additions changes nothing). One invocation does one row.
+// outputs: p, rows x classes; targets: the labels of the whole data set; losses: rows; confusion: classes x classes,
+// whose diagonal counts the hits (integers: the order of the additions changes nothing). One invocation does one row.
 //
 // uses: order, tally
 

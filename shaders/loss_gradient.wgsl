@@ -1,7 +1,7 @@
 // The gradient of the summed loss at the last layer's output: what the head says, times the weight of the row
 //
-// outputs: rows x classes, the head's prediction and then the gradient; targets: of the whole data set, as the head reads
-// them. One invocation does one row.
+// outputs: rows x classes, the head's prediction and then the gradient; targets: of the whole data set, as the head
+// reads them. One invocation does one row.
 //
 // uses: order, head, weights
 

@@ -1,13 +1,13 @@
 // The last layer, row by row, up to the gradient at the layer before it:
 //   p = the head's prediction from a W + biases, and when training d = the loss's gradient there, c = that before the
-//   activation that made a, from d W^T and h, where `backward` says so; else, of classes, c = each row's loss, and a count
-//   in the confusion matrix
+//   activation that made a, from d W^T and h, where `backward` says so; else, of classes, c = each row's loss, and a
+//   count in the confusion matrix
 //
-// a: rows x inputs, the layer before it or the rows that were made of the batch's, or where `source` says so the batch's rows
-// of a data set of bytes (four a word, little-endian) or floats. h: rows x inputs, a, or what it was made from where the
-// activation's slope needs that. b: all parameters, W (inputs x classes) and its biases from `offset` on; p: rows x classes, p
-// or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its invocations share out the inputs, for 16
-// classes or values at a time, then add up in the order of the invocations.
+// a: rows x inputs, the layer before it or the rows that were made of the batch's, or where `source` says so the
+// batch's rows of a data set of bytes (four a word, little-endian) or floats. h: rows x inputs, a, or what it was made
+// from where the activation's slope needs that. b: all parameters, W (inputs x classes) and its biases from `offset`
+// on; p: rows x classes, p or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its invocations
+// share out the inputs, for 16 classes or values at a time, then add up in the order of the invocations.
 //
 // uses: order, bytes, activation, dropout, head, weights, tally
 

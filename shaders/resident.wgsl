@@ -2,9 +2,9 @@
 //   h = activate(x W0 + b0), d1 = the loss's gradient at h W1 + b1, d0 = that before the activation, from d1 W1^T,
 //   and a step of W0 by x^T d0 / m, of b0 by the mean of d0's rows, of W1 by h^T d1 / m, of b1 by the mean of d1's rows
 //
-// data, targets, order, parameters: as in narrow_forward. The batch here is a run of them, batch_size rows each, m in the
-// last. There is one workgroup. Its invocations take a row each, or a part of a row's inputs where there are more of
-// them than rows, whose sums are added up in the order of the parts; then four inputs each of W0, and the rest.
+// data, targets, order, parameters: as in narrow_forward. The batch here is a run of them, batch_size rows each, m in
+// the last. There is one workgroup. Its invocations take a row each, or a part of a row's inputs where there are more
+// of them than rows, whose sums are added up in the order of the parts; then four inputs each of W0, and the rest.
 //
 // uses: order, rows, activation, head, optimizer
 

@@ -1,8 +1,7 @@
-// sums[g] = the sum of (gradients[i] / divisor)^2 over the values i of block g: 4096 of the `count` values, the last block
-// what is left
+// sums[g] = sum_i (gradients[i] / divisor)^2, i in block g: a block is 4096 of the `count` values, the last what is left
 //
-// gradients: of all parameters, summed over the batch's rows; sums: one a block. A workgroup sums a block: each invocation
-// every 64th value, then pairs, so the order is fixed.
+// gradients: of all parameters, summed over the batch's rows; sums: one a block. A workgroup sums a block: each
+// invocation every 64th value, then pairs, so the order is fixed.
 //
 // uses: batch
 

@@ -443,7 +443,8 @@ fn augmentation_changes_training_alone_and_is_kept_in_the_log_and_the_model() {
     let (folder, data) = small();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let [whole, half, rest, log] = ["whole.st", "half.st", "rest.st", "log.jsonl"].map(path);
-    let of = ["--data", &data, "--hidden", "9", "--batch-size", "32", "--lr", "0.1", "--quiet", "--augment"];
+    let network = ["--data", &data, "--recipe", "notebook", "--hidden", "9"];
+    let of = [&network[..], &["--batch-size", "32", "--lr", "0.1", "--quiet", "--augment"]].concat();
     let how = "scale:0.2,shift:1,rotate:20,elastic:0.5";
     train(&[&of[..], &[how, "--epochs", "4", "--save", &whole, "--log", &log]].concat());
     let first: serde_json::Value =

@@ -179,11 +179,10 @@ fn a_step_on_augmented_images_is_the_cpus() {
     let model = Mlp::new(&[20 * 14, 30, 3]).unwrap();
     let augment = "shift:2,rotate:15,scale:0.15,elastic".parse().unwrap();
     let recipe = Recipe { augment, seed: 3, ..recipe(32) };
-    let mut gpu = Gpu::new(Store::new(device), model.clone(), &recipe, None).unwrap();
-    assert_eq!(gpu.about().plan, "elementary");
+    let gpu = |plan| Gpu::new(Store::new(device.clone()), model.clone(), &recipe, Some(plan)).unwrap();
     let rows: Vec<u8> = (0..48 * 280).map(|at: usize| (at * 2_654_435_761 % 251) as u8).collect();
     let samples = Samples::new(Inputs::U8(rows), 280, (0..48).map(|row| row % 3).collect()).unwrap();
-    let error = gpu.upload(Split::Train, &Arc::new(samples.clone())).unwrap_err().to_string();
+    let error = gpu(PlanName::Fused).upload(Split::Train, &Arc::new(samples.clone())).unwrap_err().to_string();
     assert!(error.contains("images of known size"), "{error}");
 
     let samples = Arc::new(samples.with_image((20, 14)).unwrap());
@@ -196,11 +195,14 @@ fn a_step_on_augmented_images_is_the_cpus() {
         backend.pass(&(0..48).rev().collect::<Vec<u32>>(), 32, 0.1).unwrap();
         (backend.parameters().unwrap(), backend.evaluate_now(Split::Train).unwrap().mean_loss() as f32)
     };
-    let ((found, loss), (expected, expected_loss)) = (step(&mut gpu), step(&mut cpu));
-    let tolerance = Tolerance { absolute: 1e-5, relative: 1e-4 };
-    let compared = compare(&found, &expected, tolerance);
-    assert!(compared.passed(), "{compared}");
-    assert!(compare(&[loss], &[expected_loss], tolerance).passed(), "{loss} {expected_loss}");
+    let (expected, expected_loss) = step(&mut cpu);
+    for plan in [PlanName::Elementary, PlanName::Fused] {
+        let (found, loss) = step(&mut gpu(plan));
+        let tolerance = Tolerance { absolute: 1e-5, relative: 1e-4 };
+        let compared = compare(&found, &expected, tolerance);
+        assert!(compared.passed(), "{plan:?} {compared}");
+        assert!(compare(&[loss], &[expected_loss], tolerance).passed(), "{plan:?} {loss} {expected_loss}");
+    }
 }
 
 #[test]

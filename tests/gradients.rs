@@ -81,8 +81,8 @@ fn check_of(widths: &[usize], rows: usize, recipe: Recipe) {
     let order: Vec<u32> = (0..rows as u32).collect();
     let examples = reference::Rows { inputs: &samples.inputs, targets, order: &order };
     let twins = reference::gradient(&model, Objective::from(&recipe), &parameters, examples, None);
-    // A step at the rate of the weights of all rows, their number where they weigh the same, subtracts the gradient of the
-    // summed loss.
+    // A step at the rate of the weights of all rows, their number where they weigh the same, subtracts the gradient of
+    // the summed loss.
     backend.pass(&order, rows, targets.total(&order)).unwrap();
     let descent: Vec<f32> =
         backend.parameters().unwrap().iter().zip(&parameters).map(|(after, before)| before - after).collect();

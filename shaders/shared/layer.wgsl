@@ -2,8 +2,9 @@
 //   0, forward:         c = activate(a W + biases)                        a: rows x inputs, c: rows x outputs
 //   1, input gradient:  c = that before the activation that made the      a: rows x outputs, h, c: rows x inputs
 //                       input, from a W^T and h: that activation's output, or its input where the slope needs that
-//   2, update:          a step of W by a^T b / divisor, and of the biases by the sum of b's rows / divisor: they lie behind W
-//                       as one more row of it, whose input is always 1    a: rows x inputs, b: rows x outputs
+//   2, update:          a step of W by a^T b / divisor, and of the biases by the sum of b's rows / divisor: they lie
+//                       behind W as one more row of it, whose input is    a: rows x inputs, b: rows x outputs
+//                       always 1
 //
 // All row-major. W, inputs x outputs, and its biases start at `offset` of b, for the update of c. The forward product's
 // and the update's a may be the batch's rows of a data set of bytes (four a word, little-endian) or floats, as `source`

@@ -1,7 +1,7 @@
 // uses: nan
 //
-// What an evaluation of classes notes of a row, from its probabilities outputs[base] to outputs[base + classes - 1]; targets
-// holds a label a row.
+// What an evaluation of classes notes of a row, from its probabilities outputs[base] to outputs[base + classes - 1];
+// targets holds a label a row.
 
 override epsilon: f32;
 
@@ -10,7 +10,7 @@ const TALLIES = true;
 // classes x classes, labels by predictions
 @group(0) @binding(12) var<storage, read_write> confusion: array<atomic<u32>>;
 
-// Counts the row in the confusion matrix: of equal probabilities the first wins. Returns its loss, -ln(p[label] + epsilon).
+// The row's loss, -ln(p[label] + epsilon). Counts it in the confusion matrix: of equal probabilities the first wins.
 fn tally(base: u32, row: u32) -> f32 {
     let label = targets[row];
     var predicted = 0u;

@@ -177,7 +177,8 @@ const OPTION_TRIALS: &[Trial] = &[
     trial_of(&[36, 40, 20, 7], 48, Kind::Bytes, Activation::Softplus, OptimizerKind::Adam),
 ];
 
-/// Heads, what weighs and smooths, dropped inputs, clipped gradients: without a hidden layer, with a narrow one and with wide ones.
+/// Heads, what weighs and smooths, dropped inputs, clipped gradients: without a hidden layer, with a narrow one and
+/// with wide ones.
 const HEAD_TRIALS: &[Trial] = &[
     of_values(&[20, 1], 32, Kind::Floats, Loss::Mse),
     of_values(&[64, 7, 3], 32, Kind::Bytes, Loss::Mse),

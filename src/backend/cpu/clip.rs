@@ -1,4 +1,4 @@
-//! What clipping multiplies gradients by, as `torch.nn.utils.clip_grad_norm_` does: `min(1, clip_norm / (norm + 1e-6))`.
+//! What clipping multiplies gradients by: `min(1, clip_norm / (norm + 1e-6))`, as `torch.nn.utils.clip_grad_norm_` does.
 
 /// The factor for gradients whose squares add up to the sum of `sums`; NaN where that is NaN.
 pub fn clip(sums: &[f32], clip_norm: f32) -> f32 {

@@ -3,8 +3,8 @@
 use super::head::{Objective, Target, Targets};
 use crate::recipe::Loss;
 
-/// Replaces the head's predictions `f` (`order.len() x outputs`), probabilities or values, by the gradient of the summed loss of
-/// the rows `order` at the last layer's output.
+/// Replaces the head's predictions `f` (`order.len() x outputs`), probabilities or values, by the gradient of the
+/// summed loss of the rows `order` at the last layer's output.
 pub fn loss_gradient(objective: Objective, targets: &Targets, order: &[u32], outputs: usize, f: &mut [f32]) {
     for (row, &source) in f.chunks_exact_mut(outputs).zip(order) {
         let source = source as usize;

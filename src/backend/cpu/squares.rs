@@ -1,4 +1,4 @@
-//! The squares of the mean gradients, summed block by block: `sums[g] = sum of (gradients[i] / divisor)^2` over block `g`.
+//! The squares of the mean gradients, summed block by block: `sums[g] = sum_i (gradients[i] / divisor)^2`, i in block g.
 
 /// Gradients of a block.
 pub const BLOCK: usize = 4096;

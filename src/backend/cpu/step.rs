@@ -13,8 +13,8 @@ pub struct Mean {
     pub factor: f32,
 }
 
-/// Updates the weights or the biases of a layer, `parameters`, from `gradients`, summed over the rows of a batch. `slots` are
-/// what the optimizer keeps of these parameters, each as long.
+/// Updates the weights or the biases of a layer, `parameters`, from `gradients`, summed over the rows of a batch.
+/// `slots` are what the optimizer keeps of these parameters, each as long.
 pub fn step(
     optimizer: OptimizerKind,
     numbers: &Numbers,

@@ -1,8 +1,8 @@
 //! The registry: every kernel, once, and the files that it is linked from.
 //!
 //! A shader says in a line `// uses: NAME, NAME` what it is linked with: a file of `shaders/shared/`, or a part such as
-//! `activation`, `head` or `optimizer`, which [`Link`] chooses. Those may use others. Bindings and constants are not listed
-//! here: a shader declares them, and they are bound by the names it gives them.
+//! `activation`, `head` or `optimizer`, which [`Link`] chooses. Those may use others. Bindings and constants are not
+//! listed here: a shader declares them, and they are bound by the names it gives them.
 
 use std::collections::BTreeMap;
 

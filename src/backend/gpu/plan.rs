@@ -30,8 +30,8 @@ fn link(model: &Mlp, recipe: &Recipe) -> Link {
     }
 }
 
-/// Whether a training step makes the rows of a batch before anything else, in [`Buffer::Activations`] of 0: where they are not
-/// what the data set has. Otherwise the fused kernels read the data set themselves.
+/// Whether a training step makes the rows of a batch before anything else, in [`Buffer::Activations`] of 0: where they
+/// are not what the data set has. Otherwise the fused kernels read the data set themselves.
 fn makes_inputs(model: &Mlp, recipe: &Recipe) -> bool {
     model.input_dropout() > 0.0 || !recipe.augment.is_none()
 }
@@ -103,8 +103,8 @@ impl PlanName {
                 let Some(shape) = shape else {
                     let (hidden, outputs) = (resident::MAX_HIDDEN, narrow::MAX_CLASSES);
                     let why = format!(
-                        "runs networks with one hidden layer of at most {hidden} units and at most {outputs} outputs, not \
-                         {model}"
+                        "runs networks with one hidden layer of at most {hidden} units and at most {outputs} outputs, \
+                         not {model}"
                     );
                     return unfit(why, &[Remedy::Plan(Self::Fused)]);
                 };
@@ -375,8 +375,8 @@ impl Plan {
         plan
     }
 
-    /// The hidden layers' forward products, then the last layer up to its gradients, or when not training up to its outputs,
-    /// and losses and confusion matrix of classes. The first layer's input comes from `source`.
+    /// The hidden layers' forward products, then the last layer up to its gradients, or when not training up to its
+    /// outputs, and losses and confusion matrix of classes. The first layer's input comes from `source`.
     fn fused_forward(
         model: &Mlp,
         recipe: &Recipe,
@@ -572,8 +572,8 @@ impl Plan {
         Self { rows, dispatches }
     }
 
-    /// The forward pass, up to the probabilities or values in the last layer's [`Buffer::Deltas`]; of classes also the loss
-    /// and the confusion matrix.
+    /// The forward pass, up to the probabilities or values in the last layer's [`Buffer::Deltas`]; of classes also the
+    /// loss and the confusion matrix.
     pub fn evaluation(
         name: PlanName,
         model: &Mlp,

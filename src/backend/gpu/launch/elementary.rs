@@ -104,8 +104,8 @@ pub fn clip(count: usize, clip_norm: f64) -> Launch {
     launch
 }
 
-/// `step` of a layer of `weights` weights and `biases` biases, which start at `offset`, from gradients that are clipped or
-/// not.
+/// `step` of a layer of `weights` weights and `biases` biases, which start at `offset`, from gradients that are clipped
+/// or not.
 pub fn step(weights: usize, biases: usize, offset: usize, optimizer: OptimizerKind, clipping: bool) -> Launch {
     let count = weights + biases;
     let constants = [("count", count), ("weights", weights), ("offset", offset)];
