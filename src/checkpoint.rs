@@ -226,6 +226,7 @@ impl Checkpoint {
             input_dropout: 0.0,
             label_smoothing: 0.0,
             class_weight: Vec::new(),
+            row_weights: false,
             ..kept
         };
         let (mut backend, _) = selected.backend(&recipe.apply(self.model.clone())?, &recipe)?;

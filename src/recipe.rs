@@ -81,6 +81,9 @@ pub struct Recipe {
     /// How much the rows of each class weigh in the loss, whose mean is divided by the weights; empty where all weigh the same.
     #[serde(default)]
     pub class_weight: Vec<f64>,
+    /// Whether the rows of the training part have weights of their own.
+    #[serde(default)]
+    pub row_weights: bool,
     /// How parameters follow their gradients.
     #[serde(flatten)]
     pub optimizer: Optimizer,
@@ -153,6 +156,7 @@ impl Default for Recipe {
             loss: Loss::CrossEntropy,
             label_smoothing: 0.0,
             class_weight: Vec::new(),
+            row_weights: false,
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             epochs: 10,
@@ -230,7 +234,7 @@ impl Recipe {
 
     /// Whether rows weigh differently in the loss.
     pub fn weighs_rows(&self) -> bool {
-        !self.class_weight.is_empty()
+        self.row_weights || !self.class_weight.is_empty()
     }
 
     /// This recipe with the options in `flags`, which have the names of its JSON; null stands for what is not given.

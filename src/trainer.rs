@@ -76,6 +76,7 @@ impl<'a> Trainer<'a> {
             hidden: model.hidden().to_vec(),
             activation: model.activation(),
             loss: if model.head() == recipe.loss.head() { recipe.loss } else { Loss::Mse },
+            row_weights: data.train.weights.is_some(),
             batch_size: recipe.batch_size.min(rows.max(1)),
             ..recipe
         };

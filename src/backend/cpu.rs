@@ -208,7 +208,7 @@ impl Backend for Cpu {
         } else {
             Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads())
         };
-        let weights = row_weights(&self.model, &self.recipe, samples)?;
+        let weights = row_weights(&self.model, &self.recipe, split, samples)?;
         self.data.set(split, Resident { rows, samples: Arc::clone(samples), weights, augmenter });
         Ok(())
     }

@@ -40,20 +40,32 @@ pub(crate) fn check_samples(model: &Mlp, samples: &Samples) -> Result<()> {
     }
 }
 
-/// How much each row of `samples` weighs in the loss that `recipe` makes small; none where all weigh the same.
-pub(crate) fn row_weights(model: &Mlp, recipe: &Recipe, samples: &Samples) -> Result<Option<Vec<f32>>> {
-    let weight = &recipe.class_weight;
-    if !recipe.weighs_rows() {
+/// How much each row of `samples`, which are `split`, weighs in the loss that `recipe` makes small: its own weight times that of its
+/// class. None where all weigh the same, and where nothing is learnt from them.
+///
+/// # Errors
+/// [`Error::Data`] where the weights are not those of these rows and classes.
+pub(crate) fn row_weights(model: &Mlp, recipe: &Recipe, split: Split, samples: &Samples) -> Result<Option<Vec<f32>>> {
+    if split != Split::Train {
         return Ok(None);
+    }
+    let own = samples.weights.as_ref().filter(|_| recipe.row_weights);
+    if recipe.row_weights && own.is_none() {
+        return Err(Error::Data("rows are to weigh differently, and have no weights".into()));
+    }
+    let of_class = &recipe.class_weight;
+    if of_class.is_empty() {
+        return Ok(own.cloned());
     }
     let Targets::Classes(labels) = &samples.targets else {
         return Err(Error::Data("weights of classes do not fit targets that are numbers".into()));
     };
-    if weight.len() != model.outputs() {
-        let (weights, classes) = (weight.len(), model.outputs());
+    if of_class.len() != model.outputs() {
+        let (weights, classes) = (of_class.len(), model.outputs());
         return Err(Error::Data(format!("{weights} weights of classes do not fit a network of {classes} classes")));
     }
-    Ok(Some(labels.iter().map(|&label| weight[label as usize] as f32).collect()))
+    let weigh = |(row, &label): (usize, &u32)| of_class[label as usize] as f32 * own.map_or(1.0, |own| own[row]);
+    Ok(Some(labels.iter().enumerate().map(weigh).collect()))
 }
 
 /// (height, width) of the images in `samples`, where they are what is learnt from and `recipe` augments it.

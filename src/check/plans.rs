@@ -36,7 +36,7 @@ struct Trial {
     input_dropout: f64,
     loss: Loss,
     label_smoothing: f64,
-    /// Whether classes weigh differently.
+    /// Whether rows and classes weigh differently.
     weighs: bool,
     /// The norm that gradients are clipped to.
     clip_norm: Option<f64>,
@@ -72,7 +72,12 @@ impl Trial {
             optimizer,
             loss: self.loss,
             label_smoothing: self.label_smoothing,
-            class_weight: if self.weighs { (0..classes).map(weight).collect() } else { Vec::new() },
+            row_weights: self.weighs,
+            class_weight: if self.weighs && self.loss == Loss::CrossEntropy {
+                (0..classes).map(weight).collect()
+            } else {
+                Vec::new()
+            },
             augment: self.image.map_or_else(Augment::default, |_| AUGMENT),
             ..Recipe::default()
         }
@@ -192,6 +197,7 @@ const HEAD_TRIALS: &[Trial] = &[
     Trial { weighs: true, ..plain(&[64, 10], 32, Kind::Bytes) },
     Trial { weighs: true, ..plain(&[64, 7, 10], 48, Kind::Floats) },
     Trial { weighs: true, label_smoothing: 0.1, ..plain(&[36, 40, 20, 7], 48, Kind::Bytes) },
+    Trial { weighs: true, ..of_values(&[36, 40, 5], 20, Kind::Floats, Loss::Mse) },
     Trial { input_dropout: 0.2, ..plain(&[64, 10], 32, Kind::Bytes) },
     Trial { input_dropout: 0.2, ..plain(&[64, 7, 10], 32, Kind::SparseBytes) },
     Trial { input_dropout: 0.2, dropout: 0.3, ..plain(&[33, 31, 32, 3], 48, Kind::Floats) },
@@ -252,10 +258,12 @@ fn samples(trial: &Trial, rows: usize, seed: u64) -> Result<Samples> {
         let values = values.map(|(label, output)| (1.3 * f64::from(label) + output as f64).sin() as f32);
         Samples::with_values(inputs, width, values.collect(), outputs)?
     };
-    match trial.image {
-        Some(size) => samples.with_image(size),
-        None => Ok(samples),
-    }
+    let samples = match trial.image {
+        Some(size) => samples.with_image(size)?,
+        None => samples,
+    };
+    let weights = (0..rows).map(|row| [0.0, 1.0, 0.5, 2.0][row % 4]);
+    if trial.weighs { samples.with_weights(weights.collect()) } else { Ok(samples) }
 }
 
 /// Every plan on `device` against the composition of the twins: all parameters after one step, loss and parameters after

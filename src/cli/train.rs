@@ -153,6 +153,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
         recipe.class_weight = weights;
     }
+    recipe.row_weights = dataset.train.weights.is_some();
     recipe.batch_size = recipe.batch_size.min(dataset.train.len());
     let model = recipe.model(dataset.train.width, dataset.outputs())?;
     let kind = recipe.optimizer.kind;

@@ -56,6 +56,8 @@ pub struct Samples {
     pub targets: Targets,
     /// (height, width) in pixels where rows are images, pixels row by row.
     pub image: Option<(usize, usize)>,
+    /// How much each row weighs in the loss that training makes small; none where all weigh the same.
+    pub weights: Option<Vec<f32>>,
 }
 
 impl Samples {
@@ -71,7 +73,7 @@ impl Samples {
                 labels.len()
             )));
         }
-        Ok(Self { inputs, width, targets: Targets::Classes(labels), image: None })
+        Ok(Self { inputs, width, targets: Targets::Classes(labels), image: None, weights: None })
     }
 
     /// Rows of `width` values with `outputs` numbers for each: `values` is `rows x outputs`, row-major.
@@ -90,7 +92,7 @@ impl Samples {
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             return Err(Error::Data(format!("the target {} of row {} is not finite", values[index], index / outputs)));
         }
-        Ok(Self { inputs, width, targets: Targets::Values(values), image: None })
+        Ok(Self { inputs, width, targets: Targets::Values(values), image: None, weights: None })
     }
 
     /// The same rows, which are images of (height, width) `size`.
@@ -103,6 +105,22 @@ impl Samples {
             return Err(Error::Data(format!("rows of {} values are no images of {height} x {width}", self.width)));
         }
         self.image = Some(size);
+        Ok(self)
+    }
+
+    /// The same rows, which weigh differently in training: `weights` has a number from 0 on for each.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there are more or fewer than rows, or one is negative or not finite.
+    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
+        if weights.len() != self.len() {
+            return Err(Error::Data(format!("{} weights do not fit {} rows", weights.len(), self.len())));
+        }
+        if let Some(row) = weights.iter().position(|weight| !weight.is_finite() || *weight < 0.0) {
+            let weight = weights[row];
+            return Err(Error::Data(format!("the weight {weight} of row {row} is no finite number from 0 on")));
+        }
+        self.weights = Some(weights);
         Ok(self)
     }
 
@@ -160,7 +178,8 @@ impl Samples {
                 Self::with_values(inputs, self.width, rows(values, outputs, &wanted), outputs.max(1))?
             }
         };
-        Ok(Self { image: self.image, ..selected })
+        let weights = self.weights.as_ref().map(|weights| rows(weights, 1, &wanted));
+        Ok(Self { image: self.image, weights, ..selected })
     }
 }
 
@@ -168,6 +187,16 @@ impl Samples {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_stay_with_their_rows() {
+        let samples = || Samples::new(Inputs::U8(vec![1, 2, 3]), 1, vec![0, 1, 0]).unwrap();
+        let weighed = samples().with_weights(vec![0.5, 0.0, 2.0]).unwrap();
+        assert_eq!(weighed.select(|row| row != 1).unwrap().weights, Some(vec![0.5, 2.0]));
+        for weights in [vec![1.0], vec![1.0, -1.0, 1.0], vec![1.0, f32::NAN, 1.0]] {
+            assert!(matches!(samples().with_weights(weights), Err(Error::Data(_))));
+        }
+    }
 
     #[test]
     fn images_have_as_many_pixels_as_rows_have_values_and_stay_images() {

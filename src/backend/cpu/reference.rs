@@ -225,7 +225,7 @@ impl Backend for Reference {
     fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
         if split == Split::Train {
-            self.weights = row_weights(&self.model, &self.recipe, samples)?;
+            self.weights = row_weights(&self.model, &self.recipe, split, samples)?;
         }
         if let Some(size) = image_to_augment(&self.recipe, split, samples)? {
             self.warper = Some(Warper::new(self.recipe.augment, size));

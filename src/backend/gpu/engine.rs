@@ -213,7 +213,7 @@ impl Engine {
     /// When the rows do not fit the model or the device.
     pub async fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
-        let weights = row_weights(&self.model, &self.recipe, samples)?.filter(|_| split == Split::Train);
+        let weights = row_weights(&self.model, &self.recipe, split, samples)?;
         let warper = image_to_augment(&self.recipe, split, samples)?.map(|size| Warper::new(self.recipe.augment, size));
         let part = self.store.upload(split.name(), samples)?;
         let device = self.device();
