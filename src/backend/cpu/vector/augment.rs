@@ -1,7 +1,7 @@
 //! Augmentation over vectors of a row's pixels, as its twin to the bit.
 
 use super::{Aligned, Vectors, vectorize};
-use crate::backend::cpu::augment::{POINTS, Warp, Warper};
+use crate::backend::cpu::augment::{Grid, POINTS, Warp, Warper};
 
 /// Pixels that are worked on at a time.
 const PIXELS: usize = 16;
@@ -10,23 +10,20 @@ const PIXELS: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Augmenter {
     warper: Warper,
-    /// How much each column of the grid counts at each pixel of a row: `POINTS x pitch`.
-    weights: Vec<f32>,
-    /// Of a row, in whole multiples of [`PIXELS`].
-    pitch: usize,
+    /// How much each column of the grid counts at each pixel of a row, [`PIXELS`] after [`PIXELS`].
+    weights: Vec<[[f32; PIXELS]; POINTS]>,
 }
 
 impl Augmenter {
     /// Of the images that `warper` is for.
     pub fn new(warper: Warper) -> Self {
-        let pitch = warper.width.next_multiple_of(PIXELS);
-        let mut weights = vec![0.0; POINTS * pitch];
+        let mut weights = vec![[[0.0; PIXELS]; POINTS]; warper.width.div_ceil(PIXELS)];
         for (x, knot) in warper.columns.iter().enumerate() {
             for (k, weight) in knot.weights.iter().enumerate() {
-                weights[(knot.first + k) * pitch + x] = *weight;
+                weights[x / PIXELS][knot.first + k][x % PIXELS] = *weight;
             }
         }
-        Self { warper, weights, pitch }
+        Self { warper, weights }
     }
 
     /// Augments the images in `x` (`.. x pixels`), the first of which is row `first` of the batch, in the step of the key `key`.
@@ -50,22 +47,21 @@ impl Augmenter {
         for (y, new) in image.chunks_exact_mut(width).enumerate() {
             let from_y = y as f32 - centre_y;
             let (b, d) = (b * from_y, d * from_y);
-            let along_y = [0, 1].map(|axis| {
-                let mut sums = [0.0f32; POINTS];
-                for (k, weight) in rows[y].weights.iter().enumerate() {
-                    let points = &warp.grid[axis][(rows[y].first + k) * POINTS..][..POINTS];
+            // At this row, of each column of the grid.
+            let mut displaced = [Grid::default()[0]; 2];
+            for (sums, grid) in displaced.iter_mut().zip(&warp.grid) {
+                for (weight, points) in rows[y].weights.iter().zip(&grid[rows[y].first..]) {
                     sums.iter_mut().zip(points).for_each(|(sum, point)| *sum += weight * point);
                 }
-                sums
-            });
-            for (chunk, new) in new.chunks_mut(PIXELS).enumerate() {
+            }
+            for ((chunk, new), weights) in new.chunks_mut(PIXELS).enumerate().zip(&self.weights) {
                 let start = chunk * PIXELS;
                 let mut bent = [[0.0f32; PIXELS]; 2];
                 if self.warper.bends() {
-                    for (point, weights) in self.weights.chunks_exact(self.pitch).enumerate() {
-                        let weights = &weights[start..start + PIXELS];
-                        for (bent, along_y) in bent.iter_mut().zip(&along_y) {
-                            bent.iter_mut().zip(weights).for_each(|(bent, weight)| *bent += weight * along_y[point]);
+                    for ((weights, along_x), along_y) in weights.iter().zip(displaced[0]).zip(displaced[1]) {
+                        for (lane, weight) in weights.iter().enumerate() {
+                            bent[0][lane] += weight * along_x;
+                            bent[1][lane] += weight * along_y;
                         }
                     }
                 }
