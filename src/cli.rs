@@ -181,6 +181,9 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "give a number from 0 on".into())
 }
 
+/// The exit code where standard output was closed: that of a program which SIGPIPE ends, in a shell.
+const CLOSED_PIPE: u8 = 141;
+
 /// Runs the program: parses the process's arguments, does what they say, prints a failure in one line.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -204,6 +207,8 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Who read the output wants no more of it: the end is quiet, as that of programs which the signal ends.
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
             note(&format!("error: {}", told(&error)));
             ExitCode::from(error.exit_code())

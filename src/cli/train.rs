@@ -287,6 +287,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             None => format!("Test Accuracy: {:.4}", found.accuracy()),
             Some(scale) => format!("Test {}", errors(&found, scale)),
         })?;
+        note(&format!("Tested on the {} test rows of {}", found.samples(), dataset.name));
     }
     Ok(())
 }
