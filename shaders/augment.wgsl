@@ -115,8 +115,8 @@ fn main(
         }
         workgroupBarrier();
         if at < inputs {
-            let value = augmented(row, row_key, vec2<f32>(f32(at % width), f32(at / width)));
-            x[row * inputs + at] = dropped(value, row, at);
+            let moved = augmented(row, row_key, vec2<f32>(f32(at % width), f32(at / width)));
+            x[row * inputs + at] = dropped(moved, row, at);
         }
     }
 }
