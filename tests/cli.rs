@@ -434,8 +434,14 @@ fn a_preview_is_a_png() {
         (stdout(&output), std::fs::read(&path).unwrap())
     };
     let (told, augmented) = preview("shift:1,elastic");
-    assert!(told.contains("augmented by shift:1,elastic:4") && augmented.starts_with(b"\x89PNG") && augmented != plain);
+    assert!(told.contains("each 3 times augmented by shift:1,elastic:4"), "{told}");
+    assert!(augmented.starts_with(b"\x89PNG") && augmented != plain);
     assert_eq!(preview("none").1, plain);
+    // Eight images, and 64 augmented ones, drawn twice as large as they are: 4 pixels, and 2 between two.
+    let arguments = ["data", "preview", &data, "--out", path.to_str().unwrap(), "--augment", "shift:1"];
+    assert!(stdout(&run(&arguments)).contains("the first 8 images"), "{}", stderr(&run(&arguments)));
+    let side = |at: usize| u32::from_be_bytes(std::fs::read(&path).unwrap()[at..at + 4].try_into().unwrap());
+    assert_eq!([side(16), side(20)], [2 * (9 * 6 + 2), 2 * (8 * 6 + 2)]);
 }
 
 #[test]

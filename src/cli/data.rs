@@ -80,12 +80,12 @@ pub(super) struct PreviewOptions {
     /// The PNG file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Show what training makes of an image with this --augment: of each class the first one as it is, then augmented
+    /// Show what training makes of images with this --augment: the first 8 images as they are, and each augmented 8 times
     #[arg(long, value_name = "HOW", default_value_t)]
     augment: Augment,
-    /// Examples a class
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
-    columns: u16,
+    /// Examples per class [default: 20], or with --augment per image [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
+    columns: Option<u16>,
 }
 
 pub(super) fn run(command: &Command) -> Result<()> {
@@ -245,6 +245,9 @@ fn published(places: &[(&Set, PathBuf)]) -> Result<()> {
     }
 }
 
+/// Images whose augmentation is shown.
+const AUGMENTED_IMAGES: usize = 8;
+
 fn show(options: &PreviewOptions) -> Result<()> {
     files::check_replaceable(&options.out)?;
     let folder = match options.fetch.locate(&options.data, options.data_dir.as_deref())? {
@@ -254,8 +257,16 @@ fn show(options: &PreviewOptions) -> Result<()> {
     let reading = data::Options { folder, ..data::Options::default() };
     spare_data("<NAME|PATH>", &options.data, &reading, &[("--out", options.out.clone())])?;
     let (dataset, _) = data::load(&options.data, &reading)?;
-    let PreviewOptions { augment, columns, .. } = options;
-    files::write(&options.out, &preview::contact_sheet(&dataset, *augment, usize::from(*columns), 2)?)?;
-    let how = if augment.is_none() { String::new() } else { format!(", augmented by {augment}") };
-    print(&format!("{}: {columns} examples of each class of {}{how}", options.out.display(), dataset.name))
+    let (augment, path, name) = (options.augment, options.out.display(), &dataset.name);
+    if augment.is_none() {
+        let columns = options.columns.unwrap_or(20);
+        files::write(&options.out, &preview::contact_sheet(&dataset, usize::from(columns), 2)?)?;
+        return print(&format!("{path}: {columns} examples of each class of {name}"));
+    }
+    let columns = options.columns.unwrap_or(8);
+    let counts = (AUGMENTED_IMAGES, usize::from(columns));
+    files::write(&options.out, &preview::augmented_sheet(&dataset, augment, counts, 2)?)?;
+    print(&format!(
+        "{path}: the first {AUGMENTED_IMAGES} images of {name}, and each {columns} times augmented by {augment}"
+    ))
 }
