@@ -142,11 +142,14 @@ fn a_model_keeps_what_it_takes_to_read_other_data() {
     let known = checkpoint.known();
     let load_for = |path: &Path| data::load_for(path.to_str().unwrap(), &Options::default(), &known, Part::Test);
     let (samples, _) = load_for(&other).unwrap();
-    let scaled = |value: f32, feature: usize| (value - scaling.offset[feature]) / scaling.divisor[feature];
+    let scaled = |value: f32, feature: usize| {
+        ((f64::from(value) - f64::from(scaling.offset[feature])) / f64::from(scaling.divisor[feature])) as f32
+    };
     let expected = [scaled(98.0, 0), scaled(0.001, 1), scaled(100.5, 0), scaled(0.0005, 1)];
     assert_eq!((&samples.inputs, samples.labels()), (&Inputs::F32(expected.to_vec()), &[2, 0][..]));
     let unlabelled = write(folder.path(), "unlabelled.csv", "north,east\n0.001,98\n");
-    assert_eq!(csv::features(&unlabelled, None, None, csv::Header::Auto, columns).unwrap().values, [98.0, 0.001]);
+    let unlabelled = csv::features(&unlabelled, None, &Options::default(), columns, known.schema, &mut Vec::new());
+    assert_eq!(unlabelled.unwrap().values, [98.0, 0.001]);
     let unknown = write(folder.path(), "unknown.csv", "ring,north,east\nouter,0.001,98\nfar,0,0\n");
     let error = load_for(&unknown).unwrap_err().to_string();
     assert!(error.contains("\"far\" in line 3") && error.contains("\"inner\""), "{error}");
@@ -184,6 +187,7 @@ fn a_table_of_numbers_is_read_with_standardised_targets() {
         task: Task::Values,
         target_scale: Some(scale),
         columns: set.columns.as_ref(),
+        schema: set.schema.as_ref(),
         image: None,
         scaling: set.scaling.as_ref(),
         origin: Some(&set.origin),
@@ -199,9 +203,9 @@ fn a_table_of_numbers_is_read_with_standardised_targets() {
     let (samples, _) = load_for(&other, &Options::default()).unwrap();
     let prices = scale.undo(samples.values());
     assert!(prices.iter().zip([1e6, 1.1e6]).all(|(found, price)| (found - price).abs() < 1.0), "{prices:?}");
-    let bad = write(folder.path(), "bad.csv", "price,rooms,size\n1000000,2,60\n\n?,3,70\n");
+    let bad = write(folder.path(), "bad.csv", "price,rooms,size\n1000000,2,60\n\nmuch,3,70\n");
     let error = load_for(&bad, &Options::default()).unwrap_err().to_string();
-    assert!(error.contains("\"?\" in line 4, column 1 (\"price\")") && error.contains("a finite number"), "{error}");
+    assert!(error.contains("\"much\" in line 4, column 1 (\"price\")") && error.contains("a finite number"), "{error}");
     let error = load_for(&data, &Options { task: Some(Task::Classes), ..Options::default() }).unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("m predicts values"), "{error}");
 }
@@ -336,10 +340,10 @@ fn what_goes_wrong_is_one_line_that_says_where() {
     let good = write(folder.path(), "good.csv", "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n");
     let bad = |content: &str| write(folder.path(), "bad.csv", content);
     refused(
-        &bad("a,b,label\n1,2,x\n3,?,y\n"),
-        &[],
+        &bad("a,b,label\n1,2,x\n3,?,y\n2,1,x\n2,3,y\n"),
+        &["--missing", "refuse"],
         1,
-        &["bad.csv", "\"?\" in line 3, column 2 (\"b\")", "a finite number"],
+        &["bad.csv", "1 in column 2 (\"b\"), the first in line 3", "a finite number", "--missing fill"],
     );
     refused(&bad("a,b,label\n1,2,x\n3,4,x\n"), &[], 1, &["bad.csv", "a single class", "\"x\""]);
     refused(&bad("a,b,kind\n1,2,x\n"), &[], 2, &["bad.csv", "--label", "\"a\", \"b\", \"kind\""]);

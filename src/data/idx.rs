@@ -83,6 +83,7 @@ fn read_parts(folder: &Path, name: &str, classes: Option<Vec<String>>) -> Result
         target_scale: None,
         image: Some(size),
         columns: None,
+        schema: None,
         scaling: None,
         origin: Origin::default(),
     })
