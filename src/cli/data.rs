@@ -316,7 +316,7 @@ fn inspect(options: &InspectOptions) -> Result<()> {
 fn holds(profile: &Profile) -> String {
     let text = match &profile.range {
         Range::Unread => "-".to_owned(),
-        Range::Numbers { least, most } => format!("{least} to {most}"),
+        Range::Numbers { least, most } => format!("{} to {}", shortly(*least), shortly(*most)),
         Range::Texts { different, frequent } => {
             let shown: Vec<String> = frequent.iter().map(|(text, count)| format!("{text:?} {count}")).collect();
             format!("{different}: {}", shown.join(", "))
@@ -328,6 +328,14 @@ fn holds(profile: &Profile) -> String {
     }
 }
 
+/// A number with no more digits than float32 tells apart, where it is one.
+fn shortly(value: f64) -> String {
+    match value as f32 {
+        single if f64::from(single) == value => single.to_string(),
+        _ => value.to_string(),
+    }
+}
+
 /// What a column becomes, in a few words.
 fn becomes(profile: &Profile) -> String {
     let missing = |indicator: &bool| if *indicator { ", and whether it is missing" } else { "" };
@@ -335,7 +343,9 @@ fn becomes(profile: &Profile) -> String {
         Kind::Target => "what is predicted".into(),
         Kind::LeftOut { why } => format!("nothing: {why}"),
         Kind::Number { fill, indicator, .. } => match fill {
-            Some(fill) if profile.missing > 0 => format!("a number, {fill} where it is missing{}", missing(indicator)),
+            Some(fill) if profile.missing > 0 => {
+                format!("a number, {} where it is missing{}", shortly(*fill), missing(indicator))
+            }
             _ => "a number".into(),
         },
         Kind::Boolean { texts: [no, yes], indicator, .. } => format!("{no} 0, {yes} 1{}", missing(indicator)),

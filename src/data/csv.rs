@@ -548,13 +548,13 @@ impl<'a> Opened<'a> {
         if layout.columns.names.is_some() {
             self.blocks.skip_record(*delimiter)?;
         }
-        let (mut targets, mut untold, mut lines) = (Column::new(expected), (0, 0), Vec::new());
+        let (mut targets, mut untold, mut lines, mut units) = (Column::new(expected), (0, 0), Vec::new(), 0);
         let columns = &layout.columns;
         let place = |text: &str, line| {
             let column = columns.name(layout.label.unwrap_or(columns.label));
             format!("{} in line {line}, {column}", show(text))
         };
-        let (mut frame, met) = Frame::read(&mut self.blocks, &form, |cell, line| {
+        let (mut frame, mut met) = Frame::read(&mut self.blocks, &form, |cell, line| {
             if layout.label.is_none() {
                 return Ok(true);
             }
@@ -566,10 +566,12 @@ impl<'a> Opened<'a> {
                 return Ok(false);
             }
             let text = cells::decode(cell).0;
+            // As Rust writes numbers, whatever marks the file has in them.
             let number = match reading.number(cell) {
-                Number::Value(value) if reading.comma || text.contains(',') => Some(value.to_string()),
+                Number::Value(value) if reading.comma || text.parse::<f64>().is_err() => Some(value.to_string()),
                 _ => None,
             };
+            units += u64::from(number.is_some() && cells::without_unit(cell).is_some());
             targets
                 .push(number.as_deref().unwrap_or(&text))
                 .map_err(|expected| Error::file(path, place(&text, line), expected))?;
@@ -582,6 +584,7 @@ impl<'a> Opened<'a> {
             })?),
             _ => None,
         };
+        met.units += units;
         // From the file's columns to those of training.
         let of_training = |place: &Option<usize>| place.map_or(Held::Nothing, |place| frame.held[place]);
         frame.held = layout.places.iter().map(of_training).collect();
@@ -621,6 +624,10 @@ impl Rows {
         if self.met.longer > 0 {
             let rows = self.met.longer;
             notes.push(format!("{rows} rows end with an empty cell after the last column, which is left aside").into());
+        }
+        if self.met.units > 0 {
+            let text = format!("{} cells with % or a sign of money are read as their numbers", self.met.units);
+            notes.push(Note::new(text, "categories"));
         }
         if self.met.odd > 0 {
             notes.push(format!("{} cells that are no UTF-8 are read as Windows-1252", self.met.odd).into());
@@ -741,7 +748,7 @@ mod tests {
         let raw = read(file(content).path(), None, Some("2"), Header::Yes).unwrap();
         assert_eq!((raw.classes, raw.columns.unwrap().label), (vec!["5".to_owned()], 2), "a name goes before a number");
         let raw = read(file("a,b\n1,2").path(), None, Some("2"), Header::No);
-        assert!(raw.err().unwrap().to_string().contains("\"a\" in line 1, column 1"));
+        assert_eq!(raw.unwrap().train.len(), 2, "any text may be a category");
     }
 
     #[test]
@@ -892,17 +899,18 @@ mod tests {
 
     #[test]
     fn missing_cells_are_filled_dropped_or_refused() {
-        let content = "a,b,label\n1,x,p\n?,x,q\n3,,p\n4,y,\n5,y,q\n";
+        let content = "a,b,label\n1,x,p\n?,x,q\n3,,p\n4,y,\n5,y,q\n6,x,p\n7,y,q\n8,x,p\n9,y,q\n";
         let load = |missing| {
             let options = Options { missing, test_split: Some(0.3), ..Options::default() };
             crate::data::load(file(content).path().to_str().unwrap(), &options)
         };
         let texts = |notes: &[Note]| notes.iter().map(|note| note.text.clone()).collect::<Vec<_>>().join("\n");
         let (set, notes) = load(Missing::Fill).unwrap();
-        assert_eq!(set.train.len() + set.test.unwrap().len(), 4, "a row without a target is left out");
+        assert_eq!(set.train.len() + set.test.unwrap().len(), 8, "a row without a target is left out");
         assert!(texts(&notes).contains("1 rows without a target are left out, the first in line 5"), "{notes:?}");
-        let error = load(Missing::Drop).unwrap_err().to_string();
-        assert!(error.contains("single row"), "{error}");
+        let (set, notes) = load(Missing::Drop).unwrap();
+        assert_eq!(set.train.len() + set.test.unwrap().len(), 6);
+        assert!(texts(&notes).contains("2 of 8 rows are left out, as cells are missing: a (1), b (1)"), "{notes:?}");
         let error = load(Missing::Refuse).unwrap_err().to_string();
         assert!(error.contains("1 in column 1 (\"a\"), the first in line 3; 1 in column 2 (\"b\")"), "{error}");
     }

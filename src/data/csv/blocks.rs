@@ -186,7 +186,7 @@ mod tests {
         for text in [
             "a,b\n1,2\n3,4",
             "\"a\nb\",c\n\"d",
-            "x\"y,\"1\"\"\n2\"z\n,\"\n",
+            "x\"y,\"1\"\"\n2\"z\n,\"",
             "\"\"\"\n\",1\n2,\"",
             "a \"b\nc\" d\ne,f\n",
             "\"a\"\r\n\"b\r\nc\"\r\n",

@@ -52,7 +52,10 @@ impl Reading {
             Ok(value) if value.is_finite() && !(self.comma && is_grouped(cell, b'.')) => held(value),
             Ok(value) if value.is_infinite() => Number::TooLarge,
             _ if self.is_missing(cell) || listed(&MISSING_NUMBERS, cell) => Number::Missing,
-            _ => self.marked(cell),
+            _ => match without_unit(cell) {
+                Some(number) if !matches!(number, [] | [b'n' | b'N' | b'i' | b'I', ..]) => self.number(number),
+                _ => self.marked(cell),
+            },
         }
     }
 
@@ -64,7 +67,8 @@ impl Reading {
             return Number::Text;
         }
         let whole = cell.iter().position(|byte| *byte == decimal).map_or(cell, |at| &cell[..at]);
-        if whole.contains(&group) && !is_grouped(whole, group) {
+        let broken = &cell[whole.len()..];
+        if whole.contains(&group) && !is_grouped(whole, group) || broken.contains(&group) {
             return Number::Text;
         }
         let plain: Vec<u8> = cell
@@ -77,6 +81,14 @@ impl Reading {
             _ => Number::Text,
         }
     }
+}
+
+/// What a cell says beside a percent sign or a sign of money; none where it has no such sign.
+pub(super) fn without_unit(cell: &[u8]) -> Option<&[u8]> {
+    const MONEY: [&str; 4] = ["$", "€", "£", "¥"];
+    let before = MONEY.iter().find_map(|sign| cell.strip_prefix(sign.as_bytes()));
+    let after = || ["%", "€", "$"].iter().find_map(|sign| cell.strip_suffix(sign.as_bytes()));
+    before.or_else(after).map(<[u8]>::trim_ascii)
 }
 
 fn held(value: f64) -> Number {
@@ -161,8 +173,14 @@ mod tests {
             ("+.5", Number::Value(0.5)),
             ("1,234.5", Number::Value(1234.5)),
             ("-1,234,567", Number::Value(-1_234_567.0)),
+            ("13.5%", Number::Value(13.5)),
+            ("$1,200.50", Number::Value(1200.5)),
+            ("€ 5", Number::Value(5.0)),
+            ("$", Number::Text),
+            ("$nan", Number::Text),
             ("1,5", Number::Text),
             ("12,34", Number::Text),
+            ("1.234,5", Number::Text),
             ("0x1", Number::Text),
             ("abc", Number::Text),
             ("?", Number::Missing),

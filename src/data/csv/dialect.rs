@@ -131,22 +131,30 @@ impl Dialect {
         if options.delimiter == Delimiter::Blanks {
             (delimiter, blanks) = (b' ', true);
         }
-        let mut skipped = (bytes, lines);
-        let mut found = records(table, delimiter, blanks, RECORDS);
-        // A header may begin as comments do: it has a cell for each of those below.
+        let found = records(table, delimiter, blanks, RECORDS);
+        let text = |record: &ByteRecord| record.iter().map(|cell| decode(cell).0.into_owned()).collect();
+        let reading = Reading { comma: false, missing: options.missing_values.clone() };
+        let records_of_text = found.iter().map(text).collect();
+        let mut dialect = Self { delimiter, blanks, reading, skipped: (bytes, lines), records: records_of_text };
+        dialect.reading.comma = match options.decimal {
+            Decimal::Auto => decimal_comma(&found, delimiter),
+            given => given == Decimal::Comma,
+        };
+        // A header may begin as comments do: it has a cell for each of those below, among which there is none.
         if let Some((start, before)) = comment {
-            let text = head[start..].strip_prefix(b"#").unwrap_or_default();
-            let header = records(&text[..line_length(text)], delimiter, blanks, 1);
+            let line = head[start..].strip_prefix(b"#").unwrap_or_default();
+            let header = records(&line[..line_length(line)], delimiter, blanks, 1);
             if let (Some(header), Some(first)) = (header.first(), found.first())
                 && header.len() == first.len()
                 && header.len() > 1
-                && !header.iter().any(|cell| is_number(cell))
+                && !header.iter().any(is_number)
+                && !dialect.has_names(None)
             {
-                found.insert(0, header.clone());
-                skipped = (start + 1, before);
+                dialect.records.insert(0, text(header));
+                dialect.skipped = (start + 1, before);
             }
         }
-        let comments = skipped.1 - u64::from(named.is_some());
+        let comments = dialect.skipped.1 - u64::from(named.is_some());
         if comments > 0 {
             notes.push(format!("{comments} lines of comments before the table are left aside").into());
         }
@@ -157,20 +165,10 @@ impl Dialect {
             let what = if blanks { "blanks" } else { "|" };
             notes.push(Note::new(format!("cells are parted by {what}"), "delimiter"));
         }
-        let text = |record: &ByteRecord| record.iter().map(|cell| decode(cell).0.into_owned()).collect();
-        let records: Vec<Vec<String>> = found.iter().map(text).collect();
-        let comma = match options.decimal {
-            Decimal::Auto => {
-                let guessed = decimal_comma(&found, delimiter);
-                if guessed {
-                    notes.push(Note::new("numbers have a decimal comma".into(), "decimal"));
-                }
-                guessed
-            }
-            given => given == Decimal::Comma,
-        };
-        let reading = Reading { comma, missing: options.missing_values.clone() };
-        Self { delimiter, blanks, reading, skipped, records }
+        if options.decimal == Decimal::Auto && dialect.reading.comma {
+            notes.push(Note::new("numbers have a decimal comma".into(), "decimal"));
+        }
+        dialect
     }
 
     /// Whether the first record names the columns: by the cells in the columns where those under it are numbers, else by
@@ -256,7 +254,11 @@ fn line_length(text: &[u8]) -> usize {
 fn guess(text: &[u8]) -> (u8, bool) {
     let score = |delimiter, blanks| {
         let counts: Vec<usize> = records(text, delimiter, blanks, 100).iter().map(ByteRecord::len).collect();
-        let alike = |count: usize| counts.iter().filter(|other| **other == count).count();
+        // A header may lack a cell, as that of R's tables does.
+        let alike = |count: usize| {
+            let lacking = counts.first().is_some_and(|first| first + 1 == count);
+            counts.iter().filter(|other| **other == count).count() + usize::from(lacking)
+        };
         let usual = counts.iter().copied().max_by_key(|&count| alike(count)).unwrap_or(0);
         let share = if usual > 1 { alike(usual) as f64 / counts.len() as f64 } else { 0.0 };
         // Nearly all is as good as all: a single line may be broken.
@@ -307,6 +309,7 @@ mod tests {
             ("  1.5   2 x\n 10.25 3 y \n", b' ', 3),
             ("\"a b\"  c\n1 2\n", b' ', 2),
             ("sep=;\na;b,c\n1;2\n", b';', 2),
+            ("\"a\" \"b\"\n\"1\" 5 6\n\"2\" 7 8\n", b' ', 2),
             ("alone\n1\n", b',', 1),
         ] {
             let (found, _) = dialect(text);

@@ -1,12 +1,11 @@
 //! The rows of a table in memory, as read and not yet encoded.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
-
-use super::blocks::{Block, Blocks};
+use super::blocks::Blocks;
 use super::parse::{self, Cells, Faults, Form, NO_TEXT, Ragged, Slot};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The most values that are read: 4 GiB of them.
 const MAX_VALUES: usize = 1 << 30;
@@ -63,12 +62,14 @@ pub(super) struct Met {
     pub(super) odd: u64,
     /// Rows with an empty cell after the last column.
     pub(super) longer: u64,
+    /// Numbers with a percent sign or a sign of money.
+    pub(super) units: u64,
     /// Whether there are more values than can be held.
     pub(super) too_many: bool,
 }
 
 impl Frame {
-    /// Reads all rows of `blocks`, several blocks at a time. `row` is told the target of each row, if there is one, and the
+    /// Reads all rows of `blocks`. `row` is told the target of each row, if there is one, and the
     /// row's line; it says whether the row is kept.
     pub(super) fn read(
         blocks: &mut Blocks<'_>,
@@ -85,36 +86,17 @@ impl Frame {
         let held = held.collect();
         let mut frame = Frame { held, texts: vec![Vec::new(); text], chunks: Vec::new() };
         let mut merge = Merge { numbers: vec![HashMap::new(); text], met: Met::default(), values: 0 };
-        let batch = rayon::current_num_threads().clamp(1, 16);
-        let read = |blocks: &mut Blocks<'_>| -> Result<Vec<Block>> {
-            let mut read = Vec::new();
-            while read.len() < batch
-                && let Some(block) = blocks.next()?
-            {
-                read.push(block);
-            }
-            Ok(read)
-        };
-        let mut ready = read(blocks)?;
-        while !ready.is_empty() {
-            let parse =
-                || -> Vec<_> { ready.into_par_iter().map(|block| parse::parse(&block, form)).collect::<Vec<_>>() };
-            let (parsed, following) = rayon::join(parse, || read(blocks));
-            for cells in parsed {
-                match cells {
-                    Ok(cells) => merge.add(&mut frame, cells, &mut row)?,
-                    Err(ragged) => {
-                        merge.met.ragged = Some(ragged);
-                        return Ok((frame, merge.met));
-                    }
+        let ready = parse_all(blocks, form)?;
+        for cells in ready {
+            match cells {
+                Ok(cells) => merge.add(&mut frame, cells, &mut row)?,
+                Err(ragged) => {
+                    merge.met.ragged = Some(ragged);
+                    break;
                 }
             }
-            if merge.values > MAX_VALUES {
-                merge.met.too_many = true;
-                return Ok((frame, merge.met));
-            }
-            ready = following?;
         }
+        merge.met.too_many = merge.values > MAX_VALUES;
         Ok((frame, merge.met))
     }
 
@@ -137,6 +119,17 @@ impl Frame {
     pub(in crate::data) fn numbers(&self, at: usize) -> impl Iterator<Item = f32> {
         let width = self.widths().0.max(1);
         self.chunks.iter().flat_map(move |chunk| chunk.numbers.iter().skip(at).step_by(width).copied())
+    }
+
+    /// The numbers at the `count` places from `first` on, of the rows that `wanted` accepts: a list for each place.
+    pub(in crate::data) fn gather(&self, first: usize, count: usize, wanted: impl Fn(usize) -> bool) -> Vec<Vec<f32>> {
+        let width = self.widths().0.max(1);
+        let mut places = vec![Vec::with_capacity(self.rows()); count];
+        let rows = self.chunks.iter().flat_map(|chunk| chunk.numbers.chunks_exact(width));
+        for (_, row) in rows.enumerate().filter(|(row, _)| wanted(*row)) {
+            places.iter_mut().zip(&row[first..]).for_each(|(place, value)| place.push(*value));
+        }
+        places
     }
 
     /// The codes at place `at` of each row.
@@ -174,6 +167,45 @@ impl Chunk {
     }
 }
 
+/// The cells of all blocks, in their order, up to the first row that is of another number of cells. Each thread takes a block
+/// when it is done with its last one.
+fn parse_all(blocks: &mut Blocks<'_>, form: &Form<'_>) -> Result<Vec<Result<Cells, Ragged>>> {
+    struct Taken<'b, 'a> {
+        blocks: &'b mut Blocks<'a>,
+        count: usize,
+        values: usize,
+        failed: Option<Error>,
+    }
+    let taken = Mutex::new(Taken { blocks, count: 0, values: 0, failed: None });
+    let parsed = Mutex::new(Vec::new());
+    let next = || {
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.failed.is_some() || taken.values > MAX_VALUES {
+            return None;
+        }
+        let block = taken.blocks.next().unwrap_or_else(|error| {
+            taken.failed = Some(error);
+            None
+        })?;
+        taken.count += 1;
+        Some((taken.count, block))
+    };
+    rayon::broadcast(|_| {
+        while let Some((number, block)) = next() {
+            let cells = parse::parse(&block, form);
+            let values = cells.as_ref().map_or(MAX_VALUES, |cells| cells.numbers.len() + cells.codes.len());
+            taken.lock().unwrap_or_else(PoisonError::into_inner).values += values + usize::from(cells.is_err());
+            parsed.lock().unwrap_or_else(PoisonError::into_inner).push((number, cells));
+        }
+    });
+    if let Some(error) = taken.into_inner().unwrap_or_else(PoisonError::into_inner).failed {
+        return Err(error);
+    }
+    let mut parsed = parsed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    parsed.sort_unstable_by_key(|(number, _)| *number);
+    Ok(parsed.into_iter().map(|(_, cells)| cells).collect())
+}
+
 /// Blocks that become one frame.
 struct Merge {
     /// The code of each text, by column of text.
@@ -184,7 +216,7 @@ struct Merge {
 
 impl Merge {
     fn add(&mut self, frame: &mut Frame, cells: Cells, row: &mut impl FnMut(&[u8], u64) -> Result<bool>) -> Result<()> {
-        let Cells { numbers, mut codes, words, targets, lines, faults, odd, longer } = cells;
+        let Cells { numbers, mut codes, words, targets, lines, faults, odd, longer, units } = cells;
         let of_frame: Vec<Vec<u32>> = words
             .into_iter()
             .zip(&mut self.numbers)
@@ -227,6 +259,7 @@ impl Merge {
         frame.chunks.push(chunk);
         self.met.odd += odd;
         self.met.longer += longer;
+        self.met.units += units;
         for (column, faults) in faults {
             match self.met.faults.iter_mut().find(|(other, _)| *other == column) {
                 Some((_, all)) => (all.cells, all.texts) = (all.cells + faults.cells, all.texts + faults.texts),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ::csv::{ByteRecord, Position, ReaderBuilder};
 
 use super::blocks::Block;
-use super::cells::{Number, Reading, decode};
+use super::cells::{Number, Reading, decode, without_unit};
 use super::dialect::{collapse, is_blank};
 
 /// The code of a missing cell of text.
@@ -52,6 +52,8 @@ pub(super) struct Cells {
     pub(super) odd: u64,
     /// Rows with an empty cell after the last column.
     pub(super) longer: u64,
+    /// Numbers with a percent sign or a sign of money.
+    pub(super) units: u64,
 }
 
 /// Cells of a column that are no numbers.
@@ -229,6 +231,7 @@ impl Rows<'_> {
                 let found = self.form.reading.number(cell);
                 let value = if let Number::Value(value) = found { (value - origin) as f32 } else { f32::NAN };
                 self.cells.numbers.push(value);
+                self.cells.units += u64::from(!value.is_nan() && without_unit(cell).is_some());
                 if matches!(found, Number::Text | Number::TooLarge) {
                     self.fault(column, cell, line, found == Number::Text);
                 }

@@ -1,5 +1,6 @@
 //! Deciding what columns become, by the rows to train on.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -20,6 +21,8 @@ const SLIPS: f64 = 0.05;
 const DIFFERENT: (f64, usize) = (0.9, 20);
 /// Pairs of texts, in lower case, that are 0 and 1.
 const BOOLEANS: [[&str; 2]; 5] = [["false", "true"], ["no", "yes"], ["f", "t"], ["n", "y"], ["off", "on"]];
+/// Columns of numbers that are gathered at a time: half a cache line of a row.
+const TOGETHER: usize = 8;
 /// The least side of an image.
 const LEAST_SIDE: usize = 8;
 
@@ -94,8 +97,7 @@ pub(in crate::data) fn fit(
 ) -> Result<(Schema, Vec<Profile>)> {
     let fitting = Fitting { frame, columns, trained, rules, pixels: false };
     let fitting = Fitting { pixels: fitting.are_pixels(), ..fitting };
-    let fitted: Vec<Fitted> =
-        (0..columns.count).into_par_iter().map(|index| fitting.column(path, index)).collect::<Result<_>>()?;
+    let fitted = fitting.columns(path)?;
     let mut profiles = Vec::new();
     for (index, fitted) in fitted.into_iter().enumerate() {
         notes.extend(fitted.remark.map(|remark| Note::new(format!("{}: {remark}", columns.name(index)), "categories")));
@@ -218,16 +220,30 @@ impl Fitting<'_> {
             && self.frame.chunks.iter().all(|chunk| bytes(&chunk.numbers))
     }
 
-    fn column(&self, path: &Path, index: usize) -> Result<Fitted> {
+    /// All columns. Numbers are gathered some columns at a time, as rows lie one after the other.
+    fn columns(&self, path: &Path) -> Result<Vec<Fitted>> {
+        let (count, _) = self.frame.widths();
+        let mut numbers = vec![(0, 0.0); count];
+        for (index, held) in self.frame.held.iter().enumerate() {
+            if let Held::Number { at, origin } = *held {
+                numbers[at] = (index, origin);
+            }
+        }
+        let groups: Vec<&[(usize, f64)]> = numbers.chunks(TOGETHER).collect();
+        let group = |(group, columns): (usize, &&[(usize, f64)])| -> Vec<(usize, Fitted)> {
+            let values = self.frame.gather(group * TOGETHER, columns.len(), self.trained);
+            let fitted = columns.iter().zip(values);
+            fitted.map(|(&(index, origin), values)| (index, self.numbers(index, values, origin))).collect()
+        };
+        let mut numbers: HashMap<usize, Fitted> = groups.par_iter().enumerate().flat_map_iter(group).collect();
         let unread = |kind| Fitted { kind, missing: 0, range: Range::Unread, remark: None };
-        if index == self.columns.label {
-            return Ok(unread(Kind::Target));
-        }
-        match self.frame.held[index] {
-            Held::Nothing => Ok(unread(Kind::LeftOut { why: IGNORED.into() })),
-            Held::Number { at, origin } => Ok(self.numbers(index, at, origin)),
-            Held::Text { at } => self.texts(path, index, at),
-        }
+        let column = |index: usize| match (self.frame.held[index], numbers.remove(&index)) {
+            (_, Some(fitted)) => Ok(fitted),
+            (Held::Text { at }, None) => self.texts(path, index, at),
+            _ if index == self.columns.label => Ok(unread(Kind::Target)),
+            _ => Ok(unread(Kind::LeftOut { why: IGNORED.into() })),
+        };
+        (0..self.columns.count).map(column).collect()
     }
 
     /// Whether a feature is to say that a cell is missing, where so many of all training rows miss it.
@@ -235,8 +251,8 @@ impl Fitting<'_> {
         self.rules.missing == Missing::Fill && missing as f64 > TOLD * rows as f64
     }
 
-    fn numbers(&self, index: usize, at: usize, origin: f64) -> Fitted {
-        let mut values: Vec<f32> = self.of(self.frame.numbers(at)).collect();
+    /// A column of numbers, of which the training rows have these.
+    fn numbers(&self, index: usize, mut values: Vec<f32>, origin: f64) -> Fitted {
         let rows = values.len();
         let name = self.columns.names.as_ref().map(|names| &names[index][..]);
         let called = called(name);
