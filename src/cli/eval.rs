@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
-use super::{ComputeOptions, DataOptions, note, print, select, spare_data};
+use super::{ComputeOptions, DataOptions, note, print, read_so, select, spare_data};
 use crate::backend::{BackendExt, Split};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::{self, Part, Samples, TargetScale};
@@ -57,7 +57,7 @@ impl RowOptions {
         let reading = data::Options { folder, ..reading };
         spare_data("--data", source, &reading, outputs)?;
         let (samples, notes) = data::load_for(source, &reading, &checkpoint.known(), self.part)?;
-        notes.iter().for_each(|line| note(&format!("Data: {line}")));
+        notes.iter().for_each(|line| note(&read_so(line)));
         Ok(samples)
     }
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{ComputeOptions, note, print, select};
+use super::{ComputeOptions, note, print, read_so, select};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::framing::{self, Framing};
-use crate::data::{Columns, Header, Inputs, Scale, csv, images};
+use crate::data::{self, Columns, Decimal, Delimiter, Header, Inputs, Scale, csv, images};
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::preview;
@@ -19,8 +19,7 @@ pub(super) struct Options {
     /// A safetensors file, by train --save or by PyTorch
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// Images, or CSV files of rows of features (plain or gzipped; with or without header and labels); - for either on
-    /// standard input
+    /// Images, or CSV files of rows (plain or packed; with or without header and labels); - for either on standard input
     #[arg(value_name = "FILE", required = true)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -40,6 +39,12 @@ pub(super) struct Options {
     /// Whether a CSV file's first line names the columns
     #[arg(long, value_enum, default_value = "auto")]
     header: Header,
+    /// What stands between the cells of a CSV file
+    #[arg(long, value_enum, default_value = "auto")]
+    delimiter: Delimiter,
+    /// The decimal mark of a CSV file
+    #[arg(long, value_enum, default_value = "auto")]
+    decimal: Decimal,
     /// Whether features are divided by 255, for a model whose file does not say: 255 or none
     #[arg(long, value_enum)]
     scale: Option<Scale>,
@@ -149,7 +154,16 @@ fn table(options: &Options, checkpoint: &Checkpoint, path: &Path, name: &str, co
     let unnamed = Columns { count: checkpoint.model.inputs() + 1, label: 0, names: None };
     let known = checkpoint.known();
     let columns = known.columns.unwrap_or(&unnamed);
-    let read = csv::features(path, content, options.label.as_deref(), options.header, columns)?;
+    let reading = data::Options {
+        label: options.label.clone(),
+        header: options.header,
+        delimiter: options.delimiter,
+        decimal: options.decimal,
+        ..data::Options::default()
+    };
+    let mut notes = Vec::new();
+    let read = csv::features(path, content, &reading, columns, known.schema, &mut notes)?;
+    notes.iter().for_each(|line| note(&read_so(line)));
     let inputs = checkpoint.rows(path, Inputs::F32(read.values), options.scale)?;
     Ok(Rows { inputs, names: read.lines.iter().map(|line| format!("{name}:{line}")).collect() })
 }

@@ -120,7 +120,8 @@ impl<'a> Resumed<'a> {
                 return Err(self.contradiction(flag, &given, &kept));
             }
         }
-        Ok(given.reading(seed).or(&self.metadata.reading))
+        let plain = self.metadata.columns.is_some() && self.metadata.schema.is_none();
+        Ok(data::Options { plain, ..given.reading(seed).or(&self.metadata.reading) })
     }
 
     fn contradiction(&self, flag: &str, given: &dyn Display, kept: &dyn Display) -> Error {
@@ -136,12 +137,18 @@ impl<'a> Resumed<'a> {
         let metadata = self.metadata;
         let given = |flag: &str, given: bool| if given { flag.to_owned() } else { String::new() };
         let own = &options.data;
-        let label = given("--label ", own.label.is_some()) + &given("--header ", own.header != Header::Auto);
+        let label =
+            given("--label ", own.table.label.is_some()) + &given("--header ", own.table.header != Header::Auto);
         let (origin, kept) = (dataset.origin, metadata.origin);
         let differing = [
             (dataset.columns != metadata.columns, label, "other columns"),
+            (dataset.schema != metadata.schema, String::new(), "columns that become other features"),
             (dataset.classes != metadata.classes, String::new(), "other classes"),
-            (dataset.target_scale != metadata.target_scale, given("--task ", own.task.is_some()), "other targets"),
+            (
+                dataset.target_scale != metadata.target_scale,
+                given("--task ", own.table.task.is_some()),
+                "other targets",
+            ),
             (
                 dataset.image() != metadata.image,
                 given("--image-size ", own.image_size.is_some()),
