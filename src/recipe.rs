@@ -22,7 +22,7 @@ pub enum RecipeName {
     Notebook,
     /// For images: two hidden layers of 512 units, Adam, dropout, a cosine
     Image,
-    /// For tables: two hidden layers of 128 units with GELU, AdamW, a cosine, stopped by a validation part
+    /// For tables: three hidden layers of 128 units with GELU, AdamW, a cosine, stopped by a validation part
     Table,
 }
 
@@ -209,12 +209,12 @@ impl Recipe {
             },
             RecipeName::Table => Self {
                 recipe: name,
-                hidden: vec![128, 128],
+                hidden: vec![128, 128, 128],
                 activation: Activation::Gelu,
                 init: Init::He,
-                dropout: vec![0.1],
+                dropout: vec![0.2],
                 optimizer: adam(OptimizerKind::AdamW, 0.3),
-                schedule: cosine(0.003),
+                schedule: cosine(0.002),
                 epochs: 200,
                 stopping: Stopping { early_stop: Some(40), ..Stopping::default() },
                 ..Self::default()
