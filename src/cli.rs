@@ -80,7 +80,8 @@ struct DataOptions {
     /// Share of the training rows to draw as a validation part, which is evaluated after each epoch
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     validation_split: Option<f64>,
-    /// How features are scaled, by the training rows [default: 255 for bytes and images, else standard]; those that are 0 or 1
+    /// How features are scaled, by the training rows [default: 255 for bytes and images, robust
+    /// for tables, else standard]; those that are 0 or 1
     /// for a text stay as they are
     #[arg(long, value_enum)]
     scale: Option<Scale>,

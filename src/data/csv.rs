@@ -24,6 +24,8 @@ pub(crate) use cells::is_missing;
 pub(super) use cells::show;
 pub use columns::Columns;
 pub use dialect::{Delimiter, Header};
+#[cfg(test)]
+pub(super) use frame::Chunk;
 pub(super) use frame::{Frame, Held};
 pub(super) use parse::NO_TEXT;
 pub(super) use source::holds_arrays;
