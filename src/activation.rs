@@ -180,9 +180,14 @@ impl Activation {
         monomorphised!(self, |A| A::OPERATORS)
     }
 
-    /// The activation of one value, and the gradient at it from that behind it and from what is saved of it.
-    pub(crate) fn functions(self) -> (fn(f32) -> f32, fn(f32, f32) -> f32) {
-        monomorphised!(self, |A| (A::activate, A::activate_backward))
+    /// The activation of one value.
+    pub(crate) fn function(self) -> fn(f32) -> f32 {
+        monomorphised!(self, |A| A::activate)
+    }
+
+    /// The gradient at a value, from that behind it and from what is saved of it.
+    pub(crate) fn backward_function(self) -> fn(f32, f32) -> f32 {
+        monomorphised!(self, |A| A::activate_backward)
     }
 
     /// The activation of `f` and its slope there.
@@ -215,7 +220,7 @@ mod tests {
         let xs: Vec<f32> = coarse.chain(fine).collect();
         let ulp = f64::from(f32::EPSILON);
         for &activation in Activation::ALL {
-            let (activate, activate_backward) = activation.functions();
+            let (activate, activate_backward) = (activation.function(), activation.backward_function());
             for &x in &xs {
                 let (value, slope) = activation.exact(f64::from(x));
                 let h = activate(x);
@@ -232,7 +237,7 @@ mod tests {
     #[test]
     fn ends_are_right_and_nan_stays() {
         for &activation in Activation::ALL {
-            let (activate, activate_backward) = activation.functions();
+            let (activate, activate_backward) = (activation.function(), activation.backward_function());
             assert!(activate(f32::NAN).is_nan(), "{activation:?}");
             assert!(activate_backward(f32::NAN, 1.0).is_nan(), "{activation:?}");
             if activation != Activation::Relu
