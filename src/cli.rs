@@ -62,7 +62,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct DataOptions {
     /// Data set: auto (MNIST if it is here or can be fetched, else digits), mnist, fashion-mnist, kmnist, digits, or the path
-    /// of a CSV file (plain or gzipped), of a NumPy .npz archive, of a folder with four IDX files, or of a folder with a
+    /// of a CSV file (plain or packed; - for standard input), of a NumPy .npz archive, of a folder with four IDX files, or of a folder with a
     /// folder of images for each class [default: auto, or what the model was trained on]
     #[arg(long, value_name = "NAME|PATH")]
     data: Option<String>,
@@ -297,6 +297,7 @@ fn flags_for(remedy: &Remedy) -> String {
             "missing_values" => "name what stands for a missing value with --missing-values".into(),
             "ignore" => "leave the column out with --ignore".into(),
             "categories" => "take the column's cells as names with --categories".into(),
+            "decimal" => "use --decimal comma".into(),
             name => format!("use --{}", name.replace('_', "-")),
         },
     }

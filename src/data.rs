@@ -324,7 +324,7 @@ fn read_table(
         Some((known, columns)) => csv::read_for(path, content, options, known, columns, notes).map(Found::of),
         None => {
             let task = known.map(|known| known.task).or(options.task);
-            let options = Options { task, ..options.clone() };
+            let options = Options { task, plain: options.plain || known.is_some(), ..options.clone() };
             Ok(Found::Table(Box::new(csv::read(path, content, &options, notes)?)))
         }
     }

@@ -347,7 +347,9 @@ impl Fitting<'_> {
         let texts = &self.frame.texts[at];
         let number: Vec<bool> = texts.iter().map(|text| is_number(text)).collect();
         let different = number.iter().filter(|number| **number).count();
-        if different <= self.rules.most || different == texts.len() {
+        // What is text here and a number all the same has another decimal mark than the file.
+        let foreign = different == texts.len() && different > 0;
+        if !foreign && different <= self.rules.most {
             return Ok(());
         }
         let (mut numbers, mut others, mut first) = (0usize, 0usize, None);
@@ -371,6 +373,16 @@ impl Fitting<'_> {
                 let remedies =
                     [Remedy::Option("missing_values"), Remedy::Option("categories"), Remedy::Option("ignore")];
                 Err(Error::file(path, found, "a number, or none that could be counted as such").advise(&remedies))
+            }
+            None if foreign => {
+                let first = self.frame.codes(at).zip(self.frame.lines()).find(|(code, _)| *code != NO_TEXT);
+                let (code, line) = first.unwrap_or_default();
+                let (text, name) = (&texts[code as usize], self.columns.name(index));
+                let shown = crate::data::csv::show(text);
+                let found =
+                    format!("{shown} in line {line}, {name}: {numbers} cells of this column are numbers with a comma");
+                let remedies = [Remedy::Option("decimal"), Remedy::Option("categories"), Remedy::Option("ignore")];
+                Err(Error::file(path, found, "a decimal point, as the file has elsewhere").advise(&remedies))
             }
             _ => Ok(()),
         }
@@ -483,6 +495,9 @@ mod tests {
         assert!(error.contains("\"unknown\" in line 71") && error.contains("1 of 100 cells"), "{error}");
         let named = Rules { categories: vec![0], ..rules() };
         assert!(matches!(kind("size", &all, &named).unwrap(), Kind::Categories { .. }));
+        let commas = cells(100, |row| format!("{row},5"));
+        let error = kind("size", &commas, &rules()).unwrap_err().to_string();
+        assert!(error.contains("\"0,5\" in line 1") && error.contains("100 cells"), "{error}");
         let grades = cells(100, |row| ["10", "11", "K"][row % 50 % 3].to_owned());
         assert!(matches!(kind("grade", &grades, &rules()).unwrap(), Kind::Categories { .. }));
     }
