@@ -329,6 +329,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::data::Samples;
 
     fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
