@@ -62,7 +62,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct DataOptions {
     /// Data set: auto (MNIST if it is here or can be fetched, else digits), mnist, fashion-mnist, kmnist, digits, or the path
-    /// of a CSV file (plain or gzipped), of a NumPy .npz archive, of a folder with four IDX files, or of a folder with a
+    /// of a CSV file (plain or packed; - for standard input), of a NumPy .npz archive, of a folder with four IDX files, or of a folder with a
     /// folder of images for each class [default: auto, or what the model was trained on]
     #[arg(long, value_name = "NAME|PATH")]
     data: Option<String>,
@@ -80,7 +80,8 @@ struct DataOptions {
     /// Share of the training rows to draw as a validation part, which is evaluated after each epoch
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     validation_split: Option<f64>,
-    /// How features are scaled, by the training rows [default: 255 for bytes and images, else standard]; those that are 0 or 1
+    /// How features are scaled, by the training rows [default: 255 for bytes and images, robust
+    /// for tables, else standard]; those that are 0 or 1
     /// for a text stay as they are
     #[arg(long, value_enum)]
     scale: Option<Scale>,
@@ -301,6 +302,7 @@ fn flags_for(remedy: &Remedy) -> String {
             "missing_values" => "name what stands for a missing value with --missing-values".into(),
             "ignore" => "leave the column out with --ignore".into(),
             "categories" => "take the column's cells as names with --categories".into(),
+            "decimal" => "use --decimal comma".into(),
             name => format!("use --{}", name.replace('_', "-")),
         },
     }

@@ -105,7 +105,8 @@ pub struct Options {
     pub test_split: Option<f64>,
     /// The share of the training part to draw as the validation part, between 0 and 1.
     pub validation_split: Option<f64>,
-    /// The kind of scaling of the features. By default bytes are divided by 255, and all others standardised.
+    /// The kind of scaling of the features. By default bytes are divided by 255, tables scaled robustly, and all others
+    /// standardised.
     pub scale: Option<Scale>,
     /// (height, width) that image files are resized to. By default all must have the same.
     pub image_size: Option<(usize, usize)>,
@@ -201,7 +202,7 @@ pub fn table(source: &str, options: &Options) -> Result<(csv::Table, Vec<Note>)>
 /// What a source holds.
 enum Found {
     /// Rows of features.
-    Rows(Raw),
+    Rows(Box<Raw>),
     /// Rows of which it is not decided yet what their columns become.
     Table(Box<csv::Table>),
 }
@@ -214,11 +215,18 @@ enum Found {
 pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) -> Result<(Samples, Vec<Note>)> {
     let mut notes = Vec::new();
     let raw = match read(source, options, Some(known), &mut notes)? {
-        Found::Rows(raw) => raw,
+        Found::Rows(raw) => *raw,
         Found::Table(table) => table.plain()?,
     };
     let samples = raw.prepare_for(options, known, part, &mut notes)?;
     Ok((samples, notes))
+}
+
+impl Found {
+    /// Rows of features.
+    fn of(rows: impl Into<Raw>) -> Self {
+        Self::Rows(Box::new(rows.into()))
+    }
 }
 
 /// The files that [`load`] reads of `source`, as far as they are there; that of the test part is left out.
@@ -252,7 +260,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             match folder.map(|folder| folder.join("mnist")) {
                 Some(mnist) if idx::present(&mnist) => {
                     notes.push(format!("MNIST from {}", mnist.display()).into());
-                    Ok(Found::Rows(idx::load(&mnist, "mnist")?.into()))
+                    Ok(Found::of(idx::load(&mnist, "mnist")?))
                 }
                 looked => {
                     let why = match looked {
@@ -260,13 +268,13 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
                         None => "no data folder is given (--data-dir or MLP_GPU_DATA)".into(),
                     };
                     notes.push(format!("the embedded data set digits: {why}").into());
-                    Ok(Found::Rows(digits()?.into()))
+                    Ok(Found::of(digits()?))
                 }
             }
         }
         "digits" => {
             options.refuse_for("--data digits", &[])?;
-            Ok(Found::Rows(digits()?.into()))
+            Ok(Found::of(digits()?))
         }
         name if FAMILY.contains(&name) => {
             options.refuse_for(&format!("--data {name}"), &[])?;
@@ -276,15 +284,15 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
                      (or MLP_GPU_DATA=DIR)"
                 )));
             };
-            Ok(Found::Rows(idx::load(&folder.join(name), name)?.into()))
+            Ok(Found::of(idx::load(&folder.join(name), name)?))
         }
         _ if path.is_dir() && idx::present(path) => {
             options.refuse_for("a folder of IDX files", &[])?;
-            Ok(Found::Rows(idx::load_own(path)?.into()))
+            Ok(Found::of(idx::load_own(path)?))
         }
         _ if path.is_dir() => {
             options.refuse_for("a folder of images", &["--image-size"])?;
-            images::read(path, options.image_size.or(known.and_then(|known| known.image)), notes).map(Found::Rows)
+            images::read(path, options.image_size.or(known.and_then(|known| known.image)), notes).map(Found::of)
         }
         "-" => {
             let mut content = Vec::new();
@@ -299,7 +307,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         _ if !path.is_file() => Err(Error::file(path, "something that is neither a file nor a folder", UNDERSTOOD)),
         _ if npz::is_archive(path)? && csv::holds_arrays(path) => {
             options.refuse_for("a NumPy archive", &["--task"])?;
-            npz::read(path, task, notes).map(Found::Rows)
+            npz::read(path, task, notes).map(Found::of)
         }
         _ => read_table(path, None, options, known, notes),
     }
@@ -316,10 +324,10 @@ fn read_table(
     let own = ["--label", "--target", "--task", "--header", "--test", TABLES];
     options.refuse_for("a CSV file", &own)?;
     match known.and_then(|known| Some((known, known.columns?))) {
-        Some((known, columns)) => csv::read_for(path, content, options, known, columns, notes).map(Found::Rows),
+        Some((known, columns)) => csv::read_for(path, content, options, known, columns, notes).map(Found::of),
         None => {
             let task = known.map(|known| known.task).or(options.task);
-            let options = Options { task, ..options.clone() };
+            let options = Options { task, plain: options.plain || known.is_some(), ..options.clone() };
             Ok(Found::Table(Box::new(csv::read(path, content, &options, notes)?)))
         }
     }

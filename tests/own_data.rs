@@ -129,7 +129,7 @@ fn a_model_keeps_what_it_takes_to_read_other_data() {
     let rows = rings(300);
     let data = write(folder.path(), "rings.csv", table(&rows, true));
     let model = folder.path().join("m.safetensors");
-    train(&data, &with(&["--label", "ring", "--save", model.to_str().unwrap()]));
+    train(&data, &with(&["--label", "ring", "--scale", "standard", "--save", model.to_str().unwrap()]));
     let checkpoint = checkpoint::load(&model).unwrap();
     let metadata = checkpoint.metadata.as_ref().unwrap();
     assert_eq!(metadata.classes, ["inner", "middle", "outer"]);
@@ -523,7 +523,7 @@ fn robust_scaling_is_kept_and_exported() {
     let folder = tempfile::tempdir().unwrap();
     let data = write(folder.path(), "rings.csv", table(&rings(300), true));
     let model = folder.path().join("m.safetensors");
-    let (out, _) = train(&data, &with(&["--label", "ring", "--scale", "robust", "--save", model.to_str().unwrap()]));
+    let (out, _) = train(&data, &with(&["--label", "ring", "--save", model.to_str().unwrap()]));
     assert!(accuracy(&out) >= 0.9, "{out}");
     let scaling = checkpoint::load(&model).unwrap().metadata.unwrap().scaling.unwrap();
     assert_eq!(scaling.clip, Some(3.0));

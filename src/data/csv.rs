@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use crate::data::classes;
-use crate::data::schema::{self, Encoding, Profile, Range, Rules};
-use crate::data::split::{Drawn, Origin, pick, share_of_test};
-use crate::data::targets::{Cells, Column, Fault, Found};
-use crate::data::{Dataset, Expected, Inputs, Kind, Known, Missing, Note, Options, Raw, Samples, Schema, Task};
+use crate::data::schema::{self, Encoding, Rules};
+use crate::data::targets::{Cells, Found};
+use crate::data::{Expected, Inputs, Kind, Known, Missing, Note, Options, Raw, Schema, Task};
 use crate::error::{Error, Remedy, Result};
-use crate::random::Draw;
 
 mod alike;
 mod blocks;
@@ -16,43 +14,33 @@ mod cells;
 mod columns;
 mod dialect;
 mod frame;
+mod opened;
 mod parse;
 mod source;
+mod table;
 
 pub use cells::Decimal;
 pub(crate) use cells::is_missing;
 pub(super) use cells::show;
 pub use columns::Columns;
 pub use dialect::{Delimiter, Header};
+#[cfg(test)]
+pub(super) use frame::Chunk;
 pub(super) use frame::{Frame, Held};
 pub(super) use parse::NO_TEXT;
 pub(super) use source::holds_arrays;
+pub use table::Table;
 
-use blocks::Blocks;
 use cells::{Number, Reading};
 use columns::Layout;
-use dialect::Dialect;
-use frame::Met;
-use parse::{Form, Slot};
+use opened::{Opened, Rows, refused};
 use source::Source;
-
-/// The share of its magnitude below which the spread of a column is small, so that float32 would lose digits of it.
-const NARROW: f64 = 1.0 / 256.0;
 
 /// Whether a text is a number, with whatever decimal mark.
 pub(super) fn is_number(text: &str) -> bool {
     [false, true]
         .into_iter()
         .any(|comma| matches!(Reading { comma, missing: Vec::new() }.number(text.as_bytes()), Number::Value(_)))
-}
-
-/// The rows of a file to learn from, before it is decided what their columns become.
-pub struct Table {
-    path: std::path::PathBuf,
-    frame: Frame,
-    targets: Cells,
-    columns: Columns,
-    rules: Rules,
 }
 
 /// Reads `path`, or `content`, which messages call `path`, as a file to learn from. What it was taken for goes to `notes`.
@@ -70,7 +58,12 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
         most: options.max_categories.unwrap_or(MAX_CATEGORIES).max(1),
         missing: options.missing,
     };
-    let mut held: Vec<Held> = (0..columns.count).map(|index| opened.look(index, columns.names.is_some())).collect();
+    let look = |index: usize| match opened.look(index, columns.names.is_some()) {
+        // Models that know of numbers alone take them as they are.
+        Held::Number { at, .. } if options.plain => Held::Number { at, origin: 0.0 },
+        held => held,
+    };
+    let mut held: Vec<Held> = (0..columns.count).map(look).collect();
     for &index in &rules.categories {
         held[index] = Held::Text { at: 0 };
     }
@@ -109,147 +102,6 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
 
 /// The most categories of a column where the user does not say.
 pub const MAX_CATEGORIES: usize = 32;
-
-impl Table {
-    /// Splits the rows, decides by those to learn from what columns become, encodes all and scales them.
-    ///
-    /// # Errors
-    /// Those of [`Raw::prepare`], and of the reading of the test part.
-    pub fn prepare(self, options: &Options, notes: &mut Vec<Note>) -> Result<Dataset> {
-        let Self { path, frame, targets, columns, rules } = self;
-        let name = path.display().to_string();
-        let classes = targets.classes().to_vec();
-        let expected = Expectation::of(&targets);
-        let read_scale = targets.scale(|| vec![columns.output()]);
-        let rows = frame.rows();
-        let labelled = targets.with(Inputs::F32(vec![0.0; rows]), 1, read_scale.as_ref())?;
-        crate::data::split::check_classes(&name, labelled.task(), &classes)?;
-        let test_share = share_of_test(&name, options, options.test.is_some())?;
-        let parts = draw(&name, &labelled, classes.len(), test_share, options, notes)?;
-        let schema = if options.plain {
-            Schema::of_numbers(&columns)
-        } else {
-            let fitted = schema::fit(&path, &frame, &columns, &|row| parts[row] == TRAIN, &rules, notes)?.0;
-            Schema { missing_values: options.missing_values.clone(), ..fitted }
-        };
-        let encoding = Encoding::new(&schema, &frame);
-        let encoded = encoding.apply(frame, 3, |row| parts[row]);
-        check_missing(&path, &schema, &columns, &encoded.met)?;
-        let mut checksum = encoded.checksum;
-        checksum.update(labelled.targets.as_bytes());
-        let origin = Origin { rows, checksum: checksum.sum(), test: test_share, validation: options.validation_split };
-        let mut inputs = encoded.parts.into_iter();
-        let mut part = |wanted: usize| -> Result<Option<Samples>> {
-            let inputs = Inputs::F32(inputs.next().unwrap_or_default());
-            let targets = labelled.targets.select(rows, |row| parts[row] == wanted);
-            Ok((!targets.is_empty()).then_some(Samples {
-                inputs,
-                width: schema.width(),
-                targets,
-                image: None,
-                weights: None,
-            }))
-        };
-        let train = part(TRAIN)?.ok_or_else(|| Error::Data(format!("{name}: no row is left to learn from")))?;
-        let (mut test, validation) = (part(TEST)?, part(VALIDATION)?);
-        if let Some(file) = &options.test {
-            let wanted = Wanted { columns: &columns, schema: &schema, expected: expected.borrow() };
-            let rows = read_like(file, None, options, &wanted, true, notes)?;
-            let cells = rows.cells.ok_or_else(|| no_labels(file))?;
-            test = Some(cells.with(Inputs::F32(rows.features), schema.width(), read_scale.as_ref())?);
-        }
-        let drawn = Drawn {
-            name,
-            parts: (train, test, validation),
-            classes,
-            read_scale,
-            columns: Some(columns),
-            schema: (!options.plain).then_some(schema),
-            origin,
-        };
-        drawn.finish(options)
-    }
-
-    /// Its rows as those of a model that does not say what columns become: all but the label's are numbers.
-    ///
-    /// # Errors
-    /// [`Error::File`] for missing cells.
-    pub fn plain(self) -> Result<Raw> {
-        let Self { path, frame, targets, columns, .. } = self;
-        let schema = Schema::of_numbers(&columns);
-        if let Some(index) = (0..columns.count).find(|index| matches!(frame.held[*index], Held::Text { .. })) {
-            let found = format!("text in {}", columns.name(index));
-            return Err(Error::file(&path, found, "numbers alone, as the model does not say what text becomes"));
-        }
-        let encoded = Encoding::new(&schema, &frame).apply(frame, 1, |_| 0);
-        check_missing(&path, &schema, &columns, &encoded.met)?;
-        let target_scale = targets.scale(|| vec![columns.output()]);
-        let classes = targets.classes().to_vec();
-        let inputs = Inputs::F32(encoded.parts.into_iter().next().unwrap_or_default());
-        let train = targets.with(inputs, schema.width(), target_scale.as_ref())?;
-        let name = path.display().to_string();
-        Ok(Raw { name, train, test: None, classes, target_scale, columns: Some(columns) })
-    }
-
-    /// What its columns hold, and what they would become if all rows were learnt from.
-    ///
-    /// # Errors
-    /// [`Error::File`] for numbers among which a few cells are text, and for a table of which no feature is left.
-    pub fn profile(&self, notes: &mut Vec<Note>) -> Result<(Vec<Profile>, Schema)> {
-        let Self { path, frame, targets, columns, rules } = self;
-        let (schema, mut profiles) = schema::fit(path, frame, columns, &|_| true, rules, notes)?;
-        profiles[columns.label].range = match targets {
-            Cells::Classes { names, labels } => {
-                let count = |class: usize| labels.iter().filter(|label| **label as usize == class).count();
-                let frequent = names.iter().enumerate().take(8).map(|(class, name)| (name.clone(), count(class)));
-                Range::Texts { different: names.len(), frequent: frequent.collect() }
-            }
-            Cells::Values(values) => Range::Numbers {
-                least: values.iter().copied().fold(f64::INFINITY, f64::min),
-                most: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            },
-        };
-        Ok((profiles, schema))
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.frame.rows()
-    }
-
-    /// The names of the classes; empty where the targets are numbers.
-    pub fn classes(&self) -> &[String] {
-        self.targets.classes()
-    }
-}
-
-/// The parts of a table's rows.
-const TRAIN: usize = 0;
-const TEST: usize = 1;
-const VALIDATION: usize = 2;
-
-/// The part of each row: drawn as those of other data are.
-fn draw(
-    name: &str,
-    samples: &Samples,
-    classes: usize,
-    test: Option<f64>,
-    options: &Options,
-    notes: &mut Vec<Note>,
-) -> Result<Vec<usize>> {
-    let rows = samples.len();
-    let mut parts = vec![TRAIN; rows];
-    for (share, part, kind) in [(test, TEST, Draw::Test), (options.validation_split, VALIDATION, Draw::Validation)] {
-        let Some(share) = share else { continue };
-        let left: Vec<usize> = (0..rows).filter(|row| parts[*row] == TRAIN).collect();
-        let labels: Vec<u32> = left.iter().filter_map(|row| samples.labels().get(*row).copied()).collect();
-        let drawn = pick(name, &labels, left.len(), classes, share, kind, options.seed)?;
-        left.iter().zip(&drawn).filter(|(_, drawn)| **drawn).for_each(|(row, _)| parts[*row] = part);
-        let count = drawn.iter().filter(|drawn| **drawn).count();
-        notes.push(crate::data::split::told(part == TEST, count, left.len(), share, options.seed).into());
-    }
-    Ok(parts)
-}
 
 /// What targets of a second file must be, apart from those of the first.
 enum Expectation {
@@ -470,181 +322,13 @@ fn check_missing(path: &Path, schema: &Schema, columns: &Columns, met: &[schema:
     }
 }
 
-/// The refusal of cells that are no numbers.
-fn refused(path: &Path, columns: &Columns, column: usize, faults: &parse::Faults, in_columns: usize) -> Error {
-    let (text, line) = &faults.first;
-    let more = match (faults.cells, in_columns) {
-        (1, 1) => String::new(),
-        (cells, 1) => format!(" ({cells} such cells in this column)"),
-        (cells, others) => format!(" ({cells} such cells in this column, and some in {} others)", others - 1),
-    };
-    let found =
-        format!("{} in line {line}, {}, which is {}{more}", show(text), columns.name(column), cells::described(text));
-    Error::file(path, found, "a finite number")
-}
-
-/// A file whose form is known.
-struct Opened<'a> {
-    source: Source<'a>,
-    blocks: Blocks<'a>,
-    dialect: Dialect,
-}
-
-/// Rows that were read.
-struct Rows {
-    frame: Frame,
-    found: Option<Found>,
-    met: Met,
-    /// Rows without a target, and the line of the first one.
-    untold: (usize, u64),
-    /// The number of columns.
-    columns: usize,
-}
-
-impl<'a> Opened<'a> {
-    fn new(source: Source<'a>, options: &Options, notes: &mut Vec<Note>) -> Result<Self> {
-        let mut blocks = Blocks::new(source)?;
-        notes.extend(blocks.note().map(|note| note.to_owned().into()));
-        let dialect = Dialect::of(blocks.head()?, options, notes);
-        if dialect.records.is_empty() {
-            return Err(Error::file(source.path, "an empty file", "one row per line"));
-        }
-        blocks.start(dialect.skipped, dialect.delimiter);
-        Ok(Self { source, blocks, dialect })
-    }
-
-    /// What column `index` holds, by the first rows.
-    fn look(&self, index: usize, names: bool) -> Held {
-        let rows = &self.dialect.records[usize::from(names)..];
-        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-        for cell in rows.iter().filter_map(|row| row.get(index)) {
-            match self.dialect.reading.number(cell.as_bytes()) {
-                Number::Value(value) => (least, most) = (least.min(value), most.max(value)),
-                Number::Missing | Number::TooLarge => {}
-                Number::Text => return Held::Text { at: 0 },
-            }
-        }
-        let spread = most - least;
-        let narrow = spread > 0.0 && spread < NARROW * least.abs().max(most.abs());
-        Held::Number { at: 0, origin: if narrow { least.floor() } else { 0.0 } }
-    }
-
-    /// Reads all rows, with what `held` says of the columns of training.
-    fn rows(&mut self, layout: &Layout, held: &[Held], expected: Expected<'_>) -> Result<Rows> {
-        let path = self.source.path;
-        let mut slots = vec![Slot::Skip; layout.columns.count];
-        for (held, place) in held.iter().zip(&layout.places) {
-            if let Some(place) = place {
-                slots[*place] = match held {
-                    Held::Nothing => Slot::Skip,
-                    Held::Number { origin, .. } => Slot::Number(*origin),
-                    Held::Text { .. } => Slot::Text,
-                };
-            }
-        }
-        if let Some(label) = layout.label {
-            slots[label] = Slot::Target;
-        }
-        // The first records have served.
-        self.dialect.records = Vec::new();
-        let Dialect { delimiter, blanks, reading, .. } = &self.dialect;
-        let form = Form { delimiter: *delimiter, blanks: *blanks, reading, slots: &slots };
-        if layout.columns.names.is_some() {
-            self.blocks.skip_record(*delimiter)?;
-        }
-        let (mut targets, mut untold, mut lines, mut units) = (Column::new(expected), (0, 0), Vec::new(), 0);
-        let columns = &layout.columns;
-        let place = |text: &str, line| {
-            let column = columns.name(layout.label.unwrap_or(columns.label));
-            format!("{} in line {line}, {column}", show(text))
-        };
-        let (mut frame, mut met) = Frame::read(&mut self.blocks, &form, |cell, line| {
-            if layout.label.is_none() {
-                return Ok(true);
-            }
-            if reading.is_missing(cell) {
-                if untold.0 == 0 {
-                    untold.1 = line;
-                }
-                untold.0 += 1;
-                return Ok(false);
-            }
-            let text = cells::decode(cell).0;
-            // As Rust writes numbers, whatever marks the file has in them.
-            let number = match reading.number(cell) {
-                Number::Value(value) if reading.comma || text.parse::<f64>().is_err() => Some(value.to_string()),
-                _ => None,
-            };
-            units += u64::from(number.is_some() && cells::without_unit(cell).is_some());
-            targets
-                .push(number.as_deref().unwrap_or(&text))
-                .map_err(|expected| Error::file(path, place(&text, line), expected))?;
-            lines.push(line);
-            Ok(true)
-        })?;
-        let found = match layout.label {
-            Some(_) if frame.rows() > 0 => Some(targets.finish().map_err(|Fault { row, text, expected }| {
-                Error::file(path, place(&text, lines.get(row).copied().unwrap_or(0)), expected)
-            })?),
-            _ => None,
-        };
-        met.units += units;
-        // From the file's columns to those of training.
-        let of_training = |place: &Option<usize>| place.map_or(Held::Nothing, |place| frame.held[place]);
-        frame.held = layout.places.iter().map(of_training).collect();
-        Ok(Rows { frame, found, met, untold, columns: layout.columns.count })
-    }
-}
-
-impl Rows {
-    /// Refuses what stands in the way of any use.
-    fn check(&self, path: &Path, columns: &Columns) -> Result<()> {
-        if let Some(ragged) = &self.met.ragged {
-            let found = format!("{} cells in line {}", ragged.cells, ragged.line);
-            return Err(Error::file(path, found, format!("{}, as in the first line", self.columns)));
-        }
-        if self.met.too_many {
-            return Err(Error::file(path, "more than 4 GiB of values", "fewer rows"));
-        }
-        if let Some((column, faults)) = self.met.faults.iter().find(|(_, faults)| faults.texts < faults.cells) {
-            return Err(refused(path, columns, *column, faults, self.met.faults.len()));
-        }
-        if self.frame.rows() == 0 {
-            let found = match self.untold.0 {
-                0 => "no row under the header".to_owned(),
-                rows => format!("{rows} rows, all of them without a target in {}", columns.name(columns.label)),
-            };
-            return Err(Error::file(path, found, "one row per line"));
-        }
-        Ok(())
-    }
-
-    /// Says what is worth it.
-    fn tell(&self, notes: &mut Vec<Note>) {
-        if self.untold.0 > 0 {
-            let (rows, line) = self.untold;
-            notes.push(format!("{rows} rows without a target are left out, the first in line {line}").into());
-        }
-        if self.met.longer > 0 {
-            let rows = self.met.longer;
-            notes.push(format!("{rows} rows end with an empty cell after the last column, which is left aside").into());
-        }
-        if self.met.units > 0 {
-            let text = format!("{} cells with % or a sign of money are read as their numbers", self.met.units);
-            notes.push(Note::new(text, "categories"));
-        }
-        if self.met.odd > 0 {
-            notes.push(format!("{} cells that are no UTF-8 are read as Windows-1252", self.met.odd).into());
-        }
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::data::Samples;
 
     fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();

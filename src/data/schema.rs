@@ -198,3 +198,46 @@ impl Schema {
             && self.columns.iter().map(Kind::width).sum::<usize>() == self.features.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns() -> Columns {
+        Columns { count: 4, label: 3, names: Some(["size", "", "wet", "kind"].map(String::from).to_vec()) }
+    }
+
+    fn schema() -> Schema {
+        let values = ["a", "b"].map(String::from).to_vec();
+        let kinds = vec![
+            Kind::Number { origin: 0.0, fill: Some(1.0), indicator: true },
+            Kind::Categories { values, other: true, fill: 2, indicator: false },
+            Kind::Boolean { texts: ["no", "yes"].map(String::from), fill: false, indicator: true },
+            Kind::Target,
+        ];
+        Schema::new(&columns(), kinds, Missing::Fill)
+    }
+
+    #[test]
+    fn features_are_named_after_their_columns() {
+        assert_eq!(schema().features, ["size", "size missing", "2=a", "2=b", "2 other", "wet", "wet missing"]);
+        assert_eq!(schema().binary(), [false, true, true, true, true, true, true]);
+        assert_eq!(Schema::of_numbers(&columns()).features, ["size", "2", "wet"]);
+    }
+
+    #[test]
+    fn a_schema_of_other_columns_is_known() {
+        let good = schema();
+        assert!(good.is_usable(&columns()));
+        assert!(!good.is_usable(&Columns { count: 5, ..columns() }));
+        let mut bad = good.clone();
+        bad.features.pop();
+        assert!(!bad.is_usable(&columns()));
+        let mut bad = good.clone();
+        bad.columns[0] = Kind::Number { origin: f64::NAN, fill: None, indicator: true };
+        assert!(!bad.is_usable(&columns()));
+        let mut bad = good;
+        bad.columns[1] = Kind::Categories { values: vec!["a".into()], other: true, fill: 2, indicator: true };
+        assert!(!bad.is_usable(&columns()));
+    }
+}

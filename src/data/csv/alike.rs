@@ -24,7 +24,7 @@ impl Layout {
         let first = dialect.records.first().cloned().unwrap_or_default();
         let count = first.len();
         let by_number = match label {
-            Some(label) => numbered(label, count),
+            Some(label) => numbered(label, dialect.count()),
             None => Some(like.label).filter(|_| count == like.count),
         };
         let find = |name: &str| first.iter().position(|cell| cell == name);

@@ -102,12 +102,13 @@ impl Layout {
             Some(label) => first.iter().position(|cell| cell == label),
             None => label_by_habit(&first),
         };
-        let number = |count| label.and_then(|label| numbered(label, count));
+        let number = |more| label.and_then(|label| numbered(label, dialect.count() + more));
+        let mut unnamed = 0;
         let names = match header {
             Header::Yes => true,
             Header::No => false,
             Header::Auto => {
-                let by_number = number(first.len());
+                let by_number = number(0);
                 (by_number.is_none() && by_name.is_some()) || dialect.has_names(by_number)
             }
         };
@@ -116,6 +117,7 @@ impl Layout {
         let second = dialect.records.get(1).filter(|second| second.len() == first.len() + 1);
         if names && second.and_then(|second| second.last()).is_some_and(|last| !last.is_empty()) {
             first.insert(0, String::new());
+            unnamed = 1;
             by_name = by_name.map(|index| index + 1);
             notes.push("rows have a cell more than the header: their first column has no name".to_owned().into());
         }
@@ -124,7 +126,7 @@ impl Layout {
             let expected = "features and a label, with commas, semicolons, tabs, | or blanks between them";
             return Err(Error::file(path, "a single column", expected).advise(&[Remedy::Option("delimiter")]));
         }
-        let Some(label) = by_name.or(number(count)) else {
+        let Some(label) = by_name.or(number(unnamed)) else {
             let what = match label {
                 Some(label) if header == Header::No => format!("{label:?} is no column's number"),
                 Some(label) => format!("there is no column {label:?}"),

@@ -171,6 +171,13 @@ impl Dialect {
         dialect
     }
 
+    /// The number of columns by which one is found that is named by its number: an empty last one does not count.
+    pub(super) fn count(&self) -> usize {
+        let count = self.records.first().map_or(0, Vec::len);
+        let empty = |record: &Vec<String>| record.len() == count && record.last().is_some_and(String::is_empty);
+        if count > 2 && self.records.iter().all(empty) { count - 1 } else { count }
+    }
+
     /// Whether the first record names the columns: by the cells in the columns where those under it are numbers, else by
     /// whether its cells come again under it. The column of the labels, which is text in rows too, goes by the latter.
     pub(super) fn has_names(&self, label: Option<usize>) -> bool {
@@ -195,8 +202,9 @@ impl Dialect {
         if rows.is_empty() {
             return first.iter().enumerate().any(|(at, cell)| Some(at) != label && !number(cell) && !missing(cell));
         }
-        let again = |(index, cell): (usize, &String)| rows.iter().any(|row| row.get(index) == Some(cell));
-        let different = first.iter().enumerate().all(|(at, cell)| !first[..at].contains(cell) && !cell.is_empty());
+        let again =
+            |(index, cell): (usize, &String)| !missing(cell) && rows.iter().any(|row| row.get(index) == Some(cell));
+        let different = first.iter().enumerate().all(|(at, cell)| !first[..at].contains(cell) || cell.is_empty());
         different && !first.iter().enumerate().any(again) && !first.iter().any(number)
     }
 }
@@ -320,7 +328,7 @@ mod tests {
     #[test]
     fn lines_before_the_table_are_left_aside() {
         let (found, notes) = dialect("# made by hand\n# a, b\na,b\n1,2\n");
-        assert_eq!((found.skipped, &found.records[0][..]), ((20, 2), &["a".to_owned(), "b".to_owned()][..]));
+        assert_eq!((found.skipped, &found.records[0][..]), ((22, 2), &["a".to_owned(), "b".to_owned()][..]));
         assert!(notes[0].contains("2 lines of comments"), "{notes:?}");
         let (found, _) = dialect("# made by hand\n# a  b\n1 2\n");
         assert_eq!((found.skipped, &found.records[0][..]), ((16, 1), &["a".to_owned(), "b".to_owned()][..]));
@@ -351,7 +359,9 @@ mod tests {
             ("size,colour\n4.9,blue\n5.3,red\n", true),
             ("colour,shape\nred,round\nblue,flat\nred,flat\n", true),
             ("red,round\nblue,flat\nred,flat\n", false),
+            (",colour,shape\n0,red,round\n1,blue,flat\n2,red,flat\n", true),
             ("240,4,first,\n1,2,3,4\n", true),
+            ("date,n\n2024-01-01,\n2024-01-02,\n", true),
         ] {
             assert_eq!(dialect(text).0.has_names(None), names, "{text:?}");
         }

@@ -269,3 +269,49 @@ impl Merge {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::cells::Reading;
+    use super::super::source::Source;
+    use super::*;
+
+    #[test]
+    fn blocks_become_one_frame_in_the_order_of_the_file() {
+        let cell = |row: usize| format!("{row},name {},{}\n", row % 70_000, row % 3);
+        let text: String = (0..200_000).map(cell).collect();
+        let source = Source { path: "some".as_ref(), content: Some(text.as_bytes()) };
+        let slots = [Slot::Number(0.0), Slot::Text, Slot::Target];
+        let form = Form { delimiter: b',', blanks: false, reading: &Reading::default(), slots: &slots };
+        let mut targets = Vec::new();
+        let (mut frame, met) = Frame::read(&mut Blocks::new(source).unwrap(), &form, |target, line| {
+            targets.push((target[0] - b'0', line));
+            Ok(target != b"2")
+        })
+        .unwrap();
+        assert!(met.ragged.is_none() && frame.chunks.len() > 2);
+        assert!(targets.iter().enumerate().all(|(row, found)| *found == ((row % 3) as u8, row as u64 + 1)));
+        let kept: Vec<usize> = (0..200_000).filter(|row| row % 3 != 2).collect();
+        assert!(frame.numbers(0).map(|value| value as usize).eq(kept.iter().copied()));
+        assert!(frame.codes(0).map(|code| code as usize).eq(kept.iter().map(|row| row % 70_000)));
+        assert_eq!((frame.texts[0].len(), &frame.texts[0][12_345][..]), (70_000, "name 12345"));
+        frame.retain(|row| row % 1000 == 0);
+        assert!(frame.lines().eq(kept.iter().step_by(1000).map(|row| *row as u64 + 1)));
+        assert!(frame.gather(0, 1, |row| row < 2)[0].iter().eq([0.0, 1500.0].iter()));
+    }
+
+    #[test]
+    fn the_first_row_of_another_length_is_told() {
+        let mut text: String = (0..300_000).map(|row| format!("{row},a\n")).collect();
+        text.insert_str(2_000_000, "\n1,2,3\n");
+        let text = format!("{text}1\n");
+        let source = Source { path: "some".as_ref(), content: Some(text.as_bytes()) };
+        let slots = [Slot::Number(0.0), Slot::Text];
+        let form = Form { delimiter: b',', blanks: false, reading: &Reading::default(), slots: &slots };
+        let (_, met) = Frame::read(&mut Blocks::new(source).unwrap(), &form, |_, _| Ok(true)).unwrap();
+        let line = text[..2_000_000].matches('\n').count() as u64 + 1;
+        let ragged = met.ragged.unwrap();
+        assert!(ragged.line == line || ragged.line == line + 1, "{ragged:?} {line}");
+    }
+}

@@ -219,7 +219,7 @@ impl Rows<'_> {
                 let slot = self.form.slots.get(column).copied().unwrap_or(Slot::Skip);
                 self.cell(slot, column, cell, line);
             }
-            self.end(record.len(), record.iter().last().is_some_and(<[u8]>::is_empty), line)?;
+            self.end(record.len(), record.iter().next_back().is_some_and(<[u8]>::is_empty), line)?;
         }
         Ok(())
     }

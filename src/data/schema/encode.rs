@@ -190,3 +190,43 @@ impl Column {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::csv::Chunk;
+    use crate::data::{Columns, Missing};
+
+    #[test]
+    fn rows_become_features_and_what_is_met_is_counted() {
+        let columns = Columns { count: 4, label: 3, names: None };
+        let values = ["b".to_owned(), "a".to_owned()];
+        let kinds = vec![
+            Kind::Number { origin: 100.0, fill: Some(102.0), indicator: true },
+            Kind::Categories { values: values.to_vec(), other: false, fill: 1, indicator: false },
+            Kind::Boolean { texts: ["no", "yes"].map(String::from), fill: true, indicator: false },
+            Kind::Target,
+        ];
+        let schema = Schema::new(&columns, kinds, Missing::Fill);
+        let frame = Frame {
+            held: vec![
+                Held::Number { at: 0, origin: 100.0 },
+                Held::Text { at: 0 },
+                Held::Text { at: 1 },
+                Held::Nothing,
+            ],
+            texts: vec![["a", "b", "c"].map(String::from).to_vec(), ["Yes", "no", "?!"].map(String::from).to_vec()],
+            chunks: vec![
+                Chunk { numbers: vec![1.0, f32::NAN], codes: vec![0, 0, 1, 1], lines: vec![2, 3] },
+                Chunk { numbers: vec![3.0, f32::NAN], codes: vec![2, 2, NO_TEXT, NO_TEXT], lines: vec![5, 7] },
+            ],
+        };
+        let encoding = Encoding::new(&schema, &frame);
+        let encoded = encoding.apply(frame, 2, |row| row % 2);
+        assert_eq!(encoded.parts[0], [1.0, 0.0, 0.0, 1.0, 1.0, 3.0, 0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(encoded.parts[1], [2.0, 1.0, 1.0, 0.0, 0.0, 2.0, 1.0, 0.0, 1.0, 1.0]);
+        assert_eq!(encoded.met[0].missing, (2, 3));
+        assert_eq!(encoded.met[1], Met { missing: (1, 7), unknown: (1, Some("c".into())) });
+        assert_eq!(encoded.met[2], Met { missing: (1, 7), unknown: (1, Some("?!".into())) });
+    }
+}

@@ -347,7 +347,9 @@ impl Fitting<'_> {
         let texts = &self.frame.texts[at];
         let number: Vec<bool> = texts.iter().map(|text| is_number(text)).collect();
         let different = number.iter().filter(|number| **number).count();
-        if different <= self.rules.most || different == texts.len() {
+        // What is text here and a number all the same has another decimal mark than the file.
+        let foreign = different == texts.len() && different > 0;
+        if !foreign && different <= self.rules.most {
             return Ok(());
         }
         let (mut numbers, mut others, mut first) = (0usize, 0usize, None);
@@ -371,6 +373,16 @@ impl Fitting<'_> {
                 let remedies =
                     [Remedy::Option("missing_values"), Remedy::Option("categories"), Remedy::Option("ignore")];
                 Err(Error::file(path, found, "a number, or none that could be counted as such").advise(&remedies))
+            }
+            None if foreign => {
+                let first = self.frame.codes(at).zip(self.frame.lines()).find(|(code, _)| *code != NO_TEXT);
+                let (code, line) = first.unwrap_or_default();
+                let (text, name) = (&texts[code as usize], self.columns.name(index));
+                let shown = crate::data::csv::show(text);
+                let found =
+                    format!("{shown} in line {line}, {name}: {numbers} cells of this column are numbers with a comma");
+                let remedies = [Remedy::Option("decimal"), Remedy::Option("categories"), Remedy::Option("ignore")];
+                Err(Error::file(path, found, "a decimal point, as the file has elsewhere").advise(&remedies))
             }
             _ => Ok(()),
         }
@@ -396,5 +408,103 @@ fn median(values: &mut [f32]) -> f64 {
     match below.iter().copied().max_by(f32::total_cmp) {
         Some(below) if even => f64::midpoint(f64::from(below), middle),
         _ => middle,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::data::csv::Chunk;
+
+    /// What a column called `name` becomes, with these texts, or with these numbers where they are all numbers.
+    fn kind(name: &str, cells: &[String], rules: &Rules) -> Result<Kind> {
+        let numbers: Vec<f32> = cells.iter().map_while(|cell| cell.parse().ok()).collect();
+        let mut frame = Frame::default();
+        let lines = (1..=cells.len() as u64).collect();
+        if numbers.len() == cells.len() {
+            frame.held = vec![Held::Number { at: 0, origin: 0.0 }];
+            frame.chunks = vec![Chunk { numbers, codes: Vec::new(), lines }];
+        } else {
+            let mut texts: Vec<String> = Vec::new();
+            let mut code = |cell: &String| match texts.iter().position(|text| text == cell) {
+                _ if cell.is_empty() => NO_TEXT,
+                Some(place) => place as u32,
+                None => {
+                    texts.push(cell.clone());
+                    texts.len() as u32 - 1
+                }
+            };
+            let codes = cells.iter().map(&mut code).collect();
+            frame.held = vec![Held::Text { at: 0 }];
+            frame.chunks = vec![Chunk { numbers: Vec::new(), codes, lines }];
+            frame.texts = vec![texts];
+        }
+        // A second column, so that there is something to learn from.
+        frame.held.push(Held::Nothing);
+        let columns = Columns { count: 2, label: 1, names: Some(vec![name.into(), "y".into()]) };
+        let fitting = Fitting { frame: &frame, columns: &columns, trained: &|_| true, rules, pixels: false };
+        Ok(fitting.columns("some".as_ref())?.swap_remove(0).kind)
+    }
+
+    fn rules() -> Rules {
+        Rules { most: 3, ..Rules::default() }
+    }
+
+    fn cells(count: usize, cell: impl Fn(usize) -> String) -> Vec<String> {
+        (0..count).map(cell).collect()
+    }
+
+    #[test]
+    fn columns_that_say_nothing_are_left_out() {
+        for (name, cells, reason) in [
+            ("", cells(30, |row| row.to_string()), COUNTED),
+            ("customer_id", cells(30, |row| (row * 7 % 30 + 1000).to_string()), COUNTED),
+            ("size", cells(30, |_| "2.5".into()), CONSTANT),
+            ("place", cells(30, |_| "north".into()), CONSTANT),
+            ("size", cells(30, |_| "NaN".into()), EMPTY),
+            ("place", cells(30, |_| String::new()), EMPTY),
+            ("tag", cells(30, |row| format!("b{row}")), ALIKE),
+        ] {
+            assert_eq!(kind(name, &cells, &rules()).unwrap(), Kind::LeftOut { why: reason.into() }, "{name}");
+        }
+        let counted = kind("time", &cells(30, |row| row.to_string()), &rules()).unwrap();
+        assert_eq!(counted, Kind::Number { origin: 0.0, fill: Some(14.5), indicator: false });
+    }
+
+    #[test]
+    fn the_most_frequent_texts_are_categories() {
+        let all = cells(40, |row| ["a", "b", "a", "c", "d", "e", "b", ""][row % 8].to_owned());
+        let values = ["a", "b", "c"].map(String::from).to_vec();
+        assert_eq!(
+            kind("place", &all, &rules()).unwrap(),
+            Kind::Categories { values: values.clone(), other: true, fill: 0, indicator: true }
+        );
+        let few = cells(40, |row| ["a", "b", "c"][row % 3].to_owned());
+        let refuse = Rules { missing: Missing::Refuse, ..rules() };
+        assert_eq!(
+            kind("place", &few, &refuse).unwrap(),
+            Kind::Categories { values, other: false, fill: 0, indicator: false }
+        );
+    }
+
+    #[test]
+    fn a_few_texts_among_numbers_are_refused_unless_the_column_is_one_of_names() {
+        let all = cells(100, |row| if row == 70 { "unknown".into() } else { format!("{row}.5") });
+        let error = kind("size", &all, &rules()).unwrap_err().to_string();
+        assert!(error.contains("\"unknown\" in line 71") && error.contains("1 of 100 cells"), "{error}");
+        let named = Rules { categories: vec![0], ..rules() };
+        assert!(matches!(kind("size", &all, &named).unwrap(), Kind::Categories { .. }));
+        let commas = cells(100, |row| format!("{row},5"));
+        let error = kind("size", &commas, &rules()).unwrap_err().to_string();
+        assert!(error.contains("\"0,5\" in line 1") && error.contains("100 cells"), "{error}");
+        let grades = cells(100, |row| ["10", "11", "K"][row % 50 % 3].to_owned());
+        assert!(matches!(kind("grade", &grades, &rules()).unwrap(), Kind::Categories { .. }));
+    }
+
+    #[test]
+    fn medians_are_those_of_the_values() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&mut [4.0, 1.0, 3.0, 2.0]), 2.5);
     }
 }
