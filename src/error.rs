@@ -140,6 +140,16 @@ pub enum Remedy {
     Plan(PlanName),
     /// No plan by name.
     NoPlan,
+    /// A model's layers by their names, in order.
+    NamedLayers,
+    /// A model's activation by its name.
+    Activation,
+    /// A model's scaling of inputs by mean and deviation.
+    Normalize,
+    /// Values as a model's outputs.
+    Values,
+    /// A model's file as it is.
+    AsItIs,
 }
 
 /// As advice to who uses the library.
@@ -159,6 +169,11 @@ impl fmt::Display for Remedy {
             Self::FullPrecision => out.write_str("leave mixed precision out"),
             Self::Plan(plan) => write!(out, "use the plan {}", plan.name()),
             Self::NoPlan => out.write_str("name no plan"),
+            Self::NamedLayers => out.write_str("name the layers in order"),
+            Self::Activation => out.write_str("name the activation"),
+            Self::Normalize => out.write_str("give the mean and deviation of the inputs"),
+            Self::Values => out.write_str("say that the outputs are values"),
+            Self::AsItIs => out.write_str("read it as it is"),
         }
     }
 }
