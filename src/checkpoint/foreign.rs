@@ -147,7 +147,7 @@ pub(super) fn read(
 fn layers(file: &SafeTensors<'_>, reading: &Reading, assumed: &mut Vec<Assumption>) -> Result<Vec<Layer>, Fault> {
     let named = (!reading.layers.is_empty()).then(|| Named::new(file, &reading.layers)).transpose()?;
     let wanted = named.as_ref().map(|named| |path: &[String]| named.wants(path));
-    let mut modules = modules::read(file, wanted.as_ref().map(|wanted| wanted as &dyn Fn(&[String]) -> bool))?;
+    let mut modules = modules::read(file, wanted.as_ref().map(|wanted| wanted as modules::Wanted<'_>))?;
     for (what, tensors) in std::mem::take(&mut modules.left) {
         assumed.push(Assumption::new(format!("left out: {what} ({})", shortened(&tensors))));
     }

@@ -230,8 +230,8 @@ pub(super) fn nodes(bytes: &[u8]) -> usize {
     model.and_then(|model| model.graph).map_or(0, |graph| graph.node.len())
 }
 
-/// What the file that [`onnx`] wrote says of its model, and its arrays by name; none where `bytes` are no such file.
-pub(super) fn read(bytes: &[u8]) -> Option<(Exported, impl Fn(&str) -> Result<Option<Floats>>)> {
+/// What the file that [`onnx`] wrote says of its model, the number of its layers, and its arrays by name; none where `bytes` are no such file.
+pub(super) fn read(bytes: &[u8]) -> Option<(Exported, usize, HashMap<String, Floats>)> {
     let model = Model::decode(bytes).ok().filter(|model| model.producer_name == PRODUCER)?;
     let mut properties = model.metadata_props.into_iter();
     let metadata = properties.find(|property| property.key == DESCRIPTION).map(|property| property.value);
@@ -247,8 +247,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<(Exported, impl Fn(&str) -> Result<Op
     };
     let arrays: HashMap<String, Floats> = graph.initializer.iter().filter_map(floats).collect();
     let activation = activation(&graph.node, &arrays);
-    let array = move |name: &str| Ok(arrays.get(name).cloned());
-    Some((Exported { metadata, activation, ..Exported::default() }, array))
+    let layers = graph.node.iter().filter(|node| node.op_type == PRODUCT).count();
+    Some((Exported { metadata, activation, ..Exported::default() }, layers, arrays))
 }
 
 /// The activation whose operators stand between the first two products; none where there is but one, or another activation.

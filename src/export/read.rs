@@ -45,7 +45,9 @@ impl Exported {
         if bytes.starts_with(b"PK") {
             return Self::npz(path, bytes);
         }
-        onnx::read(bytes).map(|(found, arrays)| found.with_layers(path, arrays)).transpose()
+        let read = onnx::read(bytes);
+        read.map(|(found, layers, mut arrays)| found.with_layers(path, layers, |name| Ok(arrays.remove(name))))
+            .transpose()
     }
 
     fn npz(path: &Path, bytes: &[u8]) -> Result<Option<Self>> {
@@ -53,6 +55,7 @@ impl Exported {
         if archive.index_for_name("W1.npy").is_none() {
             return Ok(None);
         }
+        let layers = archive.file_names().flatten().filter(|name| name.starts_with('W')).count();
         let mut array = |name: &str| -> Result<Option<(Vec<usize>, Inputs)>> {
             let Some(index) = archive.index_for_name(&format!("{name}.npy")) else { return Ok(None) };
             let damaged = |error| Error::file(path, format!("a damaged {name} ({error})"), "a whole NumPy array");
@@ -82,14 +85,21 @@ impl Exported {
         let scaling = pair("offset", "divisor")?.map(|(offset, divisor)| Scaling { offset, divisor });
         let targets = pair("target_mean", "target_deviation")?;
         let found = Self { metadata, activation, scaling, targets, ..Self::default() };
-        found.with_layers(path, floats).map(Some)
+        found.with_layers(path, layers, floats).map(Some)
     }
 
-    /// The same with the layers whose arrays are `W1`, `b1`, `W2`, ...
-    fn with_layers(mut self, path: &Path, mut array: impl FnMut(&str) -> Result<Option<Floats>>) -> Result<Self> {
-        for number in 1.. {
+    /// The same with so many layers, whose arrays are `W1`, `b1`, `W2`, ...
+    fn with_layers(
+        mut self,
+        path: &Path,
+        layers: usize,
+        mut array: impl FnMut(&str) -> Result<Option<Floats>>,
+    ) -> Result<Self> {
+        for number in 1..=layers {
             let name = format!("W{number}");
-            let Some((shape, weights)) = array(&name)? else { break };
+            let Some((shape, weights)) = array(&name)? else {
+                return Err(Error::file(path, format!("no array {name}"), format!("W1 to W{layers} of a model")));
+            };
             let before = self.widths.last().copied();
             let [inputs, outputs] = shape[..] else {
                 return Err(Error::file(path, format!("{name} of shape {shape:?}"), "inputs x outputs"));

@@ -51,6 +51,7 @@ fn kind(path: &Path, bytes: &[u8]) -> Option<Kind> {
     }
     let starts = |magic: &[u8]| bytes.starts_with(magic);
     match () {
+        () if matches!(bytes, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..]) => found("a compressed pickle (joblib)", SKLEARN),
         () if starts(b"\x89HDF\r\n\x1a\n") => found("an HDF5 file (Keras .h5)", KERAS),
         () if bytes.get(257..262) == Some(b"ustar") => plain("a tar archive: unpack it, and give the file in it"),
         () if starts(b"GGUF") => found("a GGUF file (llama.cpp)", GGUF),
@@ -79,7 +80,8 @@ const TORCH_SCRIPT: &str = "import torch; from safetensors.torch import save_fil
                             save_file({k: v.detach().contiguous().clone() for k, v in d.items()}, TARGET)";
 const SKLEARN: &str = "import joblib, numpy as np; from safetensors.numpy import save_file; m = joblib.load(SOURCE); \
                        save_file({f\"{i}.{n}\": np.ascontiguousarray(a.T, np.float32) for i, p in \
-                       enumerate(zip(m.coefs_, m.intercepts_)) for n, a in zip((\"weight\", \"bias\"), p)}, TARGET)";
+                       enumerate(zip(m.coefs_, m.intercepts_)) for n, a in zip((\"weight\", \"bias\"), p)}, TARGET, \
+                       {\"activation\": m.activation.replace(\"logistic\", \"sigmoid\")})";
 const PICKLE: &str = "import pickle, numpy as np; from safetensors.numpy import save_file; d = pickle.load(open(SOURCE, \
                       \"rb\")); save_file({k: np.ascontiguousarray(v) for k, v in d.items()}, TARGET) \
                       (it runs code of the file: only where you trust it)";
@@ -188,6 +190,7 @@ mod tests {
             (b"\x80\x04\x95sklearn.neural_network".to_vec(), "scikit-learn", "coefs_"),
             (b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.".to_vec(), "PyTorch pickle", "torch.load"),
             (b"\x80\x04}.".to_vec(), "Python pickle", "pickle.load"),
+            (b"\x78\x9c\x00".to_vec(), "joblib", "joblib.load"),
             (b"\x89HDF\r\n\x1a\n".to_vec(), "HDF5", "keras"),
             (tar, "tar", ""),
             (b"GGUF\x03\0\0\0".to_vec(), "GGUF", "GGUFReader"),

@@ -127,7 +127,11 @@ fn left_out(parts: &[&str], is_float: bool, is_part: bool) -> Option<&'static st
 fn strange(name: &str) -> Option<(&'static str, &'static str)> {
     const KINDS: [(&[&str], &str, &str); 6] = [
         (&["weight_ih", "weight_hh", "bias_ih", "bias_hh", "recurrent_kernel"], "a recurrent layer", ""),
-        (&["in_proj", "q_proj", "k_proj", "v_proj", "attn", "attention", "self_attn"], "an attention", ""),
+        (
+            &["in_proj_weight", "in_proj_bias", "q_proj", "k_proj", "v_proj", "attn", "attention", "self_attn"],
+            "an attention",
+            "",
+        ),
         (
             &["weight_g", "weight_v", "original0", "original1"],
             "a weight norm",
@@ -152,18 +156,21 @@ fn strange(name: &str) -> Option<(&'static str, &'static str)> {
                 .iter()
                 .any(|word| part.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
         };
-        parts.iter().any(|part| hit(part)).then_some((*kind, *advice))
+        parts.iter().any(hit).then_some((*kind, *advice))
     })
 }
 
 /// The tensors of a module by their parts of it.
 type Group = BTreeMap<Role, String>;
 
+/// Whether the module of this path is wanted.
+pub(super) type Wanted<'a> = &'a dyn Fn(&[String]) -> bool;
+
 /// The modules of `file` that are `wanted`; of all others the tensors are left out.
 ///
 /// # Errors
 /// A [`Fault`] that names the tensor which is of no linear layer and no batch norm, or is malformed.
-pub(super) fn read(file: &SafeTensors<'_>, wanted: Option<&dyn Fn(&[String]) -> bool>) -> Result<Modules, Fault> {
+pub(super) fn read(file: &SafeTensors<'_>, wanted: Option<Wanted<'_>>) -> Result<Modules, Fault> {
     let mut modules = Modules::default();
     let mut all = file.names();
     all.sort_by(|a, b| names::natural(a, b));
@@ -202,6 +209,10 @@ pub(super) fn read(file: &SafeTensors<'_>, wanted: Option<&dyn Fn(&[String]) -> 
                     format!("{kind} ({name} of shape {shape:?})"),
                     format!("linear layers{advice}"),
                 ));
+            }
+            (false, None) if names::has_word(&names::parts(&name), &["mean", "std", "offset", "divisor"]) => {
+                let found = format!("a tensor {name} of shape {shape:?}, as of a scaling of inputs");
+                return Err(Fault::new(found, EXPECTED).advise(Remedy::Normalize).advise(Remedy::NamedLayers));
             }
             (false, None) => {
                 let found = format!("a tensor {name} of shape {shape:?}, whose name is of no linear layer");
@@ -391,6 +402,7 @@ mod tests {
             (&[("embed.weight", &[8, 4])], "an embedding"),
             (&[("normalize.mean", &[8])], "a scaling of inputs"),
             (&[("table", &[8, 4])], "a tensor table"),
+            (&[("std", &[8])], "a scaling of inputs"),
             (&[("fc.bias", &[8])], "a tensor fc.bias without a weight"),
             (&[("fc.weight", &[8, 4]), ("fc.bias", &[3])], "with 3 biases"),
         ] {

@@ -70,6 +70,13 @@ pub(super) fn module(name: &str) -> Option<(Vec<String>, Role)> {
         path.pop();
         return Some((path, Role::Variable(last.parse().ok()?)));
     }
+    // coefs_.0, weights.0.
+    let listed = path.last().and_then(|part| role(part.trim_end_matches('_')));
+    if let Some(role) = listed.filter(|_| last.parse::<u64>().is_ok()) {
+        path.pop();
+        path.push(last);
+        return Some((path, role));
+    }
     // fc1_weight, W1, coefs_0.
     let digits = last.len() - last.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let (stem, number) = last.split_at(last.len() - digits);
@@ -222,6 +229,7 @@ mod tests {
             ("bn1_running_var", "bn1", Role::Variance),
             ("W2", "2", Role::Kernel),
             ("coefs_0", "0", Role::Kernel),
+            ("net.weights.1", "net.1", Role::Weight),
         ] {
             assert_eq!(module(name), Some((path(expected), role)), "{name}");
         }
