@@ -387,7 +387,14 @@ pub fn load_as(path: &Path, reading: &Reading) -> Result<Checkpoint> {
     let file = match SafeTensors::deserialize(&bytes) {
         Ok(file) => file,
         Err(broken) => match Exported::read(path, &bytes)? {
-            Some(exported) => return own(of_exported(path, exported)?),
+            Some(exported) => {
+                let silent = exported.metadata.is_none() && exported.activation.is_none();
+                let only_activation = Reading { activation: None, ..reading.clone() };
+                return match reading.activation.filter(|_| silent && !only_activation.is_for_others()) {
+                    Some(activation) => of_exported(path, Exported { activation: Some(activation), ..exported }),
+                    None => own(of_exported(path, exported)?),
+                };
+            }
             None => return Err(foreign::kinds::error(path, &bytes, &broken)),
         },
     };
@@ -471,14 +478,13 @@ fn of_exported(path: &Path, exported: Exported) -> Result<Checkpoint> {
     let model = Mlp::new(&widths).map_err(unfit)?.with_activation(activation.unwrap_or_default());
     let mut assumed = Vec::new();
     if activation.is_none() && widths.len() > 2 {
-        assumed.push(Assumption::new("ReLU is assumed between the layers, as the file names no activation"));
+        assumed.push(foreign::relu());
     }
     if scaling.is_some() || targets.is_some() {
         let metadata = Metadata::bare(&model, scaling, targets);
         return Ok(Checkpoint { assumed, ..described(path, &widths, parameters, metadata)? });
     }
-    let state = State { parameters, ..State::default() };
-    Ok(Checkpoint { name: path.display().to_string(), model, state, metadata: None, assumed })
+    Ok(foreign::undescribed(path, model, parameters, assumed))
 }
 
 /// Floats in base64.

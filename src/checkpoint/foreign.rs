@@ -117,8 +117,7 @@ pub(super) fn read(
     let model = Mlp::new(&widths).map_err(|error| Error::file(path, error.to_string(), "a network that can be run"))?;
     let known = reading.activation.or(activation);
     if known.is_none() && layers.len() > 1 {
-        let what = "ReLU is assumed between the layers, as the file names no activation";
-        assumed.push(Assumption::unless(what, Remedy::Activation));
+        assumed.push(relu());
     }
     let parameters: Vec<f32> = layers
         .into_iter()
@@ -133,6 +132,17 @@ pub(super) fn read(
         let metadata = Metadata::bare(&model, None, Some((vec![0.0; outputs], vec![1.0; outputs])));
         return Ok(Checkpoint { assumed, ..super::described(path, &widths, parameters, metadata)? });
     }
+    Ok(undescribed(path, model, parameters, assumed))
+}
+
+/// That nothing says the activation.
+pub(super) fn relu() -> Assumption {
+    let what = "ReLU is assumed between the layers, as the file names no activation";
+    Assumption::unless(what, Remedy::Activation)
+}
+
+/// The model of the file at `path`, which does not describe it; of classes, at least two.
+pub(super) fn undescribed(path: &Path, model: Mlp, parameters: Vec<f32>, mut assumed: Vec<Assumption>) -> Checkpoint {
     let one = model.outputs() == 1;
     if one {
         let what = "its one output is taken for the sigmoid of two classes, 0 and 1";
@@ -140,7 +150,7 @@ pub(super) fn read(
     }
     let state = State { parameters, ..State::default() };
     let found = Checkpoint { name: path.display().to_string(), model, state, metadata: None, assumed };
-    Ok(if one { found.with_two_classes().unwrap_or(found) } else { found })
+    if one { found.with_two_classes().unwrap_or(found) } else { found }
 }
 
 /// The layers of `file` in order, with all that is worked into them.

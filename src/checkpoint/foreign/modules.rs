@@ -305,6 +305,9 @@ fn module(file: &SafeTensors<'_>, path: Vec<String>, mut group: Group, modules: 
         1 if names::has_word(&path, &["prelu"]) || (shape == [1] && group.len() == 1) => {
             return other("a PReLU", weight);
         }
+        0 | 1 if names::has_word(&path, &["bn", "batchnorm", "batch"]) => {
+            return other("a BatchNorm without running_mean and running_var", weight);
+        }
         0 | 1 => return other("a LayerNorm or RMSNorm", weight),
         _ => return other("a convolution", weight),
     }
@@ -393,6 +396,7 @@ mod tests {
             (&[("conv.weight", &[8, 1, 3, 3][..])][..], "a convolution"),
             (&[("norm.weight", &[8]), ("norm.bias", &[8])], "a LayerNorm"),
             (&[("norm.scale", &[8])], "a LayerNorm"),
+            (&[("bn1.weight", &[8]), ("bn1.bias", &[8])], "a BatchNorm without"),
             (&[("act.weight", &[1])], "a PReLU"),
             (&[("rnn.weight_ih_l0", &[8, 8])], "a recurrent layer"),
             (&[("attn.in_proj_weight", &[8, 8])], "an attention"),
