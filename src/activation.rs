@@ -175,6 +175,11 @@ impl Activation {
         monomorphised!(self, |A| A::SAVES_INPUT)
     }
 
+    /// The activation of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|activation| activation.name() == name)
+    }
+
     /// Its operators in ONNX.
     pub(crate) fn operators(self) -> &'static [Operator] {
         monomorphised!(self, |A| A::OPERATORS)

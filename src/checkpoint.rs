@@ -3,8 +3,7 @@
 //! layers that other software wrote are read too.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -19,18 +18,24 @@ use crate::data::{
     Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, Schema, TargetScale, Task,
     framing, numbered,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
+use crate::export::Exported;
 use crate::files;
-use crate::model::{Head, Mlp};
-use crate::recipe::{Optimizer, Recipe};
+use crate::model::{Activation, Head, Mlp};
+use crate::recipe::{Loss, Optimizer, Recipe};
 use crate::state::State;
 
+mod foreign;
 mod format1;
+
+pub use foreign::{ACTIVATION, Assumption, Normalize, Reading};
 
 /// The metadata's one key. More would be written in an order that changes from run to run.
 const KEY: &str = "mlp-gpu";
 /// Raised whenever an older version could misread what a newer one wrote.
 const FORMAT_VERSION: u32 = 2;
+/// The metadata's one key where there is no more to say than the activation of the hidden layers.
+const ACTIVATION_KEY: &str = "activation";
 /// The optimizer's slots are text in the metadata, so that the tensors are those of the layers and nothing else; but readers
 /// refuse metadata of more than 100 MB. Of more parameters than these, slots are tensors of their own.
 const MOST_IN_METADATA: usize = 6 << 20;
@@ -131,6 +136,38 @@ impl Metadata {
         }
     }
 
+    /// The description of a model of which no more is known than its scaling of features, if any, and the means and deviations
+    /// of the values that it predicts, if it does.
+    fn bare(model: &Mlp, scaling: Option<Scaling>, targets: Option<(Vec<f32>, Vec<f32>)>) -> Self {
+        let double = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+        let names = || (0..model.outputs()).map(|output| format!("y[{output}]")).collect();
+        let target_scale = targets.map(|(mean, deviation)| TargetScale {
+            mean: double(mean),
+            deviation: double(deviation),
+            names: names(),
+        });
+        let loss = if target_scale.is_some() { Loss::Mse } else { Loss::CrossEntropy };
+        let activation = model.activation();
+        Self {
+            format_version: FORMAT_VERSION,
+            version: env!("CARGO_PKG_VERSION").into(),
+            widths: model.widths().to_vec(),
+            data: String::new(),
+            classes: if target_scale.is_some() { Vec::new() } else { numbered(model.classes()) },
+            target_scale,
+            image: None,
+            columns: None,
+            schema: None,
+            scaling: scaling.or_else(|| Some(Scaling::fit(Scale::None, &[], model.inputs()))),
+            framing: None,
+            epochs: 0,
+            origin: Origin::default(),
+            reading: Options::default(),
+            recipe: Recipe { hidden: model.hidden().to_vec(), activation, loss, epochs: 0, ..Recipe::default() },
+            training: Training::default(),
+        }
+    }
+
     /// What is wrong with it as the description of `model`, if anything: what was found, and what was expected.
     fn fault(&self, model: &Mlp) -> Option<(String, String)> {
         let fits = |found: usize, what: &str, expected: usize| {
@@ -170,7 +207,7 @@ impl Metadata {
 }
 
 /// Writes `state` of `model` to `path`, whole or not at all. The same model gives the same bytes. Without `metadata` there
-/// are only the parameters.
+/// are only the parameters and the name of the activation.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
@@ -201,8 +238,11 @@ pub fn save(path: &Path, model: &Mlp, state: &State, metadata: Option<&Metadata>
         .map(|(name, shape, bytes)| Ok((name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| failed(&error))?;
-    let json = metadata.map(|metadata| serde_json::to_string(&metadata)).transpose().map_err(|error| failed(&error))?;
-    let metadata = json.map(|json| HashMap::from([(KEY.to_owned(), json)]));
+    let (key, text) = match metadata {
+        Some(metadata) => (KEY, serde_json::to_string(&metadata).map_err(|error| failed(&error))?),
+        None => (ACTIVATION_KEY, model.activation().name().to_owned()),
+    };
+    let metadata = Some(HashMap::from([(key.to_owned(), text)]));
     files::write(path, &safetensors::serialize(views, metadata).map_err(|error| failed(&error))?)
 }
 
@@ -217,6 +257,8 @@ pub struct Checkpoint {
     pub state: State,
     /// What the file says of it; none in a file that other software wrote.
     pub metadata: Option<Metadata>,
+    /// What was assumed in reading the file, as it does not say it; nothing of a file of our own.
+    pub assumed: Vec<Assumption>,
 }
 
 impl Checkpoint {
@@ -225,7 +267,8 @@ impl Checkpoint {
     /// # Errors
     /// As [`Selected::backend`].
     pub fn on(&self, selected: &Selected) -> Result<Box<dyn Backend>> {
-        let kept = self.metadata.as_ref().map(|metadata| metadata.recipe.clone()).unwrap_or_default();
+        let unknown = || Recipe { activation: self.model.activation(), ..Recipe::default() };
+        let kept = self.metadata.as_ref().map_or_else(unknown, |metadata| metadata.recipe.clone());
         // What matters in training alone is left out: every plan evaluates and predicts.
         let recipe = Recipe {
             batch_size: 1,
@@ -240,6 +283,31 @@ impl Checkpoint {
         let (mut backend, _) = selected.backend(&recipe.apply(self.model.clone())?, &recipe)?;
         backend.set_state(&State::new(self.state.parameters.clone(), recipe.optimizer.kind))?;
         Ok(backend)
+    }
+
+    /// The activation between its layers, if its file says it.
+    pub fn activation(&self) -> Option<Activation> {
+        let open = self.assumed.iter().any(|assumption| assumption.remedy == Some(Remedy::Activation));
+        (!open).then(|| self.model.activation())
+    }
+
+    /// The same with two classes where its file has one output and does not say that it is a value: their probabilities are
+    /// the sigmoid of that output and the rest.
+    pub fn with_two_classes(&self) -> Option<Self> {
+        let said = self.metadata.as_ref().is_some_and(|metadata| !metadata.data.is_empty());
+        let (last, hidden) = self.model.layers().split_last()?;
+        if said || last.outputs != 1 {
+            return None;
+        }
+        let (weights, biases) =
+            (&self.state.parameters[last.weights.clone()], &self.state.parameters[last.biases.clone()]);
+        let mut parameters = self.state.parameters[..last.weights.start].to_vec();
+        parameters.extend(weights.iter().flat_map(|&weight| [0.0, weight]));
+        parameters.extend([0.0, biases[0]]);
+        let widths: Vec<usize> = hidden.iter().map(|layer| layer.inputs).chain([last.inputs, 2]).collect();
+        let model = Mlp::new(&widths).ok()?.with_activation(self.model.activation());
+        let state = State { parameters, ..State::default() };
+        Some(Self { model, state, metadata: None, ..self.clone() })
     }
 
     /// Names of its classes: their numbers where the file names none.
@@ -297,58 +365,79 @@ impl Checkpoint {
     }
 }
 
-/// Reads a model of linear layers: written by [`save`], or by PyTorch from any module whose linear layers come one after the
-/// other when their names are sorted, numbers by value (`0.weight`, `2.weight`; `net.fc1.weight`, `net.fc2.weight`, ...). F16,
-/// BF16 and F64 become f32.
+/// Reads a model as [`load_as`] does, with nothing said of files that other software wrote.
 ///
 /// # Errors
-/// [`Error::Io`] or [`Error::File`], naming the tensor that is missing or does not fit.
+/// As [`load_as`].
 pub fn load(path: &Path) -> Result<Checkpoint> {
-    let bad = |found: String, expected: &str| Error::file(path, found, expected);
+    load_as(path, &Reading::default())
+}
+
+/// Reads a model: a file of [`save`], an ONNX file or a NumPy archive of [`crate::export`], or a safetensors file of other
+/// software, whose linear layers are found by shapes and names, and by what `reading` says. F16, BF16 and F64 become f32.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::File`] naming what the file is, or the tensor that is missing or does not fit; [`Error::Usage`]
+/// where `reading` says what the file says itself.
+pub fn load_as(path: &Path, reading: &Reading) -> Result<Checkpoint> {
+    if path.is_dir() {
+        return Err(Error::file(path, "a folder", "a safetensors file, such as the one in it"));
+    }
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     if bytes.is_empty() {
-        return Err(bad("an empty file".into(), "a safetensors file"));
+        return Err(Error::file(path, "an empty file", "a safetensors file"));
     }
-    let broken = |error| bad(format!("a broken file ({error})"), "a safetensors file");
-    let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-
-    let mut names = file.names();
-    names.retain(|name| !name.starts_with(SLOT));
-    let layers: HashSet<&str> = names.iter().filter_map(|name| name.strip_suffix("weight")).collect();
-    let mut layers: Vec<&str> = layers.into_iter().collect();
-    layers.sort_by(|a, b| by_name(a, b));
-    let part_of_layer = |name: &str| {
-        ["weight", "bias"].iter().any(|part| name.strip_suffix(part).is_some_and(|layer| layers.contains(&layer)))
+    let own = |checkpoint: Checkpoint| match reading.is_for_others() {
+        true => {
+            let message = format!("{}: it says its layers, activation and scaling itself", path.display());
+            Err(Error::Usage(message).advise(&[Remedy::AsItIs]))
+        }
+        false => Ok(checkpoint),
     };
-    if let Some(other) = names.iter().filter(|name| !part_of_layer(name)).min() {
-        return Err(bad(format!("a tensor {other}"), "a weight and a bias for each linear layer, and no others"));
+    let file = match SafeTensors::deserialize(&bytes) {
+        Ok(file) => file,
+        Err(broken) => match Exported::read(path, &bytes)? {
+            Some(exported) => {
+                let silent = exported.metadata.is_none() && exported.activation.is_none();
+                let only_activation = Reading { activation: None, ..reading.clone() };
+                return match reading.activation.filter(|_| silent && !only_activation.is_for_others()) {
+                    Some(activation) => of_exported(path, Exported { activation: Some(activation), ..exported }),
+                    None => own(of_exported(path, exported)?),
+                };
+            }
+            None => return Err(foreign::kinds::error(path, &bytes, &broken)),
+        },
+    };
+    let header = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, header)| header.metadata().clone());
+    let header = header.unwrap_or_default();
+    match header.get(KEY) {
+        Some(json) => own(of_file(path, &file, json)?),
+        None => {
+            let activation = header.get(ACTIVATION_KEY).and_then(|name| Activation::named(name));
+            foreign::read(path, &file, activation, reading)
+        }
     }
-    if layers.is_empty() {
-        return Err(bad("0 tensors".into(), "a weight and a bias for each linear layer"));
-    }
-    let (mut widths, mut parameters) = (Vec::new(), Vec::new());
-    for (index, layer) in layers.iter().enumerate() {
+}
+
+/// The model in `file`, which [`save`] wrote to `path` with the metadata `json`.
+fn of_file(path: &Path, file: &SafeTensors<'_>, json: &str) -> Result<Checkpoint> {
+    let bad = |found: String, expected: &str| Error::file(path, found, expected);
+    let (mut widths, mut parameters) = (Vec::<usize>::new(), Vec::new());
+    let slots = file.names().into_iter().filter(|name| name.starts_with(SLOT)).count();
+    for layer in 0..(file.len() - slots).div_ceil(2) {
         let tensor = |part: &str, dimensions| {
-            let name = format!("{layer}{part}");
+            let name = format!("{}.{part}", 2 * layer);
             let view = file
                 .tensor(&name)
-                .map_err(|_| bad(format!("no tensor {name}"), "a weight and a bias for each layer"))?;
+                .map_err(|_| bad(format!("no tensor {name}"), "a weight and a bias for each layer, and no others"))?;
             values(&view, dimensions).map_err(|(found, expected)| bad(format!("{name} {found}"), expected))
         };
         let (shape, weights) = tensor("weight", 2)?;
         let (outputs, inputs) = (shape[0], shape[1]);
-        let (bias_shape, biases) = tensor("bias", 1)?;
-        if widths.last().is_some_and(|&width| width != inputs) || bias_shape[0] != outputs {
-            let found = format!("{layer}weight of {outputs} x {inputs} with {} biases", bias_shape[0]);
-            let expected = match widths.last() {
-                Some(width) => format!(
-                    "inputs {width}, as {}weight before it has outputs, and a bias for each output",
-                    layers[index - 1]
-                ),
-                None => "a bias for each output".into(),
-            };
-            return Err(bad(found, &expected));
+        let (_, biases) = tensor("bias", 1)?;
+        if widths.last().is_some_and(|&width| width != inputs) || biases.len() != outputs {
+            let found = format!("{}.weight of {outputs} x {inputs} with {} biases", 2 * layer, biases.len());
+            return Err(bad(found, "the inputs that the layer before it gives, and a bias for each output"));
         }
         if widths.is_empty() {
             widths.push(inputs);
@@ -357,31 +446,55 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
         parameters.extend(transpose(&weights, outputs, inputs));
         parameters.extend(biases);
     }
-    let json = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    let mut metadata = json.map(|json| parse(path, json)).transpose()?;
-    let mut model = Mlp::new(&widths).map_err(|error| bad(error.to_string(), "a network that can be run"))?;
-    let mut state = State { parameters, ..State::default() };
-    if let Some(metadata) = &mut metadata {
-        if let Some((found, expected)) = metadata.fault(&model) {
-            return Err(bad(found, &expected));
-        }
-        model = metadata.recipe.apply(model).map_err(|error| bad(error.to_string(), "a network that can be run"))?;
-        state.step = metadata.training.step;
-        let slots = std::mem::take(&mut metadata.training.slots);
-        state.slots = slots.iter().map(|slot| decode(slot)).collect::<Option<_>>().unwrap_or_default();
-        for number in 0..file.len() {
-            let Ok(view) = file.tensor(&format!("{SLOT}{number}")) else { break };
-            let slot =
-                values(&view, 1).map_err(|(found, expected)| bad(format!("{SLOT}{number} {found}"), expected))?;
-            state.slots.push(slot.1);
-        }
-        let kind = metadata.recipe.optimizer.kind;
-        if state.check(&model, kind).is_err() {
-            let found = format!("{} slots of the optimizer {}", state.slots.len(), kind.name());
-            return Err(bad(found, &format!("{} of {} values", kind.slots(), model.parameters())));
-        }
+    let mut checkpoint = described(path, &widths, parameters, parse(path, json)?)?;
+    let Checkpoint { model, state, metadata: Some(metadata), .. } = &mut checkpoint else { return Ok(checkpoint) };
+    state.step = metadata.training.step;
+    let slots = std::mem::take(&mut metadata.training.slots);
+    state.slots = slots.iter().map(|slot| decode(slot)).collect::<Option<_>>().unwrap_or_default();
+    for number in 0..file.len() {
+        let Ok(view) = file.tensor(&format!("{SLOT}{number}")) else { break };
+        let slot = values(&view, 1).map_err(|(found, expected)| bad(format!("{SLOT}{number} {found}"), expected))?;
+        state.slots.push(slot.1);
     }
-    Ok(Checkpoint { name: path.display().to_string(), model, state, metadata })
+    let kind = metadata.recipe.optimizer.kind;
+    if state.check(model, kind).is_err() {
+        let found = format!("{} slots of the optimizer {}", state.slots.len(), kind.name());
+        return Err(bad(found, &format!("{} of {} values", kind.slots(), model.parameters())));
+    }
+    Ok(checkpoint)
+}
+
+/// The model of `widths` that `metadata` of the file at `path` describe; without slots.
+fn described(path: &Path, widths: &[usize], parameters: Vec<f32>, metadata: Metadata) -> Result<Checkpoint> {
+    let unfit = |error: Error| Error::file(path, error.to_string(), "a network that can be run");
+    let model = Mlp::new(widths).map_err(unfit)?;
+    if let Some((found, expected)) = metadata.fault(&model) {
+        return Err(Error::file(path, found, expected));
+    }
+    let model = metadata.recipe.apply(model).map_err(unfit)?;
+    let state = State { parameters, ..State::default() };
+    let name = path.display().to_string();
+    Ok(Checkpoint { name, model, state, metadata: Some(metadata), assumed: Vec::new() })
+}
+
+/// The model that was exported to `path`. Its training cannot go on: exports have no state of the optimizer.
+fn of_exported(path: &Path, exported: Exported) -> Result<Checkpoint> {
+    let Exported { widths, parameters, metadata, activation, scaling, targets } = exported;
+    if let Some(json) = metadata {
+        let metadata = Metadata { training: Training::default(), ..parse(path, &json)? };
+        return described(path, &widths, parameters, metadata);
+    }
+    let unfit = |error: Error| Error::file(path, error.to_string(), "a network that can be run");
+    let model = Mlp::new(&widths).map_err(unfit)?.with_activation(activation.unwrap_or_default());
+    let mut assumed = Vec::new();
+    if activation.is_none() && widths.len() > 2 {
+        assumed.push(foreign::relu());
+    }
+    if scaling.is_some() || targets.is_some() {
+        let metadata = Metadata::bare(&model, scaling, targets);
+        return Ok(Checkpoint { assumed, ..described(path, &widths, parameters, metadata)? });
+    }
+    Ok(foreign::undescribed(path, model, parameters, assumed))
 }
 
 /// Floats in base64.
@@ -435,26 +548,6 @@ fn values(view: &TensorView<'_>, dimensions: usize) -> Result<Shaped, (String, &
         Some(index) => Err((format!("with {} at {index}", values[index]), "finite numbers")),
         None => Ok((view.shape().to_vec(), values)),
     }
-}
-
-/// Names in natural order: numbers in them by value.
-fn by_name(a: &str, b: &str) -> Ordering {
-    let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (mut a, mut b) = (a, b);
-    while let (Some(first), Some(second)) = (a.chars().next(), b.chars().next()) {
-        let (in_a, in_b) = (digits(a), digits(b));
-        let (order, skip) = if in_a > 0 && in_b > 0 {
-            let (x, y) = (a[..in_a].trim_start_matches('0'), b[..in_b].trim_start_matches('0'));
-            (x.len().cmp(&y.len()).then(x.cmp(y)), (in_a, in_b))
-        } else {
-            (first.cmp(&second), (first.len_utf8(), second.len_utf8()))
-        };
-        if order.is_ne() {
-            return order;
-        }
-        (a, b) = (&a[skip.0..], &b[skip.1..]);
-    }
-    a.len().cmp(&b.len())
 }
 
 /// The transpose of a row-major `rows x columns` matrix.
@@ -551,12 +644,12 @@ mod tests {
             (b"not a model".to_vec(), "a broken file"),
             (bytes[..bytes.len() - 1].to_vec(), "a broken file"),
             (make(&[]), "0 tensors"),
-            (make(&[("0.weight", &[2, 3])]), "no tensor 0.bias"),
+            (make(&[("0.weight", &[2, 3]), ("1.weight", &[7, 5])]), "make no chain"),
             (make(&[("1.running_mean", &[2])]), "a tensor 1.running_mean"),
             (make(&[("0.weight", &[2, 3]), ("1.bias", &[2])]), "a tensor 1.bias"),
-            (make(&[("0.weight", &[2, 3]), ("0.bias", &[3])]), "with 3 biases"),
+            (make(&[("0.weight", &[2, 3]), ("0.bias", &[4])]), "with 4 biases"),
             (make(&[("0.weight", &[6]), ("0.bias", &[2])]), "shape [6]"),
-            (make(&[("0.weight", &[2, 3]), ("0.bias", &[2]), ("2.weight", &[2, 4]), ("2.bias", &[2])]), "2 x 4"),
+            (make(&[("0.weight", &[2, 3]), ("0.bias", &[2]), ("2.weight", &[2, 4]), ("2.bias", &[2])]), "2 4 to 2"),
             (infinite, "with inf at"),
         ];
         for (bytes, found) in cases {

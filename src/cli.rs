@@ -23,6 +23,7 @@ mod eval;
 mod export;
 mod fetch;
 mod inspect;
+mod model;
 mod predict;
 mod recipe;
 mod train;
@@ -305,6 +306,11 @@ fn flags_for(remedy: &Remedy) -> String {
             "decimal" => "use --decimal comma".into(),
             name => format!("use --{}", name.replace('_', "-")),
         },
+        Remedy::NamedLayers => "name them in order with --layers a,b,c".into(),
+        Remedy::Activation => "name another with --activation".into(),
+        Remedy::Normalize => "give the inputs' scaling with --normalize MEAN,STD".into(),
+        Remedy::Values => "--task values for a number".into(),
+        Remedy::AsItIs => "leave --layers, --activation and --normalize out".into(),
     }
 }
 

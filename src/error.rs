@@ -142,6 +142,16 @@ pub enum Remedy {
     NoPlan,
     /// This field of [`crate::data::Options`].
     Option(&'static str),
+    /// A model's layers by their names, in order.
+    NamedLayers,
+    /// A model's activation by its name.
+    Activation,
+    /// A model's scaling of inputs by mean and deviation.
+    Normalize,
+    /// Values as a model's outputs.
+    Values,
+    /// A model's file as it is.
+    AsItIs,
 }
 
 /// As advice to who uses the library.
@@ -162,6 +172,11 @@ impl fmt::Display for Remedy {
             Self::Plan(plan) => write!(out, "use the plan {}", plan.name()),
             Self::NoPlan => out.write_str("name no plan"),
             Self::Option(name) => write!(out, "set the option {name}"),
+            Self::NamedLayers => out.write_str("name the layers in order"),
+            Self::Activation => out.write_str("name the activation"),
+            Self::Normalize => out.write_str("give the mean and deviation of the inputs"),
+            Self::Values => out.write_str("say that the outputs are values"),
+            Self::AsItIs => out.write_str("read it as it is"),
         }
     }
 }

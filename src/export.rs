@@ -9,13 +9,16 @@ use crate::checkpoint::{Checkpoint, little_endian};
 use crate::error::{Error, Result};
 
 mod onnx;
+mod read;
 
 pub use onnx::onnx;
+pub(crate) use read::{Exported, is_onnx};
 
 /// The NumPy archive (`.npz`) of a model: arrays `W1` (inputs x outputs), `b1` (outputs), `W2`, ... of float32, layer by layer,
 /// so that `f = x @ W1 + b1`. Where the model scales its inputs, with `offset` and `divisor` too: `x = (raw - offset) / divisor`,
 /// and with `clip` where that is held: `x / sqrt(1 + (x / clip) ** 2)`;
-/// where it predicts values, with `target_mean` and `target_deviation`: `value = f * target_deviation + target_mean`.
+/// where it predicts values, with `target_mean` and `target_deviation`: `value = f * target_deviation + target_mean`. What the
+/// model's own file says of it is `metadata`, JSON as uint8; where that says nothing, `activation` is the name of its activation.
 ///
 /// # Errors
 /// [`Error::Data`] when it is too large for an archive.
@@ -43,19 +46,26 @@ pub fn npz(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     }
     let failed = |error: &dyn std::fmt::Display| Error::Data(format!("cannot make a NumPy archive: {error}"));
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, shape, values) in arrays {
+    let mut add = |name: &str, header: Vec<u8>, bytes: &[u8]| -> Result<()> {
         let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
         archive.start_file(format!("{name}.npy"), options).map_err(|error| failed(&error))?;
-        let bytes = [header(&shape), little_endian(values)].concat();
-        archive.write_all(&bytes).map_err(|error| failed(&error))?;
+        archive.write_all(&[&header, bytes].concat()).map_err(|error| failed(&error))
+    };
+    for (name, shape, values) in arrays {
+        add(&name, header("<f4", &shape), &little_endian(values))?;
     }
+    let (name, text) = match &checkpoint.metadata {
+        Some(metadata) => ("metadata", serde_json::to_string(metadata).map_err(|error| failed(&error))?),
+        None => ("activation", checkpoint.model.activation().name().to_owned()),
+    };
+    add(name, header("|u1", &[text.len()]), text.as_bytes())?;
     Ok(archive.finish().map_err(|error| failed(&error))?.into_inner())
 }
 
-/// The header of a `.npy` file of float32 in rows, version 1.0: padded so that the values begin at a multiple of 64.
-fn header(shape: &[usize]) -> Vec<u8> {
+/// The header of a `.npy` file of the type `descr` in rows, version 1.0: padded so that the values begin at a multiple of 64.
+fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
     let lengths: String = shape.iter().map(|length| format!("{length}, ")).collect();
-    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", lengths.trim_end());
+    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", lengths.trim_end());
     let length = (10 + text.len() + 1).next_multiple_of(64) - 10;
     text.push_str(&" ".repeat(length - text.len() - 1));
     text.push('\n');
@@ -70,11 +80,11 @@ mod tests {
     #[test]
     fn a_header_is_padded_and_says_its_length() {
         for shape in [&[7][..], &[784, 7], &[123_456, 1_234_567]] {
-            let header = header(shape);
+            let header = header("<f4", shape);
             assert!(header.len().is_multiple_of(64) && header.ends_with(b"\n"));
             assert_eq!(usize::from(u16::from_le_bytes([header[8], header[9]])), header.len() - 10);
         }
-        assert!(String::from_utf8_lossy(&header(&[784, 7])).contains("'shape': (784, 7,), }"));
-        assert!(String::from_utf8_lossy(&header(&[7])).contains("'shape': (7,), }"));
+        assert!(String::from_utf8_lossy(&header("<f4", &[784, 7])).contains("'shape': (784, 7,), }"));
+        assert!(String::from_utf8_lossy(&header("<f4", &[7])).contains("'shape': (7,), }"));
     }
 }

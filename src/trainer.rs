@@ -115,7 +115,8 @@ impl<'a> Trainer<'a> {
         let about = backend.about();
         metadata.training.device = Some((about.name.into(), about.plan.into()));
         let state = backend.state(None)?;
-        let checkpoint = Checkpoint { name: data.name.clone(), model, state, metadata: Some(metadata) };
+        let checkpoint =
+            Checkpoint { name: data.name.clone(), model, state, metadata: Some(metadata), assumed: Vec::new() };
         Ok(Trained { checkpoint, epochs, backend })
     }
 }

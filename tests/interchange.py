@@ -65,6 +65,9 @@ def main():
             lines = run("predict", model, rows, "--header", "no", "--json", *sys.argv[3:]).stdout.splitlines()
             ours = np.array([json.loads(line)["probabilities"] for line in lines])
             assert ours.shape == (len(pixels), 10), ours.shape
+            for kind in ("onnx", "npz"):
+                again = run("predict", folder / f"m.{kind}", rows, "--header", "no", "--json", *sys.argv[3:]).stdout
+                assert again.splitlines() == lines, kind
             x = pixels.astype(np.float32) / np.float32(255)
             with torch.no_grad():
                 found = {"torch": torch.softmax(sequential(model)(torch.from_numpy(x)), 1).numpy()}

@@ -10,7 +10,8 @@ use std::process::{Command, Output, Stdio};
 
 use image::imageops::{self, FilterType};
 use image::{GrayImage, Luma, RgbImage, RgbaImage};
-use mlp_gpu::data::{self, Inputs};
+use mlp_gpu::checkpoint::{ACTIVATION, Normalize, Reading};
+use mlp_gpu::data::{self, Inputs, Task};
 use mlp_gpu::error::Error;
 use mlp_gpu::{checkpoint, export};
 use safetensors::tensor::{Dtype, TensorView};
@@ -447,7 +448,7 @@ fn models_are_exported_for_other_software() {
     let npz = folder.path("m.npz");
     succeeds(&["export", &model, "--format", "npz", "--output", &npz]);
     let arrays = arrays(&npz);
-    assert_eq!(arrays.keys().collect::<Vec<_>>(), ["W1", "W2", "b1", "b2", "divisor", "offset"]);
+    assert_eq!(arrays.keys().collect::<Vec<_>>(), ["W1", "W2", "b1", "b2", "divisor", "metadata", "offset"]);
     let layers = loaded.model.layers();
     assert!(arrays["W1"].0.contains("'<f4'") && arrays["W1"].0.contains("(2, 8,)"), "{}", arrays["W1"].0);
     assert_eq!(arrays["W1"].1, loaded.state.parameters[layers[0].weights.clone()]);
@@ -505,14 +506,190 @@ fn models_of_other_software_are_taken_if_they_fit() {
     name[3].0 = "net.3.bias";
     for (bad, parts) in [
         (&nan[..], ["net.0.bias", "NaN"]),
-        (&shape, ["net.2.weight", "5"]),
+        (&shape, ["net.2", "5 to 3"]),
         (&kind, ["net.0.bias", "I32"]),
         (&name, ["net.", "bias"]),
-        (&good[..3], ["net.2.", "bias"]),
         (&[], ["", "found"]),
     ] {
         tensors(&path, bad);
         fails(&["inspect", &path], 1, &[&parts[..], &["torch.safetensors", "expected"]].concat());
+    }
+}
+
+/// Little-endian floats that differ.
+fn floats(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|i| ((i as f32 * 1.7).sin() * 0.8).to_le_bytes()).collect()
+}
+
+/// Writes a network of widths 2-4-3 with these names of its tensors.
+fn others_network(path: &str, [w1, b1, w2, b2]: [&str; 4]) {
+    let (first, last): (&[usize], &[usize]) = (&[4, 2], &[3, 4]);
+    let network = [(w1, first, floats(8)), (b1, &[4], floats(4)), (w2, last, floats(12)), (b2, &[3], floats(3))];
+    tensors(path, &network.map(|(name, shape, bytes)| (name, Dtype::F32, shape, bytes)));
+}
+
+fn parameters(path: &str, reading: &Reading) -> Vec<f32> {
+    checkpoint::load_as(Path::new(path), reading).unwrap().state.parameters
+}
+
+#[test]
+fn layers_of_others_are_put_in_order_or_refused() {
+    let folder = Folder::new();
+    let (plain, other) = (folder.path("plain.safetensors"), folder.path("other.safetensors"));
+    others_network(&plain, ["0.weight", "0.bias", "2.weight", "2.bias"]);
+    let expected = parameters(&plain, &Reading::default());
+    for (one, two) in [
+        ("_orig_mod.module.0", "_orig_mod.module.2"),
+        ("hidden", "classifier"),
+        ("zeta", "alpha"),
+        ("model.net.z", "head"),
+    ] {
+        let names = [("weight", one), ("bias", one), ("weight", two), ("bias", two)];
+        let names = names.map(|(part, layer)| format!("{layer}.{part}"));
+        others_network(&other, [&names[0], &names[1], &names[2], &names[3]]);
+        assert_eq!(parameters(&other, &Reading::default()), expected, "{one}, {two}");
+    }
+    // Shapes that fit in several orders: names say one, or the user does.
+    let square = |names: [&str; 3]| {
+        let layer = |(index, name): (usize, &'_ str)| {
+            let bytes = floats(9 * (index + 1))[36 * index..].to_vec();
+            (name.to_owned() + ".weight", bytes)
+        };
+        let layers: Vec<(String, Vec<u8>)> = names.into_iter().enumerate().map(layer).collect();
+        let shape: &[usize] = &[3, 3];
+        let all: Vec<_> = layers.iter().map(|(name, bytes)| (&name[..], Dtype::F32, shape, bytes.clone())).collect();
+        tensors(&other, &all);
+    };
+    square(["fc2", "fc10", "out"]);
+    let ordered = parameters(&other, &Reading::default());
+    square(["input_layer", "hidden", "output"]);
+    assert_eq!(parameters(&other, &Reading::default()), ordered);
+    square(["b", "c", "a"]);
+    fails(&["inspect", &other], 1, &["other.safetensors", "several orders", "a, b, c", "--layers"]);
+    let named = Reading { layers: ["b", "c.weight", "a"].map(str::to_owned).to_vec(), ..Reading::default() };
+    assert_eq!(parameters(&other, &named), ordered);
+    let words = succeeds(&["inspect", &other, "--layers", "b,c,a", "--activation", "tanh"]);
+    assert!(words.contains("activation: tanh") && words.contains("assumed: no bias is a bias of 0"), "{words}");
+    fails(&["inspect", &other, "--layers", "b,c,d"], 1, &["no layer d among a, b, c"]);
+    fails(&["inspect", &other, "--layers", "b,b"], 1, &["named twice"]);
+    fails(&["inspect", &plain, "--layers", "2,0"], 1, &["0 with 2 inputs behind 2"]);
+    fails(&["inspect", &plain, "--normalize", "1,0"], 2, &["--normalize"]);
+    fails(&["train", "--data", "digits", "--layers", "a"], 2, &["--layers", "--init-from"]);
+    let output = output(&["eval", &plain, "--data", &folder.write("t.csv", table(true)), "--backend", "cpu"]);
+    let err = text(&output.stderr);
+    assert!(err.contains("Model: layers 0, 2 (2-4-3)") && err.contains("ReLU is assumed"), "{err}");
+    let (_, own) = table_model(&folder);
+    fails(&["eval", &own, "--activation", "tanh"], 2, &["table.safetensors", "leave --layers, --activation"]);
+}
+
+#[test]
+fn norms_kernels_and_one_output_are_worked_in() {
+    let folder = Folder::new();
+    let path = folder.path("m.safetensors");
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let vector = |name, values: &[f32]| (name, Dtype::F32, &[2usize][..], bytes(values));
+    let weight = |name| (name, Dtype::F32, &[2usize, 2][..], bytes(&[1.0, 2.0, 3.0, 4.0]));
+    let close = |reading: &Reading, expected: &[f32]| {
+        let found = parameters(&path, reading);
+        let near = found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4);
+        assert!(near, "{found:?} {expected:?}");
+    };
+    let norm = [
+        vector("1.weight", &[2.0, 4.0]),
+        vector("1.bias", &[0.5, 0.0]),
+        vector("1.running_mean", &[1.0, 1.0]),
+        vector("1.running_var", &[4.0, 16.0]),
+    ];
+    let network = [weight("0.weight"), vector("0.bias", &[1.0, 2.0]), weight("3.weight"), vector("3.bias", &[0.0; 2])];
+    tensors(&path, &[&network[..], &norm].concat());
+    // Weights are transposed in the parameters: 1, 3, 2, 4.
+    let last = [1.0, 3.0, 2.0, 4.0, 0.0, 0.0];
+    close(&Reading::default(), &[&[1.0, 3.0, 2.0, 4.0, 0.5, 1.0][..], &last].concat());
+    let behind = ["0", ACTIVATION, "1", "3"].map(str::to_owned).to_vec();
+    let first = [1.0, 3.0, 2.0, 4.0, 1.0, 2.0];
+    let after = [1.0, 3.0, 2.0, 4.0, -0.5 - 2.0, -1.5 - 4.0];
+    close(&Reading { layers: behind, ..Reading::default() }, &[first, after].concat());
+    let normalize = Some(Normalize { mean: 0.5, deviation: 0.25 });
+    close(
+        &Reading { normalize, ..Reading::default() },
+        &[&[4.0, 12.0, 8.0, 16.0, 0.5 - 6.0, 1.0 - 14.0][..], &last].concat(),
+    );
+    tensors(&path, &[weight("dense/kernel"), weight("dense_1/kernel")]);
+    close(&Reading::default(), &[1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 0.0, 0.0]);
+    tensors(&path, &[("fc.weight", Dtype::F32, &[1, 2], bytes(&[1.0, -1.0]))]);
+    close(&Reading::default(), &[0.0, 1.0, 0.0, -1.0, 0.0, 0.0]);
+    close(&Reading { task: Some(Task::Values), ..Reading::default() }, &[1.0, -1.0, 0.0]);
+    let rows = folder.write("rows.csv", "a,b\n2,1\n");
+    let line = json(&succeeds(&["predict", &path, &rows, "--json", "--backend", "cpu"]));
+    assert!((line["probabilities"][1].as_f64().unwrap() - 0.731_058_6).abs() < 1e-6, "{line}");
+    let values = succeeds(&["predict", &path, &rows, "--task", "values", "--backend", "cpu"]);
+    assert!(values.trim_end().ends_with(": 1"), "{values}");
+    let data = folder.write("table.csv", "a,b,label\n1,0,0\n0,1,1\n1,2,1\n2,0,0\n");
+    let fit = ["train", "--backend", "cpu", "--data", &data, "--hidden", "none", "--init-from", &path, "--epochs", "1"];
+    succeeds(&fit);
+    tensors(&path, &[&network[..], &norm[..2]].concat());
+    fails(&["inspect", &path], 1, &["a LayerNorm", "1.weight of shape [2]"]);
+}
+
+#[test]
+fn exports_are_read_back_by_every_command() {
+    let folder = Folder::new();
+    let (data, model) = table_model(&folder);
+    let rows = folder.write("rows.csv", "width,height\n100.5,0.5\n104.5,1.5\n110.5,2.5\n");
+    let numbers =
+        folder.write("numbers.csv", table(true).replace("ant", "1.5").replace("bee", "2.25").replace("cat", "9.5"));
+    let values = folder.path("values.safetensors");
+    let fit = ["train", "--backend", "cpu", "--data", &numbers, "--task", "values", "--hidden", "4", "--epochs", "2"];
+    succeeds(&[&fit[..], &["--activation", "tanh", "--save", &values]].concat());
+    let others = folder.path("others.safetensors");
+    others_network(&others, ["0.weight", "0.bias", "2.weight", "2.bias"]);
+    for (from, flags) in [(&model, &[][..]), (&values, &[]), (&others, &["--activation", "gelu"])] {
+        let predict = |path: &str, flags: &[&str]| {
+            succeeds(&[&["predict", path, &rows, "--json", "--backend", "cpu"], flags].concat())
+        };
+        let before = predict(from, flags);
+        for ending in ["onnx", "npz", "safetensors"] {
+            let path = folder.path(&format!("back.{ending}"));
+            succeeds(&[&["export", from, "--output", &path], flags].concat());
+            assert_eq!(predict(&path, &[]), before, "{from} as {ending}");
+            succeeds(&["inspect", &path]);
+        }
+    }
+    for ending in ["onnx", "npz"] {
+        let path = folder.path(&format!("m.{ending}"));
+        succeeds(&["export", &model, "--output", &path]);
+        let found = |model: &str| succeeds(&["eval", model, "--data", &data, "--json", "--backend", "cpu"]);
+        assert_eq!(found(&path), found(&model));
+        fails(&["eval", &path, "--layers", "W1"], 2, &["leave --layers"]);
+        let run = ["train", "--backend", "cpu", "--data", &data, "--hidden", "8", "--epochs", "1"];
+        succeeds(&[&run[..], &["--init-from", &path]].concat());
+        fails(&["train", "--backend", "cpu", "--resume", &path], 1, &[&path, "how it was trained"]);
+    }
+}
+
+#[test]
+fn files_that_are_no_safetensors_are_named_with_the_way_to_convert_them() {
+    let folder = Folder::new();
+    let zip = |name: &str, content: &[u8]| {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(content).unwrap();
+        archive.finish().unwrap().into_inner()
+    };
+    // ONNX of another producer: version 8, and a graph of one operator.
+    let onnx = b"\x08\x08\x12\x07pytorch\x3a\x08\x0a\x06\x22\x04Gemm".to_vec();
+    for (name, bytes, parts) in [
+        ("m.pth", zip("m/data.pkl", b"\x80\x02}."), ["PyTorch pickle", "torch.load", "save_file"]),
+        ("m.pkl", b"\x80\x04\x95sklearn".to_vec(), ["scikit-learn", "joblib", "save_file"]),
+        ("m.onnx", onnx, ["ONNX model of other software", "onnx.load", "save_file"]),
+        ("m.h5", b"\x89HDF\r\n\x1a\n".to_vec(), ["HDF5", "keras", "save_file"]),
+        ("m.gguf", b"GGUF\x03\0\0\0\0".to_vec(), ["GGUF", "GGUFReader", "save_file"]),
+        ("m.zip", zip("a.txt", b"a"), ["without weights", "a.txt", "safetensors"]),
+    ] {
+        let path = folder.write(name, bytes);
+        for command in ["inspect", "eval"] {
+            fails(&[command, &path], 1, &[&[name][..], &parts].concat());
+        }
     }
 }
 
@@ -542,8 +719,15 @@ fn broken_files_of_every_format_are_clear_errors() {
     let part = kinds[0].join("0.png");
     let (of_model, of_folder): (Reader<'_>, Reader<'_>) =
         (&|path| checkpoint::load(path).map(drop), &|_| load(&images));
-    let formats: [(&Path, Reader<'_>); 5] = [
+    let [onnx, archive, torch] = ["m.onnx", "model.npz", "torch.safetensors"].map(|name| folder.path(name));
+    succeeds(&["export", &model, "--output", &onnx]);
+    succeeds(&["export", &model, "--output", &archive]);
+    others_network(&torch, ["enc.0.weight", "enc.0.bias", "enc.1.weight", "enc.1.bias"]);
+    let formats: [(&Path, Reader<'_>); 8] = [
         (Path::new(&model), of_model),
+        (Path::new(&onnx), of_model),
+        (Path::new(&archive), of_model),
+        (Path::new(&torch), of_model),
         (Path::new(&csv), &load),
         (Path::new(&npz), &load),
         (Path::new(&png), &frame),

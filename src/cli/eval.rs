@@ -1,14 +1,14 @@
 //! `mlp-gpu eval`
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
 
+use super::model::ModelOptions;
 use super::{ComputeOptions, DataOptions, note, print, read_so, select, spare_data};
 use crate::backend::{BackendExt, Split};
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::Checkpoint;
 use crate::data::{self, Part, Samples, TargetScale};
 use crate::error::Result;
 use crate::files::Named;
@@ -16,9 +16,8 @@ use crate::metrics::Evaluation;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// A safetensors file, by train --save or by PyTorch
-    #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelOptions,
     #[command(flatten)]
     compute: ComputeOptions,
     #[command(flatten)]
@@ -51,6 +50,7 @@ impl RowOptions {
         let (source, reading) = match (&self.data.data, metadata) {
             (Some(source), _) => (source.as_str(), given),
             (None, None) => ("auto", given),
+            (None, Some(metadata)) if metadata.data.is_empty() => ("auto", given),
             (None, Some(metadata)) => (metadata.data.as_str(), given.or(&metadata.reading)),
         };
         let (source, folder) = self.data.locate(source, note)?;
@@ -63,7 +63,7 @@ impl RowOptions {
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
-    let checkpoint = checkpoint::load(&options.model)?;
+    let checkpoint = options.model.load(options.rows.data.table.task)?;
     let selected = select(&options.compute.request())?;
     let samples = options.rows.load(&checkpoint, &[])?;
     let mut backend = checkpoint.on(&selected)?;

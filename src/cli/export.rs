@@ -4,21 +4,23 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::model::{ModelOptions, OutputOptions};
 use super::print;
 use crate::error::{Error, Result};
 use crate::{checkpoint, export, files};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// A safetensors file, by train --save or by PyTorch
-    #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelOptions,
     /// The file to write
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
     /// Its format [default: by the ending of its name]
     #[arg(long, value_enum)]
     format: Option<Format>,
+    #[command(flatten)]
+    outputs: OutputOptions,
 }
 
 /// The format of a model's file.
@@ -41,8 +43,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
         )));
     };
     files::check_replaceable(&options.output)?;
-    files::refuse_overwriting(&[("--output", options.output.clone())], &[("<MODEL>", options.model.clone())])?;
-    let checkpoint = checkpoint::load(&options.model)?;
+    files::refuse_overwriting(&[("--output", options.output.clone())], &[("<MODEL>", options.model.model.clone())])?;
+    let checkpoint = options.model.load(options.outputs.task)?;
     match format {
         Format::Onnx => files::write(&options.output, &export::onnx(&checkpoint)?)?,
         Format::Npz => files::write(&options.output, &export::npz(&checkpoint)?)?,

@@ -6,8 +6,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::eval::RowOptions;
+use super::model::{self, ModelOptions};
 use super::print;
-use crate::checkpoint::{self, Metadata, Training};
+use crate::checkpoint::{Metadata, Training};
 use crate::error::Result;
 use crate::files::{self, Named};
 use crate::inspect::{self, Report};
@@ -17,9 +18,8 @@ use crate::{data, preview};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// A safetensors file, by train --save or by PyTorch
-    #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelOptions,
     /// Flags of data look for dead units in its rows; without --data there is no such look
     #[command(flatten)]
     rows: RowOptions,
@@ -35,9 +35,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let outputs: Vec<Named> = options.units.iter().map(|path| ("--units", path.clone())).collect();
     if let Some(path) = &options.units {
         files::check_replaceable(path)?;
-        files::refuse_overwriting(&outputs, &[("<MODEL>", options.model.clone())])?;
+        files::refuse_overwriting(&outputs, &[("<MODEL>", options.model.model.clone())])?;
     }
-    let checkpoint = checkpoint::load(&options.model)?;
+    // What was assumed is part of what is shown.
+    let checkpoint = options.model.read(options.rows.data.table.task)?;
     let (model, parameters) = (&checkpoint.model, &checkpoint.state.parameters);
     let samples = match options.rows.data.data {
         Some(_) => Some(options.rows.load(&checkpoint, &outputs)?),
@@ -48,6 +49,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         (drawn && training.rows > 0).then(|| model.initial_parameters(recipe.init, recipe.seed))
     });
     let reports = inspect::layers(model, parameters, initial.as_deref(), samples.as_ref());
+    let assumed: Vec<String> = checkpoint.assumed.iter().map(model::told).collect();
     if options.json {
         print(
             &json!({
@@ -58,6 +60,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 "rows": samples.as_ref().map(data::Samples::len),
                 "classes": checkpoint.classes(),
                 "metadata": checkpoint.metadata,
+                "activation": model.activation(),
+                "assumed": assumed,
             })
             .to_string(),
         )?;
@@ -65,8 +69,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
         print(&format!("{}: {model}, {} parameters", checkpoint.name, parameters.len()))?;
         match &checkpoint.metadata {
             Some(metadata) => describe(metadata)?,
-            None => print("no metadata: not written by mlp-gpu")?,
+            None => print(&format!("no metadata of a training; activation: {}", model.activation().name()))?,
         }
+        assumed.iter().try_for_each(|line| print(&format!("assumed: {line}")))?;
         print("layer  inputs  outputs  |weights|   |biases|")?;
         for (index, Report { inputs, outputs, weight_norm, bias_norm, .. }) in reports.iter().enumerate() {
             print(&format!("{index:>5}  {inputs:>6}  {outputs:>7}  {weight_norm:>9.4}  {bias_norm:>9.4}"))?;
@@ -94,10 +99,17 @@ pub(super) fn run(options: &Options) -> Result<()> {
 
 fn describe(metadata: &Metadata) -> Result<()> {
     let Metadata { data, epochs, version, format_version, recipe, training, .. } = metadata;
-    print(&format!(
-        "trained on {data} for {epochs} epochs with seed {}, by mlp-gpu {version} (format {format_version})",
-        recipe.seed
-    ))?;
+    // Arrays alone do not say what they were trained on.
+    let known = !data.is_empty();
+    let trained = || {
+        format!(
+            "trained on {data} for {epochs} epochs with seed {}, by mlp-gpu {version} (format {format_version})",
+            recipe.seed
+        )
+    };
+    if known {
+        print(&trained())?;
+    }
     let inputs = match (metadata.image, &metadata.columns) {
         (Some((height, width)), _) => format!("images of {height} x {width}"),
         (None, Some(columns)) => match &metadata.schema {

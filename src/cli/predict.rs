@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::model::{ModelOptions, OutputOptions};
 use super::{ComputeOptions, note, print, read_so, select};
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::Checkpoint;
 use crate::data::framing::{self, Framing};
 use crate::data::{self, Columns, Decimal, Delimiter, Header, Inputs, Scale, csv, images};
 use crate::error::{Error, Result};
@@ -16,9 +17,8 @@ use crate::preview;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// A safetensors file, by train --save or by PyTorch
-    #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelOptions,
     /// Images, or CSV files of rows (plain or packed; with or without header and labels); - for either on standard input
     #[arg(value_name = "FILE", required = true)]
     inputs: Vec<PathBuf>,
@@ -48,6 +48,8 @@ pub(super) struct Options {
     /// Whether features are divided by 255, for a model whose file does not say: 255 or none
     #[arg(long, value_enum)]
     scale: Option<Scale>,
+    #[command(flatten)]
+    outputs: OutputOptions,
     /// Print a JSON object per row
     #[arg(long)]
     json: bool,
@@ -63,10 +65,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if let Some(path) = &options.framed {
         files::check_replaceable(path)?;
         let inputs = options.inputs.iter().filter(|path| path.as_os_str() != "-").map(|path| ("<FILE>", path.clone()));
-        let inputs: Vec<Named> = inputs.chain([("<MODEL>", options.model.clone())]).collect();
+        let inputs: Vec<Named> = inputs.chain([("<MODEL>", options.model.model.clone())]).collect();
         files::refuse_overwriting(&[("--framed", path.clone())], &inputs)?;
     }
-    let checkpoint = checkpoint::load(&options.model)?;
+    let checkpoint = options.model.load(options.outputs.task)?;
     let mut backend = checkpoint.on(&select(&options.compute.request())?)?;
 
     // Each input stands for itself: a bad one is told of, and the others are predicted all the same.

@@ -17,11 +17,12 @@ use self::advice::Advice;
 use self::class_weight::class_weights;
 use self::saving::Saving;
 use self::settings::{Resumed, Settings};
+use super::model::{self, ReadingOptions};
 use super::recipe::RecipeOptions;
 use super::{ComputeOptions, DataOptions, note, print};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::{Backend, BackendExt, Split};
-use crate::checkpoint::{self, Metadata};
+use crate::checkpoint::Metadata;
 use crate::data::{Dataset, Samples, TargetScale, Task};
 use crate::error::{Error, Result};
 use crate::files;
@@ -48,9 +49,11 @@ pub(super) struct Options {
     /// class,weight for each class [default: all rows the same]
     #[arg(long, value_name = "balanced|FILE", conflicts_with = "label_smoothing")]
     class_weight: Option<String>,
-    /// Start from the parameters of this safetensors file, by train --save or by PyTorch
+    /// Start from the parameters of this file, by train --save or export, or a safetensors file of other software
     #[arg(long, value_name = "FILE", conflicts_with = "init")]
     init_from: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingOptions,
     /// Go on with the training of this model, as if it had not ended: its file says data, network and options
     #[arg(long, value_name = "FILE", conflicts_with_all = ["init", "init_from"])]
     resume: Option<PathBuf>,
@@ -93,7 +96,16 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
     };
     let initial = options.resume.as_ref().or(options.init_from.as_ref());
-    let initial = initial.map(|path| Ok((path, checkpoint::load(path)?))).transpose()?;
+    if let (Some(flag), None) = (options.reading.given(), &options.init_from) {
+        return Err(Error::Usage(format!("{flag} is for a model of other software: give one with --init-from")));
+    }
+    // One output may stand for a value or for two classes: the data say which.
+    let load = |path| options.reading.load(path, None, Some(Task::Values));
+    let initial = initial.map(|path| Ok((path, load(path)?))).transpose()?;
+    if let Some((path, initial)) = initial.as_ref().filter(|_| options.resume.is_none()) {
+        model::of_parameters(&initial.assumed)
+            .for_each(|assumption| tell(&format!("{}: {}", path.display(), model::told(assumption))));
+    }
     let resumed = match &initial {
         Some((path, checkpoint)) if options.resume.is_some() => Some(Resumed::new(path, checkpoint)?),
         _ => None,
@@ -152,7 +164,20 @@ pub(super) fn run(options: &Options) -> Result<()> {
     recipe.batch_size = recipe.batch_size.min(dataset.train.len());
     let model = recipe.model(dataset.train.width, dataset.outputs())?;
     let kind = recipe.optimizer.kind;
-    let state = match &initial {
+    let two = initial.as_ref().filter(|_| resumed.is_none() && dataset.task() == Task::Classes);
+    let two = two.and_then(|(path, initial)| Some((*path, initial.with_two_classes()?)));
+    let initial = two
+        .as_ref()
+        .map(|(path, initial)| (*path, initial))
+        .or(initial.as_ref().map(|(path, initial)| (*path, initial)));
+    if let Some((path, initial)) = initial.filter(|_| resumed.is_none()) {
+        let (known, now) = (initial.activation(), recipe.activation);
+        if let Some(known) = known.filter(|known| *known != now && !recipe.hidden.is_empty()) {
+            let (path, known, now) = (path.display(), known.name(), now.name());
+            tell(&format!("{path} has {known} between its layers, this run {now} (--activation {known}: the same)"));
+        }
+    }
+    let state = match initial {
         Some((path, initial)) if initial.model.widths() != model.widths() => {
             let expected = format!("widths {:?} (the data's, and --hidden)", model.widths());
             return Err(Error::file(path, format!("a network of widths {:?}", initial.model.widths()), expected));

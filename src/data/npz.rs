@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 mod array;
 
-use array::Array;
+pub(crate) use array::Array;
 
 /// Whether the file at `path` is a zip archive.
 ///

@@ -1,10 +1,19 @@
 //! A model as an ONNX graph. The messages are the part of onnx.proto3 that it takes, with its field numbers.
 
+use std::collections::HashMap;
+
 use prost::Message;
 
-use crate::activation::Operand;
+use super::read::{Exported, Floats};
+use crate::activation::{Activation, Operand, Operator};
 use crate::checkpoint::{Checkpoint, little_endian};
 use crate::error::{Error, Result};
+
+/// The software that writes the file, as it says, and the key under which it describes its model.
+const PRODUCER: &str = "mlp-gpu";
+const DESCRIPTION: &str = "mlp-gpu";
+/// The operator of a linear layer.
+const PRODUCT: &str = "Gemm";
 
 /// Version of the format of the file, and of its operators: ONNX 1.12 (2022).
 const IR_VERSION: i64 = 8;
@@ -165,7 +174,7 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         constant(&weights, &[layer.inputs, layer.outputs], &checkpoint.state.parameters[layer.weights.clone()]);
         constant(&biases, &[layer.outputs], &checkpoint.state.parameters[layer.biases.clone()]);
         let (f, h) = (format!("f{number}"), format!("h{number}"));
-        step("Gemm", &[&weights, &biases], &f);
+        step(PRODUCT, &[&weights, &biases], &f);
         if number == layers.len() {
             break;
         }
@@ -205,11 +214,11 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         metadata_props.push(property("features", serde_json::to_string(&schema.features).map_err(failed)?));
     }
     if let Some(metadata) = metadata {
-        metadata_props.push(property("mlp-gpu", serde_json::to_string(metadata).map_err(failed)?));
+        metadata_props.push(property(DESCRIPTION, serde_json::to_string(metadata).map_err(failed)?));
     }
     let model = Model {
         ir_version: IR_VERSION,
-        producer_name: "mlp-gpu".into(),
+        producer_name: PRODUCER.into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(Graph {
             node,
@@ -229,6 +238,51 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     }
 }
 
+/// The number of operators of the ONNX model in `bytes`; 0 where they are none.
+pub(super) fn nodes(bytes: &[u8]) -> usize {
+    let model = Model::decode(bytes).ok().filter(|model| (1..1000).contains(&model.ir_version));
+    model.and_then(|model| model.graph).map_or(0, |graph| graph.node.len())
+}
+
+/// What the file that [`onnx`] wrote says of its model, the number of its layers, and its arrays by name; none where `bytes` are no such file.
+pub(super) fn read(bytes: &[u8]) -> Option<(Exported, usize, HashMap<String, Floats>)> {
+    let model = Model::decode(bytes).ok().filter(|model| model.producer_name == PRODUCER)?;
+    let mut properties = model.metadata_props.into_iter();
+    let metadata = properties.find(|property| property.key == DESCRIPTION).map(|property| property.value);
+    let graph = model.graph?;
+    let floats = |tensor: &Tensor| {
+        let shape: Vec<usize> = tensor.dims.iter().filter_map(|length| usize::try_from(*length).ok()).collect();
+        let count = shape.iter().try_fold(1usize, |count, length| count.checked_mul(*length));
+        let whole =
+            tensor.data_type == FLOAT && count.and_then(|count| count.checked_mul(4)) == Some(tensor.raw_data.len());
+        let values =
+            tensor.raw_data.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+        whole.then(|| (tensor.name.clone(), (shape, values.collect())))
+    };
+    let arrays: HashMap<String, Floats> = graph.initializer.iter().filter_map(floats).collect();
+    let activation = activation(&graph.node, &arrays);
+    let layers = graph.node.iter().filter(|node| node.op_type == PRODUCT).count();
+    Some((Exported { metadata, activation, ..Exported::default() }, layers, arrays))
+}
+
+/// The activation whose operators stand between the first two products; none where there is but one, or another activation.
+fn activation(nodes: &[Node], arrays: &HashMap<String, Floats>) -> Option<Activation> {
+    let mut products = (0..nodes.len()).filter(|&index| nodes[index].op_type == PRODUCT);
+    let between = nodes.get(products.next()? + 1..products.next()?)?;
+    let is = |node: &Node, operator: &Operator| {
+        let constant = node.input.get(1).and_then(|name| arrays.get(name)).and_then(|(_, values)| values.first());
+        let operand = match operator.operand {
+            None => node.input.len() == 1,
+            Some(Operand::Input) => node.input.len() == 2 && constant.is_none(),
+            Some(Operand::Number(number)) => constant == Some(&number),
+        };
+        node.op_type == operator.name && operand
+    };
+    let all = Activation::ALL.iter().copied();
+    all.filter(|activation| activation.operators().len() == between.len())
+        .find(|activation| between.iter().zip(activation.operators()).all(|(node, operator)| is(node, operator)))
+}
+
 /// A value of any number of rows.
 fn rows_of(name: &str, width: usize) -> Value {
     let rows = Dimension { dim_value: None, dim_param: Some("batch".into()) };
@@ -240,8 +294,6 @@ fn rows_of(name: &str, width: usize) -> Value {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::backend::Backend;
     use crate::backend::cpu::Cpu;
@@ -286,8 +338,13 @@ mod tests {
         for widths in [&[6, 3][..], &[6, 5, 3], &[6, 5, 4, 3]] {
             let model = Mlp::new(widths).unwrap();
             let state = State::new(model.initial_parameters(Init::He, 4), OptimizerKind::Sgd);
-            let checkpoint =
-                Checkpoint { name: "m".into(), model: model.clone(), state: state.clone(), metadata: None };
+            let checkpoint = Checkpoint {
+                name: "m".into(),
+                model: model.clone(),
+                state: state.clone(),
+                metadata: None,
+                assumed: Vec::new(),
+            };
             let written = Model::decode(&onnx(&checkpoint).unwrap()[..]).unwrap();
             let graph = written.graph.unwrap();
             assert_eq!(graph.node.len(), 2 * (widths.len() - 1));

@@ -89,8 +89,8 @@ impl Element {
 }
 
 /// An array in C order.
-pub(super) struct Array {
-    pub(super) shape: Vec<usize>,
+pub(crate) struct Array {
+    pub(crate) shape: Vec<usize>,
     element: Element,
     bytes: Vec<u8>,
 }
@@ -100,7 +100,7 @@ impl Array {
     ///
     /// # Errors
     /// [`Error::File`] for an array that is damaged, too large, or of a type that holds no numbers.
-    pub(super) fn read(path: &Path, name: &str, mut source: impl Read) -> Result<Self> {
+    pub(crate) fn read(path: &Path, name: &str, mut source: impl Read) -> Result<Self> {
         let bad = |found: String, expected: &str| Error::file(path, found, expected);
         let damaged = |error: &dyn std::fmt::Display| bad(format!("a damaged {name} ({error})"), "a whole NumPy array");
         let mut take = |bytes: usize| -> Result<Vec<u8>> {
@@ -169,7 +169,7 @@ impl Array {
     ///
     /// # Errors
     /// A text that names the first element that float32 cannot hold.
-    pub(super) fn inputs(self) -> Result<Inputs, String> {
+    pub(crate) fn inputs(self) -> Result<Inputs, String> {
         let Element { kind, size, .. } = self.element;
         if (kind, size) == (Kind::Unsigned, 1) {
             return Ok(Inputs::U8(self.bytes));
@@ -183,7 +183,7 @@ impl Array {
         let values: Vec<f32> = self.bits().map(value).collect();
         match values.iter().position(|value| !value.is_finite()) {
             Some(index) => {
-                let width = self.shape[1..].iter().product::<usize>().max(1);
+                let width = self.shape.iter().skip(1).product::<usize>().max(1);
                 Err(format!("with {} in row {}, value {}", values[index], index / width, index % width))
             }
             None => Ok(Inputs::F32(values)),
