@@ -77,7 +77,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     backend.upload(Split::Test, &samples)?;
     let found = backend.evaluate_now(Split::Test)?;
     let predicted = backend.predict_all(&samples)?;
-    match checkpoint.metadata.as_ref().and_then(|metadata| metadata.target_scale.as_ref()) {
+    match checkpoint.target_scale() {
         Some(scale) => {
             let deviations = Deviations::of(&predicted, samples.values(), scale);
             values::tell(&found.in_units(scale), &deviations, scale, options.json)

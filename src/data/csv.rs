@@ -14,11 +14,13 @@ mod alike;
 mod cells;
 mod columns;
 mod dialect;
+mod kept;
 mod lines;
 
 pub(crate) use cells::is_missing;
 pub use columns::Columns;
 pub use dialect::Header;
+pub use kept::Kept;
 
 use columns::Layout;
 use lines::Lines;
@@ -30,6 +32,8 @@ struct Table {
     columns: Columns,
     /// For each row, the byte at which the reader found it (see [`Lines::numbers`]).
     starts: Vec<u64>,
+    /// Names of columns that were left aside.
+    extra: Vec<String>,
 }
 
 /// Reads `path` as a training file, and `options.test` as its test part. What the file was taken for goes to `notes`.
@@ -94,13 +98,16 @@ pub struct Features {
     pub values: Vec<f32>,
     /// The line of the file on which each row begins, from 1.
     pub lines: Vec<u64>,
+    /// Names of columns that were left aside, as there were none such in training.
+    pub extra: Vec<String>,
 }
 
 /// Reads the features of the file at `path`, or of `content`, which messages call `path`. Rows have the features of
-/// `columns`. A label column is left out if there is one; `label` gives it where it differs from that of `columns`.
+/// `columns`, and columns of other names are left aside. A label column is left out if there is one; `label` gives it where it
+/// differs from that of `columns`.
 ///
 /// # Errors
-/// Those of [`read`], and [`Error::File`] for columns that `columns` does not have.
+/// Those of [`read`], and [`Error::File`] for columns that are not there.
 pub fn features(
     path: &Path,
     content: Option<&[u8]>,
@@ -110,7 +117,7 @@ pub fn features(
 ) -> Result<Features> {
     let mut lines = Lines::open(path, content)?;
     let table = table(&mut lines, header, Wanted::Features(label, columns), Expected::NewClasses)?;
-    Ok(Features { values: table.values, lines: lines.numbers(&table.starts) })
+    Ok(Features { values: table.values, lines: lines.numbers(&table.starts), extra: table.extra })
 }
 
 /// The purpose that a file is read for.
@@ -141,6 +148,9 @@ fn table(lines: &mut Lines<'_>, header: Header, wanted: Wanted<'_>, expected: Ex
     };
     match wanted {
         Wanted::Features(..) => layout.label = None,
+        _ if !layout.extra.is_empty() => {
+            return Err(Error::file(lines.path, format!("a column {:?}", layout.extra[0]), "only those of training"));
+        }
         _ if layout.label.is_none() => {
             return Err(Error::file(lines.path, "no column of labels", "one, as in training (see --label)"));
         }
@@ -161,11 +171,11 @@ fn table(lines: &mut Lines<'_>, header: Header, wanted: Wanted<'_>, expected: Ex
     if values.is_empty() {
         return Err(Error::file(lines.path, "no row under the header", "one row per line"));
     }
-    let columns = layout.columns;
+    let Layout { columns, extra, .. } = layout;
     let found = targets.finish().map_err(|Fault { row, text, expected }| {
         Error::file(lines.path, lines.place_at(starts[row], &text, columns.label, &columns), expected)
     })?;
-    Ok(Table { values, found, columns, starts })
+    Ok(Table { values, found, columns, starts, extra })
 }
 
 #[cfg(test)]

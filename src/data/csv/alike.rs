@@ -7,11 +7,11 @@ use super::dialect::{Header, is_header, is_name};
 use crate::error::{Error, Result};
 
 impl Layout {
-    /// The layout of a file whose columns correspond to those of `like`: by name where both files have a header, else by
-    /// number.
+    /// The layout of a file whose columns correspond to those of `like`: by name where both files have a header, which leaves
+    /// columns that `like` does not have, else by number.
     ///
     /// # Errors
-    /// [`Error::File`] for a column too many or too few.
+    /// [`Error::File`] for a column too few, or too many without names.
     pub(super) fn like(
         path: &Path,
         first: Vec<String>,
@@ -35,7 +35,7 @@ impl Layout {
             }
         };
         let bad = |found: String, expected: String| Error::file(path, found, expected);
-        let (features, label) = match &like.names {
+        let (features, label, extra) = match &like.names {
             Some(known) if names => {
                 check_names(path, &first)?;
                 let by_name = label.or(known.get(like.label).map(String::as_str)).and_then(find);
@@ -46,11 +46,9 @@ impl Layout {
                         find(name).ok_or_else(|| bad(format!("no column {name:?}"), "it, as in training".into()))
                     })
                     .collect::<Result<Vec<_>>>()?;
-                let other = (0..count).find(|index| Some(*index) != label && !features.contains(index));
-                if let Some(other) = other {
-                    return Err(bad(format!("a column {:?}", first[other]), "only those of training".into()));
-                }
-                (features, label)
+                let extra = (0..count).filter(|index| Some(*index) != label && !features.contains(index));
+                let extra = extra.map(|index| first[index].clone()).collect();
+                (features, label, extra)
             }
             _ if count == like.count => {
                 // Columns without names: a label that is named as in training is found by its name all the same.
@@ -60,15 +58,16 @@ impl Layout {
                 };
                 let by_name = if names { named() } else { None };
                 let label = by_name.or(by_number).unwrap_or(like.label);
-                ((0..count).filter(|&index| index != label).collect(), Some(label))
+                ((0..count).filter(|&index| index != label).collect(), Some(label), Vec::new())
             }
-            _ if count + 1 == like.count => ((0..count).collect(), None),
+            _ if count + 1 == like.count => ((0..count).collect(), None, Vec::new()),
             _ => return Err(bad(format!("{count} columns"), format!("{}, as in training", like.count))),
         };
         Ok(Self {
             columns: Columns { count, label: label.unwrap_or(count), names: names.then_some(first) },
             features,
             label,
+            extra,
         })
     }
 }

@@ -58,6 +58,8 @@ pub(super) struct Layout {
     pub(super) features: Vec<usize>,
     /// The cell of the label.
     pub(super) label: Option<usize>,
+    /// Names of other columns, which a first file does not have.
+    pub(super) extra: Vec<String>,
 }
 
 impl Layout {
@@ -98,7 +100,7 @@ impl Layout {
         let names = if names { Some(first) } else { None };
         check_names(path, names.as_deref().unwrap_or_default())?;
         let features = (0..count).filter(|&index| index != label).collect();
-        Ok(Self { columns: Columns { count, label, names }, features, label: Some(label) })
+        Ok(Self { columns: Columns { count, label, names }, features, label: Some(label), extra: Vec::new() })
     }
 }
 
