@@ -290,6 +290,7 @@ fn predictions_are_written_to_a_table_beside_columns_of_the_input() {
     bad(&["--output", &out, "--framed", &out], 2, &["are one file"]);
     bad(&["--output", &folder.path("none/out.csv")], 1, &["none/out.csv", "no such folder"]);
     bad(&["--keep", "id"], 2, &["--output"]);
+    bad(&["--output", &out, "--top", "2"], 2, &["leave --top out"]);
     let broken = folder.write("broken.csv", "width,height\n1,x\n");
     bad(&[&broken, "--output", &out], 1, &["broken.csv", "line 2", "out.csv is not written: it would lack rows"]);
 

@@ -83,6 +83,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
     for path in &paths {
         Input::new(path).map_or_else(&mut fail, |input| inputs.push(input));
     }
+    if options.top > 1 && options.output.output.is_some() && !options.json {
+        let message =
+            "--top is for standard output, and --output has the probabilities of all classes: leave --top out";
+        return Err(Error::Usage(message.into()));
+    }
     let mut output = match options.output.output {
         Some(_) => Some(Output::new(&options.output, &checkpoint, &inputs)?),
         None => None,

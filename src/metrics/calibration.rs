@@ -4,12 +4,13 @@
 pub const BINS: usize = 15;
 
 /// The mean over the rows of `-ln p[label]`, from `probabilities` (`rows x classes`, row-major) in float64, with a sum of 1 a
-/// row, and at least float64's epsilon: as scikit-learn's `log_loss`. None for no rows, or where a probability is not finite.
+/// row, and at least float64's epsilon: as scikit-learn's `log_loss`. None for no rows, or where a probability is not finite or
+/// a label is no class.
 pub fn log_loss(probabilities: &[f32], labels: &[u32], classes: usize) -> Option<f64> {
     let rows = probabilities.chunks_exact(classes.max(1)).zip(labels);
     let loss = |(p, &label): (&[f32], &u32)| {
         let sum: f64 = p.iter().copied().map(f64::from).sum();
-        let p = f64::from(p[label as usize]) / sum;
+        let p = p.get(label as usize).map_or(f64::NAN, |&p| f64::from(p) / sum);
         -p.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
     };
     mean(rows.map(loss).sum(), labels.len())
@@ -48,7 +49,7 @@ mod tests {
         let loss = |p: &[f32], labels: &[u32]| log_loss(p, labels, 2);
         assert_eq!(loss(&[0.0, 1.0], &[0]), Some(-f64::EPSILON.ln()));
         assert!(loss(&[0.25, 0.25], &[1]).is_some_and(|loss| (loss - 2f64.ln()).abs() < 1e-15));
-        assert_eq!((loss(&[f32::NAN, 0.5], &[0]), loss(&[], &[]), loss(&[0.0, 0.0], &[0])), (None, None, None));
+        assert_eq!((loss(&[f32::NAN, 0.5], &[0]), loss(&[], &[]), loss(&[0.5, 0.5], &[2])), (None, None, None));
     }
 
     #[test]

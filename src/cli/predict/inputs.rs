@@ -42,7 +42,8 @@ impl Input {
 /// that is no path. What is left out is told.
 ///
 /// # Errors
-/// [`Error::File`] for a folder without images and a pattern that nothing matches, [`Error::Io`] for a folder that cannot be read.
+/// [`Error::File`] for a folder without images and a pattern that nothing matches, [`Error::Usage`] for a pattern that is none,
+/// [`Error::Io`] for a folder that cannot be read.
 pub(super) fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
     if argument.is_dir() {
         let (images, others) = images::sorted_out(argument)?;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 pub struct Kept {
     /// The columns' names, or what they were asked for by.
     pub names: Vec<String>,
-    /// Their cells, row by row.
+    /// Their cells, row by row, without blanks around them.
     pub rows: Vec<Vec<String>>,
 }
 
