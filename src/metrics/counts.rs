@@ -84,7 +84,7 @@ impl Evaluation {
         match (of_labels, of_predictions) {
             (0, _) => None,
             (_, 0) => Some(0.0),
-            _ => Some(of_both as f64 / ((of_labels as f64).sqrt() * (of_predictions as f64).sqrt())),
+            _ => Some(of_both as f64 / (of_labels as f64 * of_predictions as f64).sqrt()),
         }
     }
 
