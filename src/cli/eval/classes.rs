@@ -119,18 +119,20 @@ impl<'a> Figures<'a> {
         let found = self.found;
         let baseline = found.baseline();
         let always = baseline.map_or_else(String::new, |baseline| format!("always {:?}", self.classes[baseline.class]));
-        let of_class =
-            if self.positive().is_some() { "of the positive class" } else { "each class against the rest, mean" };
+        let of_class = match self.positive() {
+            Some((class, _)) => format!("of the positive class, {class:?}"),
+            None => "each class against the rest, mean".into(),
+        };
         let bins = format!("{BINS} bins of the predicted class's probability");
         let mut lines = vec![
             ("accuracy", Some(found.accuracy()), baseline.map(|baseline| baseline.accuracy), &always[..]),
             ("log loss", self.log_loss, baseline.map(|baseline| baseline.log_loss), "the classes' shares"),
             ("balanced accuracy", found.balanced_accuracy(), None, "mean of the classes' recall"),
-            ("ROC-AUC", self.roc_auc(), None, of_class),
-            ("average precision", self.average_precision(), None, of_class),
+            ("ROC-AUC", self.roc_auc(), None, &of_class),
+            ("average precision", self.average_precision(), None, &of_class),
             ("F1, macro", found.f1_macro(), None, "mean of the classes' F1"),
         ];
-        lines.extend(self.positive().map(|(_, f1)| ("F1", f1, None, of_class)));
+        lines.extend(self.positive().map(|(_, f1)| ("F1, positive class", f1, None, "")));
         lines.push(("Matthews correlation", found.matthews(), None, ""));
         lines.push(("calibration error", self.calibration_error, None, &bins));
         print(&format!("\n{:<20}  {:>7}  {:>8}", "", "model", "baseline"))?;

@@ -109,7 +109,8 @@ impl<'a> Output<'a> {
                 None => cells.extend(most_probable(outputs, 1).into_iter().map(|class| classes[class].clone())),
             }
             if self.probabilities {
-                cells.extend(outputs.iter().map(f32::to_string));
+                // As few digits as tell it apart, and an exponent where it is next to 0.
+                cells.extend(outputs.iter().map(|p| format!("{p:?}")));
             }
             self.table.write_record(&cells).map_err(|error| self.failed(error.into()))?;
         }
