@@ -81,36 +81,42 @@ fn pixel(row: u32, place: vec2<u32>) -> f32 {
     return value(row, inside.y * width + inside.x);
 }
 
+// The new image's pixel at `place`, of row `row` of the batch.
+fn augmented(row: u32, row_key: u32, place: vec2<f32>) -> f32 {
+    let last = vec2<f32>(f32(width - 1u), f32(height - 1u));
+    let centre = 0.5 * last;
+    let turn = sin_cos(quarters * draw(row_key, 2u));
+    let scaled = (1.0 + scale * vec2<f32>(draw(row_key, 3u), draw(row_key, 4u))) * (place - centre);
+    let turned = vec2<f32>(turn.y * scaled.x - turn.x * scaled.y, turn.x * scaled.x + turn.y * scaled.y);
+    let shifted = shift * vec2<f32>(draw(row_key, 0u), draw(row_key, 1u)) + displacement(place);
+    let source = clamp(centre + turned + shifted, vec2<f32>(), last);
+    let whole = vec2<u32>(source);
+    let part = source - floor(source);
+    let from_row = data_row(row);
+    let above = vec2<f32>(pixel(from_row, whole), pixel(from_row, whole + vec2<u32>(1u, 0u)));
+    let below = vec2<f32>(pixel(from_row, whole + vec2<u32>(0u, 1u)), pixel(from_row, whole + vec2<u32>(1u, 1u)));
+    let between = above + part.y * (below - above);
+    return between.x + part.x * (between.y - between.x);
+}
+
 @compute @workgroup_size(64)
 fn main(
-    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
-    let last = vec2<f32>(f32(width - 1u), f32(height - 1u));
-    let centre = 0.5 * last;
-    for (var row = id.y; row < batch.rows; row += groups.y) {
-        let key = mix(mix(batch.dropout_key ^ DOMAIN) ^ row);
+    let at = 64u * group.x + lane;
+    for (var row = group.y; row < batch.rows; row += groups.y) {
+        let row_key = mix(mix(batch.dropout_key ^ DOMAIN) ^ row);
         // The row before is done.
         workgroupBarrier();
         for (var point = lane; point < all_points; point += 64u) {
-            grid[point] = elastic * vec2<f32>(draw(key, 5u + 2u * point), draw(key, 6u + 2u * point));
+            grid[point] = elastic * vec2<f32>(draw(row_key, 5u + 2u * point), draw(row_key, 6u + 2u * point));
         }
         workgroupBarrier();
-        if id.x >= inputs { continue; }
-        let place = vec2<f32>(f32(id.x % width), f32(id.x / width));
-        let turn = sin_cos(quarters * draw(key, 2u));
-        let scales = 1.0 + scale * vec2<f32>(draw(key, 3u), draw(key, 4u));
-        let scaled = scales * (place - centre);
-        let turned = vec2<f32>(turn.y * scaled.x - turn.x * scaled.y, turn.x * scaled.x + turn.y * scaled.y);
-        let shifted = shift * vec2<f32>(draw(key, 0u), draw(key, 1u)) + displacement(place);
-        let source = clamp(centre + turned + shifted, vec2<f32>(), last);
-        let whole = vec2<u32>(source);
-        let part = source - floor(source);
-        let from_row = data_row(row);
-        let above = vec2<f32>(pixel(from_row, whole), pixel(from_row, whole + vec2<u32>(1u, 0u)));
-        let below = vec2<f32>(pixel(from_row, whole + vec2<u32>(0u, 1u)), pixel(from_row, whole + vec2<u32>(1u, 1u)));
-        let between = above + part.y * (below - above);
-        x[row * inputs + id.x] = dropped(between.x + part.x * (between.y - between.x), row, id.x);
+        if at < inputs {
+            let moved = augmented(row, row_key, vec2<f32>(f32(at % width), f32(at / width)));
+            x[row * inputs + at] = dropped(moved, row, at);
+        }
     }
 }

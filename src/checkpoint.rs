@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Backend;
 use crate::backend::select::Selected;
 use crate::data::{
-    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, TargetScale, Task, framing,
-    numbered,
+    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, Schema, TargetScale, Task,
+    framing, numbered,
 };
 use crate::error::{Error, Result};
 use crate::files;
@@ -57,6 +57,9 @@ pub struct Metadata {
     pub image: Option<(usize, usize)>,
     /// The columns of the files that it learnt from, where they were tables.
     pub columns: Option<Columns>,
+    /// What these columns became; none where all of them were numbers, as older versions took them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Schema>,
     /// How its inputs are scaled; none where they are bytes, read as `value / 255`.
     pub scaling: Option<Scaling>,
     /// How image files become its inputs; none where its inputs are no images.
@@ -113,6 +116,7 @@ impl Metadata {
             target_scale: dataset.target_scale.clone(),
             image: dataset.image(),
             columns: dataset.columns.clone(),
+            schema: dataset.schema.clone(),
             // Floats that nobody scaled are taken as they are: without a scaling they would be read as bytes.
             scaling: dataset.scaling.clone().or_else(|| match &dataset.train.inputs {
                 Inputs::U8(_) => None,
@@ -141,10 +145,14 @@ impl Metadata {
         }
         let image = self.image.and_then(|(height, width)| fits(height.saturating_mul(width), "pixels", model.inputs()));
         let columns = self.columns.as_ref();
-        let columns =
-            columns.and_then(|columns| fits(columns.count.saturating_sub(1), "columns of features", model.inputs()));
-        let scaling = self.scaling.as_ref().and_then(|Scaling { offset, divisor }| {
+        let columns = columns.and_then(|columns| match &self.schema {
+            None => fits(columns.count.saturating_sub(1), "columns of features", model.inputs()),
+            Some(schema) if schema.is_usable(columns) => fits(schema.width(), "features", model.inputs()),
+            Some(_) => Some(("metadata with a schema of other columns".into(), "what fits the columns".into())),
+        });
+        let scaling = self.scaling.as_ref().and_then(|Scaling { offset, divisor, clip }| {
             let usable = offset.iter().all(|value| value.is_finite()) && divisor.iter().all(|value| value.is_normal());
+            let usable = usable && clip.is_none_or(|clip| clip.is_normal() && clip > 0.0);
             let lengths =
                 fits(offset.len(), "offsets", model.inputs()).or(fits(divisor.len(), "divisors", model.inputs()));
             lengths.or((!usable).then(|| ("metadata with a scaling by 0 or infinity".into(), "finite numbers".into())))
@@ -285,6 +293,7 @@ impl Checkpoint {
             task: if self.model.head() == Head::Values { Task::Values } else { Task::Classes },
             target_scale: self.target_scale(),
             columns: metadata.and_then(|metadata| metadata.columns.as_ref()),
+            schema: metadata.and_then(|metadata| metadata.schema.as_ref()),
             image: self.image(),
             scaling: metadata.and_then(|metadata| metadata.scaling.as_ref()),
             origin: metadata.map(|metadata| &metadata.origin),
@@ -480,7 +489,12 @@ mod tests {
             target_scale: None,
             origin: Origin { rows: 9, checksum: 8, test: Some(0.1), validation: None },
             columns: Some(Columns { count: model.inputs() + 1, label: 0, names: None }),
-            scaling: Some(Scaling { offset: vec![0.1; model.inputs()], divisor: vec![3.0; model.inputs()] }),
+            schema: None,
+            scaling: Some(Scaling {
+                offset: vec![0.1; model.inputs()],
+                divisor: vec![3.0; model.inputs()],
+                clip: None,
+            }),
         };
         let recipe = Recipe { seed: 1, epochs: 7, hidden: model.hidden().to_vec(), ..Recipe::default() };
         Metadata::new(model, &dataset, &recipe)

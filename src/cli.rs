@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::backend::select::{Request, Selected};
-use crate::data::{Dataset, Header, Scale, Task};
+use crate::data::{Dataset, Decimal, Delimiter, Header, Missing, Scale, Task};
 use crate::error::{self, Error, Remedy, Result};
 use crate::files::{self, Named};
 
@@ -69,19 +69,8 @@ struct DataOptions {
     /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
     #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
     data_dir: Option<PathBuf>,
-    /// Column of the labels in a CSV file: its name, or its number from 1 on (-1 or last: the last one) [default: the one
-    /// named label, class, target or y]
-    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
-    label: Option<String>,
-    /// Another name of --label, for targets that are numbers
-    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, conflicts_with = "label")]
-    target: Option<String>,
-    /// Whether targets are classes or values [default: what they look like]
-    #[arg(long, value_enum)]
-    task: Option<Task>,
-    /// Whether a CSV file's first line names the columns
-    #[arg(long, value_enum, default_value = "auto")]
-    header: Header,
+    #[command(flatten)]
+    table: TableOptions,
     /// CSV file of the test part
     #[arg(long, value_name = "FILE", conflicts_with = "test_split")]
     test: Option<PathBuf>,
@@ -91,7 +80,8 @@ struct DataOptions {
     /// Share of the training rows to draw as a validation part, which is evaluated after each epoch
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     validation_split: Option<f64>,
-    /// How features are scaled, by the training rows [default: 255 for bytes and images, else standard]
+    /// How features are scaled, by the training rows [default: 255 for bytes and images, else standard]; those that are 0 or 1
+    /// for a text stay as they are
     #[arg(long, value_enum)]
     scale: Option<Scale>,
     /// Resize images in folders to this height and width
@@ -121,7 +111,7 @@ impl DataOptions {
         let flag = if self.data.is_none() && source != "auto" { "--resume" } else { "--data" };
         spare_data(flag, source, &reading, outputs)?;
         let (dataset, notes) = crate::data::load(source, &reading)?;
-        notes.iter().for_each(|note| tell(&format!("Data: {note}")));
+        notes.iter().for_each(|note| tell(&read_so(note)));
         Ok(dataset)
     }
 
@@ -139,19 +129,80 @@ impl DataOptions {
     /// How it is read, but for the folder.
     fn reading(&self, seed: u64) -> crate::data::Options {
         crate::data::Options {
-            folder: None,
-            label: self.label.clone(),
-            target: self.target.clone(),
-            task: self.task,
-            header: self.header,
             test: self.test.clone(),
             test_split: self.test_split,
             validation_split: self.validation_split,
             scale: self.scale,
             image_size: self.image_size,
             seed,
+            ..self.table.reading()
         }
     }
+}
+
+/// Flags that say how tables are read.
+#[derive(Debug, Clone, Args)]
+struct TableOptions {
+    /// Column of the labels in a CSV file: its name, or its number from 1 on (-1 or last: the last one) [default: the one
+    /// named label, class, target or y]
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    label: Option<String>,
+    /// Another name of --label, for targets that are numbers
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, conflicts_with = "label")]
+    target: Option<String>,
+    /// Whether targets are classes or values [default: what they look like]
+    #[arg(long, value_enum)]
+    task: Option<Task>,
+    /// Whether a CSV file's first line names the columns
+    #[arg(long, value_enum, default_value = "auto")]
+    header: Header,
+    /// Columns of a CSV file to leave out, with commas between: names, or numbers from 1 on
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    ignore: Vec<String>,
+    /// Columns of a CSV file to take as categories, whatever they look like
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    categories: Vec<String>,
+    /// The most categories of a column; the others are one more, "other" [default: 32]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    max_categories: Option<u16>,
+    /// What is done about missing cells of a CSV file
+    #[arg(long, value_enum, default_value = "fill")]
+    missing: Missing,
+    /// Cells that stand for a missing value, beside empty ones, ?, NA, NaN, null and such
+    #[arg(long, value_name = "TEXTS", value_delimiter = ',', allow_hyphen_values = true)]
+    missing_values: Vec<String>,
+    /// What stands between the cells of a CSV file
+    #[arg(long, value_enum, default_value = "auto")]
+    delimiter: Delimiter,
+    /// The decimal mark of a CSV file
+    #[arg(long, value_enum, default_value = "auto")]
+    decimal: Decimal,
+}
+
+impl TableOptions {
+    /// How tables are read.
+    fn reading(&self) -> crate::data::Options {
+        crate::data::Options {
+            label: self.label.clone(),
+            target: self.target.clone(),
+            task: self.task,
+            header: self.header,
+            ignore: self.ignore.clone(),
+            categories: self.categories.clone(),
+            max_categories: self.max_categories.map(usize::from),
+            missing: self.missing,
+            missing_values: self.missing_values.clone(),
+            delimiter: self.delimiter,
+            decimal: self.decimal,
+            ..crate::data::Options::default()
+        }
+    }
+}
+
+/// A note on how data was read, with the flag that says otherwise.
+fn read_so(note: &crate::data::Note) -> String {
+    let flag = note.option.map(|option| format!(" (--{} says otherwise)", option.replace('_', "-")));
+    format!("Data: {note}{}", flag.unwrap_or_default())
 }
 
 /// Refuses `outputs` that are files of the data set `source`, which `flag` names.
@@ -181,6 +232,9 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "give a number from 0 on".into())
 }
 
+/// The exit code where standard output was closed: that of a program which SIGPIPE ends, in a shell.
+const CLOSED_PIPE: u8 = 141;
+
 /// Runs the program: parses the process's arguments, does what they say, prints a failure in one line.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -204,6 +258,8 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Who read the output wants no more of it: the end is quiet, as that of programs which the signal ends.
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
             note(&format!("error: {}", told(&error)));
             ExitCode::from(error.exit_code())
@@ -240,6 +296,13 @@ fn flags_for(remedy: &Remedy) -> String {
         Remedy::FullPrecision => "leave --precision mixed out".into(),
         Remedy::Plan(plan) => format!("use --plan {}", plan.name()),
         Remedy::NoPlan => "leave --plan out".into(),
+        Remedy::Option(name) => match *name {
+            "missing" => "use --missing fill, or --missing drop".into(),
+            "missing_values" => "name what stands for a missing value with --missing-values".into(),
+            "ignore" => "leave the column out with --ignore".into(),
+            "categories" => "take the column's cells as names with --categories".into(),
+            name => format!("use --{}", name.replace('_', "-")),
+        },
     }
 }
 

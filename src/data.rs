@@ -1,5 +1,6 @@
 //! Data sets: the types that hold them, and the sources they are read from.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub struct Dataset {
     pub target_scale: Option<TargetScale>,
     /// The columns of the files where they are tables.
     pub columns: Option<Columns>,
+    /// What these columns become.
+    pub schema: Option<Schema>,
     /// The scaling of the features; none where they are bytes, taken as `value / 255`.
     pub scaling: Option<Scaling>,
     /// The rows that the parts were made of.
@@ -40,22 +43,26 @@ pub mod framing;
 pub mod idx;
 pub mod images;
 mod known;
+mod note;
 pub mod npz;
 mod samples;
 pub mod scaling;
+pub mod schema;
 pub mod split;
 pub mod targets;
 
-pub use csv::{Columns, Header};
+pub use csv::{Columns, Decimal, Delimiter, Header};
 pub use framing::Framing;
 pub use known::Known;
+pub use note::Note;
 pub use samples::{Inputs, Samples};
 pub use scaling::{Scale, Scaling};
+pub use schema::{Kind, Missing, Schema};
 pub use split::{Origin, Part, Raw};
 pub use targets::{Expected, TargetScale, Targets, Task};
 
 /// The kinds of data that a path may lead to, for messages.
-pub const UNDERSTOOD: &str = "a CSV file (plain or gzipped), a NumPy .npz archive, a folder with the four IDX files of a data \
+pub const UNDERSTOOD: &str = "a CSV file (plain, or packed by gzip, zstd or zip), a NumPy .npz archive, a folder with the four IDX files of a data \
                               set, or a folder with a folder of images for each class";
 
 /// Options for reading a data set. The folder and the seed are not saved with a model.
@@ -73,6 +80,23 @@ pub struct Options {
     pub task: Option<Task>,
     /// Whether a CSV file has a header.
     pub header: Header,
+    /// What stands between the cells of a CSV file.
+    pub delimiter: Delimiter,
+    /// The decimal mark of a CSV file.
+    pub decimal: Decimal,
+    /// What is done about missing cells of a CSV file.
+    pub missing: Missing,
+    /// Cells of a CSV file that stand for a missing value, beside the usual ones.
+    pub missing_values: Vec<String>,
+    /// Columns of a CSV file that are left out: names, or numbers from 1.
+    pub ignore: Vec<String>,
+    /// Columns of a CSV file that are taken as categories, whatever they look like.
+    pub categories: Vec<String>,
+    /// The most categories of a column of a CSV file; [`csv::MAX_CATEGORIES`] where it is not given.
+    pub max_categories: Option<usize>,
+    /// Whether all columns of a CSV file are taken as numbers, as older models do.
+    #[serde(skip)]
+    pub plain: bool,
     /// The CSV file of the test part.
     #[serde(with = "path_text")]
     pub test: Option<PathBuf>,
@@ -140,6 +164,7 @@ pub fn digits() -> Result<Dataset> {
         classes: numbered(10),
         target_scale: None,
         columns: None,
+        schema: None,
         scaling: None,
         origin: Origin::default(),
     })
@@ -152,10 +177,33 @@ pub fn digits() -> Result<Dataset> {
 /// # Errors
 /// [`Error::Data`] for a source that does not exist, [`Error::File`] for a malformed file, [`Error::Usage`] for options that
 /// do not go with the source.
-pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<String>)> {
+pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<Note>)> {
     let mut notes = Vec::new();
-    let set = read(source, options, None, &mut notes)?.prepare(options, &mut notes)?;
+    let set = match read(source, options, None, &mut notes)? {
+        Found::Rows(raw) => raw.prepare(options, &mut notes)?,
+        Found::Table(table) => table.prepare(options, &mut notes)?,
+    };
     Ok((set, notes))
+}
+
+/// The table `source` before it is split, and notes for the user.
+///
+/// # Errors
+/// Those of [`load`], and [`Error::Data`] where `source` is no table.
+pub fn table(source: &str, options: &Options) -> Result<(csv::Table, Vec<Note>)> {
+    let mut notes = Vec::new();
+    match read(source, options, None, &mut notes)? {
+        Found::Table(table) => Ok((*table, notes)),
+        Found::Rows(raw) => Err(Error::Data(format!("{}: this is no table with columns", raw.name))),
+    }
+}
+
+/// What a source holds.
+enum Found {
+    /// Rows of features.
+    Rows(Raw),
+    /// Rows of which it is not decided yet what their columns become.
+    Table(Box<csv::Table>),
 }
 
 /// Loads the rows of `source` on which a model is evaluated, prepared for that model. Where `source` has no test part and
@@ -163,9 +211,12 @@ pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<String>)> {
 ///
 /// # Errors
 /// Those of [`load`], and [`Error::Data`] where the rows do not fit the model.
-pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) -> Result<(Samples, Vec<String>)> {
+pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) -> Result<(Samples, Vec<Note>)> {
     let mut notes = Vec::new();
-    let raw = read(source, options, Some(known), &mut notes)?;
+    let raw = match read(source, options, Some(known), &mut notes)? {
+        Found::Rows(raw) => raw,
+        Found::Table(table) => table.plain()?,
+    };
     let samples = raw.prepare_for(options, known, part, &mut notes)?;
     Ok((samples, notes))
 }
@@ -177,6 +228,7 @@ pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
     match options.folder.as_ref().map(|folder| folder.join(named)) {
         _ if source == "digits" => Vec::new(),
         folder if FAMILY.contains(&named) => folder.as_deref().map(idx::files).unwrap_or_default(),
+        _ if source == "-" => Vec::new(),
         _ if !path.is_dir() => vec![path.to_path_buf()],
         _ if idx::present(path) => idx::files(path),
         _ => images::paths(path),
@@ -184,7 +236,7 @@ pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
 }
 
 /// Reads `source` without preparing it. With `known`, the columns are read as a model knows them.
-fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut Vec<String>) -> Result<Raw> {
+fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut Vec<Note>) -> Result<Found> {
     let folder = options.folder.as_deref();
     let path = Path::new(source);
     let task = known.map(|known| known.task).or(options.task);
@@ -199,22 +251,22 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             options.refuse_for("--data auto", &[])?;
             match folder.map(|folder| folder.join("mnist")) {
                 Some(mnist) if idx::present(&mnist) => {
-                    notes.push(format!("MNIST from {}", mnist.display()));
-                    Ok(idx::load(&mnist, "mnist")?.into())
+                    notes.push(format!("MNIST from {}", mnist.display()).into());
+                    Ok(Found::Rows(idx::load(&mnist, "mnist")?.into()))
                 }
                 looked => {
                     let why = match looked {
                         Some(mnist) => format!("there is no MNIST in {}", mnist.display()),
                         None => "no data folder is given (--data-dir or MLP_GPU_DATA)".into(),
                     };
-                    notes.push(format!("the embedded data set digits: {why}"));
-                    Ok(digits()?.into())
+                    notes.push(format!("the embedded data set digits: {why}").into());
+                    Ok(Found::Rows(digits()?.into()))
                 }
             }
         }
         "digits" => {
             options.refuse_for("--data digits", &[])?;
-            Ok(digits()?.into())
+            Ok(Found::Rows(digits()?.into()))
         }
         name if FAMILY.contains(&name) => {
             options.refuse_for(&format!("--data {name}"), &[])?;
@@ -224,34 +276,57 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
                      (or MLP_GPU_DATA=DIR)"
                 )));
             };
-            Ok(idx::load(&folder.join(name), name)?.into())
+            Ok(Found::Rows(idx::load(&folder.join(name), name)?.into()))
         }
         _ if path.is_dir() && idx::present(path) => {
             options.refuse_for("a folder of IDX files", &[])?;
-            Ok(idx::load_own(path)?.into())
+            Ok(Found::Rows(idx::load_own(path)?.into()))
         }
         _ if path.is_dir() => {
             options.refuse_for("a folder of images", &["--image-size"])?;
-            images::read(path, options.image_size.or(known.and_then(|known| known.image)), notes)
+            images::read(path, options.image_size.or(known.and_then(|known| known.image)), notes).map(Found::Rows)
+        }
+        "-" => {
+            let mut content = Vec::new();
+            let path = Path::new("standard input");
+            std::io::stdin().lock().read_to_end(&mut content).map_err(Error::io("read", path))?;
+            read_table(path, Some(&content), options, known, notes)
         }
         _ if !path.exists() => Err(Error::Data(format!(
             "there is no data set {source:?}: give auto, digits, {}, or the path of {UNDERSTOOD}",
             FAMILY.join(", ")
         ))),
         _ if !path.is_file() => Err(Error::file(path, "something that is neither a file nor a folder", UNDERSTOOD)),
-        _ if npz::is_archive(path)? => {
+        _ if npz::is_archive(path)? && csv::holds_arrays(path) => {
             options.refuse_for("a NumPy archive", &["--task"])?;
-            npz::read(path, task, notes)
+            npz::read(path, task, notes).map(Found::Rows)
         }
-        _ => {
-            options.refuse_for("a CSV file", &["--label", "--target", "--task", "--header", "--test"])?;
-            match known.and_then(|known| Some((known, known.columns?))) {
-                Some((known, columns)) => csv::read_for(path, options, known, columns),
-                None => csv::read(path, &Options { task, ..options.clone() }, notes),
-            }
+        _ => read_table(path, None, options, known, notes),
+    }
+}
+
+/// Reads the table at `path`, or `content`, which messages call `path`.
+fn read_table(
+    path: &Path,
+    content: Option<&[u8]>,
+    options: &Options,
+    known: Option<&Known<'_>>,
+    notes: &mut Vec<Note>,
+) -> Result<Found> {
+    let own = ["--label", "--target", "--task", "--header", "--test", TABLES];
+    options.refuse_for("a CSV file", &own)?;
+    match known.and_then(|known| Some((known, known.columns?))) {
+        Some((known, columns)) => csv::read_for(path, content, options, known, columns, notes).map(Found::Rows),
+        None => {
+            let task = known.map(|known| known.task).or(options.task);
+            let options = Options { task, ..options.clone() };
+            Ok(Found::Table(Box::new(csv::read(path, content, &options, notes)?)))
         }
     }
 }
+
+/// The options of tables' columns and cells, together.
+const TABLES: &str = "what tables have";
 
 impl Options {
     /// The column of the labels or targets that the user gave.
@@ -269,6 +344,13 @@ impl Options {
             target,
             task: self.task.or(kept.task),
             header: if self.header == Header::Auto { kept.header } else { self.header },
+            delimiter: if self.delimiter == Delimiter::Auto { kept.delimiter } else { self.delimiter },
+            decimal: if self.decimal == Decimal::Auto { kept.decimal } else { self.decimal },
+            missing: if self.missing == Missing::Fill { kept.missing } else { self.missing },
+            missing_values: if self.missing_values.is_empty() { kept.missing_values } else { self.missing_values },
+            ignore: if self.ignore.is_empty() { kept.ignore } else { self.ignore },
+            categories: if self.categories.is_empty() { kept.categories } else { self.categories },
+            max_categories: self.max_categories.or(kept.max_categories),
             test: self.test.or(if self.test_split.is_some() { None } else { kept.test }),
             test_split: self.test_split.or(kept.test_split),
             validation_split: self.validation_split.or(kept.validation_split),
@@ -278,6 +360,16 @@ impl Options {
         }
     }
 
+    /// Whether anything is said of the columns or cells of tables.
+    fn is_of_tables(&self) -> bool {
+        let lists = [&self.missing_values, &self.ignore, &self.categories];
+        self.delimiter != Delimiter::Auto
+            || self.decimal != Decimal::Auto
+            || self.missing != Missing::Fill
+            || self.max_categories.is_some()
+            || lists.iter().any(|list| !list.is_empty())
+    }
+
     /// Refuses options that do not apply to `what`, which has the options `own`.
     fn refuse_for(&self, what: &str, own: &[&str]) -> Result<()> {
         let given = [
@@ -285,6 +377,7 @@ impl Options {
             ("--target", self.target.is_some()),
             ("--task", self.task.is_some()),
             ("--header", self.header != Header::Auto),
+            (TABLES, self.is_of_tables()),
             ("--test", self.test.is_some()),
             ("--image-size", self.image_size.is_some()),
         ];
@@ -294,6 +387,9 @@ impl Options {
             }
             Some(("--task", _)) => {
                 Err(Error::Usage(format!("--task is for CSV files and NumPy archives, not for {what}")))
+            }
+            Some((flag, _)) if *flag == TABLES => {
+                Err(Error::Usage(format!("options of columns and cells are for CSV files, not for {what}")))
             }
             Some((flag, _)) => Err(Error::Usage(format!("{flag} is for CSV files, not for {what}"))),
             None => Ok(()),

@@ -140,6 +140,8 @@ pub enum Remedy {
     Plan(PlanName),
     /// No plan by name.
     NoPlan,
+    /// This field of [`crate::data::Options`].
+    Option(&'static str),
 }
 
 /// As advice to who uses the library.
@@ -159,6 +161,7 @@ impl fmt::Display for Remedy {
             Self::FullPrecision => out.write_str("leave mixed precision out"),
             Self::Plan(plan) => write!(out, "use the plan {}", plan.name()),
             Self::NoPlan => out.write_str("name no plan"),
+            Self::Option(name) => write!(out, "set the option {name}"),
         }
     }
 }

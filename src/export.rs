@@ -13,7 +13,8 @@ mod onnx;
 pub use onnx::onnx;
 
 /// The NumPy archive (`.npz`) of a model: arrays `W1` (inputs x outputs), `b1` (outputs), `W2`, ... of float32, layer by layer,
-/// so that `f = x @ W1 + b1`. Where the model scales its inputs, with `offset` and `divisor` too: `x = (raw - offset) / divisor`;
+/// so that `f = x @ W1 + b1`. Where the model scales its inputs, with `offset` and `divisor` too: `x = (raw - offset) / divisor`,
+/// and with `clip` where that is held: `x / sqrt(1 + (x / clip) ** 2)`;
 /// where it predicts values, with `target_mean` and `target_deviation`: `value = f * target_deviation + target_mean`.
 ///
 /// # Errors
@@ -29,6 +30,9 @@ pub fn npz(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     if let Some(scaling) = scaling {
         arrays.push(("offset".into(), vec![scaling.offset.len()], &scaling.offset));
         arrays.push(("divisor".into(), vec![scaling.divisor.len()], &scaling.divisor));
+        if let Some(clip) = &scaling.clip {
+            arrays.push(("clip".into(), vec![1], std::slice::from_ref(clip)));
+        }
     }
     let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
     let targets = checkpoint.metadata.as_ref().and_then(|metadata| metadata.target_scale.as_ref());

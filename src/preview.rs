@@ -12,38 +12,54 @@ const MARGIN: usize = 2;
 /// Brightness of the margins.
 const MARGIN_SHADE: u8 = 64;
 
-/// A PNG with a row for each class, each pixel drawn `scale x scale`: its first `columns` training images; or where `augment`
-/// moves pixels its first one as it is, and what it becomes in the first steps of training.
+/// A PNG with a row for each class, each pixel drawn `scale x scale`: its first `columns` training images.
 ///
 /// # Errors
 /// [`Error::Data`] when the rows of `dataset` are not images, or have no classes.
-pub fn contact_sheet(dataset: &Dataset, augment: Augment, columns: usize, scale: usize) -> Result<Vec<u8>> {
-    let (Some(size), Inputs::U8(pixels)) = (dataset.image(), &dataset.train.inputs) else {
-        return Err(Error::Data(format!("data set {} does not hold images: it has no preview", dataset.name)));
-    };
+pub fn contact_sheet(dataset: &Dataset, columns: usize, scale: usize) -> Result<Vec<u8>> {
+    let (size, pixels) = images(dataset)?;
     if dataset.task() == Task::Values {
         return Err(Error::Data(format!("data set {} has no classes, but numbers: it has no preview", dataset.name)));
     }
     let width = dataset.train.width;
-    let warper = &Warper::new(augment, size);
     let mut tiles = Vec::with_capacity(dataset.classes.len() * columns);
     for class in 0..dataset.classes.len() as u32 {
-        let labels = dataset.train.labels().iter();
-        let mut rows = (0..).zip(labels).filter(|(_, label)| **label == class).map(|(index, _)| index);
-        let tile = |index: u32| pixels[index as usize * width..][..width].to_vec();
-        let mut row: Vec<Vec<u8>> = if augment.is_none() {
-            rows.take(columns).map(tile).collect()
-        } else {
-            let augmented = |index| {
-                let steps = (1..columns as u64).map(move |step| augmented(warper, pixels, index, step));
-                std::iter::once(tile(index)).chain(steps).collect()
-            };
-            rows.next().map(augmented).unwrap_or_default()
-        };
+        let rows = dataset.train.labels().iter().enumerate().filter(|(_, label)| **label == class);
+        let mut row: Vec<Vec<u8>> =
+            rows.take(columns).map(|(index, _)| pixels[index * width..][..width].to_vec()).collect();
         row.resize(columns, vec![MARGIN_SHADE; width]);
         tiles.extend(row);
     }
     grid(&tiles, size, columns, scale)
+}
+
+/// A PNG with a row for each of the first `images` training images, each pixel drawn `scale x scale`: the image as it is, and what
+/// `augment` makes of it in the first `steps` steps of training.
+///
+/// # Errors
+/// [`Error::Data`] when the rows of `dataset` are not images.
+pub fn augmented_sheet(
+    dataset: &Dataset,
+    augment: Augment,
+    (images, steps): (usize, usize),
+    scale: usize,
+) -> Result<Vec<u8>> {
+    let (size, pixels) = self::images(dataset)?;
+    let warper = Warper::new(augment, size);
+    let mut tiles = Vec::with_capacity(images * (1 + steps));
+    for (index, image) in (0..).zip(pixels.chunks_exact(warper.pixels()).take(images)) {
+        tiles.push(image.to_vec());
+        tiles.extend((1..=steps as u64).map(|step| augmented(&warper, pixels, index, step)));
+    }
+    grid(&tiles, size, 1 + steps, scale)
+}
+
+/// (height, width) and pixels of the training images.
+fn images(dataset: &Dataset) -> Result<((usize, usize), &[u8])> {
+    match (dataset.image(), &dataset.train.inputs) {
+        (Some(size), Inputs::U8(pixels)) => Ok((size, pixels)),
+        _ => Err(Error::Data(format!("data set {} does not hold images: it has no preview", dataset.name))),
+    }
 }
 
 /// What row `index` of `pixels` becomes in step `step` of a run with the seed 0.

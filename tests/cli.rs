@@ -434,8 +434,14 @@ fn a_preview_is_a_png() {
         (stdout(&output), std::fs::read(&path).unwrap())
     };
     let (told, augmented) = preview("shift:1,elastic");
-    assert!(told.contains("augmented by shift:1,elastic:4") && augmented.starts_with(b"\x89PNG") && augmented != plain);
+    assert!(told.contains("each 3 times augmented by shift:1,elastic:4"), "{told}");
+    assert!(augmented.starts_with(b"\x89PNG") && augmented != plain);
     assert_eq!(preview("none").1, plain);
+    // Eight images, and 64 augmented ones, drawn twice as large as they are: 4 pixels, and 2 between two.
+    let arguments = ["data", "preview", &data, "--out", path.to_str().unwrap(), "--augment", "shift:1"];
+    assert!(stdout(&run(&arguments)).contains("the first 8 images"), "{}", stderr(&run(&arguments)));
+    let side = |at: usize| u32::from_be_bytes(std::fs::read(&path).unwrap()[at..at + 4].try_into().unwrap());
+    assert_eq!([side(16), side(20)], [2 * (9 * 6 + 2), 2 * (8 * 6 + 2)]);
 }
 
 #[test]
@@ -560,6 +566,44 @@ fn a_run_that_is_interrupted_before_an_epoch_is_done_is_exit_code_130_and_saves_
     let told = format!("Interrupted before an epoch was done: {} is not written", save.display());
     assert_eq!(rest, [&told, "error: interrupted"]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_ends_a_run_quietly() {
+    use std::io::{BufRead, BufReader};
+    let (_folder, data) = small();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"))
+        .args(["train", "--backend", "cpu", "--data", &data, "--epochs", "1000000"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    drop(output);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(141), "{}", stderr(&ended));
+    assert!(!stderr(&ended).contains("error"), "{}", stderr(&ended));
+}
+
+#[test]
+fn wgpus_variables_choose_the_adapter_and_nothing_else_is_on_standard_error() {
+    let with = |name: &str, value: &str, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
+        for unset in ["NODEVICE_SELECT", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY", "MLP_GPU_DATA"] {
+            command.env_remove(unset);
+        }
+        command.env(name, value).args(arguments).output().unwrap()
+    };
+    let epochs = ["--data", "digits", "--epochs", "0", "--quiet"];
+    let gpu = with("WGPU_ADAPTER_NAME", "no such adapter", &[&["train", "--backend", "gpu"], &epochs[..]].concat());
+    assert_eq!(gpu.status.code(), Some(1), "{}", stderr(&gpu));
+    let cpu = with("WGPU_ADAPTER_NAME", "no such adapter", &[&["train", "--backend", "cpu"], &epochs[..]].concat());
+    assert!(cpu.status.success(), "{}", stderr(&cpu));
+    let devices = with("WGPU_BACKEND", "gl", &["devices"]);
+    assert!(stdout(&devices).contains("WGPU_BACKEND=gl"), "{}", stdout(&devices));
+    assert_eq!(stderr(&with("WGPU_BACKEND", "", &["devices"])), "");
 }
 
 #[test]

@@ -142,11 +142,14 @@ fn a_model_keeps_what_it_takes_to_read_other_data() {
     let known = checkpoint.known();
     let load_for = |path: &Path| data::load_for(path.to_str().unwrap(), &Options::default(), &known, Part::Test);
     let (samples, _) = load_for(&other).unwrap();
-    let scaled = |value: f32, feature: usize| (value - scaling.offset[feature]) / scaling.divisor[feature];
+    let scaled = |value: f32, feature: usize| {
+        ((f64::from(value) - f64::from(scaling.offset[feature])) / f64::from(scaling.divisor[feature])) as f32
+    };
     let expected = [scaled(98.0, 0), scaled(0.001, 1), scaled(100.5, 0), scaled(0.0005, 1)];
     assert_eq!((&samples.inputs, samples.labels()), (&Inputs::F32(expected.to_vec()), &[2, 0][..]));
     let unlabelled = write(folder.path(), "unlabelled.csv", "north,east\n0.001,98\n");
-    assert_eq!(csv::features(&unlabelled, None, None, csv::Header::Auto, columns).unwrap().values, [98.0, 0.001]);
+    let unlabelled = csv::features(&unlabelled, None, &Options::default(), columns, known.schema, &mut Vec::new());
+    assert_eq!(unlabelled.unwrap().values, [98.0, 0.001]);
     let unknown = write(folder.path(), "unknown.csv", "ring,north,east\nouter,0.001,98\nfar,0,0\n");
     let error = load_for(&unknown).unwrap_err().to_string();
     assert!(error.contains("\"far\" in line 3") && error.contains("\"inner\""), "{error}");
@@ -184,6 +187,7 @@ fn a_table_of_numbers_is_read_with_standardised_targets() {
         task: Task::Values,
         target_scale: Some(scale),
         columns: set.columns.as_ref(),
+        schema: set.schema.as_ref(),
         image: None,
         scaling: set.scaling.as_ref(),
         origin: Some(&set.origin),
@@ -199,9 +203,9 @@ fn a_table_of_numbers_is_read_with_standardised_targets() {
     let (samples, _) = load_for(&other, &Options::default()).unwrap();
     let prices = scale.undo(samples.values());
     assert!(prices.iter().zip([1e6, 1.1e6]).all(|(found, price)| (found - price).abs() < 1.0), "{prices:?}");
-    let bad = write(folder.path(), "bad.csv", "price,rooms,size\n1000000,2,60\n\n?,3,70\n");
+    let bad = write(folder.path(), "bad.csv", "price,rooms,size\n1000000,2,60\n\nmuch,3,70\n");
     let error = load_for(&bad, &Options::default()).unwrap_err().to_string();
-    assert!(error.contains("\"?\" in line 4, column 1 (\"price\")") && error.contains("a finite number"), "{error}");
+    assert!(error.contains("\"much\" in line 4, column 1 (\"price\")") && error.contains("a finite number"), "{error}");
     let error = load_for(&data, &Options { task: Some(Task::Classes), ..Options::default() }).unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("m predicts values"), "{error}");
 }
@@ -336,10 +340,10 @@ fn what_goes_wrong_is_one_line_that_says_where() {
     let good = write(folder.path(), "good.csv", "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n");
     let bad = |content: &str| write(folder.path(), "bad.csv", content);
     refused(
-        &bad("a,b,label\n1,2,x\n3,?,y\n"),
-        &[],
+        &bad("a,b,label\n1,2,x\n3,?,y\n2,1,x\n2,3,y\n"),
+        &["--missing", "refuse"],
         1,
-        &["bad.csv", "\"?\" in line 3, column 2 (\"b\")", "a finite number"],
+        &["bad.csv", "1 in column 2 (\"b\"), the first in line 3", "a finite number", "--missing fill"],
     );
     refused(&bad("a,b,label\n1,2,x\n3,4,x\n"), &[], 1, &["bad.csv", "a single class", "\"x\""]);
     refused(&bad("a,b,kind\n1,2,x\n"), &[], 2, &["bad.csv", "--label", "\"a\", \"b\", \"kind\""]);
@@ -359,4 +363,171 @@ fn what_goes_wrong_is_one_line_that_says_where() {
         let output = run(&[&["train", "--data", good.to_str().unwrap()], &flags[..]].concat());
         assert_eq!(output.status.code(), Some(2), "{flags:?}");
     }
+}
+
+/// A table as people have them: an index without a name, text, True and False, empty cells, dates, an id of its own per row.
+fn mixed(rows: usize) -> String {
+    let row = |row: usize| {
+        let kind = ["gull", "tern", "auk"][row % 3];
+        let size = [10.0, 20.0, 30.0][row % 3] + (row as f64 * 1.7).sin();
+        let size = if row % 11 == 5 { String::new() } else { format!("{size:.3}") };
+        let place = ["north", "south", "east"][if row.is_multiple_of(7) { row % 2 } else { row % 3 }];
+        let ringed = ["True", "False"][row % 2];
+        format!("{row},{size},{place},{ringed},2024-{:02}-{:02},b{:05},{kind}\n", row % 12 + 1, row % 28 + 1, row * 37)
+    };
+    format!(",size,place,ringed,seen,tag,kind\n{}", (0..rows).map(row).collect::<String>())
+}
+
+/// What lines of `predict` say, without the names of the inputs.
+fn without_names(out: &str) -> Vec<String> {
+    let said = |line: &str| match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(object) => object["probabilities"].to_string(),
+        Err(_) => line.rsplit_once(": ").unwrap().1.to_owned(),
+    };
+    out.lines().map(said).collect()
+}
+
+/// What `predict` says of each row, and what it notes.
+fn predicted(model: &Path, arguments: &[&str]) -> (Vec<String>, String) {
+    let output = run(&[&["predict", model.to_str().unwrap(), "--backend", "cpu"], arguments].concat());
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{err}");
+    (without_names(&out), err)
+}
+
+#[test]
+fn a_table_as_people_have_it_is_learnt_kept_and_predicted() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = write(folder.path(), "birds.csv", mixed(400));
+    let model = folder.path().join("m.safetensors");
+    let (out, err) = train(&data, &["--label", "kind", "--epochs", "30", "--save", model.to_str().unwrap()]);
+    assert!(accuracy(&out) >= 0.95, "{out}");
+    for part in [
+        "number the rows or tell them apart: 1",
+        "a text of its own: tag (--categories says otherwise)",
+        "place (3) (--max-categories says otherwise)",
+        "ringed (false is 0, true is 1)",
+        "seen (%Y-%m-%d)",
+        "size (",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    let metadata = checkpoint::load(&model).unwrap().metadata.unwrap();
+    let features = ["size", "size missing", "place=north", "place=east", "place=south", "ringed", "seen"];
+    let mut kept = metadata.schema.unwrap().features;
+    kept[2..5].sort();
+    assert_eq!(kept.len(), features.len());
+    assert!(features.iter().all(|feature| kept.contains(&(*feature).to_owned())), "{kept:?}");
+
+    // The held-out rows are known again, and rows of another file are read by name, whatever else it has.
+    let output = run(&["eval", model.to_str().unwrap(), "--json", "--backend", "cpu"]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["n"], found["accuracy"].as_f64().unwrap()), (&40.into(), accuracy(&out)));
+    let other = "more,ringed,place,seen,size\n1,FALSE,north,2024-01-01,10.1\n2,True,west,2024-05-05,\n3,x,east,?,30\n";
+    let other = write(folder.path(), "other.csv", other);
+    let (lines, err) = predicted(&model, &[other.to_str().unwrap()]);
+    assert!(lines.len() == 3 && lines[0].starts_with("gull") && lines[2].starts_with("auk"), "{lines:?}");
+    for part in ["left aside: \"more\"", "such as \"west\"", "such as \"x\"", "size (1), seen (1)"] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    let lacking = write(folder.path(), "lacking.csv", "ringed,place\nTrue,north\n");
+    let output = run(&["predict", model.to_str().unwrap(), lacking.to_str().unwrap(), "--backend", "cpu"]);
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && err.contains("no column \"size\", \"seen\""), "{err}");
+}
+
+#[test]
+fn the_same_table_in_other_forms_gives_the_same_predictions() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = mixed(200);
+    let data = write(folder.path(), "birds.csv", &text);
+    let model = folder.path().join("m.safetensors");
+    train(&data, &["--label", "kind", "--epochs", "2", "--save", model.to_str().unwrap()]);
+    let (expected, _) = predicted(&model, &[data.to_str().unwrap(), "--json"]);
+    let semicolons = text.replace(',', ";").replace('.', ",");
+    let utf16: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain(text.replace(',', "\t").encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("birds.csv", SimpleFileOptions::default()).unwrap();
+    zip.write_all(text.as_bytes()).unwrap();
+    let quoted: String = text
+        .lines()
+        .map(|line| line.split(',').map(|cell| format!("\"{cell}\"")).collect::<Vec<_>>().join(",") + "\r\n")
+        .collect();
+    for (name, content) in [
+        ("semicolons.csv", semicolons.into_bytes()),
+        ("sep.csv", format!("sep=|\n{}", text.replace(',', "|")).into_bytes()),
+        ("excel.txt", utf16),
+        ("birds.csv.gz", gzip.finish().unwrap()),
+        ("birds.zip", zip.finish().unwrap().into_inner()),
+        ("quoted.csv", quoted.into_bytes()),
+        ("trailing.csv", text.replace('\n', ",\n").into_bytes()),
+    ] {
+        let path = write(folder.path(), name, content);
+        let (found, err) = predicted(&model, &[path.to_str().unwrap(), "--json"]);
+        assert_eq!(found, expected, "{name}: {err}");
+    }
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"))
+        .env("NODEVICE_SELECT", "1")
+        .args(["predict", model.to_str().unwrap(), "-", "--json", "--backend", "cpu"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let found = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(without_names(&found), expected);
+}
+
+#[test]
+fn columns_are_ruled_by_flags_and_shown_by_inspect() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = write(folder.path(), "birds.csv", mixed(200));
+    let path = data.to_str().unwrap();
+    let (_, err) = train(&data, &["--label", "kind", "--epochs", "1", "--ignore", "1,tag", "--missing", "drop"]);
+    assert!(err.contains("of 200 rows are left out, as cells are missing: size (18)"), "{err}");
+    assert!(err.contains("left out, as asked for: 1, tag"), "{err}");
+    let (_, err) = train(&data, &["--label", "kind", "--epochs", "1", "--categories", "tag", "--max-categories", "5"]);
+    assert!(err.contains("tag (5 and other)"), "{err}");
+    refused(&data, &["--label", "kind", "--missing", "refuse"], 1, &["18 in column 2 (\"size\"), the first in line 7"]);
+    refused(&data, &["--label", "kind", "--ignore", "weight"], 2, &["no column \"weight\"", "\"place\""]);
+    let output = run(&["data", "inspect", path, "--label", "kind", "--json"]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["rows"], found["columns"].as_array().unwrap().len()), (&200.into(), 7));
+    assert_eq!((&found["columns"][1]["kind"], &found["columns"][1]["missing"]), (&"number".into(), &18.into()));
+    assert_eq!(found["columns"][6]["kind"], "target");
+    let output = run(&["data", "inspect", path, "--label", "kind"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().count() == 9 && text.contains("days, read as %Y-%m-%d"), "{text}");
+}
+
+#[test]
+fn seconds_since_1970_and_windows_1252_are_read_for_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |row: usize| {
+        let seconds = (row * 7919 % 6000) as f64 / 100.0;
+        format!("{:.2},{}\n", 1_700_000_000.0 + seconds, if seconds > 30.0 { "late" } else { "caf\u{e9}" })
+    };
+    let text: String = (0..400).map(row).collect();
+    let bytes: Vec<u8> = format!("time,label\n{text}").chars().map(|c| c as u8).collect();
+    let data = write(folder.path(), "time.csv", bytes);
+    let (out, err) = train(&data, &["--epochs", "60"]);
+    assert!(accuracy(&out) >= 0.95 && err.contains("\"caf\u{e9}\""), "{out}{err}");
+}
+
+#[test]
+fn robust_scaling_is_kept_and_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = write(folder.path(), "rings.csv", table(&rings(300), true));
+    let model = folder.path().join("m.safetensors");
+    let (out, _) = train(&data, &with(&["--label", "ring", "--scale", "robust", "--save", model.to_str().unwrap()]));
+    assert!(accuracy(&out) >= 0.9, "{out}");
+    let scaling = checkpoint::load(&model).unwrap().metadata.unwrap().scaling.unwrap();
+    assert_eq!(scaling.clip, Some(3.0));
+    let onnx = folder.path().join("m.onnx");
+    let output = run(&["export", model.to_str().unwrap(), "--output", onnx.to_str().unwrap()]);
+    assert!(output.status.success() && String::from_utf8_lossy(&std::fs::read(&onnx).unwrap()).contains("Reciprocal"));
 }

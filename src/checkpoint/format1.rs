@@ -93,6 +93,7 @@ impl From<Metadata> for super::Metadata {
             target_scale: None,
             image: old.image,
             columns: old.columns,
+            schema: None,
             scaling: old.scaling,
             framing: old.framing,
             epochs: old.epochs,

@@ -7,13 +7,17 @@ use crate::backend::Precision;
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::select::{Choice, Request};
 
+/// The environment variable that names an adapter where no flag does.
+const ADAPTER_NAME: &str = "WGPU_ADAPTER_NAME";
+
 /// Where to compute.
 #[derive(Debug, Args)]
 pub(super) struct DeviceOptions {
     /// Where to compute
     #[arg(long, value_enum, default_value = "auto")]
     backend: Choice,
-    /// GPU adapter: its index or a part of its name, as `mlp-gpu devices` lists them
+    /// GPU adapter: its index or a part of its name, as `mlp-gpu devices` lists them [default: that of WGPU_ADAPTER_NAME if it is
+    /// set, else the best]
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
     /// What products are computed in
@@ -24,7 +28,10 @@ pub(super) struct DeviceOptions {
 impl DeviceOptions {
     pub(super) fn request(&self) -> Request {
         let Self { backend, adapter, precision } = self;
-        Request { backend: *backend, adapter: adapter.clone(), precision: *precision, ..Request::default() }
+        // wgpu's own variable: it says which GPU, not that there must be one.
+        let by_environment = || std::env::var(ADAPTER_NAME).ok().filter(|name| !name.is_empty());
+        let adapter = adapter.clone().or_else(|| by_environment().filter(|_| *backend != Choice::Cpu));
+        Request { backend: *backend, adapter, precision: *precision, ..Request::default() }
     }
 }
 

@@ -6,10 +6,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::fetch::{FetchOptions, Place};
-use super::{note, print, spare_data};
+use super::{TableOptions, note, print, read_so, spare_data};
 use crate::augment::Augment;
 use crate::data::catalogue::{self, SETS, Set};
 use crate::data::fetch::Event;
+use crate::data::schema::{Kind, Profile, Range};
 use crate::data::{self, idx};
 use crate::error::{Error, Result};
 use crate::{cache, files, preview};
@@ -24,6 +25,8 @@ pub(super) enum Command {
     Check(CheckOptions),
     /// Write a picture of a data set: a row of examples per class
     Preview(PreviewOptions),
+    /// Show the columns of a table, what they hold, and what they would become
+    Inspect(InspectOptions),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -80,12 +83,24 @@ pub(super) struct PreviewOptions {
     /// The PNG file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Show what training makes of an image with this --augment: of each class the first one as it is, then augmented
+    /// Show what training makes of images with this --augment: the first 8 images as they are, and each augmented 8 times
     #[arg(long, value_name = "HOW", default_value_t)]
     augment: Augment,
-    /// Examples a class
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
-    columns: u16,
+    /// Examples per class [default: 20], or with --augment per image [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
+    columns: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InspectOptions {
+    /// A CSV file, plain or packed; - for standard input
+    #[arg(value_name = "FILE")]
+    file: String,
+    #[command(flatten)]
+    table: TableOptions,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(command: &Command) -> Result<()> {
@@ -94,6 +109,7 @@ pub(super) fn run(command: &Command) -> Result<()> {
         Command::List(options) => list(options),
         Command::Check(options) => check(options),
         Command::Preview(options) => show(options),
+        Command::Inspect(options) => inspect(options),
     }
 }
 
@@ -202,7 +218,7 @@ fn check(options: &CheckOptions) -> Result<()> {
     }
     let (dataset, notes) =
         data::load(&options.data, &data::Options { folder: options.data_dir.clone(), ..data::Options::default() })?;
-    notes.iter().for_each(|line| note(&format!("Data: {line}")));
+    notes.iter().for_each(|line| note(&read_so(line)));
     print(&format!(
         "{}: well-formed, {} + {} rows of {} values, {}; not a published data set, so without a hash to check it by",
         dataset.name,
@@ -245,6 +261,9 @@ fn published(places: &[(&Set, PathBuf)]) -> Result<()> {
     }
 }
 
+/// Images whose augmentation is shown.
+const AUGMENTED_IMAGES: usize = 8;
+
 fn show(options: &PreviewOptions) -> Result<()> {
     files::check_replaceable(&options.out)?;
     let folder = match options.fetch.locate(&options.data, options.data_dir.as_deref())? {
@@ -254,8 +273,103 @@ fn show(options: &PreviewOptions) -> Result<()> {
     let reading = data::Options { folder, ..data::Options::default() };
     spare_data("<NAME|PATH>", &options.data, &reading, &[("--out", options.out.clone())])?;
     let (dataset, _) = data::load(&options.data, &reading)?;
-    let PreviewOptions { augment, columns, .. } = options;
-    files::write(&options.out, &preview::contact_sheet(&dataset, *augment, usize::from(*columns), 2)?)?;
-    let how = if augment.is_none() { String::new() } else { format!(", augmented by {augment}") };
-    print(&format!("{}: {columns} examples of each class of {}{how}", options.out.display(), dataset.name))
+    let (augment, path, name) = (options.augment, options.out.display(), &dataset.name);
+    if augment.is_none() {
+        let columns = options.columns.unwrap_or(20);
+        files::write(&options.out, &preview::contact_sheet(&dataset, usize::from(columns), 2)?)?;
+        return print(&format!("{path}: {columns} examples of each class of {name}"));
+    }
+    let columns = options.columns.unwrap_or(8);
+    let counts = (AUGMENTED_IMAGES, usize::from(columns));
+    files::write(&options.out, &preview::augmented_sheet(&dataset, augment, counts, 2)?)?;
+    print(&format!(
+        "{path}: the first {AUGMENTED_IMAGES} images of {name}, and each {columns} times augmented by {augment}"
+    ))
+}
+
+/// Tells what the columns of a table hold and what they would become, if all rows were learnt from.
+fn inspect(options: &InspectOptions) -> Result<()> {
+    let reading = options.table.reading();
+    let (table, mut notes) = data::table(&options.file, &reading)?;
+    let mut decided = Vec::new();
+    let (profiles, schema) = table.profile(&mut decided)?;
+    // What is decided of columns stands in the table itself.
+    notes.iter().for_each(|line| note(&read_so(line)));
+    if options.json {
+        notes.append(&mut decided);
+        let notes: Vec<&str> = notes.iter().map(|note| &note.text[..]).collect();
+        return print(
+            &json!({
+                "file": options.file,
+                "rows": table.rows(),
+                "columns": profiles,
+                "classes": table.classes(),
+                "features": schema.features,
+                "notes": notes,
+            })
+            .to_string(),
+        );
+    }
+    print(&format!(
+        "{}: {} rows, {} columns, {} features",
+        options.file,
+        table.rows(),
+        profiles.len(),
+        schema.width()
+    ))?;
+    let name = |profile: &Profile| profile.column.chars().take(40).collect::<String>();
+    let width = profiles.iter().map(|profile| name(profile).chars().count()).max().unwrap_or(0).max(6);
+    print(&format!("{:<width$}  {:<10}  {:>7}  {:<44}  becomes", "column", "kind", "missing", "holds"))?;
+    for profile in &profiles {
+        let (kind, holds) = (profile.kind.name(), holds(profile));
+        let line =
+            format!("{:<width$}  {kind:<10}  {:>7}  {holds:<44}  {}", name(profile), profile.missing, becomes(profile));
+        print(line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// The range or the most frequent values of a column.
+fn holds(profile: &Profile) -> String {
+    let text = match &profile.range {
+        Range::Unread => "-".to_owned(),
+        Range::Numbers { least, most } => format!("{} to {}", shortly(*least), shortly(*most)),
+        Range::Texts { different, frequent } => {
+            let shown: Vec<String> = frequent.iter().map(|(text, count)| format!("{text:?} {count}")).collect();
+            format!("{different}: {}", shown.join(", "))
+        }
+    };
+    match text.chars().count() {
+        ..=44 => text,
+        _ => text.chars().take(41).collect::<String>() + "...",
+    }
+}
+
+/// A number with no more digits than float32 tells apart, where it is one.
+fn shortly(value: f64) -> String {
+    match value as f32 {
+        single if f64::from(single) == value => single.to_string(),
+        _ => value.to_string(),
+    }
+}
+
+/// What a column becomes, in a few words.
+fn becomes(profile: &Profile) -> String {
+    let missing = |indicator: &bool| if *indicator { ", and whether it is missing" } else { "" };
+    match &profile.kind {
+        Kind::Target => "what is predicted".into(),
+        Kind::LeftOut { why } => format!("nothing: {why}"),
+        Kind::Number { fill, indicator, .. } => match fill {
+            Some(fill) if profile.missing > 0 => {
+                format!("a number, {} where it is missing{}", shortly(*fill), missing(indicator))
+            }
+            _ => "a number".into(),
+        },
+        Kind::Boolean { texts: [no, yes], indicator, .. } => format!("{no} 0, {yes} 1{}", missing(indicator)),
+        Kind::Time { form, indicator, .. } => format!("days, read as {form}{}", missing(indicator)),
+        Kind::Categories { values, other, indicator, .. } => {
+            let other = if *other { " and one for all others" } else { "" };
+            format!("{} features of 0 or 1{other}{}", values.len(), missing(indicator))
+        }
+    }
 }

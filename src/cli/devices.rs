@@ -1,7 +1,7 @@
 //! `mlp-gpu devices`
 
 use super::print;
-use crate::backend::gpu::device::{adapters, best_hardware, cooperative, type_name};
+use crate::backend::gpu::device::{adapters, best_hardware, cooperative, tried, type_name};
 use crate::error::Result;
 
 pub(super) fn run() -> Result<()> {
@@ -30,7 +30,7 @@ pub(super) fn run() -> Result<()> {
                 type_name(&infos[index])
             )
         }
-        None if infos.is_empty() => "auto takes the CPU: no adapter was found (tried Vulkan, Metal and DX12)".into(),
+        None if infos.is_empty() => format!("auto takes the CPU: no adapter was found (tried {})", tried()),
         None => "auto takes the CPU: all adapters are software (name one, or use --backend gpu, to run on it)".into(),
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{ComputeOptions, DataOptions, note, select, spare_data};
+use super::{ComputeOptions, DataOptions, note, read_so, select, spare_data};
 use crate::backend::{BackendExt, Split};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::{self, Part, Samples};
@@ -61,7 +61,7 @@ impl RowOptions {
         let reading = data::Options { folder, ..reading };
         spare_data("--data", source, &reading, outputs)?;
         let (samples, notes) = data::load_for(source, &reading, &checkpoint.known(), self.part)?;
-        notes.iter().for_each(|line| note(&format!("Data: {line}")));
+        notes.iter().for_each(|line| note(&read_so(line)));
         Ok(samples)
     }
 }

@@ -100,7 +100,10 @@ fn describe(metadata: &Metadata) -> Result<()> {
     ))?;
     let inputs = match (metadata.image, &metadata.columns) {
         (Some((height, width)), _) => format!("images of {height} x {width}"),
-        (None, Some(columns)) => format!("columns: {columns}"),
+        (None, Some(columns)) => match &metadata.schema {
+            Some(schema) => format!("columns: {columns}, {} features", schema.width()),
+            None => format!("columns: {columns}"),
+        },
         (None, None) => "features".into(),
     };
     let scaling = if metadata.scaling.is_some() { "scaled by its own numbers" } else { "bytes, / 255" };

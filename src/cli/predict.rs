@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{ComputeOptions, note, print, select};
+use super::{ComputeOptions, note, print, read_so, select};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::csv::Kept;
 use crate::data::framing::{self, Framing};
-use crate::data::{Columns, Header, Inputs, Scale, classes, csv};
+use crate::data::{self, Columns, Decimal, Delimiter, Header, Inputs, Scale, csv};
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::preview;
@@ -26,8 +26,8 @@ pub(super) struct Options {
     /// A safetensors file, by train --save or by PyTorch
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// Images, folders of images, or CSV files of rows of features (plain or gzipped; with or without header and labels);
-    /// patterns such as 'scans/*.png'; - for an image or rows on standard input
+    /// Images, folders of images, or CSV files of rows (plain or packed; with or without header and labels); patterns such as
+    /// 'scans/*.png'; - for an image or rows on standard input
     #[arg(value_name = "FILE", required = true)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -47,6 +47,12 @@ pub(super) struct Options {
     /// Whether a CSV file's first line names the columns
     #[arg(long, value_enum, default_value = "auto")]
     header: Header,
+    /// What stands between the cells of a CSV file
+    #[arg(long, value_enum, default_value = "auto")]
+    delimiter: Delimiter,
+    /// The decimal mark of a CSV file
+    #[arg(long, value_enum, default_value = "auto")]
+    decimal: Decimal,
     /// Whether features are divided by 255, for a model whose file does not say: 255 or none
     #[arg(long, value_enum)]
     scale: Option<Scale>,
@@ -181,15 +187,21 @@ fn table(options: &Options, checkpoint: &Checkpoint, input: &Input, keep: &[Stri
     let unnamed = Columns { count: checkpoint.model.inputs() + 1, label: 0, names: None };
     let known = checkpoint.known();
     let columns = known.columns.unwrap_or(&unnamed);
-    let read = csv::features(path, content, options.label.as_deref(), options.header, columns)?;
-    let left_aside: Vec<String> = read.extra.into_iter().filter(|name| !keep.contains(name)).collect();
-    if !left_aside.is_empty() {
-        let (path, columns) = (path.display(), classes::list(&left_aside));
-        note(&format!("Data: {path}: columns that training did not have are left aside: {columns}"));
-    }
+    let reading = data::Options {
+        label: options.label.clone(),
+        header: options.header,
+        delimiter: options.delimiter,
+        decimal: options.decimal,
+        ..data::Options::default()
+    };
+    let mut notes = Vec::new();
+    let read = csv::features(path, content, &reading, columns, known.schema, &mut notes)?;
+    let extra: Vec<String> = read.extra.into_iter().filter(|name| !keep.contains(name)).collect();
+    notes.extend(csv::left_aside(path, &extra));
+    notes.iter().for_each(|line| note(&read_so(line)));
     let kept = match keep {
         [] => None,
-        keep => Some(Kept::read(path, content, keep, &read.lines)?),
+        keep => Some(Kept::read(path, content, &reading, keep, &read.lines)?),
     };
     let inputs = checkpoint.rows(path, Inputs::F32(read.values), options.scale)?;
     let name = input.name();

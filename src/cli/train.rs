@@ -26,8 +26,8 @@ use crate::data::{Dataset, Samples, TargetScale, Task};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::Evaluation;
-use crate::model::{Head, Init};
-use crate::recipe::{Loss, RecipeName};
+use crate::model::Head;
+
 use crate::state::State;
 use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
@@ -117,18 +117,13 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let reading = settings.reading.clone();
     let dataset = options.data.read(&settings.source, reading.clone(), &outputs, tell)?;
     let mut recipe = settings.recipe(!is_table(&dataset))?;
+    if resumed.is_none() {
+        settings::fit(&mut recipe, &options.recipe.given()?, &dataset);
+    }
     if let Some(resumed) = &resumed {
         resumed.check_data(options, &dataset)?;
     }
 
-    // The notebook's small weights need the many steps of a large data set.
-    let notebook = recipe.recipe == RecipeName::Notebook;
-    if resumed.is_none() && notebook && is_table(&dataset) && !options.recipe.given()?.contains_key("init") {
-        recipe.init = Init::He;
-    }
-    if dataset.task() == Task::Values && resumed.is_none() && !options.recipe.given()?.contains_key("loss") {
-        recipe.loss = Loss::Mse;
-    }
     if (dataset.task() == Task::Values) != (recipe.loss.head() == Head::Values) {
         let (loss, task) = (recipe.loss.name(), dataset.task().name());
         return Err(Error::Usage(format!(
@@ -287,6 +282,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             None => format!("Test Accuracy: {:.4}", found.accuracy()),
             Some(scale) => format!("Test {}", errors(&found, scale)),
         })?;
+        note(&format!("Tested on the {} test rows of {}", found.samples(), dataset.name));
     }
     Ok(())
 }

@@ -1,100 +1,327 @@
-//! Tables of numbers as text: one row per line, one column of labels, and features in the others. Cells are separated by
-//! commas, semicolons or tabs; the first line may be a header; the file may be gzipped.
+//! Tables as text: one row per line, one column of labels, and features in the others.
 
 use std::path::Path;
 
-use ::csv::{ByteRecord, Position};
-
 use crate::data::classes;
+use crate::data::schema::{self, Encoding, Profile, Range, Rules};
+use crate::data::split::{Drawn, Origin, pick, share_of_test};
 use crate::data::targets::{Cells, Column, Fault, Found};
-use crate::data::{Expected, Inputs, Known, Options, Raw, Task};
-use crate::error::{Error, Result};
+use crate::data::{Dataset, Expected, Inputs, Kind, Known, Missing, Note, Options, Raw, Samples, Schema, Task};
+use crate::error::{Error, Remedy, Result};
+use crate::random::Draw;
 
 mod alike;
+mod blocks;
 mod cells;
 mod columns;
 mod dialect;
+mod frame;
 mod kept;
-mod lines;
+mod parse;
+mod source;
 
+pub use cells::Decimal;
 pub(crate) use cells::is_missing;
+pub(super) use cells::show;
 pub use columns::Columns;
-pub use dialect::Header;
+pub use dialect::{Delimiter, Header};
+pub(super) use frame::{Frame, Held};
 pub use kept::Kept;
+pub(super) use parse::NO_TEXT;
+pub(super) use source::holds_arrays;
 
+use blocks::Blocks;
+use cells::{Number, Reading};
 use columns::Layout;
-use lines::Lines;
+use dialect::Dialect;
+use frame::Met;
+use parse::{Form, Slot};
+use source::Source;
 
-/// The rows of a file.
-struct Table {
-    values: Vec<f32>,
-    found: Found,
-    columns: Columns,
-    /// For each row, the byte at which the reader found it (see [`Lines::numbers`]).
-    starts: Vec<u64>,
-    /// Names of columns that were left aside.
-    extra: Vec<String>,
+/// The share of its magnitude below which the spread of a column is small, so that float32 would lose digits of it.
+const NARROW: f64 = 1.0 / 256.0;
+
+/// Whether a text is a number, with whatever decimal mark.
+pub(super) fn is_number(text: &str) -> bool {
+    [false, true]
+        .into_iter()
+        .any(|comma| matches!(Reading { comma, missing: Vec::new() }.number(text.as_bytes()), Number::Value(_)))
 }
 
-/// Reads `path` as a training file, and `options.test` as its test part. What the file was taken for goes to `notes`.
+/// The rows of a file to learn from, before it is decided what their columns become.
+pub struct Table {
+    path: std::path::PathBuf,
+    frame: Frame,
+    targets: Cells,
+    columns: Columns,
+    rules: Rules,
+}
+
+/// Reads `path`, or `content`, which messages call `path`, as a file to learn from. What it was taken for goes to `notes`.
 ///
 /// # Errors
 /// [`Error::File`] with the line and column of the first bad cell; [`Error::Usage`] where the label column does not exist.
-pub fn read(path: &Path, options: &Options, notes: &mut Vec<String>) -> Result<Raw> {
-    let wanted = Wanted::New(options.column());
-    let table = table(&mut Lines::open(path, None)?, options.header, wanted, Expected::of(options.task))?;
-    let columns = &table.columns;
-    let about = match &table.found.cells {
+pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut Vec<Note>) -> Result<Table> {
+    let source = Source { path, content };
+    let mut opened = Opened::new(source, options, notes)?;
+    let layout = Layout::new(path, &opened.dialect, options.header, options.column(), notes)?;
+    let columns = layout.columns.clone();
+    let rules = Rules {
+        ignore: columns.find(&options.ignore)?,
+        categories: columns.find(&options.categories)?,
+        most: options.max_categories.unwrap_or(MAX_CATEGORIES).max(1),
+        missing: options.missing,
+    };
+    let mut held: Vec<Held> = (0..columns.count).map(|index| opened.look(index, columns.names.is_some())).collect();
+    for &index in &rules.categories {
+        held[index] = Held::Text { at: 0 };
+    }
+    for &index in &rules.ignore {
+        held[index] = Held::Nothing;
+    }
+    let expected = Expected::of(options.task);
+    let mut rows = opened.rows(&layout, &held, expected)?;
+    // What was met later than the first lines decides too: numbers among which there is text are read again as text.
+    let texts = rows.met.faults.iter().filter(|(_, faults)| faults.texts > 0);
+    let texts: Vec<usize> = texts.map(|(column, _)| *column).collect();
+    if !texts.is_empty() {
+        texts.into_iter().for_each(|column| held[column] = Held::Text { at: 0 });
+        drop(rows);
+        opened = Opened::new(source, options, &mut Vec::new())?;
+        rows = opened.rows(&layout, &held, expected)?;
+    }
+    rows.check(path, &columns)?;
+    rows.tell(notes);
+    let Rows { mut frame, found, .. } = rows;
+    let Some(Found { mut cells, note }) = found else {
+        return Err(Error::file(path, "no column of labels", "one"));
+    };
+    let about = match &cells {
         Cells::Classes { names, .. } => format!("{columns}, classes {}", classes::list(names)),
         Cells::Values(_) => columns.note("targets"),
     };
-    notes.push(format!("{} rows, {about}", table.starts.len()));
-    notes.extend(table.found.note.clone());
-    let columns = table.columns.clone();
-    raw(path, table, columns, options)
+    notes.push(format!("{} rows, {about}", frame.rows()).into());
+    notes.extend(note.map(Note::from));
+    if rules.missing == Missing::Drop {
+        let kept = complete(path, &mut frame, &columns, notes)?;
+        cells.retain(|row| kept[row]);
+    }
+    Ok(Table { path: path.to_path_buf(), frame, targets: cells, columns, rules })
+}
+
+/// The most categories of a column where the user does not say.
+pub const MAX_CATEGORIES: usize = 32;
+
+impl Table {
+    /// Splits the rows, decides by those to learn from what columns become, encodes all and scales them.
+    ///
+    /// # Errors
+    /// Those of [`Raw::prepare`], and of the reading of the test part.
+    pub fn prepare(self, options: &Options, notes: &mut Vec<Note>) -> Result<Dataset> {
+        let Self { path, frame, targets, columns, rules } = self;
+        let name = path.display().to_string();
+        let classes = targets.classes().to_vec();
+        let expected = Expectation::of(&targets);
+        let read_scale = targets.scale(|| vec![columns.output()]);
+        let rows = frame.rows();
+        let labelled = targets.with(Inputs::F32(vec![0.0; rows]), 1, read_scale.as_ref())?;
+        crate::data::split::check_classes(&name, labelled.task(), &classes)?;
+        let test_share = share_of_test(&name, options, options.test.is_some())?;
+        let parts = draw(&name, &labelled, classes.len(), test_share, options, notes)?;
+        let schema = if options.plain {
+            Schema::of_numbers(&columns)
+        } else {
+            let fitted = schema::fit(&path, &frame, &columns, &|row| parts[row] == TRAIN, &rules, notes)?.0;
+            Schema { missing_values: options.missing_values.clone(), ..fitted }
+        };
+        let encoding = Encoding::new(&schema, &frame);
+        let encoded = encoding.apply(frame, 3, |row| parts[row]);
+        check_missing(&path, &schema, &columns, &encoded.met)?;
+        let mut checksum = encoded.checksum;
+        checksum.update(labelled.targets.as_bytes());
+        let origin = Origin { rows, checksum: checksum.sum(), test: test_share, validation: options.validation_split };
+        let mut inputs = encoded.parts.into_iter();
+        let mut part = |wanted: usize| -> Result<Option<Samples>> {
+            let inputs = Inputs::F32(inputs.next().unwrap_or_default());
+            let targets = labelled.targets.select(rows, |row| parts[row] == wanted);
+            Ok((!targets.is_empty()).then_some(Samples {
+                inputs,
+                width: schema.width(),
+                targets,
+                image: None,
+                weights: None,
+            }))
+        };
+        let train = part(TRAIN)?.ok_or_else(|| Error::Data(format!("{name}: no row is left to learn from")))?;
+        let (mut test, validation) = (part(TEST)?, part(VALIDATION)?);
+        if let Some(file) = &options.test {
+            let wanted = Wanted { columns: &columns, schema: &schema, expected: expected.borrow() };
+            let rows = read_like(file, None, options, &wanted, true, notes)?;
+            let cells = rows.cells.ok_or_else(|| no_labels(file))?;
+            test = Some(cells.with(Inputs::F32(rows.features), schema.width(), read_scale.as_ref())?);
+        }
+        let drawn = Drawn {
+            name,
+            parts: (train, test, validation),
+            classes,
+            read_scale,
+            columns: Some(columns),
+            schema: (!options.plain).then_some(schema),
+            origin,
+        };
+        drawn.finish(options)
+    }
+
+    /// Its rows as those of a model that does not say what columns become: all but the label's are numbers.
+    ///
+    /// # Errors
+    /// [`Error::File`] for missing cells.
+    pub fn plain(self) -> Result<Raw> {
+        let Self { path, frame, targets, columns, .. } = self;
+        let schema = Schema::of_numbers(&columns);
+        if let Some(index) = (0..columns.count).find(|index| matches!(frame.held[*index], Held::Text { .. })) {
+            let found = format!("text in {}", columns.name(index));
+            return Err(Error::file(&path, found, "numbers alone, as the model does not say what text becomes"));
+        }
+        let encoded = Encoding::new(&schema, &frame).apply(frame, 1, |_| 0);
+        check_missing(&path, &schema, &columns, &encoded.met)?;
+        let target_scale = targets.scale(|| vec![columns.output()]);
+        let classes = targets.classes().to_vec();
+        let inputs = Inputs::F32(encoded.parts.into_iter().next().unwrap_or_default());
+        let train = targets.with(inputs, schema.width(), target_scale.as_ref())?;
+        let name = path.display().to_string();
+        Ok(Raw { name, train, test: None, classes, target_scale, columns: Some(columns) })
+    }
+
+    /// What its columns hold, and what they would become if all rows were learnt from.
+    ///
+    /// # Errors
+    /// [`Error::File`] for numbers among which a few cells are text, and for a table of which no feature is left.
+    pub fn profile(&self, notes: &mut Vec<Note>) -> Result<(Vec<Profile>, Schema)> {
+        let Self { path, frame, targets, columns, rules } = self;
+        let (schema, mut profiles) = schema::fit(path, frame, columns, &|_| true, rules, notes)?;
+        profiles[columns.label].range = match targets {
+            Cells::Classes { names, labels } => {
+                let count = |class: usize| labels.iter().filter(|label| **label as usize == class).count();
+                let frequent = names.iter().enumerate().take(8).map(|(class, name)| (name.clone(), count(class)));
+                Range::Texts { different: names.len(), frequent: frequent.collect() }
+            }
+            Cells::Values(values) => Range::Numbers {
+                least: values.iter().copied().fold(f64::INFINITY, f64::min),
+                most: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            },
+        };
+        Ok((profiles, schema))
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.frame.rows()
+    }
+
+    /// The names of the classes; empty where the targets are numbers.
+    pub fn classes(&self) -> &[String] {
+        self.targets.classes()
+    }
+}
+
+/// The parts of a table's rows.
+const TRAIN: usize = 0;
+const TEST: usize = 1;
+const VALIDATION: usize = 2;
+
+/// The part of each row: drawn as those of other data are.
+fn draw(
+    name: &str,
+    samples: &Samples,
+    classes: usize,
+    test: Option<f64>,
+    options: &Options,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<usize>> {
+    let rows = samples.len();
+    let mut parts = vec![TRAIN; rows];
+    for (share, part, kind) in [(test, TEST, Draw::Test), (options.validation_split, VALIDATION, Draw::Validation)] {
+        let Some(share) = share else { continue };
+        let left: Vec<usize> = (0..rows).filter(|row| parts[*row] == TRAIN).collect();
+        let labels: Vec<u32> = left.iter().filter_map(|row| samples.labels().get(*row).copied()).collect();
+        let drawn = pick(name, &labels, left.len(), classes, share, kind, options.seed)?;
+        left.iter().zip(&drawn).filter(|(_, drawn)| **drawn).for_each(|(row, _)| parts[*row] = part);
+        let count = drawn.iter().filter(|drawn| **drawn).count();
+        notes.push(crate::data::split::told(part == TEST, count, left.len(), share, options.seed).into());
+    }
+    Ok(parts)
+}
+
+/// What targets of a second file must be, apart from those of the first.
+enum Expectation {
+    Classes(Vec<String>),
+    Values,
+}
+
+impl Expectation {
+    fn of(cells: &Cells) -> Self {
+        match cells {
+            Cells::Classes { names, .. } => Self::Classes(names.clone()),
+            Cells::Values(_) => Self::Values,
+        }
+    }
+
+    fn borrow(&self) -> Expected<'_> {
+        match self {
+            Self::Classes(names) => Expected::Classes(names),
+            Self::Values => Expected::Values,
+        }
+    }
 }
 
 /// Reads `path`, and `options.test` as its test part, into the columns and targets that a model knows.
 ///
 /// # Errors
 /// Those of [`read`], and [`Error::File`] for columns and classes that the model does not know.
-pub fn read_for(path: &Path, options: &Options, known: &Known<'_>, columns: &Columns) -> Result<Raw> {
+pub fn read_for(
+    path: &Path,
+    content: Option<&[u8]>,
+    options: &Options,
+    known: &Known<'_>,
+    columns: &Columns,
+    notes: &mut Vec<Note>,
+) -> Result<Raw> {
     let expected = match known.task {
         Task::Classes => Expected::Classes(&known.classes),
         Task::Values => Expected::Values,
     };
-    let table = read_like(path, options, columns, expected)?;
-    raw(path, table, columns.clone(), options)
-}
-
-/// The data set of the training file `table` at `path`, which has `columns`, and of `options.test`.
-fn raw(path: &Path, table: Table, columns: Columns, options: &Options) -> Result<Raw> {
-    let (cells, width) = (table.found.cells, columns.count - 1);
+    let plain = Schema::of_numbers(columns);
+    let wanted = Wanted { columns, schema: known.schema.unwrap_or(&plain), expected };
+    let mut part = |path: &Path, content| -> Result<(Vec<f32>, Cells)> {
+        let rows = read_like(path, content, options, &wanted, true, notes)?;
+        Ok((rows.features, rows.cells.ok_or_else(|| no_labels(path))?))
+    };
+    let (features, cells) = part(path, content)?;
+    let test = options.test.as_deref().map(|test| part(test, None)).transpose()?;
     let target_scale = cells.scale(|| vec![columns.output()]);
     let classes = cells.classes().to_vec();
-    let test = options.test.as_deref();
-    let test = test.map(|test| read_like(test, options, &columns, cells.expected())).transpose()?;
-    let samples = |cells: Cells, values| cells.with(Inputs::F32(values), width, target_scale.as_ref());
+    let width = wanted.schema.width();
+    let samples = |features, cells: Cells| cells.with(Inputs::F32(features), width, target_scale.as_ref());
     Ok(Raw {
         name: path.display().to_string(),
-        test: test.map(|test| samples(test.found.cells, test.values)).transpose()?,
-        train: samples(cells, table.values)?,
+        test: test.map(|(features, cells)| samples(features, cells)).transpose()?,
+        train: samples(features, cells)?,
         classes,
         target_scale,
-        columns: Some(columns),
+        columns: Some(columns.clone()),
     })
 }
 
-/// Reads a file whose columns correspond to `columns`.
-fn read_like(path: &Path, options: &Options, columns: &Columns, expected: Expected<'_>) -> Result<Table> {
-    let wanted = Wanted::Labelled(options.column(), columns);
-    table(&mut Lines::open(path, None)?, options.header, wanted, expected)
+fn no_labels(path: &Path) -> Error {
+    let expected = "one, as in training (see --label); to get predictions of rows without labels, use predict";
+    Error::file(path, "no column of labels", expected)
 }
 
 /// Rows of features, and where each begins in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
-    /// Row-major values, one per row and column other than the label's.
+    /// Row-major values, as the model's schema makes them and before they are scaled.
     pub values: Vec<f32>,
     /// The line of the file on which each row begins, from 1.
     pub lines: Vec<u64>,
@@ -102,80 +329,326 @@ pub struct Features {
     pub extra: Vec<String>,
 }
 
-/// Reads the features of the file at `path`, or of `content`, which messages call `path`. Rows have the features of
-/// `columns`, and columns of other names are left aside. A label column is left out if there is one; `label` gives it where it
-/// differs from that of `columns`.
+/// Reads the features of the file at `path`, or of `content`, which messages call `path`, as a model knows them: by its schema,
+/// or all columns but the label's as numbers. A label column is left out if there is one.
 ///
 /// # Errors
 /// Those of [`read`], and [`Error::File`] for columns that are not there.
 pub fn features(
     path: &Path,
     content: Option<&[u8]>,
-    label: Option<&str>,
-    header: Header,
+    options: &Options,
     columns: &Columns,
+    schema: Option<&Schema>,
+    notes: &mut Vec<Note>,
 ) -> Result<Features> {
-    let mut lines = Lines::open(path, content)?;
-    let table = table(&mut lines, header, Wanted::Features(label, columns), Expected::NewClasses)?;
-    Ok(Features { values: table.values, lines: lines.numbers(&table.starts), extra: table.extra })
+    let plain = Schema::of_numbers(columns);
+    let wanted = Wanted { columns, schema: schema.unwrap_or(&plain), expected: Expected::NewClasses };
+    let rows = read_like(path, content, options, &wanted, false, notes)?;
+    Ok(Features { values: rows.features, lines: rows.lines, extra: rows.extra })
 }
 
-/// The purpose that a file is read for.
-#[derive(Clone, Copy)]
-enum Wanted<'a> {
-    /// Rows to learn from; with the label column that the user gave.
-    New(Option<&'a str>),
-    /// Rows with labels, of these columns.
-    Labelled(Option<&'a str>, &'a Columns),
-    /// Rows of these columns, with or without labels.
-    Features(Option<&'a str>, &'a Columns),
+/// What a file must hold that is read as another one was.
+struct Wanted<'a> {
+    columns: &'a Columns,
+    schema: &'a Schema,
+    expected: Expected<'a>,
 }
 
-/// Reads all rows of a file.
-fn table(lines: &mut Lines<'_>, header: Header, wanted: Wanted<'_>, expected: Expected<'_>) -> Result<Table> {
-    let mut record = ByteRecord::new();
-    if !lines.next(&mut record)? {
-        return Err(Error::file(lines.path, "an empty file", "one row per line"));
+/// Encoded rows of a second file.
+struct Alike {
+    features: Vec<f32>,
+    lines: Vec<u64>,
+    cells: Option<Cells>,
+    /// Names of columns that were left aside.
+    extra: Vec<String>,
+}
+
+/// Reads a file whose columns correspond to those that are wanted, with its labels or without.
+fn read_like(
+    path: &Path,
+    content: Option<&[u8]>,
+    options: &Options,
+    wanted: &Wanted<'_>,
+    labels: bool,
+    notes: &mut Vec<Note>,
+) -> Result<Alike> {
+    let Wanted { columns, schema, expected } = *wanted;
+    let missing_values = [&options.missing_values[..], &schema.missing_values[..]].concat();
+    let options = &Options { missing_values, ..options.clone() };
+    let mut opened = Opened::new(Source { path, content }, options, notes)?;
+    let needed = |index: usize| schema.columns[index].held() != Held::Nothing;
+    let mut layout = Layout::like(path, &opened.dialect, options.header, columns, options.column(), needed)?;
+    if !labels {
+        layout.label = None;
+    } else if layout.label.is_none() {
+        return Err(no_labels(path));
+    } else {
+        notes.extend(left_aside(path, &layout.extra));
     }
-    let unnamed = Columns { count: record.len(), label: 0, names: None };
-    let first = (0..record.len()).map(|index| lines.text(&record, index, &unnamed).map(str::to_owned));
-    let first: Vec<String> = first.collect::<Result<_>>()?;
-    let mut layout = match wanted {
-        Wanted::New(label) => Layout::new(lines.path, first, header, label)?,
-        Wanted::Labelled(label, columns) | Wanted::Features(label, columns) => {
-            Layout::like(lines.path, first, header, columns, label)?
+    let held: Vec<Held> = schema.columns.iter().map(Kind::held).collect();
+    let mut rows = opened.rows(&layout, &held, expected)?;
+    rows.check(path, &layout.columns)?;
+    if let Some((column, faults)) = rows.met.faults.iter().min_by_key(|(_, faults)| faults.first.1) {
+        return Err(refused(path, &layout.columns, *column, faults, rows.met.faults.len()));
+    }
+    rows.tell(notes);
+    let mut cells = rows.found.map(|found| found.cells);
+    if schema.missing == Missing::Drop {
+        let kept = complete(path, &mut rows.frame, columns, notes)?;
+        if let Some(cells) = &mut cells {
+            cells.retain(|row| kept[row]);
         }
+    }
+    let lines = rows.frame.lines().collect();
+    let encoding = Encoding::new(schema, &rows.frame);
+    let encoded = encoding.apply(rows.frame, 1, |_| 0);
+    check_missing(path, schema, columns, &encoded.met)?;
+    let mut filled = Vec::new();
+    for (index, met) in encoded.met.iter().enumerate() {
+        if let (count, Some(example)) = &met.unknown {
+            let what = match &schema.columns[index] {
+                Kind::Categories { other: true, .. } => "are counted as other",
+                Kind::Categories { .. } => "are none of those of training",
+                _ => "cannot be read and are filled in",
+            };
+            notes.push(format!("{count} cells of {}, such as {}, {what}", columns.name(index), show(example)).into());
+        }
+        if met.missing.0 > 0 {
+            filled.push(format!("{} ({})", columns.short_name(index), met.missing.0));
+        }
+    }
+    if !filled.is_empty() {
+        notes.push(format!("missing cells are filled in as in training: {}", filled.join(", ")).into());
+    }
+    let features = encoded.parts.into_iter().next().unwrap_or_default();
+    Ok(Alike { features, lines, cells, extra: layout.extra })
+}
+
+/// The note on the columns `extra` of the file at `path`, of which a model knows nothing; none where there are none.
+pub fn left_aside(path: &Path, extra: &[String]) -> Option<Note> {
+    let text =
+        || format!("{}: columns that training did not have are left aside: {}", path.display(), classes::list(extra));
+    (!extra.is_empty()).then(text).map(Note::from)
+}
+
+/// Leaves out rows with a missing cell, but for columns that are missing throughout. Returns which rows are kept.
+fn complete(path: &Path, frame: &mut Frame, columns: &Columns, notes: &mut Vec<Note>) -> Result<Vec<bool>> {
+    let rows = frame.rows();
+    let mut kept = vec![true; rows];
+    let mut counts = Vec::new();
+    for (index, held) in frame.held.iter().enumerate() {
+        let missing: Vec<bool> = match *held {
+            Held::Nothing => continue,
+            Held::Number { at, .. } => frame.numbers(at).map(f32::is_nan).collect(),
+            Held::Text { at } => frame.codes(at).map(|code| code == NO_TEXT).collect(),
+        };
+        let count = missing.iter().filter(|missing| **missing).count();
+        if count > 0 && count < rows {
+            counts.push(format!("{} ({count})", columns.short_name(index)));
+            kept.iter_mut().zip(&missing).for_each(|(kept, missing)| *kept &= !missing);
+        }
+    }
+    let dropped = kept.iter().filter(|kept| !**kept).count();
+    if dropped == rows {
+        return Err(Error::file(path, "a missing cell in every row", "some rows without one")
+            .advise(&[Remedy::Option("missing")]));
+    }
+    if dropped > 0 {
+        frame.retain(|row| kept[row]);
+        let text = format!("{dropped} of {rows} rows are left out, as cells are missing: {}", counts.join(", "));
+        notes.push(Note::new(text, "missing"));
+    }
+    Ok(kept)
+}
+
+/// Refuses missing cells where nothing fills them.
+fn check_missing(path: &Path, schema: &Schema, columns: &Columns, met: &[schema::Met]) -> Result<()> {
+    if schema.missing != Missing::Refuse {
+        return Ok(());
+    }
+    let missing = met.iter().enumerate().filter(|(_, met)| met.missing.0 > 0);
+    let found: Vec<String> = missing
+        .map(|(index, met)| {
+            format!("{} in {}, the first in line {}", met.missing.0, columns.name(index), met.missing.1)
+        })
+        .collect();
+    match &found[..] {
+        [] => Ok(()),
+        [..] => {
+            let error = Error::file(path, format!("missing cells: {}", found.join("; ")), "a finite number in each");
+            Err(error.advise(&[Remedy::Option("missing")]))
+        }
+    }
+}
+
+/// The refusal of cells that are no numbers.
+fn refused(path: &Path, columns: &Columns, column: usize, faults: &parse::Faults, in_columns: usize) -> Error {
+    let (text, line) = &faults.first;
+    let more = match (faults.cells, in_columns) {
+        (1, 1) => String::new(),
+        (cells, 1) => format!(" ({cells} such cells in this column)"),
+        (cells, others) => format!(" ({cells} such cells in this column, and some in {} others)", others - 1),
     };
-    match wanted {
-        Wanted::Features(..) => layout.label = None,
-        _ if !layout.extra.is_empty() => {
-            return Err(Error::file(lines.path, format!("a column {:?}", layout.extra[0]), "only those of training"));
+    let found =
+        format!("{} in line {line}, {}, which is {}{more}", show(text), columns.name(column), cells::described(text));
+    Error::file(path, found, "a finite number")
+}
+
+/// A file whose form is known.
+struct Opened<'a> {
+    source: Source<'a>,
+    blocks: Blocks<'a>,
+    dialect: Dialect,
+}
+
+/// Rows that were read.
+struct Rows {
+    frame: Frame,
+    found: Option<Found>,
+    met: Met,
+    /// Rows without a target, and the line of the first one.
+    untold: (usize, u64),
+    /// The number of columns.
+    columns: usize,
+}
+
+impl<'a> Opened<'a> {
+    fn new(source: Source<'a>, options: &Options, notes: &mut Vec<Note>) -> Result<Self> {
+        let mut blocks = Blocks::new(source)?;
+        notes.extend(blocks.note().map(|note| note.to_owned().into()));
+        let dialect = Dialect::of(blocks.head()?, options, notes);
+        if dialect.records.is_empty() {
+            return Err(Error::file(source.path, "an empty file", "one row per line"));
         }
-        _ if layout.label.is_none() => {
-            return Err(Error::file(lines.path, "no column of labels", "one, as in training (see --label)"));
-        }
-        _ => {}
+        blocks.start(dialect.skipped, dialect.delimiter);
+        Ok(Self { source, blocks, dialect })
     }
-    let (mut values, mut targets, mut starts) = (Vec::new(), Column::new(expected), Vec::new());
-    let mut more = layout.columns.names.is_none() || lines.next(&mut record)?;
-    while more {
-        lines.row(&record, &layout, &mut values)?;
-        starts.push(record.position().map_or(0, Position::byte));
+
+    /// What column `index` holds, by the first rows.
+    fn look(&self, index: usize, names: bool) -> Held {
+        let rows = &self.dialect.records[usize::from(names)..];
+        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+        for cell in rows.iter().filter_map(|row| row.get(index)) {
+            match self.dialect.reading.number(cell.as_bytes()) {
+                Number::Value(value) => (least, most) = (least.min(value), most.max(value)),
+                Number::Missing | Number::TooLarge => {}
+                Number::Text => return Held::Text { at: 0 },
+            }
+        }
+        let spread = most - least;
+        let narrow = spread > 0.0 && spread < NARROW * least.abs().max(most.abs());
+        Held::Number { at: 0, origin: if narrow { least.floor() } else { 0.0 } }
+    }
+
+    /// Reads all rows, with what `held` says of the columns of training.
+    fn rows(&mut self, layout: &Layout, held: &[Held], expected: Expected<'_>) -> Result<Rows> {
+        let path = self.source.path;
+        let mut slots = vec![Slot::Skip; layout.columns.count];
+        for (held, place) in held.iter().zip(&layout.places) {
+            if let Some(place) = place {
+                slots[*place] = match held {
+                    Held::Nothing => Slot::Skip,
+                    Held::Number { origin, .. } => Slot::Number(*origin),
+                    Held::Text { .. } => Slot::Text,
+                };
+            }
+        }
         if let Some(label) = layout.label {
-            let text = lines.text(&record, label, &layout.columns)?;
-            let bad = |expected| Error::file(lines.path, lines.place(&record, label, &layout.columns), expected);
-            targets.push(text).map_err(bad)?;
+            slots[label] = Slot::Target;
         }
-        more = lines.next(&mut record)?;
+        // The first records have served.
+        self.dialect.records = Vec::new();
+        let Dialect { delimiter, blanks, reading, .. } = &self.dialect;
+        let form = Form { delimiter: *delimiter, blanks: *blanks, reading, slots: &slots };
+        if layout.columns.names.is_some() {
+            self.blocks.skip_record(*delimiter)?;
+        }
+        let (mut targets, mut untold, mut lines, mut units) = (Column::new(expected), (0, 0), Vec::new(), 0);
+        let columns = &layout.columns;
+        let place = |text: &str, line| {
+            let column = columns.name(layout.label.unwrap_or(columns.label));
+            format!("{} in line {line}, {column}", show(text))
+        };
+        let (mut frame, mut met) = Frame::read(&mut self.blocks, &form, |cell, line| {
+            if layout.label.is_none() {
+                return Ok(true);
+            }
+            if reading.is_missing(cell) {
+                if untold.0 == 0 {
+                    untold.1 = line;
+                }
+                untold.0 += 1;
+                return Ok(false);
+            }
+            let text = cells::decode(cell).0;
+            // As Rust writes numbers, whatever marks the file has in them.
+            let number = match reading.number(cell) {
+                Number::Value(value) if reading.comma || text.parse::<f64>().is_err() => Some(value.to_string()),
+                _ => None,
+            };
+            units += u64::from(number.is_some() && cells::without_unit(cell).is_some());
+            targets
+                .push(number.as_deref().unwrap_or(&text))
+                .map_err(|expected| Error::file(path, place(&text, line), expected))?;
+            lines.push(line);
+            Ok(true)
+        })?;
+        let found = match layout.label {
+            Some(_) if frame.rows() > 0 => Some(targets.finish().map_err(|Fault { row, text, expected }| {
+                Error::file(path, place(&text, lines.get(row).copied().unwrap_or(0)), expected)
+            })?),
+            _ => None,
+        };
+        met.units += units;
+        // From the file's columns to those of training.
+        let of_training = |place: &Option<usize>| place.map_or(Held::Nothing, |place| frame.held[place]);
+        frame.held = layout.places.iter().map(of_training).collect();
+        Ok(Rows { frame, found, met, untold, columns: layout.columns.count })
     }
-    if values.is_empty() {
-        return Err(Error::file(lines.path, "no row under the header", "one row per line"));
+}
+
+impl Rows {
+    /// Refuses what stands in the way of any use.
+    fn check(&self, path: &Path, columns: &Columns) -> Result<()> {
+        if let Some(ragged) = &self.met.ragged {
+            let found = format!("{} cells in line {}", ragged.cells, ragged.line);
+            return Err(Error::file(path, found, format!("{}, as in the first line", self.columns)));
+        }
+        if self.met.too_many {
+            return Err(Error::file(path, "more than 4 GiB of values", "fewer rows"));
+        }
+        if let Some((column, faults)) = self.met.faults.iter().find(|(_, faults)| faults.texts < faults.cells) {
+            return Err(refused(path, columns, *column, faults, self.met.faults.len()));
+        }
+        if self.frame.rows() == 0 {
+            let found = match self.untold.0 {
+                0 => "no row under the header".to_owned(),
+                rows => format!("{rows} rows, all of them without a target in {}", columns.name(columns.label)),
+            };
+            return Err(Error::file(path, found, "one row per line"));
+        }
+        Ok(())
     }
-    let Layout { columns, extra, .. } = layout;
-    let found = targets.finish().map_err(|Fault { row, text, expected }| {
-        Error::file(lines.path, lines.place_at(starts[row], &text, columns.label, &columns), expected)
-    })?;
-    Ok(Table { values, found, columns, starts, extra })
+
+    /// Says what is worth it.
+    fn tell(&self, notes: &mut Vec<Note>) {
+        if self.untold.0 > 0 {
+            let (rows, line) = self.untold;
+            notes.push(format!("{rows} rows without a target are left out, the first in line {line}").into());
+        }
+        if self.met.longer > 0 {
+            let rows = self.met.longer;
+            notes.push(format!("{rows} rows end with an empty cell after the last column, which is left aside").into());
+        }
+        if self.met.units > 0 {
+            let text = format!("{} cells with % or a sign of money are read as their numbers", self.met.units);
+            notes.push(Note::new(text, "categories"));
+        }
+        if self.met.odd > 0 {
+            notes.push(format!("{} cells that are no UTF-8 are read as Windows-1252", self.met.odd).into());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -184,7 +657,6 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::data::Samples;
 
     fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -192,9 +664,31 @@ mod tests {
         file
     }
 
+    /// The rows of a file, all of which decide what its columns become, as features; and what is said of them.
+    fn read_with(path: &Path, options: &Options) -> Result<(Raw, Vec<String>)> {
+        let mut notes = Vec::new();
+        let table = super::read(path, None, options, &mut notes)?;
+        let columns = table.columns.clone();
+        let expected = Expectation::of(&table.targets);
+        let rules = Rules { most: MAX_CATEGORIES, ..Rules::default() };
+        let schema = schema::fit(path, &table.frame, &columns, &|_| true, &rules, &mut notes)?.0;
+        let wanted = Wanted { columns: &columns, schema: &schema, expected: expected.borrow() };
+        let target_scale = table.targets.scale(|| vec![columns.output()]);
+        let mut part = |path: &Path| -> Result<Samples> {
+            let rows = read_like(path, None, options, &wanted, true, &mut notes)?;
+            rows.cells.unwrap().with(Inputs::F32(rows.features), schema.width(), target_scale.as_ref())
+        };
+        let test = options.test.as_deref().map(&mut part).transpose()?;
+        let train = part(path)?;
+        let classes = table.targets.classes().to_vec();
+        let name = path.display().to_string();
+        let raw = Raw { name, train, test, classes, target_scale, columns: Some(columns) };
+        Ok((raw, notes.into_iter().map(|note| note.text).collect()))
+    }
+
     fn read(path: &Path, test: Option<&Path>, label: Option<&str>, header: Header) -> Result<Raw> {
         let (test, label) = (test.map(Path::to_path_buf), label.map(str::to_owned));
-        super::read(path, &Options { test, label, header, ..Options::default() }, &mut Vec::new())
+        Ok(read_with(path, &Options { test, label, header, ..Options::default() })?.0)
     }
 
     fn parse(content: &str, label: Option<&str>) -> Result<Raw> {
@@ -203,9 +697,7 @@ mod tests {
 
     /// Reads a table of which the user gave the task, and what is said of it.
     fn parse_as(content: &str, task: Option<Task>) -> Result<(Raw, Vec<String>)> {
-        let mut notes = Vec::new();
-        let raw = super::read(file(content).path(), &Options { task, ..Options::default() }, &mut notes)?;
-        Ok((raw, notes))
+        read_with(file(content).path(), &Options { task, ..Options::default() })
     }
 
     fn values(samples: &Samples) -> &[f32] {
@@ -272,12 +764,12 @@ mod tests {
         let raw = read(file(content).path(), None, Some("2"), Header::Yes).unwrap();
         assert_eq!((raw.classes, raw.columns.unwrap().label), (vec!["5".to_owned()], 2), "a name goes before a number");
         let raw = read(file("a,b\n1,2").path(), None, Some("2"), Header::No);
-        assert!(raw.err().unwrap().to_string().contains("\"a\" in line 1, column 1"));
+        assert_eq!(raw.unwrap().train.len(), 2, "any text may be a category");
     }
 
     #[test]
     fn whole_numbers_name_classes_however_they_are_written() {
-        let raw = parse("a,y\n1,10\n1,2.0\n1,1.0e1\n1,01\n", None).unwrap();
+        let raw = parse("a,y\n1,10\n2,2.0\n1,1.0e1\n1,01\n", None).unwrap();
         assert_eq!(
             (raw.classes, raw.train.labels()),
             (["01", "2", "10"].map(String::from).to_vec(), &[2, 1, 2, 0][..])
@@ -308,11 +800,9 @@ mod tests {
     #[test]
     fn bad_numbers_among_targets_are_found_by_line_and_column() {
         for (content, task, parts) in [
-            ("a,y\n1,1.5\n\n2,\n", None, ["an empty cell in line 4, column 2 (\"y\")", "finite number"]),
             ("a,y\n1,1.5\n\n2,x\n", None, ["\"x\" in line 4, column 2 (\"y\")", "a finite number"]),
             ("a,y\n1,1\n2,x\n", Some(Task::Values), ["\"x\" in line 3, column 2 (\"y\")", "a finite number"]),
             ("a,y\n1,1\n2,1e39\n", Some(Task::Values), ["\"1e39\" in line 3", "a finite number"]),
-            ("a,y\n1,1\n2,nan\n", Some(Task::Values), ["\"nan\" in line 3", "a finite number"]),
             ("a,y\n1,1\n2,1.5\n", Some(Task::Classes), ["\"1.5\" in line 3, column 2 (\"y\")", "a whole number"]),
         ] {
             let error = parse_as(content, task).unwrap_err().to_string();
@@ -330,7 +820,7 @@ mod tests {
     #[test]
     fn the_target_may_be_named_as_such() {
         let options = Options { target: Some("b".into()), ..Options::default() };
-        let raw = super::read(file("a,b,label\n1,2.5,3\n4,5,6\n").path(), &options, &mut Vec::new()).unwrap();
+        let raw = read_with(file("a,b,label\n1,2.5,3\n4,5,6\n").path(), &options).unwrap().0;
         assert!(close(&targets(&raw), &[2.5, 5.0]), "{raw:?}");
         assert_eq!((outputs(&raw), values(&raw.train)), (&["b".into()][..], &[1.0, 3.0, 4.0, 6.0][..]));
     }
@@ -351,9 +841,10 @@ mod tests {
             let test = both(train, label, test).unwrap();
             assert_eq!((values(&test), test.labels()), (&[5.0, 6.0][..], &[1][..]));
         }
+        let test = both(&named, None, "c,a,b,d,label\n7,5,6,8,x\n").unwrap();
+        assert_eq!(values(&test), [5.0, 6.0], "columns that training did not have are left aside");
         for (test, parts) in [
             ("a,label\n5,x\n", &["no column \"b\""][..]),
-            ("a,b,c,label\n5,6,7,x\n", &["a column \"c\""]),
             ("a,b\n5,6\n", &["no column of labels"]),
             ("5,6,7,x\n", &["4 columns", "3"]),
             ("a,b,label\n5,6,x\n\n5,6,v\n", &["\"v\" in line 4, column 3 (\"label\")", "\"w\", \"x\""]),
@@ -366,16 +857,18 @@ mod tests {
     #[test]
     fn features_are_read_with_and_without_a_column_of_labels() {
         let columns = parse("a,label,b\n1,x,2\n3,w,4\n", None).unwrap().columns.unwrap();
-        for content in ["b,a\n6,5\n", "a,label,b\n5,,6", "5,6", "5,?,6\n", "a,b,label\n5,6,new"] {
-            let read = features(file(content).path(), None, None, Header::Auto, &columns).unwrap();
-            assert_eq!(read.values, [5.0, 6.0], "{content:?}");
-            let read = features("elsewhere".as_ref(), Some(content.as_bytes()), None, Header::Auto, &columns).unwrap();
-            assert_eq!(read.values, [5.0, 6.0], "{content:?}");
-        }
-        let lines = |content: &str| {
-            let read = features("elsewhere".as_ref(), Some(content.as_bytes()), None, Header::Auto, &columns);
-            read.unwrap().lines
+        let read = |content: &str, label: Option<&str>, columns: &Columns| {
+            let options = Options { label: label.map(str::to_owned), ..Options::default() };
+            features("elsewhere".as_ref(), Some(content.as_bytes()), &options, columns, None, &mut Vec::new())
         };
+        for content in ["b,a\n6,5\n", "a,label,b\n5,,6", "5,6", "5,?,6\n", "a,b,label\n5,6,new", "b,more,a\n6,x,5"] {
+            let path = file(content);
+            let options = Options::default();
+            let from_file = features(path.path(), None, &options, &columns, None, &mut Vec::new()).unwrap();
+            assert_eq!(from_file.values, [5.0, 6.0], "{content:?}");
+            assert_eq!(read(content, None, &columns).unwrap(), from_file, "{content:?}");
+        }
+        let lines = |content: &str| read(content, None, &columns).unwrap().lines;
         assert_eq!(lines("a,b\r\n1,2\r\n\r\n\r\n3,4\r\n5,6"), [2, 5, 6]);
         assert_eq!(lines("\n\n1,2\n3,4\n\n"), [3, 4]);
         assert_eq!(lines("a,label,b\n1,\"x\ny\",2\n3,z,4\n"), [2, 4]);
@@ -383,39 +876,85 @@ mod tests {
         for (content, label) in
             [("7,5,6", None), ("u,v,class\n5,6,7", None), ("5,7,6", Some("2")), ("u,v,w\n5,7,6", Some("v"))]
         {
-            let read = features("elsewhere".as_ref(), Some(content.as_bytes()), label, Header::Auto, &unnamed).unwrap();
-            assert_eq!(read.values, [5.0, 6.0], "{content:?}");
+            assert_eq!(read(content, label, &unnamed).unwrap().values, [5.0, 6.0], "{content:?}");
         }
-        assert!(features(file("a,c\n1,2").path(), None, None, Header::Auto, &columns).is_err());
-        assert!(features(file("1").path(), None, None, Header::Auto, &columns).is_err());
+        for (content, part) in [
+            ("a,c\n1,2", "no column \"b\""),
+            ("1", "1 columns"),
+            ("a,b\n1,x\n2,y\n", "\"x\" in line 2, column 2 (\"b\"), which is text (2 such cells"),
+            ("a,b\n1,2\n\n1,?\n,3\n", "1 in column 1 (\"a\"), the first in line 5; 1 in column 3 (\"b\")"),
+            ("a,b\n1,1e39\n", "a number beyond those of float32"),
+        ] {
+            let error = read(content, None, &columns).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_columns_become_is_decided_once_and_told() {
+        let text = "id,size,shape,wet,when,flat\n1,1.5,round,yes,2024-01-01,7\n2,,flat,No,2024-01-03,7\n\
+                    3,2.5,round,yes,2024-01-02,7\n4,3.5,,yes,,7\n";
+        let (raw, notes) = read_with(
+            file(text).path(),
+            &Options { label: Some("id".into()), task: Some(Task::Values), ..Options::default() },
+        )
+        .unwrap();
+        // size, missing; shape=round, shape=flat, missing; wet; days, missing.
+        let expected = [
+            [1.5, 0.0, 1.0, 0.0, 0.0, 1.0, -1.0, 0.0],
+            [2.5, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0],
+            [2.5, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0],
+            [3.5, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0],
+        ];
+        assert_eq!(values(&raw.train), expected.concat());
+        for part in ["flat", "shape (2)", "wet (no is 0, yes is 1)", "when (%Y-%m-%d)", "size (1), shape (1), when (1)"]
+        {
+            assert!(notes.iter().any(|note| note.contains(part)), "{part}: {notes:?}");
+        }
+    }
+
+    #[test]
+    fn missing_cells_are_filled_dropped_or_refused() {
+        let content = "a,b,label\n1,x,p\n?,x,q\n3,,p\n4,y,\n5,y,q\n6,x,p\n7,y,q\n8,x,p\n9,y,q\n";
+        let load = |missing| {
+            let options = Options { missing, test_split: Some(0.3), ..Options::default() };
+            crate::data::load(file(content).path().to_str().unwrap(), &options)
+        };
+        let texts = |notes: &[Note]| notes.iter().map(|note| note.text.clone()).collect::<Vec<_>>().join("\n");
+        let (set, notes) = load(Missing::Fill).unwrap();
+        assert_eq!(set.train.len() + set.test.unwrap().len(), 8, "a row without a target is left out");
+        assert!(texts(&notes).contains("1 rows without a target are left out, the first in line 5"), "{notes:?}");
+        let (set, notes) = load(Missing::Drop).unwrap();
+        assert_eq!(set.train.len() + set.test.unwrap().len(), 6);
+        assert!(texts(&notes).contains("2 of 8 rows are left out, as cells are missing: a (1), b (1)"), "{notes:?}");
+        let error = load(Missing::Refuse).unwrap_err().to_string();
+        assert!(error.contains("1 in column 1 (\"a\"), the first in line 3; 1 in column 2 (\"b\")"), "{error}");
     }
 
     #[test]
     fn every_kind_of_bad_file_gets_one_line_with_the_place() {
-        let cases: [(&[u8], &[&str]); 24] = [
+        let mut slip: String = (0..99).map(|row| format!("{row}.5,x\n")).collect();
+        slip.push_str("unknown,y\n");
+        let slip = format!("a,label\n{slip}");
+        let cases: [(&[u8], &[&str]); 19] = [
             (b"", &["an empty file"]),
             (b"\n\n", &["an empty file"]),
             (b"a,b,label\n", &["no row under the header"]),
             (b"a,b,c\n1,2,3\n", &["--label", "\"a\", \"b\", \"c\""]),
             (b"label\n1\n", &["a single column"]),
             (b"a,a,label\n1,2,x\n", &["two columns named \"a\""]),
-            (b"a,b,label\n1,2,x\n1,abc,x\n", &["\"abc\" in line 3, column 2 (\"b\")", "a finite number"]),
-            (b"a,b,label\r\n1,2,x\r\n\r\n1,0x1,x\r\n", &["\"0x1\" in line 4, column 2"]),
-            (b"a,b,label\n1,2,x\n1,,x\n", &["an empty cell in line 3, column 2"]),
-            (b"a,b,label\n1,NaN,x\n", &["\"NaN\" in line 2, column 2"]),
-            (b"a,b,label\n1,-inf,x\n", &["\"-inf\" in line 2, column 2"]),
+            (slip.as_bytes(), &["\"unknown\" in line 101, column 1 (\"a\")", "1 of 100 cells", "ignore"]),
+            (b"a,b,label\n1,2,x\n1,-inf,x\n", &["\"-inf\" in line 3, column 2", "no finite number"]),
             (b"a,b,label\n1,1e39,x\n", &["\"1e39\" in line 2, column 2"]),
-            (b"a,b,label\n1,\"1,5\",x\n", &["\"1,5\" in line 2, column 2"]),
             (b"a,b,label\n1,2\n", &["2 cells in line 2", "3"]),
             (b"a,b,label\n1,2,x\n\n\n1,2,x,3\n", &["4 cells in line 5", "3"]),
             (b"a,b,label\n\"1\n\",2,x\n1,2\n", &["2 cells in line 4"]),
-            (b"a,b,label\n1,2,\n", &["an empty cell in line 2, column 3 (\"label\")"]),
-            (b"a,b,label\n1,2,nan\n", &["\"nan\" in line 2, column 3"]),
+            (b"a,b,label\n1,2,\n", &["1 rows, all of them without a target in column 3 (\"label\")"]),
             (b"a,b,label\n1,2,x\n\n1,2,y\n1,2,5.1\n", &["\"5.1\" in line 5, column 3", "--label"]),
-            (b"a,b,label\n1,2,5.1\n\n1,2,?\n", &["\"?\" in line 4, column 3 (\"label\")", "a finite number"]),
-            (b"a,b,label\n1,2,caf\xe9\n", &["not UTF-8 in line 2, column 3"]),
+            (b"a,b,label\n1,2,5.1\n\n1,2,-\n", &["\"-\" in line 4, column 3 (\"label\")", "a finite number"]),
             (b"a,b,label\n1,\"2,x\n3,4,5\n", &["2 cells in line 2"]),
-            (b"\xff\xfea\0,\0b\0", &["UTF-16"]),
+            (b"a,b,label\n1,2,x\n1,2,y\n", &["no column to learn from", "the same value"]),
+            (b"PAR1", &["a Parquet file"]),
             (b"\0\0\x08\x03", &["another kind", "IDX"]),
         ];
         for (content, parts) in cases {
@@ -426,8 +965,6 @@ mod tests {
             assert!(parts.iter().all(|part| error.contains(part)), "{text:?}: {error}");
             assert!(error.contains(file.path().to_str().unwrap()) && !error.contains('\n'), "{error}");
         }
-        let error = parse("5.1,?,x\n1,2,x\n", Some("3")).unwrap_err().to_string();
-        assert!(error.contains("\"?\" in line 1, column 2"), "{error}");
         let error = parse("1,2,x\n", Some("4")).unwrap_err();
         assert!(error.to_string().contains("\"4\"") && error.exit_code() == 2, "{error}");
     }

@@ -82,6 +82,7 @@ fn read_parts(folder: &Path, name: &str, classes: Option<Vec<String>>) -> Result
         classes,
         target_scale: None,
         columns: None,
+        schema: None,
         scaling: None,
         origin: Origin::default(),
     })

@@ -11,7 +11,7 @@ use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Lim
 use rayon::prelude::*;
 
 use crate::data::classes::{self, MAX_CLASSES};
-use crate::data::{Inputs, Raw, Samples};
+use crate::data::{Inputs, Note, Raw, Samples};
 use crate::error::{Error, Result};
 
 /// The most bytes of pixels that are read.
@@ -26,14 +26,13 @@ const MAX_DECODED: u64 = 8 * MAX_PIXELS;
 ///
 /// # Errors
 /// [`Error::File`] naming the first file or folder that cannot be used.
-pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<String>) -> Result<Raw> {
+pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<Note>) -> Result<Raw> {
     let Listing { classes, train, test, left_out } = list(path)?;
     if let Some(first) = left_out.first() {
-        notes.push(format!(
-            "{} left out that are no images of a class, such as {}",
-            count(left_out.len()),
-            first.display()
-        ));
+        notes.push(
+            format!("{} left out that are no images of a class, such as {}", count(left_out.len()), first.display())
+                .into(),
+        );
     }
     let (first, resize) = (&train[0].0, size.is_some());
     let size = match size {
@@ -278,7 +277,7 @@ mod tests {
         GrayImage::from_pixel(width, height, image::Luma([value]))
     }
 
-    fn load(folder: &Path, size: Option<(usize, usize)>) -> (Result<Raw>, Vec<String>) {
+    fn load(folder: &Path, size: Option<(usize, usize)>) -> (Result<Raw>, Vec<Note>) {
         let mut notes = Vec::new();
         (read(folder, size, &mut notes), notes)
     }
@@ -320,7 +319,7 @@ mod tests {
         assert_eq!((&raw.train.inputs, raw.train.labels()), (&Inputs::U8(vec![1, 2]), &[0, 1][..]));
         let test = raw.test.unwrap();
         assert_eq!((&test.inputs, test.labels()), (&Inputs::U8(vec![3]), &[1][..]));
-        assert!(notes[0].starts_with("3 files") && notes[0].contains("README.md"), "{notes:?}");
+        assert!(notes[0].text.starts_with("3 files") && notes[0].contains("README.md"), "{notes:?}");
         save(path, "test/c/1.png", grey(1, 1, 1));
         let error = load(path, None).0.unwrap_err().to_string();
         assert!(error.contains("\"c\"") && error.contains("\"a\", \"b\""), "{error}");

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::split::rescale;
 use super::{
-    Columns, Inputs, Options, Origin, Part, Raw, Samples, Scale, Scaling, TargetScale, Targets, Task, classes,
+    Columns, Inputs, Note, Options, Origin, Part, Raw, Samples, Scale, Scaling, Schema, TargetScale, Targets, Task,
+    classes,
 };
 use crate::error::{Error, Result};
 
@@ -23,6 +24,8 @@ pub struct Known<'a> {
     pub target_scale: Option<&'a TargetScale>,
     /// The columns of the files where they were tables.
     pub columns: Option<&'a Columns>,
+    /// What these columns become; none where all are numbers, as in older models.
+    pub schema: Option<&'a Schema>,
     /// (height, width) in pixels where rows are images.
     pub image: Option<(usize, usize)>,
     /// The scaling of the features; none where they were bytes, taken as `value / 255`.
@@ -45,7 +48,7 @@ impl Raw {
         options: &Options,
         known: &Known<'_>,
         part: Part,
-        notes: &mut Vec<String>,
+        notes: &mut Vec<Note>,
     ) -> Result<Samples> {
         let (name, model) = (self.name.clone(), known.model);
         if self.train.width != known.width {
@@ -59,7 +62,7 @@ impl Raw {
         let read = self.read_scale();
         let origin = known.origin.filter(|origin| origin.same_rows(&Origin::new(&self.train)));
         if origin.is_some() {
-            notes.push(format!("{name} is what {model} was trained on"));
+            notes.push(format!("{name} is what {model} was trained on").into());
         }
         let drawn = origin.and_then(|origin| origin.test).filter(|_| self.test.is_none());
         let test = self.draw_test(options.test_split.or(drawn), options.seed, notes)?;
@@ -75,7 +78,7 @@ impl Raw {
             (Part::Train, Some(_), _) | (Part::Train, None, Some(_)) => ("the training part", self.train),
             (Part::Train | Part::Test, None, _) => ("all rows, as there is no test part", self.train),
         };
-        notes.push(format!("{} rows of {name}: {what}", samples.len()));
+        notes.push(format!("{} rows of {name}: {what}", samples.len()).into());
         known.scale(&name, &mut samples, options.scale, notes)?;
         if let Some(read) = read {
             let scale = known.target_scale.cloned().unwrap_or_else(|| TargetScale::none(read.names.clone()));
@@ -134,15 +137,9 @@ impl Known<'_> {
     ///
     /// # Errors
     /// [`Error::Data`] for a value that cannot be scaled, [`Error::Usage`] for a scaling that must be fitted.
-    pub fn scale(
-        &self,
-        name: &str,
-        samples: &mut Samples,
-        scale: Option<Scale>,
-        notes: &mut Vec<String>,
-    ) -> Result<()> {
+    pub fn scale(&self, name: &str, samples: &mut Samples, scale: Option<Scale>, notes: &mut Vec<Note>) -> Result<()> {
         if self.described && scale.is_some() {
-            notes.push(format!("--scale is left aside: {} says how its features are scaled", self.model));
+            notes.push(format!("--scale is left aside: {} says how its features are scaled", self.model).into());
         }
         match (self.scaling, &samples.inputs) {
             (Some(scaling), _) => rescale(name, samples, scaling),
@@ -166,7 +163,7 @@ impl Known<'_> {
                         let pixels =
                             self.image.is_some() && are_bytes(values) && values.iter().any(|&value| value > 1.0);
                         let read = if pixels { "value / 255 (--scale none: as they are)" } else { "they are" };
-                        notes.push(format!("features of {name} are taken as {read}"));
+                        notes.push(format!("features of {name} are taken as {read}").into());
                         pixels
                     }
                 };
@@ -192,7 +189,7 @@ mod tests {
 
     #[test]
     fn rows_for_a_model_take_its_classes_and_scaling() {
-        let scaling = Scaling { offset: vec![1.0, 1.0], divisor: vec![2.0, 2.0] };
+        let scaling = Scaling { offset: vec![1.0, 1.0], divisor: vec![2.0, 2.0], clip: None };
         let classes = ["1".to_owned(), "0".to_owned()];
         let known = Known {
             model: "m",
@@ -201,6 +198,7 @@ mod tests {
             task: Task::Classes,
             target_scale: None,
             columns: None,
+            schema: None,
             image: None,
             scaling: Some(&scaling),
             origin: None,
@@ -220,7 +218,7 @@ mod tests {
         assert!(rows(raw(&[1, 1]), &Known { width: 3, ..known.clone() }).is_err());
         let mut far = raw(&[1, 1]);
         far.train.inputs = Inputs::F32(vec![f32::MAX; 4]);
-        let wide = Scaling { offset: vec![f32::MIN; 2], divisor: vec![1.0; 2] };
+        let wide = Scaling { offset: vec![f32::MIN; 2], divisor: vec![1e-3; 2], clip: None };
         let error = rows(far, &Known { scaling: Some(&wide), ..known }).unwrap_err().to_string();
         assert!(error.contains("feature 1"), "{error}");
     }
@@ -242,6 +240,7 @@ mod tests {
             task: Task::Classes,
             target_scale: None,
             columns: None,
+            schema: None,
             image: None,
             scaling: set.scaling.as_ref(),
             origin: Some(&set.origin),
@@ -272,6 +271,7 @@ mod tests {
             task: Task::Values,
             target_scale: set.target_scale.as_ref(),
             columns: None,
+            schema: None,
             image: None,
             scaling: set.scaling.as_ref(),
             origin: Some(&set.origin),

@@ -9,7 +9,7 @@ use std::path::Path;
 use zip::ZipArchive;
 
 use crate::data::targets::{Column, Fault, Found};
-use crate::data::{Expected, Inputs, Raw, Samples, Task};
+use crate::data::{Expected, Inputs, Note, Raw, Samples, Task};
 use crate::error::{Error, Result};
 
 mod array;
@@ -32,14 +32,14 @@ pub fn is_archive(path: &Path) -> Result<bool> {
 ///
 /// # Errors
 /// [`Error::File`] naming the array that is missing or malformed.
-pub fn read(path: &Path, task: Option<Task>, notes: &mut Vec<String>) -> Result<Raw> {
+pub fn read(path: &Path, task: Option<Task>, notes: &mut Vec<Note>) -> Result<Raw> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let zip = ZipArchive::new(BufReader::new(file))
         .map_err(|error| Error::file(path, format!("a damaged zip archive ({error})"), "a NumPy .npz archive"))?;
     let mut archive = Archive { path, zip };
     let Part { inputs, shape, found, outputs } = archive.part("x_train", "y_train", Expected::of(task))?;
     let width = shape.iter().product();
-    notes.extend(found.note);
+    notes.extend(found.note.map(Note::from));
     let (classes, cells) = (found.cells.classes().to_vec(), found.cells);
     let target_scale = cells.scale(|| match outputs {
         1 => vec!["y".into()],

@@ -110,7 +110,7 @@ impl Samples {
     /// [`Error::Data`] when rows are not as long as such an image has pixels.
     pub fn with_image(mut self, size: (usize, usize)) -> Result<Self> {
         let (height, width) = size;
-        if height.checked_mul(width) != Some(self.width) {
+        if self.width == 0 || height.checked_mul(width) != Some(self.width) {
             return Err(Error::Data(format!("rows of {} values are no images of {height} x {width}", self.width)));
         }
         self.image = Some(size);

@@ -1,6 +1,7 @@
 //! The scaling of features: fitted on the training part, kept with the model, and applied to all data that the model
 //! meets.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The kind of scaling. Each feature is scaled by numbers of its own.
@@ -13,28 +14,42 @@ pub enum Scale {
     Minmax,
     /// To mean 0 and standard deviation 1 over the training part
     Standard,
+    /// By the median and the quartiles of the training part, then x / sqrt(1 + (x / 3)^2), which holds far values within 3
+    Robust,
     /// Divided by 255
     #[value(name = "255")]
     #[serde(rename = "255")]
     Bytes,
 }
 
-/// The numbers of a scaling: `x = (raw - offset) / divisor`, feature by feature.
+/// What smoothly holds robustly scaled values within this and its negative (RealMLP, Holzmueller and others 2024).
+const CLIP: f32 = 3.0;
+
+/// The numbers of a scaling: `x = (raw - offset) / divisor`, feature by feature, and with a clip
+/// `x / sqrt(1 + (x / clip)^2)` of that.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
     /// One offset per feature.
     pub offset: Vec<f32>,
     /// One divisor per feature, none of them 0.
     pub divisor: Vec<f32>,
+    /// What scaled values are smoothly held within, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f32>,
 }
 
 impl Scaling {
     /// Fits the scaling `scale` to `rows`, row-major with `width` features per row. A constant feature has divisor 1.
     pub fn fit(scale: Scale, rows: &[f32], width: usize) -> Self {
         let same = |value: f32| vec![value; width];
+        let plain = |offset, divisor| Self { offset, divisor, clip: None };
         let (lowest, highest) = match scale {
-            Scale::None => return Self { offset: same(0.0), divisor: same(1.0) },
-            Scale::Bytes => return Self { offset: same(0.0), divisor: same(255.0) },
+            Scale::None => return plain(same(0.0), same(1.0)),
+            Scale::Bytes => return plain(same(0.0), same(255.0)),
+            Scale::Robust => {
+                let (offset, divisor) = quartiles(rows, width);
+                return Self { offset, divisor, clip: Some(CLIP) };
+            }
             Scale::Minmax | Scale::Standard => range(rows, width),
         };
         let (offset, mut divisor) = match scale {
@@ -46,26 +61,60 @@ impl Scaling {
                 *divisor = 1.0;
             }
         }
-        Self { offset, divisor }
+        plain(offset, divisor)
     }
 
-    /// Scales `rows`, row-major, in place.
+    /// This scaling, but for the features that `as_they_are` marks: these stay.
+    pub(super) fn except(mut self, as_they_are: &[bool]) -> Self {
+        for (feature, _) in as_they_are.iter().enumerate().filter(|(_, stays)| **stays) {
+            (self.offset[feature], self.divisor[feature]) = (0.0, 1.0);
+        }
+        self
+    }
+
+    /// Scales `rows`, row-major, in place. Values are float64 on the way.
     pub fn apply(&self, rows: &mut [f32]) {
+        let clip = self.clip.map(f64::from);
         for row in rows.chunks_exact_mut(self.offset.len().max(1)) {
             for ((value, offset), divisor) in row.iter_mut().zip(&self.offset).zip(&self.divisor) {
-                *value = (*value - offset) / divisor;
+                let scaled = (f64::from(*value) - f64::from(*offset)) / f64::from(*divisor);
+                *value = clip.map_or(scaled, |clip| scaled / (1.0 + (scaled / clip).powi(2)).sqrt()) as f32;
             }
         }
     }
 
     /// Reverts the scaling of `rows`, except for rounding.
     pub fn undo(&self, rows: &mut [f32]) {
+        let clip = self.clip.map(f64::from);
         for row in rows.chunks_exact_mut(self.offset.len().max(1)) {
             for ((value, offset), divisor) in row.iter_mut().zip(&self.offset).zip(&self.divisor) {
-                *value = *value * divisor + offset;
+                let held = f64::from(*value);
+                let scaled = clip.map_or(held, |clip| held / (1.0 - (held / clip).powi(2)).max(1e-12).sqrt());
+                *value = (scaled * f64::from(*divisor) + f64::from(*offset)) as f32;
             }
         }
     }
+}
+
+/// The median of each feature, and the distance of its quartiles; where that is 0, half its range, and 1 for a constant one.
+fn quartiles(rows: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
+    let feature = |feature: usize| {
+        let mut values: Vec<f32> = rows.iter().skip(feature).step_by(width).copied().collect();
+        values.sort_unstable_by(f32::total_cmp);
+        // As NumPy does it: between two values in proportion.
+        let quantile = |share: f64| {
+            let at = share * (values.len().max(1) - 1) as f64;
+            let (low, high) = (values[at.floor() as usize], values[at.ceil() as usize]);
+            (f64::from(low) + (f64::from(high) - f64::from(low)) * at.fract()) as f32
+        };
+        if values.is_empty() {
+            return (0.0, 1.0);
+        }
+        let (between, range) = (quantile(0.75) - quantile(0.25), quantile(1.0) - quantile(0.0));
+        let divisor = if between > 0.0 { between } else { range / 2.0 };
+        (quantile(0.5), if divisor.is_normal() { divisor } else { 1.0 })
+    };
+    (0..width).into_par_iter().map(feature).unzip()
 }
 
 /// The minimum and the maximum of each feature.
@@ -131,9 +180,32 @@ mod tests {
 
     #[test]
     fn each_feature_is_scaled_by_its_own_numbers() {
-        let scaling = Scaling { offset: vec![1.0, 0.0], divisor: vec![2.0, 255.0] };
+        let scaling = Scaling { offset: vec![1.0, 0.0], divisor: vec![2.0, 255.0], clip: None };
         let mut rows = [1.0, 255.0, 5.0, 51.0];
         scaling.apply(&mut rows);
         assert_eq!(rows, [0.0, 1.0, 2.0, 0.2]);
+    }
+
+    #[test]
+    fn robust_scaling_goes_by_quartiles_and_holds_far_values() {
+        // Quartiles 1 and 3 about 2; a feature of which three quarters are equal; a constant one.
+        let rows = [0.0, 0.0, 5.0, 1.0, 0.0, 5.0, 2.0, 0.0, 5.0, 3.0, 0.0, 5.0, 4.0, 8.0, 5.0];
+        let scaling = Scaling::fit(Scale::Robust, &rows, 3);
+        assert_eq!((&scaling.offset[..], &scaling.divisor[..]), (&[2.0, 0.0, 5.0][..], &[2.0, 4.0, 1.0][..]));
+        let mut scaled = [2.0, 0.0, 5.0, 1e6, 8.0, 5.0];
+        scaling.apply(&mut scaled);
+        let held = |x: f64| (x / (1.0 + x * x / 9.0).sqrt()) as f32;
+        assert_eq!(scaled[..3], [0.0; 3]);
+        assert!((scaled[3] - 3.0).abs() < 1e-4 && scaled[4] == held(2.0), "{scaled:?}");
+        scaling.undo(&mut scaled);
+        assert!((scaled[4] - 8.0).abs() < 1e-5, "{scaled:?}");
+    }
+
+    #[test]
+    fn some_features_stay_as_they_are() {
+        let scaling = Scaling::fit(Scale::Standard, &[1.0, 0.0, 3.0, 1.0], 2).except(&[false, true]);
+        let mut rows = [1.0, 1.0];
+        scaling.apply(&mut rows);
+        assert_eq!(rows, [-1.0, 1.0]);
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Columns, Dataset, Inputs, Options, Samples, Scale, Scaling, TargetScale, Task, classes};
+use crate::data::{
+    Columns, Dataset, Inputs, Note, Options, Samples, Scale, Scaling, Schema, TargetScale, Task, classes,
+};
 use crate::error::{Error, Result};
 use crate::random::{self, Draw};
 
@@ -87,43 +89,16 @@ impl Raw {
     /// # Errors
     /// [`Error::Usage`] for a test share where the files have a test part; [`Error::Data`] for too few rows to draw from, a
     /// single class, or a value that cannot be scaled.
-    pub fn prepare(mut self, options: &Options, notes: &mut Vec<String>) -> Result<Dataset> {
-        if self.train.task() == Task::Classes && self.classes.len() < 2 {
-            let found = classes::list(&self.classes);
-            return Err(Error::Data(format!(
-                "{}: found a single class, {found}, expected at least two to tell apart",
-                self.name
-            )));
-        }
-        let share = options.test_split.or(self.test.is_none().then_some(TEST_SHARE));
+    pub fn prepare(mut self, options: &Options, notes: &mut Vec<Note>) -> Result<Dataset> {
+        check_classes(&self.name, self.train.task(), &self.classes)?;
+        let share = share_of_test(&self.name, options, self.test.is_some())?;
         let origin = Origin { test: share, validation: options.validation_split, ..Origin::new(&self.train) };
         let test = self.draw_test(share, options.seed, notes)?;
         let validation = self.draw_validation(origin.validation, options.seed, notes)?;
-        let read = self.read_scale();
+        let read_scale = self.read_scale();
         let Self { name, train, classes, columns, .. } = self;
-        let mut parts = (train, test, validation);
-        let target_scale = read.as_ref().map(|read| TargetScale::fit(&read.undo(parts.0.values()), read.names.clone()));
-        if let (Some(scale), Some(read)) = (&target_scale, &read) {
-            for part in [&mut parts.0].into_iter().chain(&mut parts.1).chain(&mut parts.2) {
-                scale.replace(read, &name, &mut part.targets)?;
-            }
-        }
-        let bytes = |part: &Samples| matches!(part.inputs, Inputs::U8(_));
-        let all_bytes = bytes(&parts.0) && parts.1.iter().chain(&parts.2).all(bytes);
-        let scaling = match options.scale {
-            None | Some(Scale::Bytes) if all_bytes => None,
-            scale => {
-                let scale = scale.unwrap_or(Scale::Standard);
-                Some(Scaling::fit(scale, &parts.0.inputs.to_f32(), parts.0.width))
-            }
-        };
-        if let Some(scaling) = &scaling {
-            for part in [&mut parts.0].into_iter().chain(&mut parts.1).chain(&mut parts.2) {
-                rescale(&name, part, scaling)?;
-            }
-        }
-        let (train, test, validation) = (Arc::new(parts.0), parts.1.map(Arc::new), parts.2.map(Arc::new));
-        Ok(Dataset { name, train, test, validation, classes, target_scale, columns, scaling, origin })
+        let parts = (train, test, validation);
+        Drawn { name, parts, classes, read_scale, columns, schema: None, origin }.finish(options)
     }
 
     /// The standardisation that targets which are numbers have been read with.
@@ -138,7 +113,7 @@ impl Raw {
         &mut self,
         share: Option<f64>,
         seed: u64,
-        notes: &mut Vec<String>,
+        notes: &mut Vec<Note>,
     ) -> Result<Option<Samples>> {
         match (self.test.take(), share) {
             (Some(_), Some(_)) => {
@@ -147,10 +122,7 @@ impl Raw {
             (None, Some(share)) => {
                 let rows = self.train.len();
                 let test = self.draw(share, Draw::Test, seed)?;
-                notes.push(format!(
-                    "{} of {rows} rows, drawn with seed {seed}, are the test part (--test-split {share})",
-                    test.len()
-                ));
+                notes.push(told(true, test.len(), rows, share, seed).into());
                 Ok(Some(test))
             }
             (test, None) => Ok(test),
@@ -162,12 +134,12 @@ impl Raw {
         &mut self,
         share: Option<f64>,
         seed: u64,
-        notes: &mut Vec<String>,
+        notes: &mut Vec<Note>,
     ) -> Result<Option<Samples>> {
         let Some(share) = share else { return Ok(None) };
         let validation = self.draw(share, Draw::Validation, seed)?;
-        let (rows, left) = (validation.len(), self.train.len());
-        notes.push(format!("{rows} training rows are the validation part, {left} are left"));
+        let rows = validation.len() + self.train.len();
+        notes.push(told(false, validation.len(), rows, share, seed).into());
         Ok(Some(validation))
     }
 
@@ -175,6 +147,88 @@ impl Raw {
         let (left, drawn) = draw(&self.name, &self.train, self.classes.len(), share, part, seed)?;
         self.train = left;
         Ok(drawn)
+    }
+}
+
+/// Says how many of the training rows were drawn as another part.
+pub(super) fn told(test: bool, drawn: usize, rows: usize, share: f64, seed: u64) -> String {
+    if test {
+        format!("{drawn} of {rows} rows, drawn with seed {seed}, are the test part (--test-split {share})")
+    } else {
+        format!("{drawn} training rows are the validation part, {} are left", rows - drawn)
+    }
+}
+
+/// Refuses data of a single class.
+pub(super) fn check_classes(name: &str, task: Task, classes: &[String]) -> Result<()> {
+    if task == Task::Classes && classes.len() < 2 {
+        let found = classes::list(classes);
+        return Err(Error::Data(format!("{name}: found a single class, {found}, expected at least two to tell apart")));
+    }
+    Ok(())
+}
+
+/// The share of the rows to draw as the test part, if any is drawn.
+///
+/// # Errors
+/// [`Error::Usage`] for a share where the data have a test part of their own.
+pub(super) fn share_of_test(name: &str, options: &Options, own: bool) -> Result<Option<f64>> {
+    match (own, options.test_split) {
+        (true, Some(_)) => Err(Error::Usage(format!("--test-split: {name} has a test part of its own; leave it out"))),
+        (true, None) => Ok(None),
+        (false, share) => Ok(share.or(Some(TEST_SHARE))),
+    }
+}
+
+/// A data set whose parts are drawn, and whose features and targets are not scaled yet.
+pub(super) struct Drawn {
+    pub(super) name: String,
+    /// The training part, the test part and the validation part.
+    pub(super) parts: (Samples, Option<Samples>, Option<Samples>),
+    pub(super) classes: Vec<String>,
+    /// The standardisation that targets have which are numbers.
+    pub(super) read_scale: Option<TargetScale>,
+    pub(super) columns: Option<Columns>,
+    pub(super) schema: Option<Schema>,
+    pub(super) origin: Origin,
+}
+
+impl Drawn {
+    /// Scales targets and features by the training part.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a value that cannot be scaled.
+    pub(super) fn finish(self, options: &Options) -> Result<Dataset> {
+        let Self { name, mut parts, classes, read_scale: read, columns, schema, origin } = self;
+        let target_scale = read.as_ref().map(|read| TargetScale::fit(&read.undo(parts.0.values()), read.names.clone()));
+        if let (Some(scale), Some(read)) = (&target_scale, &read) {
+            for part in [&mut parts.0].into_iter().chain(&mut parts.1).chain(&mut parts.2) {
+                scale.replace(read, &name, &mut part.targets)?;
+            }
+        }
+        let bytes = |part: &Samples| matches!(part.inputs, Inputs::U8(_));
+        let all_bytes = bytes(&parts.0) && parts.1.iter().chain(&parts.2).all(bytes);
+        let scaling = match options.scale {
+            None | Some(Scale::Bytes) if all_bytes => None,
+            scale => {
+                let kind = scale.unwrap_or(Scale::Standard);
+                // Features that are 0 or 1 need no scaling, but by the user's will.
+                let as_they_are = schema
+                    .as_ref()
+                    .filter(|_| std::env::var_os("EXP_STD").is_none())
+                    .filter(|_| scale != Some(Scale::Bytes))
+                    .map(Schema::binary);
+                let as_they_are = as_they_are.unwrap_or_default();
+                Some(Scaling::fit(kind, &parts.0.inputs.to_f32(), parts.0.width).except(&as_they_are))
+            }
+        };
+        if let Some(scaling) = &scaling {
+            for part in [&mut parts.0].into_iter().chain(&mut parts.1).chain(&mut parts.2) {
+                rescale(&name, part, scaling)?;
+            }
+        }
+        let (train, test, validation) = (Arc::new(parts.0), parts.1.map(Arc::new), parts.2.map(Arc::new));
+        Ok(Dataset { name, train, test, validation, classes, target_scale, columns, schema, scaling, origin })
     }
 }
 
@@ -199,8 +253,8 @@ pub(super) fn rescale(name: &str, samples: &mut Samples, scaling: &Scaling) -> R
     }
 }
 
-/// Takes `share` of `samples` out at random: the same share of each class, except that at least one row of each is left.
-/// Where targets are numbers, all rows count as one class. Returns what is left and what was drawn, both in the rows' order.
+/// Takes `share` of `samples` out at random, as [`pick`] says. Returns what is left and what was drawn, both in the rows'
+/// order.
 fn draw(
     name: &str,
     samples: &Samples,
@@ -209,27 +263,40 @@ fn draw(
     part: Draw,
     seed: u64,
 ) -> Result<(Samples, Samples)> {
-    let rows = u32::try_from(samples.len())
-        .map_err(|_| Error::Data(format!("{name}: {} rows are more than 2^32 - 1", samples.len())))?;
+    let drawn = pick(name, samples.labels(), samples.len(), classes, share, part, seed)?;
+    Ok((samples.select(|row| !drawn[row])?, samples.select(|row| drawn[row])?))
+}
+
+/// Which of `rows` rows are drawn: the same share of each class, except that at least one row of each is left. Where there
+/// are no `labels`, as targets are numbers, all rows count as one class.
+pub(super) fn pick(
+    name: &str,
+    labels: &[u32],
+    rows: usize,
+    classes: usize,
+    share: f64,
+    part: Draw,
+    seed: u64,
+) -> Result<Vec<bool>> {
+    let count = u32::try_from(rows).map_err(|_| Error::Data(format!("{name}: {rows} rows are more than 2^32 - 1")))?;
     // One pile per class. The first row of each stays; of all others, pile after pile, every n-th is drawn.
     let mut piles = vec![Vec::new(); classes.max(1)];
-    for row in random::draw(seed, part, rows) {
-        let pile = samples.labels().get(row as usize).map_or(0, |&label| label as usize);
+    for row in random::draw(seed, part, count) {
+        let pile = labels.get(row as usize).map_or(0, |&label| label as usize);
         piles[pile].push(row as usize);
     }
     let candidates: Vec<usize> = piles.iter().flat_map(|pile| pile.iter().skip(1)).copied().collect();
-    let wanted = ((share * f64::from(rows)).round() as usize).clamp(1, candidates.len().max(1));
+    let wanted = ((share * f64::from(count)).round() as usize).clamp(1, candidates.len().max(1));
     if candidates.is_empty() {
-        let what =
-            if samples.task() == Task::Classes { "each class has a single row" } else { "there is a single row" };
+        let what = if labels.is_empty() { "there is a single row" } else { "each class has a single row" };
         return Err(Error::Data(format!("{name}: {what}, so that none can be drawn: add rows")));
     }
-    let mut drawn = vec![false; samples.len()];
+    let mut drawn = vec![false; rows];
     for (index, &row) in candidates.iter().enumerate() {
         let reached = |index: usize| (index as u128 * wanted as u128 / candidates.len() as u128) as usize;
         drawn[row] = reached(index + 1) > reached(index);
     }
-    Ok((samples.select(|row| !drawn[row])?, samples.select(|row| drawn[row])?))
+    Ok(drawn)
 }
 
 #[cfg(test)]

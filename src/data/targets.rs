@@ -48,6 +48,22 @@ impl Targets {
         }
     }
 
+    /// The targets of those of `rows` rows whose index `wanted` accepts.
+    pub(super) fn select(&self, rows: usize, wanted: impl Fn(usize) -> bool) -> Self {
+        fn those<T: Copy>(values: &[T], width: usize, wanted: impl Fn(usize) -> bool) -> Vec<T> {
+            values.iter().enumerate().filter(|(index, _)| wanted(index / width)).map(|(_, value)| *value).collect()
+        }
+        match self {
+            Targets::Classes(labels) => Targets::Classes(those(labels, 1, wanted)),
+            Targets::Values(values) => Targets::Values(those(values, (values.len() / rows.max(1)).max(1), wanted)),
+        }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+
     /// Number of bytes that they take.
     pub fn bytes(&self) -> usize {
         match self {
@@ -168,6 +184,21 @@ impl Cells {
         match self {
             Cells::Classes { names, .. } => Expected::Classes(names),
             Cells::Values(_) => Expected::Values,
+        }
+    }
+
+    /// Keeps the targets of the rows whose index `wanted` accepts, one number per row.
+    pub(super) fn retain(&mut self, wanted: impl Fn(usize) -> bool) {
+        fn keep<T>(values: &mut Vec<T>, wanted: impl Fn(usize) -> bool) {
+            let mut row = 0;
+            values.retain(|_| {
+                row += 1;
+                wanted(row - 1)
+            });
+        }
+        match self {
+            Cells::Classes { labels, .. } => keep(labels, wanted),
+            Cells::Values(values) => keep(values, wanted),
         }
     }
 

@@ -122,8 +122,8 @@ struct Dimension {
 
 /// The ONNX model: `input` (`batch x inputs`, float32) to `probabilities` (`batch x classes`, float32), for batches of any
 /// size. Its inputs are raw features where the model scales them, which the graph does first; pixels / 255, from 0 to 1, for a
-/// model of images of bytes. The metadata has `classes`, a JSON array of their names in the order of the probabilities, and
-/// `mlp-gpu`, what the model's own file says of it.
+/// model of images of bytes. The metadata has `classes`, a JSON array of their names in the order of the probabilities, `features`, one of the names of the
+/// inputs for a model of tables, and `mlp-gpu`, what the model's own file says of it.
 ///
 /// # Errors
 /// [`Error::Data`] for a model of 2 GiB and more: the format cannot hold it.
@@ -147,6 +147,17 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         constant("divisor", &[scaling.divisor.len()], &scaling.divisor);
         step("Sub", &["offset"], "centred");
         step("Div", &["divisor"], "scaled");
+        if let Some(clip) = scaling.clip {
+            // x / sqrt(1 + (x / clip)^2)
+            constant("clip", &[1], &[clip]);
+            constant("one", &[1], &[1.0]);
+            step("Div", &["clip"], "parts");
+            step("Mul", &["parts"], "squares");
+            step("Add", &["one"], "sums");
+            step("Sqrt", &[], "roots");
+            step("Reciprocal", &[], "shares");
+            step("Mul", &["scaled"], "held");
+        }
     }
     let layers = checkpoint.model.layers();
     for (number, layer) in (1..).zip(layers) {
@@ -190,6 +201,9 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let failed = |error: serde_json::Error| Error::Data(format!("cannot describe the model: {error}"));
     let property = |key: &str, value| Property { key: key.to_owned(), value };
     let mut metadata_props = vec![property("classes", serde_json::to_string(&checkpoint.classes()).map_err(failed)?)];
+    if let Some(schema) = metadata.and_then(|metadata| metadata.schema.as_ref()) {
+        metadata_props.push(property("features", serde_json::to_string(&schema.features).map_err(failed)?));
+    }
     if let Some(metadata) = metadata {
         metadata_props.push(property("mlp-gpu", serde_json::to_string(metadata).map_err(failed)?));
     }

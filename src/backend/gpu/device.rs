@@ -18,6 +18,14 @@ pub async fn adapters() -> Vec<wgpu::Adapter> {
     instance.enumerate_adapters(wgpu::Backends::PRIMARY.with_env()).await
 }
 
+/// The graphics interfaces that are asked for adapters, in words: those that wgpu's variable `WGPU_BACKEND` names, where it is set.
+pub fn tried() -> String {
+    match std::env::var("WGPU_BACKEND") {
+        Ok(named) if !named.is_empty() => format!("WGPU_BACKEND={named} of Vulkan, Metal and DX12"),
+        _ => "Vulkan, Metal and DX12".into(),
+    }
+}
+
 /// Lower is better; software drivers come last.
 fn rank(info: &wgpu::AdapterInfo) -> u8 {
     match info.device_type {
@@ -56,8 +64,9 @@ fn best(infos: &[wgpu::AdapterInfo]) -> Option<usize> {
 /// [`Error::Adapter`] where there is none, none fits `wanted`, or more than one does.
 pub fn choose(infos: &[wgpu::AdapterInfo], wanted: Option<&str>) -> Result<usize> {
     let Some(default) = best(infos) else {
-        let what = "no GPU adapter found (tried Vulkan, Metal and DX12)";
-        return Err(Error::Adapter(what.into()).advise(&[Remedy::Driver, Remedy::Cpu]));
+        return Err(
+            Error::Adapter(format!("no GPU adapter found (tried {})", tried())).advise(&[Remedy::Driver, Remedy::Cpu])
+        );
     };
     let Some(wanted) = wanted else { return Ok(default) };
     if let Ok(index) = wanted.parse::<usize>() {

@@ -184,7 +184,7 @@ impl Engine {
     /// What [`crate::backend::Backend::about`] tells.
     pub fn about(&self) -> About {
         let train = self.data.get(Split::Train).ok();
-        let info = &self.device().info;
+        let Device { info, hardware, .. } = self.device();
         let own = self
             .buffers
             .values()
@@ -198,7 +198,7 @@ impl Engine {
         };
         About {
             name: "gpu",
-            device: format!("{} ({})", info.name, info.backend),
+            device: format!("{} ({}{})", info.name, info.backend, if hardware.software { ", software" } else { "" }),
             plan: self.plan.name(),
             plan_reason: self.reason,
             precision: train.and_then(|part| part.plan.as_ref()).map_or(Precision::F32, Plan::precision),

@@ -3,14 +3,20 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::Options;
+use super::{Options, is_table};
 use crate::checkpoint::{Checkpoint, Metadata};
 use crate::cli::recipe::flag;
-use crate::data::{self, Dataset, Header, classes};
+use crate::data::{self, Dataset, Header, Task, classes};
 use crate::error::{Error, Result};
-use crate::recipe::Recipe;
+use crate::model::Init;
+use crate::recipe::{Loss, Recipe, RecipeName};
+
+/// The weight decay and the learning rate of the recipe `table` where targets are numbers: measured to be better than those for
+/// classes.
+const VALUES_DECAY: f64 = 0.1;
+const VALUES_RATE: f64 = 0.002;
 
 /// What a run does, whether by a flag, by the model that it goes on from, or by default.
 pub(super) struct Settings {
@@ -46,6 +52,35 @@ impl Settings {
     /// The run's recipe on rows that are images, or are none.
     pub(super) fn recipe(self, images: bool) -> Result<Recipe> {
         if images { self.images } else { self.others }
+    }
+}
+
+/// Changes what nobody gave in a new run's `recipe` to what suits `dataset`.
+pub(super) fn fit(recipe: &mut Recipe, given: &Map<String, Value>, dataset: &Dataset) {
+    let left = |name: &str| !given.contains_key(name);
+    let values = dataset.task() == Task::Values;
+    if values && left("loss") {
+        recipe.loss = Loss::Mse;
+    }
+    match recipe.recipe {
+        // The notebook's small weights need the many steps of a large data set.
+        RecipeName::Notebook if is_table(dataset) && left("init") => recipe.init = Init::He,
+        RecipeName::Table => {
+            if values && left("optimizer") && left("weight_decay") {
+                recipe.optimizer.weight_decay = VALUES_DECAY;
+            }
+            if values && left("optimizer") && left("lr") {
+                recipe.schedule.lr = VALUES_RATE;
+            }
+            if left("epochs") {
+                recipe.epochs = recipe.epochs_of_table(dataset.train.len());
+            }
+            // Too few rows for a validation part: all epochs are done.
+            if dataset.validation.is_none() && left("early_stop") {
+                recipe.stopping.early_stop = None;
+            }
+        }
+        _ => {}
     }
 }
 
@@ -120,7 +155,8 @@ impl<'a> Resumed<'a> {
                 return Err(self.contradiction(flag, &given, &kept));
             }
         }
-        Ok(given.reading(seed).or(&self.metadata.reading))
+        let plain = self.metadata.columns.is_some() && self.metadata.schema.is_none();
+        Ok(data::Options { plain, ..given.reading(seed).or(&self.metadata.reading) })
     }
 
     fn contradiction(&self, flag: &str, given: &dyn Display, kept: &dyn Display) -> Error {
@@ -136,12 +172,18 @@ impl<'a> Resumed<'a> {
         let metadata = self.metadata;
         let given = |flag: &str, given: bool| if given { flag.to_owned() } else { String::new() };
         let own = &options.data;
-        let label = given("--label ", own.label.is_some()) + &given("--header ", own.header != Header::Auto);
+        let label =
+            given("--label ", own.table.label.is_some()) + &given("--header ", own.table.header != Header::Auto);
         let (origin, kept) = (dataset.origin, metadata.origin);
         let differing = [
             (dataset.columns != metadata.columns, label, "other columns"),
+            (dataset.schema != metadata.schema, String::new(), "columns that become other features"),
             (dataset.classes != metadata.classes, String::new(), "other classes"),
-            (dataset.target_scale != metadata.target_scale, given("--task ", own.task.is_some()), "other targets"),
+            (
+                dataset.target_scale != metadata.target_scale,
+                given("--task ", own.table.task.is_some()),
+                "other targets",
+            ),
             (
                 dataset.image() != metadata.image,
                 given("--image-size ", own.image_size.is_some()),

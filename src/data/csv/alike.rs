@@ -3,22 +3,25 @@
 use std::path::Path;
 
 use super::columns::{Columns, Layout, check_names, label_by_habit, numbered};
-use super::dialect::{Header, is_header, is_name};
+use super::dialect::{Dialect, Header};
+use super::is_missing;
 use crate::error::{Error, Result};
 
 impl Layout {
-    /// The layout of a file whose columns correspond to those of `like`: by name where both files have a header, which leaves
-    /// columns that `like` does not have, else by number.
+    /// The layout of a file whose columns correspond to those of `like`: by name where both files have a header, else by
+    /// number. `needed` says which of them the file must have.
     ///
     /// # Errors
-    /// [`Error::File`] for a column too few, or too many without names.
+    /// [`Error::File`] for columns too few, or too many where they have no names.
     pub(super) fn like(
         path: &Path,
-        first: Vec<String>,
+        dialect: &Dialect,
         header: Header,
         like: &Columns,
         label: Option<&str>,
+        needed: impl Fn(usize) -> bool,
     ) -> Result<Self> {
+        let first = dialect.records.first().cloned().unwrap_or_default();
         let count = first.len();
         let by_number = match label {
             Some(label) => numbered(label, count),
@@ -27,28 +30,37 @@ impl Layout {
         let find = |name: &str| first.iter().position(|cell| cell == name);
         let known = like.names.as_deref().unwrap_or_default();
         let fits = count == like.count || count + 1 == like.count;
+        let is_name = |cell: &str| cell.parse::<f64>().is_err() && !is_missing(cell);
         let names = match header {
             Header::Yes => true,
             Header::No => false,
             Header::Auto => {
-                known.iter().any(|name| is_name(name) && find(name).is_some()) || (fits && is_header(&first, by_number))
+                known.iter().any(|name| is_name(name) && find(name).is_some()) || (fits && dialect.has_names(by_number))
             }
         };
         let bad = |found: String, expected: String| Error::file(path, found, expected);
-        let (features, label, extra) = match &like.names {
+        let features = (0..like.count).filter(|index| *index != like.label);
+        let mut places = vec![None; like.count];
+        let mut extra = Vec::new();
+        let label = match &like.names {
             Some(known) if names => {
                 check_names(path, &first)?;
                 let by_name = label.or(known.get(like.label).map(String::as_str)).and_then(find);
                 let label = by_name.or(label.and(by_number));
-                let known = known.iter().enumerate().filter(|(index, _)| *index != like.label);
-                let features = known
-                    .map(|(_, name)| {
-                        find(name).ok_or_else(|| bad(format!("no column {name:?}"), "it, as in training".into()))
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                let extra = (0..count).filter(|index| Some(*index) != label && !features.contains(index));
-                let extra = extra.map(|index| first[index].clone()).collect();
-                (features, label, extra)
+                for index in features {
+                    places[index] = find(&known[index]).filter(|place| Some(*place) != label);
+                }
+                let missing: Vec<String> = (0..like.count)
+                    .filter(|index| *index != like.label && needed(*index) && places[*index].is_none())
+                    .map(|index| format!("{:?}", known[index]))
+                    .collect();
+                if !missing.is_empty() {
+                    let them = if missing.len() == 1 { "it, as in training" } else { "them, as in training" };
+                    return Err(bad(format!("no column {}", missing.join(", ")), them.into()));
+                }
+                let other = |index: &usize| Some(*index) != label && !places.contains(&Some(*index));
+                extra = (0..count).filter(other).map(|index| first[index].clone()).collect();
+                label
             }
             _ if count == like.count => {
                 // Columns without names: a label that is named as in training is found by its name all the same.
@@ -58,16 +70,17 @@ impl Layout {
                 };
                 let by_name = if names { named() } else { None };
                 let label = by_name.or(by_number).unwrap_or(like.label);
-                ((0..count).filter(|&index| index != label).collect(), Some(label), Vec::new())
+                let there = (0..count).filter(|index| *index != label);
+                features.zip(there).for_each(|(index, place)| places[index] = Some(place));
+                Some(label)
             }
-            _ if count + 1 == like.count => ((0..count).collect(), None, Vec::new()),
+            _ if count + 1 == like.count => {
+                features.zip(0..count).for_each(|(index, place)| places[index] = Some(place));
+                None
+            }
             _ => return Err(bad(format!("{count} columns"), format!("{}, as in training", like.count))),
         };
-        Ok(Self {
-            columns: Columns { count, label: label.unwrap_or(count), names: names.then_some(first) },
-            features,
-            label,
-            extra,
-        })
+        let columns = Columns { count, label: label.unwrap_or(count), names: names.then_some(first) };
+        Ok(Self { columns, places, label, extra })
     }
 }

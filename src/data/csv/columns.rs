@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::dialect::{Header, is_header};
-use crate::data::classes;
-use crate::error::{Error, Result};
+use super::dialect::{Dialect, Header};
+use crate::data::{Note, classes};
+use crate::error::{Error, Remedy, Result};
 
 /// Names of a label column, the preferred one first, for files where none is named.
 const LABELS: [&str; 4] = ["label", "class", "target", "y"];
@@ -24,7 +24,7 @@ pub struct Columns {
 
 impl Columns {
     /// The name or the number (from 1) of column `index`, for messages.
-    pub(super) fn name(&self, index: usize) -> String {
+    pub(in crate::data) fn name(&self, index: usize) -> String {
         match self.names.as_ref().and_then(|names| names.get(index)) {
             Some(name) => format!("column {} ({name:?})", index + 1),
             None => format!("column {}", index + 1),
@@ -37,10 +37,32 @@ impl Columns {
         name.cloned().unwrap_or_else(|| format!("column {}", self.label + 1))
     }
 
+    /// The name of column `index` alone, or its number (from 1) where it has none.
+    pub(in crate::data) fn short_name(&self, index: usize) -> String {
+        let name = self.names.as_ref().and_then(|names| names.get(index)).filter(|name| !name.is_empty());
+        name.cloned().unwrap_or_else(|| (index + 1).to_string())
+    }
+
+    /// The columns that `given` names, by name or by number (from 1).
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a column that is not there.
+    pub(super) fn find(&self, given: &[String]) -> Result<Vec<usize>> {
+        let find = |text: &String| {
+            let by_name = self.names.as_ref().and_then(|names| names.iter().position(|name| name == text));
+            by_name.or_else(|| numbered(text, self.count)).ok_or_else(|| {
+                let columns =
+                    self.names.as_ref().map_or_else(String::new, |names| format!(": {}", classes::list(names)));
+                Error::Usage(format!("there is no column {text:?} among the {} of the file{columns}", self.count))
+            })
+        };
+        given.iter().map(find).collect()
+    }
+
     /// A note on the columns, of which one holds the `targets`.
     pub(super) fn note(&self, targets: &str) -> String {
         let header = if self.names.is_some() { "a header" } else { "no header" };
-        format!("{header}, {} features, {targets} in {}", self.count - 1, self.name(self.label))
+        format!("{header}, {} columns, {targets} in {}", self.count, self.name(self.label))
     }
 }
 
@@ -51,39 +73,58 @@ impl std::fmt::Display for Columns {
     }
 }
 
-/// The meaning of the cells of a line.
+/// Where a file has the columns that are to be read.
 pub(super) struct Layout {
+    /// The columns of the file.
     pub(super) columns: Columns,
-    /// The cell of each feature.
-    pub(super) features: Vec<usize>,
-    /// The cell of the label.
+    /// Where the file has each column of the training file, if it has it; the label's is not among them.
+    pub(super) places: Vec<Option<usize>>,
+    /// The column of the labels, if there is one.
     pub(super) label: Option<usize>,
-    /// Names of other columns, which a first file does not have.
+    /// Columns that training did not have.
     pub(super) extra: Vec<String>,
 }
 
 impl Layout {
-    /// The layout of a file to learn from, by its first line and the label column that the user named.
+    /// The layout of a file to learn from, by its first lines and the label column that the user named.
     ///
     /// # Errors
     /// [`Error::File`] for a single column or equal names, [`Error::Usage`] where the label column is not found.
-    pub(super) fn new(path: &Path, first: Vec<String>, header: Header, label: Option<&str>) -> Result<Self> {
-        let count = first.len();
-        if count < 2 {
-            let expected = "features and a label, with commas, semicolons or tabs between them";
-            return Err(Error::file(path, "a single column", expected));
-        }
-        let by_number = label.and_then(|label| numbered(label, count));
+    pub(super) fn new(
+        path: &Path,
+        dialect: &Dialect,
+        header: Header,
+        label: Option<&str>,
+        notes: &mut Vec<Note>,
+    ) -> Result<Self> {
+        let mut first = dialect.records.first().cloned().unwrap_or_default();
         let by_name = match label {
             Some(label) => first.iter().position(|cell| cell == label),
             None => label_by_habit(&first),
         };
+        let number = |count| label.and_then(|label| numbered(label, count));
         let names = match header {
             Header::Yes => true,
             Header::No => false,
-            Header::Auto => (by_number.is_none() && by_name.is_some()) || is_header(&first, by_number),
+            Header::Auto => {
+                let by_number = number(first.len());
+                (by_number.is_none() && by_name.is_some()) || dialect.has_names(by_number)
+            }
         };
-        let Some(label) = by_name.filter(|_| names).or(by_number) else {
+        let mut by_name = by_name.filter(|_| names);
+        // R writes the names of rows without a name above them.
+        let second = dialect.records.get(1).filter(|second| second.len() == first.len() + 1);
+        if names && second.and_then(|second| second.last()).is_some_and(|last| !last.is_empty()) {
+            first.insert(0, String::new());
+            by_name = by_name.map(|index| index + 1);
+            notes.push("rows have a cell more than the header: their first column has no name".to_owned().into());
+        }
+        let count = first.len();
+        if count < 2 {
+            let expected = "features and a label, with commas, semicolons, tabs, | or blanks between them";
+            return Err(Error::file(path, "a single column", expected).advise(&[Remedy::Option("delimiter")]));
+        }
+        let Some(label) = by_name.or(number(count)) else {
             let what = match label {
                 Some(label) if header == Header::No => format!("{label:?} is no column's number"),
                 Some(label) => format!("there is no column {label:?}"),
@@ -99,8 +140,8 @@ impl Layout {
         };
         let names = if names { Some(first) } else { None };
         check_names(path, names.as_deref().unwrap_or_default())?;
-        let features = (0..count).filter(|&index| index != label).collect();
-        Ok(Self { columns: Columns { count, label, names }, features, label: Some(label), extra: Vec::new() })
+        let places = (0..count).map(|index| Some(index).filter(|index| *index != label)).collect();
+        Ok(Self { columns: Columns { count, label, names }, places, label: Some(label), extra: Vec::new() })
     }
 }
 

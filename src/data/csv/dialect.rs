@@ -1,23 +1,22 @@
-//! The form of a CSV file: compression, encoding, delimiter, and whether its first line is a header.
+//! The form of a table's text, known from its first lines: what stands between cells, the decimal mark, lines before the
+//! table, and whether its first line is a header.
 
-use std::fs::File;
-use std::io::{BufReader, Cursor, Read};
-use std::path::Path;
-
-use flate2::read::MultiGzDecoder;
+use ::csv::{ByteRecord, ReaderBuilder};
 use serde::{Deserialize, Serialize};
 
-use super::cells::is_missing;
-use crate::error::{Error, Result};
+use super::cells::{Decimal, Number, Reading, decode, has_decimal_comma, is_grouped};
+use crate::data::{Note, Options};
 
-/// The number of bytes at the start of a file that decide its form.
-const HEAD: u64 = 1 << 16;
+/// The most records by which a form is known.
+const RECORDS: usize = 1000;
+/// What may stand between cells, the likeliest first among those that part all lines alike.
+const DELIMITERS: [u8; 4] = [b'\t', b';', b'|', b','];
 
 /// Whether the first line names the columns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Header {
-    /// It does where the label column is found in it by name, or where a cell of another column is no number
+    /// It does where the label column is found in it by name, or where its cells do not look like those under them
     #[default]
     Auto,
     /// It does
@@ -26,87 +25,335 @@ pub enum Header {
     No,
 }
 
-/// A text file, or text from elsewhere, decompressed and without a byte order mark.
-pub(super) struct Text<'a> {
-    /// The first bytes: enough to guess the delimiter by.
-    pub(super) head: Vec<u8>,
-    /// The bytes after `head`.
-    pub(super) rest: Box<dyn Read + 'a>,
-    /// Whether the source is compressed.
-    pub(super) gzipped: bool,
+/// What stands between cells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Delimiter {
+    /// What parts the first lines into the same number of cells
+    #[default]
+    Auto,
+    /// ,
+    Comma,
+    /// ;
+    Semicolon,
+    /// A tab
+    Tab,
+    /// |
+    Pipe,
+    /// Any number of spaces and tabs
+    Blanks,
 }
 
-impl<'a> Text<'a> {
-    /// Opens the file at `path`, or takes `content`, which messages call `path`.
-    pub(super) fn open(path: &Path, content: Option<&'a [u8]>) -> Result<Self> {
-        let source: Box<dyn Read + 'a> = match content {
-            Some(content) => Box::new(content),
-            None => Box::new(File::open(path).map_err(Error::io("read", path))?),
-        };
-        let (head, rest) = peek(source, 2).map_err(Error::io("read", path))?;
-        let gzipped = head == [0x1f, 0x8b];
-        let bytes = Cursor::new(head).chain(rest);
-        let bytes: Box<dyn Read + 'a> =
-            if gzipped { Box::new(MultiGzDecoder::new(BufReader::new(bytes))) } else { Box::new(bytes) };
-        let (mut head, rest) = peek(bytes, HEAD).map_err(|error| failed(path, gzipped, error))?;
-        if head.starts_with(b"\xef\xbb\xbf") {
-            head.drain(..3);
+impl Delimiter {
+    /// The byte that parts cells, once runs of blanks are one.
+    fn byte(self) -> Option<u8> {
+        match self {
+            Self::Auto => None,
+            Self::Comma => Some(b','),
+            Self::Semicolon => Some(b';'),
+            Self::Tab => Some(b'\t'),
+            Self::Pipe => Some(b'|'),
+            Self::Blanks => Some(b' '),
         }
-        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-            return Err(Error::file(path, "UTF-16 text", "UTF-8: save it as such"));
-        }
-        if head.contains(&0) {
-            return Err(Error::file(path, "a file of another kind", crate::data::UNDERSTOOD));
-        }
-        Ok(Self { head, rest, gzipped })
-    }
-
-    /// All bytes, from the first.
-    pub(super) fn reader(self) -> Box<dyn Read + 'a> {
-        Box::new(Cursor::new(self.head).chain(self.rest))
     }
 }
 
-/// Splits `source` into its first bytes and the rest.
-fn peek<R: Read>(mut source: R, bytes: u64) -> std::io::Result<(Vec<u8>, R)> {
-    let mut head = Vec::new();
-    source.by_ref().take(bytes).read_to_end(&mut head)?;
-    Ok((head, source))
+/// The form of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Dialect {
+    /// What stands between cells.
+    pub(super) delimiter: u8,
+    /// Whether any number of blanks does.
+    pub(super) blanks: bool,
+    /// How cells are read.
+    pub(super) reading: Reading,
+    /// Bytes and lines before the table.
+    pub(super) skipped: (usize, u64),
+    /// The first records, the first line included, trimmed.
+    pub(super) records: Vec<Vec<String>>,
 }
 
-/// The error for a read that failed: compressed data is damaged, anything else is the operating system's.
-pub(super) fn failed(path: &Path, gzipped: bool, error: std::io::Error) -> Error {
-    if gzipped {
-        Error::file(path, format!("a damaged gzip file ({error})"), "a whole one")
+/// Splits text that ends with a whole record, or with the file, into its first records that are not blank.
+pub(super) fn records(text: &[u8], delimiter: u8, blanks: bool, most: usize) -> Vec<ByteRecord> {
+    let collapsed;
+    let text = if blanks {
+        collapsed = collapse(text);
+        &collapsed[..]
     } else {
-        Error::io("read", path)(error)
-    }
+        text
+    };
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
+    let records = reader.byte_records().map_while(Result::ok).map(|mut record| {
+        record.trim();
+        record
+    });
+    records.filter(|record| !is_blank(record)).take(most).collect()
 }
 
-/// The most frequent of tab, semicolon and comma in the first line, outside quotes.
-pub(super) fn delimiter(head: &[u8]) -> u8 {
-    let mut quoted = false;
-    let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
-    let start = head.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0);
-    for &byte in &head[start..] {
+/// Whether a line, as a record, holds nothing.
+pub(super) fn is_blank(record: &ByteRecord) -> bool {
+    record.len() <= 1 && record.get(0).is_none_or(<[u8]>::is_empty)
+}
+
+/// Makes each run of blanks outside quotes one space, and none at the ends of a line.
+pub(super) fn collapse(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let (mut quoted, mut blank) = (false, false);
+    for &byte in text {
+        let at_start = matches!(plain.last(), None | Some(b'\n' | b'\r'));
         match byte {
-            b'"' => quoted = !quoted,
-            b'\n' | b'\r' if !quoted => break,
-            _ if quoted => {}
-            _ => counts.iter_mut().filter(|(delimiter, _)| *delimiter == byte).for_each(|(_, count)| *count += 1),
+            b' ' | b'\t' if !quoted => blank = !at_start,
+            b'\n' | b'\r' if !quoted => {
+                blank = false;
+                plain.push(byte);
+            }
+            _ => {
+                if std::mem::take(&mut blank) {
+                    plain.push(b' ');
+                }
+                // A quote is special at the start of a cell, and one that is doubled is special twice.
+                quoted ^= byte == b'"' && (quoted || matches!(plain.last(), None | Some(b'\n' | b'\r' | b' ')));
+                plain.push(byte);
+            }
         }
     }
-    // With equal counts the last one wins: in 1,5;2,5 the comma belongs to the numbers.
-    counts.into_iter().max_by_key(|&(_, count)| count).filter(|&(_, count)| count > 0).map_or(b',', |(byte, _)| byte)
+    plain
 }
 
-/// Whether a cell of the first line names its column. The cell of the label column `label` does not count: classes are
-/// text in rows, too.
-pub(super) fn is_header(first: &[String], label: Option<usize>) -> bool {
-    first.iter().enumerate().any(|(index, cell)| Some(index) != label && is_name(cell))
+impl Dialect {
+    /// The form of a file that begins with `head`, which ends with a whole record. What `options` say goes before what it
+    /// looks like; what was guessed goes to `notes`.
+    pub(super) fn of(head: &[u8], options: &Options, notes: &mut Vec<Note>) -> Self {
+        let Preamble { bytes, lines, named, comment } = Preamble::of(head);
+        let table = &head[bytes..];
+        let given = options.delimiter.byte().or(named);
+        let (mut delimiter, mut blanks) = given.map_or_else(|| guess(table), |byte| (byte, false));
+        if options.delimiter == Delimiter::Blanks {
+            (delimiter, blanks) = (b' ', true);
+        }
+        let found = records(table, delimiter, blanks, RECORDS);
+        let text = |record: &ByteRecord| record.iter().map(|cell| decode(cell).0.into_owned()).collect();
+        let reading = Reading { comma: false, missing: options.missing_values.clone() };
+        let records_of_text = found.iter().map(text).collect();
+        let mut dialect = Self { delimiter, blanks, reading, skipped: (bytes, lines), records: records_of_text };
+        dialect.reading.comma = match options.decimal {
+            Decimal::Auto => decimal_comma(&found, delimiter),
+            given => given == Decimal::Comma,
+        };
+        // A header may begin as comments do: it has a cell for each of those below, among which there is none.
+        if let Some((start, before)) = comment {
+            let line = head[start..].strip_prefix(b"#").unwrap_or_default();
+            let header = records(&line[..line_length(line)], delimiter, blanks, 1);
+            if let (Some(header), Some(first)) = (header.first(), found.first())
+                && header.len() == first.len()
+                && header.len() > 1
+                && !header.iter().any(is_number)
+                && !dialect.has_names(None)
+            {
+                dialect.records.insert(0, text(header));
+                dialect.skipped = (start + 1, before);
+            }
+        }
+        let comments = dialect.skipped.1 - u64::from(named.is_some());
+        if comments > 0 {
+            notes.push(format!("{comments} lines of comments before the table are left aside").into());
+        }
+        if named.is_some() {
+            notes.push("the first line says what stands between cells".to_owned().into());
+        }
+        if options.delimiter == Delimiter::Auto && (blanks || delimiter == b'|') {
+            let what = if blanks { "blanks" } else { "|" };
+            notes.push(Note::new(format!("cells are parted by {what}"), "delimiter"));
+        }
+        if options.decimal == Decimal::Auto && dialect.reading.comma {
+            notes.push(Note::new("numbers have a decimal comma".into(), "decimal"));
+        }
+        dialect
+    }
+
+    /// Whether the first record names the columns: by the cells in the columns where those under it are numbers, else by
+    /// whether its cells come again under it. The column of the labels, which is text in rows too, goes by the latter.
+    pub(super) fn has_names(&self, label: Option<usize>) -> bool {
+        let Some((first, rows)) = self.records.split_first() else { return false };
+        let number = |cell: &String| matches!(self.reading.number(cell.as_bytes()), Number::Value(_));
+        let missing = |cell: &String| super::is_missing(cell);
+        let (mut names, mut values) = (0, 0);
+        for (index, cell) in first.iter().enumerate().filter(|(index, _)| Some(*index) != label) {
+            let under: Vec<&String> =
+                rows.iter().filter_map(|row| row.get(index)).filter(|cell| !missing(cell)).collect();
+            let numbers = under.iter().filter(|cell| number(cell)).count();
+            if missing(cell) || under.is_empty() {
+                continue;
+            }
+            if 2 * numbers > under.len() {
+                *(if number(cell) { &mut values } else { &mut names }) += 1;
+            }
+        }
+        if names + values > 0 {
+            return names > 0;
+        }
+        if rows.is_empty() {
+            return first.iter().enumerate().any(|(at, cell)| Some(at) != label && !number(cell) && !missing(cell));
+        }
+        let again = |(index, cell): (usize, &String)| rows.iter().any(|row| row.get(index) == Some(cell));
+        let different = first.iter().enumerate().all(|(at, cell)| !first[..at].contains(cell) && !cell.is_empty());
+        different && !first.iter().enumerate().any(again) && !first.iter().any(number)
+    }
 }
 
-/// Whether a cell is a name: neither a number nor a missing value.
-pub(super) fn is_name(cell: &str) -> bool {
-    cell.parse::<f32>().is_err() && !is_missing(cell)
+fn is_number(cell: &[u8]) -> bool {
+    matches!(Reading::default().number(cell), Number::Value(_))
+}
+
+/// What stands before a table.
+struct Preamble {
+    /// Bytes and lines that are no part of the table, unless the last comment is a header.
+    bytes: usize,
+    lines: u64,
+    /// What a first line `sep=;` says.
+    named: Option<u8>,
+    /// Where the last line of comments begins, and the number of lines before it.
+    comment: Option<(usize, u64)>,
+}
+
+impl Preamble {
+    fn of(head: &[u8]) -> Self {
+        let mut preamble = Self { bytes: 0, lines: 0, named: None, comment: None };
+        let first = &head[..line_length(head)];
+        let text = first.trim_ascii_end().trim_ascii_start();
+        if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', byte] =
+            text.strip_suffix(b"\"").map_or(text, |text| &text[1..])
+        {
+            (preamble.bytes, preamble.lines, preamble.named) = (first.len(), 1, Some(*byte));
+        } else if first.strip_suffix(b"\n").unwrap_or(first).eq_ignore_ascii_case(b"sep=\t") {
+            (preamble.bytes, preamble.lines, preamble.named) = (first.len(), 1, Some(b'\t'));
+        }
+        while head[preamble.bytes..].starts_with(b"#") {
+            let length = line_length(&head[preamble.bytes..]);
+            if preamble.bytes + length == head.len() {
+                break;
+            }
+            preamble.comment = Some((preamble.bytes, preamble.lines));
+            preamble.bytes += length;
+            preamble.lines += 1;
+        }
+        preamble
+    }
+}
+
+/// The length of the first line, its end included.
+fn line_length(text: &[u8]) -> usize {
+    match memchr::memchr2(b'\n', b'\r', text) {
+        Some(at) if text[at] == b'\r' && text.get(at + 1) == Some(&b'\n') => at + 2,
+        Some(at) => at + 1,
+        None => text.len(),
+    }
+}
+
+/// What parts the lines of `text` into the same number of cells: a byte, and whether runs of blanks do.
+fn guess(text: &[u8]) -> (u8, bool) {
+    let score = |delimiter, blanks| {
+        let counts: Vec<usize> = records(text, delimiter, blanks, 100).iter().map(ByteRecord::len).collect();
+        // A header may lack a cell, as that of R's tables does.
+        let alike = |count: usize| {
+            let lacking = counts.first().is_some_and(|first| first + 1 == count);
+            counts.iter().filter(|other| **other == count).count() + usize::from(lacking)
+        };
+        let usual = counts.iter().copied().max_by_key(|&count| alike(count)).unwrap_or(0);
+        let share = if usual > 1 { alike(usual) as f64 / counts.len() as f64 } else { 0.0 };
+        // Nearly all is as good as all: a single line may be broken.
+        if share >= 0.95 { 1.0 } else { share }
+    };
+    let best = DELIMITERS.into_iter().map(|byte| (score(byte, false), byte));
+    let (share, byte) = best.rev().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, b','));
+    match () {
+        () if share < 0.8 && score(b' ', true) >= 1.0 => (b' ', true),
+        () if share > 0.0 => (byte, false),
+        () => (b',', false),
+    }
+}
+
+/// Whether numbers have a decimal comma: there are such, and none with a decimal point. Where commas part cells, those in
+/// quotes that may part thousands do.
+fn decimal_comma(records: &[ByteRecord], delimiter: u8) -> bool {
+    let (mut commas, mut points) = (0, 0);
+    for cell in records.iter().flat_map(ByteRecord::iter).filter(|cell| cell.len() < 32) {
+        if has_decimal_comma(cell) {
+            commas += usize::from(delimiter != b',' || !is_grouped(cell, b','));
+        } else if cell.contains(&b'.') && !is_grouped(cell, b'.') && is_number(cell) {
+            points += 1;
+        }
+    }
+    commas > 0 && points == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialect(text: &str) -> (Dialect, Vec<String>) {
+        let mut notes = Vec::new();
+        let dialect = Dialect::of(text.as_bytes(), &Options::default(), &mut notes);
+        (dialect, notes.into_iter().map(|note| note.text).collect())
+    }
+
+    #[test]
+    fn what_parts_cells_is_what_parts_all_lines_alike() {
+        for (text, delimiter, cells) in [
+            ("a,b\n1,2\n", b',', 2),
+            ("a;b\n1,5;2,5\n", b';', 2),
+            ("1,5;2,5\n3,5;4,5\n", b';', 2),
+            ("a\tb, or c\n1\t2\n", b'\t', 2),
+            ("a|b\n1|2\n", b'|', 2),
+            ("a,b\n\"x;y;z\",2\n", b',', 2),
+            ("  1.5   2 x\n 10.25 3 y \n", b' ', 3),
+            ("\"a b\"  c\n1 2\n", b' ', 2),
+            ("sep=;\na;b,c\n1;2\n", b';', 2),
+            ("\"a\" \"b\"\n\"1\" 5 6\n\"2\" 7 8\n", b' ', 2),
+            ("alone\n1\n", b',', 1),
+        ] {
+            let (found, _) = dialect(text);
+            assert_eq!((found.delimiter, found.records[0].len()), (delimiter, cells), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_before_the_table_are_left_aside() {
+        let (found, notes) = dialect("# made by hand\n# a, b\na,b\n1,2\n");
+        assert_eq!((found.skipped, &found.records[0][..]), ((20, 2), &["a".to_owned(), "b".to_owned()][..]));
+        assert!(notes[0].contains("2 lines of comments"), "{notes:?}");
+        let (found, _) = dialect("# made by hand\n# a  b\n1 2\n");
+        assert_eq!((found.skipped, &found.records[0][..]), ((16, 1), &["a".to_owned(), "b".to_owned()][..]));
+        let (found, notes) = dialect("sep=;\r\na;b\r\n1,5;2\r\n");
+        assert_eq!((found.skipped, notes.len()), ((7, 1), 2), "{notes:?}");
+    }
+
+    #[test]
+    fn a_comma_is_the_decimal_mark_where_no_point_is() {
+        for (text, comma) in [
+            ("a;b\n1,5;2\n", true),
+            ("a;b\n1,5;2.5\n", false),
+            ("a;b\n1.234,5;1.234\n", true),
+            ("a,b\n\"1,5\",2\n", true),
+            ("a,b\n\"1,234\",2\n", false),
+            ("a;b\n1;2\n", false),
+        ] {
+            assert_eq!(dialect(text).0.reading.comma, comma, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_known_by_what_stands_under_it() {
+        for (text, names) in [
+            ("a,b\n1,2\n", true),
+            ("1,2\n3,4\n", false),
+            ("5.1,red\n4.9,blue\n5.3,red\n", false),
+            ("size,colour\n4.9,blue\n5.3,red\n", true),
+            ("colour,shape\nred,round\nblue,flat\nred,flat\n", true),
+            ("red,round\nblue,flat\nred,flat\n", false),
+            ("240,4,first,\n1,2,3,4\n", true),
+        ] {
+            assert_eq!(dialect(text).0.has_names(None), names, "{text:?}");
+        }
+    }
 }

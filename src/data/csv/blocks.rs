@@ -1,0 +1,229 @@
+//! The text of a table in blocks that end where a record ends, so that each can be read by itself.
+
+use std::io::Read;
+
+use super::source::{Source, Text};
+use crate::error::{Error, Result};
+
+/// Bytes of a block.
+const BLOCK: usize = 1 << 20;
+/// The most bytes of one record.
+const LONGEST: usize = 1 << 28;
+
+/// The blocks of a file.
+pub(super) struct Blocks<'a> {
+    source: Source<'a>,
+    text: Text<'a>,
+    delimiter: u8,
+    /// What was read beyond the last block.
+    rest: Vec<u8>,
+    /// The number of the next block's first line, from 1.
+    line: u64,
+    ended: bool,
+}
+
+/// Whole records, or the end of a file.
+pub(super) struct Block {
+    pub(super) text: Vec<u8>,
+    /// The number of its first line, from 1.
+    pub(super) line: u64,
+}
+
+impl<'a> Blocks<'a> {
+    /// The blocks of `source` from its start.
+    pub(super) fn new(source: Source<'a>) -> Result<Self> {
+        Ok(Self { source, text: source.open()?, delimiter: b',', rest: Vec::new(), line: 1, ended: false })
+    }
+
+    /// What there is to say of where the text lies.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.text.note.as_deref()
+    }
+
+    /// The first block, which stays to be read.
+    pub(super) fn head(&mut self) -> Result<&[u8]> {
+        self.fill(BLOCK)?;
+        let end = if self.ended { self.rest.len() } else { last_end(&self.rest, b'\0').unwrap_or(self.rest.len()) };
+        Ok(&self.rest[..end])
+    }
+
+    /// Goes on after so many bytes and lines of the head; `delimiter` parts cells.
+    pub(super) fn start(&mut self, (bytes, lines): (usize, u64), delimiter: u8) {
+        self.rest.drain(..bytes);
+        self.line += lines;
+        self.delimiter = delimiter;
+    }
+
+    /// Leaves out the next record that is not blank: the header.
+    pub(super) fn skip_record(&mut self, delimiter: u8) -> Result<()> {
+        self.fill(BLOCK)?;
+        let text = &self.rest[..];
+        let mut end = 0;
+        while end < text.len() {
+            let length = first_end(&text[end..], delimiter);
+            let record = &text[end..end + length];
+            end += length;
+            if !record.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        self.line += memchr::memchr_iter(b'\n', &text[..end]).count() as u64;
+        self.rest.drain(..end);
+        Ok(())
+    }
+
+    /// The next block; none at the end.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::File`] for a record without an end.
+    pub(super) fn next(&mut self) -> Result<Option<Block>> {
+        let mut wanted = BLOCK;
+        loop {
+            self.fill(wanted)?;
+            if self.rest.is_empty() {
+                return Ok(None);
+            }
+            let end = if self.ended { Some(self.rest.len()) } else { last_end(&self.rest, self.delimiter) };
+            if let Some(end) = end {
+                let rest = self.rest.split_off(end);
+                let text = std::mem::replace(&mut self.rest, rest);
+                let line = self.line;
+                self.line += memchr::memchr_iter(b'\n', &text).count() as u64;
+                return Ok(Some(Block { text, line }));
+            }
+            wanted = 2 * self.rest.len();
+            if wanted > LONGEST {
+                let found = format!("a row from line {} on that does not end", self.line);
+                return Err(Error::file(self.source.path, found, "an end to each quote that begins"));
+            }
+        }
+    }
+
+    /// Reads until there are `wanted` bytes, or no more.
+    fn fill(&mut self, wanted: usize) -> Result<()> {
+        let missing = wanted.saturating_sub(self.rest.len());
+        if missing > 0 && !self.ended {
+            self.rest.reserve_exact(missing);
+            let read = self.text.reader.by_ref().take(missing as u64).read_to_end(&mut self.rest);
+            self.ended = read.map_err(|error| self.text.failed(self.source.path, error))? < missing;
+        }
+        Ok(())
+    }
+}
+
+/// Where the first record of `text` ends.
+fn first_end(text: &[u8], delimiter: u8) -> usize {
+    let mut at = 0;
+    let mut begins = true;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'"' if begins => at = quote_end(text, at + 1).unwrap_or(text.len()),
+            b'\n' => return at + 1,
+            b'\r' => return at + if text.get(at + 1) == Some(&b'\n') { 2 } else { 1 },
+            _ => at += 1,
+        }
+        begins = byte == delimiter || (delimiter == b' ' && byte == b'\t');
+    }
+    text.len()
+}
+
+/// Where the quote ends whose first character is at `at`; a doubled one is a character of it. None where the text ends first.
+fn quote_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr(b'"', &text[at..])? + 1;
+        match text.get(at) {
+            Some(b'"') => at += 1,
+            Some(_) => return Some(at),
+            None => return None,
+        }
+    }
+}
+
+/// Where the last whole record of `text` ends. A quote begins a cell of any characters only where the cell begins, as for the
+/// reader of records.
+fn last_end(text: &[u8], delimiter: u8) -> Option<usize> {
+    if memchr::memchr(b'"', text).is_none() {
+        return match memchr::memrchr(b'\n', text) {
+            Some(at) => Some(at + 1),
+            // The line feed of the last one may not have been read yet.
+            None => memchr::memrchr(b'\r', &text[..text.len().saturating_sub(1)]).map(|at| at + 1),
+        };
+    }
+    let feeds = memchr::memchr(b'\n', text).is_some();
+    let (mut end, mut at, mut begins) = (None, 0, true);
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        match byte {
+            b'"' if begins => {
+                let Some(after) = quote_end(text, at) else { return end };
+                (at, begins) = (after, false);
+            }
+            b'\n' => (end, begins) = (Some(at), true),
+            b'\r' => {
+                if !feeds && at < text.len() {
+                    end = Some(at);
+                }
+                begins = true;
+            }
+            // Blanks part cells too where the delimiter is not known yet or is a blank.
+            _ => {
+                begins = byte == delimiter
+                    || (delimiter == b'\0' && b",;\t|".contains(&byte))
+                    || (delimiter == b' ' && byte == b'\t')
+            }
+        }
+    }
+    end
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_end_where_the_reader_of_records_ends_one() {
+        for text in [
+            "a,b\n1,2\n3,4",
+            "\"a\nb\",c\n\"d",
+            "x\"y,\"1\"\"\n2\"z\n,\"",
+            "\"\"\"\n\",1\n2,\"",
+            "a \"b\nc\" d\ne,f\n",
+            "\"a\"\r\n\"b\r\nc\"\r\n",
+        ] {
+            let mut reader = ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+            let mut ends = Vec::new();
+            let mut record = ::csv::ByteRecord::new();
+            while reader.read_byte_record(&mut record).unwrap() {
+                ends.push(reader.position().byte() as usize);
+            }
+            for length in 0..=text.len() {
+                let found = last_end(&text.as_bytes()[..length], b',');
+                let expected = ends.iter().copied().filter(|end| {
+                    let line = text.as_bytes()[..*end].ends_with(b"\n") || text.as_bytes()[*end..].starts_with(b"\n");
+                    let end = if text.as_bytes()[*end..].starts_with(b"\n") { end + 1 } else { *end };
+                    line && end <= length
+                });
+                let expected =
+                    expected.max().map(|end| if text.as_bytes()[end..].starts_with(b"\n") { end + 1 } else { end });
+                assert_eq!(found, expected, "{:?}", &text[..length]);
+            }
+        }
+    }
+
+    #[test]
+    fn all_bytes_come_in_some_block_and_lines_are_counted() {
+        let row = |row: usize| format!("{row},\"{}\n\",{}\n", "x".repeat(row % 50), row * 7);
+        let text: String = (0..60_000).map(row).collect();
+        let source = Source { path: "some".as_ref(), content: Some(text.as_bytes()) };
+        let (mut blocks, mut all, mut lines) = (Blocks::new(source).unwrap(), Vec::new(), Vec::new());
+        assert!(blocks.head().unwrap().ends_with(b"\n"));
+        while let Some(block) = blocks.next().unwrap() {
+            assert!(block.text.ends_with(b"\n") && block.text[0].is_ascii_digit());
+            assert_eq!(block.line, 1 + all.iter().filter(|byte| **byte == b'\n').count() as u64);
+            all.extend(block.text);
+            lines.push(block.line);
+        }
+        assert!(all == text.as_bytes() && lines.len() > 2, "{lines:?}");
+    }
+}

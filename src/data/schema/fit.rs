@@ -1,0 +1,400 @@
+//! Deciding what columns become, by the rows to train on.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::row_numbers::{Called, are_row_numbers, called};
+use super::times::{self, Form};
+use super::{Kind, Missing, Schema};
+use crate::data::csv::{Frame, Held, NO_TEXT, is_number};
+use crate::data::{Columns, Note};
+use crate::error::{Error, Remedy, Result};
+
+/// The share of the training rows that must miss a cell for a feature to say so.
+const TOLD: f64 = 0.01;
+/// The share of cells up to which text among numbers is taken for a slip.
+const SLIPS: f64 = 0.05;
+/// The share of different texts from which a column of text tells rows apart, and the least rows that show it.
+const DIFFERENT: (f64, usize) = (0.9, 20);
+/// Pairs of texts, in lower case, that are 0 and 1.
+const BOOLEANS: [[&str; 2]; 5] = [["false", "true"], ["no", "yes"], ["f", "t"], ["n", "y"], ["off", "on"]];
+/// Columns of numbers that are gathered at a time: half a cache line of a row.
+const TOGETHER: usize = 8;
+/// The least side of an image.
+const LEAST_SIDE: usize = 8;
+
+/// What the user says of columns.
+#[derive(Debug, Clone, Default)]
+pub(in crate::data) struct Rules {
+    /// Columns to leave out.
+    pub(in crate::data) ignore: Vec<usize>,
+    /// Columns to take as categories.
+    pub(in crate::data) categories: Vec<usize>,
+    /// The most categories of a column.
+    pub(in crate::data) most: usize,
+    /// What is done about missing cells.
+    pub(in crate::data) missing: Missing,
+}
+
+/// A column as the rows to train on have it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Profile {
+    /// Its name, or its number from 1.
+    pub column: String,
+    /// What it becomes.
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// Rows in which it is missing.
+    pub missing: usize,
+    /// What it holds.
+    pub range: Range,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Range {
+    /// Nothing that was read.
+    Unread,
+    /// Numbers between two of them.
+    Numbers {
+        /// The least one.
+        least: f64,
+        /// The greatest one.
+        most: f64,
+    },
+    /// Texts.
+    Texts {
+        /// How many different ones.
+        different: usize,
+        /// The most frequent ones, and how often they occur.
+        frequent: Vec<(String, usize)>,
+    },
+}
+
+/// What is known of a column, and what there is to say of it.
+struct Fitted {
+    kind: Kind,
+    missing: usize,
+    range: Range,
+    remark: Option<String>,
+}
+
+/// Decides what the columns of `frame` become, by the rows that `trained` accepts. What was decided goes to `notes`.
+///
+/// # Errors
+/// [`Error::File`] for numbers among which a few cells are text, and for a table of which no feature is left.
+pub(in crate::data) fn fit(
+    path: &Path,
+    frame: &Frame,
+    columns: &Columns,
+    trained: &(dyn Fn(usize) -> bool + Sync),
+    rules: &Rules,
+    notes: &mut Vec<Note>,
+) -> Result<(Schema, Vec<Profile>)> {
+    let fitting = Fitting { frame, columns, trained, rules, pixels: false };
+    let fitting = Fitting { pixels: fitting.are_pixels(), ..fitting };
+    let fitted = fitting.columns(path)?;
+    let mut profiles = Vec::new();
+    for (index, fitted) in fitted.into_iter().enumerate() {
+        notes.extend(fitted.remark.map(|remark| Note::new(format!("{}: {remark}", columns.name(index)), "categories")));
+        let column = columns.short_name(index);
+        profiles.push(Profile { column, kind: fitted.kind, missing: fitted.missing, range: fitted.range });
+    }
+    tell(&profiles, rules, notes);
+    let schema = Schema::new(columns, profiles.iter().map(|profile| profile.kind.clone()).collect(), rules.missing);
+    if schema.width() == 0 {
+        let why: Vec<String> = profiles
+            .iter()
+            .filter_map(|profile| match &profile.kind {
+                Kind::LeftOut { why } => Some(format!("{}: {why}", profile.column)),
+                _ => None,
+            })
+            .collect();
+        let found = format!("no column to learn from ({})", why.join(", "));
+        return Err(Error::file(path, found, "at least one whose values differ"));
+    }
+    Ok((schema, profiles))
+}
+
+/// Says what columns become, but for numbers.
+fn tell(profiles: &[Profile], rules: &Rules, notes: &mut Vec<Note>) {
+    let named = |wanted: &dyn Fn(&Kind) -> Option<String>| {
+        let found: Vec<String> = profiles
+            .iter()
+            .filter_map(|profile| wanted(&profile.kind).map(|more| format!("{}{more}", profile.column)))
+            .collect();
+        (!found.is_empty()).then(|| listed(&found))
+    };
+    let mut reasons: Vec<&str> = Vec::new();
+    for profile in profiles {
+        if let Kind::LeftOut { why } = &profile.kind
+            && !reasons.contains(&&why[..])
+        {
+            reasons.push(why);
+        }
+    }
+    for reason in reasons {
+        let found = named(&|kind| matches!(kind, Kind::LeftOut { why } if why == reason).then(String::new));
+        if let Some(found) = found {
+            let option = if reason == ALIKE { "categories" } else { "" };
+            notes.push(Note::new(format!("left out, as {reason}: {found}"), option));
+        }
+    }
+    let categories = named(&|kind| match kind {
+        Kind::Categories { values, other, .. } => {
+            let other = if *other { " and other" } else { "" };
+            Some(format!(" ({}{other})", values.len()))
+        }
+        _ => None,
+    });
+    if let Some(found) = categories {
+        notes.push(Note::new(format!("text becomes a feature for each value: {found}"), "max_categories"));
+    }
+    if let Some(found) = named(&|kind| match kind {
+        Kind::Boolean { texts: [no, yes], .. } => Some(format!(" ({no} is 0, {yes} is 1)")),
+        _ => None,
+    }) {
+        notes.push(Note::new(format!("two values become 0 and 1: {found}"), "categories"));
+    }
+    if let Some(found) = named(&|kind| match kind {
+        Kind::Time { form, .. } => Some(format!(" ({form})")),
+        _ => None,
+    }) {
+        notes.push(Note::new(format!("dates and times become days: {found}"), "categories"));
+    }
+    let missing: Vec<String> = profiles
+        .iter()
+        .filter(|profile| profile.missing > 0 && profile.kind.width() > 0)
+        .map(|profile| format!("{} ({})", profile.column, profile.missing))
+        .collect();
+    if !missing.is_empty() && rules.missing == Missing::Fill {
+        let found = listed(&missing);
+        let message =
+            format!("missing cells of the training rows are filled by the median or the most frequent: {found}");
+        notes.push(Note::new(message, "missing"));
+    }
+}
+
+/// At most 12 names.
+fn listed(names: &[String]) -> String {
+    let rest = if names.len() > 12 { format!(" and {} more", names.len() - 12) } else { String::new() };
+    names.iter().take(12).cloned().collect::<Vec<_>>().join(", ") + &rest
+}
+
+/// Why columns are left out.
+const IGNORED: &str = "asked for";
+const CONSTANT: &str = "every row has the same value";
+const EMPTY: &str = "no row has a value";
+const COUNTED: &str = "they number the rows or tell them apart";
+const ALIKE: &str = "nearly every row has a text of its own";
+
+/// What it takes to decide on a column.
+struct Fitting<'a> {
+    frame: &'a Frame,
+    columns: &'a Columns,
+    trained: &'a (dyn Fn(usize) -> bool + Sync),
+    rules: &'a Rules,
+    /// Whether the columns look like the pixels of an image.
+    pixels: bool,
+}
+
+impl Fitting<'_> {
+    /// The values of the training rows.
+    fn of<T>(&self, values: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+        values.enumerate().filter(|(row, _)| (self.trained)(*row)).map(|(_, value)| value)
+    }
+
+    /// Whether all columns are whole numbers from 0 to 255, and as many as a square has fields.
+    fn are_pixels(&self) -> bool {
+        let (numbers, texts) = self.frame.widths();
+        let side = numbers.isqrt();
+        let bytes = |values: &[f32]| values.iter().all(|value| value.fract() == 0.0 && (0.0..=255.0).contains(value));
+        texts == 0
+            && side >= LEAST_SIDE
+            && side * side == numbers
+            && self.frame.held.iter().all(|held| !matches!(held, Held::Number { origin, .. } if *origin != 0.0))
+            && self.frame.chunks.iter().all(|chunk| bytes(&chunk.numbers))
+    }
+
+    /// All columns. Numbers are gathered some columns at a time, as rows lie one after the other.
+    fn columns(&self, path: &Path) -> Result<Vec<Fitted>> {
+        let (count, _) = self.frame.widths();
+        let mut numbers = vec![(0, 0.0); count];
+        for (index, held) in self.frame.held.iter().enumerate() {
+            if let Held::Number { at, origin } = *held {
+                numbers[at] = (index, origin);
+            }
+        }
+        let groups: Vec<&[(usize, f64)]> = numbers.chunks(TOGETHER).collect();
+        let group = |(group, columns): (usize, &&[(usize, f64)])| -> Vec<(usize, Fitted)> {
+            let values = self.frame.gather(group * TOGETHER, columns.len(), self.trained);
+            let fitted = columns.iter().zip(values);
+            fitted.map(|(&(index, origin), values)| (index, self.numbers(index, values, origin))).collect()
+        };
+        let mut numbers: HashMap<usize, Fitted> = groups.par_iter().enumerate().flat_map_iter(group).collect();
+        let unread = |kind| Fitted { kind, missing: 0, range: Range::Unread, remark: None };
+        let column = |index: usize| match (self.frame.held[index], numbers.remove(&index)) {
+            (_, Some(fitted)) => Ok(fitted),
+            (Held::Text { at }, None) => self.texts(path, index, at),
+            _ if index == self.columns.label => Ok(unread(Kind::Target)),
+            _ => Ok(unread(Kind::LeftOut { why: IGNORED.into() })),
+        };
+        (0..self.columns.count).map(column).collect()
+    }
+
+    /// Whether a feature is to say that a cell is missing, where so many of all training rows miss it.
+    fn indicator(&self, missing: usize, rows: usize) -> bool {
+        self.rules.missing == Missing::Fill && missing as f64 > TOLD * rows as f64
+    }
+
+    /// A column of numbers, of which the training rows have these.
+    fn numbers(&self, index: usize, mut values: Vec<f32>, origin: f64) -> Fitted {
+        let rows = values.len();
+        let name = self.columns.names.as_ref().map(|names| &names[index][..]);
+        let called = called(name);
+        values.retain(|value| !value.is_nan());
+        let missing = rows - values.len();
+        let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
+        for &value in &values {
+            (least, most) = (least.min(value), most.max(value));
+        }
+        let range = match values.is_empty() {
+            true => Range::Unread,
+            false => Range::Numbers { least: origin + f64::from(least), most: origin + f64::from(most) },
+        };
+        let left_out = |why: &str| Kind::LeftOut { why: why.into() };
+        let indicator = self.indicator(missing, rows);
+        let kind = if values.is_empty() {
+            left_out(EMPTY)
+        } else if least == most && !indicator && !self.pixels {
+            left_out(CONSTANT)
+        } else if called > Called::Anything && missing == 0 && {
+            let units: Vec<f64> = values.iter().map(|value| origin + f64::from(*value)).collect();
+            are_row_numbers(&units, called)
+        } {
+            left_out(COUNTED)
+        } else {
+            let fill = (self.rules.missing != Missing::Refuse).then(|| origin + median(&mut values));
+            Kind::Number { origin, fill, indicator }
+        };
+        Fitted { kind, missing, range, remark: None }
+    }
+
+    fn texts(&self, path: &Path, index: usize, at: usize) -> Result<Fitted> {
+        let texts = &self.frame.texts[at];
+        let mut counts = vec![0usize; texts.len()];
+        let (mut rows, mut missing) = (0, 0);
+        for code in self.of(self.frame.codes(at)) {
+            rows += 1;
+            match code {
+                NO_TEXT => missing += 1,
+                code => counts[code as usize] += 1,
+            }
+        }
+        let mut found: Vec<(&str, usize)> =
+            texts.iter().map(|text| &text[..]).zip(counts).filter(|(_, count)| *count > 0).collect();
+        // The most frequent first; of equally frequent ones in the order of their names.
+        found.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        let frequent = found.iter().take(8).map(|(text, count)| ((*text).to_owned(), *count)).collect();
+        let range = Range::Texts { different: found.len(), frequent };
+        let mut remark = None;
+        let indicator = self.indicator(missing, rows);
+        let forced = self.rules.categories.contains(&index);
+        let left_out = |why: &str| Kind::LeftOut { why: why.into() };
+        let form = if forced { Form::None } else { times::form(found.iter().map(|(text, _)| *text)) };
+        if !forced {
+            self.check_slips(path, index, at)?;
+        }
+        let kind = if found.is_empty() {
+            left_out(EMPTY)
+        } else if found.len() == 1 && !indicator {
+            left_out(CONSTANT)
+        } else if let Some(texts) = booleans(&found).filter(|_| !forced) {
+            let yes = |text: &str| text.eq_ignore_ascii_case(&texts[1]);
+            let truths: usize = found.iter().filter(|(text, _)| yes(text)).map(|(_, count)| count).sum();
+            Kind::Boolean { texts, fill: 2 * truths > rows - missing, indicator }
+        } else if let Form::One(form) = form {
+            let mut days: Vec<f64> = Vec::new();
+            for (text, count) in &found {
+                days.extend(times::days(text, &form).into_iter().flat_map(|day| std::iter::repeat_n(day, *count)));
+            }
+            days.sort_unstable_by(f64::total_cmp);
+            let fill = days[days.len() / 2];
+            Kind::Time { form, origin: fill.floor(), fill, indicator }
+        } else {
+            if form == Form::Unclear {
+                let example = found[0].0;
+                remark = Some(format!("dates such as {example:?} may begin with day or month, and are taken as text"));
+            }
+            let own = found.len() > self.rules.most && found.len() as f64 >= DIFFERENT.0 * (rows - missing) as f64;
+            if own && rows - missing >= DIFFERENT.1 && !forced {
+                left_out(ALIKE)
+            } else {
+                let values = found.iter().take(self.rules.most).map(|(text, _)| (*text).to_owned()).collect();
+                Kind::Categories { values, other: found.len() > self.rules.most, fill: 0, indicator }
+            }
+        };
+        Ok(Fitted { kind, missing, range, remark })
+    }
+
+    /// Refuses a column of numbers in which a few cells are text: it is more likely that these are wrong than that all numbers
+    /// are names.
+    fn check_slips(&self, path: &Path, index: usize, at: usize) -> Result<()> {
+        let texts = &self.frame.texts[at];
+        let number: Vec<bool> = texts.iter().map(|text| is_number(text)).collect();
+        let different = number.iter().filter(|number| **number).count();
+        if different <= self.rules.most || different == texts.len() {
+            return Ok(());
+        }
+        let (mut numbers, mut others, mut first) = (0usize, 0usize, None);
+        for (code, line) in self.frame.codes(at).zip(self.frame.lines()).filter(|(code, _)| *code != NO_TEXT) {
+            if number[code as usize] {
+                numbers += 1;
+            } else {
+                others += 1;
+                first = first.or(Some((code, line)));
+            }
+        }
+        match first {
+            Some((code, line)) if others as f64 <= SLIPS * (numbers + others) as f64 => {
+                let (text, name) = (&texts[code as usize], self.columns.name(index));
+                let found = format!(
+                    "{} in line {line}, {name}: {} of {} cells of this column are no numbers",
+                    crate::data::csv::show(text),
+                    others,
+                    numbers + others
+                );
+                let remedies =
+                    [Remedy::Option("missing_values"), Remedy::Option("categories"), Remedy::Option("ignore")];
+                Err(Error::file(path, found, "a number, or none that could be counted as such").advise(&remedies))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The pair of texts that `found` are, however they are spelt.
+fn booleans(found: &[(&str, usize)]) -> Option<[String; 2]> {
+    let pair = BOOLEANS.iter().find(|pair| {
+        let is = |text: &str| pair.iter().any(|value| value.eq_ignore_ascii_case(text));
+        let has = |value: &str| found.iter().any(|(text, _)| value.eq_ignore_ascii_case(text));
+        found.len() < 16 && found.iter().all(|(text, _)| is(text)) && has(pair[0]) && has(pair[1])
+    });
+    pair.map(|pair| pair.map(str::to_owned))
+}
+
+/// The median of some numbers.
+fn median(values: &mut [f32]) -> f64 {
+    let half = values.len() / 2;
+    let even = values.len().is_multiple_of(2);
+    let (below, middle, _) = values.select_nth_unstable_by(half, f32::total_cmp);
+    let middle = f64::from(*middle);
+    match below.iter().copied().max_by(f32::total_cmp) {
+        Some(below) if even => f64::midpoint(f64::from(below), middle),
+        _ => middle,
+    }
+}
