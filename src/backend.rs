@@ -296,6 +296,9 @@ pub trait Measure {
     fn peak(&mut self) -> Result<Peak>;
 }
 
+/// The most values of rows that [`BackendExt::predict_all`] hands over at once, unless a row has more.
+const PORTION: usize = 1 << 24;
+
 /// What takes several calls of a backend.
 pub trait BackendExt: Backend {
     /// Takes all of `order` in batches of `batch_size` rows at one rate. May return before the work is done.
@@ -319,6 +322,21 @@ pub trait BackendExt: Backend {
         let ticket = self.evaluate(&[split])?;
         let found = self.collect(ticket)?.pop();
         found.ok_or_else(|| Error::Data(format!("the {} part was not evaluated", split.name())))
+    }
+
+    /// Outputs for all of `samples`, as of [`Backend::predict`]. They are asked for in portions, so that little of the rows is
+    /// held twice.
+    ///
+    /// # Errors
+    /// As [`Backend::predict`].
+    fn predict_all(&mut self, samples: &Samples) -> Result<Vec<f32>> {
+        let (values, width) = (samples.inputs.len(), samples.width.max(1));
+        let portion = (PORTION / width).max(1) * width;
+        let mut found = Vec::new();
+        for first in (0..values).step_by(portion) {
+            found.extend(self.predict(&samples.inputs.part(first..values.min(first + portion)))?);
+        }
+        Ok(found)
     }
 
     /// The flat parameters now.

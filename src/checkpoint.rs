@@ -318,6 +318,11 @@ impl Checkpoint {
         }
     }
 
+    /// How the values that it predicts were standardised; none where it tells classes apart.
+    pub fn target_scale(&self) -> Option<&TargetScale> {
+        self.metadata.as_ref()?.target_scale.as_ref()
+    }
+
     /// Height and width of the images that it takes. Where the file does not say that its inputs are images, they may be if
     /// their number is a square from 8 x 8 on.
     pub fn image(&self) -> Option<(usize, usize)> {
@@ -354,7 +359,7 @@ impl Checkpoint {
             width: self.model.inputs(),
             classes: self.classes(),
             task: if self.model.head() == Head::Values { Task::Values } else { Task::Classes },
-            target_scale: metadata.and_then(|metadata| metadata.target_scale.as_ref()),
+            target_scale: self.target_scale(),
             columns: metadata.and_then(|metadata| metadata.columns.as_ref()),
             schema: metadata.and_then(|metadata| metadata.schema.as_ref()),
             image: self.image(),

@@ -15,7 +15,7 @@ use mlp_gpu::data::{self, Inputs, Task};
 use mlp_gpu::error::Error;
 use mlp_gpu::{checkpoint, export};
 use safetensors::tensor::{Dtype, TensorView};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn command(arguments: &[&str]) -> Command {
@@ -140,9 +140,26 @@ fn a_saved_model_is_evaluated_as_it_was_in_training() {
             json(&succeeds(&["eval", &model, "--data", &data, "--part", "train", "--backend", backend, "--json"]));
         assert_eq!(learnt["n"], 216);
         let words = succeeds(&["eval", &model, "--data", &data, "--backend", backend]);
-        for part in ["Rows: 24", "Accuracy: 1.0000", "precision  recall", "confusion matrix"] {
-            assert!(words.contains(part), "{words}");
+        for part in [
+            "Rows: 24\nLoss: 0.0",
+            "\nAccuracy: 1.0000\n",
+            "\naccuracy               1.0000    0.3333  always \"ant\"\n",
+            "    1.0986  the classes' shares\n",
+            "\nROC-AUC                1.0000            each class against the rest, mean\n",
+            "\nclass  precision  recall      F1  rows\nant       1.0000  1.0000  1.0000  8\n",
+            "confusion matrix",
+        ] {
+            assert!(words.contains(part), "{part:?} in {words}");
         }
+        for key in ["balanced_accuracy", "roc_auc", "average_precision", "f1_macro", "matthews"] {
+            assert!((found[key].as_f64().unwrap() - 1.0).abs() < 1e-12, "{key}: {found}");
+        }
+        for key in ["log_loss", "calibration_error"] {
+            let (figure, loss) = (found[key].as_f64().unwrap(), found["loss"].as_f64().unwrap());
+            assert!(figure > 0.0 && figure < loss + 1e-6, "{key}: {found}");
+        }
+        assert_eq!((&found["f1"], &found["support"]), (&json!([1.0, 1.0, 1.0]), &json!([8, 8, 8])));
+        assert_eq!((&found["baseline"]["class"], &found["positive_class"]), (&json!("ant"), &Value::Null));
     }
     // Without --data: what it was trained on.
     assert_eq!(json(&succeeds(&["eval", &model, "--backend", "cpu", "--json"]))["n"], 24);
@@ -152,6 +169,183 @@ fn a_saved_model_is_evaluated_as_it_was_in_training() {
     fails(&["eval", &model, "--data", &strange], 1, &["strange.csv", "dog"]);
     fails(&["eval", &model, "--data", "digits"], 1, &["784"]);
     fails(&["eval", &folder.path("none"), "--data", &data], 1, &["none", "cannot read"]);
+}
+
+#[test]
+fn of_two_classes_the_second_is_positive_and_what_is_undefined_is_null_and_said() {
+    let folder = Folder::new();
+    let rows = table(true);
+    let two: String = rows.lines().filter(|line| !line.ends_with("cat")).map(|line| format!("{line}\n")).collect();
+    let (data, model) = (folder.write("two.csv", two), folder.path("two.safetensors"));
+    let run = ["train", "--backend", "cpu", "--data", &data, "--hidden", "none", "--epochs", "1", "--save", &model];
+    succeeds(&run);
+    let eval = |data: &str, json: &[&str]| {
+        let output = output(&[&["eval", &model, "--backend", "cpu", "--data", data][..], json].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (words, _) = eval(&data, &[]);
+    let (found, _) = eval(&data, &["--json"]);
+    let found = json(&found);
+    assert!(words.contains("\nPositive class: bee\n") && words.contains("\nF1, positive class"), "{words}");
+    assert_eq!((&found["positive_class"], &found["f1_positive"]), (&json!("bee"), &found["f1"][1]));
+
+    let one = folder.write("one.csv", "width,height,label\n100.5,0.5,ant\n100.6,0.6,ant\n");
+    let (found, said) = eval(&one, &["--json"]);
+    let found = json(&found);
+    for key in ["roc_auc", "average_precision", "matthews"] {
+        assert!(found.get(key).is_some_and(Value::is_null), "{key}: {found}");
+    }
+    assert_eq!((&found["recall"][1], &found["support"]), (&Value::Null, &json!([2, 0])));
+    assert_eq!(found["baseline"], json!({ "class": "ant", "accuracy": 1.0, "log_loss": 0.0 }));
+    assert!(said.contains("All rows are of the class \"ant\": ROC-AUC, average precision"), "{said}");
+    let (words, _) = eval(&one, &[]);
+    assert!(words.contains("\nROC-AUC                     -") && !words.contains("NaN"), "{words}");
+}
+
+/// A table of a number to predict, and a model of it: `price = 1000 + 3 size`.
+fn values_model(folder: &Folder) -> (String, String) {
+    let rows: String =
+        (0..200).map(|row| f64::from(row) / 2.0).map(|x| format!("{x},{}\n", 1000.0 + 3.0 * x)).collect();
+    let data = folder.write("prices.csv", format!("size,price\n{rows}"));
+    let model = folder.path("prices.safetensors");
+    let run = ["train", "--backend", "cpu", "--data", &data, "--target", "price", "--hidden", "none", "--epochs", "60"];
+    succeeds(&[&run[..], &["--optimizer", "sgd", "--lr", "0.05", "--batch-size", "16", "--save", &model]].concat());
+    (data, model)
+}
+
+#[test]
+fn errors_of_values_stand_beside_those_of_the_mean() {
+    let folder = Folder::new();
+    let (data, model) = values_model(&folder);
+    for backend in backends() {
+        let found = json(&succeeds(&["eval", &model, "--data", &data, "--backend", backend, "--json"]));
+        let figure = |key: &str| found[key].as_f64().unwrap();
+        let baseline = |key: &str| found["baseline"][key].as_f64().unwrap();
+        assert_eq!((&found["n"], &found["targets"]), (&json!(20), &json!(["price"])));
+        assert!(figure("r2") > 0.99 && figure("rmse") < 0.1 * baseline("rmse"), "{found}");
+        assert!(figure("mae") < 0.1 * baseline("mae") && baseline("mae") < baseline("rmse"), "{found}");
+        assert!(figure("median_absolute_error") <= figure("absolute_error_90"), "{found}");
+        let words = succeeds(&["eval", &model, "--data", &data, "--backend", backend]);
+        for part in ["\nprice: RMSE ", "\n       absolute error: median ", "\n       baseline, the mean: RMSE "] {
+            assert!(words.contains(part), "{words}");
+        }
+    }
+    let equal = folder.write("equal.csv", "size,price\n1,1003.5\n2,1003.5\n");
+    let output = output(&["eval", &model, "--data", &equal, "--backend", "cpu", "--json"]);
+    assert_eq!(json(&text(&output.stdout))["r2"], Value::Null);
+    assert!(text(&output.stderr).contains("All values of price are the same: R2 is undefined"));
+}
+
+/// The lines of a CSV file, as cells.
+fn cells(path: &str) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path).unwrap();
+    reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn predictions_are_written_to_a_table_beside_columns_of_the_input() {
+    let folder = Folder::new();
+    let (_, model) = table_model(&folder);
+    let rows = "id,width,name,height\n007,100.5,\"Ant, A.\",0.5\n\n008,104.5,x,1.5\n1e3,110.5,\"a \"\"b\"\"\",2.5\n";
+    let rows = folder.write("rows.csv", rows);
+    let out = folder.path("out.csv");
+    let predict = |arguments: &[&str]| {
+        let output =
+            output(&[&["predict", &model, &rows, "--backend", "cpu", "--output", &out][..], arguments].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (text(&output.stdout), text(&output.stderr), cells(&out))
+    };
+    let (shown, said, found) = predict(&["--keep", "id,name"]);
+    assert!(
+        shown.is_empty() && said.contains("out.csv: predictions of 3 rows") && !said.contains("left aside"),
+        "{said}"
+    );
+    assert_eq!(found[0], ["id", "name", "class", "p_ant", "p_bee", "p_cat"]);
+    let beside: Vec<_> = found[1..].iter().map(|row| &row[..3]).collect();
+    assert_eq!(beside, [["007", "Ant, A.", "ant"], ["008", "x", "bee"], ["1e3", "a \"b\"", "cat"]]);
+    for row in &found[1..] {
+        let p: Vec<f32> = row[3..].iter().map(|p| p.parse().unwrap()).collect();
+        assert!((p.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{row:?}");
+    }
+    let (shown, said, found) = predict(&["--json"]);
+    assert!(shown.lines().count() == 3 && said.contains("left aside: \"id\", \"name\""), "{said}");
+    assert_eq!(found[0], ["class", "p_ant", "p_bee", "p_cat"]);
+    // For a submission: names in order, without probabilities where they have no names.
+    let (_, said, found) = predict(&["--row-numbers", "--column-names", "ImageId,Label"]);
+    assert!(said.contains("no probabilities"), "{said}");
+    assert_eq!(found, [["ImageId", "Label"], ["1", "ant"], ["2", "bee"], ["3", "cat"]]);
+    let (.., found) = predict(&["--keep", "1", "--probabilities", "false"]);
+    assert_eq!(found[..2], [["id", "class"], ["007", "ant"]]);
+
+    let before = fs::read(&out).unwrap();
+    let bad = |arguments: &[&str], code, parts: &[&str]| {
+        fails(&[&["predict", &model, &rows, "--backend", "cpu"][..], arguments].concat(), code, parts);
+        assert_eq!(fs::read(&out).unwrap(), before);
+    };
+    bad(&["--output", &out, "--keep", "price"], 2, &["--keep price", "\"id\", \"width\"", "out.csv is not written"]);
+    bad(&["--output", &out, "--column-names", "a,b"], 2, &["2 names for 4 columns", "1 with --probabilities false"]);
+    bad(&["--output", &out, "--column-names", "a,b,b,c"], 2, &["two columns \"b\""]);
+    bad(&["--output", &rows], 2, &["--output", "<FILE>", "rows.csv"]);
+    bad(&["--output", &model], 2, &["--output", "<MODEL>"]);
+    bad(&["--output", &out, "--framed", &out], 2, &["are one file"]);
+    bad(&["--output", &folder.path("none/out.csv")], 1, &["none/out.csv", "no such folder"]);
+    bad(&["--keep", "id"], 2, &["--output"]);
+    bad(&["--output", &out, "--top", "2"], 2, &["leave --top out"]);
+    let broken = folder.write("broken.csv", "width,height\n1,x\n");
+    bad(&[&broken, "--output", &out], 1, &["broken.csv", "line 2", "out.csv is not written: it would lack rows"]);
+
+    // Values are in their own unit.
+    let (_, model) = values_model(&folder);
+    let rows = folder.write("sizes.csv", "size\n10\n50\n");
+    succeeds(&["predict", &model, &rows, "--backend", "cpu", "--output", &out]);
+    let found = cells(&out);
+    assert_eq!(found[0], ["price"]);
+    for (row, price) in found[1..].iter().zip([1030.0, 1150.0]) {
+        assert!((row[0].parse::<f64>().unwrap() - price).abs() < 5.0, "{row:?}");
+    }
+    fails(&["predict", &model, &rows, "--output", &out, "--probabilities", "true"], 2, &["predicts values"]);
+}
+
+#[test]
+fn folders_and_patterns_of_images_are_predicted_in_the_order_of_their_names() {
+    let folder = Folder::new();
+    let model = digits_model(&folder);
+    let photos = folder.path("photos");
+    fs::create_dir_all(folder.path("photos/more")).unwrap();
+    for (name, image) in ["c.png", "a.png", "b.png", ".hidden.png"].iter().zip(digits(0..4)) {
+        image.save(folder.path(&format!("photos/{name}"))).unwrap();
+    }
+    folder.write("photos/notes.txt", "not a picture");
+    let (pattern, out) = (folder.path("photos/*"), folder.path("out.csv"));
+    let names: Vec<String> = ["a.png", "b.png", "c.png"].map(|name| folder.path(&format!("photos/{name}"))).into();
+    for input in [&photos, &pattern] {
+        let output = output(&["predict", &model, input, "--backend", "cpu", "--output", &out, "--json"]);
+        let said = text(&output.stderr);
+        assert!(
+            output.status.success() && said.contains("2 files or folders are left out that are no images"),
+            "{said}"
+        );
+        let inputs: Vec<String> = cells(&out).iter().map(|row| row[0].clone()).collect();
+        assert_eq!(inputs, [&["input".to_owned()], &names[..]].concat());
+        let told = text(&output.stdout)
+            .lines()
+            .map(|line| json(line)["input"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>();
+        assert_eq!(told, names);
+    }
+    fails(&["predict", &model, &folder.path("photos/more")], 1, &["a folder without an image", "photos/more"]);
+    fails(&["predict", &model, &folder.path("photos/*.jpg")], 1, &["*.jpg", "found no file"]);
+    fails(&["predict", &model, &folder.path("photos/[")], 2, &["not a pattern"]);
+    fails(&["predict", &model, &photos, "--output", &out, "--keep", "id"], 2, &["--keep", "a.png is an image"]);
+    fails(&["predict", &model, &photos, "--output", &names[0]], 2, &["--output", "would overwrite", "a.png"]);
+    // A pattern without images is of tables.
+    let (_, model) = table_model(&folder);
+    folder.write("part-2.csv", "width,height\n104.5,1.5\n");
+    folder.write("part-1.csv", "width,height\n100.5,0.5\n");
+    let words = succeeds(&["predict", &model, &folder.path("part-*.csv"), "--backend", "cpu"]);
+    let lines: Vec<&str> = words.lines().collect();
+    assert!(lines[0].contains("part-1.csv:2: ant") && lines[1].contains("part-2.csv:2: bee"), "{words}");
 }
 
 #[test]

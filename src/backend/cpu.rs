@@ -384,6 +384,19 @@ mod tests {
     }
 
     #[test]
+    fn predictions_in_portions_are_those_of_all_rows_at_once() {
+        let (width, rows) = (1 << 20, 20);
+        let model = Mlp::new(&[width, 2]).unwrap();
+        let recipe = Recipe::default();
+        let mut cpu = Cpu::new(model.clone(), &recipe, 2).unwrap();
+        cpu.set_state(&State::new(model.initial_parameters(Init::He, 3), recipe.optimizer.kind)).unwrap();
+        let pixels = (0..rows * width).map(|at: usize| (at * 2_654_435_761 % 251) as u8).collect();
+        let samples = Samples::new(Inputs::U8(pixels), width, vec![0; rows]).unwrap();
+        let found = cpu.predict_all(&samples).unwrap();
+        assert_eq!((found.len(), &found), (2 * rows, &cpu.predict(&samples.inputs).unwrap()));
+    }
+
+    #[test]
     fn bits_do_not_depend_on_who_does_a_step() {
         for (widths, batch_size) in
             [(&[60, 7, 10][..], 16), (&[60, 12, 9, 10], 7), (&[60, 128, 10], 32), (&[60, 80, 33, 3], 50)]

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
 
 use super::model::ModelOptions;
-use super::{ComputeOptions, DataOptions, note, print, read_so, select, spare_data};
+use super::{ComputeOptions, DataOptions, note, read_so, select, spare_data};
 use crate::backend::{BackendExt, Split};
 use crate::checkpoint::Checkpoint;
-use crate::data::{self, Part, Samples, TargetScale};
+use crate::data::{self, Part, Samples};
 use crate::error::Result;
 use crate::files::Named;
-use crate::metrics::Evaluation;
+use crate::metrics::errors::Deviations;
+
+use classes::Figures;
+
+mod classes;
+mod values;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -65,92 +69,24 @@ impl RowOptions {
 pub(super) fn run(options: &Options) -> Result<()> {
     let checkpoint = options.model.load(options.rows.data.table.task)?;
     let selected = select(&options.compute.request())?;
-    let samples = options.rows.load(&checkpoint, &[])?;
+    let samples = Arc::new(options.rows.load(&checkpoint, &[])?);
     let mut backend = checkpoint.on(&selected)?;
     let because = selected.why.map_or_else(String::new, |why| format!(": {why}"));
     let about = backend.about();
     note(&format!("Backend: {}, {}{because}", about.name, about.device));
-    backend.upload(Split::Test, &Arc::new(samples))?;
+    backend.upload(Split::Test, &samples)?;
     let found = backend.evaluate_now(Split::Test)?;
-    if let Some(scale) = checkpoint.metadata.as_ref().and_then(|metadata| metadata.target_scale.as_ref()) {
-        return values(&found, scale, options.json);
+    let predicted = backend.predict_all(&samples)?;
+    match checkpoint.target_scale() {
+        Some(scale) => {
+            let deviations = Deviations::of(&predicted, samples.values(), scale);
+            values::tell(&found.in_units(scale), &deviations, scale, options.json)
+        }
+        None => classes::tell(&Figures::new(&checkpoint.classes(), &found, &predicted, samples.labels()), options.json),
     }
-    let classes = checkpoint.classes();
-    let confusion: Vec<&[u64]> = found.confusion.chunks_exact(classes.len()).collect();
-    let (precision, recall) = (found.precision(), found.recall());
-    if options.json {
-        return print(
-            &json!({
-                "n": found.samples(),
-                "loss": found.mean_loss(),
-                "accuracy": found.accuracy(),
-                "precision": precision,
-                "recall": recall,
-                "confusion": confusion,
-                "classes": classes,
-            })
-            .to_string(),
-        );
-    }
-    print(&format!("Rows: {}", found.samples()))?;
-    print(&format!("Loss: {:.4}", found.mean_loss()))?;
-    print(&format!("Accuracy: {:.4}", found.accuracy()))?;
-    classes_table(&classes, &found, &precision, &recall)?;
-    confusion_table(&classes, &confusion)
 }
 
-/// Tells the errors of predicted values, in the unit of the targets.
-fn values(found: &Evaluation, scale: &TargetScale, as_json: bool) -> Result<()> {
-    let found = found.in_units(scale);
-    if as_json {
-        let (n, loss) = (found.samples(), found.mean_loss());
-        let line = json!({
-            "n": n, "loss": loss, "rmse": found.rmse(), "mae": found.mae(), "r2": found.r2(), "targets": scale.names,
-        });
-        return print(&line.to_string());
-    }
-    print(&format!("Rows: {}", found.samples()))?;
-    print(&format!("Loss: {:.4}, of standardised targets", found.mean_loss()))?;
-    for (name, errors) in scale.names.iter().zip(&found.errors) {
-        let rows = found.samples();
-        let (rmse, mae, r2) = (errors.rmse(rows), errors.mae(rows), errors.r2(rows));
-        print(&format!("{name}: RMSE {rmse:.6}, MAE {mae:.6}, R2 {r2:.4}"))?;
-    }
-    Ok(())
-}
-
-fn classes_table(
-    classes: &[String],
-    found: &Evaluation,
-    precision: &[Option<f64>],
-    recall: &[Option<f64>],
-) -> Result<()> {
-    let width = width_of(classes).max(5);
-    print(&format!("\n{:<width$}  precision  recall  rows", "class"))?;
-    let share = |share: Option<f64>| share.map_or_else(|| "-".into(), |share| format!("{share:.4}"));
-    for (index, class) in classes.iter().enumerate() {
-        let rows: u64 = found.confusion[index * classes.len()..][..classes.len()].iter().sum();
-        print(&format!("{class:<width$}  {:>9}  {:>6}  {rows}", share(precision[index]), share(recall[index])))?;
-    }
-    Ok(())
-}
-
-fn confusion_table(classes: &[String], confusion: &[&[u64]]) -> Result<()> {
-    let width = width_of(classes);
-    let most = confusion.iter().copied().flatten().max().copied().unwrap_or(0);
-    let cell = width.max(most.to_string().len());
-    print("\nconfusion matrix: a row a true class, a column a predicted one")?;
-    let line = |name: &str, cells: Vec<String>| {
-        let cells: String = cells.iter().map(|text| format!("  {text:>cell$}")).collect();
-        print(&format!("{name:<width$}{cells}"))
-    };
-    line("", classes.to_vec())?;
-    for (class, row) in classes.iter().zip(confusion) {
-        line(class, row.iter().map(u64::to_string).collect())?;
-    }
-    Ok(())
-}
-
-fn width_of(classes: &[String]) -> usize {
-    classes.iter().map(|class| class.chars().count()).max().unwrap_or(0)
+/// A figure as the text shows it.
+fn shown(figure: Option<f64>) -> String {
+    figure.filter(|figure| figure.is_finite()).map_or_else(|| "-".into(), |figure| format!("{figure:.4}"))
 }

@@ -1,25 +1,33 @@
 //! `mlp-gpu predict`
 
-use std::io::{Cursor, IsTerminal, Read};
-use std::path::{Path, PathBuf};
+use std::io::Cursor;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
-use super::model::{ModelOptions, OutputOptions};
+use super::model::{self, ModelOptions};
 use super::{ComputeOptions, note, print, read_so, select};
 use crate::checkpoint::Checkpoint;
+use crate::data::csv::Kept;
 use crate::data::framing::{self, Framing};
-use crate::data::{self, Columns, Decimal, Delimiter, Header, Inputs, Scale, csv, images};
+use crate::data::{self, Columns, Decimal, Delimiter, Header, Inputs, Scale, csv};
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::preview;
+
+use inputs::Input;
+use output::{Output, OutputOptions};
+
+mod inputs;
+mod output;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
     model: ModelOptions,
-    /// Images, or CSV files of rows (plain or packed; with or without header and labels); - for either on standard input
+    /// Images, folders of images, or CSV files of rows (plain or packed; with or without header and labels); patterns such as
+    /// 'scans/*.png'; - for an image or rows on standard input
     #[arg(value_name = "FILE", required = true)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -49,82 +57,107 @@ pub(super) struct Options {
     #[arg(long, value_enum)]
     scale: Option<Scale>,
     #[command(flatten)]
-    outputs: OutputOptions,
+    outputs: model::OutputOptions,
     /// Print a JSON object per row
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    output: OutputOptions,
 }
 
 /// Rows of an input, and what each is called.
 struct Rows {
     inputs: Inputs,
     names: Vec<String>,
+    /// What --keep keeps of them.
+    kept: Option<Kept>,
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
-    if let Some(path) = &options.framed {
-        files::check_replaceable(path)?;
-        let inputs = options.inputs.iter().filter(|path| path.as_os_str() != "-").map(|path| ("<FILE>", path.clone()));
-        let inputs: Vec<Named> = inputs.chain([("<MODEL>", options.model.model.clone())]).collect();
-        files::refuse_overwriting(&[("--framed", path.clone())], &inputs)?;
-    }
-    let checkpoint = options.model.load(options.outputs.task)?;
-    let mut backend = checkpoint.on(&select(&options.compute.request())?)?;
-
     // Each input stands for itself: a bad one is told of, and the others are predicted all the same.
     let mut failed = None;
+    let mut fail = |error| {
+        if let Some(before) = failed.replace(error) {
+            note(&format!("error: {before}"));
+        }
+    };
+    let mut paths = Vec::new();
+    for argument in &options.inputs {
+        inputs::expand(argument).map_or_else(&mut fail, |found| paths.extend(found));
+    }
+    spare_inputs(options, &paths)?;
+    let checkpoint = options.model.load(options.outputs.task)?;
+    let mut inputs = Vec::new();
+    for path in &paths {
+        Input::new(path).map_or_else(&mut fail, |input| inputs.push(input));
+    }
+    if options.top > 1 && options.output.output.is_some() && !options.json {
+        let message =
+            "--top is for standard output, and --output has the probabilities of all classes: leave --top out";
+        return Err(Error::Usage(message.into()));
+    }
+    let mut output = match options.output.output {
+        Some(_) => Some(Output::new(&options.output, &checkpoint, &inputs)?),
+        None => None,
+    };
+    let mut backend = checkpoint.on(&select(&options.compute.request())?)?;
+
     let mut framed = Vec::new();
-    for path in &options.inputs {
-        let rows = read(options, &checkpoint, path, &mut framed);
+    for input in &inputs {
+        let rows = if input.image {
+            image(options, &checkpoint, input, &mut framed)
+        } else {
+            table(options, &checkpoint, input, output.as_ref().map_or(&[], Output::keep))
+        };
         match rows.and_then(|rows| Ok((backend.predict(&rows.inputs)?, rows))) {
-            Ok((probabilities, rows)) => show(options, &checkpoint, &rows.names, &probabilities)?,
-            Err(error) => {
-                if let Some(before) = failed.replace(error) {
-                    note(&format!("error: {before}"));
+            Ok((outputs, rows)) => {
+                if let Some(output) = &mut output {
+                    output.add(&rows, &outputs)?;
+                }
+                if output.is_none() || options.json {
+                    show(options, &checkpoint, &rows.names, &outputs)?;
                 }
             }
+            Err(error) => fail(error),
         }
     }
     if let (Some(path), false) = (&options.framed, framed.is_empty()) {
         let size = checkpoint.image().unwrap_or((framing::SIDE, framing::SIDE));
         files::write(path, &preview::grid(&framed, size, framed.len().clamp(1, 10), 4)?)?;
     }
-    failed.map_or(Ok(()), Err)
-}
-
-fn read(options: &Options, checkpoint: &Checkpoint, path: &Path, framed: &mut Vec<Vec<u8>>) -> Result<Rows> {
-    if path.is_dir() {
-        return Err(Error::file(path, "a folder", "an image or a CSV file"));
-    }
-    let name = path.display().to_string();
-    if name != "-" {
-        return if images::is_image(path) {
-            image(options, checkpoint, path, None, framed)
-        } else {
-            table(options, checkpoint, path, &name, None)
-        };
-    }
-    if std::io::stdin().is_terminal() {
-        note("Reading rows from standard input");
-    }
-    let path = Path::new("standard input");
-    let mut content = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut content).map_err(Error::io("read", path))?;
-    if images::is_image_content(&content) {
-        image(options, checkpoint, path, Some(&content), framed)
-    } else {
-        table(options, checkpoint, path, &name, Some(&content))
+    match (failed, output, &options.output.output) {
+        (None, None, _) => Ok(()),
+        (None, Some(output), _) => output.write(),
+        (Some(error), _, Some(path)) => {
+            note(&format!("{} is not written: it would lack rows", path.display()));
+            Err(error)
+        }
+        (Some(error), ..) => Err(error),
     }
 }
 
-/// The image at `path`, or `content`, as a row.
-fn image(
-    options: &Options,
-    checkpoint: &Checkpoint,
-    path: &Path,
-    content: Option<&[u8]>,
-    framed: &mut Vec<Vec<u8>>,
-) -> Result<Rows> {
+/// Refuses outputs that cannot be written, that are one file, or that are the model or one of the inputs `paths`.
+fn spare_inputs(options: &Options, paths: &[PathBuf]) -> Result<()> {
+    let outputs = [("--framed", &options.framed), ("--output", &options.output.output)];
+    let outputs = outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.clone()?)));
+    let outputs: Vec<Named> = outputs.collect();
+    for (_, path) in &outputs {
+        files::check_replaceable(path)?;
+    }
+    if let [(_, framed), (_, output)] = &outputs[..]
+        && files::same(framed, output)
+    {
+        let (framed, output) = (framed.display(), output.display());
+        return Err(Error::Usage(format!("--framed {framed} and --output {output} are one file: give each its own")));
+    }
+    let inputs = paths.iter().filter(|path| path.as_os_str() != "-").map(|path| ("<FILE>", path.clone()));
+    let inputs: Vec<Named> = inputs.chain([("<MODEL>", options.model.model.clone())]).collect();
+    files::refuse_overwriting(&outputs, &inputs)
+}
+
+/// The image `input` as a row.
+fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, framed: &mut Vec<Vec<u8>>) -> Result<Rows> {
+    let path = &input.path;
     let Some(size) = checkpoint.image() else {
         let expected =
             format!("rows of {} features in a CSV file, as {} takes", checkpoint.model.inputs(), checkpoint.name);
@@ -139,7 +172,7 @@ fn image(
         }
         framing => framing,
     };
-    let row = match content {
+    let row = match &input.content {
         Some(content) => framing.row_of(path, Cursor::new(content), size)?,
         None => framing.row(path, size)?,
     };
@@ -147,12 +180,12 @@ fn image(
         framed.push(row.clone());
     }
     let inputs = checkpoint.rows(path, Inputs::U8(row), options.scale)?;
-    let name = if content.is_some() { "-".into() } else { path.display().to_string() };
-    Ok(Rows { inputs, names: vec![name] })
+    Ok(Rows { inputs, names: vec![input.name()], kept: None })
 }
 
-/// The rows of the table at `path`, or in `content`, called `name`.
-fn table(options: &Options, checkpoint: &Checkpoint, path: &Path, name: &str, content: Option<&[u8]>) -> Result<Rows> {
+/// The rows of the table `input`, with the columns `keep`.
+fn table(options: &Options, checkpoint: &Checkpoint, input: &Input, keep: &[String]) -> Result<Rows> {
+    let (path, content) = (&input.path, input.content.as_deref());
     let unnamed = Columns { count: checkpoint.model.inputs() + 1, label: 0, names: None };
     let known = checkpoint.known();
     let columns = known.columns.unwrap_or(&unnamed);
@@ -165,13 +198,29 @@ fn table(options: &Options, checkpoint: &Checkpoint, path: &Path, name: &str, co
     };
     let mut notes = Vec::new();
     let read = csv::features(path, content, &reading, columns, known.schema, &mut notes)?;
+    let extra: Vec<String> = read.extra.into_iter().filter(|name| !keep.contains(name)).collect();
+    notes.extend(csv::left_aside(path, &extra));
     notes.iter().for_each(|line| note(&read_so(line)));
+    let kept = match keep {
+        [] => None,
+        keep => Some(Kept::read(path, content, &reading, keep, &read.lines)?),
+    };
     let inputs = checkpoint.rows(path, Inputs::F32(read.values), options.scale)?;
-    Ok(Rows { inputs, names: read.lines.iter().map(|line| format!("{name}:{line}")).collect() })
+    let name = input.name();
+    Ok(Rows { inputs, names: read.lines.iter().map(|line| format!("{name}:{line}")).collect(), kept })
+}
+
+/// The `count` most probable of the classes with the probabilities `p`, the most probable first; of equal ones the first, as in
+/// an evaluation.
+fn most_probable(p: &[f32], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
+    order.truncate(count);
+    order
 }
 
 fn show(options: &Options, checkpoint: &Checkpoint, names: &[String], probabilities: &[f32]) -> Result<()> {
-    if let Some(scale) = checkpoint.metadata.as_ref().and_then(|metadata| metadata.target_scale.as_ref()) {
+    if let Some(scale) = checkpoint.target_scale() {
         let values = scale.undo(probabilities);
         for (name, values) in names.iter().zip(values.chunks_exact(scale.names.len())) {
             if options.json {
@@ -185,10 +234,7 @@ fn show(options: &Options, checkpoint: &Checkpoint, names: &[String], probabilit
     }
     let classes = checkpoint.classes();
     for (name, p) in names.iter().zip(probabilities.chunks_exact(classes.len())) {
-        let mut order: Vec<usize> = (0..p.len()).collect();
-        // Stable: of equal ones the first, as in an evaluation.
-        order.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
-        order.truncate(usize::from(options.top));
+        let order = most_probable(p, usize::from(options.top));
         if options.json {
             let mut line = json!({ "input": name, "class": classes[order[0]], "probabilities": p });
             if options.top > 1 {

@@ -14,6 +14,7 @@ mod cells;
 mod columns;
 mod dialect;
 mod frame;
+mod kept;
 mod opened;
 mod parse;
 mod source;
@@ -27,6 +28,7 @@ pub use dialect::{Delimiter, Header};
 #[cfg(test)]
 pub(super) use frame::Chunk;
 pub(super) use frame::{Frame, Held};
+pub use kept::Kept;
 pub(super) use parse::NO_TEXT;
 pub(super) use source::holds_arrays;
 pub use table::Table;
@@ -175,6 +177,8 @@ pub struct Features {
     pub values: Vec<f32>,
     /// The line of the file on which each row begins, from 1.
     pub lines: Vec<u64>,
+    /// Names of columns that were left aside, as there were none such in training.
+    pub extra: Vec<String>,
 }
 
 /// Reads the features of the file at `path`, or of `content`, which messages call `path`, as a model knows them: by its schema,
@@ -193,7 +197,7 @@ pub fn features(
     let plain = Schema::of_numbers(columns);
     let wanted = Wanted { columns, schema: schema.unwrap_or(&plain), expected: Expected::NewClasses };
     let rows = read_like(path, content, options, &wanted, false, notes)?;
-    Ok(Features { values: rows.features, lines: rows.lines })
+    Ok(Features { values: rows.features, lines: rows.lines, extra: rows.extra })
 }
 
 /// What a file must hold that is read as another one was.
@@ -208,6 +212,8 @@ struct Alike {
     features: Vec<f32>,
     lines: Vec<u64>,
     cells: Option<Cells>,
+    /// Names of columns that were left aside.
+    extra: Vec<String>,
 }
 
 /// Reads a file whose columns correspond to those that are wanted, with its labels or without.
@@ -225,14 +231,12 @@ fn read_like(
     let mut opened = Opened::new(Source { path, content }, options, notes)?;
     let needed = |index: usize| schema.columns[index].held() != Held::Nothing;
     let mut layout = Layout::like(path, &opened.dialect, options.header, columns, options.column(), needed)?;
-    if !layout.extra.is_empty() {
-        let extra = classes::list(&layout.extra);
-        notes.push(format!("{}: columns that training did not have are left aside: {extra}", path.display()).into());
-    }
     if !labels {
         layout.label = None;
     } else if layout.label.is_none() {
         return Err(no_labels(path));
+    } else {
+        notes.extend(left_aside(path, &layout.extra));
     }
     let held: Vec<Held> = schema.columns.iter().map(Kind::held).collect();
     let mut rows = opened.rows(&layout, &held, expected)?;
@@ -269,7 +273,15 @@ fn read_like(
     if !filled.is_empty() {
         notes.push(format!("missing cells are filled in as in training: {}", filled.join(", ")).into());
     }
-    Ok(Alike { features: encoded.parts.into_iter().next().unwrap_or_default(), lines, cells })
+    let features = encoded.parts.into_iter().next().unwrap_or_default();
+    Ok(Alike { features, lines, cells, extra: layout.extra })
+}
+
+/// The note on the columns `extra` of the file at `path`, of which a model knows nothing; none where there are none.
+pub fn left_aside(path: &Path, extra: &[String]) -> Option<Note> {
+    let text =
+        || format!("{}: columns that training did not have are left aside: {}", path.display(), classes::list(extra));
+    (!extra.is_empty()).then(text).map(Note::from)
 }
 
 /// Leaves out rows with a missing cell, but for columns that are missing throughout. Returns which rows are kept.

@@ -236,22 +236,26 @@ fn class_names(folder: &Path, left_out: &mut Vec<PathBuf>) -> Result<Vec<String>
 fn files(folder: &Path, classes: &[String], left_out: &mut Vec<PathBuf>) -> Result<Vec<(PathBuf, String)>> {
     let mut files = Vec::new();
     for class in classes {
-        let before = files.len();
-        for entry in entries(&folder.join(class))? {
-            if !entry.is_dir() && is_image(&entry) {
-                files.push((entry, class.clone()));
-            } else {
-                left_out.push(entry);
-            }
-        }
-        if files.len() == before {
+        let (images, others) = sorted_out(&folder.join(class))?;
+        if images.is_empty() {
             return Err(Error::file(&folder.join(class), "no image in it", "the images of a class"));
         }
+        files.extend(images.into_iter().map(|image| (image, class.clone())));
+        left_out.extend(others);
     }
     Ok(files)
 }
 
-fn count(entries: usize) -> String {
+/// The images in `folder` itself, and its other entries; both in the order of their names, without hidden ones.
+///
+/// # Errors
+/// [`Error::Io`] when the folder cannot be read.
+pub(crate) fn sorted_out(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    Ok(entries(folder)?.into_iter().partition(|entry| !entry.is_dir() && is_image(entry)))
+}
+
+/// So many files or folders, and the verb for them.
+pub(crate) fn count(entries: usize) -> String {
     match entries {
         1 => "1 file or folder is".into(),
         more => format!("{more} files or folders are"),

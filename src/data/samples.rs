@@ -1,6 +1,7 @@
 //! Rows in memory: features, and a class or numbers for each row.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::{Targets, Task};
 use crate::error::{Error, Result};
@@ -34,6 +35,14 @@ impl Inputs {
     /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The values at the places `range`.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        match self {
+            Inputs::U8(values) => Inputs::U8(values[range].to_vec()),
+            Inputs::F32(values) => Inputs::F32(values[range].to_vec()),
+        }
     }
 
     /// The values as numbers. Bytes become 0 to 255.

@@ -495,11 +495,7 @@ impl Engine {
         let mut found = Vec::with_capacity(rows * outputs);
         for first in (0..rows).step_by(self.evaluation_rows) {
             let count = self.evaluation_rows.min(rows - first);
-            let part = first * width..(first + count) * width;
-            let part = match inputs {
-                Inputs::U8(values) => Inputs::U8(values[part].to_vec()),
-                Inputs::F32(values) => Inputs::F32(values[part].to_vec()),
-            };
+            let part = inputs.part(first * width..(first + count) * width);
             buffers.insert(Buffer::Data, store.inputs("rows to predict", &part)?);
             let ready = store.prepare(&plan, &buffers, &self.batches)?;
             let batch = Batch::of_rows(0, count, 0);

@@ -1,0 +1,98 @@
+//! The inputs of `predict`: files, folders of images and patterns, and what is on standard input.
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use crate::cli::note;
+use crate::data::images;
+use crate::error::{Error, Result};
+
+/// A file of rows or an image.
+pub(super) struct Input {
+    /// Its path, or `standard input`, for messages.
+    pub(super) path: PathBuf,
+    /// What is on standard input.
+    pub(super) content: Option<Vec<u8>>,
+    /// Whether it is an image.
+    pub(super) image: bool,
+}
+
+impl Input {
+    /// The input at `path`, or that on standard input where it is `-`.
+    pub(super) fn new(path: &Path) -> Result<Self> {
+        if path.as_os_str() != "-" {
+            return Ok(Self { path: path.to_path_buf(), content: None, image: images::is_image(path) });
+        }
+        if std::io::stdin().is_terminal() {
+            note("Reading rows from standard input");
+        }
+        let path = PathBuf::from("standard input");
+        let mut content = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut content).map_err(Error::io("read", &path))?;
+        Ok(Self { path, image: images::is_image_content(&content), content: Some(content) })
+    }
+
+    /// What its rows are called by.
+    pub(super) fn name(&self) -> String {
+        if self.content.is_some() { "-".into() } else { self.path.display().to_string() }
+    }
+}
+
+/// The files that `argument` stands for, in the order of their names: itself, the images of a folder, or what matches a pattern
+/// that is no path. What is left out is told.
+///
+/// # Errors
+/// [`Error::File`] for a folder without images and a pattern that nothing matches, [`Error::Usage`] for a pattern that is none,
+/// [`Error::Io`] for a folder that cannot be read.
+pub(super) fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
+    if argument.is_dir() {
+        let (images, others) = images::sorted_out(argument)?;
+        if images.is_empty() {
+            return Err(Error::file(argument, "a folder without an image in it", "images, or the path of a CSV file"));
+        }
+        tell_left_out(argument, &others);
+        return Ok(images);
+    }
+    match argument.to_str() {
+        Some(pattern) if pattern.contains(['*', '?', '[']) && !argument.exists() => matching(argument, pattern),
+        _ => Ok(vec![argument.to_path_buf()]),
+    }
+}
+
+/// The files that match `pattern`: the images among them, if there are any.
+fn matching(argument: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
+    // A star stands for no hidden file, as in a shell.
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    let paths = glob::glob_with(pattern, options).map_err(|error| {
+        Error::Usage(format!(
+            "{}: not a pattern of file names ({}): put [ and ] around a lone [",
+            argument.display(),
+            error.msg
+        ))
+    })?;
+    let mut found = Vec::new();
+    for path in paths {
+        let failed = |error: glob::GlobError| {
+            let folder = error.path().to_path_buf();
+            Error::io("read", &folder)(error.into())
+        };
+        found.push(path.map_err(failed)?);
+    }
+    found.sort();
+    let (folders, files): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| path.is_dir());
+    let (images, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| images::is_image(path));
+    let (wanted, mut left_out) = if images.is_empty() { (others, Vec::new()) } else { (images, others) };
+    if wanted.is_empty() {
+        return Err(Error::file(argument, "no file", "a path, or a pattern that matches files"));
+    }
+    left_out.extend(folders);
+    tell_left_out(argument, &left_out);
+    Ok(wanted)
+}
+
+fn tell_left_out(argument: &Path, entries: &[PathBuf]) {
+    if let Some(first) = entries.first() {
+        let (count, argument) = (images::count(entries.len()), argument.display());
+        note(&format!("{argument}: {count} left out that are no images, such as {}", first.display()));
+    }
+}

@@ -1,0 +1,141 @@
+//! Columns that go beside predictions as they stand, whatever they hold: ids, names.
+
+use std::path::Path;
+
+use ::csv::{ByteRecord, Position, ReaderBuilder};
+
+use super::Opened;
+use super::blocks::Block;
+use super::cells::decode;
+use super::columns::numbered;
+use super::dialect::{collapse, is_blank};
+use super::source::Source;
+use crate::data::{Options, classes};
+use crate::error::{Error, Result};
+
+/// The text of some columns of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// The columns' names, or what they were asked for by.
+    pub names: Vec<String>,
+    /// Their cells, row by row, without blanks around them.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Kept {
+    /// The columns `wanted`, by name or by number (from 1, or from -1 for the last), in the rows that begin on `lines`, ascending,
+    /// of the file at `path`, or of `content`, which messages call `path`. `options` say how it is read.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is no such column, and [`Error::File`] for a file that has other rows than it had when the
+    /// lines were read.
+    pub fn read(
+        path: &Path,
+        content: Option<&[u8]>,
+        options: &Options,
+        wanted: &[String],
+        lines: &[u64],
+    ) -> Result<Self> {
+        let mut opened = Opened::new(Source { path, content }, options, &mut Vec::new())?;
+        let (delimiter, blanks) = (opened.dialect.delimiter, opened.dialect.blanks);
+        let mut names = opened.dialect.records.first().cloned().unwrap_or_default();
+        // R writes the names of rows without a name above them.
+        let count = opened.dialect.records.get(1).map_or(names.len(), Vec::len);
+        if count == names.len() + 1 {
+            names.insert(0, String::new());
+        }
+        let (mut places, mut rows) = (None, Vec::new());
+        while let Some(Block { text, line }) = opened.blocks.next()? {
+            let text = if blanks { collapse(&text) } else { text };
+            for (line, record) in records(&text, line, delimiter) {
+                let places: &Vec<usize> = match &mut places {
+                    Some(places) => places,
+                    none => {
+                        if lines.first() == Some(&line) {
+                            // The first line is a row.
+                            names.clear();
+                        }
+                        let places = wanted.iter().map(|name| place(path, name, &names, count));
+                        none.insert(places.collect::<Result<_>>()?)
+                    }
+                };
+                if lines.binary_search(&line).is_ok() {
+                    let cell = |&index: &usize| decode(record.get(index).unwrap_or_default()).0.into_owned();
+                    rows.push(places.iter().map(cell).collect());
+                }
+            }
+        }
+        if rows.len() != lines.len() {
+            let found = format!("{} of {} rows when it is read again for --keep", rows.len(), lines.len());
+            return Err(Error::file(path, found, "all of them, in a file that stays as it is"));
+        }
+        let places = places.unwrap_or_default();
+        let name = |(wanted, &index): (&String, &usize)| {
+            names.get(index).filter(|name| !name.is_empty()).unwrap_or(wanted).clone()
+        };
+        Ok(Self { names: wanted.iter().zip(&places).map(name).collect(), rows })
+    }
+}
+
+/// The records of `text` that are not blank, each with the number of the line on which it begins; `line` is the first one's.
+fn records(text: &[u8], mut line: u64, delimiter: u8) -> Vec<(u64, ByteRecord)> {
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
+    let mut at = 0;
+    let with_line = |mut record: ByteRecord| {
+        // The reader puts the start of a record where the previous one ends, before any blank lines between them.
+        let start = record.position().map_or(0, Position::byte) as usize;
+        let start = start + text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        line += memchr::memchr_iter(b'\n', &text[at..start]).count() as u64;
+        at = start;
+        record.trim();
+        (line, record)
+    };
+    let records = reader.byte_records().map_while(Result::ok).map(with_line);
+    records.filter(|(_, record)| !is_blank(record)).collect()
+}
+
+/// The index of the column that `wanted` names, or gives the number of, among `count` columns.
+fn place(path: &Path, wanted: &str, names: &[String], count: usize) -> Result<usize> {
+    let found = names.iter().position(|name| name == wanted).or_else(|| numbered(wanted, count));
+    found.ok_or_else(|| {
+        let what = match names {
+            [] => format!("its {count} columns have no names: give their numbers"),
+            names => format!("its columns are {}", classes::list(names)),
+        };
+        Error::Usage(format!("--keep {wanted}: {} has no such column; {what}", path.display()))
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn kept(content: &str, wanted: &[&str], lines: &[u64]) -> Result<Kept> {
+        let wanted: Vec<String> = wanted.iter().copied().map(String::from).collect();
+        Kept::read("some.csv".as_ref(), Some(content.as_bytes()), &Options::default(), &wanted, lines)
+    }
+
+    #[test]
+    fn cells_stay_as_they_stand_and_only_rows_that_are_wanted() {
+        let found = kept("id;name\n007;\"a;\nb\"\n\n1e3;c\n08;d\n", &["name", "1"], &[2, 6]).unwrap();
+        assert_eq!(found.names, ["name", "id"]);
+        assert_eq!(found.rows, [["a;\nb", "007"], ["d", "08"]]);
+        let found = kept("1,x\n2,y\n", &["-1"], &[1, 2]).unwrap();
+        assert_eq!(
+            (found.names, found.rows),
+            (vec!["-1".to_owned()], vec![vec!["x".to_owned()], vec!["y".to_owned()]])
+        );
+    }
+
+    #[test]
+    fn columns_and_rows_that_are_not_there_are_told() {
+        let error = |content, wanted, lines: &[u64]| kept(content, &[wanted], lines).unwrap_err().to_string();
+        assert!(
+            error("id,b\n1,2\n", "name", &[2])
+                .contains("--keep name: some.csv has no such column; its columns are \"id\"")
+        );
+        assert!(error("1,2\n", "id", &[1]).contains("no names: give their numbers"));
+        assert!(error("id,b\n1,2\n", "id", &[2, 3]).contains("1 of 2 rows"));
+    }
+}
