@@ -105,8 +105,8 @@ pub struct Options {
     pub test_split: Option<f64>,
     /// The share of the training part to draw as the validation part, between 0 and 1.
     pub validation_split: Option<f64>,
-    /// The kind of scaling of the features. By default bytes are divided by 255, tables scaled robustly, and all others
-    /// standardised.
+    /// The kind of scaling of the features. By default bytes are divided by 255, tables of no more features than rows
+    /// scaled robustly, and all others standardised.
     pub scale: Option<Scale>,
     /// (height, width) that image files are resized to. By default all must have the same.
     pub image_size: Option<(usize, usize)>,

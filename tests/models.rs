@@ -642,7 +642,8 @@ fn models_are_exported_for_other_software() {
     let npz = folder.path("m.npz");
     succeeds(&["export", &model, "--format", "npz", "--output", &npz]);
     let arrays = arrays(&npz);
-    assert_eq!(arrays.keys().collect::<Vec<_>>(), ["W1", "W2", "b1", "b2", "divisor", "metadata", "offset"]);
+    let names = ["W1", "W2", "b1", "b2", "clip", "divisor", "metadata", "offset"];
+    assert_eq!(arrays.keys().collect::<Vec<_>>(), names);
     let layers = loaded.model.layers();
     assert!(arrays["W1"].0.contains("'<f4'") && arrays["W1"].0.contains("(2, 8,)"), "{}", arrays["W1"].0);
     assert_eq!(arrays["W1"].1, loaded.state.parameters[layers[0].weights.clone()]);
