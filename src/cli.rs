@@ -75,10 +75,11 @@ struct DataOptions {
     /// CSV file of the test part
     #[arg(long, value_name = "FILE", conflicts_with = "test_split")]
     test: Option<PathBuf>,
-    /// Share of the rows to draw as the test part, where the data has none of its own [default: 0.1]
+    /// Share of the rows to draw as the test part, where the data has none of its own; 0 for none [default: 0.1]
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     test_split: Option<f64>,
-    /// Share of the training rows to draw as a validation part, which is evaluated after each epoch
+    /// Share of the training rows to draw as a validation part, which is evaluated after each epoch; 0 for none [default: none; of
+    /// train on tables of 500 rows or more, by the recipe table, 0.1]
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     validation_split: Option<f64>,
     /// How features are scaled, by the training rows [default: 255 for bytes and images, robust
@@ -134,6 +135,7 @@ impl DataOptions {
             test: self.test.clone(),
             test_split: self.test_split,
             validation_split: self.validation_split,
+            table_validation: None,
             scale: self.scale,
             image_size: self.image_size,
             seed,
@@ -219,8 +221,8 @@ fn spare_data(flag: &'static str, source: &str, reading: &crate::data::Options, 
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share < 1.0);
-    share.ok_or_else(|| "give a number between 0 and 1, such as 0.1".into())
+    let share = text.parse().ok().filter(|share: &f64| (0.0..1.0).contains(share));
+    share.ok_or_else(|| "give a number from 0 on and below 1, such as 0.1".into())
 }
 
 fn parse_size(text: &str) -> Result<(usize, usize), String> {

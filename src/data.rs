@@ -105,6 +105,9 @@ pub struct Options {
     pub test_split: Option<f64>,
     /// The share of the training part to draw as the validation part, between 0 and 1.
     pub validation_split: Option<f64>,
+    /// The same of a table that has [`ENOUGH_TO_VALIDATE`] rows, where `validation_split` says nothing.
+    #[serde(skip)]
+    pub table_validation: Option<f64>,
     /// The kind of scaling of the features. By default bytes are divided by 255, tables of no more features than rows
     /// scaled robustly, and all others standardised.
     pub scale: Option<Scale>,
@@ -181,8 +184,11 @@ pub fn digits() -> Result<Dataset> {
 pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<Note>)> {
     let mut notes = Vec::new();
     let set = match read(source, options, None, &mut notes)? {
-        Found::Rows(raw) => raw.prepare(options, &mut notes)?,
-        Found::Table(table) => table.prepare(options, &mut notes)?,
+        Found::Rows(raw) => raw.prepare(&options.with_validation(None), &mut notes)?,
+        Found::Table(table) => {
+            let enough = table.rows() >= ENOUGH_TO_VALIDATE;
+            table.prepare(&options.with_validation(options.table_validation.filter(|_| enough)), &mut notes)?
+        }
     };
     Ok((set, notes))
 }
@@ -336,7 +342,16 @@ fn read_table(
 /// The options of tables' columns and cells, together.
 const TABLES: &str = "what tables have";
 
+/// The rows of a table from which on a part of them can be spared for validation.
+pub const ENOUGH_TO_VALIDATE: usize = 500;
+
 impl Options {
+    /// The same, with a validation part of the share `default` where they say nothing, and none of the share 0.
+    fn with_validation(&self, default: Option<f64>) -> Self {
+        let validation_split = self.validation_split.or(default).filter(|share| *share > 0.0);
+        Self { validation_split, ..self.clone() }
+    }
+
     /// The column of the labels or targets that the user gave.
     pub fn column(&self) -> Option<&str> {
         self.label.as_deref().or(self.target.as_deref())

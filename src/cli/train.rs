@@ -126,8 +126,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
         None => request.select()?,
     };
     selected.notes.iter().for_each(|line| tell(line));
-    let reading = settings.reading.clone();
+    let mut reading = settings.reading.clone();
     let dataset = options.data.read(&settings.source, reading.clone(), &outputs, tell)?;
+    // A resumed run draws the same rows.
+    reading.validation_split = reading.validation_split.or(dataset.origin.validation);
     let mut recipe = settings.recipe(!is_table(&dataset))?;
     if resumed.is_none() {
         settings::fit(&mut recipe, &options.recipe.given()?, &dataset);

@@ -65,8 +65,9 @@ impl Raw {
             notes.push(format!("{name} is what {model} was trained on").into());
         }
         let drawn = origin.and_then(|origin| origin.test).filter(|_| self.test.is_none());
-        let test = self.draw_test(options.test_split.or(drawn), options.seed, notes)?;
-        let share = options.validation_split.or(origin.and_then(|origin| origin.validation));
+        let test = self.draw_test(options.test_split.or(drawn).filter(|share| *share > 0.0), options.seed, notes)?;
+        let share =
+            options.validation_split.or(origin.and_then(|origin| origin.validation)).filter(|share| *share > 0.0);
         let validation = self.draw_validation(share, options.seed, notes)?;
         let (what, mut samples) = match (part, test, validation) {
             (Part::Test, Some(test), _) => ("the test part", test),

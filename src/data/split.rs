@@ -122,7 +122,7 @@ impl Raw {
             (None, Some(share)) => {
                 let rows = self.train.len();
                 let test = self.draw(share, Draw::Test, seed)?;
-                notes.push(told(true, test.len(), rows, share, seed).into());
+                notes.push(told(true, test.len(), rows, share, seed));
                 Ok(Some(test))
             }
             (test, None) => Ok(test),
@@ -139,7 +139,7 @@ impl Raw {
         let Some(share) = share else { return Ok(None) };
         let validation = self.draw(share, Draw::Validation, seed)?;
         let rows = validation.len() + self.train.len();
-        notes.push(told(false, validation.len(), rows, share, seed).into());
+        notes.push(told(false, validation.len(), rows, share, seed));
         Ok(Some(validation))
     }
 
@@ -151,11 +151,12 @@ impl Raw {
 }
 
 /// Says how many of the training rows were drawn as another part.
-pub(super) fn told(test: bool, drawn: usize, rows: usize, share: f64, seed: u64) -> String {
+pub(super) fn told(test: bool, drawn: usize, rows: usize, share: f64, seed: u64) -> Note {
     if test {
-        format!("{drawn} of {rows} rows, drawn with seed {seed}, are the test part (--test-split {share})")
+        format!("{drawn} of {rows} rows, drawn with seed {seed}, are the test part (--test-split {share})").into()
     } else {
-        format!("{drawn} training rows are the validation part, {} are left", rows - drawn)
+        let text = format!("{drawn} training rows are the validation part, {} are left", rows - drawn);
+        Note::new(text, "validation_split")
     }
 }
 
@@ -176,7 +177,7 @@ pub(super) fn share_of_test(name: &str, options: &Options, own: bool) -> Result<
     match (own, options.test_split) {
         (true, Some(_)) => Err(Error::Usage(format!("--test-split: {name} has a test part of its own; leave it out"))),
         (true, None) => Ok(None),
-        (false, share) => Ok(share.or(Some(TEST_SHARE))),
+        (false, share) => Ok(share.or(Some(TEST_SHARE)).filter(|share| *share > 0.0)),
     }
 }
 

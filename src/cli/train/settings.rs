@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::model::Init;
 use crate::recipe::{Loss, Recipe, RecipeName};
 
+/// The share of a table's rows that says when to stop.
+const TABLE_VALIDATION: f64 = 0.1;
+
 /// The weight decay and the dropout of the recipe `table` where targets are numbers: measured to be better than those for classes.
 const VALUES_DECAY: f64 = 0.1;
 const VALUES_DROPOUT: f64 = 0.1;
@@ -40,7 +43,10 @@ impl Settings {
         };
         let seed = images.as_ref().or(others.as_ref()).map_or(0, |recipe| recipe.seed);
         let source = options.data.data.clone().unwrap_or_else(|| "auto".into());
-        Ok(Self { source, reading: options.data.reading(seed), images, others })
+        let stops = others.as_ref().is_ok_and(|recipe| recipe.stopping.early_stop.is_some());
+        let table_validation = stops.then_some(TABLE_VALIDATION);
+        let reading = data::Options { table_validation, ..options.data.reading(seed) };
+        Ok(Self { source, reading, images, others })
     }
 
     /// The most epochs that the run may have.

@@ -164,7 +164,7 @@ fn draw(
         let drawn = split::pick(name, &labels, left.len(), classes, share, kind, options.seed)?;
         left.iter().zip(&drawn).filter(|(_, drawn)| **drawn).for_each(|(row, _)| parts[*row] = part);
         let count = drawn.iter().filter(|drawn| **drawn).count();
-        notes.push(split::told(part == TEST, count, left.len(), share, options.seed).into());
+        notes.push(split::told(part == TEST, count, left.len(), share, options.seed));
     }
     Ok(parts)
 }
