@@ -329,3 +329,15 @@ fn print(line: &str) -> Result<()> {
 fn note(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_two_flags_of_a_command_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+}

@@ -359,7 +359,7 @@ fn what_goes_wrong_is_one_line_that_says_where() {
     refused(&binary, &[], 1, &["x.bin", "a CSV file", ".npz", "IDX", "images"]);
     std::fs::create_dir(folder.path().join("nothing")).unwrap();
     refused(&folder.path().join("nothing"), &[], 1, &["nothing", "a CSV file", ".npz", "IDX", "images"]);
-    for flags in [["--test-split", "0"], ["--test-split", "1"], ["--validation-split", "x"], ["--image-size", "0x4"]] {
+    for flags in [["--test-split", "1.5"], ["--test-split", "1"], ["--validation-split", "x"], ["--image-size", "0x4"]] {
         let output = run(&[&["train", "--data", good.to_str().unwrap()], &flags[..]].concat());
         assert_eq!(output.status.code(), Some(2), "{flags:?}");
     }

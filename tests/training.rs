@@ -176,7 +176,7 @@ fn an_option_that_would_do_nothing_is_refused() {
         (&["--schedule", "one-cycle", "--warmup", "5"], "one-cycle"),
         (&["--schedule", "constant", "--lr-decay", "0.1"], "--schedule notebook"),
         (&["--hidden", "none", "--dropout", "0.1"], "hidden layers"),
-        (&["--min-delta", "0.1"], "--early-stop"),
+        (&["--recipe", "notebook", "--min-delta", "0.1"], "--early-stop"),
         (&["--recipe", "notebook", "--decay-biases", "false"], "--weight-decay"),
     ] {
         refused(folder.path(), &[&RINGS[..], options].concat(), &["would do nothing", of]);
@@ -205,16 +205,21 @@ fn weights_of_classes_come_from_a_file_or_balance_them() {
     }
 }
 
+/// Plain gradient descent and ReLU.
+const NOTEBOOK: &[&str] = &["--recipe", "notebook"];
+
 #[test]
 fn what_was_not_learnt_is_said() {
     let folder = tables();
     let folder = folder.path();
-    let (told, _) = train(folder, &[&RINGS[..], &["--hidden", "8,8,8,8", "--init", "normal:0.0001"]].concat());
+    let (told, _) =
+        train(folder, &[&RINGS[..], NOTEBOOK, &["--hidden", "8,8,8,8", "--init", "normal:0.0001"]].concat());
     assert!(
         told.contains("Nothing was learnt") || told.contains("Every row is taken for the class \"outer\""),
         "{told}"
     );
-    let (told, _) = train(folder, &[&RINGS[..], &["--hidden", "8", "--init", "normal:0", "--lr", "0"]].concat());
+    let (told, _) =
+        train(folder, &[&RINGS[..], NOTEBOOK, &["--hidden", "8", "--init", "normal:0", "--lr", "0"]].concat());
     assert!(
         told.contains("Nothing was learnt") && told.contains("8 of the 8 units of hidden layer 1 are dead"),
         "{told}"

@@ -17,7 +17,7 @@ use crate::files::{self, Named};
 use crate::preview;
 
 use inputs::Input;
-use output::{Output, OutputOptions};
+use output::{FileOptions, Output};
 
 mod inputs;
 mod output;
@@ -62,7 +62,7 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    output: OutputOptions,
+    output: FileOptions,
 }
 
 /// Rows of an input, and what each is called.

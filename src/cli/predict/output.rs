@@ -15,7 +15,7 @@ use super::Rows;
 use super::inputs::Input;
 
 #[derive(Debug, Args)]
-pub(super) struct OutputOptions {
+pub(super) struct FileOptions {
     /// Write the predictions to this CSV file, a row for each row, in place of standard output (of which --json stays): the
     /// class and the probability of each, or the values in their own unit. Images have their paths in the column `input`
     #[arg(long, value_name = "FILE")]
@@ -37,7 +37,7 @@ pub(super) struct OutputOptions {
 
 /// Predictions on their way into a file.
 pub(super) struct Output<'a> {
-    options: &'a OutputOptions,
+    options: &'a FileOptions,
     checkpoint: &'a Checkpoint,
     /// Whether there is a column of the inputs' names.
     inputs: bool,
@@ -53,7 +53,7 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// [`Error::Usage`] for options that do not fit them.
-    pub(super) fn new(options: &'a OutputOptions, checkpoint: &'a Checkpoint, inputs: &[Input]) -> Result<Self> {
+    pub(super) fn new(options: &'a FileOptions, checkpoint: &'a Checkpoint, inputs: &[Input]) -> Result<Self> {
         let image = inputs.iter().find(|input| input.image);
         if let (Some(image), false) = (image, options.keep.is_empty()) {
             let path = image.path.display();

@@ -81,7 +81,7 @@ pub(super) fn fit(recipe: &mut Recipe, given: &Map<String, Value>, dataset: &Dat
                 recipe.epochs = recipe.epochs_of_table(dataset.train.len());
             }
             // Too few rows for a validation part: all epochs are done.
-            if dataset.validation.is_none() && left("early_stop") {
+            if dataset.validation.is_none() && left("early_stop") && left("min_delta") {
                 recipe.stopping.early_stop = None;
             }
         }
