@@ -99,6 +99,27 @@ fn a_table_is_learnt_that_no_linear_model_can_learn() {
 }
 
 #[test]
+fn a_larger_table_spares_rows_that_say_when_to_stop_and_all_rows_can_be_learnt_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = write(folder.path(), "rings.csv", table(&rings(600), true));
+    let model = folder.path().join("m.safetensors");
+    let label = ["--label", "ring", "--hidden", "16", "--epochs", "3"];
+    let (out, err) = train(&data, &[&label[..], &["--save", model.to_str().unwrap()]].concat());
+    assert!(out.lines().next().unwrap().contains("Validation Loss"), "{out}");
+    assert!(err.contains("54 training rows are the validation part, 486 are left (--validation-split says"), "{err}");
+    assert!(err.contains("is kept, the one with the least validation loss"), "{err}");
+    let reading = checkpoint::load(&model).unwrap().metadata.unwrap().reading;
+    assert_eq!(reading.validation_split, Some(0.1), "a run that goes on draws the same rows");
+    let (out, err) = train(&data, &[&label[..], &["--validation-split", "0", "--test-split", "0"]].concat());
+    assert!(!out.contains("Validation") && !out.contains("Test"), "{out}");
+    assert!(!err.contains("are the validation part") && !err.contains("are the test part"), "{err}");
+    // Few rows are all needed, and the notebook's recipe stops by itself.
+    let few = write(folder.path(), "few.csv", table(&rings(400), true));
+    assert!(!train(&few, &label).0.contains("Validation"));
+    assert!(!train(&data, &[&label[..], &["--recipe", "notebook"]].concat()).0.contains("Validation"));
+}
+
+#[test]
 fn a_table_trains_on_a_gpu_as_it_does_on_the_cpu() {
     let devices = String::from_utf8(run(&["devices"]).stdout).unwrap();
     if !devices.starts_with("0: ") {
@@ -359,7 +380,8 @@ fn what_goes_wrong_is_one_line_that_says_where() {
     refused(&binary, &[], 1, &["x.bin", "a CSV file", ".npz", "IDX", "images"]);
     std::fs::create_dir(folder.path().join("nothing")).unwrap();
     refused(&folder.path().join("nothing"), &[], 1, &["nothing", "a CSV file", ".npz", "IDX", "images"]);
-    for flags in [["--test-split", "1.5"], ["--test-split", "1"], ["--validation-split", "x"], ["--image-size", "0x4"]] {
+    for flags in [["--test-split", "1.5"], ["--test-split", "1"], ["--validation-split", "x"], ["--image-size", "0x4"]]
+    {
         let output = run(&[&["train", "--data", good.to_str().unwrap()], &flags[..]].concat());
         assert_eq!(output.status.code(), Some(2), "{flags:?}");
     }
