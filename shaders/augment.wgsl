@@ -107,7 +107,7 @@ fn main(
 ) {
     let at = 64u * group.x + lane;
     for (var row = group.y; row < batch.rows; row += groups.y) {
-        let row_key = mix(mix(batch.dropout_key ^ DOMAIN) ^ row);
+        let row_key = mix(mix(batch.step_key ^ DOMAIN) ^ row);
         // The row before is done.
         workgroupBarrier();
         for (var point = lane; point < all_points; point += 64u) {

@@ -12,6 +12,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::augment::Augment;
 use crate::backend::Backend;
 use crate::backend::select::Selected;
 use crate::data::{
@@ -275,6 +276,7 @@ impl Checkpoint {
             optimizer: Optimizer::default(),
             dropout: Vec::new(),
             input_dropout: 0.0,
+            augment: Augment::default(),
             label_smoothing: 0.0,
             class_weight: Vec::new(),
             row_weights: false,
@@ -406,8 +408,10 @@ pub fn load_as(path: &Path, reading: &Reading) -> Result<Checkpoint> {
                 let silent = exported.metadata.is_none() && exported.activation.is_none();
                 let only_activation = Reading { activation: None, ..reading.clone() };
                 return match reading.activation.filter(|_| silent && !only_activation.is_for_others()) {
-                    Some(activation) => of_exported(path, Exported { activation: Some(activation), ..exported }),
-                    None => own(of_exported(path, exported)?),
+                    Some(activation) => {
+                        of_exported(path, Exported { activation: Some(activation), ..exported }, reading.task)
+                    }
+                    None => own(of_exported(path, exported, reading.task)?),
                 };
             }
             None => return Err(foreign::kinds::error(path, &bytes, &broken)),
@@ -483,7 +487,7 @@ fn described(path: &Path, widths: &[usize], parameters: Vec<f32>, metadata: Meta
 }
 
 /// The model that was exported to `path`. Its training cannot go on: exports have no state of the optimizer.
-fn of_exported(path: &Path, exported: Exported) -> Result<Checkpoint> {
+fn of_exported(path: &Path, exported: Exported, task: Option<Task>) -> Result<Checkpoint> {
     let Exported { widths, parameters, metadata, activation, scaling, targets } = exported;
     if let Some(json) = metadata {
         let metadata = Metadata { training: Training::default(), ..parse(path, &json)? };
@@ -495,11 +499,7 @@ fn of_exported(path: &Path, exported: Exported) -> Result<Checkpoint> {
     if activation.is_none() && widths.len() > 2 {
         assumed.push(foreign::relu());
     }
-    if scaling.is_some() || targets.is_some() {
-        let metadata = Metadata::bare(&model, scaling, targets);
-        return Ok(Checkpoint { assumed, ..described(path, &widths, parameters, metadata)? });
-    }
-    Ok(foreign::undescribed(path, model, parameters, assumed))
+    foreign::undescribed(path, foreign::Bare { model, parameters, scaling, targets, assumed }, task)
 }
 
 /// Floats in base64.
@@ -570,6 +570,23 @@ mod tests {
     use super::*;
     use crate::model::Init;
     use crate::recipe::OptimizerKind;
+
+    #[test]
+    fn an_export_without_metadata_is_of_what_the_task_says() {
+        let exported = |outputs: usize, scaled: bool| Exported {
+            widths: vec![2, outputs],
+            parameters: vec![0.5; 3 * outputs],
+            scaling: scaled.then(|| Scaling { offset: vec![0.0; 2], divisor: vec![1.0; 2], clip: None }),
+            ..Exported::default()
+        };
+        let read = |outputs, scaled, task| of_exported("m.npz".as_ref(), exported(outputs, scaled), task);
+        for scaled in [false, true] {
+            assert_eq!(read(1, scaled, Some(Task::Values)).unwrap().model.head(), Head::Values);
+            assert_eq!(read(3, scaled, None).unwrap().model.classes(), 3);
+        }
+        assert_eq!(read(1, false, None).unwrap().model.classes(), 2);
+        assert!(read(1, true, None).err().unwrap().to_string().contains("a single output"));
+    }
 
     fn metadata(model: &Mlp) -> Metadata {
         let part = Samples::new(Inputs::U8(vec![]), model.inputs(), vec![]).unwrap();

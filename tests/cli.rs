@@ -467,9 +467,25 @@ fn augmentation_changes_training_alone_and_is_kept_in_the_log_and_the_model() {
     train(&[&of[..], &["none", "--epochs", "4", "--save", &rest]].concat());
     assert_ne!(state(&whole), state(&rest));
 
-    // Evaluation does not augment.
-    let eval = || stdout(&run(&["eval", &whole, "--data", &data, "--backend", "cpu"]));
-    assert!(eval().contains("ccuracy") && eval() == eval(), "{}", eval());
+    // Evaluation does not augment, and every plan evaluates.
+    let last = std::fs::read_to_string(&log).unwrap().lines().last().unwrap().to_owned();
+    let logged: serde_json::Value = serde_json::from_str(&last).unwrap();
+    let plain = folder.path().join("plain.st");
+    let plain = plain.to_str().unwrap();
+    train(&["--data", &data, "--init-from", &whole, "--epochs", "0", "--save", plain]);
+    let mut backends = vec![vec!["--backend", "cpu"]];
+    if stdout(&run(&["devices"])).starts_with("0: ") {
+        backends.extend(["elementary", "fused", "resident"].map(|plan| vec!["--backend", "gpu", "--plan", plan]));
+    }
+    for backend in backends {
+        let loss = |model: &str| {
+            let output = run(&[&["eval", model, "--data", &data, "--json"], &backend[..]].concat());
+            assert!(output.status.success(), "{backend:?}: {}", stderr(&output));
+            serde_json::from_str::<serde_json::Value>(&stdout(&output)).unwrap()["loss"].as_f64().unwrap()
+        };
+        assert_eq!(loss(&whole), loss(plain), "{backend:?}");
+        assert!((loss(&whole) - logged["test_loss"].as_f64().unwrap()).abs() < 1e-5, "{backend:?}: {logged}");
+    }
 }
 
 #[test]

@@ -560,6 +560,22 @@ fn training_goes_on_as_if_it_had_not_ended() {
 }
 
 #[test]
+fn a_run_of_a_gpu_goes_on_on_the_cpu_whatever_its_plan_was() {
+    if !backends().contains(&"gpu") {
+        return;
+    }
+    let folder = Folder::new();
+    let data = folder.write("table.csv", table(true));
+    let (first, rest) = (folder.path("first"), folder.path("rest"));
+    let options = ["--data", &data, "--batch-size", "16", "--clip-norm", "1", "--epochs", "2", "--save", &first];
+    succeeds(&[&["train", "--backend", "gpu"], NOTEBOOK, &options].concat());
+    let plan = checkpoint::load(Path::new(&first)).unwrap().metadata.unwrap().training.device;
+    assert_eq!(plan, Some(("gpu".into(), "elementary".into())));
+    succeeds(&["train", "--resume", &first, "--backend", "cpu", "--epochs", "3", "--save", &rest]);
+    assert_eq!(checkpoint::load(Path::new(&rest)).unwrap().metadata.unwrap().epochs, 3);
+}
+
+#[test]
 #[cfg(unix)]
 fn an_interrupted_run_saves_its_last_whole_epoch_and_training_goes_on_from_it() {
     use std::io::{BufRead, BufReader};

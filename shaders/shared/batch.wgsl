@@ -18,7 +18,7 @@ struct Batch {
     step_size: f32,
     correction: f32,
     // Of seed and step
-    dropout_key: u32,
+    step_key: u32,
     // What summed gradients are divided by: the weights of the rows together
     divisor: f32,
 }

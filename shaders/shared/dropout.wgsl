@@ -10,7 +10,7 @@ override dropout_keep: f32;
 
 // `value` of a row of the batch and a unit, or the gradient there.
 fn dropped(value: f32, row: u32, unit: u32) -> f32 {
-    let hash = mix(mix(mix(batch.dropout_key ^ dropout_layer) ^ row) ^ unit);
+    let hash = mix(mix(mix(batch.step_key ^ dropout_layer) ^ row) ^ unit);
     return select(0.0, value * dropout_scale, hash >= dropout_threshold);
 }
 

@@ -68,6 +68,14 @@ pub struct Cpu {
     team: Team,
 }
 
+/// The rows `order` of `inputs` as numbers: `x` is `order.len() x width`.
+pub(crate) fn gather(inputs: &Inputs, order: &[u32], width: usize, x: &mut [f32]) {
+    match inputs {
+        Inputs::U8(data) => gather_u8::gather_u8(data, order, width, x),
+        Inputs::F32(data) => gather_f32::gather_f32(data, order, width, x),
+    }
+}
+
 /// A part of a data set.
 struct Resident {
     rows: Rows,

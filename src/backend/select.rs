@@ -93,16 +93,23 @@ impl Request {
         }
     }
 
-    /// As it was before, for a run that goes on: where nothing is asked for, the backend of the name `before` if it can be had.
+    /// As it was before, for a run that goes on: where nothing is asked for, the backend of the name `before` if it can be had, and on
+    /// a GPU the plan that it had there.
     ///
     /// # Errors
     /// As [`Request::select`].
-    pub fn select_as(&self, before: &str) -> Result<Selected> {
-        if self.backend != Choice::Auto || self.adapter.is_some() || self.precision == Precision::Mixed {
+    pub fn select_as(&self, before: &str, plan: Option<PlanName>) -> Result<Selected> {
+        if self.backend == Choice::Cpu {
             return self.select();
         }
-        let backend = if before == "cpu" { Choice::Cpu } else { Choice::Gpu };
-        match (Self { backend, ..self.clone() }).select() {
+        // Another precision may take another plan.
+        let plan = plan.filter(|_| before == "gpu" && self.precision == Precision::F32);
+        let on_gpu = Self { backend: Choice::Gpu, plan: self.plan.or(plan), ..self.clone() };
+        if self.backend == Choice::Gpu || self.adapter.is_some() || self.precision == Precision::Mixed {
+            return Self { backend: self.backend, ..on_gpu }.select();
+        }
+        let again = if before == "cpu" { Self { backend: Choice::Cpu, ..self.clone() } } else { on_gpu };
+        match again.select() {
             Ok(selected) => Ok(Selected { why: Some("as before".into()), ..selected }),
             Err(_) => self.select(),
         }
@@ -146,23 +153,16 @@ impl Request {
 }
 
 impl Selected {
-    /// A backend that trains `model` by `recipe`, all parameters 0, and what there is to say of it. Where nobody asked for a GPU,
-    /// the CPU trains what the GPU cannot.
+    /// A backend that trains `model` by `recipe`, all parameters 0, and what there is to say of it.
     ///
     /// # Errors
-    /// [`Error::PlanUnfit`] where the GPU or the plan that was asked for cannot train it, [`Error::Gpu`] where the adapter cannot
-    /// hold it.
+    /// [`Error::PlanUnfit`] where the plan that was asked for cannot train it, [`Error::Gpu`] where the adapter cannot hold it.
     pub fn backend(&self, model: &Mlp, recipe: &Recipe) -> Result<(Box<dyn Backend>, Vec<String>)> {
-        let Request { backend, adapter, precision, plan, threads } = &self.request;
-        let cpu = || Cpu::new(model.clone(), recipe, *threads);
-        let Some(store) = &self.gpu else { return Ok((Box::new(cpu()?), Vec::new())) };
-        let gpu = match Gpu::new(store.clone(), model.clone(), recipe, *plan) {
-            Err(error) if error.is_unfit() && *backend == Choice::Auto && adapter.is_none() && plan.is_none() => {
-                let note = format!("{error}: trained on the CPU instead");
-                return Ok((Box::new(cpu()?), vec![note]));
-            }
-            gpu => gpu?,
+        let Request { precision, plan, threads, .. } = &self.request;
+        let Some(store) = &self.gpu else {
+            return Ok((Box::new(Cpu::new(model.clone(), recipe, *threads)?), Vec::new()));
         };
+        let gpu = Gpu::new(store.clone(), model.clone(), recipe, *plan)?;
         let full = *precision == Precision::Mixed && gpu.about().precision == Precision::F32;
         let note = if gpu.about().plan == PlanName::Elementary.name() {
             "Precision: f32: the plan elementary computes in nothing else".into()

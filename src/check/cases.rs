@@ -134,7 +134,7 @@ impl<'a> Setting<'a> {
         let mut draw = Draw::new((rows * 1_000_003 + inner * 1009 + columns) as u64);
         let batch = Batch {
             numbers: numbers(&optimizer(OptimizerKind::Sgd)),
-            dropout_key: step_key(TRAINING.seed, TRAINING.step),
+            step_key: step_key(TRAINING.seed, TRAINING.step),
             // At every other shape rows weigh another sum than their number.
             divisor: if number % 2 == 1 { 0.7 * rows as f32 } else { rows as f32 },
             ..Batch::of_rows(FIRST, rows, 1)

@@ -12,7 +12,7 @@ use self::modules::{Linear, Modules, Norm};
 use self::names::Role;
 use self::place::Place;
 use super::{Checkpoint, Metadata, transpose};
-use crate::data::Task;
+use crate::data::{Scaling, Task};
 use crate::error::{Error, Remedy, Result};
 use crate::model::{Activation, Mlp};
 use crate::state::State;
@@ -127,12 +127,7 @@ pub(super) fn read(
         return Err(Error::file(path, "weights too large once batch norms are worked in", "finite numbers"));
     }
     let model = model.with_activation(known.unwrap_or_default());
-    if reading.task == Some(Task::Values) {
-        let outputs = model.outputs();
-        let metadata = Metadata::bare(&model, None, Some((vec![0.0; outputs], vec![1.0; outputs])));
-        return Ok(Checkpoint { assumed, ..super::described(path, &widths, parameters, metadata)? });
-    }
-    Ok(undescribed(path, model, parameters, assumed))
+    undescribed(path, Bare { model, parameters, scaling: None, targets: None, assumed }, reading.task)
 }
 
 /// That nothing says the activation.
@@ -141,16 +136,42 @@ pub(super) fn relu() -> Assumption {
     Assumption::unless(what, Remedy::Activation)
 }
 
-/// The model of the file at `path`, which does not describe it; of classes, at least two.
-pub(super) fn undescribed(path: &Path, model: Mlp, parameters: Vec<f32>, mut assumed: Vec<Assumption>) -> Checkpoint {
-    let one = model.outputs() == 1;
+/// A model of which a file says no more than this.
+pub(super) struct Bare {
+    pub(super) model: Mlp,
+    pub(super) parameters: Vec<f32>,
+    /// The scaling of its inputs.
+    pub(super) scaling: Option<Scaling>,
+    /// The means and deviations of the values that it predicts.
+    pub(super) targets: Option<(Vec<f32>, Vec<f32>)>,
+    pub(super) assumed: Vec<Assumption>,
+}
+
+/// The model `bare` of the file at `path`: of values where the file or `task` says so, else of at least two classes.
+///
+/// # Errors
+/// [`Error::File`] for one output behind scaled inputs, which nothing says to be a value.
+pub(super) fn undescribed(path: &Path, bare: Bare, task: Option<Task>) -> Result<Checkpoint> {
+    let Bare { model, parameters, scaling, targets, mut assumed } = bare;
+    let outputs = model.outputs();
+    let plain = || (task == Some(Task::Values)).then(|| (vec![0.0; outputs], vec![1.0; outputs]));
+    let targets = targets.or_else(plain);
+    let one = outputs == 1;
+    if one && targets.is_none() && scaling.is_some() {
+        let error = Error::file(path, "a single output, and no word on what it is", "two classes or more");
+        return Err(error.advise(&[Remedy::Values]));
+    }
+    if scaling.is_some() || targets.is_some() {
+        let metadata = Metadata::bare(&model, scaling, targets);
+        return Ok(Checkpoint { assumed, ..super::described(path, model.widths(), parameters, metadata)? });
+    }
     if one {
         let what = "its one output is taken for the sigmoid of two classes, 0 and 1";
         assumed.push(Assumption::unless(what, Remedy::Values));
     }
     let state = State { parameters, ..State::default() };
     let found = Checkpoint { name: path.display().to_string(), model, state, metadata: None, assumed };
-    if one { found.with_two_classes().unwrap_or(found) } else { found }
+    Ok(if one { found.with_two_classes().unwrap_or(found) } else { found })
 }
 
 /// The layers of `file` in order, with all that is worked into them.
@@ -317,13 +338,18 @@ fn fold_norms(
     assumed: &mut Vec<Assumption>,
 ) -> Result<(), Fault> {
     let named = places.is_some();
-    let found = match places {
+    let found: Vec<Option<Place>> = match places {
         Some(places) => places.into_iter().map(Some).collect(),
         None => place::places(norms, layers),
     };
-    for (norm, place) in norms.iter().zip(found) {
+    for (index, (norm, place)) in norms.iter().zip(&found).enumerate() {
+        if let Some(other) = (0..index).find(|&other| place.is_some() && found[other] == *place) {
+            let found = format!("BatchNorms {} and {} at one place", norms[other].name, norm.name);
+            let fault = Fault::new(found, "at most one at each side of a layer");
+            return Err(if named { fault } else { fault.advise(Remedy::NamedLayers) });
+        }
         let width = norm.mean.len();
-        let Some(place) = place else {
+        let Some(place) = *place else {
             let found = format!("a BatchNorm {} of {width} units, whose place its name leaves open", norm.name);
             return Err(Fault::new(found, "a place beside a linear layer of that width").advise(Remedy::NamedLayers));
         };

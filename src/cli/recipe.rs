@@ -11,9 +11,6 @@ use crate::model::{Activation, Init};
 use crate::recipe::{Loss, OptimizerKind, Recipe, RecipeName};
 use crate::schedule::{ScheduleKind, Warmup};
 
-/// The most that the recipe `image` drops of a hidden layer where images are augmented.
-const AUGMENTED_DROPOUT: f64 = 0.1;
-
 /// What is given of a recipe.
 #[derive(Debug, Args, Serialize)]
 pub(super) struct RecipeOptions {
@@ -24,7 +21,7 @@ pub(super) struct RecipeOptions {
     /// Widths of the hidden layers, with commas between them, or none [default: the recipe's, or those of --init-from]
     #[arg(long, value_name = "WIDTHS", value_parser = parse_hidden)]
     hidden: Option<Hidden>,
-    /// Activation of the hidden layers [default: relu]
+    /// Activation of the hidden layers [default: the recipe's]
     #[arg(long, value_enum, value_name = "NAME")]
     activation: Option<Activation>,
     /// Initial weights: normal:DEVIATION, he, xavier, lecun or torch [default: he; of the notebook's
@@ -63,7 +60,8 @@ pub(super) struct RecipeOptions {
     /// Added to adam's and adamw's divisor [default: 1e-8]
     #[arg(long, value_name = "NUMBER", value_parser = parse_rate)]
     epsilon: Option<f64>,
-    /// Weight decay: an L2 penalty, but for adamw, which shrinks the parameters themselves [default: 0; adamw: 0.01]
+    /// Weight decay: an L2 penalty, but for adamw, which shrinks the parameters themselves [default: the
+    /// recipe's; of an --optimizer that is not the recipe's 0.01 for adamw, else 0]
     #[arg(long, value_name = "NUMBER", value_parser = parse_rate)]
     weight_decay: Option<f64>,
     /// Whether biases decay too [default: true]
@@ -166,27 +164,18 @@ impl RecipeOptions {
         let other = self.optimizer.filter(|&kind| kind != recipe.optimizer.kind);
         // The notebook's schedule goes with the notebook's rates, and it alone subtracts before the first epoch: a rate by
         // itself is the rate.
-        if recipe.schedule.kind == ScheduleKind::Notebook
-            && !has("lr_decay")
-            && !has("lr_decay_every")
-            && !has("min_lr")
-        {
-            if has("lr") || other.is_some() {
-                default("schedule", ScheduleKind::Constant.name().into());
-            }
-        } else if has("lr_decay") || has("lr_decay_every") {
+        let kind = recipe.schedule.kind;
+        if has("lr_decay") || has("lr_decay_every") {
             default("schedule", ScheduleKind::Notebook.name().into());
+        } else if kind == ScheduleKind::Notebook && !has("min_lr") && (has("lr") || other.is_some()) {
+            default("schedule", ScheduleKind::Constant.name().into());
         }
         // Rates are those of an optimizer.
         if let Some(kind) = other {
             default("lr", kind.usual_rate().into());
             default("weight_decay", if kind == OptimizerKind::AdamW { 0.01 } else { 0.0 }.into());
         }
-        let mut recipe = recipe.overlaid(&all)?;
-        // Images that are another in each epoch are hard to learn by heart: less dropout is better then. Measured on MNIST.
-        if recipe.recipe == RecipeName::Image && !recipe.augment.is_none() && !has("dropout") {
-            recipe.dropout.iter_mut().for_each(|share| *share = share.min(AUGMENTED_DROPOUT));
-        }
+        let recipe = recipe.overlaid(&all)?;
         refuse_idle(&given, &recipe)?;
         Ok(recipe)
     }

@@ -29,6 +29,7 @@ use crate::files;
 use crate::metrics::Evaluation;
 use crate::model::Head;
 
+use crate::recipe::Facts;
 use crate::state::State;
 use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
@@ -117,12 +118,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let done = resumed.as_ref().map_or(0, |resumed| resumed.metadata.epochs);
     let outputs = saving.outputs(options, done, settings.epochs())?;
     let before = resumed.as_ref().and_then(|resumed| resumed.metadata.training.device.clone());
-    let mut request = options.compute.request();
-    if let Some((_, plan)) = before.as_ref().filter(|(backend, _)| backend == "gpu") {
-        request.plan = request.plan.or(PlanName::named(plan));
-    }
+    let request = options.compute.request();
     let selected = match &before {
-        Some((backend, _)) => request.select_as(backend)?,
+        Some((backend, plan)) => request.select_as(backend, PlanName::named(plan))?,
         None => request.select()?,
     };
     selected.notes.iter().for_each(|line| tell(line));
@@ -132,7 +130,14 @@ pub(super) fn run(options: &Options) -> Result<()> {
     reading.validation_split = reading.validation_split.or(dataset.origin.validation);
     let mut recipe = settings.recipe(!is_table(&dataset))?;
     if resumed.is_none() {
-        settings::fit(&mut recipe, &options.recipe.given()?, &dataset);
+        let facts = Facts {
+            table: is_table(&dataset),
+            values: dataset.task() == Task::Values,
+            rows: dataset.train.len(),
+            validation: dataset.validation.is_some(),
+        };
+        let given = options.recipe.given()?;
+        recipe.suit(&facts, |name| !given.contains_key(name));
     }
     if let Some(resumed) = &resumed {
         resumed.check_data(options, &dataset)?;

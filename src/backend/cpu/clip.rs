@@ -3,6 +3,12 @@
 /// The factor for gradients whose squares add up to the sum of `sums`; NaN where that is NaN.
 pub fn clip(sums: &[f32], clip_norm: f32) -> f32 {
     let squares: f64 = sums.iter().map(|&sum| f64::from(sum)).sum();
-    let factor = f64::from(clip_norm) / (squares.sqrt() + 1e-6);
-    if factor > 1.0 { 1.0 } else { factor as f32 }
+    factor(squares.sqrt(), f64::from(clip_norm)) as f32
+}
+
+/// The factor for gradients of the norm `norm`.
+pub(super) fn factor(norm: f64, clip_norm: f64) -> f64 {
+    let factor = clip_norm / (norm + 1e-6);
+    // Not `min`, which would lose a norm that is no number: parameters become NaN, for all to see.
+    if factor > 1.0 { 1.0 } else { factor }
 }

@@ -10,12 +10,13 @@ use super::dropout::{self, Dropout};
 use super::head::{self, Objective, Targets};
 use super::panels::{GRAIN, Layout, Left, PANEL, Part, Store, Update, pack_transposed, product};
 use super::sparse::{Columns, SparseRows};
+use super::squares::BLOCK;
 use super::team::{Member, Shared, Team};
 use super::vector::activation::{self, Block};
 use super::vector::augment::Augmenter;
 use super::vector::optimizer::{Step, update_all, with_optimizer};
 use super::vector::{Aligned, FEW_OUTPUTS, Vectors, pitch, reduce_rows, vectorize};
-use super::{gather_f32, gather_u8, narrow, vector};
+use super::{gather, narrow, vector};
 use crate::backend::Steps;
 use crate::data::Inputs;
 use crate::model::{Activation, Head, Layer, Mlp};
@@ -27,9 +28,6 @@ const ROWS: usize = 4;
 
 /// Columns of a wide layer that a thread has at least, as far as rows can be divided instead.
 const ENOUGH: usize = 64;
-
-/// Values whose squares are added up by one thread.
-const SQUARES: usize = 4096;
 
 /// What decides the numbers of training beside model, data and rates.
 #[derive(Debug, Clone)]
@@ -302,7 +300,7 @@ impl Network {
         let Buffers { x, activations, saved, deltas, columns, squares, scratch } = buffers;
         scratch.resize_with(team.threads(), Scratch::default);
         let lengths = values.iter().flat_map(|values| [values.weights.gradients.len(), values.biases.gradients.len()]);
-        squares.resize(lengths.map(|length| length.div_ceil(SQUARES)).sum(), 0.0);
+        squares.resize(lengths.map(|length| length.div_ceil(BLOCK)).sum(), 0.0);
         if let (Rows::Sparse(rows), false) = (rows, layers[0].narrow()) {
             columns.resize(rows.parts(), Columns::default());
         }
@@ -349,7 +347,7 @@ pub struct Buffers {
     deltas: Vec<Aligned>,
     /// The pixels of the batch, column by column, where the first layer is wide.
     columns: Vec<Columns>,
-    /// The sum of the squares of each [`SQUARES`] values of gradients, where these are clipped.
+    /// The sum of the squares of each [`BLOCK`] values of gradients, where these are clipped.
     squares: Vec<f64>,
     /// One for each thread.
     scratch: Vec<Scratch>,
@@ -756,8 +754,8 @@ impl Walk<'_> {
     /// The sum of the squares of all gradients, in an order that does not depend on the number of threads.
     fn squares(&mut self) -> f64 {
         let blocks = self.tensors().flat_map(|(_, tensor)| {
-            (0..tensor.gradients.len()).step_by(SQUARES).map(|start| {
-                let end = tensor.gradients.len().min(start + SQUARES);
+            (0..tensor.gradients.len()).step_by(BLOCK).map(|start| {
+                let end = tensor.gradients.len().min(start + BLOCK);
                 // SAFETY: nobody writes gradients in this phase.
                 unsafe { tensor.gradients.part(start..end) }
             })
@@ -941,13 +939,6 @@ fn transpose(
         for (j, &weight) in row[..outputs].iter().enumerate() {
             put(j * t_pitch + first + k, weight);
         }
-    }
-}
-
-fn gather(inputs: &Inputs, order: &[u32], width: usize, x: &mut [f32]) {
-    match inputs {
-        Inputs::U8(data) => gather_u8::gather_u8(data, order, width, x),
-        Inputs::F32(data) => gather_f32::gather_f32(data, order, width, x),
     }
 }
 

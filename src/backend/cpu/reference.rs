@@ -8,8 +8,8 @@ use super::head::{Objective, Targets, values_evaluation};
 use super::squares::{BLOCK, squares};
 use super::step::Mean;
 use super::{
-    activate, activate_backward, bias_add, clip, gather_f32, gather_u8, loss_gradient, matmul, matmul_a_bt,
-    matmul_at_b, reduce_rows, row_softmax, step,
+    activate, activate_backward, bias_add, clip, gather, loss_gradient, matmul, matmul_a_bt, matmul_at_b, reduce_rows,
+    row_softmax, step,
 };
 use super::{cross_entropy, sum};
 use crate::backend::fit::{check_samples, image_to_augment, row_weights, rows_of};
@@ -75,13 +75,8 @@ pub fn forward(
     training: Option<Training<'_>>,
 ) -> Forward {
     let mut x = vec![0.0; order.len() * model.inputs()];
-    match inputs {
-        Inputs::U8(data) => gather_u8::gather_u8(data, order, model.inputs(), &mut x),
-        Inputs::F32(data) => gather_f32::gather_f32(data, order, model.inputs(), &mut x),
-    }
-    if let Some((Training { seed, step, .. }, warper)) =
-        training.and_then(|training| Some((training, training.warper?)))
-    {
+    gather(inputs, order, model.inputs(), &mut x);
+    if let Some(Training { seed, step, warper: Some(warper) }) = training {
         augment::augment(warper, Warper::key(seed, step), 0, &mut x);
     }
     if let Some(dropout) = training.and_then(|training| training.input_dropout(model)) {

@@ -294,7 +294,7 @@ impl Engine {
         let weights = resident.weights.as_ref().map(|(weights, _)| &weights[..]);
         let batch = |(index, (rows, rate)): (usize, (&[u32], f32))| Batch {
             numbers: Numbers::new(optimizer, rate, taken + index as u64 + 1),
-            dropout_key: step_key(seed, taken + index as u64 + 1),
+            step_key: step_key(seed, taken + index as u64 + 1),
             divisor: total_weight(weights, rows),
             ..Batch::of_rows(index * size, rows.len(), 0)
         };

@@ -78,9 +78,9 @@ impl PlanName {
             Self::Fused | Self::Resident if recipe.optimizer.clip_norm.is_some() => {
                 unfit("does not clip gradients".into(), &[Remedy::Plan(Self::Elementary)])
             }
-            Self::Fused if model.outputs() <= output::MAX_CLASSES => Ok(()),
+            Self::Fused if model.outputs() <= output::MAX_OUTPUTS => Ok(()),
             Self::Fused => unfit(
-                format!("runs networks of at most {} outputs, not {model}", output::MAX_CLASSES),
+                format!("runs networks of at most {} outputs, not {model}", output::MAX_OUTPUTS),
                 &[Remedy::Plan(Self::Elementary)],
             ),
             // It takes the numbers of all its steps from the first: Adam's differ.
@@ -95,13 +95,11 @@ impl PlanName {
                 unfit("trains without dropout only".into(), &[Remedy::Plan(Self::Fused)])
             }
             // It divides gradients by the rows of a batch.
-            Self::Resident if recipe.weighs_rows() => {
-                unfit("does not weigh classes".into(), &[Remedy::Plan(Self::Fused)])
-            }
+            Self::Resident if recipe.weighs_rows() => unfit("does not weigh rows".into(), &[Remedy::Plan(Self::Fused)]),
             Self::Resident => {
                 let shape = narrow_shape(model, Element::U8).filter(|shape| shape.hidden <= resident::MAX_HIDDEN);
                 let Some(shape) = shape else {
-                    let (hidden, outputs) = (resident::MAX_HIDDEN, narrow::MAX_CLASSES);
+                    let (hidden, outputs) = (resident::MAX_HIDDEN, narrow::MAX_OUTPUTS);
                     let why = format!(
                         "runs networks with one hidden layer of at most {hidden} units and at most {outputs} outputs, \
                          not {model}"
@@ -145,7 +143,6 @@ impl PlanName {
             }
             Ok(()) => (Self::Fused, "the fewest dispatches a step for this network"),
             Err(_) => {
-                Self::Elementary.check(model, recipe, hardware)?;
                 let clips = recipe.optimizer.clip_norm.is_some();
                 let why =
                     if clips { "the only plan that clips gradients" } else { "too many outputs for the plan fused" };
@@ -158,7 +155,7 @@ impl PlanName {
 /// The shape for the narrow kernels, where they can run `model`.
 fn narrow_shape(model: &Mlp, element: Element) -> Option<Narrow> {
     match *model.widths() {
-        [inputs, hidden, classes] if hidden <= narrow::MAX_HIDDEN && classes <= narrow::MAX_CLASSES => {
+        [inputs, hidden, classes] if hidden <= narrow::MAX_HIDDEN && classes <= narrow::MAX_OUTPUTS => {
             Some(Narrow { inputs, hidden, classes, floats: element == Element::F32 })
         }
         _ => None,

@@ -23,8 +23,8 @@ pub(crate) struct Batch {
     pub index: u32,
     /// The optimizer's numbers in this step.
     pub numbers: Numbers,
-    /// What dropout hashes with the place of a value: [`crate::backend::cpu::dropout::step_key`].
-    pub dropout_key: u32,
+    /// What dropout and augmentation hash with a place: [`crate::backend::cpu::dropout::step_key`].
+    pub step_key: u32,
     /// What summed gradients are divided by: the weights of the rows together.
     pub divisor: f32,
 }
@@ -37,7 +37,7 @@ impl Batch {
             rows: rows as u32,
             index: index as u32,
             numbers: Numbers::zeroed(),
-            dropout_key: 0,
+            step_key: 0,
             divisor: rows as f32,
         }
     }

@@ -12,7 +12,6 @@ use crate::backend::cpu::step::Mean;
 use crate::backend::gpu::launch::elementary as launch;
 use crate::backend::gpu::submit::Batch;
 use crate::compare::Tolerance;
-use crate::data::Inputs;
 use crate::error::Result;
 use crate::model::Activation;
 use crate::recipe::OptimizerKind;
@@ -76,10 +75,7 @@ pub(super) fn augment(setting: &mut Setting) -> Result<Vec<Case>> {
     let cases = [false, true].map(|floats| {
         let rows_data = inputs(&mut setting.draw, floats, inner);
         let mut x = vec![0.0; rows * inner];
-        match &rows_data {
-            Inputs::U8(bytes) => cpu::gather_u8::gather_u8(bytes, &picked, inner, &mut x),
-            Inputs::F32(values) => cpu::gather_f32::gather_f32(values, &picked, inner, &mut x),
-        }
+        cpu::gather(&rows_data, &picked, inner, &mut x);
         cpu::augment::augment(&warper, Warper::key(TRAINING.seed, TRAINING.step), 0, &mut x);
         drop_from(&mut x, inner, dropping);
         Case {

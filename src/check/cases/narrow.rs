@@ -8,7 +8,7 @@ use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::loss_gradient::loss_gradient;
 use crate::backend::cpu::matmul_a_bt::matmul_a_bt;
 use crate::backend::cpu::reference::{self, Rows};
-use crate::backend::gpu::launch::narrow::{self as launch, MAX_CLASSES, MAX_HIDDEN, Narrow};
+use crate::backend::gpu::launch::narrow::{self as launch, MAX_HIDDEN, MAX_OUTPUTS, Narrow};
 use crate::backend::gpu::link::Link;
 use crate::backend::gpu::submit::Batch;
 use crate::compare::Tolerance;
@@ -32,7 +32,7 @@ struct Example {
 fn example(setting: &mut Setting) -> Result<Example> {
     let picked = setting.picked();
     let &mut Setting { number, rows, inner, columns, ref mut draw, .. } = setting;
-    let classes = columns.clamp(2, MAX_CLASSES);
+    let classes = columns.clamp(2, MAX_OUTPUTS);
     let hidden = 1 + (rows + columns) % MAX_HIDDEN;
     let floats = rows % 4 == 1;
     let activation = one_of(Activation::ALL, number);

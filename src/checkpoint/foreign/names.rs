@@ -26,7 +26,7 @@ pub(super) enum Role {
     Variable(usize),
 }
 
-/// The names of roles. Behind the bar, those that only Keras uses.
+/// The names of roles.
 const ROLES: [(&str, Role); 19] = [
     ("weight", Role::Weight),
     ("weights", Role::Weight),

@@ -122,6 +122,7 @@ fn by_width(norm: &Norm, layers: &[Layer]) -> Option<Place> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -169,6 +170,19 @@ mod tests {
         assert_eq!(places(&[norm("1", 7)], &wide), [None]);
         let later = self::layers(&["net.1", "net.3"], &[4, 8, 2]);
         assert_eq!(places(&[norm("net.0", 4)], &later), [Some(Place::Before(0))]);
+    }
+
+    #[test]
+    fn two_norms_at_one_place_are_refused() {
+        let mut layers = layers(&["0.fc", "1.fc"], &[8, 8, 8]);
+        layers.iter_mut().for_each(|layer| (layer.weights, layer.bias) = (vec![1.0; 64], vec![0.0; 8]));
+        let norms = [norm("0.bn", 8), norm("0.norm", 8)];
+        let fault = super::super::fold_norms(&norms, None, &mut layers, &mut Vec::new()).unwrap_err();
+        assert!(fault.found.contains("0.bn and 0.norm at one place"), "{}", fault.found);
+        let named = Some(vec![Place::Before(0); 2]);
+        assert!(super::super::fold_norms(&norms, named, &mut layers, &mut Vec::new()).is_err());
+        let sides = Some(vec![Place::Before(0), Place::Behind(0)]);
+        super::super::fold_norms(&norms, sides, &mut layers, &mut Vec::new()).unwrap();
     }
 
     #[test]

@@ -3,22 +3,17 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{Options, is_table};
+use super::Options;
 use crate::checkpoint::{Checkpoint, Metadata};
 use crate::cli::recipe::flag;
-use crate::data::{self, Dataset, Header, Task, classes};
+use crate::data::{self, Dataset, Header, classes};
 use crate::error::{Error, Result};
-use crate::model::Init;
-use crate::recipe::{Loss, Recipe, RecipeName};
+use crate::recipe::Recipe;
 
 /// The share of a table's rows that says when to stop.
 const TABLE_VALIDATION: f64 = 0.1;
-
-/// The weight decay and the dropout of the recipe `table` where targets are numbers: measured to be better than those for classes.
-const VALUES_DECAY: f64 = 0.1;
-const VALUES_DROPOUT: f64 = 0.1;
 
 /// What a run does, whether by a flag, by the model that it goes on from, or by default.
 pub(super) struct Settings {
@@ -57,35 +52,6 @@ impl Settings {
     /// The run's recipe on rows that are images, or are none.
     pub(super) fn recipe(self, images: bool) -> Result<Recipe> {
         if images { self.images } else { self.others }
-    }
-}
-
-/// Changes what nobody gave in a new run's `recipe` to what suits `dataset`.
-pub(super) fn fit(recipe: &mut Recipe, given: &Map<String, Value>, dataset: &Dataset) {
-    let left = |name: &str| !given.contains_key(name);
-    let values = dataset.task() == Task::Values;
-    if values && left("loss") {
-        recipe.loss = Loss::Mse;
-    }
-    match recipe.recipe {
-        // The notebook's small weights need the many steps of a large data set.
-        RecipeName::Notebook if is_table(dataset) && left("init") => recipe.init = Init::He,
-        RecipeName::Table => {
-            if values && left("optimizer") && left("weight_decay") {
-                recipe.optimizer.weight_decay = VALUES_DECAY;
-            }
-            if values && left("dropout") {
-                recipe.dropout = vec![VALUES_DROPOUT];
-            }
-            if left("epochs") {
-                recipe.epochs = recipe.epochs_of_table(dataset.train.len());
-            }
-            // Too few rows for a validation part: all epochs are done.
-            if dataset.validation.is_none() && left("early_stop") && left("min_delta") {
-                recipe.stopping.early_stop = None;
-            }
-        }
-        _ => {}
     }
 }
 
@@ -154,7 +120,7 @@ impl<'a> Resumed<'a> {
             ("--validation-split", given.validation_split, drawn.validation),
         ] {
             if let Some(given) = given
-                && drawn != Some(given)
+                && drawn != Some(given).filter(|share| *share > 0.0)
             {
                 let kept = drawn.map_or_else(|| "without it".into(), |share| format!("with {share}"));
                 return Err(self.contradiction(flag, &given, &kept));

@@ -71,17 +71,17 @@ struct Forward<'a> {
     saved: Option<&'a Shared<'a, f32>>,
 }
 
-impl Forward<'_> {
-    /// One vector of `f`: what its derivative is computed from.
-    #[inline(always)]
-    fn one<A: Activate, S: Simd>(&self, simd: S, f: &mut [f32], bias: S::f32s) -> S::f32s {
-        // SAFETY: one vector long.
-        let sum = simd.add_f32s(unsafe { read(simd, f, 0) }, bias);
-        let h = A::activate_vector(simd, sum);
-        write(simd, f, h);
-        if A::SAVES_INPUT { sum } else { h }
-    }
+/// Finishes one vector of `f`, and returns what its derivative is computed from.
+#[inline(always)]
+fn one<A: Activate, S: Simd>(simd: S, f: &mut [f32], bias: S::f32s) -> S::f32s {
+    // SAFETY: one vector long.
+    let sum = simd.add_f32s(unsafe { read(simd, f, 0) }, bias);
+    let h = A::activate_vector(simd, sum);
+    write(simd, f, h);
+    if A::SAVES_INPUT { sum } else { h }
+}
 
+impl Forward<'_> {
     /// # Safety
     /// As [`forward`].
     #[inline(always)]
@@ -98,11 +98,11 @@ impl Forward<'_> {
                 let f = f.chunks_exact_mut(lanes::<S>());
                 if let Some(saved) = saved {
                     for (f, saved) in f.zip(saved.chunks_exact_mut(lanes::<S>())) {
-                        write(simd, saved, self.one::<A, _>(simd, f, bias));
+                        write(simd, saved, one::<A, _>(simd, f, bias));
                     }
                 } else {
                     for f in f {
-                        self.one::<A, _>(simd, f, bias);
+                        one::<A, _>(simd, f, bias);
                     }
                 }
                 continue;
@@ -114,7 +114,7 @@ impl Forward<'_> {
                     for ((f, saved), bias) in vectors.zip(self.biases.chunks_exact(lanes::<S>())) {
                         // SAFETY: one vector long.
                         let bias = unsafe { read(simd, bias, 0) };
-                        write(simd, saved, self.one::<A, _>(simd, f, bias));
+                        write(simd, saved, one::<A, _>(simd, f, bias));
                     }
                 }
             } else {
@@ -122,7 +122,7 @@ impl Forward<'_> {
                     for (f, bias) in f.chunks_exact_mut(lanes::<S>()).zip(self.biases.chunks_exact(lanes::<S>())) {
                         // SAFETY: one vector long.
                         let bias = unsafe { read(simd, bias, 0) };
-                        self.one::<A, _>(simd, f, bias);
+                        one::<A, _>(simd, f, bias);
                     }
                 }
             }

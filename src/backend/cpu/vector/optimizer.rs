@@ -4,6 +4,7 @@
 use pulp::Simd;
 
 use super::{LANES, Vectors, lanes, load, multiply_add, read, vectorize, write};
+use crate::backend::cpu::clip;
 use crate::backend::cpu::team::Shared;
 use crate::recipe::{self, OptimizerKind};
 
@@ -221,9 +222,7 @@ impl Step {
     /// The same with gradients clipped: `squares` is the sum of the squares of all sums of gradients.
     pub fn clipped(self, squares: f64, norm: f64) -> Self {
         let found = squares.sqrt() / f64::from(self.total);
-        // As `torch.nn.utils.clip_grad_norm_`; a norm that is no number makes the parameters NaN, for all to see.
-        let factor = norm / (found + 1e-6);
-        let factor = if factor > 1.0 { 1.0 } else { factor };
+        let factor = clip::factor(found, norm);
         Self { scale: (factor / f64::from(self.total)) as f32, total: (f64::from(self.total) / factor) as f32, ..self }
     }
 

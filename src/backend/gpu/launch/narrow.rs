@@ -11,7 +11,7 @@ use crate::recipe::OptimizerKind;
 /// The widest hidden layer.
 pub const MAX_HIDDEN: usize = 32;
 /// The most outputs.
-pub const MAX_CLASSES: usize = 64;
+pub const MAX_OUTPUTS: usize = 64;
 
 /// Widths of a network with one narrow hidden layer, and what its rows are made of.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ pub struct Narrow {
     pub inputs: usize,
     /// Hidden units, at most [`MAX_HIDDEN`].
     pub hidden: usize,
-    /// Classes, or values of a row, at most [`MAX_CLASSES`].
+    /// Classes, or values of a row, at most [`MAX_OUTPUTS`].
     pub classes: usize,
     /// Whether the rows are floats.
     pub floats: bool,

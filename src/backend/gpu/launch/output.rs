@@ -7,7 +7,7 @@ use crate::backend::gpu::kernels::OUTPUT;
 use crate::backend::gpu::link::Link;
 
 /// The most outputs.
-pub const MAX_CLASSES: usize = 2048;
+pub const MAX_OUTPUTS: usize = 2048;
 
 /// What is made beside the predictions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +21,14 @@ pub enum Pass {
     },
 }
 
-/// `output` of `rows` rows; `layer` is the last one, with at most [`MAX_CLASSES`] outputs, and the activation of `link` that
+/// `output` of `rows` rows; `layer` is the last one, with at most [`MAX_OUTPUTS`] outputs, and the activation of `link` that
 /// before it. The ways, the one to take untuned first.
 pub fn output(rows: usize, layer: Dense, pass: Pass, link: Link, hardware: &Hardware) -> Vec<Launch> {
     let Dense { inputs, outputs, offset, source } = layer;
     let training = pass != Pass::Evaluation;
     let kind = if training { "output, training," } else { "output" };
     let what = format!("{kind} {inputs}-{outputs}, {rows} rows of {}", source.name());
-    let most = (MAX_CLASSES / outputs).max(1);
+    let most = (MAX_OUTPUTS / outputs).max(1);
     let way = |(lanes, group_rows): (usize, usize)| {
         let constants = [
             ("source", source.number()),
