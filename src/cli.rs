@@ -82,9 +82,8 @@ struct DataOptions {
     /// train on tables of 500 rows or more, by the recipe table, 0.1]
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     validation_split: Option<f64>,
-    /// How features are scaled, by the training rows [default: 255 for bytes and images, robust
-    /// for tables, else standard]; those that are 0 or 1
-    /// for a text stay as they are
+    /// How features are scaled, by the training rows; those that are 0 or 1 for a text are only held by a robust scaling's clip
+    /// [default: 255 for bytes and images; robust for tables of no more features than rows; else standard]
     #[arg(long, value_enum)]
     scale: Option<Scale>,
     /// Resize images in folders to this height and width

@@ -400,6 +400,69 @@ fn mixed(rows: usize) -> String {
     format!(",size,place,ringed,seen,tag,kind\n{}", (0..rows).map(row).collect::<String>())
 }
 
+/// What `eval` of a model on what it was trained on says on standard error.
+fn evaluated(model: &Path) -> String {
+    let output = run(&["eval", model.to_str().unwrap(), "--backend", "cpu"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    told
+}
+
+#[test]
+fn a_table_whose_header_has_a_cell_less_is_read_alike_by_all_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("m.safetensors");
+    let rows: String = (0..60).map(|row| format!("r{row},{},{}\n", row % 7, ["x", "y"][row % 2])).collect();
+    let data = write(folder.path(), "r.csv", format!("size,kind\n{rows}"));
+    let (_, err) = train(&data, &["--label", "kind", "--epochs", "2", "--save", model.to_str().unwrap()]);
+    assert!(err.contains("rows have a cell more than the header"), "{err}");
+    assert!(evaluated(&model).contains("is what"), "{}", evaluated(&model));
+    let new = write(folder.path(), "new.csv", "size\na,3\nb,4\n");
+    let kept = folder.path().join("kept.csv");
+    let arguments = [new.to_str().unwrap(), "--keep", "1,size", "--output", kept.to_str().unwrap()];
+    predicted_to_file(&model, &arguments);
+    let written = std::fs::read_to_string(&kept).unwrap();
+    assert!(written.lines().nth(1).unwrap().starts_with("a,3,"), "{written}");
+    // An empty cell at the end of each row is no further column.
+    let new = write(folder.path(), "open.csv", "size,other\n3,c,\n4,d,\n");
+    let arguments = [new.to_str().unwrap(), "--keep", "other", "--output", kept.to_str().unwrap()];
+    predicted_to_file(&model, &arguments);
+    let written = std::fs::read_to_string(&kept).unwrap();
+    assert!(written.lines().nth(1).unwrap().starts_with("c,"), "{written}");
+}
+
+fn predicted_to_file(model: &Path, arguments: &[&str]) {
+    let output = run(&[&["predict", model.to_str().unwrap(), "--backend", "cpu"], arguments].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn rows_that_training_left_out_are_left_out_in_evaluation() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("m.safetensors");
+    // The second column is left out, and misses a cell.
+    let note = |row: usize| if row == 5 { String::new() } else { format!("note {row}") };
+    let rows: String = (0..80).map(|row| format!("{},{},{}\n", row % 7, note(row), ["x", "y"][row % 2])).collect();
+    let data = write(folder.path(), "t.csv", format!("size,note,kind\n{rows}"));
+    let more = ["--label", "kind", "--missing", "drop", "--epochs", "1", "--save", model.to_str().unwrap()];
+    let (_, err) = train(&data, &more);
+    assert!(err.contains("1 of 80 rows are left out") && err.contains("a text of its own: note"), "{err}");
+    let told = evaluated(&model);
+    assert!(told.contains("is what") && told.contains("the test part") && !told.contains("says otherwise"), "{told}");
+}
+
+#[test]
+fn flags_that_draw_nothing_may_be_said_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("m.safetensors");
+    let model = model.to_str().unwrap();
+    let data = write(folder.path(), "rings.csv", table(&rings(60), true));
+    let none = ["--test-split", "0", "--validation-split", "0"];
+    train(&data, &[&["--label", "ring", "--epochs", "1", "--save", model][..], &none].concat());
+    let (_, err) = train(&data, &[&["--resume", model][..], &none].concat());
+    assert!(err.contains("1 of 1 epochs are done") || err.contains("epochs are done"), "{err}");
+}
+
 /// What lines of `predict` say, without the names of the inputs.
 fn without_names(out: &str) -> Vec<String> {
     let said = |line: &str| match serde_json::from_str::<serde_json::Value>(line) {

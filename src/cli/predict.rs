@@ -203,7 +203,7 @@ fn table(options: &Options, checkpoint: &Checkpoint, input: &Input, keep: &[Stri
     notes.iter().for_each(|line| note(&read_so(line)));
     let kept = match keep {
         [] => None,
-        keep => Some(Kept::read(path, content, &reading, keep, &read.lines)?),
+        keep => Some(Kept::read(path, content, &reading, &read.columns, keep, &read.lines)?),
     };
     let inputs = checkpoint.rows(path, Inputs::F32(read.values), options.scale)?;
     let name = input.name();

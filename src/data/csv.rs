@@ -96,11 +96,14 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     notes.push(format!("{} rows, {about}", frame.rows()).into());
     notes.extend(note.map(Note::from));
     if rules.missing == Missing::Drop {
-        let kept = complete(path, &mut frame, &columns, notes)?;
+        let kept = complete(path, &mut frame, &columns, notes).map_err(|error| error.advise(&OTHERWISE))?;
         cells.retain(|row| kept[row]);
     }
     Ok(Table { path: path.to_path_buf(), frame, targets: cells, columns, rules })
 }
+
+/// What helps a training file where cells are missing.
+const OTHERWISE: [Remedy; 1] = [Remedy::Option("missing")];
 
 /// The most categories of a column where the user does not say.
 pub const MAX_CATEGORIES: usize = 32;
@@ -177,6 +180,8 @@ pub struct Features {
     pub values: Vec<f32>,
     /// The line of the file on which each row begins, from 1.
     pub lines: Vec<u64>,
+    /// The columns of the file.
+    pub columns: Columns,
     /// Names of columns that were left aside, as there were none such in training.
     pub extra: Vec<String>,
 }
@@ -197,7 +202,7 @@ pub fn features(
     let plain = Schema::of_numbers(columns);
     let wanted = Wanted { columns, schema: schema.unwrap_or(&plain), expected: Expected::NewClasses };
     let rows = read_like(path, content, options, &wanted, false, notes)?;
-    Ok(Features { values: rows.features, lines: rows.lines, extra: rows.extra })
+    Ok(Features { values: rows.features, lines: rows.lines, columns: rows.columns, extra: rows.extra })
 }
 
 /// What a file must hold that is read as another one was.
@@ -212,6 +217,7 @@ struct Alike {
     features: Vec<f32>,
     lines: Vec<u64>,
     cells: Option<Cells>,
+    columns: Columns,
     /// Names of columns that were left aside.
     extra: Vec<String>,
 }
@@ -238,12 +244,16 @@ fn read_like(
     } else {
         notes.extend(left_aside(path, &layout.extra));
     }
-    let held: Vec<Held> = schema.columns.iter().map(Kind::held).collect();
+    // Training left out rows by all columns that it read, whatever became of them.
+    let by_all = schema.missing == Missing::Drop;
+    let held = |kind: &Kind| if by_all && kind.is_read() { Held::Text { at: 0 } } else { kind.held() };
+    let held: Vec<Held> = schema.columns.iter().map(held).collect();
     let mut rows = opened.rows(&layout, &held, expected)?;
     rows.check(path, &layout.columns)?;
     if let Some((column, faults)) = rows.met.faults.iter().min_by_key(|(_, faults)| faults.first.1) {
         return Err(refused(path, &layout.columns, *column, faults, rows.met.faults.len()));
     }
+    let told = notes.len();
     rows.tell(notes);
     let mut cells = rows.found.map(|found| found.cells);
     if schema.missing == Missing::Drop {
@@ -273,8 +283,10 @@ fn read_like(
     if !filled.is_empty() {
         notes.push(format!("missing cells are filled in as in training: {}", filled.join(", ")).into());
     }
+    // The schema decides, and no option.
+    notes[told..].iter_mut().for_each(|note| note.option = None);
     let features = encoded.parts.into_iter().next().unwrap_or_default();
-    Ok(Alike { features, lines, cells, extra: layout.extra })
+    Ok(Alike { features, lines, cells, columns: layout.columns, extra: layout.extra })
 }
 
 /// The note on the columns `extra` of the file at `path`, of which a model knows nothing; none where there are none.
@@ -303,8 +315,7 @@ fn complete(path: &Path, frame: &mut Frame, columns: &Columns, notes: &mut Vec<N
     }
     let dropped = kept.iter().filter(|kept| !**kept).count();
     if dropped == rows {
-        return Err(Error::file(path, "a missing cell in every row", "some rows without one")
-            .advise(&[Remedy::Option("missing")]));
+        return Err(Error::file(path, "a missing cell in every row", "some rows without one"));
     }
     if dropped > 0 {
         frame.retain(|row| kept[row]);
@@ -327,10 +338,7 @@ fn check_missing(path: &Path, schema: &Schema, columns: &Columns, met: &[schema:
         .collect();
     match &found[..] {
         [] => Ok(()),
-        [..] => {
-            let error = Error::file(path, format!("missing cells: {}", found.join("; ")), "a finite number in each");
-            Err(error.advise(&[Remedy::Option("missing")]))
-        }
+        [..] => Err(Error::file(path, format!("missing cells: {}", found.join("; ")), "a finite number in each")),
     }
 }
 

@@ -178,7 +178,7 @@ impl Known<'_> {
 }
 
 /// Whether all values are whole numbers from 0 to 255.
-fn are_bytes(values: &[f32]) -> bool {
+pub(super) fn are_bytes(values: &[f32]) -> bool {
     values.iter().all(|value| value.fract() == 0.0 && (0.0..=255.0).contains(value))
 }
 

@@ -64,7 +64,7 @@ impl Scaling {
         plain(offset, divisor)
     }
 
-    /// This scaling, but for the features that `as_they_are` marks: these stay.
+    /// This scaling, but for the features that `as_they_are` marks: these are not moved and not divided, and only a clip holds them.
     pub(super) fn except(mut self, as_they_are: &[bool]) -> Self {
         for (feature, _) in as_they_are.iter().enumerate().filter(|(_, stays)| **stays) {
             (self.offset[feature], self.divisor[feature]) = (0.0, 1.0);
@@ -207,5 +207,10 @@ mod tests {
         let mut rows = [1.0, 1.0];
         scaling.apply(&mut rows);
         assert_eq!(rows, [-1.0, 1.0]);
+        // A clip holds all features alike.
+        let scaling = Scaling::fit(Scale::Robust, &[1.0, 0.0, 3.0, 1.0], 2).except(&[false, true]);
+        let mut rows = [2.0, 1.0];
+        scaling.apply(&mut rows);
+        assert_eq!(rows, [0.0, (1.0 / (1.0_f64 + 1.0 / 9.0).sqrt()) as f32]);
     }
 }

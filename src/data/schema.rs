@@ -15,6 +15,9 @@ pub(super) use encode::{Encoding, Met};
 pub use fit::{Profile, Range};
 pub(super) use fit::{Rules, fit};
 
+/// Why a column is left out that the user wants left out.
+const IGNORED: &str = "asked for";
+
 /// What is done about missing cells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -142,6 +145,11 @@ impl Kind {
             features.push(format!("{name} missing"));
         }
         features
+    }
+
+    /// Whether it was read in training, though it became nothing.
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self, Kind::LeftOut { why } if why != IGNORED)
     }
 
     /// How the cells of such a column are read.

@@ -116,9 +116,7 @@ impl Raw {
         notes: &mut Vec<Note>,
     ) -> Result<Option<Samples>> {
         match (self.test.take(), share) {
-            (Some(_), Some(_)) => {
-                Err(Error::Usage(format!("--test-split: {} has a test part of its own; leave it out", self.name)))
-            }
+            (Some(_), Some(_)) => Err(own_test_part(&self.name)),
             (None, Some(share)) => {
                 let rows = self.train.len();
                 let test = self.draw(share, Draw::Test, seed)?;
@@ -169,13 +167,17 @@ pub(super) fn check_classes(name: &str, task: Task, classes: &[String]) -> Resul
     Ok(())
 }
 
+fn own_test_part(name: &str) -> Error {
+    Error::Usage(format!("--test-split: {name} has a test part of its own; leave it out"))
+}
+
 /// The share of the rows to draw as the test part, if any is drawn.
 ///
 /// # Errors
 /// [`Error::Usage`] for a share where the data have a test part of their own.
 pub(super) fn share_of_test(name: &str, options: &Options, own: bool) -> Result<Option<f64>> {
     match (own, options.test_split) {
-        (true, Some(_)) => Err(Error::Usage(format!("--test-split: {name} has a test part of its own; leave it out"))),
+        (true, Some(_)) => Err(own_test_part(name)),
         (true, None) => Ok(None),
         (false, share) => Ok(share.or(Some(TEST_SHARE)).filter(|share| *share > 0.0)),
     }

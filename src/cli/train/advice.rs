@@ -75,9 +75,8 @@ impl Advice {
 
 /// The class that every row is taken for, if there is one.
 fn only_class(found: &Evaluation) -> Option<usize> {
-    let classes = found.classes;
-    let predicted = |class: usize| found.confusion.iter().skip(class).step_by(classes.max(1)).sum::<u64>();
-    (0..classes).find(|&class| classes > 1 && found.rows > 0 && predicted(class) == found.rows)
+    let several = found.classes > 1 && found.rows > 0;
+    found.predicted().iter().position(|predicted| several && *predicted == found.rows)
 }
 
 #[cfg(test)]

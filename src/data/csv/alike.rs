@@ -21,23 +21,29 @@ impl Layout {
         label: Option<&str>,
         needed: impl Fn(usize) -> bool,
     ) -> Result<Self> {
-        let first = dialect.records.first().cloned().unwrap_or_default();
-        let count = first.len();
-        let by_number = match label {
-            Some(label) => numbered(label, dialect.count()),
+        let mut first = dialect.records.first().cloned().unwrap_or_default();
+        let by_number = |count: usize, more| match label {
+            Some(label) => numbered(label, dialect.count() + more),
             None => Some(like.label).filter(|_| count == like.count),
         };
-        let find = |name: &str| first.iter().position(|cell| cell == name);
         let known = like.names.as_deref().unwrap_or_default();
-        let fits = count == like.count || count + 1 == like.count;
+        let fits = first.len() == like.count || first.len() + 1 == like.count;
         let is_name = |cell: &str| cell.parse::<f64>().is_err() && !is_missing(cell);
         let names = match header {
             Header::Yes => true,
             Header::No => false,
             Header::Auto => {
-                known.iter().any(|name| is_name(name) && find(name).is_some()) || (fits && dialect.has_names(by_number))
+                known.iter().any(|name| is_name(name) && first.contains(name))
+                    || (fits && dialect.has_names(by_number(first.len(), 0)))
             }
         };
+        let unnamed = if names { dialect.header().len() - first.len() } else { 0 };
+        if unnamed > 0 {
+            first = dialect.header();
+        }
+        let count = first.len();
+        let by_number = by_number(count, unnamed);
+        let find = |name: &str| first.iter().position(|cell| cell == name);
         let bad = |found: String, expected: String| Error::file(path, found, expected);
         let features = (0..like.count).filter(|index| *index != like.label);
         let mut places = vec![None; like.count];

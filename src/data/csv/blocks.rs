@@ -41,9 +41,11 @@ impl<'a> Blocks<'a> {
     }
 
     /// The first block, which stays to be read.
+    ///
+    /// # Errors
+    /// As [`Blocks::next`].
     pub(super) fn head(&mut self) -> Result<&[u8]> {
-        self.fill(BLOCK)?;
-        let end = if self.ended { self.rest.len() } else { last_end(&self.rest, b'\0').unwrap_or(self.rest.len()) };
+        let end = self.whole()?;
         Ok(&self.rest[..end])
     }
 
@@ -55,12 +57,12 @@ impl<'a> Blocks<'a> {
     }
 
     /// Leaves out the next record that is not blank: the header.
-    pub(super) fn skip_record(&mut self, delimiter: u8) -> Result<()> {
-        self.fill(BLOCK)?;
+    pub(super) fn skip_record(&mut self) -> Result<()> {
+        self.whole()?;
         let text = &self.rest[..];
         let mut end = 0;
         while end < text.len() {
-            let length = first_end(&text[end..], delimiter);
+            let length = first_end(&text[end..], self.delimiter);
             let record = &text[end..end + length];
             end += length;
             if !record.trim_ascii().is_empty() {
@@ -77,19 +79,25 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// [`Error::Io`], and [`Error::File`] for a record without an end.
     pub(super) fn next(&mut self) -> Result<Option<Block>> {
+        let end = self.whole()?;
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let rest = self.rest.split_off(end);
+        let text = std::mem::replace(&mut self.rest, rest);
+        let line = self.line;
+        self.line += memchr::memchr_iter(b'\n', &text).count() as u64;
+        Ok(Some(Block { text, line }))
+    }
+
+    /// Reads on until there is a whole record: where the last one ends.
+    fn whole(&mut self) -> Result<usize> {
         let mut wanted = BLOCK;
         loop {
             self.fill(wanted)?;
-            if self.rest.is_empty() {
-                return Ok(None);
-            }
             let end = if self.ended { Some(self.rest.len()) } else { last_end(&self.rest, self.delimiter) };
             if let Some(end) = end {
-                let rest = self.rest.split_off(end);
-                let text = std::mem::replace(&mut self.rest, rest);
-                let line = self.line;
-                self.line += memchr::memchr_iter(b'\n', &text).count() as u64;
-                return Ok(Some(Block { text, line }));
+                return Ok(end);
             }
             wanted = 2 * self.rest.len();
             if wanted > LONGEST {
@@ -180,6 +188,19 @@ fn last_end(text: &[u8], delimiter: u8) -> Option<usize> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_head_holds_a_whole_record_however_long_it_is() {
+        let first: String = (0..400_000).map(|column| format!("c{column},")).collect();
+        let text = format!("{first}end\n1,2\n");
+        assert!(first.len() > 2 * BLOCK);
+        let mut blocks = Blocks::new(Source { path: "some".as_ref(), content: Some(text.as_bytes()) }).unwrap();
+        assert!(blocks.head().unwrap().starts_with(format!("{first}end\n").as_bytes()));
+        blocks.start((0, 0), b',');
+        blocks.skip_record().unwrap();
+        let Block { text, line } = blocks.next().unwrap().unwrap();
+        assert_eq!((&text[..], line), (&b"1,2\n"[..], 2));
+    }
 
     #[test]
     fn blocks_end_where_the_reader_of_records_ends_one() {

@@ -43,11 +43,19 @@ impl Reading {
     /// Whether a cell of any column stands for a missing value.
     pub(super) fn is_missing(&self, cell: &[u8]) -> bool {
         // Most cells are longer than all marks, or are not one at first sight.
-        listed(&MISSING, cell) || self.missing.iter().any(|mark| mark.as_bytes() == cell)
+        listed(&MISSING, cell) || self.is_marked_missing(cell)
+    }
+
+    /// Whether the user says that a cell stands for a missing value, which may be a number such as -999.
+    fn is_marked_missing(&self, cell: &[u8]) -> bool {
+        self.missing.iter().any(|mark| mark.as_bytes() == cell)
     }
 
     /// What a cell holds in a column of numbers.
     pub(super) fn number(&self, cell: &[u8]) -> Number {
+        if self.is_marked_missing(cell) {
+            return Number::Missing;
+        }
         match fast_float2::parse::<f64, _>(cell) {
             Ok(value) if value.is_finite() && !(self.comma && is_grouped(cell, b'.')) => held(value),
             Ok(value) if value.is_infinite() => Number::TooLarge,
@@ -201,6 +209,15 @@ mod tests {
             ("n/a", Number::Missing),
         ] {
             assert_eq!(comma.number(cell.as_bytes()), expected, "{cell}");
+        }
+        let marked = Reading { comma: false, missing: vec!["-999".into(), "none".into()] };
+        for (cell, expected) in [
+            ("-999", Number::Missing),
+            ("none", Number::Missing),
+            ("-999.5", Number::Value(-999.5)),
+            ("?", Number::Missing),
+        ] {
+            assert_eq!(marked.number(cell.as_bytes()), expected, "{cell}");
         }
         assert!(has_decimal_comma(b"1.234,56") && !has_decimal_comma(b"1,2,3") && !has_decimal_comma(b"a,5"));
     }

@@ -113,12 +113,13 @@ impl Layout {
             }
         };
         let mut by_name = by_name.filter(|_| names);
-        // R writes the names of rows without a name above them.
-        let second = dialect.records.get(1).filter(|second| second.len() == first.len() + 1);
-        if names && second.and_then(|second| second.last()).is_some_and(|last| !last.is_empty()) {
-            first.insert(0, String::new());
-            unnamed = 1;
-            by_name = by_name.map(|index| index + 1);
+        if names {
+            let header = dialect.header();
+            unnamed = header.len() - first.len();
+            first = header;
+        }
+        if unnamed > 0 {
+            by_name = by_name.map(|index| index + unnamed);
             notes.push("rows have a cell more than the header: their first column has no name".to_owned().into());
         }
         let count = first.len();

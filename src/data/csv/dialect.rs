@@ -149,6 +149,7 @@ impl Dialect {
                 && header.len() > 1
                 && !header.iter().any(is_number)
                 && !dialect.has_names(None)
+                && options.header != Header::No
             {
                 dialect.records.insert(0, text(header));
                 dialect.skipped = (start + 1, before);
@@ -176,6 +177,17 @@ impl Dialect {
         let count = self.records.first().map_or(0, Vec::len);
         let empty = |record: &Vec<String>| record.len() == count && record.last().is_some_and(String::is_empty);
         if count > 2 && self.records.iter().all(empty) { count - 1 } else { count }
+    }
+
+    /// The cells of the first record, which names the columns; before them an empty one where rows have a cell more, as in files of
+    /// R, which write the names of rows without a name above them.
+    pub(super) fn header(&self) -> Vec<String> {
+        let first = self.records.first().cloned().unwrap_or_default();
+        let second = self.records.get(1).filter(|second| second.len() == first.len() + 1);
+        match second.and_then(|second| second.last()) {
+            Some(last) if !last.is_empty() => [vec![String::new()], first].concat(),
+            _ => first,
+        }
     }
 
     /// Whether the first record names the columns: by the cells in the columns where those under it are numbers, else by
@@ -230,7 +242,7 @@ impl Preamble {
         let first = &head[..line_length(head)];
         let text = first.trim_ascii_end().trim_ascii_start();
         if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', byte] =
-            text.strip_suffix(b"\"").map_or(text, |text| &text[1..])
+            text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text)
         {
             (preamble.bytes, preamble.lines, preamble.named) = (first.len(), 1, Some(*byte));
         } else if first.strip_suffix(b"\n").unwrap_or(first).eq_ignore_ascii_case(b"sep=\t") {
@@ -303,6 +315,30 @@ mod tests {
         let mut notes = Vec::new();
         let dialect = Dialect::of(text.as_bytes(), &Options::default(), &mut notes);
         (dialect, notes.into_iter().map(|note| note.text).collect())
+    }
+
+    #[test]
+    fn a_header_of_a_cell_less_has_an_empty_one_before_it() {
+        for (text, header) in [
+            ("size,kind\nr1,1,x\n", &["", "size", "kind"][..]),
+            ("size,kind\n1,x,\n", &["size", "kind"]),
+            ("size,kind\n1,x\n", &["size", "kind"]),
+            ("size,kind\n", &["size", "kind"]),
+        ] {
+            assert_eq!(dialect(text).0.header(), header, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn first_lines_of_any_kind_are_no_panic() {
+        for text in ["\"", "\"\na,b\n", "\"\"\n1,2\n", "sep=\"\n1\n", "#\n", "\"sep=;\"\na;b\n1;2\n"] {
+            dialect(text);
+        }
+        assert_eq!(dialect("\"sep=;\"\na;b\n1;2\n").0.delimiter, b';');
+        // Where the user says that there is no header, comments are comments.
+        let options = Options { header: Header::No, ..Options::default() };
+        let records = |options| Dialect::of(b"#a,b\n1,2\n3,4\n", options, &mut Vec::new()).records.len();
+        assert_eq!((records(&Options::default()), records(&options)), (3, 2));
     }
 
     #[test]

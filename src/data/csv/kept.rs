@@ -7,7 +7,7 @@ use ::csv::{ByteRecord, Position, ReaderBuilder};
 use super::Opened;
 use super::blocks::Block;
 use super::cells::decode;
-use super::columns::numbered;
+use super::columns::{Columns, numbered};
 use super::dialect::{collapse, is_blank};
 use super::source::Source;
 use crate::data::{Options, classes};
@@ -24,7 +24,7 @@ pub struct Kept {
 
 impl Kept {
     /// The columns `wanted`, by name or by number (from 1, or from -1 for the last), in the rows that begin on `lines`, ascending,
-    /// of the file at `path`, or of `content`, which messages call `path`. `options` say how it is read.
+    /// of the file at `path`, or of `content`, which messages call `path`, which has `columns`. `options` say how it is read.
     ///
     /// # Errors
     /// [`Error::Usage`] where there is no such column, and [`Error::File`] for a file that has other rows than it had when the
@@ -33,32 +33,18 @@ impl Kept {
         path: &Path,
         content: Option<&[u8]>,
         options: &Options,
+        columns: &Columns,
         wanted: &[String],
         lines: &[u64],
     ) -> Result<Self> {
+        let names = columns.names.as_deref().unwrap_or_default();
+        let places = wanted.iter().map(|name| place(path, name, names, columns.count)).collect::<Result<Vec<_>>>()?;
         let mut opened = Opened::new(Source { path, content }, options, &mut Vec::new())?;
         let (delimiter, blanks) = (opened.dialect.delimiter, opened.dialect.blanks);
-        let mut names = opened.dialect.records.first().cloned().unwrap_or_default();
-        // R writes the names of rows without a name above them.
-        let count = opened.dialect.records.get(1).map_or(names.len(), Vec::len);
-        if count == names.len() + 1 {
-            names.insert(0, String::new());
-        }
-        let (mut places, mut rows) = (None, Vec::new());
+        let mut rows = Vec::new();
         while let Some(Block { text, line }) = opened.blocks.next()? {
             let text = if blanks { collapse(&text) } else { text };
             for (line, record) in records(&text, line, delimiter) {
-                let places: &Vec<usize> = match &mut places {
-                    Some(places) => places,
-                    none => {
-                        if lines.first() == Some(&line) {
-                            // The first line is a row.
-                            names.clear();
-                        }
-                        let places = wanted.iter().map(|name| place(path, name, &names, count));
-                        none.insert(places.collect::<Result<_>>()?)
-                    }
-                };
                 if lines.binary_search(&line).is_ok() {
                     let cell = |&index: &usize| decode(record.get(index).unwrap_or_default()).0.into_owned();
                     rows.push(places.iter().map(cell).collect());
@@ -69,7 +55,6 @@ impl Kept {
             let found = format!("{} of {} rows when it is read again for --keep", rows.len(), lines.len());
             return Err(Error::file(path, found, "all of them, in a file that stays as it is"));
         }
-        let places = places.unwrap_or_default();
         let name = |(wanted, &index): (&String, &usize)| {
             names.get(index).filter(|name| !name.is_empty()).unwrap_or(wanted).clone()
         };
@@ -113,7 +98,9 @@ mod tests {
 
     fn kept(content: &str, wanted: &[&str], lines: &[u64]) -> Result<Kept> {
         let wanted: Vec<String> = wanted.iter().copied().map(String::from).collect();
-        Kept::read("some.csv".as_ref(), Some(content.as_bytes()), &Options::default(), &wanted, lines)
+        let first: Vec<String> = content.lines().next().unwrap().split([',', ';']).map(str::to_owned).collect();
+        let columns = Columns { count: first.len(), label: 0, names: (lines[0] > 1).then_some(first) };
+        Kept::read("some.csv".as_ref(), Some(content.as_bytes()), &Options::default(), &columns, &wanted, lines)
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl<'a> Opened<'a> {
         let Dialect { delimiter, blanks, reading, .. } = &self.dialect;
         let form = Form { delimiter: *delimiter, blanks: *blanks, reading, slots: &slots };
         if layout.columns.names.is_some() {
-            self.blocks.skip_record(*delimiter)?;
+            self.blocks.skip_record()?;
         }
         let (mut targets, mut untold, mut lines, mut units) = (Column::new(expected), (0, 0), Vec::new(), 0);
         let columns = &layout.columns;

@@ -126,6 +126,7 @@ pub(super) fn parse(block: &Block, form: &Form<'_>) -> Result<Cells, Ragged> {
             ..Cells::default()
         },
         text: 0,
+        faults: Vec::new(),
     };
     let single = memchr::memchr_iter(b'\r', text).any(|at| text.get(at + 1).is_some_and(|next| *next != b'\n'));
     if single || memchr::memchr(b'"', text).is_some() {
@@ -148,6 +149,8 @@ struct Rows<'a> {
     cells: Cells,
     /// The column of text that is next in this row.
     text: usize,
+    /// The cells of this row that are no numbers where numbers are expected, by column: whether they are text, and their text.
+    faults: Vec<(usize, bool, Vec<u8>)>,
 }
 
 impl Rows<'_> {
@@ -170,6 +173,7 @@ impl Rows<'_> {
                 // The common case: a number that ends where its cell does.
                 if let Slot::Number(origin) = slot
                     && !reading.comma
+                    && reading.missing.is_empty()
                     && let Ok((value, length)) = fast_float2::parse_partial::<f64, _>(&text[at..])
                 {
                     let next = text.get(at + length).copied().unwrap_or(b'\n');
@@ -186,7 +190,7 @@ impl Rows<'_> {
                 }
                 let length = memchr::memchr2(delimiter, b'\n', &text[at..]).unwrap_or(text.len() - at);
                 let cell = text[at..at + length].trim_ascii();
-                self.cell(slot, column, cell, line);
+                self.cell(slot, column, cell);
                 at += length + 1;
                 column += 1;
                 if text.get(at - 1) != Some(&delimiter) {
@@ -217,14 +221,14 @@ impl Rows<'_> {
             at = start;
             for (column, cell) in record.iter().enumerate() {
                 let slot = self.form.slots.get(column).copied().unwrap_or(Slot::Skip);
-                self.cell(slot, column, cell, line);
+                self.cell(slot, column, cell);
             }
             self.end(record.len(), record.iter().next_back().is_some_and(<[u8]>::is_empty), line)?;
         }
         Ok(())
     }
 
-    fn cell(&mut self, slot: Slot, column: usize, cell: &[u8], line: u64) {
+    fn cell(&mut self, slot: Slot, column: usize, cell: &[u8]) {
         match slot {
             Slot::Skip => {}
             Slot::Number(origin) => {
@@ -233,7 +237,7 @@ impl Rows<'_> {
                 self.cells.numbers.push(value);
                 self.cells.units += u64::from(!value.is_nan() && without_unit(cell).is_some());
                 if matches!(found, Number::Text | Number::TooLarge) {
-                    self.fault(column, cell, line, found == Number::Text);
+                    self.faults.push((column, found == Number::Text, cell.to_vec()));
                 }
             }
             Slot::Text => {
@@ -255,7 +259,7 @@ impl Rows<'_> {
         }
     }
 
-    fn fault(&mut self, column: usize, cell: &[u8], line: u64, text: bool) {
+    fn fault(&mut self, column: usize, text: bool, cell: &[u8], line: u64) {
         let place = self.cells.faults.iter().position(|(other, _)| *other == column).unwrap_or_else(|| {
             let first = (decode(cell).0.into_owned(), line);
             self.cells.faults.push((column, Faults { cells: 0, texts: 0, first }));
@@ -274,6 +278,15 @@ impl Rows<'_> {
         } else if cells != expected {
             return Err(Ragged { line, cells });
         }
+        // A row without a target is left out, whatever else is in it.
+        let (targets, ends) = &self.cells.targets;
+        let start = ends.len().checked_sub(2).map_or(0, |before| ends[before]);
+        let untold = !ends.is_empty() && self.form.reading.is_missing(&targets[start..]);
+        let mut faults = std::mem::take(&mut self.faults);
+        for (column, text, cell) in faults.drain(..).filter(|_| !untold) {
+            self.fault(column, text, &cell, line);
+        }
+        self.faults = faults;
         self.cells.lines.push(line);
         self.text = 0;
         Ok(())
@@ -309,6 +322,24 @@ mod tests {
             assert_eq!(cells.words[0].texts, [("a".to_owned(), true), ("b".to_owned(), true)], "{text:?}");
             assert_eq!(cells.targets, (b"xyz".to_vec(), vec![1, 2, 3]), "{text:?}");
         }
+    }
+
+    #[test]
+    fn marks_of_missing_values_go_before_numbers_in_all_text() {
+        let reading = Reading { comma: false, missing: vec!["-9".into()] };
+        let form = Form { delimiter: b',', blanks: false, reading: &reading, slots: &SLOTS };
+        for text in ["-9,a,x,1001\n2,-9,y,-9\n", "\"-9\",a,x,1001\n2,-9,y,-9\n"] {
+            let cells = parse(&Block { text: text.as_bytes().to_vec(), line: 1 }, &form).unwrap();
+            assert!(cells.numbers[0].is_nan() && cells.numbers[3].is_nan(), "{:?}", cells.numbers);
+            assert_eq!((cells.numbers[1], cells.numbers[2], &cells.codes[..]), (1.0, 2.0, &[0, NO_TEXT][..]));
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_row_without_a_target_is_no_fault() {
+        let cells = read("total,a,,1\n2,a,x,1\n3,a,NA,none\nbad,a,x,1\n", false).unwrap();
+        let faults = [(0, Faults { cells: 1, texts: 1, first: ("bad".into(), 4) })];
+        assert_eq!((&cells.faults[..], cells.lines.len()), (&faults[..], 4));
     }
 
     #[test]

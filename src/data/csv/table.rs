@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::columns::Columns;
 use super::frame::{Frame, Held};
-use super::{Expectation, Wanted, check_missing, no_labels, read_like};
+use super::{Expectation, OTHERWISE, Wanted, check_missing, no_labels, read_like};
 use crate::data::schema::{self, Encoding, Profile, Range, Rules};
 use crate::data::split::{self, Drawn, Origin};
 use crate::data::targets::Cells;
@@ -45,7 +45,7 @@ impl Table {
         };
         let encoding = Encoding::new(&schema, &frame);
         let encoded = encoding.apply(frame, 3, |row| parts[row]);
-        check_missing(&path, &schema, &columns, &encoded.met)?;
+        check_missing(&path, &schema, &columns, &encoded.met).map_err(|error| error.advise(&OTHERWISE))?;
         let mut checksum = encoded.checksum;
         checksum.update(labelled.targets.as_bytes());
         let origin = Origin { rows, checksum: checksum.sum(), test: test_share, validation: options.validation_split };
@@ -107,9 +107,12 @@ impl Table {
         let (schema, mut profiles) = schema::fit(path, frame, columns, &|_| true, rules, notes)?;
         profiles[columns.label].range = match targets {
             Cells::Classes { names, labels } => {
-                let count = |class: usize| labels.iter().filter(|label| **label as usize == class).count();
-                let frequent = names.iter().enumerate().take(8).map(|(class, name)| (name.clone(), count(class)));
-                Range::Texts { different: names.len(), frequent: frequent.collect() }
+                let mut frequent: Vec<(String, usize)> = names.iter().map(|name| (name.clone(), 0)).collect();
+                labels.iter().for_each(|label| frequent[*label as usize].1 += 1);
+                // Of equally frequent ones in the order of their names.
+                frequent.sort_by(|(_, a), (_, b)| b.cmp(a));
+                frequent.truncate(8);
+                Range::Texts { different: names.len(), frequent }
             }
             Cells::Values(values) => Range::Numbers {
                 least: values.iter().copied().fold(f64::INFINITY, f64::min),

@@ -6,10 +6,11 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::row_numbers::{Called, are_row_numbers, called};
+use super::row_numbers::{are_row_numbers, tells_rows_apart};
 use super::times::{self, Form};
-use super::{Kind, Missing, Schema};
+use super::{IGNORED, Kind, Missing, Schema};
 use crate::data::csv::{Frame, Held, NO_TEXT, is_number};
+use crate::data::known::are_bytes;
 use crate::data::{Columns, Note};
 use crate::error::{Error, Remedy, Result};
 
@@ -186,7 +187,6 @@ fn listed(names: &[String]) -> String {
 }
 
 /// Why columns are left out.
-const IGNORED: &str = "asked for";
 const CONSTANT: &str = "every row has the same value";
 const EMPTY: &str = "no row has a value";
 const COUNTED: &str = "they number the rows or tell them apart";
@@ -212,12 +212,11 @@ impl Fitting<'_> {
     fn are_pixels(&self) -> bool {
         let (numbers, texts) = self.frame.widths();
         let side = numbers.isqrt();
-        let bytes = |values: &[f32]| values.iter().all(|value| value.fract() == 0.0 && (0.0..=255.0).contains(value));
         texts == 0
             && side >= LEAST_SIDE
             && side * side == numbers
             && self.frame.held.iter().all(|held| !matches!(held, Held::Number { origin, .. } if *origin != 0.0))
-            && self.frame.chunks.iter().all(|chunk| bytes(&chunk.numbers))
+            && self.frame.chunks.iter().all(|chunk| are_bytes(&chunk.numbers))
     }
 
     /// All columns. Numbers are gathered some columns at a time, as rows lie one after the other.
@@ -255,7 +254,7 @@ impl Fitting<'_> {
     fn numbers(&self, index: usize, mut values: Vec<f32>, origin: f64) -> Fitted {
         let rows = values.len();
         let name = self.columns.names.as_ref().map(|names| &names[index][..]);
-        let called = called(name);
+        let apart = name.is_some_and(tells_rows_apart);
         values.retain(|value| !value.is_nan());
         let missing = rows - values.len();
         let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
@@ -272,9 +271,9 @@ impl Fitting<'_> {
             left_out(EMPTY)
         } else if least == most && !indicator && !self.pixels {
             left_out(CONSTANT)
-        } else if called > Called::Anything && missing == 0 && {
+        } else if apart && missing == 0 && {
             let units: Vec<f64> = values.iter().map(|value| origin + f64::from(*value)).collect();
-            are_row_numbers(&units, called)
+            are_row_numbers(&units)
         } {
             left_out(COUNTED)
         } else {
