@@ -17,7 +17,7 @@ use crate::backend::Backend;
 use crate::backend::select::Selected;
 use crate::data::{
     Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, Schema, TargetScale, Task,
-    framing, numbered,
+    channels, framing, numbered,
 };
 use crate::error::{Error, Remedy, Result};
 use crate::export::Exported;
@@ -139,7 +139,7 @@ impl Metadata {
 
     /// The description of a model of which no more is known than its scaling of features, if any, and the means and deviations
     /// of the values that it predicts, if it does.
-    fn bare(model: &Mlp, scaling: Option<Scaling>, targets: Option<(Vec<f32>, Vec<f32>)>) -> Self {
+    pub(crate) fn bare(model: &Mlp, scaling: Option<Scaling>, targets: Option<(Vec<f32>, Vec<f32>)>) -> Self {
         let double = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
         let names = || (0..model.outputs()).map(|output| format!("y[{output}]")).collect();
         let target_scale = targets.map(|(mean, deviation)| TargetScale {
@@ -181,7 +181,8 @@ impl Metadata {
                 format!("{:?}, as the tensors have", model.widths()),
             ));
         }
-        let image = self.image.and_then(|(height, width)| fits(height.saturating_mul(width), "pixels", model.inputs()));
+        let image = self.image.filter(|size| channels(*size, model.inputs()).is_none());
+        let image = image.and_then(|(height, width)| fits(height.saturating_mul(width), "pixels", model.inputs()));
         let columns = self.columns.as_ref();
         let columns = columns.and_then(|columns| match &self.schema {
             None => fits(columns.count.saturating_sub(1), "columns of features", model.inputs()),

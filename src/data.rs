@@ -55,7 +55,7 @@ pub use csv::{Columns, Decimal, Delimiter, Header};
 pub use framing::Framing;
 pub use known::Known;
 pub use note::Note;
-pub use samples::{Inputs, Samples};
+pub use samples::{COLOURS, Inputs, Samples, channels};
 pub use scaling::{Scale, Scaling};
 pub use schema::{Kind, Missing, Schema};
 pub use split::{Origin, Part, Raw};
@@ -184,7 +184,7 @@ pub fn digits() -> Result<Dataset> {
 pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<Note>)> {
     let mut notes = Vec::new();
     let set = match read(source, options, None, &mut notes)? {
-        Found::Rows(raw) => raw.prepare(&options.with_validation(None), &mut notes)?,
+        Found::Rows(raw) => raw.prepare(options, &mut notes)?,
         Found::Table(table) => {
             let enough = table.rows() >= ENOUGH_TO_VALIDATE;
             table.prepare(&options.with_validation(options.table_validation.filter(|_| enough)), &mut notes)?

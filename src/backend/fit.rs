@@ -1,7 +1,7 @@
 //! What fits a model, and what does not: checked in one place for all backends.
 
 use crate::backend::Split;
-use crate::data::{Inputs, Samples, Targets};
+use crate::data::{Inputs, Samples, Targets, channels};
 use crate::error::{Error, Result};
 use crate::model::{Head, Mlp};
 use crate::recipe::Recipe;
@@ -77,8 +77,10 @@ pub(crate) fn image_to_augment(recipe: &Recipe, split: Split, samples: &Samples)
         return Ok(None);
     }
     let augment = recipe.augment;
-    let none = || Error::Data(format!("rows to augment ({augment}) must be images of known size, and these are not"));
-    samples.image.ok_or_else(none).map(Some)
+    let none =
+        || Error::Data(format!("rows to augment ({augment}) must be grey images of known size, and these are not"));
+    let grey = samples.image.filter(|size| channels(*size, samples.width) == Some(1));
+    grey.ok_or_else(none).map(Some)
 }
 
 /// Number of rows in `inputs`, when they are rows of `model`'s width.

@@ -111,7 +111,10 @@ fn describe(metadata: &Metadata) -> Result<()> {
         print(&trained())?;
     }
     let inputs = match (metadata.image, &metadata.columns) {
-        (Some((height, width)), _) => format!("images of {height} x {width}"),
+        (Some(size), _) => {
+            let colour = data::channels(size, metadata.widths[0]) == Some(data::COLOURS);
+            format!("{} of {} x {}", if colour { "colour images" } else { "images" }, size.0, size.1)
+        }
         (None, Some(columns)) => match &metadata.schema {
             Some(schema) => format!("columns: {columns}, {} features", schema.width()),
             None => format!("columns: {columns}"),

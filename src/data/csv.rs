@@ -162,6 +162,7 @@ pub fn read_for(
         name: path.display().to_string(),
         test: test.map(|(features, cells)| samples(features, cells)).transpose()?,
         train: samples(features, cells)?,
+        validation: None,
         classes,
         target_scale,
         columns: Some(columns.clone()),
@@ -374,7 +375,7 @@ mod tests {
         let train = part(path)?;
         let classes = table.targets.classes().to_vec();
         let name = path.display().to_string();
-        let raw = Raw { name, train, test, classes, target_scale, columns: Some(columns) };
+        let raw = Raw { name, train, test, validation: None, classes, target_scale, columns: Some(columns) };
         Ok((raw, notes.into_iter().map(|note| note.text).collect()))
     }
 

@@ -70,7 +70,15 @@ pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<Note>) ->
         Samples::new(Inputs::U8(pixels), height * width, labels)?.with_image(size)
     };
     let (train, test) = (part(&train)?, test.as_deref().map(part).transpose()?);
-    Ok(Raw { name: path.display().to_string(), train, test, classes, target_scale: None, columns: None })
+    Ok(Raw {
+        name: path.display().to_string(),
+        train,
+        test,
+        validation: None,
+        classes,
+        target_scale: None,
+        columns: None,
+    })
 }
 
 /// What a folder of images holds.

@@ -116,7 +116,8 @@ impl Raw {
             return Ok(());
         }
         let mut numbering = classes::Numbering::of(&known.classes);
-        let labels = [&mut self.train].into_iter().chain(&mut self.test).flat_map(|part| match &mut part.targets {
+        let parts = [&mut self.train].into_iter().chain(&mut self.test).chain(&mut self.validation);
+        let labels = parts.flat_map(|part| match &mut part.targets {
             Targets::Classes(labels) => &mut labels[..],
             Targets::Values(_) => &mut [],
         });

@@ -66,7 +66,7 @@ pub fn read(path: &Path, task: Option<Task>, notes: &mut Vec<Note>) -> Result<Ra
         test = Some(sized(part.found.cells.with(part.inputs, width, target_scale.as_ref())?)?);
     }
     let train = sized(cells.with(inputs, width, target_scale.as_ref())?)?;
-    Ok(Raw { name: path.display().to_string(), train, test, classes, target_scale, columns: None })
+    Ok(Raw { name: path.display().to_string(), train, test, validation: None, classes, target_scale, columns: None })
 }
 
 /// The rows of a training or test part.

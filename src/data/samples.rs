@@ -54,6 +54,16 @@ impl Inputs {
     }
 }
 
+/// The number of values per pixel of an image in colour: red, green, blue.
+pub const COLOURS: usize = 3;
+
+/// The values per pixel, 1 or [`COLOURS`], of images of (height, width) `size` that are rows of `values`; none where they are
+/// no such images.
+pub fn channels((height, width): (usize, usize), values: usize) -> Option<usize> {
+    let pixels = height.checked_mul(width).filter(|pixels| *pixels > 0)?;
+    [1, COLOURS].into_iter().find(|channels| pixels.checked_mul(*channels) == Some(values))
+}
+
 /// One part (training, test or validation) of a data set: feature rows and their targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Samples {
@@ -63,7 +73,8 @@ pub struct Samples {
     pub width: usize,
     /// The class or the numbers of each row.
     pub targets: Targets,
-    /// (height, width) in pixels where rows are images, pixels row by row.
+    /// (height, width) in pixels where rows are images: pixels row by row, the three colours of each one after the other where
+    /// there are [`COLOURS`] values per pixel.
     pub image: Option<(usize, usize)>,
     /// How much each row weighs in the loss that training makes small; none where all weigh the same.
     pub weights: Option<Vec<f32>>,
@@ -104,13 +115,13 @@ impl Samples {
         Ok(Self { inputs, width, targets: Targets::Values(values), image: None, weights: None })
     }
 
-    /// The same rows, which are images of (height, width) `size`.
+    /// The same rows, which are images of (height, width) `size`, in grey or in colour.
     ///
     /// # Errors
-    /// [`Error::Data`] when rows are not as long as such an image has pixels.
+    /// [`Error::Data`] when rows are not as long as such an image has pixels, or three times as long.
     pub fn with_image(mut self, size: (usize, usize)) -> Result<Self> {
         let (height, width) = size;
-        if self.width == 0 || height.checked_mul(width) != Some(self.width) {
+        if channels(size, self.width).is_none() {
             return Err(Error::Data(format!("rows of {} values are no images of {height} x {width}", self.width)));
         }
         self.image = Some(size);

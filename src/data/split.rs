@@ -67,6 +67,8 @@ pub struct Raw {
     pub train: Samples,
     /// The test part of its files.
     pub test: Option<Samples>,
+    /// The validation part of its files.
+    pub validation: Option<Samples>,
     /// The names of the classes; a label is an index into them. Empty where targets are numbers.
     pub classes: Vec<String>,
     /// The standardisation, by all rows of its files, that targets have which are numbers; none where targets are classes.
@@ -77,9 +79,10 @@ pub struct Raw {
 
 impl From<Dataset> for Raw {
     fn from(set: Dataset) -> Self {
-        let Dataset { name, train, test, classes, target_scale, columns, .. } = set;
-        let (train, test) = (Arc::unwrap_or_clone(train), test.map(Arc::unwrap_or_clone));
-        Self { name, train, test, classes, target_scale, columns }
+        let Dataset { name, train, test, validation, classes, target_scale, columns, .. } = set;
+        let owned = |part: Option<Arc<Samples>>| part.map(Arc::unwrap_or_clone);
+        let (train, test, validation) = (Arc::unwrap_or_clone(train), owned(test), owned(validation));
+        Self { name, train, test, validation, classes, target_scale, columns }
     }
 }
 
@@ -87,14 +90,19 @@ impl Raw {
     /// Splits the rows and scales the features. What is worth saying goes to `notes`.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a test share where the files have a test part; [`Error::Data`] for too few rows to draw from, a
-    /// single class, or a value that cannot be scaled.
+    /// [`Error::Usage`] for a share of a part that the files have; [`Error::Data`] for too few rows to draw from, a single
+    /// class, or a value that cannot be scaled.
     pub fn prepare(mut self, options: &Options, notes: &mut Vec<Note>) -> Result<Dataset> {
         check_classes(&self.name, self.train.task(), &self.classes)?;
         let share = share_of_test(&self.name, options, self.test.is_some())?;
-        let origin = Origin { test: share, validation: options.validation_split, ..Origin::new(&self.train) };
+        // A share of 0 leaves a validation part of its own aside.
+        if options.validation_split == Some(0.0) {
+            self.validation = None;
+        }
+        let validation_share = options.validation_split.filter(|share| *share > 0.0);
+        let origin = Origin { test: share, validation: validation_share, ..Origin::new(&self.train) };
         let test = self.draw_test(share, options.seed, notes)?;
-        let validation = self.draw_validation(origin.validation, options.seed, notes)?;
+        let validation = self.draw_validation(validation_share, options.seed, notes)?;
         let read_scale = self.read_scale();
         let Self { name, train, classes, columns, .. } = self;
         let parts = (train, test, validation);
@@ -116,7 +124,7 @@ impl Raw {
         notes: &mut Vec<Note>,
     ) -> Result<Option<Samples>> {
         match (self.test.take(), share) {
-            (Some(_), Some(_)) => Err(own_test_part(&self.name)),
+            (Some(_), Some(_)) => Err(own_part(&self.name, "test")),
             (None, Some(share)) => {
                 let rows = self.train.len();
                 let test = self.draw(share, Draw::Test, seed)?;
@@ -127,14 +135,18 @@ impl Raw {
         }
     }
 
-    /// The validation part: a share that is taken out of the training part.
+    /// The validation part: its own, or a share that is taken out of the training part.
     pub(super) fn draw_validation(
         &mut self,
         share: Option<f64>,
         seed: u64,
         notes: &mut Vec<Note>,
     ) -> Result<Option<Samples>> {
-        let Some(share) = share else { return Ok(None) };
+        let share = match (self.validation.take(), share) {
+            (Some(_), Some(_)) => return Err(own_part(&self.name, "validation")),
+            (own, None) => return Ok(own),
+            (None, Some(share)) => share,
+        };
         let validation = self.draw(share, Draw::Validation, seed)?;
         let rows = validation.len() + self.train.len();
         notes.push(told(false, validation.len(), rows, share, seed));
@@ -167,8 +179,8 @@ pub(super) fn check_classes(name: &str, task: Task, classes: &[String]) -> Resul
     Ok(())
 }
 
-fn own_test_part(name: &str) -> Error {
-    Error::Usage(format!("--test-split: {name} has a test part of its own; leave it out"))
+fn own_part(name: &str, part: &str) -> Error {
+    Error::Usage(format!("--{part}-split: {name} has a {part} part of its own; leave it out"))
 }
 
 /// The share of the rows to draw as the test part, if any is drawn.
@@ -177,7 +189,7 @@ fn own_test_part(name: &str) -> Error {
 /// [`Error::Usage`] for a share where the data have a test part of their own.
 pub(super) fn share_of_test(name: &str, options: &Options, own: bool) -> Result<Option<f64>> {
     match (own, options.test_split) {
-        (true, Some(_)) => Err(own_test_part(name)),
+        (true, Some(_)) => Err(own_part(name, "test")),
         (true, None) => Ok(None),
         (false, share) => Ok(share.or(Some(TEST_SHARE)).filter(|share| *share > 0.0)),
     }
@@ -313,6 +325,7 @@ pub(super) mod tests {
             name: "some".into(),
             train: Samples::new(inputs, 2, labels).unwrap(),
             test: None,
+            validation: None,
             classes: crate::data::numbered(counts.len()),
             target_scale: None,
             columns: None,

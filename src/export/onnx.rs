@@ -297,9 +297,10 @@ mod tests {
     use super::*;
     use crate::backend::Backend;
     use crate::backend::cpu::Cpu;
-    use crate::data::{Inputs, numbered};
-    use crate::model::{Init, Mlp};
-    use crate::recipe::{OptimizerKind, Recipe};
+    use crate::checkpoint::Metadata;
+    use crate::data::{Inputs, Scaling, numbered};
+    use crate::model::{Head, Init, Mlp};
+    use crate::recipe::{Loss, OptimizerKind, Recipe};
     use crate::state::State;
 
     /// What the graph makes of one row, by the definitions of its operators.
@@ -313,6 +314,10 @@ mod tests {
         for node in &graph.node {
             let input = |index: usize| values[&node.input[index]].clone();
             let x = input(0);
+            // One value on the right stands for as many as are on the left.
+            let pairs = |with: fn(f32, f32) -> f32| -> Vec<f32> {
+                x.iter().zip(input(1).iter().cycle()).map(|(x, y)| with(*x, *y)).collect()
+            };
             let result = match &node.op_type[..] {
                 "Gemm" => {
                     let (weights, mut sums) = (input(1), input(2));
@@ -321,6 +326,12 @@ mod tests {
                     }
                     sums
                 }
+                "Add" => pairs(|x, y| x + y),
+                "Sub" => pairs(|x, y| x - y),
+                "Mul" => pairs(|x, y| x * y),
+                "Div" => pairs(|x, y| x / y),
+                "Sqrt" => x.iter().map(|x| x.sqrt()).collect(),
+                "Reciprocal" => x.iter().map(|x| x.recip()).collect(),
                 "Relu" => x.iter().map(|x| x.max(0.0)).collect(),
                 "Softmax" => {
                     let sum: f32 = x.iter().map(|x| x.exp()).sum();
@@ -330,7 +341,37 @@ mod tests {
             };
             values.insert(node.output[0].clone(), result);
         }
-        values["probabilities"].clone()
+        values[&graph.output[0].name].clone()
+    }
+
+    #[test]
+    fn the_graph_scales_raw_inputs_and_gives_values_in_their_unit() {
+        let model = Mlp::new(&[3, 4, 2]).unwrap().with_head(Head::Values);
+        let state = State::new(model.initial_parameters(Init::He, 4), OptimizerKind::Sgd);
+        let row = [-40.0, 2.5, 900.0];
+        for clip in [None, Some(3.0)] {
+            let scaling = Scaling { offset: vec![-3.0, 2.0, 500.0], divisor: vec![9.0, 0.5, 80.0], clip };
+            let targets = (vec![1000.0, -7.0], vec![250.0, 0.5]);
+            let metadata = Metadata::bare(&model, Some(scaling.clone()), Some(targets));
+            let scale = metadata.target_scale.clone().unwrap();
+            let checkpoint = Checkpoint {
+                name: "m".into(),
+                model: model.clone(),
+                state: state.clone(),
+                metadata: Some(metadata),
+                assumed: Vec::new(),
+            };
+            let graph = Model::decode(&onnx(&checkpoint).unwrap()[..]).unwrap().graph.unwrap();
+            let recipe = Recipe { loss: Loss::Mse, ..Recipe::default() };
+            let mut backend = Cpu::new(model.clone(), &recipe, 1).unwrap();
+            backend.set_state(&state).unwrap();
+            let mut scaled = row;
+            scaling.apply(&mut scaled);
+            let expected = scale.undo(&backend.predict(&Inputs::F32(scaled.to_vec())).unwrap());
+            for (found, expected) in run(&graph, &row).iter().zip(expected) {
+                assert!((f64::from(*found) - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
+            }
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Table {
         let inputs = Inputs::F32(encoded.parts.into_iter().next().unwrap_or_default());
         let train = targets.with(inputs, schema.width(), target_scale.as_ref())?;
         let name = path.display().to_string();
-        Ok(Raw { name, train, test: None, classes, target_scale, columns: Some(columns) })
+        Ok(Raw { name, train, test: None, validation: None, classes, target_scale, columns: Some(columns) })
     }
 
     /// What its columns hold, and what they would become if all rows were learnt from.

@@ -17,7 +17,8 @@ pub(super) fn tells_rows_apart(name: &str) -> bool {
         _ => {}
     }
     let parted = ["_id", " id", "-id", ".id"].iter().any(|end| low.ends_with(end));
-    let humps = name.ends_with("ID") || name.strip_suffix("Id").is_some_and(|rest| rest.ends_with(char::is_lowercase));
+    let before = name.strip_suffix("ID").or_else(|| name.strip_suffix("Id"));
+    let humps = before.is_some_and(|before| before.ends_with(char::is_lowercase));
     parted || humps
 }
 
@@ -46,7 +47,7 @@ mod tests {
         for name in ["id", "ID", "customer_id", "PassengerId", "caseID", "Id"] {
             assert!(tells_rows_apart(name), "{name}");
         }
-        for name in ["valid", "humid", "time"] {
+        for name in ["valid", "humid", "time", "PAID", "GRID"] {
             assert!(!tells_rows_apart(name), "{name}");
         }
     }
