@@ -63,8 +63,8 @@ enum Command {
 #[derive(Debug, Args)]
 struct DataOptions {
     /// Data set: auto (MNIST if it is here or can be fetched, else digits), mnist, fashion-mnist, kmnist, digits, or the path
-    /// of a CSV file (plain or packed; - for standard input), of a NumPy .npz archive, of a folder with four IDX files, or of a folder with a
-    /// folder of images for each class [default: auto, or what the model was trained on]
+    /// of a CSV file (plain or packed; - for standard input), of a NumPy archive (.npz) or file (.npy), of IDX files or a folder of them, or
+    /// of a folder with a folder of images for each class [default: auto, or what the model was trained on]
     #[arg(long, value_name = "NAME|PATH")]
     data: Option<String>,
     /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
@@ -86,7 +86,13 @@ struct DataOptions {
     /// [default: 255 for bytes and images; robust for tables of no more features than rows; else standard]
     #[arg(long, value_enum)]
     scale: Option<Scale>,
-    /// Resize images in folders to this height and width
+    /// What arrays are, where their names do not say it, such as X=images,y=labels,X_test=more,y_test=others
+    #[arg(long, value_name = "WHAT=NAME", value_delimiter = ',')]
+    arrays: Vec<String>,
+    /// Put images of arrays and IDX files upright that lie on their side, or not [default: only those of EMNIST's files]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    transpose: Option<bool>,
+    /// Resize images in folders to this height and width; or the height and width of images that are rows of arrays
     #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = parse_size)]
     image_size: Option<(usize, usize)>,
     #[command(flatten)]
@@ -137,6 +143,8 @@ impl DataOptions {
             table_validation: None,
             scale: self.scale,
             image_size: self.image_size,
+            arrays: self.arrays.clone(),
+            transpose: self.transpose,
             seed,
             ..self.table.reading()
         }
@@ -281,6 +289,7 @@ fn told(error: &Error) -> String {
         Error::Advised { error, remedies } => {
             format!("{}: {}", told(error), error::listed(remedies.iter().map(flags_for)))
         }
+        Error::Unsuited { option, why } => format!("--{} {why}", option.replace('_', "-")),
         Error::Diverged { .. } => format!("{error}: lower --lr"),
         error => error.to_string(),
     }

@@ -34,6 +34,7 @@ pub struct Dataset {
     pub origin: Origin,
 }
 
+pub mod arrays;
 pub mod catalogue;
 pub mod classes;
 pub mod csv;
@@ -44,7 +45,6 @@ pub mod idx;
 pub mod images;
 mod known;
 mod note;
-pub mod npz;
 mod samples;
 pub mod scaling;
 pub mod schema;
@@ -62,8 +62,8 @@ pub use split::{Origin, Part, Raw};
 pub use targets::{Expected, TargetScale, Targets, Task};
 
 /// The kinds of data that a path may lead to, for messages.
-pub const UNDERSTOOD: &str = "a CSV file (plain, or packed by gzip, zstd or zip), a NumPy .npz archive, a folder with the four IDX files of a data \
-                              set, or a folder with a folder of images for each class";
+pub const UNDERSTOOD: &str = "a CSV file (plain, or packed by gzip, zstd or zip), a NumPy archive (.npz) or file (.npy), IDX files or a \
+                              folder of them, or a folder with a folder of images for each class";
 
 /// Options for reading a data set. The folder and the seed are not saved with a model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -111,7 +111,12 @@ pub struct Options {
     /// The kind of scaling of the features. By default bytes are divided by 255, tables of no more features than rows
     /// scaled robustly, and all others standardised.
     pub scale: Option<Scale>,
-    /// (height, width) that image files are resized to. By default all must have the same.
+    /// Which arrays are what, as in `X=images` and `y_test=labels`. By default their names say it.
+    pub arrays: Vec<String>,
+    /// Whether images in arrays and IDX files lie on their side. By default those of EMNIST's files do.
+    pub transpose: Option<bool>,
+    /// (height, width) that image files are resized to, and of images in arrays whose shapes do not say it. By default all must
+    /// have the same.
     pub image_size: Option<(usize, usize)>,
     /// Seed of the draws of rows.
     #[serde(skip)]
@@ -243,8 +248,8 @@ pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
         _ if source == "digits" => Vec::new(),
         folder if FAMILY.contains(&named) => folder.as_deref().map(idx::files).unwrap_or_default(),
         _ if source == "-" => Vec::new(),
+        _ if arrays::present(path) => arrays::files(path),
         _ if !path.is_dir() => vec![path.to_path_buf()],
-        _ if idx::present(path) => idx::files(path),
         _ => images::paths(path),
     }
 }
@@ -292,12 +297,12 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             };
             Ok(Found::of(idx::load(&folder.join(name), name)?))
         }
-        _ if path.is_dir() && idx::present(path) => {
-            options.refuse_for("a folder of IDX files", &[])?;
-            Ok(Found::of(idx::load_own(path)?))
+        _ if arrays::present(path) => {
+            options.refuse_for("arrays", &["task", "image_size", ARRAYS])?;
+            arrays::read(path, options, known, task, notes).map(Found::of)
         }
         _ if path.is_dir() => {
-            options.refuse_for("a folder of images", &["--image-size"])?;
+            options.refuse_for("a folder of images", &["image_size"])?;
             images::read(path, options.image_size.or(known.and_then(|known| known.image)), notes).map(Found::of)
         }
         "-" => {
@@ -311,10 +316,6 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             FAMILY.join(", ")
         ))),
         _ if !path.is_file() => Err(Error::file(path, "something that is neither a file nor a folder", UNDERSTOOD)),
-        _ if npz::is_archive(path)? && csv::holds_arrays(path) => {
-            options.refuse_for("a NumPy archive", &["--task"])?;
-            npz::read(path, task, notes).map(Found::of)
-        }
         _ => read_table(path, None, options, known, notes),
     }
 }
@@ -327,7 +328,7 @@ fn read_table(
     known: Option<&Known<'_>>,
     notes: &mut Vec<Note>,
 ) -> Result<Found> {
-    let own = ["--label", "--target", "--task", "--header", "--test", TABLES];
+    let own = ["label", "target", "task", "header", "test", TABLES];
     options.refuse_for("a CSV file", &own)?;
     match known.and_then(|known| Some((known, known.columns?))) {
         Some((known, columns)) => csv::read_for(path, content, options, known, columns, notes).map(Found::of),
@@ -340,7 +341,9 @@ fn read_table(
 }
 
 /// The options of tables' columns and cells, together.
-const TABLES: &str = "what tables have";
+const TABLES: &str = "options of columns and cells";
+/// The options of arrays, together.
+const ARRAYS: &str = "options of arrays";
 
 /// The rows of a table from which on a part of them can be spared for validation.
 pub const ENOUGH_TO_VALIDATE: usize = 500;
@@ -377,6 +380,8 @@ impl Options {
             test: self.test.or(if self.test_split.is_some() { None } else { kept.test }),
             test_split: self.test_split.or(kept.test_split),
             validation_split: self.validation_split.or(kept.validation_split),
+            arrays: if self.arrays.is_empty() { kept.arrays } else { self.arrays },
+            transpose: self.transpose.or(kept.transpose),
             scale: self.scale.or(kept.scale),
             image_size: self.image_size.or(kept.image_size),
             ..self
@@ -396,25 +401,20 @@ impl Options {
     /// Refuses options that do not apply to `what`, which has the options `own`.
     fn refuse_for(&self, what: &str, own: &[&str]) -> Result<()> {
         let given = [
-            ("--label", self.label.is_some()),
-            ("--target", self.target.is_some()),
-            ("--task", self.task.is_some()),
-            ("--header", self.header != Header::Auto),
-            (TABLES, self.is_of_tables()),
-            ("--test", self.test.is_some()),
-            ("--image-size", self.image_size.is_some()),
+            ("label", self.label.is_some(), "CSV files"),
+            ("target", self.target.is_some(), "CSV files"),
+            ("task", self.task.is_some(), "CSV files and arrays"),
+            ("header", self.header != Header::Auto, "CSV files"),
+            (TABLES, self.is_of_tables(), "CSV files"),
+            ("test", self.test.is_some(), "CSV files"),
+            (ARRAYS, !self.arrays.is_empty() || self.transpose.is_some(), "NumPy's and IDX files"),
+            ("image_size", self.image_size.is_some(), "folders of images and arrays"),
         ];
-        match given.iter().find(|(flag, given)| *given && !own.contains(flag)) {
-            Some(("--image-size", _)) => {
-                Err(Error::Usage(format!("--image-size is for folders of images, not for {what}")))
+        match given.iter().find(|(option, given, _)| *given && !own.contains(option)) {
+            Some((options, _, kinds)) if [TABLES, ARRAYS].contains(options) => {
+                Err(Error::Usage(format!("{options} are for {kinds}, not for {what}")))
             }
-            Some(("--task", _)) => {
-                Err(Error::Usage(format!("--task is for CSV files and NumPy archives, not for {what}")))
-            }
-            Some((flag, _)) if *flag == TABLES => {
-                Err(Error::Usage(format!("options of columns and cells are for CSV files, not for {what}")))
-            }
-            Some((flag, _)) => Err(Error::Usage(format!("{flag} is for CSV files, not for {what}"))),
+            Some((option, _, kinds)) => Err(Error::Unsuited { option, why: format!("is for {kinds}, not for {what}") }),
             None => Ok(()),
         }
     }

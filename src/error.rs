@@ -12,6 +12,14 @@ pub enum Error {
     /// Options that are well-formed but make no sense together or for this data (exit code 2).
     #[error("{0}")]
     Usage(String),
+    /// An option that does not go with the data (exit code 2).
+    #[error("the option {option} {why}")]
+    Unsuited {
+        /// Its field.
+        option: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The operating system refused to read or write a file.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -82,7 +90,7 @@ impl Error {
     /// The process exit code: 1 failed at run time, 2 bad usage, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage(_) | Error::PlanUnfit { .. } => 2,
+            Error::Usage(_) | Error::Unsuited { .. } | Error::PlanUnfit { .. } => 2,
             Error::Advised { error, .. } => error.exit_code(),
             Error::Interrupted => 130,
             _ => 1,

@@ -166,6 +166,7 @@ pub fn read_for(
         classes,
         target_scale,
         columns: Some(columns.clone()),
+        scale: None,
     })
 }
 
@@ -375,7 +376,8 @@ mod tests {
         let train = part(path)?;
         let classes = table.targets.classes().to_vec();
         let name = path.display().to_string();
-        let raw = Raw { name, train, test, validation: None, classes, target_scale, columns: Some(columns) };
+        let raw =
+            Raw { name, train, test, validation: None, classes, target_scale, columns: Some(columns), scale: None };
         Ok((raw, notes.into_iter().map(|note| note.text).collect()))
     }
 

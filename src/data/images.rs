@@ -78,6 +78,7 @@ pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<Note>) ->
         classes,
         target_scale: None,
         columns: None,
+        scale: None,
     })
 }
 

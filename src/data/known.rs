@@ -134,6 +134,13 @@ impl Raw {
 }
 
 impl Known<'_> {
+    /// Whether its inputs were pixels from 0 to 255.
+    pub(super) fn takes_pixels(&self) -> bool {
+        let same = |values: &[f32], value| values.iter().all(|other| *other == value);
+        self.scaling
+            .is_none_or(|Scaling { offset, divisor, clip }| clip.is_none() && same(offset, 0.0) && same(divisor, 255.0))
+    }
+
     /// Scales raw `samples` of the file `name` as the model's training data were. Where the model's file does not say how,
     /// `scale` decides whether values are pixels (divided by 255) or stay as they are; without it, the values' look does.
     ///

@@ -75,6 +75,8 @@ pub struct Raw {
     pub target_scale: Option<TargetScale>,
     /// The columns of the files where they are tables.
     pub columns: Option<Columns>,
+    /// The scaling that its values ask for, where they are no bytes.
+    pub scale: Option<Scale>,
 }
 
 impl From<Dataset> for Raw {
@@ -82,7 +84,7 @@ impl From<Dataset> for Raw {
         let Dataset { name, train, test, validation, classes, target_scale, columns, .. } = set;
         let owned = |part: Option<Arc<Samples>>| part.map(Arc::unwrap_or_clone);
         let (train, test, validation) = (Arc::unwrap_or_clone(train), owned(test), owned(validation));
-        Self { name, train, test, validation, classes, target_scale, columns }
+        Self { name, train, test, validation, classes, target_scale, columns, scale: None }
     }
 }
 
@@ -104,9 +106,9 @@ impl Raw {
         let test = self.draw_test(share, options.seed, notes)?;
         let validation = self.draw_validation(validation_share, options.seed, notes)?;
         let read_scale = self.read_scale();
-        let Self { name, train, classes, columns, .. } = self;
+        let Self { name, train, classes, columns, scale, .. } = self;
         let parts = (train, test, validation);
-        Drawn { name, parts, classes, read_scale, columns, schema: None, origin }.finish(options)
+        Drawn { name, parts, classes, read_scale, columns, schema: None, scale, origin }.finish(options)
     }
 
     /// The standardisation that targets which are numbers have been read with.
@@ -205,6 +207,8 @@ pub(super) struct Drawn {
     pub(super) read_scale: Option<TargetScale>,
     pub(super) columns: Option<Columns>,
     pub(super) schema: Option<Schema>,
+    /// The scaling that the values ask for, where they are no bytes.
+    pub(super) scale: Option<Scale>,
     pub(super) origin: Origin,
 }
 
@@ -214,7 +218,7 @@ impl Drawn {
     /// # Errors
     /// [`Error::Data`] for a value that cannot be scaled.
     pub(super) fn finish(self, options: &Options) -> Result<Dataset> {
-        let Self { name, mut parts, classes, read_scale: read, columns, schema, origin } = self;
+        let Self { name, mut parts, classes, read_scale: read, columns, schema, scale: asked, origin } = self;
         let target_scale = read.as_ref().map(|read| TargetScale::fit(&read.undo(parts.0.values()), read.names.clone()));
         if let (Some(scale), Some(read)) = (&target_scale, &read) {
             for part in [&mut parts.0].into_iter().chain(&mut parts.1).chain(&mut parts.2) {
@@ -228,7 +232,7 @@ impl Drawn {
             scale => {
                 // Both were measured on 18 tables: so the errors are least. Few rows say little of the quartiles of many columns.
                 let robust = schema.is_some() && parts.0.width <= parts.0.len();
-                let usual = if robust { Scale::Robust } else { Scale::Standard };
+                let usual = asked.unwrap_or(if robust { Scale::Robust } else { Scale::Standard });
                 let as_they_are = schema.as_ref().filter(|_| scale != Some(Scale::Bytes)).map(Schema::binary);
                 let (kind, as_they_are) = (scale.unwrap_or(usual), as_they_are.unwrap_or_default());
                 Some(Scaling::fit(kind, &parts.0.inputs.to_f32(), parts.0.width).except(&as_they_are))
@@ -329,6 +333,7 @@ pub(super) mod tests {
             classes: crate::data::numbered(counts.len()),
             target_scale: None,
             columns: None,
+            scale: None,
         }
     }
 

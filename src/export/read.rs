@@ -6,7 +6,7 @@ use std::path::Path;
 use zip::ZipArchive;
 
 use super::onnx;
-use crate::data::npz::Array;
+use crate::data::arrays::Array;
 use crate::data::{Inputs, Scaling};
 use crate::error::{Error, Result};
 use crate::model::Activation;

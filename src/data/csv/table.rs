@@ -76,6 +76,7 @@ impl Table {
             read_scale,
             columns: Some(columns),
             schema: (!options.plain).then_some(schema),
+            scale: None,
             origin,
         };
         drawn.finish(options)
@@ -95,7 +96,16 @@ impl Table {
         let inputs = Inputs::F32(encoded.parts.into_iter().next().unwrap_or_default());
         let train = targets.with(inputs, schema.width(), target_scale.as_ref())?;
         let name = path.display().to_string();
-        Ok(Raw { name, train, test: None, validation: None, classes, target_scale, columns: Some(columns) })
+        Ok(Raw {
+            name,
+            train,
+            test: None,
+            validation: None,
+            classes,
+            target_scale,
+            columns: Some(columns),
+            scale: None,
+        })
     }
 
     /// What its columns hold, and what they would become if all rows were learnt from.

@@ -1,0 +1,196 @@
+//! From arrays to rows: what an array's shape says of its rows, and the classes or numbers that belong to them.
+
+use std::path::Path;
+
+use super::array::Array;
+use super::pixels::{Precision, Range};
+use crate::data::targets::{Column, Fault, Found};
+use crate::data::{COLOURS, Expected, Inputs, Note};
+use crate::error::{Error, Result};
+
+/// The rows of an array.
+pub(super) struct Rows {
+    pub(super) inputs: Inputs,
+    pub(super) count: usize,
+    /// Values per row.
+    pub(super) width: usize,
+    /// (height, width) in pixels where rows are images.
+    pub(super) image: Option<(usize, usize)>,
+    /// What their values stand for.
+    pub(super) range: Range,
+}
+
+/// How arrays are read as rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Reading {
+    /// Whether images lie on their side: columns of pixels stand where rows should.
+    pub(super) transpose: bool,
+    /// (height, width) of images where the shape of the array does not say it.
+    pub(super) image: Option<(usize, usize)>,
+    /// What values stand for, where their look does not decide it.
+    pub(super) range: Option<Range>,
+}
+
+impl Rows {
+    /// The rows of the array `name` of the file or folder at `path`.
+    ///
+    /// # Errors
+    /// [`Error::File`] for an array of a shape that has no rows, of text, or with values that are not finite.
+    pub(super) fn of(path: &Path, name: &str, array: Array, reading: Reading, notes: &mut Vec<Note>) -> Result<Self> {
+        let bad = |found: String, expected: &str| Error::file(path, found, expected);
+        let shape = array.shape.clone();
+        if shape.is_empty() || shape.contains(&0) {
+            let expected = "rows x features, rows x height x width, or the same with colours behind";
+            return Err(bad(format!("{name} of shape {shape:?}"), expected));
+        }
+        // Axes of images in the order height, width, colours.
+        let (axes, colours): (Option<[usize; 3]>, usize) = match shape[1..] {
+            [_, _] => (Some([1, 2, 0]), 1),
+            [_, _, 1] => (Some([1, 2, 3]), 1),
+            [1, _, _] => (Some([2, 3, 1]), 1),
+            [_, _, COLOURS] => (Some([1, 2, 3]), COLOURS),
+            [COLOURS, _, _] => (Some([2, 3, 1]), COLOURS),
+            _ => (None, 1),
+        };
+        let count = shape[0];
+        let width = shape[1..].iter().product();
+        let mut image = axes.map(|[height, width, _]| (shape[height], shape[width]));
+        let mut array = array;
+        if let Some([mut height, mut width, colour]) = axes {
+            if reading.transpose {
+                (height, width) = (width, height);
+                image = image.map(|(height, width)| (width, height));
+            }
+            if shape.len() == 4 {
+                if colours > 1 && colour == 1 {
+                    let text =
+                        format!("{name} has colours before rows of pixels; they are put behind each pixel's place");
+                    notes.push(text.into());
+                }
+                array = array.transposed(&[0, height, width, colour]);
+            } else if reading.transpose {
+                array = array.transposed(&[0, height, width]);
+            }
+        } else if shape.len() > 2 {
+            notes.push(format!("{name} of shape {shape:?} is taken as {width} features per row").into());
+        }
+        match (reading.image, image) {
+            (Some(given), Some(found)) if given != found => {
+                let (found, given) =
+                    (format!("images of {} x {} in {name}", found.0, found.1), format!("{} x {}", given.0, given.1));
+                return Err(bad(found, &format!("{given}, as the image size says: arrays are not resized")));
+            }
+            (Some((height, columns)), None) => {
+                if crate::data::channels((height, columns), width).is_none() {
+                    let found = format!("rows of {width} values in {name}");
+                    return Err(bad(found, &format!("{height} x {columns} pixels, as the image size says")));
+                }
+                image = Some((height, columns));
+                if reading.transpose {
+                    image = Some((columns, height));
+                    array.shape = vec![count, height, columns, width / (height * columns)];
+                    array = array.transposed(&[0, 2, 1, 3]);
+                }
+            }
+            (None, None) if reading.transpose => {
+                let found = format!("rows of {width} values in {name}");
+                return Err(bad(found, "images, or their size, to transpose them"));
+            }
+            _ => {}
+        }
+        array.shape = vec![count, width];
+        let precision = Precision::of(&array);
+        let inputs = array.inputs();
+        let inputs = inputs.map_err(|found| bad(format!("{name} {found}"), "integers or floats, all finite"))?;
+        let range = reading.range.unwrap_or_else(|| Range::of(&inputs, &precision, image.is_some()));
+        if let Some(found) = range.fault(&inputs) {
+            return Err(bad(format!("{found} in {name}"), &format!("{range}, as in training")));
+        }
+        Ok(Self { inputs: range.bring(inputs, &precision), count, width, image, range })
+    }
+}
+
+/// Targets that belong to rows.
+pub(super) struct Targets {
+    pub(super) found: Found,
+    /// Numbers per row.
+    pub(super) outputs: usize,
+}
+
+impl Targets {
+    /// The targets in the array `name`, of `count` rows whose inputs are in the array `inputs`.
+    ///
+    /// # Errors
+    /// [`Error::File`] where they are not one, or several numbers, for each row.
+    pub(super) fn of(
+        path: &Path,
+        name: &str,
+        array: &Array,
+        (inputs, count): (&str, usize),
+        expected: Expected<'_>,
+    ) -> Result<Self> {
+        let shape = &array.shape[..];
+        let wrong = |found: String| {
+            Error::file(path, found, format!("[{count}], a class or a number for each row of {inputs}"))
+        };
+        let rows = match shape {
+            [n] | [n, _] if *n == count => *n,
+            [1, n] if *n == count => *n,
+            _ => return Err(wrong(format!("{name} of shape {shape:?}"))),
+        };
+        let outputs = array.shape.iter().product::<usize>() / rows.max(1);
+        let classes = expected != Expected::Values;
+        if classes && outputs > 1 {
+            match one_hot(array, outputs) {
+                Ok(texts) => {
+                    let mut found = column(path, name, &texts, expected, 1)?;
+                    let text = format!("{name} has a column per class: rows with a single 1 are taken as its number");
+                    found.note = Some(text);
+                    return Ok(Self { found, outputs: 1 });
+                }
+                // Several numbers per row are values, where they may be.
+                Err(_) if expected == Expected::Any && array.is_float() => {}
+                Err(why) => return Err(wrong(format!("{name} of shape {shape:?}, {why}"))),
+            }
+        }
+        if outputs == 0 {
+            return Err(wrong(format!("{name} of shape {shape:?}")));
+        }
+        let kind = if outputs == 1 { expected } else { Expected::Values };
+        let found = column(path, name, &array.texts(), kind, outputs)?;
+        let several = outputs > 1 && expected == Expected::Any;
+        let note = several.then(|| format!("the targets are {outputs} numbers per row, as {name} has columns"));
+        Ok(Self { found: Found { note: note.or(found.note), ..found }, outputs })
+    }
+}
+
+/// The place of the single 1 in each row of `columns` numbers, as text.
+///
+/// # Errors
+/// What the first row is that has no single 1.
+fn one_hot(array: &Array, columns: usize) -> Result<Vec<String>, String> {
+    let values: Vec<f64> = array.numbers()?.collect();
+    let place = |(row, values): (usize, &[f64])| {
+        let mut ones = (0..columns).filter(|at| values[*at] == 1.0);
+        match (ones.next(), ones.next(), values.iter().all(|value| *value == 0.0 || *value == 1.0)) {
+            (Some(place), None, true) => Ok(place.to_string()),
+            (_, _, true) => Err(format!("of which row {row} has no single 1")),
+            (.., false) => Err(format!("of which row {row} has other numbers than 0 and 1")),
+        }
+    };
+    values.chunks_exact(columns).enumerate().map(place).collect()
+}
+
+/// The targets in `texts`, `outputs` per row.
+fn column(path: &Path, name: &str, texts: &[String], expected: Expected<'_>, outputs: usize) -> Result<Found> {
+    let what = if matches!(expected, Expected::Classes(_)) { "class " } else { "" };
+    let bad = |index: usize, text: &str, expected| {
+        let column = if outputs == 1 { String::new() } else { format!(", {}", index % outputs) };
+        Error::file(path, format!("{what}{text} in {name}[{}{column}]", index / outputs), expected)
+    };
+    let mut column = Column::new(expected);
+    for (index, text) in texts.iter().enumerate() {
+        column.push(text).map_err(|expected| bad(index, text, expected))?;
+    }
+    column.finish().map_err(|Fault { row, text, expected }| bad(row, &text, expected))
+}

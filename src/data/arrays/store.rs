@@ -1,0 +1,323 @@
+//! Where arrays lie: in an archive, or in files of a folder.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use zip::ZipArchive;
+
+use super::array::{Array, MAGIC};
+use super::names::{Chosen, Meaning, Pair, Role};
+use crate::data::{Note, Options, classes, idx};
+use crate::error::{Error, Remedy, Result};
+
+/// The kind of a file that holds arrays.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Archive,
+    Numpy,
+    Idx,
+}
+
+/// Arrays by their names.
+pub(super) struct Store {
+    /// The file or folder, for messages.
+    pub(super) path: PathBuf,
+    kind: Kind,
+    archive: Option<ZipArchive<BufReader<File>>>,
+    /// The name of each array, and its file where it has one of its own.
+    arrays: Vec<(String, PathBuf)>,
+    /// The array that was asked for by its own path.
+    asked: Option<String>,
+}
+
+/// The kind of the file at `path`, by its first bytes.
+fn kind(path: &Path) -> Option<Kind> {
+    let mut start = Vec::new();
+    File::open(path).ok()?.take(MAGIC.len() as u64).read_to_end(&mut start).ok()?;
+    match start[..] {
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => {
+            crate::data::csv::holds_arrays(path).then_some(Kind::Archive)
+        }
+        _ if start == MAGIC => Some(Kind::Numpy),
+        _ => idx::is_idx(path).then_some(Kind::Idx),
+    }
+}
+
+/// The files of NumPy or IDX in `folder` whose names begin with `prefix`, in the order of their names. Of a plain file and its
+/// gzipped twin the plain one counts.
+fn listed(folder: &Path, prefix: &str) -> Vec<(Kind, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let wanted = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        path.is_file() && name.is_some_and(|name| name.starts_with(prefix) && !name.starts_with('.'))
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(wanted).collect();
+    paths.sort();
+    let twin = |path: &PathBuf| {
+        path.extension().is_some_and(|ending| ending == "gz") && paths.contains(&path.with_extension(""))
+    };
+    let files = paths.iter().filter(|path| !twin(path));
+    files.filter_map(|path| Some((kind(path).filter(|kind| *kind != Kind::Archive)?, path.clone()))).collect()
+}
+
+/// The folder and the beginning of names that `path` stands for where it does not exist.
+fn prefix(path: &Path) -> Option<(&Path, &str)> {
+    let name = path.file_name()?.to_str().filter(|_| !path.exists())?;
+    Some((path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref()), name))
+}
+
+/// The files at `path`: itself, those of the folder, or those whose names begin so.
+fn found(path: &Path) -> Vec<(Kind, PathBuf)> {
+    if path.is_dir() {
+        return listed(path, "");
+    }
+    match prefix(path) {
+        Some((folder, name)) => listed(folder, name),
+        None => kind(path).map(|kind| (kind, path.to_path_buf())).into_iter().collect(),
+    }
+}
+
+pub(super) fn present(path: &Path) -> bool {
+    !found(path).is_empty()
+}
+
+pub(super) fn files(path: &Path) -> Vec<PathBuf> {
+    match Store::open(path) {
+        Ok(store) => store.arrays.into_iter().map(|(_, path)| path).collect(),
+        Err(_) => found(path).into_iter().map(|(_, path)| path).collect(),
+    }
+}
+
+impl Store {
+    /// Opens what is at `path`. Beside a file of one array those of its folder are seen too.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a damaged archive, and for a folder of arrays of several formats.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let files = found(path);
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let single = path.is_file();
+        let Some(kind) = files.first().map(|(kind, _)| *kind) else {
+            return Err(Error::file(path, "no array", crate::data::UNDERSTOOD));
+        };
+        if kind == Kind::Archive {
+            let file = File::open(path).map_err(Error::io("read", path))?;
+            let damaged = |error| Error::file(path, format!("a damaged zip archive ({error})"), "a NumPy .npz archive");
+            let archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
+            let names = archive.file_names().flatten();
+            let names = names.filter_map(|name| Some((name.strip_suffix(".npy")?.to_owned(), path.to_path_buf())));
+            let arrays = names.collect();
+            return Ok(Self { path: path.to_path_buf(), kind, archive: Some(archive), arrays, asked: None });
+        }
+        let files = if single { listed(path.parent().unwrap_or(".".as_ref()), "") } else { files };
+        let (files, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|(other, _)| *other == kind);
+        if let Some((_, other)) = others.first().filter(|_| !single) {
+            let found = format!("files of NumPy and IDX files, such as {} and {}", name(&files[0].1), name(other));
+            return Err(Error::file(path, found, "one of the two kinds"));
+        }
+        let ending = if kind == Kind::Numpy { ".npy" } else { ".gz" };
+        let stem = |path: &Path| name(path).trim_end_matches(ending).to_owned();
+        let arrays = files.into_iter().map(|(_, path)| (stem(&path), path)).collect();
+        let asked = single.then(|| stem(path));
+        Ok(Self { path: path.to_path_buf(), kind, archive: None, arrays, asked })
+    }
+
+    pub(super) fn is_idx(&self) -> bool {
+        self.kind == Kind::Idx
+    }
+
+    /// The array called `name`.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it is malformed.
+    pub(super) fn array(&mut self, name: &str) -> Result<Array> {
+        let file = self.arrays.iter().find(|(other, _)| other == name).map(|(_, file)| file.clone());
+        let file = file.ok_or_else(|| self.unknown(name))?;
+        match (&mut self.archive, self.kind) {
+            (Some(archive), _) => {
+                let path = &self.path;
+                let damaged = |error| Error::file(path, format!("a damaged {name} ({error})"), "a whole NumPy array");
+                Array::read(path, name, archive.by_name(&format!("{name}.npy")).map_err(damaged)?)
+            }
+            (None, Kind::Idx) => idx::array(&file),
+            (None, _) => {
+                let source = File::open(&file).map_err(Error::io("read", &file))?;
+                Array::read(&file, name, BufReader::new(source))
+            }
+        }
+    }
+
+    /// The array called `name`, as targets. QMNIST's labels have eight columns, of which the first is the class.
+    ///
+    /// # Errors
+    /// Those of [`Store::array`].
+    pub(super) fn targets(&mut self, name: &str, notes: &mut Vec<Note>) -> Result<Array> {
+        let array = self.array(name)?;
+        match array.shape[..] {
+            [rows, columns] if columns > 1 && self.is_idx() && !array.is_float() => {
+                notes.push(format!("the first of the {columns} columns of {name} is the class").into());
+                let (size, row) = (array.element.size, columns * array.element.size);
+                let bytes = array.bytes.chunks_exact(row).flat_map(|row| &row[..size]).copied().collect();
+                Ok(Array { shape: vec![rows], bytes, ..array })
+            }
+            _ => Ok(array),
+        }
+    }
+
+    /// The words of an array's name that say neither its part nor its role.
+    pub(super) fn words(&self, name: &str) -> Vec<String> {
+        Meaning::of(name).group
+    }
+
+    /// The names of all arrays, for messages.
+    pub(super) fn listed(&self) -> String {
+        let names: Vec<String> = self.arrays.iter().map(|(name, _)| name.clone()).collect();
+        classes::list(&names)
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        Error::file(&self.path, format!("no array {name} among {}", self.listed()), "the name of one")
+    }
+
+    /// The arrays that make up the data set: those that `options` name, else those whose names say so.
+    ///
+    /// # Errors
+    /// [`Error::File`] where names do not tell, [`Error::Usage`] for options that name no arrays.
+    pub(super) fn choose(&mut self, options: &Options, notes: &mut Vec<Note>) -> Result<Chosen> {
+        if !options.arrays.is_empty() {
+            return self.given(&options.arrays);
+        }
+        let chosen = match self.numbered()? {
+            Some(chosen) => {
+                let names: Vec<String> = chosen.names().cloned().collect();
+                let text = format!(
+                    "arrays without names are taken by their shapes: {} as x, y of each part",
+                    names.join(", ")
+                );
+                notes.push(Note::new(text, "arrays"));
+                chosen
+            }
+            None => {
+                let mut meanings = self.meanings()?;
+                // Only what belongs to the array that was asked for.
+                if let Some(asked) = &self.asked {
+                    let group =
+                        meanings.iter().find(|(name, _)| name == asked).map(|(_, meaning)| meaning.group.clone());
+                    meanings.retain(|(_, meaning)| Some(&meaning.group) == group.as_ref());
+                }
+                Chosen::by_names(&meanings).map_err(|(found, expected)| {
+                    let prefix =
+                        if self.is_idx() { ": give the beginning of its files' names as the path" } else { "" };
+                    Error::file(&self.path, found, expected + prefix).advise(&[Remedy::Option("arrays")])
+                })?
+            }
+        };
+        let used: Vec<&String> = chosen.names().collect();
+        if let Some(asked) = self.asked.as_ref().filter(|asked| !used.contains(asked)) {
+            let expected = "a name that says what it is, such as x_train.npy beside y_train.npy";
+            return Err(
+                Error::file(&self.path, format!("the array {asked}"), expected).advise(&[Remedy::Option("arrays")])
+            );
+        }
+        let aside: Vec<String> =
+            self.arrays.iter().map(|(name, _)| name).filter(|name| !used.contains(name)).cloned().collect();
+        if !aside.is_empty() && self.asked.is_none() {
+            notes.push(Note::new(format!("arrays left aside: {}", classes::list(&aside)), "arrays"));
+        }
+        if self.asked.is_some() {
+            let files: Vec<String> =
+                used.into_iter().filter(|name| Some(*name) != self.asked.as_ref()).cloned().collect();
+            if !files.is_empty() {
+                notes.push(Note::new(format!("beside it in its folder: {}", files.join(", ")), "arrays"));
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Each array with the meaning of its name. What names of IDX files do not say, their dimensions do.
+    fn meanings(&self) -> Result<Vec<(String, Meaning)>> {
+        let mut meanings = Vec::new();
+        for (name, file) in &self.arrays {
+            let mut meaning = Meaning::of(name);
+            if self.is_idx() {
+                let of_format =
+                    |word: &String| matches!(&word[..], "ubyte" | "byte" | "int" | "float") || word.starts_with("idx");
+                meaning.group.retain(|word| !of_format(word));
+                if meaning.role.is_none() {
+                    let several = idx::shape(file)?.len() > 1;
+                    meaning.role = Some(if several { Role::Inputs } else { Role::Targets });
+                }
+            }
+            meanings.push((name.clone(), meaning));
+        }
+        Ok(meanings)
+    }
+
+    /// The arrays of an archive that numpy.savez wrote without names, `arr_0` and so on, by their shapes: those of one axis are
+    /// targets, in the order of the inputs. None where there are names.
+    fn numbered(&mut self) -> Result<Option<Chosen>> {
+        let count = self.arrays.len();
+        let names: Vec<String> = (0..count).map(|number| format!("arr_{number}")).collect();
+        let known = |name: &String| self.arrays.iter().any(|(other, _)| other == name);
+        if !(2..=6).contains(&count) || count % 2 == 1 || !names.iter().all(known) {
+            return Ok(None);
+        }
+        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+        for name in names {
+            match self.array(&name)?.shape[..] {
+                [_] | [_, 1] => targets.push(name),
+                _ => inputs.push(name),
+            }
+        }
+        // Of two, the second one may have a column per class.
+        if (inputs.len(), targets.len()) == (2, 0) {
+            targets.extend(inputs.pop());
+        }
+        if inputs.len() != targets.len() {
+            return Ok(None);
+        }
+        let mut pairs = inputs.into_iter().zip(targets);
+        let mut next = || pairs.next().map_or_else(Pair::default, |(x, y)| Pair { inputs: Some(x), targets: Some(y) });
+        let (train, second, third) = (next(), next(), next());
+        let (validation, test) = if third == Pair::default() { (third, second) } else { (second, third) };
+        Ok(Some(Chosen { train, test, validation }))
+    }
+
+    /// The arrays that the user named: `X=images`, `y_test=labels` and so on. A file of NumPy's may be given by its path.
+    fn given(&mut self, given: &[String]) -> Result<Chosen> {
+        let wrong = |text: &str| {
+            let how = "give what each array is, as in X=images,y=labels,X_test=more,y_test=others";
+            Error::Usage(format!("{text:?} names no array: {how}")).advise(&[Remedy::Option("arrays")])
+        };
+        let mut meanings = Vec::new();
+        for text in given {
+            let (key, name) = text.split_once('=').ok_or_else(|| wrong(text))?;
+            let meaning = Meaning::of(key);
+            if meaning.role.is_none() || !meaning.group.is_empty() {
+                return Err(wrong(text));
+            }
+            let name = name.trim();
+            let stem = name.trim_end_matches(".npy");
+            let file = self.path.parent().unwrap_or(".".as_ref()).join(name);
+            let known =
+                self.arrays.iter().map(|(other, _)| other).find(|other| *other == name || *other == stem).cloned();
+            let name = match known {
+                Some(name) => name,
+                None if self.kind == Kind::Numpy && kind(&file) == Some(Kind::Numpy) => {
+                    self.arrays.push((name.to_owned(), file));
+                    name.to_owned()
+                }
+                None => return Err(self.unknown(name)),
+            };
+            meanings.push((name, meaning));
+        }
+        // The array that was asked for is the inputs, where none are named.
+        if let Some(asked) =
+            self.asked.clone().filter(|_| !meanings.iter().any(|(_, meaning)| meaning.role == Some(Role::Inputs)))
+        {
+            meanings.push((asked, Meaning { group: Vec::new(), part: None, role: Some(Role::Inputs) }));
+        }
+        Chosen::by_names(&meanings).map_err(|(found, expected)| Error::file(&self.path, found, expected))
+    }
+}
