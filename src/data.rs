@@ -150,9 +150,6 @@ const DIGITS: (usize, usize) = (60_000, 10_000);
 /// The seed of `digits` in the generator.
 const DIGITS_SEED: u64 = 0;
 
-/// The names of the sets of the MNIST family, which are also the names of their folders in the data folder.
-pub const FAMILY: [&str; 3] = ["mnist", "fashion-mnist", "kmnist"];
-
 /// The embedded data set: 60,000 training and 10,000 test images of handwritten-like digits, 28 x 28. They are drawn anew
 /// each time, and are always the same.
 ///
@@ -179,7 +176,7 @@ pub fn digits() -> Result<Dataset> {
     })
 }
 
-/// Loads the data set `source`: `auto`, `digits`, one of [`FAMILY`] (from the folder of its name in `options.folder`), or a
+/// Loads the data set `source`: `auto`, `digits`, one of [`catalogue::SETS`] (from its folder in `options.folder`), or a
 /// path to one of the kinds that [`UNDERSTOOD`] lists. Also returns notes for the user, such as the set that `auto` took, or
 /// the rows that were drawn.
 ///
@@ -243,14 +240,14 @@ impl Found {
 /// The files that [`load`] reads of `source`, as far as they are there; that of the test part is left out.
 pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
     let path = Path::new(source);
-    let named = if source == "auto" { "mnist" } else { source };
-    match options.folder.as_ref().map(|folder| folder.join(named)) {
-        _ if source == "digits" => Vec::new(),
-        folder if FAMILY.contains(&named) => folder.as_deref().map(idx::files).unwrap_or_default(),
-        _ if source == "-" => Vec::new(),
-        _ if arrays::present(path) => arrays::files(path),
-        _ if !path.is_dir() => vec![path.to_path_buf()],
-        _ => images::paths(path),
+    if let Some(set) = catalogue::set(if source == "auto" { "mnist" } else { source }) {
+        return options.folder.as_ref().map(|folder| set.found(&folder.join(set.folder))).unwrap_or_default();
+    }
+    match () {
+        () if source == "digits" || source == "-" => Vec::new(),
+        () if arrays::present(path) => arrays::files(path),
+        () if !path.is_dir() => vec![path.to_path_buf()],
+        () => images::paths(path),
     }
 }
 
@@ -269,7 +266,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         "auto" => {
             options.refuse_for("--data auto", &[])?;
             match folder.map(|folder| folder.join("mnist")) {
-                Some(mnist) if idx::present(&mnist) => {
+                Some(mnist) if !idx::files(&mnist).is_empty() => {
                     notes.push(format!("MNIST from {}", mnist.display()).into());
                     Ok(Found::of(idx::load(&mnist, "mnist")?))
                 }
@@ -287,15 +284,22 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             options.refuse_for("--data digits", &[])?;
             Ok(Found::of(digits()?))
         }
-        name if FAMILY.contains(&name) => {
-            options.refuse_for(&format!("--data {name}"), &[])?;
+        _ if let Some(set) = catalogue::set(source) => {
+            options.refuse_for(&format!("--data {source}"), &[])?;
             let Some(folder) = folder else {
                 return Err(Error::Data(format!(
-                    "--data {name} needs a data folder: put its four IDX files into DIR/{name} and give --data-dir DIR \
-                     (or MLP_GPU_DATA=DIR)"
+                    "--data {source} needs a data folder: put its four IDX files into DIR/{} and give --data-dir DIR \
+                     (or MLP_GPU_DATA=DIR)",
+                    set.folder
                 )));
             };
-            Ok(Found::of(idx::load(&folder.join(name), name)?))
+            let folder = folder.join(set.folder);
+            if set.is_like_mnist() {
+                return Ok(Found::of(idx::load(&folder, source)?));
+            }
+            // Files of several sets may lie in one folder: those of this one begin with its name.
+            let raw = arrays::read(&folder.join(source), options, known, task, notes)?;
+            Ok(Found::of(Raw { name: source.into(), ..raw }))
         }
         _ if arrays::present(path) => {
             options.refuse_for("arrays", &["task", "image_size", ARRAYS])?;
@@ -313,7 +317,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         }
         _ if !path.exists() => Err(Error::Data(format!(
             "there is no data set {source:?}: give auto, digits, {}, or the path of {UNDERSTOOD}",
-            FAMILY.join(", ")
+            catalogue::names()
         ))),
         _ if !path.is_file() => Err(Error::file(path, "something that is neither a file nor a folder", UNDERSTOOD)),
         _ => read_table(path, None, options, known, notes),

@@ -245,11 +245,11 @@ fn bad_data_is_one_clear_line_and_leaves_no_output() {
     check("mnist", &["--data-dir", "MLP_GPU_DATA"]);
     check("nonsense", &["nonsense", "digits"]);
     let file = folder.path().join("train-images-idx3-ubyte");
-    check(file.to_str().unwrap(), &["train-images-idx3-ubyte", "a folder"]);
     std::fs::write(&file, b"not an IDX file").unwrap();
-    check(&data, &["train-images-idx3-ubyte", "magic number", "0x00000803"]);
+    check(&data, &["train-images-idx3-ubyte", "magic number 0x6e6f7420", "an IDX file"]);
     std::fs::remove_file(&file).unwrap();
-    check(&data, &["train-images-idx3-ubyte", "no such file"]);
+    check(&data, &["no inputs that belong to train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "--arrays"]);
+    check(file.to_str().unwrap(), &["train-images-idx3-ubyte", "there is no data set"]);
 }
 
 #[test]
@@ -496,7 +496,7 @@ fn augmentation_says_what_it_may_be_and_is_for_images_alone() {
     let csv = folder.path().join("in.csv");
     std::fs::write(&csv, "a,b,label\n".to_owned() + &"1,2,x\n3,4,y\n".repeat(20)).unwrap();
     let arguments = ["train", "--backend", "cpu", "--data", csv.to_str().unwrap(), "--augment", "shift:2"];
-    fails(&arguments, 2, &["--augment shift:2", "are no images of known size; leave it out"]);
+    fails(&arguments, 2, &["--augment shift:2", "are no grey images of known size; leave it out"]);
 }
 
 #[test]

@@ -153,12 +153,13 @@ fn small() -> (Set, BTreeMap<String, Vec<u8>>) {
     let published = [0, 1, 2, 3].map(|index| Published {
         name: NAMES[index],
         bytes: gzip(&content(index)).len() as u64,
-        sha256: hex(&gzip(&content(index))),
+        sha256: Some(hex(&gzip(&content(index)))),
         content_bytes: 5_000,
         content_sha256: None,
     });
     let files = published.iter().enumerate().map(|(index, file)| (file.file_name(), gzip(&content(index)))).collect();
-    (Set { name: "small", licence: "none", mirrors: &[], files: published }, files)
+    let set = Set { name: "small", folder: "small", licence: "none", mirrors: &[], files: published, archive: None };
+    (set, files)
 }
 
 fn options(mirror: &str, folder: &Path) -> fetch::Options {
@@ -249,6 +250,66 @@ fn what_is_not_in_the_sets_folder_may_be_in_the_mirrors_own() {
     });
     let folder = tempfile::tempdir().unwrap();
     fetch::fetch(&set, folder.path(), false, &options(&server.address, folder.path()), &mut |_| {}).unwrap();
+}
+
+/// Two sets that share an archive of their eight files, and the archive.
+fn packed() -> ([Set; 2], Vec<u8>) {
+    let (small, _) = small();
+    let content = |index: usize| vec![index as u8; 3_000];
+    let set = |name: &'static str, first: usize| {
+        let file = |index: usize| Published {
+            name: format!("{name}-{index}").leak(),
+            // What comes out of the archive has no hash of its own.
+            bytes: 0,
+            sha256: None,
+            content_bytes: 3_000,
+            content_sha256: None,
+        };
+        Set { name, folder: "packed", files: [0, 1, 2, 3].map(|index| file(first + index)), ..small }
+    };
+    let mut sets = [set("one", 0), set("two", 4)];
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for (index, file) in sets.iter().flat_map(|set| set.files).enumerate() {
+        zip.start_file(format!("gzip/{}", file.file_name()), options).unwrap();
+        zip.write_all(&gzip(&content(index))).unwrap();
+    }
+    zip.start_file("gzip/mapping.txt", options).unwrap();
+    zip.start_file("../outside.gz", options).unwrap();
+    let bytes = zip.finish().unwrap().into_inner();
+    let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let (name, length) = ("all.zip", bytes.len() as u64);
+    let archive = Published { name, bytes: length, sha256: Some(hash.leak()), ..sets[0].files[0] };
+    sets.iter_mut().for_each(|set| set.archive = Some(archive));
+    (sets, bytes)
+}
+
+#[test]
+fn sets_of_one_archive_are_fetched_once_and_unpacked_into_their_folder() {
+    let ([one, two], archive) = packed();
+    let server = Server::start([("all.zip".to_owned(), archive.clone())].into(), |_, _| Answer::Good);
+    let root = tempfile::tempdir().unwrap();
+    let (folder, lock) = (root.path().join("packed"), root.path().join("lock"));
+    fs::create_dir(&lock).unwrap();
+    for set in [&one, &two, &one] {
+        fetch::fetch(set, &folder, true, &options(&server.address, &lock), &mut |_| {}).unwrap();
+        assert!(
+            set.complete(&folder) && set.files.iter().all(|file| !file.verify(&folder.join(file.file_name())).unwrap())
+        );
+    }
+    assert_eq!(server.requests(), [("/packed/all.zip".to_owned(), None)]);
+    assert_eq!(names(&folder).len(), 9, "{:?}", names(&folder));
+    assert!(!root.path().join("outside.gz").exists() && !folder.join("mapping.txt").exists());
+    // What was damaged since is fetched anew, as all of it is checked as a whole.
+    let damaged = folder.join(one.files[2].file_name());
+    fs::write(&damaged, gzip(&[1; 2_999])).unwrap();
+    fetch::fetch(&one, &folder, true, &options(&server.address, &lock), &mut |_| {}).unwrap();
+    assert!(server.requests().len() == 2 && one.files[2].verify(&damaged).is_ok());
+    fs::remove_file(&damaged).unwrap();
+    let server = Server::start([("all.zip".to_owned(), archive)].into(), |_, _| Answer::Other(b"PK".to_vec()));
+    let result = fetch::fetch(&one, &folder, true, &options(&server.address, &lock), &mut |_| {});
+    assert!(result.unwrap_err().to_string().contains("found 2 bytes"));
+    assert!(!folder.join("all.zip.part").exists());
 }
 
 #[test]
@@ -413,7 +474,7 @@ fn without_a_network_named_sets_are_errors_and_auto_is_digits() {
     let output = run(cache.path(), &["data", "fetch", "mnist", "--mirror", "ftp://x"]);
     assert_eq!((output.status.code(), text(&output).1.contains("http")), (Some(2), true));
     fails(cache.path(), &["data", "check", "mnist"], &["data fetch mnist"]);
-    assert_eq!(succeeds(cache.path(), &["data", "list"]).0.matches("not here").count(), 3);
+    assert_eq!(succeeds(cache.path(), &["data", "list"]).0.matches("not here").count(), 10);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::fetch::{FetchOptions, Place};
@@ -29,20 +30,20 @@ pub(super) enum Command {
     Inspect(InspectOptions),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Name {
-    Mnist,
-    FashionMnist,
-    Kmnist,
-    /// All of them
-    All,
+/// All sets that are small, together.
+const ALL: &str = "all";
+
+/// The names that `fetch` takes.
+fn names() -> PossibleValuesParser {
+    let all = PossibleValue::new(ALL).help("All of them but EMNIST's, which are one archive of 562 MB");
+    PossibleValuesParser::new(SETS.iter().map(|set| PossibleValue::new(set.name)).chain([all]))
 }
 
 #[derive(Debug, Args)]
 pub(super) struct FetchArguments {
     /// Data set
-    #[arg(value_name = "NAME", value_enum, required = true)]
-    names: Vec<Name>,
+    #[arg(value_name = "NAME", value_parser = names(), required = true)]
+    names: Vec<String>,
     /// Data folder to fetch into [default: the cache folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -116,13 +117,10 @@ pub(super) fn run(command: &Command) -> Result<()> {
 fn fetch(arguments: &FetchArguments) -> Result<()> {
     let own = arguments.data_dir.as_deref();
     let root = own.map_or_else(cache::folder, |folder| Ok(folder.to_path_buf()))?;
-    let wanted = |set: &&Set| {
-        arguments.names.iter().any(|name| {
-            *name == Name::All || name.to_possible_value().is_some_and(|value| value.get_name() == set.name)
-        })
-    };
+    let wanted =
+        |set: &&Set| arguments.names.iter().any(|name| name == set.name || (name == ALL && set.archive.is_none()));
     for set in SETS.iter().filter(wanted) {
-        let folder = root.join(set.name);
+        let folder = root.join(set.folder);
         arguments.fetch.fetch(set, &folder, own.is_none(), &mut |event| match event {
             Event::Fetched(path, url) => print(&format!("{}: fetched from {url}", path.display())),
             Event::Present(path) => print(&format!("{}: already there", path.display())),
@@ -174,8 +172,8 @@ fn list(options: &ListOptions) -> Result<()> {
     };
     line("digits", 0, "embedded", None, "drawn by this program")?;
     for set in &SETS {
-        let mut places: Vec<PathBuf> = folders.iter().map(|folder| folder.join(set.name)).collect();
-        places.retain(|folder| idx::present(folder));
+        let mut places: Vec<PathBuf> = folders.iter().map(|folder| folder.join(set.folder)).collect();
+        places.retain(|folder| set.present(folder));
         if places.is_empty() {
             line(set.name, 0, "not here", None, set.licence)?;
         }
@@ -185,7 +183,7 @@ fn list(options: &ListOptions) -> Result<()> {
             let bad = |(path, state): &(PathBuf, State)| matches!(state, State::Bad(_)) && path.exists();
             let checked = match () {
                 () if states.iter().any(bad) => "wrong",
-                () if !idx::complete(&folder) => "incomplete",
+                () if !set.complete(&folder) => "incomplete",
                 () if states.iter().any(|(_, state)| matches!(state, State::Unknown)) => "unknown",
                 () => "yes",
             };
@@ -199,16 +197,16 @@ fn check(options: &CheckOptions) -> Result<()> {
     let path = Path::new(&options.data);
     if let Some(set) = catalogue::set(&options.data) {
         let folders = options.data_dir.iter().cloned().chain(cache::folder().ok());
-        let folder = folders.map(|folder| folder.join(set.name)).find(|folder| idx::present(folder));
+        let folder = folders.map(|folder| folder.join(set.folder)).find(|folder| set.present(folder));
         let fetch = || Error::Data(format!("{0} is not here: run mlp-gpu data fetch {0}", set.name));
         return published(&[(set, folder.ok_or_else(fetch)?)]);
     }
-    let inside: Vec<(&Set, PathBuf)> = SETS.iter().map(|set| (set, path.join(set.name))).collect();
-    let inside: Vec<_> = inside.into_iter().filter(|(_, folder)| idx::present(folder)).collect();
+    let inside: Vec<(&Set, PathBuf)> = SETS.iter().map(|set| (set, path.join(set.folder))).collect();
+    let inside: Vec<_> = inside.into_iter().filter(|(set, folder)| set.present(folder)).collect();
     if !inside.is_empty() {
         return published(&inside);
     }
-    if path.is_dir() && idx::present(path) {
+    if path.is_dir() && SETS.iter().any(|set| set.present(path)) {
         // A set's own folder has its name; any other may hold a set still.
         let named = path.canonicalize().ok().and_then(|path| catalogue::set(path.file_name()?.to_str()?));
         let holds = |set: &&Set| states(set, path).iter().any(|(_, state)| matches!(state, State::Published));

@@ -12,7 +12,6 @@ use super::note;
 use crate::cache;
 use crate::data::catalogue::{self, Set};
 use crate::data::fetch::{self, Event};
-use crate::data::idx;
 use crate::error::{Error, Result};
 
 /// Flags that say how data sets are fetched.
@@ -72,15 +71,16 @@ impl FetchOptions {
         let Some(set) = catalogue::set(if auto { "mnist" } else { source }) else {
             return Ok(Place::Folder(data_dir.map(Path::to_path_buf)));
         };
-        if let Some(folder) = data_dir.filter(|folder| idx::present(&folder.join(set.name))) {
+        if let Some(folder) = data_dir.filter(|folder| set.present(&folder.join(set.folder))) {
             return Ok(Place::Folder(Some(folder.to_path_buf())));
         }
         match self.cached(set) {
             Ok(folder) => Ok(Place::Folder(Some(folder))),
             Err(error) if auto => Ok(Place::Nowhere(error.to_string())),
             Err(Error::Data(why)) if self.offline => Err(Error::Data(format!(
-                "{why}; allow it, or put the four IDX files of {source} into DIR/{source} and give --data-dir DIR (or \
-                 MLP_GPU_DATA=DIR)"
+                "{why}; allow it, or put the four IDX files of {source} into DIR/{} and give --data-dir DIR (or \
+                 MLP_GPU_DATA=DIR)",
+                set.folder
             ))),
             Err(error) => Err(error),
         }
@@ -89,11 +89,10 @@ impl FetchOptions {
     /// The cache folder, with `set` in it.
     fn cached(&self, set: &Set) -> Result<PathBuf> {
         let cache = cache::folder()?;
-        let folder = cache.join(set.name);
-        if !idx::complete(&folder) {
+        let folder = cache.join(set.folder);
+        if !set.complete(&folder) {
             if !self.offline {
-                let bytes: u64 = set.files.iter().map(|file| file.bytes).sum();
-                let size = bytes as f64 / 1e6;
+                let size = set.bytes() as f64 / 1e6;
                 note(&format!("Data: fetching {} ({size:.1} MB) into {}", set.name, folder.display()));
             }
             self.fetch(set, &folder, true, &mut |_| Ok(()))?;

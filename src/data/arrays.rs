@@ -48,6 +48,8 @@ pub fn read(
     let mut store = Store::open(path)?;
     let chosen = store.choose(options, notes)?;
     let reading = reading(&store, &chosen, options, known, notes)?;
+    // IDX files hold the labels of classes.
+    let task = task.or(store.is_idx().then_some(Task::Classes));
     let parts = [&chosen.train, &chosen.test, &chosen.validation];
     let given = |pair: &&Pair| pair.inputs.is_some() || pair.targets.is_some();
     // A model may be evaluated on a test part alone.

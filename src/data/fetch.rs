@@ -1,20 +1,21 @@
 //! Fetching published data sets over HTTP: each file whole and checked, or not at all.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http::header;
 use ureq::http::{Response, StatusCode};
+use zip::ZipArchive;
 
 use super::catalogue::{Published, Set};
 use super::idx;
 use crate::cache;
 use crate::error::{Error, Result};
 
-/// The most bytes that are read of a file, whatever length the server announces.
+/// The most bytes that are read of a file, whatever length the server announces; more only of one that is longer as published.
 pub const MOST: u64 = 64 << 20;
 /// Attempts without a byte gained before a mirror is given up, and attempts of any kind.
 const ATTEMPTS: (u32, u32) = (3, 20);
@@ -123,37 +124,99 @@ fn fetch_into(
 ) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let agent = agent(options);
+    if let Some(archive) = &set.archive {
+        let mut complete = true;
+        for file in &set.files {
+            complete &= is_here(file, folder, replace, tell)?;
+        }
+        return if complete { Ok(()) } else { fetch_archive(set, archive, folder, &agent, options, tell) };
+    }
     for file in &set.files {
-        if let Ok(path) = idx::find(folder, file.name) {
-            match file.verify(&path) {
-                Ok(_) => {
-                    tell(Event::Present(&path));
-                    continue;
-                }
-                // What is not compressed did not come from here.
-                Err(Error::File { found, expected, .. }) if replace && path.ends_with(file.file_name()) => tell(
-                    Event::Trouble(format!("{}: found {found}, expected {expected}; it is replaced", path.display())),
-                ),
-                Err(Error::File { found, expected, .. }) => {
-                    return Err(Error::file(&path, found, format!("{expected}: move it away, then fetch again")));
-                }
-                Err(error) => return Err(error),
-            }
+        if is_here(file, folder, replace, tell)? {
+            continue;
         }
         let path = folder.join(file.file_name());
         let url = Transfer { agent: &agent, set, file, part: part_of(&path), tell }.run(options)?;
-        let part = part_of(&path);
-        std::fs::rename(&part, &path).map_err(Error::io("rename", &part))?;
-        // The new name too shall outlast a power cut. Elsewhere folders cannot be opened.
-        #[cfg(unix)]
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))?;
+        put(&part_of(&path), &path)?;
         tell(Event::Fetched(&path, &url));
     }
     Ok(())
 }
 
+/// Whether `file` is in `folder`. One that is not the published one counts as none where it may be replaced.
+fn is_here(file: &Published, folder: &Path, replace: bool, tell: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+    let Ok(path) = idx::find(folder, file.name) else { return Ok(false) };
+    match file.verify(&path) {
+        Ok(_) => {
+            tell(Event::Present(&path));
+            Ok(true)
+        }
+        // What is not compressed did not come from here.
+        Err(Error::File { found, expected, .. }) if replace && path.ends_with(file.file_name()) => {
+            tell(Event::Trouble(format!("{}: found {found}, expected {expected}; it is replaced", path.display())));
+            Ok(false)
+        }
+        Err(Error::File { found, expected, .. }) => {
+            Err(Error::file(&path, found, format!("{expected}: move it away, then fetch again")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Fetches the zip archive of `set`, and unpacks the gzipped files in it into `folder`, also those of sets that share it.
+fn fetch_archive(
+    set: &Set,
+    archive: &Published,
+    folder: &Path,
+    agent: &Agent,
+    options: &Options,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<()> {
+    let path = folder.join(archive.file_name());
+    let part = part_of(&path);
+    let url = Transfer { agent, set, file: archive, part: part.clone(), tell: &mut *tell }.run(options)?;
+    let damaged =
+        |error: &dyn std::fmt::Display| Error::file(&part, format!("a damaged archive ({error})"), "a whole one");
+    let file = File::open(&part).map_err(Error::io("read", &part))?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(&error))?;
+    for index in 0..zip.len() {
+        let mut member = zip.by_index(index).map_err(|error| damaged(&error))?;
+        // The last part of its name alone: nothing is written elsewhere.
+        let name = member.name().map_err(|error| damaged(&error))?.rsplit('/').next().unwrap_or_default().to_owned();
+        if !name.ends_with(".gz") || name.contains('\\') {
+            continue;
+        }
+        let path = folder.join(&name);
+        let unpacked = part_of(&path);
+        let mut target = File::create(&unpacked).map_err(Error::io("write", &unpacked))?;
+        std::io::copy(&mut member, &mut target)
+            .and_then(|_| target.sync_all())
+            .map_err(Error::io("write", &unpacked))?;
+        put(&unpacked, &path)?;
+        tell(Event::Fetched(&path, &url));
+    }
+    std::fs::remove_file(&part).map_err(Error::io("remove", &part))?;
+    match set.files.iter().find(|file| idx::find(folder, file.name).is_err()) {
+        Some(file) => Err(Error::Data(format!("{url} holds no {}", file.file_name()))),
+        None => Ok(()),
+    }
+}
+
+/// Gives what is complete its name.
+fn put(part: &Path, path: &Path) -> Result<()> {
+    std::fs::rename(part, path).map_err(Error::io("rename", part))?;
+    // The new name too shall outlast a power cut. Elsewhere folders cannot be opened.
+    #[cfg(unix)]
+    if let Some(folder) = path.parent() {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))?;
+    }
+    Ok(())
+}
+
 fn part_of(path: &Path) -> PathBuf {
-    path.with_extension("gz.part")
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
 }
 
 /// Keeps other processes of this user from fetching until it is dropped.
@@ -202,7 +265,7 @@ impl Transfer<'_> {
     /// `part` is removed.
     fn run(&mut self, options: &Options) -> Result<String> {
         let name = self.file.file_name();
-        let (set, mut troubles) = (self.set.name, Vec::new());
+        let (set, mut troubles) = (self.set.folder, Vec::new());
         let urls: Vec<String> = match options.mirror.as_deref().map(|mirror| mirror.trim_end_matches('/')) {
             Some(mirror) => vec![format!("{mirror}/{set}/{name}"), format!("{mirror}/{name}")],
             None => self.set.mirrors.iter().map(|mirror| format!("{mirror}{name}")).collect(),
@@ -287,10 +350,11 @@ impl Transfer<'_> {
             _ => return Err(refusal(status)),
         };
         let total = length.map(|length| length.saturating_add(start));
-        if total.is_some_and(|total| total > MOST) {
+        let most = MOST.max(self.file.bytes);
+        if total.is_some_and(|total| total > most) {
             return Err(Fault::new(
                 Next::Stop,
-                format!("{} bytes, of which at most {MOST} are read", total.unwrap_or(0)),
+                format!("{} bytes, of which at most {most} are read", total.unwrap_or(0)),
             ));
         }
         (self.tell)(Event::Begin(self.file.name, total.unwrap_or(self.file.bytes)));
@@ -313,10 +377,10 @@ impl Transfer<'_> {
                 }
             };
             here += read as u64;
-            if here > MOST {
+            if here > most {
                 drop(part);
                 self.forget()?;
-                return Err(Fault::new(Next::Stop, format!("more than the {MOST} bytes that are read at most")));
+                return Err(Fault::new(Next::Stop, format!("more than the {most} bytes that are read at most")));
             }
             part.write_all(&block[..read]).map_err(|error| self.unwritable(&error))?;
             (self.tell)(Event::Progress(here));

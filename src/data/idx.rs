@@ -25,21 +25,6 @@ pub const NAMES: [&str; 4] =
 /// The only sizes that the `mnist` crate takes: the numbers of training and test images, and (height, width).
 const PUBLISHED: (usize, usize, (usize, usize)) = (60_000, 10_000, (28, 28));
 
-/// Whether any of the four files is in `folder`.
-pub fn present(folder: &Path) -> bool {
-    NAMES.iter().any(|name| find(folder, name).is_ok())
-}
-
-/// Whether all four files are in `folder`.
-pub fn complete(folder: &Path) -> bool {
-    NAMES.iter().all(|name| find(folder, name).is_ok())
-}
-
-/// Those of the four files that are in `folder`.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
-    NAMES.iter().filter_map(|name| find(folder, name).ok()).collect()
-}
-
 /// Reads the data set `name` of the family from `folder`: rows of `height * width` bytes, ten classes.
 ///
 /// # Errors
@@ -143,7 +128,12 @@ fn decode(train: Part, test: Part) -> Result<[Samples; 2]> {
     Ok([samples(decoded.trn_img, &decoded.trn_lbl, size)?, samples(decoded.tst_img, &decoded.tst_lbl, size)?])
 }
 
-/// The path of the file `name`, one of [`NAMES`], in `folder`: the plain file if it exists, else the gzipped one.
+/// Those of the four files that are in `folder`.
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+    NAMES.iter().filter_map(|name| find(folder, name).ok()).collect()
+}
+
+/// The path of the file `name`, such as one of [`NAMES`], in `folder`: the plain file if it exists, else the gzipped one.
 ///
 /// # Errors
 /// [`Error::File`] where neither exists.
@@ -404,7 +394,8 @@ mod tests {
             let error = load(folder.path(), "x").unwrap_err().to_string();
             assert!(error.contains(name) && error.contains("not a file"), "{error}");
         }
-        assert!(!present(Path::new("/nonexistent")));
-        assert!(present(write(&good(), ".gz").path()));
+        let mnist = crate::data::catalogue::set("mnist").unwrap();
+        assert!(!mnist.present(Path::new("/nonexistent")));
+        assert!(mnist.complete(write(&good(), ".gz").path()));
     }
 }

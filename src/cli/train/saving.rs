@@ -7,7 +7,7 @@ use super::Options;
 use crate::backend::Backend;
 use crate::checkpoint::{self, Best, Metadata};
 use crate::cli::note;
-use crate::data::FAMILY;
+use crate::data::catalogue;
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::model::Mlp;
@@ -147,7 +147,7 @@ impl Saving {
         }
         run.write(path, epoch, &backend.state(None)?)?;
         let file = numbered(path, epoch);
-        let folder = options.data.data_dir.as_ref().filter(|_| FAMILY.contains(&run.metadata.data.as_str()));
+        let folder = options.data.data_dir.as_ref().filter(|_| catalogue::set(&run.metadata.data).is_some());
         let folder = folder.map_or_else(String::new, |folder| format!(" --data-dir {}", quoted(folder)));
         note(&format!(
             "Interrupted: epoch {epoch} of {epochs} is in {}; to go on: mlp-gpu train --resume {} --epochs {epochs} --save \

@@ -40,8 +40,14 @@ fn kind(path: &Path) -> Option<Kind> {
             crate::data::csv::holds_arrays(path).then_some(Kind::Archive)
         }
         _ if start == MAGIC => Some(Kind::Numpy),
-        _ => idx::is_idx(path).then_some(Kind::Idx),
+        _ => (idx::is_idx(path) || is_named_idx(path)).then_some(Kind::Idx),
     }
+}
+
+/// Whether a file is called an IDX file, so that it is one or damaged.
+fn is_named_idx(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.trim_end_matches(".gz").ends_with("-ubyte") && name.contains("idx")
 }
 
 /// The files of NumPy or IDX in `folder` whose names begin with `prefix`, in the order of their names. Of a plain file and its
