@@ -86,12 +86,8 @@ struct DataOptions {
     /// [default: 255 for bytes and images; robust for tables of no more features than rows; else standard]
     #[arg(long, value_enum)]
     scale: Option<Scale>,
-    /// What arrays are, where their names do not say it, such as X=images,y=labels,X_test=more,y_test=others
-    #[arg(long, value_name = "WHAT=NAME", value_delimiter = ',')]
-    arrays: Vec<String>,
-    /// Put images of arrays and IDX files upright that lie on their side, or not [default: only those of EMNIST's files]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
-    transpose: Option<bool>,
+    #[command(flatten)]
+    arrays: ArrayOptions,
     /// Resize images in folders to this height and width; or the height and width of images that are rows of arrays
     #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = parse_size)]
     image_size: Option<(usize, usize)>,
@@ -143,11 +139,30 @@ impl DataOptions {
             table_validation: None,
             scale: self.scale,
             image_size: self.image_size,
-            arrays: self.arrays.clone(),
-            transpose: self.transpose,
+            arrays: self.arrays.arrays.clone(),
+            transpose: self.arrays.transpose,
             seed,
             ..self.table.reading()
         }
+    }
+}
+
+/// Flags that say how arrays are read.
+#[derive(Debug, Clone, Args)]
+struct ArrayOptions {
+    /// What arrays are, where their names do not say it, such as X=images,y=labels,X_test=more,y_test=others
+    #[arg(long, value_name = "WHAT=NAME", value_delimiter = ',')]
+    arrays: Vec<String>,
+    /// Put images of arrays and IDX files upright that lie on their side, or not [default: only those of EMNIST's files]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    transpose: Option<bool>,
+}
+
+impl ArrayOptions {
+    /// How arrays are read.
+    fn reading(&self) -> crate::data::Options {
+        let Self { arrays, transpose } = self.clone();
+        crate::data::Options { arrays, transpose, ..crate::data::Options::default() }
     }
 }
 

@@ -245,7 +245,7 @@ fn the_task_decides_how_whole_numbers_are_read() {
     let (values, _) = load(Some(Task::Values));
     assert_eq!((values.task(), values.classes.len(), values.outputs()), (Task::Values, 0, 1));
     let error = data::load("digits", &Options { task: Some(Task::Values), ..Options::default() }).unwrap_err();
-    assert!(error.exit_code() == 2 && error.to_string().contains("--task is for CSV files"), "{error}");
+    assert!(error.exit_code() == 2 && error.to_string().contains("task is for CSV files and arrays"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::model::{self, ModelOptions};
-use super::{ComputeOptions, note, print, read_so, select};
+use super::{ArrayOptions, ComputeOptions, note, print, read_so, select};
 use crate::checkpoint::Checkpoint;
 use crate::data::csv::Kept;
 use crate::data::framing::{self, Framing};
@@ -26,8 +26,8 @@ mod output;
 pub(super) struct Options {
     #[command(flatten)]
     model: ModelOptions,
-    /// Images, folders of images, or CSV files of rows (plain or packed; with or without header and labels); patterns such as
-    /// 'scans/*.png'; - for an image or rows on standard input
+    /// Images, folders of images, CSV files of rows (plain or packed; with or without header and labels), or arrays (.npz, .npy,
+    /// IDX); patterns such as 'scans/*.png'; - for an image or rows on standard input
     #[arg(value_name = "FILE", required = true)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -56,6 +56,8 @@ pub(super) struct Options {
     /// Whether features are divided by 255, for a model whose file does not say: 255 or none
     #[arg(long, value_enum)]
     scale: Option<Scale>,
+    #[command(flatten)]
+    arrays: ArrayOptions,
     #[command(flatten)]
     outputs: model::OutputOptions,
     /// Print a JSON object per row
@@ -106,6 +108,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
     for input in &inputs {
         let rows = if input.image {
             image(options, &checkpoint, input, &mut framed)
+        } else if input.is_arrays() {
+            arrays(options, &checkpoint, input)
         } else {
             table(options, &checkpoint, input, output.as_ref().map_or(&[], Output::keep))
         };
@@ -181,6 +185,24 @@ fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, framed: &mut
     }
     let inputs = checkpoint.rows(path, Inputs::U8(row), options.scale)?;
     Ok(Rows { inputs, names: vec![input.name()], kept: None })
+}
+
+/// The rows of the arrays `input`.
+fn arrays(options: &Options, checkpoint: &Checkpoint, input: &Input) -> Result<Rows> {
+    let path = &input.path;
+    if let Some((flag, _)) = [("--label", options.label.is_some()), ("--keep", !options.output.keep.is_empty())]
+        .into_iter()
+        .find(|(_, given)| *given)
+    {
+        return Err(Error::Usage(format!("{flag} is for CSV files, and {} holds arrays", path.display())));
+    }
+    let reading = data::Options { scale: options.scale, ..options.arrays.reading() };
+    let mut notes = Vec::new();
+    let inputs = data::arrays::inputs(path, &reading, &checkpoint.known(), &mut notes)?;
+    notes.iter().for_each(|line| note(&read_so(line)));
+    let inputs = checkpoint.rows(path, inputs, options.scale)?;
+    let (name, rows) = (input.name(), inputs.len() / checkpoint.model.inputs());
+    Ok(Rows { inputs, names: (0..rows).map(|row| format!("{name}[{row}]")).collect(), kept: None })
 }
 
 /// The rows of the table `input`, with the columns `keep`.

@@ -24,7 +24,7 @@ use rows::{Reading, Rows, Targets};
 use store::Store;
 
 /// Whether arrays are at `path`: a file or a folder of them, or files whose names begin so.
-pub(super) fn present(path: &Path) -> bool {
+pub(crate) fn present(path: &Path) -> bool {
     store::present(path)
 }
 
@@ -56,7 +56,7 @@ pub fn read(
     let first = if known.is_some() { parts.into_iter().find(given) } else { None };
     let train = first.unwrap_or(&chosen.train);
     let Part { rows: Rows { inputs, width, image, range, .. }, targets: Targets { found, outputs } } =
-        part(&mut store, train, reading, Expected::of(task), notes)?;
+        part(&mut store, train, reading, (known, Expected::of(task)), notes)?;
     notes.extend(found.note.map(Note::from));
     let (classes, cells) = (found.cells.classes().to_vec(), found.cells);
     let target_scale = cells.scale(|| match outputs {
@@ -67,8 +67,13 @@ pub fn read(
         if !given(&pair) || std::ptr::eq(pair, train) {
             return Ok(None);
         }
-        let Part { rows, targets } =
-            part(&mut store, pair, Reading { range: Some(range), ..reading }, cells.expected(), &mut Vec::new())?;
+        let Part { rows, targets } = part(
+            &mut store,
+            pair,
+            Reading { range: Some(range), ..reading },
+            (known, cells.expected()),
+            &mut Vec::new(),
+        )?;
         let name = |pair: &Pair| pair.inputs.clone().unwrap_or_default();
         let of_rows = |width, image: Option<(usize, usize)>| match image {
             Some((height, width)) => format!("images of {height} x {width}"),
@@ -110,7 +115,7 @@ pub fn inputs(path: &Path, options: &Options, known: &Known<'_>, notes: &mut Vec
     if names.len() > 1 {
         notes.push(Note::new(format!("the rows of {name} are taken, of several parts"), "arrays"));
     }
-    let rows = Rows::of(path, name, store.array(name)?, reading, notes)?;
+    let rows = rows(&mut store, name, reading, Some(known), notes)?;
     if rows.width != known.width {
         let expected = format!("{}, as {} takes", known.width, known.model);
         return Err(Error::file(path, format!("rows of {} values in {name}", rows.width), expected));
@@ -151,7 +156,7 @@ fn part(
     store: &mut Store,
     pair: &Pair,
     reading: Reading,
-    expected: Expected<'_>,
+    (known, expected): (Option<&Known<'_>>, Expected<'_>),
     notes: &mut Vec<Note>,
 ) -> Result<Part> {
     let path = store.path.clone();
@@ -169,10 +174,25 @@ fn part(
             return Err(Error::file(&path, found, expected).advise(&[Remedy::Option("arrays")]));
         }
     };
-    let rows = Rows::of(&path, inputs, store.array(inputs)?, reading, notes)?;
+    let rows = rows(store, inputs, reading, known, notes)?;
     let array = store.targets(targets, notes)?;
     let targets = Targets::of(&path, targets, &array, (inputs, rows.count), expected)?;
     Ok(Part { rows, targets })
+}
+
+/// The rows of the array `name`, as the model `known` takes them if one is given.
+fn rows(
+    store: &mut Store,
+    name: &str,
+    reading: Reading,
+    known: Option<&Known<'_>>,
+    notes: &mut Vec<Note>,
+) -> Result<Rows> {
+    let (array, path) = (store.array(name)?, &store.path);
+    match known.and_then(|known| Some((known.columns?, known.schema))) {
+        Some(columns) => rows::of_table(path, name, &array, columns, notes),
+        None => Rows::of(path, name, array, reading, notes),
+    }
 }
 
 fn samples(

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use crate::cli::note;
-use crate::data::images;
+use crate::data::{self, images};
 use crate::error::{Error, Result};
 
 /// A file of rows or an image.
@@ -30,6 +30,11 @@ impl Input {
         let mut content = Vec::new();
         std::io::stdin().lock().read_to_end(&mut content).map_err(Error::io("read", &path))?;
         Ok(Self { path, image: images::is_image_content(&content), content: Some(content) })
+    }
+
+    /// Whether it holds arrays.
+    pub(super) fn is_arrays(&self) -> bool {
+        self.content.is_none() && data::arrays::present(&self.path)
     }
 
     /// What its rows are called by.

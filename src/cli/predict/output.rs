@@ -22,7 +22,7 @@ pub(super) struct FileOptions {
     pub(super) output: Option<PathBuf>,
     /// Columns of the input to copy into --output before the predictions, as they stand: names, or numbers from 1 on
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', requires = "output", allow_hyphen_values = true)]
-    keep: Vec<String>,
+    pub(super) keep: Vec<String>,
     /// Number the rows of --output from 1 on, in a first column `row`
     #[arg(long, requires = "output")]
     row_numbers: bool,

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::array::Array;
 use super::pixels::{Precision, Range};
+use crate::data::csv::Held;
 use crate::data::targets::{Column, Fault, Found};
-use crate::data::{COLOURS, Expected, Inputs, Note};
+use crate::data::{self, COLOURS, Columns, Decimal, Delimiter, Expected, Header, Inputs, Note, Options, Schema};
 use crate::error::{Error, Result};
 
 /// The rows of an array.
@@ -81,7 +82,7 @@ impl Rows {
                 return Err(bad(found, &format!("{given}, as the image size says: arrays are not resized")));
             }
             (Some((height, columns)), None) => {
-                if crate::data::channels((height, columns), width).is_none() {
+                if data::channels((height, columns), width).is_none() {
                     let found = format!("rows of {width} values in {name}");
                     return Err(bad(found, &format!("{height} x {columns} pixels, as the image size says")));
                 }
@@ -108,6 +109,52 @@ impl Rows {
         }
         Ok(Self { inputs: range.bring(inputs, &precision), count, width, image, range })
     }
+}
+
+/// The rows of the array `name` of the file at `path`, for a model of tables with these `columns` and this `schema`: what its
+/// schema makes of the same cells in a CSV file. The array has all columns but the targets', or those alone that became features.
+///
+/// # Errors
+/// [`Error::File`] for other columns than these, and for what the schema cannot take.
+pub(super) fn of_table(
+    path: &Path,
+    name: &str,
+    array: &Array,
+    (columns, schema): (&Columns, Option<&Schema>),
+    notes: &mut Vec<Note>,
+) -> Result<Rows> {
+    let features: Vec<usize> = (0..columns.count).filter(|index| *index != columns.label).collect();
+    let read = |index: &usize| schema.is_none_or(|schema| schema.columns[*index].held() != Held::Nothing);
+    let read: Vec<usize> = features.iter().copied().filter(read).collect();
+    let width: usize = array.shape.iter().skip(1).product();
+    let there = match array.shape.len() {
+        1 | 2 if width == features.len() => &features,
+        1 | 2 if width == read.len() && columns.names.is_some() => &read,
+        _ => {
+            let expected = format!("rows of {} columns, as in training, without the targets", features.len());
+            return Err(Error::file(path, format!("{name} of shape {:?}", array.shape), expected));
+        }
+    };
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let failed = |error: csv::Error| Error::io("read", path)(error.into());
+    if let Some(names) = &columns.names {
+        table.write_record(there.iter().map(|index| &names[*index])).map_err(failed)?;
+    }
+    let texts = array.texts();
+    for row in texts.chunks_exact(width) {
+        table.write_record(row).map_err(failed)?;
+    }
+    let table = table.into_inner().map_err(|error| Error::io("read", path)(error.into_error()))?;
+    let header = if columns.names.is_some() { Header::Yes } else { Header::No };
+    let options = Options { header, delimiter: Delimiter::Comma, decimal: Decimal::Dot, ..Options::default() };
+    let features = data::csv::features(path, Some(&table), &options, columns, schema, notes)?;
+    let width = schema.map_or(there.len(), Schema::width);
+    let count = features.values.len() / width.max(1);
+    if count != array.shape[0] {
+        let found = format!("{} rows of {name} with a missing value", array.shape[0] - count);
+        return Err(Error::file(path, found, "none, as the model leaves such rows out"));
+    }
+    Ok(Rows { inputs: Inputs::F32(features.values), count, width, image: None, range: Range::AsTheyAre })
 }
 
 /// Targets that belong to rows.

@@ -1,0 +1,151 @@
+//! Arrays through the program: what they are taken for, and that they give what the same rows give elsewhere.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use zip::write::SimpleFileOptions;
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_mlp-gpu")).args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Standard output and standard error of a run that succeeds.
+fn succeeds(arguments: &[&str]) -> (String, String) {
+    let (code, out, err) = run(arguments);
+    assert_eq!(code, Some(0), "{arguments:?}: {err}");
+    (out, err)
+}
+
+fn npy(descr: &str, shape: &str, body: &[u8]) -> Vec<u8> {
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    [b"\x93NUMPY\x01\x00", &(text.len() as u16).to_le_bytes()[..], text.as_bytes(), body].concat()
+}
+
+fn npz(folder: &Path, name: &str, arrays: &[(&str, Vec<u8>)]) -> PathBuf {
+    let path = folder.join(name);
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    for (name, bytes) in arrays {
+        zip.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap();
+    path
+}
+
+/// Images of 6 x 6 with a bright row that says their class, and the classes.
+fn images(count: usize) -> (Vec<u8>, Vec<u8>) {
+    let noise = |at: usize| (at.wrapping_mul(2_654_435_761) >> 7) as u8 % 60;
+    let mut pixels: Vec<u8> = (0..36 * count).map(noise).collect();
+    let classes: Vec<u8> = (0..count).map(|row| (row % 3) as u8).collect();
+    for (image, class) in pixels.chunks_exact_mut(36).zip(&classes) {
+        image[12 * usize::from(*class)..][..6].fill(255);
+    }
+    (pixels, classes)
+}
+
+const FEW: [&str; 8] = ["--backend", "cpu", "--hidden", "8", "--epochs", "20", "--batch-size", "8"];
+
+#[test]
+fn pixels_of_every_range_give_the_same_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pixels, classes) = images(120);
+    let floats: Vec<u8> = pixels.iter().flat_map(|pixel| (f32::from(*pixel) / 255.0).to_le_bytes()).collect();
+    let halves: Vec<u8> =
+        pixels.iter().flat_map(|pixel| half::f16::from_f32(f32::from(*pixel) / 255.0).to_le_bytes()).collect();
+    let labels = || ("labels", npy("|u1", "(120, 1)", &classes));
+    let sets = [
+        ("bytes.npz", npy("|u1", "(120, 6, 6)", &pixels)),
+        ("floats.npz", npy("<f4", "(120, 6, 6, 1)", &floats)),
+        ("halves.npz", npy("<f2", "(120, 1, 6, 6)", &halves)),
+    ];
+    let mut found = Vec::new();
+    for (name, images) in sets {
+        let path = npz(folder.path(), name, &[("images", images), labels()]);
+        let (model, path) = (folder.path().join("model.safetensors"), path.to_str().unwrap());
+        let (_, err) = succeeds(&[&["train", "--data", path, "--save", model.to_str().unwrap()], &FEW[..]].concat());
+        assert_eq!(err.contains("images holds pixels from 0 to 1"), name != "bytes.npz", "{err}");
+        let (told, _) = succeeds(&["eval", model.to_str().unwrap(), "--data", path, "--json", "--backend", "cpu"]);
+        let (inside, _) = succeeds(&["inspect", model.to_str().unwrap()]);
+        assert!(inside.contains("images of 6 x 6, bytes, / 255"), "{inside}");
+        found.push(told);
+    }
+    assert!(found[0] == found[1] && found[0] == found[2], "{found:?}");
+    assert!(found[0].contains("\"accuracy\":1.0"), "{}", found[0]);
+}
+
+#[test]
+fn rows_of_a_table_are_predicted_alike_from_text_and_from_arrays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut table, mut bytes) = ("id,width,height,kind\n".to_owned(), Vec::new());
+    for row in 0..200 {
+        let width = f64::from(row % 17) + 0.123_456_789;
+        let height = if row % 9 == 0 { f64::NAN } else { 1e9 + f64::from(row) };
+        let shown = if height.is_nan() { String::new() } else { height.to_string() };
+        writeln!(table, "{row},{width},{shown},{}", if width > 8.0 { "wide" } else { "narrow" }).unwrap();
+        bytes.extend([f64::from(row), width, height].into_iter().flat_map(f64::to_le_bytes));
+    }
+    let path = folder.path().join("table.csv");
+    std::fs::write(&path, &table).unwrap();
+    let model = folder.path().join("model.safetensors");
+    let (path, model) = (path.to_str().unwrap(), model.to_str().unwrap());
+    succeeds(&["train", "--data", path, "--label", "kind", "--save", model, "--backend", "cpu", "--epochs", "20"]);
+    let array = npz(folder.path(), "rows.npz", &[("X", npy("<f8", "(200, 3)", &bytes))]);
+    let single = folder.path().join("rows.npy");
+    std::fs::write(&single, npy("<f8", "(200, 3)", &bytes)).unwrap();
+    let mut files = Vec::new();
+    for (input, more) in
+        [(path, &[][..]), (array.to_str().unwrap(), &[]), (single.to_str().unwrap(), &["--arrays", "X=rows"])]
+    {
+        let output = folder.path().join("out.csv");
+        succeeds(
+            &[&["predict", model, input, "--backend", "cpu", "--output", output.to_str().unwrap()], more].concat(),
+        );
+        files.push(std::fs::read_to_string(output).unwrap());
+    }
+    assert!(files[0].lines().count() == 201 && files[0] == files[1] && files[0] == files[2], "{files:?}");
+    let (out, _) = succeeds(&["predict", model, array.to_str().unwrap(), "--backend", "cpu"]);
+    assert!(out.lines().nth(7).unwrap().contains("rows.npz[7]: "), "{out}");
+    let narrow = npz(folder.path(), "narrow.npz", &[("X", npy("<f8", "(300, 2)", &bytes))]);
+    let (code, _, err) = run(&["predict", model, narrow.to_str().unwrap(), "--backend", "cpu"]);
+    // Two columns became features, as the first one only counts the rows.
+    assert_eq!(code, Some(0), "{err}");
+    let wide = npz(folder.path(), "wide.npz", &[("X", npy("<f8", "(100, 6)", &bytes))]);
+    let (code, _, err) = run(&["predict", model, wide.to_str().unwrap(), "--backend", "cpu"]);
+    assert!(code == Some(1) && err.contains("X of shape [100, 6]") && err.contains("rows of 3 columns"), "{err}");
+    let (code, _, err) = run(&["predict", model, array.to_str().unwrap(), "--keep", "id", "--output", "x.csv"]);
+    assert!(code == Some(2) && err.contains("--keep is for CSV files"), "{err}");
+}
+
+#[test]
+fn a_validation_part_of_its_own_is_used_and_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pixels, classes) = images(90);
+    let part = |first: usize, count: usize, name: &'static str| {
+        let shape = format!("({count}, 6, 6)");
+        let images = npy("|u1", &shape, &pixels[36 * first..36 * (first + count)]);
+        let labels = npy("|u1", &format!("({count},)"), &classes[first..first + count]);
+        [(format!("{name}_images"), images), (format!("{name}_labels"), labels)]
+    };
+    let arrays: Vec<_> =
+        [part(0, 60, "train"), part(60, 12, "val"), part(72, 18, "test")].into_iter().flatten().collect();
+    let arrays: Vec<(&str, Vec<u8>)> = arrays.iter().map(|(name, bytes)| (&name[..], bytes.clone())).collect();
+    let path = npz(folder.path(), "parts.npz", &arrays);
+    let path = path.to_str().unwrap();
+    let model = folder.path().join("model.safetensors");
+    let train = [&["train", "--data", path, "--save", model.to_str().unwrap()], &FEW[..]].concat();
+    let (out, err) = succeeds(&train);
+    assert!(out.contains("Validation") && err.contains("18 test rows"), "{out}{err}");
+    let (_, err) = succeeds(&["eval", model.to_str().unwrap(), "--part", "validation", "--backend", "cpu"]);
+    assert!(err.contains("12 rows of") && err.contains("the validation part"), "{err}");
+    let (out, _) = succeeds(&[&train[..], &["--validation-split", "0"]].concat());
+    assert!(!out.contains("Validation"), "{out}");
+    let (code, _, err) = run(&[&train[..], &["--validation-split", "0.2"]].concat());
+    assert!(code == Some(2) && err.contains("a validation part of its own"), "{err}");
+    let (code, _, err) = run(&[&train[..], &["--header", "no"]].concat());
+    assert!(code == Some(2) && err.contains("--header is for CSV files, not for arrays"), "{err}");
+}
