@@ -62,7 +62,8 @@ enum Command {
 /// Flags that choose the data set.
 #[derive(Debug, Args)]
 struct DataOptions {
-    /// Data set: auto (MNIST if it is here or can be fetched, else digits), mnist, fashion-mnist, kmnist, digits, or the path
+    /// Data set: auto (MNIST if it is here or can be fetched, else digits), mnist, fashion-mnist, kmnist, qmnist, emnist-letters and
+    /// other parts of EMNIST, digits, or the path
     /// of a CSV file (plain or packed; - for standard input), of a NumPy archive (.npz) or file (.npy), of IDX files or a folder of them, or
     /// of a folder with a folder of images for each class [default: auto, or what the model was trained on]
     #[arg(long, value_name = "NAME|PATH")]
