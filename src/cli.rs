@@ -330,6 +330,7 @@ fn flags_for(remedy: &Remedy) -> String {
             "ignore" => "leave the column out with --ignore".into(),
             "categories" => "take the column's cells as names with --categories".into(),
             "decimal" => "use --decimal comma".into(),
+            "arrays" => "say which is which with --arrays X=NAME,y=NAME".into(),
             name => format!("use --{}", name.replace('_', "-")),
         },
         Remedy::NamedLayers => "name them in order with --layers a,b,c".into(),

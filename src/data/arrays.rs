@@ -90,12 +90,12 @@ pub fn read(
         samples(targets.found.cells, rows.inputs, (width, image), target_scale.as_ref()).map(Some)
     };
     let (test, validation) = (other(&chosen.test)?, other(&chosen.validation)?);
-    if let (None, Range::Pixels(..255.0 | 256.0..)) = (known, range) {
+    if known.is_none() && range.is_pixels() && range != Range::Pixels(255.0) {
         let name = train.inputs.as_deref().unwrap_or_default();
         notes.push(Note::new(format!("{name} holds {range}, taken as such"), "scale"));
     }
     let train = samples(cells, inputs, (width, image), target_scale.as_ref())?;
-    let scale = matches!(range, Range::Pixels(_)).then_some(Scale::Bytes);
+    let scale = range.is_pixels().then_some(Scale::Bytes);
     Ok(Raw { name: path.display().to_string(), train, test, validation, classes, target_scale, columns: None, scale })
 }
 
@@ -163,14 +163,16 @@ fn part(
     let (inputs, targets) = match (&pair.inputs, &pair.targets) {
         (Some(inputs), Some(targets)) => (inputs, targets),
         (given, other) => {
-            let (name, role, missing) = match (given, other) {
-                (Some(name), _) => (name.as_str(), "targets", "labels"),
-                (None, Some(name)) => (name.as_str(), "inputs", "rows"),
-                (None, None) => ("training part", "arrays", "rows to learn from"),
+            let (missing, expected) = match (given, other) {
+                (Some(name), _) => {
+                    (format!("no targets that belong to {name}"), "y beside x, or train-labels beside train-images")
+                }
+                (None, Some(name)) => {
+                    (format!("no inputs that belong to {name}"), "x beside y, or train-images beside train-labels")
+                }
+                (None, None) => ("no training part".into(), "x and y, or x_train and y_train"),
             };
-            let found = format!("no {role} that belong to {name} among {}", store.listed());
-            let expected =
-                format!("the {missing} of it, as y_train beside x_train, or train-labels beside train-images");
+            let found = format!("{missing} among {}", store.listed());
             return Err(Error::file(&path, found, expected).advise(&[Remedy::Option("arrays")]));
         }
     };

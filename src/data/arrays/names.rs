@@ -135,7 +135,10 @@ impl Chosen {
             let place = if *role == Role::Inputs { &mut pair.inputs } else { &mut pair.targets };
             if let Some(other) = place {
                 let what = if *role == Role::Inputs { "inputs" } else { "targets" };
-                return Err((format!("{other} and {name}, which may both be the {what} of one part"), NAMED.into()));
+                return Err((
+                    format!("{other} and {name}, which may both be the {what} of one part"),
+                    "one of the two".into(),
+                ));
             }
             *place = Some(name.clone());
         }
@@ -153,18 +156,15 @@ impl Chosen {
                 let list: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
                 let names =
                     if list.is_empty() { "no arrays".into() } else { format!("arrays {}", classes::list(&list)) };
-                Err((names, format!("x and y, or x_train, y_train, x_test and y_test, or names alike; {NAMED}")))
+                Err((names, "x and y, or x_train, y_train, x_test and y_test, or names like these".into()))
             }
             (several, _) => {
                 let groups: Vec<String> = several.iter().map(|(group, _)| group.join("-")).collect();
-                Err((format!("several data sets: {}", classes::list(&groups)), "one, or which one to take".into()))
+                Err((format!("several data sets: {}", classes::list(&groups)), "one of them".into()))
             }
         }
     }
 }
-
-/// What helps where names do not tell.
-pub(super) const NAMED: &str = "which arrays are meant, as in X=features,y=labels";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

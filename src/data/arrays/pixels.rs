@@ -18,6 +18,8 @@ const COUNTS: u8 = 32;
 pub(super) enum Range {
     /// Pixels from 0 to this.
     Pixels(f32),
+    /// Pixels from -1 to 1.
+    Signed,
     /// Any numbers.
     Numbers,
     /// Whatever they are.
@@ -28,6 +30,7 @@ impl fmt::Display for Range {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pixels(top) => write!(out, "pixels from 0 to {top}"),
+            Self::Signed => out.write_str("pixels from -1 to 1"),
             Self::Numbers | Self::AsTheyAre => out.write_str("numbers"),
         }
     }
@@ -49,6 +52,7 @@ impl Range {
                     .fold((f32::INFINITY, 0.0f32), |(least, most), &value| (least.min(value), most.max(value)));
                 let whole = || values.iter().all(|value| value.fract() == 0.0);
                 match () {
+                    () if image && least == -1.0 && most <= 1.0 => Self::Signed,
                     () if least < 0.0 || most == 0.0 => Self::Numbers,
                     () if image && most <= 1.0 => Self::Pixels(1.0),
                     () if !image && most <= 1.0 && are_shades(values, array.near) => Self::Pixels(1.0),
@@ -65,9 +69,13 @@ impl Range {
 
     /// What `inputs` are, if they cannot stand for this.
     pub(super) fn fault(self, inputs: &Inputs) -> Option<String> {
-        let Self::Pixels(top) = self else { return None };
+        let (least, top) = match self {
+            Self::Pixels(top) => (0.0, top),
+            Self::Signed => (-1.0, 1.0),
+            Self::Numbers | Self::AsTheyAre => return None,
+        };
         let values = inputs.to_f32();
-        let beyond = values.iter().find(|value| !(0.0..=top).contains(*value));
+        let beyond = values.iter().find(|value| !(least..=top).contains(*value));
         let small = || {
             top > 16.0 && values.iter().all(|value| *value <= 1.0) && values.iter().any(|value| value.fract() != 0.0)
         };
@@ -82,17 +90,23 @@ impl Range {
         match (self, inputs) {
             (Self::Numbers, Inputs::U8(bytes)) => Inputs::F32(bytes.into_iter().map(f32::from).collect()),
             (Self::Pixels(255.0), Inputs::U8(bytes)) => Inputs::U8(bytes),
-            (Self::Pixels(top), inputs) => {
+            (Self::Numbers | Self::AsTheyAre, inputs) => inputs,
+            (Self::Pixels(_) | Self::Signed, inputs) => {
+                let (offset, top) = if let Self::Pixels(top) = self { (0.0, top) } else { (1.0, 2.0) };
                 let mut values = inputs.to_f32().into_owned();
-                values.iter_mut().for_each(|value| *value *= 255.0 / top);
+                values.iter_mut().for_each(|value| *value = (*value + offset) * (255.0 / top));
                 if values.iter().all(|value| (value - value.round()).abs() <= array.near && *value < 255.5) {
                     Inputs::U8(values.into_iter().map(|value| value.round() as u8).collect())
                 } else {
                     Inputs::F32(values)
                 }
             }
-            (Self::Numbers | Self::AsTheyAre, inputs) => inputs,
         }
+    }
+
+    /// Whether they are pixels.
+    pub(super) fn is_pixels(self) -> bool {
+        matches!(self, Self::Pixels(_) | Self::Signed)
     }
 }
 
@@ -156,6 +170,9 @@ mod tests {
             assert_eq!(range, Range::Pixels(top));
             assert_eq!(range.bring(inputs, &precision), Inputs::U8(bytes.clone()));
         }
+        let signed = floats(bytes.iter().map(|&byte| f32::from(byte) / 127.5 - 1.0));
+        assert_eq!(Range::of(&signed, &SINGLE, true), Range::Signed);
+        assert_eq!(Range::Signed.bring(signed, &SINGLE), Inputs::U8(bytes.clone()));
         let drawn = Inputs::U8(vec![0, 1, 1]);
         assert_eq!(Range::of(&drawn, &SINGLE, true).bring(drawn, &SINGLE), Inputs::U8(vec![0, 255, 255]));
         let shaded = floats([0.0, 0.3, 1.0].into_iter());
@@ -170,7 +187,7 @@ mod tests {
             (floats((0..1000).map(|at| at as f32 / 999.0)), false),
             (floats((0..1000).map(|at| (at % 2) as f32)), false),
             (floats((0..1000).map(|at| at as f32)), false),
-            (floats([-1.0, 0.5, 1.0].into_iter()), true),
+            (floats([-1.5, 0.5, 1.0].into_iter()), true),
             (floats([0.0, 3.5, 7.0].into_iter()), true),
             (Inputs::U8(vec![0, 1, 7]), true),
             (Inputs::U8(vec![0, 1, 31]), false),

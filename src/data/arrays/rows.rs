@@ -21,6 +21,9 @@ pub(super) struct Rows {
     pub(super) range: Range,
 }
 
+/// What inputs must be.
+const FINITE: &str = "integers or floats, all finite (what is missing must be filled in; in CSV files that is done)";
+
 /// How arrays are read as rows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reading {
@@ -102,7 +105,7 @@ impl Rows {
         array.shape = vec![count, width];
         let precision = Precision::of(&array);
         let inputs = array.inputs();
-        let inputs = inputs.map_err(|found| bad(format!("{name} {found}"), "integers or floats, all finite"))?;
+        let inputs = inputs.map_err(|found| bad(format!("{name} {found}"), FINITE))?;
         let range = reading.range.unwrap_or_else(|| Range::of(&inputs, &precision, image.is_some()));
         if let Some(found) = range.fault(&inputs) {
             return Err(bad(format!("{found} in {name}"), &format!("{range}, as in training")));
