@@ -215,7 +215,12 @@ fn spare_data(flag: &'static str, source: &str, reading: &crate::data::Options, 
         return Ok(());
     }
     let files = crate::data::files(source, reading).into_iter().map(|path| (flag, path));
-    let inputs: Vec<Named> = files.chain(reading.test.clone().map(|path| ("--test", path))).collect();
+    let test = reading.test.iter().flat_map(|path| {
+        // What cannot be listed is told of when it is read.
+        let files = crate::data::table_files(path).unwrap_or_else(|_| vec![path.clone()]);
+        files.into_iter().map(|path| ("--test", path))
+    });
+    let inputs: Vec<Named> = files.chain(test).collect();
     files::refuse_overwriting(outputs, &inputs)
 }
 

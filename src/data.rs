@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::path_text;
+use crate::{files, path_text};
 
 /// A data set: parts of the same width and targets.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +51,7 @@ pub mod schema;
 pub mod split;
 pub mod targets;
 
-pub use csv::{Columns, Decimal, Delimiter, Header};
+pub use csv::{Columns, Decimal, Delimiter, Header, table_files};
 pub use framing::Framing;
 pub use known::Known;
 pub use note::Note;
@@ -62,7 +62,7 @@ pub use split::{Origin, Part, Raw};
 pub use targets::{Expected, TargetScale, Targets, Task};
 
 /// The kinds of data that a path may lead to, for messages.
-pub const UNDERSTOOD: &str = "a CSV file (plain, or packed by gzip, zstd or zip), a NumPy .npz archive, a folder with the four IDX files of a data \
+pub const UNDERSTOOD: &str = "a table (CSV, plain or packed by gzip, zstd or zip; Parquet; Arrow), a NumPy .npz archive, a folder with the four IDX files of a data \
                               set, or a folder with a folder of images for each class";
 
 /// Options for reading a data set. The folder and the seed are not saved with a model.
@@ -243,7 +243,9 @@ pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
         _ if source == "digits" => Vec::new(),
         folder if FAMILY.contains(&named) => folder.as_deref().map(idx::files).unwrap_or_default(),
         _ if source == "-" => Vec::new(),
-        _ if !path.is_dir() => vec![path.to_path_buf()],
+        _ if !path.is_dir() || csv::is_folder_of_tables(path) => {
+            table_files(path).unwrap_or_else(|_| vec![path.to_path_buf()])
+        }
         _ if idx::present(path) => idx::files(path),
         _ => images::paths(path),
     }
@@ -296,6 +298,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             options.refuse_for("a folder of IDX files", &[])?;
             Ok(Found::of(idx::load_own(path)?))
         }
+        _ if csv::is_folder_of_tables(path) => read_table(path, None, options, known, notes),
         _ if path.is_dir() => {
             options.refuse_for("a folder of images", &["--image-size"])?;
             images::read(path, options.image_size.or(known.and_then(|known| known.image)), notes).map(Found::of)
@@ -306,6 +309,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             std::io::stdin().lock().read_to_end(&mut content).map_err(Error::io("read", path))?;
             read_table(path, Some(&content), options, known, notes)
         }
+        _ if files::matching(path)?.is_some() => read_table(path, None, options, known, notes),
         _ if !path.exists() => Err(Error::Data(format!(
             "there is no data set {source:?}: give auto, digits, {}, or the path of {UNDERSTOOD}",
             FAMILY.join(", ")

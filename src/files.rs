@@ -128,6 +128,32 @@ fn place(path: &Path) -> Option<PathBuf> {
     None
 }
 
+/// What matches `path` where it is a pattern of names, such as `part-*.csv`, and no path; none where it is none.
+///
+/// # Errors
+/// [`Error::Usage`] for a pattern that is none, [`Error::Io`] for a folder that cannot be read.
+pub fn matching(path: &Path) -> Result<Option<Vec<PathBuf>>> {
+    let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists()) else {
+        return Ok(None);
+    };
+    // A star stands for no hidden file, as in a shell.
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    let paths = glob::glob_with(pattern, options).map_err(|error| {
+        Error::Usage(format!(
+            "{}: not a pattern of file names ({}): put [ and ] around a lone [",
+            path.display(),
+            error.msg
+        ))
+    })?;
+    let found = paths.map(|path| {
+        path.map_err(|error| {
+            let folder = error.path().to_path_buf();
+            Error::io("read", &folder)(error.into())
+        })
+    });
+    found.collect::<Result<_>>().map(Some)
+}
+
 /// The folder that `path` is in.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))

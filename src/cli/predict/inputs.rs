@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::note;
 use crate::data::images;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// A file of rows or an image.
 pub(super) struct Input {
@@ -53,31 +54,14 @@ pub(super) fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
         tell_left_out(argument, &others);
         return Ok(images);
     }
-    match argument.to_str() {
-        Some(pattern) if pattern.contains(['*', '?', '[']) && !argument.exists() => matching(argument, pattern),
-        _ => Ok(vec![argument.to_path_buf()]),
+    match files::matching(argument)? {
+        Some(found) => matching(argument, found),
+        None => Ok(vec![argument.to_path_buf()]),
     }
 }
 
-/// The files that match `pattern`: the images among them, if there are any.
-fn matching(argument: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
-    // A star stands for no hidden file, as in a shell.
-    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
-    let paths = glob::glob_with(pattern, options).map_err(|error| {
-        Error::Usage(format!(
-            "{}: not a pattern of file names ({}): put [ and ] around a lone [",
-            argument.display(),
-            error.msg
-        ))
-    })?;
-    let mut found = Vec::new();
-    for path in paths {
-        let failed = |error: glob::GlobError| {
-            let folder = error.path().to_path_buf();
-            Error::io("read", &folder)(error.into())
-        };
-        found.push(path.map_err(failed)?);
-    }
+/// The files among those `found` that match a pattern: the images, if there are any.
+fn matching(argument: &Path, mut found: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     found.sort();
     let (folders, files): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| path.is_dir());
     let (images, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| images::is_image(path));

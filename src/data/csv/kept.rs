@@ -9,6 +9,7 @@ use super::blocks::Block;
 use super::cells::decode;
 use super::columns::{Columns, numbered};
 use super::dialect::{collapse, is_blank};
+use super::pieces::Piece;
 use super::source::Source;
 use crate::data::{Options, classes};
 use crate::error::{Error, Result};
@@ -39,10 +40,20 @@ impl Kept {
     ) -> Result<Self> {
         let names = columns.names.as_deref().unwrap_or_default();
         let places = wanted.iter().map(|name| place(path, name, names, columns.count)).collect::<Result<Vec<_>>>()?;
-        let mut opened = Opened::new(Source { path, content }, options, &mut Vec::new())?;
+        let mut opened = Opened::new(Source { path, content }, options, None, &mut Vec::new())?;
         let (delimiter, blanks) = (opened.dialect.delimiter, opened.dialect.blanks);
         let mut rows = Vec::new();
-        while let Some(Block { text, line }) = opened.blocks.next()? {
+        while let Some(piece) = opened.pieces.next()? {
+            let Block { text, line } = match piece {
+                Piece::Text(block) => block,
+                #[cfg(feature = "columnar")]
+                Piece::Columns(batch) => {
+                    let columns: Vec<Vec<String>> = places.iter().map(|place| batch.texts(*place)).collect();
+                    let wanted = batch.rows().enumerate().filter(|(_, line)| lines.binary_search(line).is_ok());
+                    rows.extend(wanted.map(|(row, _)| columns.iter().map(|column| column[row].clone()).collect()));
+                    continue;
+                }
+            };
             let text = if blanks { collapse(&text) } else { text };
             for (line, record) in records(&text, line, delimiter) {
                 if lines.binary_search(&line).is_ok() {

@@ -44,8 +44,9 @@ impl Table {
             Schema { missing_values: options.missing_values.clone(), ..fitted }
         };
         let encoding = Encoding::new(&schema, &frame);
+        let places = frame.places.clone();
         let encoded = encoding.apply(frame, 3, |row| parts[row]);
-        check_missing(&path, &schema, &columns, &encoded.met).map_err(|error| error.advise(&OTHERWISE))?;
+        check_missing(&path, &schema, &columns, &encoded.met, &places).map_err(|error| error.advise(&OTHERWISE))?;
         let mut checksum = encoded.checksum;
         checksum.update(labelled.targets.as_bytes());
         let origin = Origin { rows, checksum: checksum.sum(), test: test_share, validation: options.validation_split };
@@ -88,8 +89,9 @@ impl Table {
     pub fn plain(self) -> Result<Raw> {
         let Self { path, frame, targets, columns, .. } = self;
         let schema = numbers_alone(&path, &frame, &columns)?;
+        let places = frame.places.clone();
         let encoded = Encoding::new(&schema, &frame).apply(frame, 1, |_| 0);
-        check_missing(&path, &schema, &columns, &encoded.met)?;
+        check_missing(&path, &schema, &columns, &encoded.met, &places)?;
         let target_scale = targets.scale(|| vec![columns.output()]);
         let classes = targets.classes().to_vec();
         let inputs = Inputs::F32(encoded.parts.into_iter().next().unwrap_or_default());
