@@ -168,6 +168,10 @@ struct TableOptions {
     /// The most categories of a column; the others are one more, "other" [default: 32]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     max_categories: Option<u16>,
+    /// Column of numbers from 0 on that says how much each row weighs in training, and is no feature; evaluation counts all rows
+    /// alike
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    weight: Option<String>,
     /// What is done about missing cells of a CSV file
     #[arg(long, value_enum, default_value = "fill")]
     missing: Missing,
@@ -192,6 +196,7 @@ impl TableOptions {
             header: self.header,
             ignore: self.ignore.clone(),
             categories: self.categories.clone(),
+            weight: self.weight.clone(),
             max_categories: self.max_categories.map(usize::from),
             missing: self.missing,
             missing_values: self.missing_values.clone(),

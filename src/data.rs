@@ -92,6 +92,9 @@ pub struct Options {
     pub ignore: Vec<String>,
     /// Columns of a CSV file that are taken as categories, whatever they look like.
     pub categories: Vec<String>,
+    /// The column of a table that says how much each row weighs in training: its name or its number. It is no feature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     /// The most categories of a column of a CSV file; [`csv::MAX_CATEGORIES`] where it is not given.
     pub max_categories: Option<usize>,
     /// Whether all columns of a CSV file are taken as numbers, as older models do.
@@ -377,6 +380,7 @@ impl Options {
             missing_values: if self.missing_values.is_empty() { kept.missing_values } else { self.missing_values },
             ignore: if self.ignore.is_empty() { kept.ignore } else { self.ignore },
             categories: if self.categories.is_empty() { kept.categories } else { self.categories },
+            weight: self.weight.or(kept.weight),
             max_categories: self.max_categories.or(kept.max_categories),
             test: self.test.or(if self.test_split.is_some() { None } else { kept.test }),
             test_split: self.test_split.or(kept.test_split),
@@ -394,6 +398,7 @@ impl Options {
             || self.decimal != Decimal::Auto
             || self.missing != Missing::Fill
             || self.max_categories.is_some()
+            || self.weight.is_some()
             || lists.iter().any(|list| !list.is_empty())
     }
 

@@ -23,6 +23,7 @@ mod parse;
 mod pieces;
 mod source;
 mod table;
+mod weight;
 
 pub use cells::Decimal;
 pub(crate) use cells::is_missing;
@@ -31,7 +32,7 @@ pub use columns::Columns;
 pub use dialect::{Delimiter, Header};
 #[cfg(test)]
 pub(super) use frame::Chunk;
-pub(super) use frame::{Frame, Held, Place};
+pub(super) use frame::{Frame, Held, Place, Places};
 pub use kept::Kept;
 pub(super) use many::is_folder_of_tables;
 pub use many::table_files;
@@ -41,7 +42,6 @@ pub use table::Table;
 
 use cells::{Number, Reading};
 use columns::Layout;
-use frame::Places;
 use many::Sources;
 use opened::{Opened, read_rows};
 
@@ -69,6 +69,7 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
         categories,
         most: options.max_categories.unwrap_or(MAX_CATEGORIES).max(1),
         missing: options.missing,
+        weight: weight::column(&columns, options)?,
     };
     let look = |index: usize| match opened.look(index, columns.names.is_some()) {
         // Models that know of numbers alone take them as they are.
@@ -82,11 +83,14 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     for &index in &rules.ignore {
         held[index] = Held::Nothing;
     }
+    if let Some(index) = rules.weight {
+        held[index] = Held::Number { at: 0, origin: 0.0 };
+    }
     let expected = Expected::of(options.task);
     let mut rows = read_rows(&sources, opened, &layout, &held, expected, options)?;
     // What was met later than the first lines decides too: numbers among which there is text are read again as text.
     let texts = rows.faults.iter().filter(|faulty| faulty.faults.texts > 0);
-    let texts: Vec<usize> = texts.map(|faulty| faulty.column).collect();
+    let texts: Vec<usize> = texts.map(|faulty| faulty.column).filter(|index| rules.weight != Some(*index)).collect();
     if !texts.is_empty() {
         texts.into_iter().for_each(|column| held[column] = Held::Text { at: 0 });
         drop(rows);
@@ -94,8 +98,12 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
         rows = read_rows(&sources, opened, &layout, &held, expected, options)?;
     }
     rows.check(path, &columns)?;
+    if let Some(index) = rows.faults.iter().position(|faulty| rules.weight == Some(faulty.column)) {
+        return Err(rows.faults.swap_remove(index).error);
+    }
     rows.tell(notes);
     let mut frame = std::mem::take(&mut rows.frame);
+    let mut weights = rules.weight.map(|index| weight::take(path, &mut frame, &columns, index)).transpose()?;
     let Some(Found { mut cells, note }) = rows.found else {
         return Err(Error::file(path, "no column of labels", "one"));
     };
@@ -109,8 +117,12 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     if rules.missing == Missing::Drop {
         let kept = complete(path, &mut frame, &columns, notes).map_err(|error| error.advise(&OTHERWISE))?;
         cells.retain(|row| kept[row]);
+        if let Some(weights) = &mut weights {
+            let mut kept = kept.iter();
+            weights.retain(|_| kept.next() == Some(&true));
+        }
     }
-    Ok(Table { path: path.to_path_buf(), frame, targets: cells, columns, rules })
+    Ok(Table { path: path.to_path_buf(), frame, targets: cells, weights, columns, rules })
 }
 
 /// What helps a training file where cells are missing.

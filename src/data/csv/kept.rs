@@ -9,6 +9,7 @@ use super::blocks::Block;
 use super::cells::decode;
 use super::columns::{Columns, numbered};
 use super::dialect::{collapse, is_blank};
+use super::opened::days_alone;
 use super::pieces::Piece;
 use super::source::Source;
 use crate::data::{Options, classes};
@@ -42,7 +43,7 @@ impl Kept {
         let places = wanted.iter().map(|name| place(path, name, names, columns.count)).collect::<Result<Vec<_>>>()?;
         let mut opened = Opened::new(Source { path, content }, options, None, &mut Vec::new())?;
         let (delimiter, blanks) = (opened.dialect.delimiter, opened.dialect.blanks);
-        let mut rows = Vec::new();
+        let mut rows: Vec<Vec<String>> = Vec::new();
         while let Some(piece) = opened.pieces.next()? {
             let Block { text, line } = match piece {
                 Piece::Text(block) => block,
@@ -65,6 +66,9 @@ impl Kept {
         if rows.len() != lines.len() {
             let found = format!("{} of {} rows when it is read again for --keep", rows.len(), lines.len());
             return Err(Error::file(path, found, "all of them, in a file that stays as it is"));
+        }
+        for place in 0..if opened.is_text() { 0 } else { places.len() } {
+            days_alone(&mut rows.iter_mut().map(|row| &mut row[place]).collect::<Vec<_>>());
         }
         let name = |(wanted, &index): (&String, &usize)| {
             names.get(index).filter(|name| !name.is_empty()).unwrap_or(wanted).clone()

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::blocks::Blocks;
 use super::cells::{self, Number, show};
 use super::columns::{Columns, Layout};
-use super::dialect::{Dialect, RECORDS};
+use super::dialect::Dialect;
 use super::frame::{Frame, Held, Merge, Met, Order, Place};
 use super::many::Sources;
 use super::parse::{Faults, Form, Slot};
@@ -93,7 +93,7 @@ impl<'a> Opened<'a> {
         if !batches.durations.is_empty() {
             notes.push(format!("durations are numbers of days: {}", named(&batches.durations).join(", ")).into());
         }
-        let head = batches.head(RECORDS - 1)?;
+        let head = batches.head(super::dialect::RECORDS - 1)?;
         let records = [vec![batches.names.clone()], head].concat();
         let dialect = Dialect::of_columns(records, options);
         let categories = std::mem::take(&mut batches.categories);
@@ -177,7 +177,7 @@ impl<'a> Opened<'a> {
     }
 
     /// Whether it is text, not columns with types.
-    fn is_text(&self) -> bool {
+    pub(super) fn is_text(&self) -> bool {
         matches!(self.pieces, Pieces::Text(_))
     }
 }
@@ -282,7 +282,7 @@ pub(super) fn read_rows<'a>(
     }
     let mut frame = merge.finish();
     if !is_text {
-        frame.texts.iter_mut().for_each(|texts| days_alone(texts));
+        frame.texts.iter_mut().for_each(|texts| days_alone(&mut texts.iter_mut().collect::<Vec<_>>()));
     }
     let found = match layout.label {
         Some(_) if frame.rows() > 0 => Some(targets.finish()?),
@@ -292,10 +292,10 @@ pub(super) fn read_rows<'a>(
 }
 
 /// Leaves the time out of moments that are all at midnight, as software does that writes them as text.
-fn days_alone(texts: &mut [String]) {
+pub(super) fn days_alone(texts: &mut [&mut String]) {
     const MIDNIGHT: &str = " 00:00:00";
-    if texts.iter().all(|text| text.ends_with(MIDNIGHT)) {
-        texts.iter_mut().for_each(|text| text.truncate(text.len() - MIDNIGHT.len()));
+    if texts.iter().all(|text| text.is_empty() || text.ends_with(MIDNIGHT)) {
+        texts.iter_mut().for_each(|text| text.truncate(text.len().saturating_sub(MIDNIGHT.len())));
     }
 }
 

@@ -50,10 +50,11 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Its first bytes, at most 16.
+    /// Its first bytes, at most 16, by which its kind is known.
     ///
     /// # Errors
     /// [`Error::Io`].
+    #[cfg(feature = "columnar")]
     pub(super) fn start(self) -> Result<Vec<u8>> {
         peek(&mut self.bytes()?, START).map_err(Error::io("read", self.path))
     }

@@ -17,6 +17,8 @@ pub struct Table {
     pub(super) path: PathBuf,
     pub(super) frame: Frame,
     pub(super) targets: Cells,
+    /// How much each row weighs in training; none where all weigh the same.
+    pub(super) weights: Option<Vec<f32>>,
     pub(super) columns: Columns,
     pub(super) rules: Rules,
 }
@@ -27,7 +29,7 @@ impl Table {
     /// # Errors
     /// Those of [`Raw::prepare`], and of the reading of the test part.
     pub fn prepare(self, options: &Options, notes: &mut Vec<Note>) -> Result<Dataset> {
-        let Self { path, frame, targets, columns, rules } = self;
+        let Self { path, frame, targets, weights, columns, rules } = self;
         let name = path.display().to_string();
         let classes = targets.classes().to_vec();
         let expected = Expectation::of(&targets);
@@ -59,7 +61,9 @@ impl Table {
                 width: schema.width(),
                 targets,
                 image: None,
-                weights: None,
+                weights: weights.as_ref().map(|weights| {
+                    weights.iter().zip(&parts).filter(|(_, part)| **part == wanted).map(|(weight, _)| *weight).collect()
+                }),
             }))
         };
         let train = part(TRAIN)?.ok_or_else(|| Error::Data(format!("{name}: no row is left to learn from")))?;
@@ -105,7 +109,7 @@ impl Table {
     /// # Errors
     /// [`Error::File`] for numbers among which a few cells are text, and for a table of which no feature is left.
     pub fn profile(&self, notes: &mut Vec<Note>) -> Result<(Vec<Profile>, Schema)> {
-        let Self { path, frame, targets, columns, rules } = self;
+        let Self { path, frame, targets, columns, rules, .. } = self;
         let (schema, mut profiles) = schema::fit(path, frame, columns, &|_| true, rules, notes)?;
         profiles[columns.label].range = match targets {
             Cells::Classes { names, labels } => {

@@ -210,6 +210,7 @@ mod tests {
         ];
         let schema = Schema::new(&columns, kinds, Missing::Fill);
         let frame = Frame {
+            places: crate::data::csv::Places::default(),
             held: vec![
                 Held::Number { at: 0, origin: 100.0 },
                 Held::Text { at: 0 },

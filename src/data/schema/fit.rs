@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::row_numbers::{are_row_numbers, tells_rows_apart};
 use super::times::{self, Form};
-use super::{IGNORED, Kind, Missing, Schema};
+use super::{IGNORED, Kind, Missing, Schema, WEIGHT};
 use crate::data::csv::{Frame, Held, NO_TEXT, is_number};
 use crate::data::known::are_bytes;
 use crate::data::{Columns, Note};
@@ -38,6 +38,8 @@ pub(in crate::data) struct Rules {
     pub(in crate::data) most: usize,
     /// What is done about missing cells.
     pub(in crate::data) missing: Missing,
+    /// The column that says how much rows weigh.
+    pub(in crate::data) weight: Option<usize>,
 }
 
 /// A column as the rows to train on have it.
@@ -240,6 +242,7 @@ impl Fitting<'_> {
             (_, Some(fitted)) => Ok(fitted),
             (Held::Text { at }, None) => self.texts(path, index, at),
             _ if index == self.columns.label => Ok(unread(Kind::Target)),
+            _ if self.rules.weight == Some(index) => Ok(unread(Kind::LeftOut { why: WEIGHT.into() })),
             _ => Ok(unread(Kind::LeftOut { why: IGNORED.into() })),
         };
         (0..self.columns.count).map(column).collect()
