@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::{files, path_text};
 
 /// A data set: parts of the same width and targets.
@@ -263,11 +263,12 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         && known.task != given
     {
         let (name, model, predicted) = (given.name(), known.model, known.task.name());
-        return Err(Error::Usage(format!("--task {name}: the model {model} predicts {predicted}")));
+        let error = Error::Usage(format!("the model {model} predicts {predicted}, not {name}"));
+        return Err(error.advise(&[Remedy::Without("task")]));
     }
     match source {
         "auto" => {
-            options.refuse_for("--data auto", &[])?;
+            options.refuse_for("the data set auto", &[])?;
             match folder.map(|folder| folder.join("mnist")) {
                 Some(mnist) if idx::present(&mnist) => {
                     notes.push(format!("MNIST from {}", mnist.display()).into());
@@ -276,7 +277,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
                 looked => {
                     let why = match looked {
                         Some(mnist) => format!("there is no MNIST in {}", mnist.display()),
-                        None => "no data folder is given (--data-dir or MLP_GPU_DATA)".into(),
+                        None => "no data folder is given".into(),
                     };
                     notes.push(format!("the embedded data set digits: {why}").into());
                     Ok(Found::of(digits()?))
@@ -284,16 +285,14 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             }
         }
         "digits" => {
-            options.refuse_for("--data digits", &[])?;
+            options.refuse_for("the data set digits", &[])?;
             Ok(Found::of(digits()?))
         }
         name if FAMILY.contains(&name) => {
-            options.refuse_for(&format!("--data {name}"), &[])?;
+            options.refuse_for(&format!("the data set {name}"), &[])?;
             let Some(folder) = folder else {
-                return Err(Error::Data(format!(
-                    "--data {name} needs a data folder: put its four IDX files into DIR/{name} and give --data-dir DIR \
-                     (or MLP_GPU_DATA=DIR)"
-                )));
+                let message = format!("{name} needs a data folder, with its four IDX files in a folder {name}");
+                return Err(Error::Data(message).advise(&[Remedy::Option("folder")]));
             };
             Ok(Found::of(idx::load(&folder.join(name), name)?))
         }

@@ -1,5 +1,6 @@
 //! Files that are whole or absent: written beside their place, then renamed into it. No file that is read is written over.
 
+use std::cmp::Ordering;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -128,7 +129,8 @@ fn place(path: &Path) -> Option<PathBuf> {
     None
 }
 
-/// What matches `path` where it is a pattern of names, such as `part-*.csv`, and no path; none where it is none.
+/// What matches `path` where it is a pattern of names, such as `part-*.csv`, and no path, in the order of names; none where it
+/// is none.
 ///
 /// # Errors
 /// [`Error::Usage`] for a pattern that is none, [`Error::Io`] for a folder that cannot be read.
@@ -151,7 +153,34 @@ pub fn matching(path: &Path) -> Result<Option<Vec<PathBuf>>> {
             Error::io("read", &folder)(error.into())
         })
     });
-    found.collect::<Result<_>>().map(Some)
+    let mut found = found.collect::<Result<Vec<_>>>()?;
+    found.sort_by(|a, b| by_name(a, b));
+    Ok(Some(found))
+}
+
+/// The order of paths by their names, in which runs of digits are numbers: part-2 stands before part-10.
+pub fn by_name(a: &Path, b: &Path) -> Ordering {
+    let parts = |path: &Path| -> Vec<(Option<u128>, String)> {
+        let text = path.to_string_lossy();
+        let mut parts: Vec<String> = Vec::new();
+        let mut digits = None;
+        for letter in text.chars() {
+            let is_digit = letter.is_ascii_digit();
+            match parts.last_mut() {
+                Some(part) if digits == Some(is_digit) => part.push(letter),
+                _ => parts.push(letter.to_string()),
+            }
+            digits = Some(is_digit);
+        }
+        parts.into_iter().map(|part| (part.parse().ok(), part)).collect()
+    };
+    let (left, right) = (parts(a), parts(b));
+    let order = left.iter().zip(&right).map(|((number, text), (other, other_text))| match (number, other) {
+        (Some(number), Some(other)) => number.cmp(other),
+        _ => text.cmp(other_text),
+    });
+    let order = order.fold(Ordering::Equal, Ordering::then);
+    order.then(left.len().cmp(&right.len())).then(a.cmp(b))
 }
 
 /// The folder that `path` is in.
@@ -222,5 +251,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(write(folder.path(), b"").is_err());
         assert!(write(&folder.path().join("none/file"), b"").is_err());
+    }
+
+    #[test]
+    fn numbers_in_names_count_as_such() {
+        let mut paths = ["p-10.csv", "p-2.csv", "p-02.csv", "p.csv", "p-1.csv", "o/p-3.csv"].map(PathBuf::from);
+        paths.sort_by(|a, b| by_name(a, b));
+        assert_eq!(paths, ["o/p-3.csv", "p-1.csv", "p-02.csv", "p-2.csv", "p-10.csv", "p.csv"].map(PathBuf::from));
     }
 }

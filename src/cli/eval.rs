@@ -60,7 +60,7 @@ impl RowOptions {
             (None, Some(metadata)) if metadata.data.is_empty() => ("auto", given),
             (None, Some(metadata)) => (metadata.data.as_str(), given.or(&metadata.reading)),
         };
-        let (source, folder) = self.data.locate(source, note)?;
+        let (source, folder) = self.data.locate(source, false, note)?;
         let reading = data::Options { folder, ..reading };
         spare_data("--data", source, &reading, outputs)?;
         let (samples, notes) = data::load_for(source, &reading, &checkpoint.known(), self.part)?;

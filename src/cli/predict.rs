@@ -26,7 +26,7 @@ mod output;
 pub(super) struct Options {
     #[command(flatten)]
     model: ModelOptions,
-    /// Images, folders of images, or CSV files of rows (plain or packed; with or without header and labels); patterns such as
+    /// Images, folders of images, or tables of rows (CSV, plain or packed, with or without header and labels; Parquet; Arrow); patterns such as
     /// 'scans/*.png'; - for an image or rows on standard input
     #[arg(value_name = "FILE", required = true)]
     inputs: Vec<PathBuf>,

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use crate::cli::note;
-use crate::data::images;
+use crate::data::{images, table_files};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -39,7 +39,7 @@ impl Input {
     }
 }
 
-/// The files that `argument` stands for, in the order of their names: itself, the images of a folder, or what matches a pattern
+/// The files that `argument` stands for, in the order of their names: itself, the images or tables of a folder, or what matches a pattern
 /// that is no path. What is left out is told.
 ///
 /// # Errors
@@ -49,6 +49,9 @@ pub(super) fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
     if argument.is_dir() {
         let (images, others) = images::sorted_out(argument)?;
         if images.is_empty() {
+            if let Ok(tables) = table_files(argument) {
+                return Ok(tables);
+            }
             return Err(Error::file(argument, "a folder without an image in it", "images, or the path of a CSV file"));
         }
         tell_left_out(argument, &others);
@@ -61,8 +64,7 @@ pub(super) fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The files among those `found` that match a pattern: the images, if there are any.
-fn matching(argument: &Path, mut found: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
-    found.sort();
+fn matching(argument: &Path, found: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let (folders, files): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| path.is_dir());
     let (images, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| images::is_image(path));
     let (wanted, mut left_out) = if images.is_empty() { (others, Vec::new()) } else { (images, others) };

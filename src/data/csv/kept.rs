@@ -64,7 +64,7 @@ impl Kept {
             }
         }
         if rows.len() != lines.len() {
-            let found = format!("{} of {} rows when it is read again for --keep", rows.len(), lines.len());
+            let found = format!("{} of {} rows when it is read again for columns to keep", rows.len(), lines.len());
             return Err(Error::file(path, found, "all of them, in a file that stays as it is"));
         }
         for place in 0..if opened.is_text() { 0 } else { places.len() } {
@@ -102,7 +102,7 @@ fn place(path: &Path, wanted: &str, names: &[String], count: usize) -> Result<us
             [] => format!("its {count} columns have no names: give their numbers"),
             names => format!("its columns are {}", classes::list(names)),
         };
-        Error::Usage(format!("--keep {wanted}: {} has no such column; {what}", path.display()))
+        Error::Usage(format!("{} has no column {wanted} to keep; {what}", path.display()))
     })
 }
 
@@ -134,8 +134,7 @@ mod tests {
     fn columns_and_rows_that_are_not_there_are_told() {
         let error = |content, wanted, lines: &[u64]| kept(content, &[wanted], lines).unwrap_err().to_string();
         assert!(
-            error("id,b\n1,2\n", "name", &[2])
-                .contains("--keep name: some.csv has no such column; its columns are \"id\"")
+            error("id,b\n1,2\n", "name", &[2]).contains("some.csv has no column name to keep; its columns are \"id\"")
         );
         assert!(error("1,2\n", "id", &[1]).contains("no names: give their numbers"));
         assert!(error("id,b\n1,2\n", "id", &[2, 3]).contains("1 of 2 rows"));

@@ -1,6 +1,5 @@
 //! Tables of many files: which files a path stands for, and in which order they come.
 
-use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use super::source::Source;
@@ -67,11 +66,10 @@ pub fn table_files(path: &Path) -> Result<Vec<PathBuf>> {
         };
     }
     let Some(found) = files::matching(path)? else { return Ok(vec![path.to_path_buf()]) };
-    let mut files: Vec<PathBuf> = found.into_iter().filter(|path| path.is_file()).collect();
+    let files: Vec<PathBuf> = found.into_iter().filter(|path| path.is_file()).collect();
     if files.is_empty() {
         return Err(Error::file(path, "no file", "a path, or a pattern that matches files"));
     }
-    files.sort_by(|a, b| natural(a, b));
     Ok(files)
 }
 
@@ -84,7 +82,7 @@ pub(in crate::data) fn is_folder_of_tables(path: &Path) -> bool {
 /// beside them under names with `_`, do not count.
 fn in_folder(folder: &Path) -> Result<Option<Vec<PathBuf>>> {
     let read = |error| Error::io("read", folder)(error);
-    let mut files = Vec::new();
+    let mut tables = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(read)? {
         let path = entry.map_err(read)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
@@ -95,48 +93,16 @@ fn in_folder(folder: &Path) -> Result<Option<Vec<PathBuf>>> {
         if !path.is_file() || !TABLES.iter().any(|end| plain.ends_with(end)) {
             return Ok(None);
         }
-        files.push(path);
+        tables.push(path);
     }
-    files.sort_by(|a, b| natural(a, b));
-    Ok((!files.is_empty()).then_some(files))
-}
-
-/// The order of names in which runs of digits are numbers; of equal ones that of their characters.
-fn natural(a: &Path, b: &Path) -> Ordering {
-    let parts = |path: &Path| -> Vec<(Option<u128>, String)> {
-        let text = path.to_string_lossy();
-        let mut parts: Vec<String> = Vec::new();
-        let mut digits = None;
-        for letter in text.chars() {
-            let is_digit = letter.is_ascii_digit();
-            match parts.last_mut() {
-                Some(part) if digits == Some(is_digit) => part.push(letter),
-                _ => parts.push(letter.to_string()),
-            }
-            digits = Some(is_digit);
-        }
-        parts.into_iter().map(|part| (part.parse().ok(), part)).collect()
-    };
-    let (left, right) = (parts(a), parts(b));
-    let order = left.iter().zip(&right).map(|((number, text), (other, other_text))| match (number, other) {
-        (Some(number), Some(other)) => number.cmp(other),
-        _ => text.cmp(other_text),
-    });
-    let order = order.fold(Ordering::Equal, Ordering::then);
-    order.then(left.len().cmp(&right.len())).then(a.cmp(b))
+    tables.sort_by(|a, b| files::by_name(a, b));
+    Ok((!tables.is_empty()).then_some(tables))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_in_names_count_as_such() {
-        let mut paths = ["p-10.csv", "p-2.csv", "p-02.csv", "p.csv", "p-1.csv", "o/p-3.csv"].map(PathBuf::from);
-        paths.sort_by(|a, b| natural(a, b));
-        assert_eq!(paths, ["o/p-3.csv", "p-1.csv", "p-02.csv", "p-2.csv", "p-10.csv", "p.csv"].map(PathBuf::from));
-    }
 
     #[test]
     fn a_path_stands_for_a_file_for_those_of_a_folder_or_for_what_matches() {
