@@ -63,9 +63,9 @@ enum Command {
 #[derive(Debug, Args)]
 struct DataOptions {
     /// Data set: auto (MNIST if it is here or can be fetched, else digits), mnist, fashion-mnist, kmnist, qmnist, emnist-letters and
-    /// other parts of EMNIST, digits, or the path
-    /// of a CSV file (plain or packed; - for standard input), of a NumPy archive (.npz) or file (.npy), of IDX files or a folder of them, or
-    /// of a folder with a folder of images for each class [default: auto, or what the model was trained on]
+    /// other parts of EMNIST, digits, or the path of a table (CSV, plain or packed; Parquet; Arrow; a folder or pattern of many
+    /// files; - for standard input), of arrays (.npz, .npy, IDX, or a folder of them), or of a folder with a folder of images for
+    /// each class [default: auto, or what the model was trained on]
     #[arg(long, value_name = "NAME|PATH")]
     data: Option<String>,
     /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
@@ -73,7 +73,7 @@ struct DataOptions {
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     table: TableOptions,
-    /// CSV file of the test part
+    /// Table of the test part: a file, or a folder or pattern of many
     #[arg(long, value_name = "FILE", conflicts_with = "test_split")]
     test: Option<PathBuf>,
     /// Share of the rows to draw as the test part, where the data has none of its own; 0 for none [default: 0.1]
@@ -98,8 +98,8 @@ struct DataOptions {
 
 impl DataOptions {
     /// The data set; what there is to say of it goes to `tell`. Random parts are drawn with `seed`.
-    fn load(&self, seed: u64, tell: impl Fn(&str)) -> Result<Dataset> {
-        self.read(self.data.as_deref().unwrap_or("auto"), self.reading(seed), &[], tell)
+    fn load(&self, seed: u64, verbose: bool, tell: impl Fn(&str)) -> Result<Dataset> {
+        self.read(self.data.as_deref().unwrap_or("auto"), self.reading(seed), &[], verbose, tell)
     }
 
     /// The data set `source`, fetched on first use; what there is to say of it goes to `tell`. None of `outputs` may be a
@@ -109,9 +109,10 @@ impl DataOptions {
         source: &str,
         reading: crate::data::Options,
         outputs: &[Named],
+        verbose: bool,
         tell: impl Fn(&str),
     ) -> Result<Dataset> {
-        let (source, folder) = self.locate(source, &tell)?;
+        let (source, folder) = self.locate(source, verbose, &tell)?;
         let reading = crate::data::Options { folder, ..reading };
         let flag = if self.data.is_none() && source != "auto" { "--resume" } else { "--data" };
         spare_data(flag, source, &reading, outputs)?;
@@ -120,12 +121,16 @@ impl DataOptions {
         Ok(dataset)
     }
 
-    /// `source` and the data folder in which to look for it, fetched on first use; `digits` where `auto` finds nothing else.
-    fn locate<'a>(&self, source: &'a str, tell: impl Fn(&str)) -> Result<(&'a str, Option<PathBuf>)> {
+    /// `source` and the data folder in which to look for it, fetched on first use; `digits` where `auto` finds nothing else, and
+    /// why in all detail where `verbose`.
+    fn locate<'a>(&self, source: &'a str, verbose: bool, tell: impl Fn(&str)) -> Result<(&'a str, Option<PathBuf>)> {
         Ok(match self.fetch.locate(source, self.data_dir.as_deref())? {
             Place::Folder(folder) => (source, folder),
-            Place::Nowhere(why) => {
-                tell(&format!("Data: the embedded data set digits: {why}"));
+            Place::Nowhere { short, why } => {
+                tell(&format!("Data: the embedded data set digits: {short}"));
+                if verbose {
+                    tell(&format!("Data: {why}"));
+                }
                 ("digits", None)
             }
         })
@@ -170,7 +175,7 @@ impl ArrayOptions {
 /// Flags that say how tables are read.
 #[derive(Debug, Clone, Args)]
 struct TableOptions {
-    /// Column of the labels in a CSV file: its name, or its number from 1 on (-1 or last: the last one) [default: the one
+    /// Column of the labels in a table: its name, or its number from 1 on (-1 or last: the last one) [default: the one
     /// named label, class, target or y]
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
     label: Option<String>,
@@ -183,16 +188,20 @@ struct TableOptions {
     /// Whether a CSV file's first line names the columns
     #[arg(long, value_enum, default_value = "auto")]
     header: Header,
-    /// Columns of a CSV file to leave out, with commas between: names, or numbers from 1 on
+    /// Columns of a table to leave out, with commas between: names, or numbers from 1 on
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     ignore: Vec<String>,
-    /// Columns of a CSV file to take as categories, whatever they look like
+    /// Columns of a table to take as categories, whatever they look like
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     categories: Vec<String>,
     /// The most categories of a column; the others are one more, "other" [default: 32]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     max_categories: Option<u16>,
-    /// What is done about missing cells of a CSV file
+    /// Column of numbers from 0 on that says how much each row weighs in training, and is no feature; evaluation counts all rows
+    /// alike
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    weight: Option<String>,
+    /// What is done about missing cells of a table
     #[arg(long, value_enum, default_value = "fill")]
     missing: Missing,
     /// Cells that stand for a missing value, beside empty ones, ?, NA, NaN, null and such
@@ -216,6 +225,7 @@ impl TableOptions {
             header: self.header,
             ignore: self.ignore.clone(),
             categories: self.categories.clone(),
+            weight: self.weight.clone(),
             max_categories: self.max_categories.map(usize::from),
             missing: self.missing,
             missing_values: self.missing_values.clone(),
@@ -239,7 +249,12 @@ fn spare_data(flag: &'static str, source: &str, reading: &crate::data::Options, 
         return Ok(());
     }
     let files = crate::data::files(source, reading).into_iter().map(|path| (flag, path));
-    let inputs: Vec<Named> = files.chain(reading.test.clone().map(|path| ("--test", path))).collect();
+    let test = reading.test.iter().flat_map(|path| {
+        // What cannot be listed is told of when it is read.
+        let files = crate::data::table_files(path).unwrap_or_else(|_| vec![path.clone()]);
+        files.into_iter().map(|path| ("--test", path))
+    });
+    let inputs: Vec<Named> = files.chain(test).collect();
     files::refuse_overwriting(outputs, &inputs)
 }
 
@@ -331,8 +346,14 @@ fn flags_for(remedy: &Remedy) -> String {
             "categories" => "take the column's cells as names with --categories".into(),
             "decimal" => "use --decimal comma".into(),
             "arrays" => "say which is which with --arrays X=NAME,y=NAME".into(),
+            "label" => "say which one it is with --label".into(),
+            "mirror" => "give another one with --mirror URL".into(),
+            "folder" => "name it with --data-dir DIR (or MLP_GPU_DATA=DIR)".into(),
+            "validation_split" => "draw one with --validation-split SHARE".into(),
+            "weight" => "name another column with --weight".into(),
             name => format!("use --{}", name.replace('_', "-")),
         },
+        Remedy::Without(name) => format!("leave --{} out", name.replace('_', "-")),
         Remedy::NamedLayers => "name them in order with --layers a,b,c".into(),
         Remedy::Activation => "name another with --activation".into(),
         Remedy::Normalize => "give the inputs' scaling with --normalize MEAN,STD".into(),

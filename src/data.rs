@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::path_text;
+use crate::error::{Error, Remedy, Result};
+use crate::{files, path_text};
 
 /// A data set: parts of the same width and targets.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +51,7 @@ pub mod schema;
 pub mod split;
 pub mod targets;
 
-pub use csv::{Columns, Decimal, Delimiter, Header};
+pub use csv::{Columns, Decimal, Delimiter, Header, table_files};
 pub use framing::Framing;
 pub use known::Known;
 pub use note::Note;
@@ -62,8 +62,8 @@ pub use split::{Origin, Part, Raw};
 pub use targets::{Expected, TargetScale, Targets, Task};
 
 /// The kinds of data that a path may lead to, for messages.
-pub const UNDERSTOOD: &str = "a CSV file (plain, or packed by gzip, zstd or zip), a NumPy archive (.npz) or file (.npy), IDX files or a \
-                              folder of them, or a folder with a folder of images for each class";
+pub const UNDERSTOOD: &str = "a table (CSV, plain or packed by gzip, zstd or zip; Parquet; Arrow), a NumPy archive (.npz) or \
+                              file (.npy), IDX files or a folder of them, or a folder with a folder of images for each class";
 
 /// Options for reading a data set. The folder and the seed are not saved with a model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -92,6 +92,9 @@ pub struct Options {
     pub ignore: Vec<String>,
     /// Columns of a CSV file that are taken as categories, whatever they look like.
     pub categories: Vec<String>,
+    /// The column of a table that says how much each row weighs in training: its name or its number. It is no feature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     /// The most categories of a column of a CSV file; [`csv::MAX_CATEGORIES`] where it is not given.
     pub max_categories: Option<usize>,
     /// Whether all columns of a CSV file are taken as numbers, as older models do.
@@ -246,7 +249,9 @@ pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
     match () {
         () if source == "digits" || source == "-" => Vec::new(),
         () if arrays::present(path) => arrays::files(path),
-        () if !path.is_dir() => vec![path.to_path_buf()],
+        () if !path.is_dir() || csv::is_folder_of_tables(path) => {
+            table_files(path).unwrap_or_else(|_| vec![path.to_path_buf()])
+        }
         () => images::paths(path),
     }
 }
@@ -260,11 +265,12 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         && known.task != given
     {
         let (name, model, predicted) = (given.name(), known.model, known.task.name());
-        return Err(Error::Usage(format!("--task {name}: the model {model} predicts {predicted}")));
+        let error = Error::Usage(format!("the model {model} predicts {predicted}, not {name}"));
+        return Err(error.advise(&[Remedy::Without("task")]));
     }
     match source {
         "auto" => {
-            options.refuse_for("--data auto", &[])?;
+            options.refuse_for("the data set auto", &[])?;
             match folder.map(|folder| folder.join("mnist")) {
                 Some(mnist) if !idx::files(&mnist).is_empty() => {
                     notes.push(format!("MNIST from {}", mnist.display()).into());
@@ -273,7 +279,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
                 looked => {
                     let why = match looked {
                         Some(mnist) => format!("there is no MNIST in {}", mnist.display()),
-                        None => "no data folder is given (--data-dir or MLP_GPU_DATA)".into(),
+                        None => "no data folder is given".into(),
                     };
                     notes.push(format!("the embedded data set digits: {why}").into());
                     Ok(Found::of(digits()?))
@@ -281,17 +287,15 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             }
         }
         "digits" => {
-            options.refuse_for("--data digits", &[])?;
+            options.refuse_for("the data set digits", &[])?;
             Ok(Found::of(digits()?))
         }
         _ if let Some(set) = catalogue::set(source) => {
-            options.refuse_for(&format!("--data {source}"), &[])?;
+            options.refuse_for(&format!("the data set {source}"), &[])?;
             let Some(folder) = folder else {
-                return Err(Error::Data(format!(
-                    "--data {source} needs a data folder: put its four IDX files into DIR/{} and give --data-dir DIR \
-                     (or MLP_GPU_DATA=DIR)",
-                    set.folder
-                )));
+                let message =
+                    format!("{source} needs a data folder, with its four IDX files in a folder {}", set.folder);
+                return Err(Error::Data(message).advise(&[Remedy::Option("folder")]));
             };
             let folder = folder.join(set.folder);
             if set.is_like_mnist() {
@@ -305,6 +309,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             options.refuse_for("arrays", &["task", "image_size", ARRAYS])?;
             arrays::read(path, options, known, task, notes).map(Found::of)
         }
+        _ if csv::is_folder_of_tables(path) => read_table(path, None, options, known, notes),
         _ if path.is_dir() => {
             options.refuse_for("a folder of images", &["image_size"])?;
             images::read(path, options.image_size.or(known.and_then(|known| known.image)), notes).map(Found::of)
@@ -315,6 +320,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             std::io::stdin().lock().read_to_end(&mut content).map_err(Error::io("read", path))?;
             read_table(path, Some(&content), options, known, notes)
         }
+        _ if files::matching(path)?.is_some() => read_table(path, None, options, known, notes),
         _ if !path.exists() => Err(Error::Data(format!(
             "there is no data set {source:?}: give auto, digits, {}, or the path of {UNDERSTOOD}",
             catalogue::names()
@@ -380,6 +386,7 @@ impl Options {
             missing_values: if self.missing_values.is_empty() { kept.missing_values } else { self.missing_values },
             ignore: if self.ignore.is_empty() { kept.ignore } else { self.ignore },
             categories: if self.categories.is_empty() { kept.categories } else { self.categories },
+            weight: self.weight.or(kept.weight),
             max_categories: self.max_categories.or(kept.max_categories),
             test: self.test.or(if self.test_split.is_some() { None } else { kept.test }),
             test_split: self.test_split.or(kept.test_split),
@@ -399,6 +406,7 @@ impl Options {
             || self.decimal != Decimal::Auto
             || self.missing != Missing::Fill
             || self.max_categories.is_some()
+            || self.weight.is_some()
             || lists.iter().any(|list| !list.is_empty())
     }
 

@@ -150,6 +150,8 @@ pub enum Remedy {
     NoPlan,
     /// This field of [`crate::data::Options`].
     Option(&'static str),
+    /// No such field.
+    Without(&'static str),
     /// A model's layers by their names, in order.
     NamedLayers,
     /// A model's activation by its name.
@@ -180,6 +182,7 @@ impl fmt::Display for Remedy {
             Self::Plan(plan) => write!(out, "use the plan {}", plan.name()),
             Self::NoPlan => out.write_str("name no plan"),
             Self::Option(name) => write!(out, "set the option {name}"),
+            Self::Without(name) => write!(out, "leave the option {name} out"),
             Self::NamedLayers => out.write_str("name the layers in order"),
             Self::Activation => out.write_str("name the activation"),
             Self::Normalize => out.write_str("give the mean and deviation of the inputs"),

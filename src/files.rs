@@ -1,5 +1,6 @@
 //! Files that are whole or absent: written beside their place, then renamed into it. No file that is read is written over.
 
+use std::cmp::Ordering;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -128,6 +129,60 @@ fn place(path: &Path) -> Option<PathBuf> {
     None
 }
 
+/// What matches `path` where it is a pattern of names, such as `part-*.csv`, and no path, in the order of names; none where it
+/// is none.
+///
+/// # Errors
+/// [`Error::Usage`] for a pattern that is none, [`Error::Io`] for a folder that cannot be read.
+pub fn matching(path: &Path) -> Result<Option<Vec<PathBuf>>> {
+    let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists()) else {
+        return Ok(None);
+    };
+    // A star stands for no hidden file, as in a shell.
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    let paths = glob::glob_with(pattern, options).map_err(|error| {
+        Error::Usage(format!(
+            "{}: not a pattern of file names ({}): put [ and ] around a lone [",
+            path.display(),
+            error.msg
+        ))
+    })?;
+    let found = paths.map(|path| {
+        path.map_err(|error| {
+            let folder = error.path().to_path_buf();
+            Error::io("read", &folder)(error.into())
+        })
+    });
+    let mut found = found.collect::<Result<Vec<_>>>()?;
+    found.sort_by(|a, b| by_name(a, b));
+    Ok(Some(found))
+}
+
+/// The order of paths by their names, in which runs of digits are numbers: part-2 stands before part-10.
+pub fn by_name(a: &Path, b: &Path) -> Ordering {
+    let parts = |path: &Path| -> Vec<(Option<u128>, String)> {
+        let text = path.to_string_lossy();
+        let mut parts: Vec<String> = Vec::new();
+        let mut digits = None;
+        for letter in text.chars() {
+            let is_digit = letter.is_ascii_digit();
+            match parts.last_mut() {
+                Some(part) if digits == Some(is_digit) => part.push(letter),
+                _ => parts.push(letter.to_string()),
+            }
+            digits = Some(is_digit);
+        }
+        parts.into_iter().map(|part| (part.parse().ok(), part)).collect()
+    };
+    let (left, right) = (parts(a), parts(b));
+    let order = left.iter().zip(&right).map(|((number, text), (other, other_text))| match (number, other) {
+        (Some(number), Some(other)) => number.cmp(other),
+        _ => text.cmp(other_text),
+    });
+    let order = order.fold(Ordering::Equal, Ordering::then);
+    order.then(left.len().cmp(&right.len())).then(a.cmp(b))
+}
+
 /// The folder that `path` is in.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -196,5 +251,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(write(folder.path(), b"").is_err());
         assert!(write(&folder.path().join("none/file"), b"").is_err());
+    }
+
+    #[test]
+    fn numbers_in_names_count_as_such() {
+        let mut paths = ["p-10.csv", "p-2.csv", "p-02.csv", "p.csv", "p-1.csv", "o/p-3.csv"].map(PathBuf::from);
+        paths.sort_by(|a, b| by_name(a, b));
+        assert_eq!(paths, ["o/p-3.csv", "p-1.csv", "p-02.csv", "p-2.csv", "p-10.csv", "p.csv"].map(PathBuf::from));
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if options.tune && selected.gpu.is_none() {
         return Err(Error::Usage("--tune is for a GPU, and this runs on the CPU: use --backend gpu".into()));
     }
-    let mut dataset = options.data.load(options.seed, note)?;
+    let mut dataset = options.data.load(options.seed, options.verbose, note)?;
     if let Some(samples) = options.samples {
         dataset.train = dataset.train.select(|row| row < samples as usize)?.into();
     }

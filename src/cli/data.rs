@@ -94,7 +94,7 @@ pub(super) struct PreviewOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct InspectOptions {
-    /// A CSV file, plain or packed; - for standard input
+    /// A table: CSV, plain or packed; Parquet; Arrow; a folder or pattern of many files; - for standard input
     #[arg(value_name = "FILE")]
     file: String,
     #[command(flatten)]
@@ -266,7 +266,7 @@ fn show(options: &PreviewOptions) -> Result<()> {
     files::check_replaceable(&options.out)?;
     let folder = match options.fetch.locate(&options.data, options.data_dir.as_deref())? {
         Place::Folder(folder) => folder,
-        Place::Nowhere(why) => return Err(Error::Data(why)),
+        Place::Nowhere { why, .. } => return Err(Error::Data(why)),
     };
     let reading = data::Options { folder, ..data::Options::default() };
     spare_data("<NAME|PATH>", &options.data, &reading, &[("--out", options.out.clone())])?;

@@ -9,7 +9,7 @@ use super::{ComputeOptions, DataOptions, note, read_so, select, spare_data};
 use crate::backend::{BackendExt, Split};
 use crate::checkpoint::Checkpoint;
 use crate::data::{self, Part, Samples};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::Named;
 use crate::metrics::errors::Deviations;
 
@@ -49,6 +49,9 @@ impl RowOptions {
     /// that they are read from.
     pub(super) fn load(&self, checkpoint: &Checkpoint, outputs: &[Named]) -> Result<Samples> {
         let metadata = checkpoint.metadata.as_ref();
+        if self.data.table.weight.is_some() {
+            return Err(Error::Usage("--weight is for training, and here all rows count alike: leave it out".into()));
+        }
         let seed = self.seed.or(metadata.map(|metadata| metadata.recipe.seed)).unwrap_or(0);
         let given = self.data.reading(seed);
         let (source, reading) = match (&self.data.data, metadata) {
@@ -57,7 +60,7 @@ impl RowOptions {
             (None, Some(metadata)) if metadata.data.is_empty() => ("auto", given),
             (None, Some(metadata)) => (metadata.data.as_str(), given.or(&metadata.reading)),
         };
-        let (source, folder) = self.data.locate(source, note)?;
+        let (source, folder) = self.data.locate(source, false, note)?;
         let reading = data::Options { folder, ..reading };
         spare_data("--data", source, &reading, outputs)?;
         let (samples, notes) = data::load_for(source, &reading, &checkpoint.known(), self.part)?;

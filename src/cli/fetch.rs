@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::note;
+use super::{note, told};
 use crate::cache;
 use crate::data::catalogue::{self, Set};
 use crate::data::fetch::{self, Event};
@@ -76,7 +76,10 @@ impl FetchOptions {
         }
         match self.cached(set) {
             Ok(folder) => Ok(Place::Folder(Some(folder))),
-            Err(error) if auto => Ok(Place::Nowhere(error.to_string())),
+            Err(error) if auto => {
+                let what = if self.offline { "may not be fetched" } else { "could not be fetched" };
+                Ok(Place::Nowhere { short: format!("mnist is not here and {what}"), why: told(&error) })
+            }
             Err(Error::Data(why)) if self.offline => Err(Error::Data(format!(
                 "{why}; allow it, or put the four IDX files of {source} into DIR/{} and give --data-dir DIR (or \
                  MLP_GPU_DATA=DIR)",
@@ -105,8 +108,13 @@ impl FetchOptions {
 pub(super) enum Place {
     /// In this data folder, if in any.
     Folder(Option<PathBuf>),
-    /// It cannot be had, for this reason.
-    Nowhere(String),
+    /// It cannot be had.
+    Nowhere {
+        /// Why, in a few words.
+        short: String,
+        /// Why, in all detail.
+        why: String,
+    },
 }
 
 /// A progress bar on a terminal, else none.

@@ -26,8 +26,8 @@ mod output;
 pub(super) struct Options {
     #[command(flatten)]
     model: ModelOptions,
-    /// Images, folders of images, CSV files of rows (plain or packed; with or without header and labels), or arrays (.npz, .npy,
-    /// IDX); patterns such as 'scans/*.png'; - for an image or rows on standard input
+    /// Images, folders of images, tables of rows (CSV, plain or packed, with or without header and labels; Parquet; Arrow), or
+    /// arrays (.npz, .npy, IDX); patterns such as 'scans/*.png'; - for an image or rows on standard input
     #[arg(value_name = "FILE", required = true)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]

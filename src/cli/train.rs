@@ -125,7 +125,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
     };
     selected.notes.iter().for_each(|line| tell(line));
     let mut reading = settings.reading.clone();
-    let dataset = options.data.read(&settings.source, reading.clone(), &outputs, tell)?;
+    let dataset = options.data.read(&settings.source, reading.clone(), &outputs, options.verbose, tell)?;
+    let fallen_back = settings.source == "auto" && dataset.name == "digits";
     // A resumed run draws the same rows.
     reading.validation_split = reading.validation_split.or(dataset.origin.validation);
     let mut recipe = settings.recipe(!is_table(&dataset))?;
@@ -315,7 +316,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
             None => format!("Test Accuracy: {:.4}", found.accuracy()),
             Some(scale) => format!("Test {}", errors(&found, scale)),
         })?;
-        note(&format!("Tested on the {} test rows of {}", found.samples(), dataset.name));
+        let instead = if fallen_back { ", as there is no MNIST here" } else { "" };
+        note(&format!("Tested on the {} test rows of {}{instead}", found.samples(), dataset.name));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Tables as text: one row per line, one column of labels, and features in the others.
+//! Tables, as text or in columns: one column of labels, and features in the others.
 
 use std::path::Path;
 
@@ -11,14 +11,19 @@ use crate::error::{Error, Remedy, Result};
 mod alike;
 mod blocks;
 mod cells;
+#[cfg(feature = "columnar")]
+mod columnar;
 mod columns;
 mod dialect;
 mod frame;
 mod kept;
+mod many;
 mod opened;
 mod parse;
+mod pieces;
 mod source;
 mod table;
+mod weight;
 
 pub use cells::Decimal;
 pub(crate) use cells::is_missing;
@@ -27,16 +32,18 @@ pub use columns::Columns;
 pub use dialect::{Delimiter, Header};
 #[cfg(test)]
 pub(super) use frame::Chunk;
-pub(super) use frame::{Frame, Held};
+pub(super) use frame::{Frame, Held, Place, Places};
 pub use kept::Kept;
+pub(super) use many::is_folder_of_tables;
+pub use many::table_files;
 pub(super) use parse::NO_TEXT;
 pub(super) use source::holds_arrays;
 pub use table::Table;
 
 use cells::{Number, Reading};
 use columns::Layout;
-use opened::{Opened, Rows, refused};
-use source::Source;
+use many::Sources;
+use opened::{Opened, read_rows};
 
 /// Whether a text is a number, with whatever decimal mark.
 pub(super) fn is_number(text: &str) -> bool {
@@ -45,20 +52,24 @@ pub(super) fn is_number(text: &str) -> bool {
         .any(|comma| matches!(Reading { comma, missing: Vec::new() }.number(text.as_bytes()), Number::Value(_)))
 }
 
-/// Reads `path`, or `content`, which messages call `path`, as a file to learn from. What it was taken for goes to `notes`.
+/// Reads `path`, or `content`, which messages call `path`, as a table to learn from: a file, or all that [`table_files`] finds.
+/// What it was taken for goes to `notes`.
 ///
 /// # Errors
 /// [`Error::File`] with the line and column of the first bad cell; [`Error::Usage`] where the label column does not exist.
 pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut Vec<Note>) -> Result<Table> {
-    let source = Source { path, content };
-    let mut opened = Opened::new(source, options, notes)?;
+    let sources = Sources::new(path, content)?;
+    let opened = Opened::new(sources.first(), options, None, notes)?;
     let layout = Layout::new(path, &opened.dialect, options.header, options.column(), notes)?;
     let columns = layout.columns.clone();
+    let mut categories = columns.find(&options.categories)?;
+    categories.extend(opened.categories.iter().filter(|index| **index != columns.label));
     let rules = Rules {
         ignore: columns.find(&options.ignore)?,
-        categories: columns.find(&options.categories)?,
+        categories,
         most: options.max_categories.unwrap_or(MAX_CATEGORIES).max(1),
         missing: options.missing,
+        weight: weight::column(&columns, options)?,
     };
     let look = |index: usize| match opened.look(index, columns.names.is_some()) {
         // Models that know of numbers alone take them as they are.
@@ -72,23 +83,31 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     for &index in &rules.ignore {
         held[index] = Held::Nothing;
     }
+    if let Some(index) = rules.weight {
+        held[index] = Held::Number { at: 0, origin: 0.0 };
+    }
     let expected = Expected::of(options.task);
-    let mut rows = opened.rows(&layout, &held, expected)?;
+    let mut rows = read_rows(&sources, opened, &layout, &held, expected, options)?;
     // What was met later than the first lines decides too: numbers among which there is text are read again as text.
-    let texts = rows.met.faults.iter().filter(|(_, faults)| faults.texts > 0);
-    let texts: Vec<usize> = texts.map(|(column, _)| *column).collect();
+    let texts = rows.faults.iter().filter(|faulty| faulty.faults.texts > 0);
+    let texts: Vec<usize> = texts.map(|faulty| faulty.column).filter(|index| rules.weight != Some(*index)).collect();
     if !texts.is_empty() {
         texts.into_iter().for_each(|column| held[column] = Held::Text { at: 0 });
         drop(rows);
-        opened = Opened::new(source, options, &mut Vec::new())?;
-        rows = opened.rows(&layout, &held, expected)?;
+        let opened = Opened::new(sources.first(), options, None, &mut Vec::new())?;
+        rows = read_rows(&sources, opened, &layout, &held, expected, options)?;
     }
     rows.check(path, &columns)?;
+    if let Some(index) = rows.faults.iter().position(|faulty| rules.weight == Some(faulty.column)) {
+        return Err(rows.faults.swap_remove(index).error);
+    }
     rows.tell(notes);
-    let Rows { mut frame, found, .. } = rows;
-    let Some(Found { mut cells, note }) = found else {
+    let mut frame = std::mem::take(&mut rows.frame);
+    let mut weights = rules.weight.map(|index| weight::take(path, &mut frame, &columns, index)).transpose()?;
+    let Some(Found { mut cells, note }) = rows.found else {
         return Err(Error::file(path, "no column of labels", "one"));
     };
+    notes.extend(sources.note(frame.rows()));
     let about = match &cells {
         Cells::Classes { names, .. } => format!("{columns}, classes {}", classes::list(names)),
         Cells::Values(_) => columns.note("targets"),
@@ -98,8 +117,12 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     if rules.missing == Missing::Drop {
         let kept = complete(path, &mut frame, &columns, notes).map_err(|error| error.advise(&OTHERWISE))?;
         cells.retain(|row| kept[row]);
+        if let Some(weights) = &mut weights {
+            let mut kept = kept.iter();
+            weights.retain(|_| kept.next() == Some(&true));
+        }
     }
-    Ok(Table { path: path.to_path_buf(), frame, targets: cells, columns, rules })
+    Ok(Table { path: path.to_path_buf(), frame, targets: cells, weights, columns, rules })
 }
 
 /// What helps a training file where cells are missing.
@@ -171,8 +194,8 @@ pub fn read_for(
 }
 
 fn no_labels(path: &Path) -> Error {
-    let expected = "one, as in training (see --label); to get predictions of rows without labels, use predict";
-    Error::file(path, "no column of labels", expected)
+    let expected = "one, as in training; to get predictions of rows without labels, use predict";
+    Error::file(path, "no column of labels", expected).advise(&[Remedy::Option("label")])
 }
 
 /// Rows of features, and where each begins in the file.
@@ -236,9 +259,10 @@ fn read_like(
     let Wanted { columns, schema, expected } = *wanted;
     let missing_values = [&options.missing_values[..], &schema.missing_values[..]].concat();
     let options = &Options { missing_values, ..options.clone() };
-    let mut opened = Opened::new(Source { path, content }, options, notes)?;
+    let sources = Sources::new(path, content)?;
+    let opened = Opened::new(sources.first(), options, None, notes)?;
     let needed = |index: usize| schema.columns[index].held() != Held::Nothing;
-    let mut layout = Layout::like(path, &opened.dialect, options.header, columns, options.column(), needed)?;
+    let mut layout = Layout::like(path, &opened.dialect, options.header, columns, options.column(), needed, notes)?;
     if !labels {
         layout.label = None;
     } else if layout.label.is_none() {
@@ -250,12 +274,14 @@ fn read_like(
     let by_all = schema.missing == Missing::Drop;
     let held = |kind: &Kind| if by_all && kind.is_read() { Held::Text { at: 0 } } else { kind.held() };
     let held: Vec<Held> = schema.columns.iter().map(held).collect();
-    let mut rows = opened.rows(&layout, &held, expected)?;
+    let mut rows = read_rows(&sources, opened, &layout, &held, expected, options)?;
     rows.check(path, &layout.columns)?;
-    if let Some((column, faults)) = rows.met.faults.iter().min_by_key(|(_, faults)| faults.first.1) {
-        return Err(refused(path, &layout.columns, *column, faults, rows.met.faults.len()));
+    let first = std::mem::take(&mut rows.faults).into_iter().min_by_key(|faulty| faulty.faults.first.1);
+    if let Some(faulty) = first {
+        return Err(faulty.error);
     }
     let told = notes.len();
+    notes.extend(sources.note(rows.frame.rows()));
     rows.tell(notes);
     let mut cells = rows.found.map(|found| found.cells);
     if schema.missing == Missing::Drop {
@@ -264,10 +290,11 @@ fn read_like(
             cells.retain(|row| kept[row]);
         }
     }
-    let lines = rows.frame.lines().collect();
+    let lines = rows.frame.rows_places().map(|place| place.number).collect();
+    let places = rows.frame.places.clone();
     let encoding = Encoding::new(schema, &rows.frame);
     let encoded = encoding.apply(rows.frame, 1, |_| 0);
-    check_missing(path, schema, columns, &encoded.met)?;
+    check_missing(path, schema, columns, &encoded.met, &places)?;
     let mut filled = Vec::new();
     for (index, met) in encoded.met.iter().enumerate() {
         if let (count, Some(example)) = &met.unknown {
@@ -328,14 +355,15 @@ fn complete(path: &Path, frame: &mut Frame, columns: &Columns, notes: &mut Vec<N
 }
 
 /// Refuses missing cells where nothing fills them.
-fn check_missing(path: &Path, schema: &Schema, columns: &Columns, met: &[schema::Met]) -> Result<()> {
+fn check_missing(path: &Path, schema: &Schema, columns: &Columns, met: &[schema::Met], places: &Places) -> Result<()> {
     if schema.missing != Missing::Refuse {
         return Ok(());
     }
     let missing = met.iter().enumerate().filter(|(_, met)| met.missing.0 > 0);
     let found: Vec<String> = missing
         .map(|(index, met)| {
-            format!("{} in {}, the first in line {}", met.missing.0, columns.name(index), met.missing.1)
+            let (count, first) = met.missing;
+            format!("{count} in {}, the first in {}", columns.name(index), places.name(first))
         })
         .collect();
     match &found[..] {
@@ -631,13 +659,12 @@ mod tests {
         let mut slip: String = (0..99).map(|row| format!("{row}.5,x\n")).collect();
         slip.push_str("unknown,y\n");
         let slip = format!("a,label\n{slip}");
-        let cases: [(&[u8], &[&str]); 19] = [
+        let cases: [(&[u8], &[&str]); 18] = [
             (b"", &["an empty file"]),
             (b"\n\n", &["an empty file"]),
             (b"a,b,label\n", &["no row under the header"]),
-            (b"a,b,c\n1,2,3\n", &["--label", "\"a\", \"b\", \"c\""]),
+            (b"a,b,c\n1,2,3\n", &["the option label", "\"a\", \"b\", \"c\""]),
             (b"label\n1\n", &["a single column"]),
-            (b"a,a,label\n1,2,x\n", &["two columns named \"a\""]),
             (slip.as_bytes(), &["\"unknown\" in line 101, column 1 (\"a\")", "1 of 100 cells", "ignore"]),
             (b"a,b,label\n1,2,x\n1,-inf,x\n", &["\"-inf\" in line 3, column 2", "no finite number"]),
             (b"a,b,label\n1,1e39,x\n", &["\"1e39\" in line 2, column 2"]),

@@ -13,7 +13,7 @@ use zip::ZipArchive;
 use super::catalogue::{Published, Set};
 use super::idx;
 use crate::cache;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// The most bytes that are read of a file, whatever length the server announces; more only of one that is longer as published.
 pub const MOST: u64 = 64 << 20;
@@ -291,12 +291,12 @@ impl Transfer<'_> {
             }
             _ => {}
         }
-        Err(Error::Data(format!(
-            "{set}/{name} could not be fetched: {}; try again later, give another mirror (--mirror URL), or put the file \
-             into {} by hand",
+        let error = Error::Data(format!(
+            "{set}/{name} could not be fetched: {}; try again later, or put the file into {} by hand",
             troubles.join("; "),
             self.part.parent().unwrap_or(Path::new(".")).display()
-        )))
+        ));
+        Err(error.advise(&[Remedy::Option("mirror")]))
     }
 
     /// Tries one address for as long as an attempt may succeed.

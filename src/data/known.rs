@@ -7,7 +7,7 @@ use super::{
     Columns, Inputs, Note, Options, Origin, Part, Raw, Samples, Scale, Scaling, Schema, TargetScale, Targets, Task,
     classes,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// A model's knowledge of its training data. Other data are read into the same form.
 #[derive(Debug, Clone)]
@@ -73,8 +73,8 @@ impl Raw {
             (Part::Test, Some(test), _) => ("the test part", test),
             (Part::Validation, _, Some(validation)) => ("the validation part", validation),
             (Part::Validation, _, None) => {
-                let message = format!("--part validation: {name} has none; draw one with --validation-split SHARE");
-                return Err(Error::Usage(message));
+                let error = Error::Usage(format!("{name} has no validation part"));
+                return Err(error.advise(&[Remedy::Option("validation_split")]));
             }
             (Part::Train, Some(_), _) | (Part::Train, None, Some(_)) => ("the training part", self.train),
             (Part::Train | Part::Test, None, _) => ("all rows, as there is no test part", self.train),
@@ -148,7 +148,10 @@ impl Known<'_> {
     /// [`Error::Data`] for a value that cannot be scaled, [`Error::Usage`] for a scaling that must be fitted.
     pub fn scale(&self, name: &str, samples: &mut Samples, scale: Option<Scale>, notes: &mut Vec<Note>) -> Result<()> {
         if self.described && scale.is_some() {
-            notes.push(format!("--scale is left aside: {} says how its features are scaled", self.model).into());
+            notes.push(
+                format!("the scale that was given is left aside: {} says how its features are scaled", self.model)
+                    .into(),
+            );
         }
         match (self.scaling, &samples.inputs) {
             (Some(scaling), _) => rescale(name, samples, scaling),
@@ -164,15 +167,15 @@ impl Known<'_> {
                     Some(Scale::None) => false,
                     Some(_) => {
                         return Err(Error::Usage(format!(
-                            "--scale: {} does not say what its features were fitted to; give 255 or none",
+                            "{} does not say what its features were fitted to: the scale can be 255 or none",
                             self.model
                         )));
                     }
                     None => {
                         let pixels =
                             self.image.is_some() && are_bytes(values) && values.iter().any(|&value| value > 1.0);
-                        let read = if pixels { "value / 255 (--scale none: as they are)" } else { "they are" };
-                        notes.push(format!("features of {name} are taken as {read}").into());
+                        let read = if pixels { "value / 255" } else { "they are" };
+                        notes.push(Note::new(format!("features of {name} are taken as {read}"), "scale"));
                         pixels
                     }
                 };

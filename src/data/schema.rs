@@ -17,6 +17,8 @@ pub(super) use fit::{Rules, fit};
 
 /// Why a column is left out that the user wants left out.
 const IGNORED: &str = "asked for";
+/// Why the column is left out that says how much rows weigh.
+const WEIGHT: &str = "it says how much rows weigh in training";
 
 /// What is done about missing cells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -149,7 +151,7 @@ impl Kind {
 
     /// Whether it was read in training, though it became nothing.
     pub(super) fn is_read(&self) -> bool {
-        matches!(self, Kind::LeftOut { why } if why != IGNORED)
+        matches!(self, Kind::LeftOut { why } if why != IGNORED && why != WEIGHT)
     }
 
     /// How the cells of such a column are read.

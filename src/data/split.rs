@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{
     Columns, Dataset, Inputs, Note, Options, Samples, Scale, Scaling, Schema, TargetScale, Task, classes,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::random::{self, Draw};
 
 /// The share of the rows that becomes the test part where the data has none and no share is given.
@@ -54,7 +54,7 @@ pub enum Part {
     Test,
     /// The training part; all rows where the data has no test part
     Train,
-    /// The validation part that --validation-split draws, or that was drawn in training
+    /// The validation part that is drawn now, or that was drawn in training
     Validation,
 }
 
@@ -126,7 +126,7 @@ impl Raw {
         notes: &mut Vec<Note>,
     ) -> Result<Option<Samples>> {
         match (self.test.take(), share) {
-            (Some(_), Some(_)) => Err(own_part(&self.name, "test")),
+            (Some(_), Some(_)) => Err(own_part(&self.name, "test", "test_split")),
             (None, Some(share)) => {
                 let rows = self.train.len();
                 let test = self.draw(share, Draw::Test, seed)?;
@@ -145,7 +145,7 @@ impl Raw {
         notes: &mut Vec<Note>,
     ) -> Result<Option<Samples>> {
         let share = match (self.validation.take(), share) {
-            (Some(_), Some(_)) => return Err(own_part(&self.name, "validation")),
+            (Some(_), Some(_)) => return Err(own_part(&self.name, "validation", "validation_split")),
             (own, None) => return Ok(own),
             (None, Some(share)) => share,
         };
@@ -165,7 +165,8 @@ impl Raw {
 /// Says how many of the training rows were drawn as another part.
 pub(super) fn told(test: bool, drawn: usize, rows: usize, share: f64, seed: u64) -> Note {
     if test {
-        format!("{drawn} of {rows} rows, drawn with seed {seed}, are the test part (--test-split {share})").into()
+        let text = format!("{drawn} of {rows} rows, a share of {share} drawn with seed {seed}, are the test part");
+        Note::new(text, "test_split")
     } else {
         let text = format!("{drawn} training rows are the validation part, {} are left", rows - drawn);
         Note::new(text, "validation_split")
@@ -181,8 +182,9 @@ pub(super) fn check_classes(name: &str, task: Task, classes: &[String]) -> Resul
     Ok(())
 }
 
-fn own_part(name: &str, part: &str) -> Error {
-    Error::Usage(format!("--{part}-split: {name} has a {part} part of its own; leave it out"))
+fn own_part(name: &str, part: &str, option: &'static str) -> Error {
+    let message = format!("{name} has a {part} part of its own, so that none is drawn");
+    Error::Usage(message).advise(&[Remedy::Without(option)])
 }
 
 /// The share of the rows to draw as the test part, if any is drawn.
@@ -191,7 +193,7 @@ fn own_part(name: &str, part: &str) -> Error {
 /// [`Error::Usage`] for a share where the data have a test part of their own.
 pub(super) fn share_of_test(name: &str, options: &Options, own: bool) -> Result<Option<f64>> {
     match (own, options.test_split) {
-        (true, Some(_)) => Err(own_part(name, "test")),
+        (true, Some(_)) => Err(own_part(name, "test", "test_split")),
         (true, None) => Ok(None),
         (false, share) => Ok(share.or(Some(TEST_SHARE)).filter(|share| *share > 0.0)),
     }

@@ -4,8 +4,9 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use crate::cli::note;
-use crate::data::{self, images};
+use crate::data::{self, images, table_files};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// A file of rows or an image.
 pub(super) struct Input {
@@ -43,7 +44,7 @@ impl Input {
     }
 }
 
-/// The files that `argument` stands for, in the order of their names: itself, the images of a folder, or what matches a pattern
+/// The files that `argument` stands for, in the order of their names: itself, the images or tables of a folder, or what matches a pattern
 /// that is no path. What is left out is told.
 ///
 /// # Errors
@@ -53,37 +54,22 @@ pub(super) fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
     if argument.is_dir() {
         let (images, others) = images::sorted_out(argument)?;
         if images.is_empty() {
+            if let Ok(tables) = table_files(argument) {
+                return Ok(tables);
+            }
             return Err(Error::file(argument, "a folder without an image in it", "images, or the path of a CSV file"));
         }
         tell_left_out(argument, &others);
         return Ok(images);
     }
-    match argument.to_str() {
-        Some(pattern) if pattern.contains(['*', '?', '[']) && !argument.exists() => matching(argument, pattern),
-        _ => Ok(vec![argument.to_path_buf()]),
+    match files::matching(argument)? {
+        Some(found) => matching(argument, found),
+        None => Ok(vec![argument.to_path_buf()]),
     }
 }
 
-/// The files that match `pattern`: the images among them, if there are any.
-fn matching(argument: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
-    // A star stands for no hidden file, as in a shell.
-    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
-    let paths = glob::glob_with(pattern, options).map_err(|error| {
-        Error::Usage(format!(
-            "{}: not a pattern of file names ({}): put [ and ] around a lone [",
-            argument.display(),
-            error.msg
-        ))
-    })?;
-    let mut found = Vec::new();
-    for path in paths {
-        let failed = |error: glob::GlobError| {
-            let folder = error.path().to_path_buf();
-            Error::io("read", &folder)(error.into())
-        };
-        found.push(path.map_err(failed)?);
-    }
-    found.sort();
+/// The files among those `found` that match a pattern: the images, if there are any.
+fn matching(argument: &Path, found: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let (folders, files): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| path.is_dir());
     let (images, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| images::is_image(path));
     let (wanted, mut left_out) = if images.is_empty() { (others, Vec::new()) } else { (images, others) };

@@ -16,7 +16,7 @@ use super::inputs::Input;
 
 #[derive(Debug, Args)]
 pub(super) struct FileOptions {
-    /// Write the predictions to this CSV file, a row for each row, in place of standard output (of which --json stays): the
+    /// Write the predictions to this file, a row for each row, in place of standard output (of which --json stays): CSV of the
     /// class and the probability of each, or the values in their own unit. Images have their paths in the column `input`
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::columns::{Columns, Layout, check_names, label_by_habit, numbered};
+use super::columns::{Columns, Layout, label_by_habit, numbered, unique};
 use super::dialect::{Dialect, Header};
 use super::is_missing;
+use crate::data::Note;
 use crate::error::{Error, Result};
 
 impl Layout {
@@ -20,6 +21,7 @@ impl Layout {
         like: &Columns,
         label: Option<&str>,
         needed: impl Fn(usize) -> bool,
+        notes: &mut Vec<Note>,
     ) -> Result<Self> {
         let mut first = dialect.records.first().cloned().unwrap_or_default();
         let by_number = |count: usize, more| match label {
@@ -30,6 +32,7 @@ impl Layout {
         let fits = first.len() == like.count || first.len() + 1 == like.count;
         let is_name = |cell: &str| cell.parse::<f64>().is_err() && !is_missing(cell);
         let names = match header {
+            _ if !dialect.is_text() => true,
             Header::Yes => true,
             Header::No => false,
             Header::Auto => {
@@ -43,14 +46,14 @@ impl Layout {
         }
         let count = first.len();
         let by_number = by_number(count, unnamed);
-        let find = |name: &str| first.iter().position(|cell| cell == name);
         let bad = |found: String, expected: String| Error::file(path, found, expected);
         let features = (0..like.count).filter(|index| *index != like.label);
         let mut places = vec![None; like.count];
         let mut extra = Vec::new();
         let label = match &like.names {
             Some(known) if names => {
-                check_names(path, &first)?;
+                first = unique(first, notes);
+                let find = |name: &str| first.iter().position(|cell| cell == name);
                 let by_name = label.or(known.get(like.label).map(String::as_str)).and_then(find);
                 let label = by_name.or(label.and(by_number));
                 for index in features {
@@ -71,7 +74,7 @@ impl Layout {
             _ if count == like.count => {
                 // Columns without names: a label that is named as in training is found by its name all the same.
                 let named = || match label {
-                    Some(label) => find(label),
+                    Some(label) => first.iter().position(|cell| cell == label),
                     None => label_by_habit(&first),
                 };
                 let by_name = if names { named() } else { None };
@@ -88,5 +91,48 @@ impl Layout {
         };
         let columns = Columns { count, label: label.unwrap_or(count), names: names.then_some(first) };
         Ok(Self { columns, places, label, extra })
+    }
+
+    /// The layout of a further file of a table, of whose first one, at `first_path`, this is the layout. A header may stand in each
+    /// file or in the first alone; where it stands, columns are found by name, whatever their order.
+    ///
+    /// # Errors
+    /// [`Error::File`] for other columns.
+    pub(super) fn of_further(&self, path: &Path, dialect: &Dialect, first_path: &Path) -> Result<Self> {
+        let as_first = || format!("the columns of {}", first_path.display());
+        let first = dialect.records.first().cloned().unwrap_or_default();
+        let known = self.columns.names.as_deref().unwrap_or_default();
+        let is_name = |cell: &str| cell.parse::<f64>().is_err() && !is_missing(cell);
+        let has_names = !dialect.is_text() || known.iter().any(|name| is_name(name) && first.contains(name));
+        if known.is_empty() || !has_names {
+            if first.len() != self.columns.count {
+                let found = format!("{} columns", first.len());
+                return Err(Error::file(
+                    path,
+                    found,
+                    format!("{}, as {} has", self.columns.count, first_path.display()),
+                ));
+            }
+            let columns = Columns { names: None, ..self.columns.clone() };
+            return Ok(Self { columns, places: self.places.clone(), label: self.label, extra: Vec::new() });
+        }
+        let names = unique(dialect.header(), &mut Vec::new());
+        let missing = known.iter().find(|name| !names.contains(name));
+        let more = names.iter().find(|name| !known.contains(name));
+        match (missing, more) {
+            (Some(name), _) => return Err(Error::file(path, format!("no column {name:?}"), as_first())),
+            (None, Some(name)) => return Err(Error::file(path, format!("a column {name:?} more"), as_first())),
+            (None, None) => {}
+        }
+        // Columns without a name are found by their order.
+        let own = |place: usize| {
+            let before = known[..place].iter().filter(|name| **name == known[place]).count();
+            let same = names.iter().enumerate().filter(|(_, name)| **name == known[place]);
+            same.map(|(index, _)| index).nth(before)
+        };
+        let places = self.places.iter().map(|place| place.and_then(own)).collect();
+        let label = self.label.and_then(own);
+        let columns = Columns { count: names.len(), label: label.unwrap_or(names.len()), names: Some(names) };
+        Ok(Self { columns, places, label, extra: Vec::new() })
     }
 }

@@ -51,12 +51,18 @@ impl Reading {
         self.missing.iter().any(|mark| mark.as_bytes() == cell)
     }
 
+    /// Whether the user says that a number stands for a missing value, however it is written.
+    fn is_marked_number(&self, value: f64) -> bool {
+        self.missing.iter().any(|mark| mark.parse() == Ok(value))
+    }
+
     /// What a cell holds in a column of numbers.
     pub(super) fn number(&self, cell: &[u8]) -> Number {
         if self.is_marked_missing(cell) {
             return Number::Missing;
         }
         match fast_float2::parse::<f64, _>(cell) {
+            Ok(value) if self.is_marked_number(value) => Number::Missing,
             Ok(value) if value.is_finite() && !(self.comma && is_grouped(cell, b'.')) => held(value),
             Ok(value) if value.is_infinite() => Number::TooLarge,
             _ if self.is_missing(cell) || listed(&MISSING_NUMBERS, cell) => Number::Missing,
@@ -213,6 +219,7 @@ mod tests {
         let marked = Reading { comma: false, missing: vec!["-999".into(), "none".into()] };
         for (cell, expected) in [
             ("-999", Number::Missing),
+            ("-999.0", Number::Missing),
             ("none", Number::Missing),
             ("-999.5", Number::Value(-999.5)),
             ("?", Number::Missing),

@@ -1,5 +1,6 @@
 //! The columns of a CSV file, and which of them holds the labels.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -89,7 +90,7 @@ impl Layout {
     /// The layout of a file to learn from, by its first lines and the label column that the user named.
     ///
     /// # Errors
-    /// [`Error::File`] for a single column or equal names, [`Error::Usage`] where the label column is not found.
+    /// [`Error::File`] for a single column, [`Error::Usage`] where the label column is not found.
     pub(super) fn new(
         path: &Path,
         dialect: &Dialect,
@@ -105,6 +106,7 @@ impl Layout {
         let number = |more| label.and_then(|label| numbered(label, dialect.count() + more));
         let mut unnamed = 0;
         let names = match header {
+            _ if !dialect.is_text() => true,
             Header::Yes => true,
             Header::No => false,
             Header::Auto => {
@@ -123,6 +125,9 @@ impl Layout {
             notes.push("rows have a cell more than the header: their first column has no name".to_owned().into());
         }
         let count = first.len();
+        if count < 2 && !dialect.is_text() {
+            return Err(Error::file(path, "a single column", "features and a label"));
+        }
         if count < 2 {
             let expected = "features and a label, with commas, semicolons, tabs, | or blanks between them";
             return Err(Error::file(path, "a single column", expected).advise(&[Remedy::Option("delimiter")]));
@@ -131,18 +136,14 @@ impl Layout {
             let what = match label {
                 Some(label) if header == Header::No => format!("{label:?} is no column's number"),
                 Some(label) => format!("there is no column {label:?}"),
-                None => {
-                    format!("no column is called {}: say with --label which one holds the labels", LABELS.join(", "))
-                }
+                None => format!("no column is called {}", LABELS.join(", ")),
             };
-            let columns = classes::list(&first);
-            return Err(Error::Usage(format!(
-                "{}: {what}; the {count} columns of its first line: {columns}",
-                path.display()
-            )));
+            let (columns, path) = (classes::list(&first), path.display());
+            let of = if dialect.is_text() { "of its first line" } else { "that it has" };
+            let error = Error::Usage(format!("{path}: {what}; the {count} columns {of}: {columns}"));
+            return Err(if label.is_some() { error } else { error.advise(&[Remedy::Option("label")]) });
         };
-        let names = if names { Some(first) } else { None };
-        check_names(path, names.as_deref().unwrap_or_default())?;
+        let names = if names { Some(unique(first, notes)) } else { None };
         let places = (0..count).map(|index| Some(index).filter(|index| *index != label)).collect();
         Ok(Self { columns: Columns { count, label, names }, places, label: Some(label), extra: Vec::new() })
     }
@@ -165,10 +166,45 @@ pub(super) fn numbered(text: &str, count: usize) -> Option<usize> {
     }
 }
 
-/// Refuses two columns of the same name.
-pub(super) fn check_names(path: &Path, names: &[String]) -> Result<()> {
-    match names.iter().enumerate().find(|(index, name)| !name.is_empty() && names[..*index].contains(name)) {
-        Some((_, name)) => Err(Error::file(path, format!("two columns named {name:?}"), "a name for each")),
-        None => Ok(()),
+/// Makes the second column of a name, and all others, `name.1` and so on, as pandas does: names must tell columns apart, here and
+/// in every file that is read for the model. Columns without a name stay. What was renamed is told.
+pub(super) fn unique(names: Vec<String>, notes: &mut Vec<Note>) -> Vec<String> {
+    let mut taken: HashSet<String> = names.iter().cloned().collect();
+    let mut met: HashMap<String, usize> = HashMap::new();
+    let mut renamed = Vec::new();
+    let unique = names.into_iter().map(|name| {
+        let times = met.entry(name.clone()).or_insert(0);
+        if name.is_empty() || *times == 0 {
+            *times += 1;
+            return name;
+        }
+        loop {
+            let other = format!("{name}.{times}");
+            *times += 1;
+            if taken.insert(other.clone()) {
+                renamed.push(other.clone());
+                return other;
+            }
+        }
+    });
+    let unique = unique.collect();
+    if !renamed.is_empty() {
+        let text = format!("columns of a name that another one has are called {}", classes::list(&renamed));
+        notes.push(text.into());
+    }
+    unique
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_come_again_get_a_number() {
+        let mut notes = Vec::new();
+        let names = ["a", "b", "a", "a.1", "", "a", ""].map(String::from).to_vec();
+        assert_eq!(unique(names, &mut notes), ["a", "b", "a.2", "a.1", "", "a.3", ""]);
+        assert!(notes.len() == 1 && notes[0].contains("\"a.2\", \"a.3\""), "{notes:?}");
+        assert_eq!(unique(vec!["a".into(), "b".into()], &mut notes).len() + notes.len(), 3);
     }
 }

@@ -8,7 +8,7 @@ use super::cells::{Decimal, Number, Reading, decode, has_decimal_comma, is_group
 use crate::data::{Note, Options};
 
 /// The most records by which a form is known.
-const RECORDS: usize = 1000;
+pub(super) const RECORDS: usize = 1000;
 /// What may stand between cells, the likeliest first among those that part all lines alike.
 const DELIMITERS: [u8; 4] = [b'\t', b';', b'|', b','];
 
@@ -71,6 +71,8 @@ pub(super) struct Dialect {
     pub(super) skipped: (usize, u64),
     /// The first records, the first line included, trimmed.
     pub(super) records: Vec<Vec<String>>,
+    /// What the place of a row is called: a line, or a row where the file is no text.
+    pub(super) unit: &'static str,
 }
 
 /// Splits text that ends with a whole record, or with the file, into its first records that are not blank.
@@ -122,12 +124,13 @@ pub(super) fn collapse(text: &[u8]) -> Vec<u8> {
 
 impl Dialect {
     /// The form of a file that begins with `head`, which ends with a whole record. What `options` say goes before what it
-    /// looks like; what was guessed goes to `notes`.
-    pub(super) fn of(head: &[u8], options: &Options, notes: &mut Vec<Note>) -> Self {
+    /// looks like, and so does the form of the table's first file, which it is `like`; what was guessed goes to `notes`.
+    pub(super) fn of(head: &[u8], options: &Options, like: Option<&Self>, notes: &mut Vec<Note>) -> Self {
         let Preamble { bytes, lines, named, comment } = Preamble::of(head);
         let table = &head[bytes..];
         let given = options.delimiter.byte().or(named);
-        let (mut delimiter, mut blanks) = given.map_or_else(|| guess(table), |byte| (byte, false));
+        let first = || like.map_or_else(|| guess(table), |like| (like.delimiter, like.blanks));
+        let (mut delimiter, mut blanks) = given.map_or_else(first, |byte| (byte, false));
         if options.delimiter == Delimiter::Blanks {
             (delimiter, blanks) = (b' ', true);
         }
@@ -135,10 +138,12 @@ impl Dialect {
         let text = |record: &ByteRecord| record.iter().map(|cell| decode(cell).0.into_owned()).collect();
         let reading = Reading { comma: false, missing: options.missing_values.clone() };
         let records_of_text = found.iter().map(text).collect();
-        let mut dialect = Self { delimiter, blanks, reading, skipped: (bytes, lines), records: records_of_text };
-        dialect.reading.comma = match options.decimal {
-            Decimal::Auto => decimal_comma(&found, delimiter),
-            given => given == Decimal::Comma,
+        let mut dialect =
+            Self { delimiter, blanks, reading, skipped: (bytes, lines), records: records_of_text, unit: "line" };
+        dialect.reading.comma = match (options.decimal, like) {
+            (Decimal::Auto, Some(like)) => like.reading.comma,
+            (Decimal::Auto, None) => decimal_comma(&found, delimiter),
+            (given, _) => given == Decimal::Comma,
         };
         // A header may begin as comments do: it has a cell for each of those below, among which there is none.
         if let Some((start, before)) = comment {
@@ -170,6 +175,18 @@ impl Dialect {
             notes.push(Note::new("numbers have a decimal comma".into(), "decimal"));
         }
         dialect
+    }
+
+    /// That of a file in columns, of which these are the first records and the names.
+    #[cfg(feature = "columnar")]
+    pub(super) fn of_columns(records: Vec<Vec<String>>, options: &Options) -> Self {
+        let reading = Reading { comma: false, missing: options.missing_values.clone() };
+        Self { delimiter: b',', blanks: false, reading, skipped: (0, 0), records, unit: "row" }
+    }
+
+    /// Whether the file is text; one in columns names them.
+    pub(super) fn is_text(&self) -> bool {
+        self.unit == "line"
     }
 
     /// The number of columns by which one is found that is named by its number: an empty last one does not count.
@@ -313,7 +330,7 @@ mod tests {
 
     fn dialect(text: &str) -> (Dialect, Vec<String>) {
         let mut notes = Vec::new();
-        let dialect = Dialect::of(text.as_bytes(), &Options::default(), &mut notes);
+        let dialect = Dialect::of(text.as_bytes(), &Options::default(), None, &mut notes);
         (dialect, notes.into_iter().map(|note| note.text).collect())
     }
 
@@ -337,7 +354,7 @@ mod tests {
         assert_eq!(dialect("\"sep=;\"\na;b\n1;2\n").0.delimiter, b';');
         // Where the user says that there is no header, comments are comments.
         let options = Options { header: Header::No, ..Options::default() };
-        let records = |options| Dialect::of(b"#a,b\n1,2\n3,4\n", options, &mut Vec::new()).records.len();
+        let records = |options| Dialect::of(b"#a,b\n1,2\n3,4\n", options, None, &mut Vec::new()).records.len();
         assert_eq!((records(&Options::default()), records(&options)), (3, 2));
     }
 

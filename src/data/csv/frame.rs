@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::blocks::Blocks;
-use super::parse::{self, Cells, Faults, Form, NO_TEXT, Ragged, Slot};
+use super::parse::{Cells, Faults, Form, NO_TEXT, Ragged};
+use super::pieces::Pieces;
 use crate::error::{Error, Result};
 
 /// The most values that are read: 4 GiB of them.
-const MAX_VALUES: usize = 1 << 30;
+pub(super) const MAX_VALUES: usize = 1 << 30;
 
 /// What a frame holds of a column.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,10 +29,40 @@ pub(in crate::data) enum Held {
     },
 }
 
+/// Where a row stands: which of the files it is in, and its number there, from 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(in crate::data) struct Place {
+    /// The index of the file.
+    pub(in crate::data) file: usize,
+    /// The line, or the number of the row where a file has no lines.
+    pub(in crate::data) number: u64,
+}
+
+/// How places are called in messages.
+#[derive(Debug, Clone, Default)]
+pub(in crate::data) struct Places {
+    /// What a place of each file is, a line or a row, and the file's name where there are several.
+    pub(in crate::data) files: Vec<(&'static str, Option<String>)>,
+}
+
+impl Places {
+    /// What a place is called: `line 5`, `row 5 of b.parquet`.
+    pub(in crate::data) fn name(&self, place: Place) -> String {
+        let number = place.number;
+        match self.files.get(place.file) {
+            Some((unit, Some(file))) => format!("{unit} {number} of {file}"),
+            Some((unit, None)) => format!("{unit} {number}"),
+            None => format!("line {number}"),
+        }
+    }
+}
+
 /// The rows of a table.
 #[derive(Debug, Default)]
 pub(in crate::data) struct Frame {
-    /// What it holds of each column of the file.
+    /// What places are called.
+    pub(in crate::data) places: Places,
+    /// What it holds of each column of training.
     pub(in crate::data) held: Vec<Held>,
     /// The different texts of each column of text, in the order in which they appear.
     pub(in crate::data) texts: Vec<Vec<String>>,
@@ -49,6 +79,8 @@ pub(in crate::data) struct Chunk {
     pub(in crate::data) codes: Vec<u32>,
     /// The line of each row, from 1.
     pub(in crate::data) lines: Vec<u64>,
+    /// The index of their file.
+    pub(in crate::data) file: usize,
 }
 
 /// What was met while rows were read.
@@ -69,37 +101,6 @@ pub(super) struct Met {
 }
 
 impl Frame {
-    /// Reads all rows of `blocks`. `row` is told the target of each row, if there is one, and the
-    /// row's line; it says whether the row is kept.
-    pub(super) fn read(
-        blocks: &mut Blocks<'_>,
-        form: &Form<'_>,
-        mut row: impl FnMut(&[u8], u64) -> Result<bool>,
-    ) -> Result<(Self, Met)> {
-        let (mut number, mut text) = (0, 0);
-        let next = |counter: &mut usize| std::mem::replace(counter, *counter + 1);
-        let held = form.slots.iter().map(|slot| match *slot {
-            Slot::Number(origin) => Held::Number { at: next(&mut number), origin },
-            Slot::Text => Held::Text { at: next(&mut text) },
-            Slot::Skip | Slot::Target => Held::Nothing,
-        });
-        let held = held.collect();
-        let mut frame = Frame { held, texts: vec![Vec::new(); text], chunks: Vec::new() };
-        let mut merge = Merge { numbers: vec![HashMap::new(); text], met: Met::default(), values: 0 };
-        let ready = parse_all(blocks, form)?;
-        for cells in ready {
-            match cells {
-                Ok(cells) => merge.add(&mut frame, cells, &mut row)?,
-                Err(ragged) => {
-                    merge.met.ragged = Some(ragged);
-                    break;
-                }
-            }
-        }
-        merge.met.too_many = merge.values > MAX_VALUES;
-        Ok((frame, merge.met))
-    }
-
     /// Number of rows.
     pub(in crate::data) fn rows(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.lines.len()).sum()
@@ -110,9 +111,30 @@ impl Frame {
         (self.held.iter().filter(|held| matches!(held, Held::Number { .. })).count(), self.texts.len())
     }
 
-    /// The line of each row, from 1.
-    pub(in crate::data) fn lines(&self) -> impl Iterator<Item = u64> {
-        self.chunks.iter().flat_map(|chunk| chunk.lines.iter().copied())
+    /// The place of each row.
+    pub(in crate::data) fn rows_places(&self) -> impl Iterator<Item = Place> {
+        let place = |chunk: &Chunk, number| Place { file: chunk.file, number };
+        self.chunks.iter().flat_map(move |chunk| chunk.lines.iter().map(move |line| place(chunk, *line)))
+    }
+
+    /// Takes the numbers of column `index` out; none where it holds no numbers.
+    pub(in crate::data) fn take(&mut self, index: usize) -> Vec<f32> {
+        let Held::Number { at: taken, .. } = self.held[index] else { return Vec::new() };
+        let (values, width) = (self.numbers(taken).collect(), self.widths().0);
+        for chunk in &mut self.chunks {
+            let mut place = 0;
+            chunk.numbers.retain(|_| {
+                place += 1;
+                (place - 1) % width != taken
+            });
+        }
+        self.held[index] = Held::Nothing;
+        for held in &mut self.held {
+            if let Held::Number { at, .. } = held {
+                *at -= usize::from(*at > taken);
+            }
+        }
+        values
     }
 
     /// The numbers at place `at` of each row.
@@ -167,32 +189,32 @@ impl Chunk {
     }
 }
 
-/// The cells of all blocks, in their order, up to the first row that is of another number of cells. Each thread takes a block
+/// The cells of all pieces, in their order, up to the first row that is of another number of cells. Each thread takes a piece
 /// when it is done with its last one.
-fn parse_all(blocks: &mut Blocks<'_>, form: &Form<'_>) -> Result<Vec<Result<Cells, Ragged>>> {
+fn parse_all(pieces: &mut Pieces<'_>, form: &Form<'_>) -> Result<Vec<Result<Cells, Ragged>>> {
     struct Taken<'b, 'a> {
-        blocks: &'b mut Blocks<'a>,
+        pieces: &'b mut Pieces<'a>,
         count: usize,
         values: usize,
         failed: Option<Error>,
     }
-    let taken = Mutex::new(Taken { blocks, count: 0, values: 0, failed: None });
+    let taken = Mutex::new(Taken { pieces, count: 0, values: 0, failed: None });
     let parsed = Mutex::new(Vec::new());
     let next = || {
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.failed.is_some() || taken.values > MAX_VALUES {
             return None;
         }
-        let block = taken.blocks.next().unwrap_or_else(|error| {
+        let piece = taken.pieces.next().unwrap_or_else(|error| {
             taken.failed = Some(error);
             None
         })?;
         taken.count += 1;
-        Some((taken.count, block))
+        Some((taken.count, piece))
     };
     rayon::broadcast(|_| {
-        while let Some((number, block)) = next() {
-            let cells = parse::parse(&block, form);
+        while let Some((number, piece)) = next() {
+            let cells = piece.parse(form);
             let values = cells.as_ref().map_or(MAX_VALUES, |cells| cells.numbers.len() + cells.codes.len());
             taken.lock().unwrap_or_else(PoisonError::into_inner).values += values + usize::from(cells.is_err());
             parsed.lock().unwrap_or_else(PoisonError::into_inner).push((number, cells));
@@ -206,21 +228,107 @@ fn parse_all(blocks: &mut Blocks<'_>, form: &Form<'_>) -> Result<Vec<Result<Cell
     Ok(parsed.into_iter().map(|(_, cells)| cells).collect())
 }
 
-/// Blocks that become one frame.
-struct Merge {
+/// The places of a row's values, where a file has them in another order than the frame.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// For each number of the frame its place in the file's rows; none where they are the same.
+    pub(super) numbers: Option<Vec<usize>>,
+    /// The same of texts.
+    pub(super) texts: Option<Vec<usize>>,
+}
+
+impl Order {
+    /// The order of values of which each lies in a column of the file.
+    pub(super) fn of(numbers: &[usize], texts: &[usize]) -> Self {
+        let ranks = |columns: &[usize]| {
+            let rank = |column: &usize| columns.iter().filter(|other| *other < column).count();
+            (!columns.is_sorted()).then(|| columns.iter().map(rank).collect())
+        };
+        Self { numbers: ranks(numbers), texts: ranks(texts) }
+    }
+}
+
+/// Puts the values of each row into another order.
+fn reorder<T: Copy>(values: &mut [T], order: Option<&Vec<usize>>) {
+    let Some(order) = order else { return };
+    let mut row = Vec::with_capacity(order.len());
+    for values in values.chunks_exact_mut(order.len()) {
+        row.clear();
+        row.extend(order.iter().map(|place| values[*place]));
+        values.copy_from_slice(&row);
+    }
+}
+
+/// Files that become one frame.
+pub(super) struct Merge {
+    frame: Frame,
     /// The code of each text, by column of text.
     numbers: Vec<HashMap<String, u32>>,
-    met: Met,
     values: usize,
 }
 
 impl Merge {
-    fn add(&mut self, frame: &mut Frame, cells: Cells, row: &mut impl FnMut(&[u8], u64) -> Result<bool>) -> Result<()> {
-        let Cells { numbers, mut codes, words, targets, lines, faults, odd, longer, units } = cells;
+    /// For a frame that holds this of the columns of training; places are set.
+    pub(super) fn new(held: &[Held]) -> Self {
+        let (mut number, mut text) = (0, 0);
+        let next = |counter: &mut usize| std::mem::replace(counter, *counter + 1);
+        let held = held.iter().map(|held| match *held {
+            Held::Number { origin, .. } => Held::Number { at: next(&mut number), origin },
+            Held::Text { .. } => Held::Text { at: next(&mut text) },
+            Held::Nothing => Held::Nothing,
+        });
+        let frame = Frame { held: held.collect(), texts: vec![Vec::new(); text], ..Frame::default() };
+        Self { frame, numbers: vec![HashMap::new(); text], values: 0 }
+    }
+
+    /// Adds the rows of a file, which is called by the `places`. `row` is told the target of each row, if there is one, and the
+    /// row's line; it says whether the row is kept.
+    pub(super) fn read(
+        &mut self,
+        pieces: &mut Pieces<'_>,
+        form: &Form<'_>,
+        order: &Order,
+        places: (&'static str, Option<String>),
+        mut row: impl FnMut(&[u8], u64) -> Result<bool>,
+    ) -> Result<Met> {
+        self.frame.places.files.push(places);
+        let mut met = Met::default();
+        for cells in parse_all(pieces, form)? {
+            match cells {
+                Ok(cells) => self.add(cells, order, &mut met, &mut row)?,
+                Err(ragged) => {
+                    met.ragged = Some(ragged);
+                    break;
+                }
+            }
+        }
+        met.too_many = self.values > MAX_VALUES;
+        Ok(met)
+    }
+
+    /// The frame of all rows.
+    pub(super) fn finish(self) -> Frame {
+        self.frame
+    }
+
+    fn add(
+        &mut self,
+        cells: Cells,
+        order: &Order,
+        met: &mut Met,
+        row: &mut impl FnMut(&[u8], u64) -> Result<bool>,
+    ) -> Result<()> {
+        let Cells { mut numbers, mut codes, words, targets, lines, faults, odd, longer, units } = cells;
+        let mut words: Vec<_> = words.into_iter().map(|words| words.texts).collect();
+        if let Some(order) = &order.texts {
+            words = order.iter().map(|place| std::mem::take(&mut words[*place])).collect();
+        }
+        reorder(&mut numbers, order.numbers.as_ref());
+        reorder(&mut codes, order.texts.as_ref());
         let of_frame: Vec<Vec<u32>> = words
             .into_iter()
             .zip(&mut self.numbers)
-            .zip(&mut frame.texts)
+            .zip(&mut self.frame.texts)
             .map(|((words, known), texts)| {
                 let code = |(text, _): (String, bool)| {
                     *known.entry(text).or_insert_with_key(|text| {
@@ -228,7 +336,7 @@ impl Merge {
                         texts.len() as u32 - 1
                     })
                 };
-                words.texts.into_iter().map(code).collect()
+                words.into_iter().map(code).collect()
             })
             .collect();
         if !of_frame.is_empty() {
@@ -251,19 +359,19 @@ impl Merge {
             start = end;
         }
         self.values += numbers.len() + codes.len();
-        let (width, texts) = frame.widths();
-        let mut chunk = Chunk { numbers, codes, lines };
+        let (width, texts) = self.frame.widths();
+        let mut chunk = Chunk { numbers, codes, lines, file: self.frame.places.files.len() - 1 };
         if !dropped.is_empty() {
             chunk.retain(width, texts, |row| dropped.binary_search(&row).is_err());
         }
-        frame.chunks.push(chunk);
-        self.met.odd += odd;
-        self.met.longer += longer;
-        self.met.units += units;
+        self.frame.chunks.push(chunk);
+        met.odd += odd;
+        met.longer += longer;
+        met.units += units;
         for (column, faults) in faults {
-            match self.met.faults.iter_mut().find(|(other, _)| *other == column) {
+            match met.faults.iter_mut().find(|(other, _)| *other == column) {
                 Some((_, all)) => (all.cells, all.texts) = (all.cells + faults.cells, all.texts + faults.texts),
-                None => self.met.faults.push((column, faults)),
+                None => met.faults.push((column, faults)),
             }
         }
         Ok(())
@@ -273,23 +381,34 @@ impl Merge {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::blocks::Blocks;
     use super::super::cells::Reading;
+    use super::super::parse::Slot;
     use super::super::source::Source;
     use super::*;
+
+    /// The rows of some text, of columns that are held so; `row` as for [`Merge::read`].
+    fn read(text: &str, slots: &[Slot], held: &[Held], row: impl FnMut(&[u8], u64) -> Result<bool>) -> (Frame, Met) {
+        let source = Source { path: "some".as_ref(), content: Some(text.as_bytes()) };
+        let form = Form { delimiter: b',', blanks: false, reading: &Reading::default(), slots };
+        let mut pieces = Pieces::Text(Blocks::new(source).unwrap());
+        let mut merge = Merge::new(held);
+        let met = merge.read(&mut pieces, &form, &Order::default(), ("line", None), row).unwrap();
+        (merge.finish(), met)
+    }
+
+    const NUMBER_AND_TEXT: [Held; 2] = [Held::Number { at: 0, origin: 0.0 }, Held::Text { at: 0 }];
 
     #[test]
     fn blocks_become_one_frame_in_the_order_of_the_file() {
         let cell = |row: usize| format!("{row},name {},{}\n", row % 70_000, row % 3);
         let text: String = (0..200_000).map(cell).collect();
-        let source = Source { path: "some".as_ref(), content: Some(text.as_bytes()) };
         let slots = [Slot::Number(0.0), Slot::Text, Slot::Target];
-        let form = Form { delimiter: b',', blanks: false, reading: &Reading::default(), slots: &slots };
         let mut targets = Vec::new();
-        let (mut frame, met) = Frame::read(&mut Blocks::new(source).unwrap(), &form, |target, line| {
+        let (mut frame, met) = read(&text, &slots, &NUMBER_AND_TEXT, |target, line| {
             targets.push((target[0] - b'0', line));
             Ok(target != b"2")
-        })
-        .unwrap();
+        });
         assert!(met.ragged.is_none() && frame.chunks.len() > 2);
         assert!(targets.iter().enumerate().all(|(row, found)| *found == ((row % 3) as u8, row as u64 + 1)));
         let kept: Vec<usize> = (0..200_000).filter(|row| row % 3 != 2).collect();
@@ -297,7 +416,8 @@ mod tests {
         assert!(frame.codes(0).map(|code| code as usize).eq(kept.iter().map(|row| row % 70_000)));
         assert_eq!((frame.texts[0].len(), &frame.texts[0][12_345][..]), (70_000, "name 12345"));
         frame.retain(|row| row % 1000 == 0);
-        assert!(frame.lines().eq(kept.iter().step_by(1000).map(|row| *row as u64 + 1)));
+        let lines = frame.rows_places().map(|place| place.number);
+        assert!(lines.eq(kept.iter().step_by(1000).map(|row| *row as u64 + 1)));
         assert!(frame.gather(0, 1, |row| row < 2)[0].iter().eq([0.0, 1500.0].iter()));
     }
 
@@ -306,12 +426,27 @@ mod tests {
         let mut text: String = (0..300_000).map(|row| format!("{row},a\n")).collect();
         text.insert_str(2_000_000, "\n1,2,3\n");
         let text = format!("{text}1\n");
-        let source = Source { path: "some".as_ref(), content: Some(text.as_bytes()) };
-        let slots = [Slot::Number(0.0), Slot::Text];
-        let form = Form { delimiter: b',', blanks: false, reading: &Reading::default(), slots: &slots };
-        let (_, met) = Frame::read(&mut Blocks::new(source).unwrap(), &form, |_, _| Ok(true)).unwrap();
+        let (_, met) = read(&text, &[Slot::Number(0.0), Slot::Text], &NUMBER_AND_TEXT, |_, _| Ok(true));
         let line = text[..2_000_000].matches('\n').count() as u64 + 1;
         let ragged = met.ragged.unwrap();
         assert!(ragged.line == line || ragged.line == line + 1, "{ragged:?} {line}");
+    }
+
+    #[test]
+    fn values_are_put_into_the_order_of_the_frame() {
+        let order = Order::of(&[4, 0, 2], &[1, 3]);
+        assert_eq!((&order.numbers, &order.texts), (&Some(vec![2, 0, 1]), &None));
+        let mut rows = [1, 2, 3, 4, 5, 6];
+        reorder(&mut rows, order.numbers.as_ref());
+        assert_eq!(rows, [3, 1, 2, 6, 4, 5]);
+    }
+
+    #[test]
+    fn a_column_of_numbers_can_be_taken_out() {
+        let number = |at| Held::Number { at, origin: 0.0 };
+        let (mut frame, _) = read("1,2,3\n4,5,6\n", &[Slot::Number(0.0); 3], &[number(0); 3], |_, _| Ok(true));
+        assert_eq!(frame.take(1), [2.0, 5.0]);
+        assert_eq!(frame.held, [number(0), Held::Nothing, number(1)]);
+        assert_eq!((frame.chunks[0].numbers.clone(), frame.take(1)), (vec![1.0, 3.0, 4.0, 6.0], Vec::new()));
     }
 }

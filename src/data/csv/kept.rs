@@ -9,6 +9,8 @@ use super::blocks::Block;
 use super::cells::decode;
 use super::columns::{Columns, numbered};
 use super::dialect::{collapse, is_blank};
+use super::opened::days_alone;
+use super::pieces::Piece;
 use super::source::Source;
 use crate::data::{Options, classes};
 use crate::error::{Error, Result};
@@ -39,10 +41,20 @@ impl Kept {
     ) -> Result<Self> {
         let names = columns.names.as_deref().unwrap_or_default();
         let places = wanted.iter().map(|name| place(path, name, names, columns.count)).collect::<Result<Vec<_>>>()?;
-        let mut opened = Opened::new(Source { path, content }, options, &mut Vec::new())?;
+        let mut opened = Opened::new(Source { path, content }, options, None, &mut Vec::new())?;
         let (delimiter, blanks) = (opened.dialect.delimiter, opened.dialect.blanks);
-        let mut rows = Vec::new();
-        while let Some(Block { text, line }) = opened.blocks.next()? {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        while let Some(piece) = opened.pieces.next()? {
+            let Block { text, line } = match piece {
+                Piece::Text(block) => block,
+                #[cfg(feature = "columnar")]
+                Piece::Columns(batch) => {
+                    let columns: Vec<Vec<String>> = places.iter().map(|place| batch.texts(*place)).collect();
+                    let wanted = batch.rows().enumerate().filter(|(_, line)| lines.binary_search(line).is_ok());
+                    rows.extend(wanted.map(|(row, _)| columns.iter().map(|column| column[row].clone()).collect()));
+                    continue;
+                }
+            };
             let text = if blanks { collapse(&text) } else { text };
             for (line, record) in records(&text, line, delimiter) {
                 if lines.binary_search(&line).is_ok() {
@@ -52,8 +64,11 @@ impl Kept {
             }
         }
         if rows.len() != lines.len() {
-            let found = format!("{} of {} rows when it is read again for --keep", rows.len(), lines.len());
+            let found = format!("{} of {} rows when it is read again for columns to keep", rows.len(), lines.len());
             return Err(Error::file(path, found, "all of them, in a file that stays as it is"));
+        }
+        for place in 0..if opened.is_text() { 0 } else { places.len() } {
+            days_alone(&mut rows.iter_mut().map(|row| &mut row[place]).collect::<Vec<_>>());
         }
         let name = |(wanted, &index): (&String, &usize)| {
             names.get(index).filter(|name| !name.is_empty()).unwrap_or(wanted).clone()
@@ -87,7 +102,7 @@ fn place(path: &Path, wanted: &str, names: &[String], count: usize) -> Result<us
             [] => format!("its {count} columns have no names: give their numbers"),
             names => format!("its columns are {}", classes::list(names)),
         };
-        Error::Usage(format!("--keep {wanted}: {} has no such column; {what}", path.display()))
+        Error::Usage(format!("{} has no column {wanted} to keep; {what}", path.display()))
     })
 }
 
@@ -119,8 +134,7 @@ mod tests {
     fn columns_and_rows_that_are_not_there_are_told() {
         let error = |content, wanted, lines: &[u64]| kept(content, &[wanted], lines).unwrap_err().to_string();
         assert!(
-            error("id,b\n1,2\n", "name", &[2])
-                .contains("--keep name: some.csv has no such column; its columns are \"id\"")
+            error("id,b\n1,2\n", "name", &[2]).contains("some.csv has no column name to keep; its columns are \"id\"")
         );
         assert!(error("1,2\n", "id", &[1]).contains("no names: give their numbers"));
         assert!(error("id,b\n1,2\n", "id", &[2, 3]).contains("1 of 2 rows"));

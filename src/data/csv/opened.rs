@@ -1,4 +1,4 @@
-//! A file whose form is known, and the reading of its rows.
+//! Files whose form is known, and the reading of their rows into one frame.
 
 use std::path::Path;
 
@@ -6,8 +6,10 @@ use super::blocks::Blocks;
 use super::cells::{self, Number, show};
 use super::columns::{Columns, Layout};
 use super::dialect::Dialect;
-use super::frame::{Frame, Held, Met};
+use super::frame::{Frame, Held, Merge, Met, Order, Place};
+use super::many::Sources;
 use super::parse::{Faults, Form, Slot};
+use super::pieces::Pieces;
 use super::source::Source;
 use crate::data::targets::{Column, Fault, Found};
 use crate::data::{Expected, Note, Options};
@@ -19,31 +21,83 @@ const NARROW: f64 = 1.0 / 256.0;
 /// A file whose form is known.
 pub(super) struct Opened<'a> {
     pub(super) source: Source<'a>,
-    pub(super) blocks: Blocks<'a>,
+    pub(super) pieces: Pieces<'a>,
     pub(super) dialect: Dialect,
+    /// Columns that are categories by their type.
+    pub(super) categories: Vec<usize>,
 }
 
 /// Rows that were read.
 pub(super) struct Rows {
     pub(super) frame: Frame,
     pub(super) found: Option<Found>,
-    pub(super) met: Met,
-    /// Rows without a target, and the line of the first one.
-    pub(super) untold: (usize, u64),
-    /// The number of columns.
-    pub(super) columns: usize,
+    /// Cells that are no numbers where numbers are expected.
+    pub(super) faults: Vec<Faulty>,
+    /// Rows without a target, and the first one.
+    untold: (usize, Place),
+    /// Cells of text in no UTF-8; rows with an empty cell after the last column; numbers with a unit.
+    odd: u64,
+    longer: u64,
+    units: u64,
+}
+
+/// Cells of a column of a file that are no numbers.
+pub(super) struct Faulty {
+    /// The column of training.
+    pub(super) column: usize,
+    pub(super) faults: Faults,
+    /// Their refusal.
+    pub(super) error: Error,
 }
 
 impl<'a> Opened<'a> {
-    pub(super) fn new(source: Source<'a>, options: &Options, notes: &mut Vec<Note>) -> Result<Self> {
+    /// Opens `source`; where it is a further file of a table, it is `like` the first.
+    pub(super) fn new(
+        source: Source<'a>,
+        options: &Options,
+        like: Option<&Dialect>,
+        notes: &mut Vec<Note>,
+    ) -> Result<Self> {
+        #[cfg(feature = "columnar")]
+        if let Some(kind) = super::columnar::Kind::of(&source.start()?) {
+            return Self::columns(super::columnar::Batches::open(source, kind)?, source, options, notes);
+        }
         let mut blocks = Blocks::new(source)?;
         notes.extend(blocks.note().map(|note| note.to_owned().into()));
-        let dialect = Dialect::of(blocks.head()?, options, notes);
+        let dialect = Dialect::of(blocks.head()?, options, like, notes);
         if dialect.records.is_empty() {
             return Err(Error::file(source.path, "an empty file", "one row per line"));
         }
         blocks.start(dialect.skipped, dialect.delimiter);
-        Ok(Self { source, blocks, dialect })
+        Ok(Self { source, pieces: Pieces::Text(blocks), dialect, categories: Vec::new() })
+    }
+
+    #[cfg(feature = "columnar")]
+    fn columns(
+        mut batches: super::columnar::Batches<'a>,
+        source: Source<'a>,
+        options: &Options,
+        notes: &mut Vec<Note>,
+    ) -> Result<Self> {
+        let named = |columns: &[usize]| columns.iter().map(|column| &batches.names[*column][..]).collect::<Vec<_>>();
+        if !batches.left_out.is_empty() {
+            let text =
+                format!("left out, as no column of features can be made of them: {}", batches.left_out.join(", "));
+            notes.push(text.into());
+        }
+        if !batches.categories.is_empty() {
+            let text =
+                format!("numbers in a dictionary are taken as categories: {}", named(&batches.categories).join(", "));
+            notes.push(text.into());
+        }
+        if !batches.durations.is_empty() {
+            notes.push(format!("durations are numbers of days: {}", named(&batches.durations).join(", ")).into());
+        }
+        let head = batches.head(super::dialect::RECORDS - 1)?;
+        let records = [vec![batches.names.clone()], head].concat();
+        let dialect = Dialect::of_columns(records, options);
+        let categories = std::mem::take(&mut batches.categories);
+        Ok(Self { source, pieces: Pieces::Columns(batches), dialect, categories })
     }
 
     /// What column `index` holds, by the first rows.
@@ -62,16 +116,30 @@ impl<'a> Opened<'a> {
         Held::Number { at: 0, origin: if narrow { least.floor() } else { 0.0 } }
     }
 
-    /// Reads all rows, with what `held` says of the columns of training.
-    pub(super) fn rows(&mut self, layout: &Layout, held: &[Held], expected: Expected<'_>) -> Result<Rows> {
+    /// Reads all its rows into `merge`, of which the columns of training hold what `held` says.
+    fn read(
+        &mut self,
+        layout: &Layout,
+        held: &[Held],
+        file: Option<String>,
+        merge: &mut Merge,
+        targets: &mut Targets<'_>,
+    ) -> Result<(Met, &'static str)> {
         let path = self.source.path;
         let mut slots = vec![Slot::Skip; layout.columns.count];
+        let (mut numbers, mut texts) = (Vec::new(), Vec::new());
         for (held, place) in held.iter().zip(&layout.places) {
             if let Some(place) = place {
                 slots[*place] = match held {
                     Held::Nothing => Slot::Skip,
-                    Held::Number { origin, .. } => Slot::Number(*origin),
-                    Held::Text { .. } => Slot::Text,
+                    Held::Number { origin, .. } => {
+                        numbers.push(*place);
+                        Slot::Number(*origin)
+                    }
+                    Held::Text { .. } => {
+                        texts.push(*place);
+                        Slot::Text
+                    }
                 };
             }
         }
@@ -80,26 +148,19 @@ impl<'a> Opened<'a> {
         }
         // The first records have served.
         self.dialect.records = Vec::new();
-        let Dialect { delimiter, blanks, reading, .. } = &self.dialect;
+        let Dialect { delimiter, blanks, reading, unit, .. } = &self.dialect;
         let form = Form { delimiter: *delimiter, blanks: *blanks, reading, slots: &slots };
-        if layout.columns.names.is_some() {
-            self.blocks.skip_record()?;
+        if let (Pieces::Text(blocks), Some(_)) = (&mut self.pieces, &layout.columns.names) {
+            blocks.skip_record()?;
         }
-        let (mut targets, mut untold, mut lines, mut units) = (Column::new(expected), (0, 0), Vec::new(), 0);
-        let columns = &layout.columns;
-        let place = |text: &str, line| {
-            let column = columns.name(layout.label.unwrap_or(columns.label));
-            format!("{} in line {line}, {column}", show(text))
-        };
-        let (mut frame, mut met) = Frame::read(&mut self.blocks, &form, |cell, line| {
+        targets.begin(path, unit, &layout.columns.name(layout.label.unwrap_or(layout.columns.label)));
+        let order = Order::of(&numbers, &texts);
+        let met = merge.read(&mut self.pieces, &form, &order, (*unit, file), |cell, line| {
             if layout.label.is_none() {
                 return Ok(true);
             }
             if reading.is_missing(cell) {
-                if untold.0 == 0 {
-                    untold.1 = line;
-                }
-                untold.0 += 1;
+                targets.missing(line);
                 return Ok(false);
             }
             let text = cells::decode(cell).0;
@@ -108,39 +169,141 @@ impl<'a> Opened<'a> {
                 Number::Value(value) if reading.comma || text.parse::<f64>().is_err() => Some(value.to_string()),
                 _ => None,
             };
-            units += u64::from(number.is_some() && cells::without_unit(cell).is_some());
-            targets
-                .push(number.as_deref().unwrap_or(&text))
-                .map_err(|expected| Error::file(path, place(&text, line), expected))?;
-            lines.push(line);
+            targets.units += u64::from(number.is_some() && cells::without_unit(cell).is_some());
+            targets.push(number.as_deref().unwrap_or(&text), line)?;
             Ok(true)
         })?;
-        let found = match layout.label {
-            Some(_) if frame.rows() > 0 => Some(targets.finish().map_err(|Fault { row, text, expected }| {
-                Error::file(path, place(&text, lines.get(row).copied().unwrap_or(0)), expected)
-            })?),
-            _ => None,
+        Ok((met, *unit))
+    }
+
+    /// Whether it is text, not columns with types.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.pieces, Pieces::Text(_))
+    }
+}
+
+/// The targets of all files, and where they stand.
+struct Targets<'a> {
+    column: Column<'a>,
+    /// The line of each row that has one.
+    lines: Vec<u64>,
+    /// Of each file its path, what its places are called, its column of targets, and its first row here.
+    files: Vec<(std::path::PathBuf, &'static str, String, usize)>,
+    untold: (usize, Place),
+    units: u64,
+}
+
+impl<'a> Targets<'a> {
+    fn new(expected: Expected<'a>) -> Self {
+        let column = Column::new(expected);
+        Self { column, lines: Vec::new(), files: Vec::new(), untold: Default::default(), units: 0 }
+    }
+
+    /// The next file begins.
+    fn begin(&mut self, path: &Path, unit: &'static str, column: &str) {
+        self.files.push((path.to_path_buf(), unit, column.to_owned(), self.lines.len()));
+    }
+
+    /// A row of this file has no target.
+    fn missing(&mut self, line: u64) {
+        if self.untold.0 == 0 {
+            self.untold.1 = Place { file: self.files.len() - 1, number: line };
+        }
+        self.untold.0 += 1;
+    }
+
+    /// The target of the next row.
+    fn push(&mut self, text: &str, line: u64) -> Result<()> {
+        let pushed = self.column.push(text);
+        self.lines.push(line);
+        pushed.map_err(|expected| self.refused(self.lines.len() - 1, text, expected))
+    }
+
+    /// The targets of all rows.
+    fn finish(&mut self) -> Result<Found> {
+        let column = std::mem::replace(&mut self.column, Column::new(Expected::Any));
+        column.finish().map_err(|Fault { row, text, expected }| self.refused(row, &text, expected))
+    }
+
+    fn refused(&self, row: usize, text: &str, expected: String) -> Error {
+        let line = self.lines.get(row).copied().unwrap_or(0);
+        let file = self.files.partition_point(|(.., first)| *first <= row).saturating_sub(1);
+        match self.files.get(file) {
+            Some((path, unit, column, _)) => {
+                Error::file(path, format!("{} in {unit} {line}, {column}", show(text)), expected)
+            }
+            None => Error::Data(expected),
+        }
+    }
+}
+
+/// Reads the rows of all files of `sources`, of which `first` is the first, with what `held` says of the columns of training.
+pub(super) fn read_rows<'a>(
+    sources: &'a Sources<'_>,
+    mut first: Opened<'a>,
+    layout: &Layout,
+    held: &[Held],
+    expected: Expected<'_>,
+    options: &Options,
+) -> Result<Rows> {
+    let masked: Vec<Held> =
+        held.iter().zip(&layout.places).map(|(held, place)| place.map_or(Held::Nothing, |_| *held)).collect();
+    let (mut merge, mut targets, names) = (Merge::new(&masked), Targets::new(expected), sources.several());
+    let (mut faults, mut odd, mut longer, mut units) = (Vec::new(), 0, 0, 0);
+    let mut is_text = true;
+    let like = Dialect { records: Vec::new(), ..first.dialect.clone() };
+    for (index, source) in sources.iter().enumerate() {
+        let (mut further, own);
+        let (opened, layout) = match index {
+            0 => (&mut first, layout),
+            _ => {
+                further = Opened::new(source, options, Some(&like), &mut Vec::new())?;
+                own = layout.of_further(source.path, &further.dialect, sources.first().path)?;
+                (&mut further, &own)
+            }
         };
-        met.units += units;
-        // From the file's columns to those of training.
-        let of_training = |place: &Option<usize>| place.map_or(Held::Nothing, |place| frame.held[place]);
-        frame.held = layout.places.iter().map(of_training).collect();
-        Ok(Rows { frame, found, met, untold, columns: layout.columns.count })
+        let name = names.as_ref().map(|names| names[index].clone());
+        let (met, unit) = opened.read(layout, &masked, name, &mut merge, &mut targets)?;
+        is_text &= opened.is_text();
+        if let Some(ragged) = &met.ragged {
+            let found = format!("{} cells in line {}", ragged.cells, ragged.line);
+            return Err(Error::file(source.path, found, format!("{}, as in the first line", layout.columns.count)));
+        }
+        if met.too_many {
+            return Err(Error::file(source.path, "more than 4 GiB of values", "fewer rows"));
+        }
+        let in_columns = met.faults.len();
+        for (column, found) in met.faults {
+            let error = refused(source.path, &layout.columns, column, &found, in_columns, unit);
+            let column = layout.places.iter().position(|place| *place == Some(column)).unwrap_or(column);
+            faults.push(Faulty { column, faults: found, error });
+        }
+        (odd, longer, units) = (odd + met.odd, longer + met.longer, units + met.units);
+    }
+    let mut frame = merge.finish();
+    if !is_text {
+        frame.texts.iter_mut().for_each(|texts| days_alone(&mut texts.iter_mut().collect::<Vec<_>>()));
+    }
+    let found = match layout.label {
+        Some(_) if frame.rows() > 0 => Some(targets.finish()?),
+        _ => None,
+    };
+    Ok(Rows { frame, found, faults, untold: targets.untold, odd, longer, units: units + targets.units })
+}
+
+/// Leaves the time out of moments that are all at midnight, as software does that writes them as text.
+pub(super) fn days_alone(texts: &mut [&mut String]) {
+    const MIDNIGHT: &str = " 00:00:00";
+    if texts.iter().all(|text| text.is_empty() || text.ends_with(MIDNIGHT)) {
+        texts.iter_mut().for_each(|text| text.truncate(text.len().saturating_sub(MIDNIGHT.len())));
     }
 }
 
 impl Rows {
-    /// Refuses what stands in the way of any use.
-    pub(super) fn check(&self, path: &Path, columns: &Columns) -> Result<()> {
-        if let Some(ragged) = &self.met.ragged {
-            let found = format!("{} cells in line {}", ragged.cells, ragged.line);
-            return Err(Error::file(path, found, format!("{}, as in the first line", self.columns)));
-        }
-        if self.met.too_many {
-            return Err(Error::file(path, "more than 4 GiB of values", "fewer rows"));
-        }
-        if let Some((column, faults)) = self.met.faults.iter().find(|(_, faults)| faults.texts < faults.cells) {
-            return Err(refused(path, columns, *column, faults, self.met.faults.len()));
+    /// Refuses what stands in the way of any use, of a table at `path` with `columns`.
+    pub(super) fn check(&mut self, path: &Path, columns: &Columns) -> Result<()> {
+        if let Some(index) = self.faults.iter().position(|faulty| faulty.faults.texts < faulty.faults.cells) {
+            return Err(self.faults.swap_remove(index).error);
         }
         if self.frame.rows() == 0 {
             let found = match self.untold.0 {
@@ -155,32 +318,40 @@ impl Rows {
     /// Says what is worth it.
     pub(super) fn tell(&self, notes: &mut Vec<Note>) {
         if self.untold.0 > 0 {
-            let (rows, line) = self.untold;
-            notes.push(format!("{rows} rows without a target are left out, the first in line {line}").into());
+            let (rows, place) = self.untold;
+            let first = self.frame.places.name(place);
+            notes.push(format!("{rows} rows without a target are left out, the first in {first}").into());
         }
-        if self.met.longer > 0 {
-            let rows = self.met.longer;
+        if self.longer > 0 {
+            let rows = self.longer;
             notes.push(format!("{rows} rows end with an empty cell after the last column, which is left aside").into());
         }
-        if self.met.units > 0 {
-            let text = format!("{} cells with % or a sign of money are read as their numbers", self.met.units);
+        if self.units > 0 {
+            let text = format!("{} cells with % or a sign of money are read as their numbers", self.units);
             notes.push(Note::new(text, "categories"));
         }
-        if self.met.odd > 0 {
-            notes.push(format!("{} cells that are no UTF-8 are read as Windows-1252", self.met.odd).into());
+        if self.odd > 0 {
+            notes.push(format!("{} cells that are no UTF-8 are read as Windows-1252", self.odd).into());
         }
     }
 }
 
-/// The refusal of cells that are no numbers.
-pub(super) fn refused(path: &Path, columns: &Columns, column: usize, faults: &Faults, in_columns: usize) -> Error {
+/// The refusal of cells that are no numbers; a place of the file is a `unit`.
+fn refused(
+    path: &Path,
+    columns: &Columns,
+    column: usize,
+    faults: &Faults,
+    in_columns: usize,
+    unit: &'static str,
+) -> Error {
     let (text, line) = &faults.first;
     let more = match (faults.cells, in_columns) {
         (1, 1) => String::new(),
         (cells, 1) => format!(" ({cells} such cells in this column)"),
         (cells, others) => format!(" ({cells} such cells in this column, and some in {} others)", others - 1),
     };
-    let found =
-        format!("{} in line {line}, {}, which is {}{more}", show(text), columns.name(column), cells::described(text));
+    let (name, kind) = (columns.name(column), cells::described(text));
+    let found = format!("{} in {unit} {line}, {name}, which is {kind}{more}", show(text));
     Error::file(path, found, "a finite number")
 }

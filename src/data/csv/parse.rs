@@ -84,7 +84,8 @@ pub(super) struct Words {
 }
 
 impl Words {
-    fn number(&mut self, cell: &[u8]) -> u32 {
+    /// The number of the text `cell`, a new one if it is new.
+    pub(super) fn number(&mut self, cell: &[u8]) -> u32 {
         if let Some((last, number)) = &self.last
             && last == cell
         {

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 /// The number of bytes by which the encoding is known.
 const LOOK: u64 = 1 << 12;
 
+/// The number of bytes by which the kind of a file is known.
+const START: u64 = 16;
+
 /// A table's file, or bytes from elsewhere that messages call `path`. It can be read more than once.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
@@ -31,21 +34,39 @@ pub(super) struct Text<'a> {
     pub(super) note: Option<String>,
 }
 
-trait Bytes: Read + Seek + Send {}
+/// The bytes of a file, from any place on.
+pub(super) trait Bytes: Read + Seek + Send {}
 impl<T: Read + Seek + Send> Bytes for T {}
 
 impl<'a> Source<'a> {
-    /// Opens it from the start.
+    /// Its bytes, whatever they hold.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn bytes(self) -> Result<Box<dyn Bytes + 'a>> {
+        Ok(match self.content {
+            Some(content) => Box::new(Cursor::new(content)),
+            None => Box::new(File::open(self.path).map_err(Error::io("read", self.path))?),
+        })
+    }
+
+    /// Its first bytes, at most 16, by which its kind is known.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    #[cfg(feature = "columnar")]
+    pub(super) fn start(self) -> Result<Vec<u8>> {
+        peek(&mut self.bytes()?, START).map_err(Error::io("read", self.path))
+    }
+
+    /// Opens it from the start as text.
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::File`] for a file of another kind, which is named where it is known.
     pub(super) fn open(self) -> Result<Text<'a>> {
         let read = |error| Error::io("read", self.path)(error);
-        let mut bytes: Box<dyn Bytes + 'a> = match self.content {
-            Some(content) => Box::new(Cursor::new(content)),
-            None => Box::new(File::open(self.path).map_err(read)?),
-        };
-        let start = peek(&mut bytes, 16).map_err(read)?;
+        let mut bytes = self.bytes()?;
+        let start = peek(&mut bytes, START).map_err(read)?;
         if let Some((kind, help)) = other_kind(&start) {
             return Err(Error::file(self.path, kind, help));
         }
@@ -122,6 +143,9 @@ impl<'a> Source<'a> {
         note: Option<String>,
     ) -> Result<Text<'a>> {
         let start = peek(&mut reader, LOOK).map_err(|error| failed(self.path, packed, error))?;
+        if let (Some((kind, _)), Some(packed)) = (other_kind(&start), packed) {
+            return Err(Error::file(self.path, format!("{kind} in a {packed}"), "it unpacked, or a table as text"));
+        }
         let encoding = wide(&start);
         if encoding.is_none() && start.contains(&0) {
             return Err(Error::file(self.path, "a file of another kind", crate::data::UNDERSTOOD));
@@ -195,12 +219,17 @@ fn wide(start: &[u8]) -> Option<&'static Encoding> {
 /// What a file is that is no text, and what helps.
 fn other_kind(start: &[u8]) -> Option<(&'static str, &'static str)> {
     let csv = "a table as text: pandas.read_parquet(FILE).to_csv(\"table.csv\", index=False) writes one";
-    let kinds: [(&[u8], &str, &str); 7] = [
+    let kinds: [(&[u8], &str, &str); 8] = [
         (b"PAR1", "a Parquet file", csv),
         (
             b"ARROW1",
             "an Arrow file",
             "a table as text: pandas.read_feather(FILE).to_csv(\"table.csv\", index=False) writes one",
+        ),
+        (
+            b"FEA1",
+            "a Feather file of version 1",
+            "version 2: pandas.read_feather(FILE).to_parquet(\"table.parquet\") writes a Parquet file",
         ),
         (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "its sheet saved as CSV"),
         (b"SQLite format 3", "an SQLite database", "a table of it as CSV"),
@@ -264,8 +293,9 @@ mod tests {
     fn files_of_another_kind_are_named() {
         let two = zip(&[("a.csv", "1"), ("b.csv", "2")]);
         let sheet = zip(&[("xl/workbook.xml", "x"), ("[Content_Types].xml", "x")]);
-        let cases: [(&[u8], &str); 5] = [
+        let cases: [(&[u8], &str); 6] = [
             (b"PAR1....", "a Parquet file"),
+            (b"FEA1....", "a Feather file of version 1"),
             (&two, "\"a.csv\", \"b.csv\""),
             (&sheet, "an Excel workbook"),
             (b"\0\0\x08\x03\0\0\0\0", "another kind"),

@@ -17,6 +17,8 @@ pub struct Table {
     pub(super) path: PathBuf,
     pub(super) frame: Frame,
     pub(super) targets: Cells,
+    /// How much each row weighs in training; none where all weigh the same.
+    pub(super) weights: Option<Vec<f32>>,
     pub(super) columns: Columns,
     pub(super) rules: Rules,
 }
@@ -27,7 +29,7 @@ impl Table {
     /// # Errors
     /// Those of [`Raw::prepare`], and of the reading of the test part.
     pub fn prepare(self, options: &Options, notes: &mut Vec<Note>) -> Result<Dataset> {
-        let Self { path, frame, targets, columns, rules } = self;
+        let Self { path, frame, targets, weights, columns, rules } = self;
         let name = path.display().to_string();
         let classes = targets.classes().to_vec();
         let expected = Expectation::of(&targets);
@@ -44,8 +46,9 @@ impl Table {
             Schema { missing_values: options.missing_values.clone(), ..fitted }
         };
         let encoding = Encoding::new(&schema, &frame);
+        let places = frame.places.clone();
         let encoded = encoding.apply(frame, 3, |row| parts[row]);
-        check_missing(&path, &schema, &columns, &encoded.met).map_err(|error| error.advise(&OTHERWISE))?;
+        check_missing(&path, &schema, &columns, &encoded.met, &places).map_err(|error| error.advise(&OTHERWISE))?;
         let mut checksum = encoded.checksum;
         checksum.update(labelled.targets.as_bytes());
         let origin = Origin { rows, checksum: checksum.sum(), test: test_share, validation: options.validation_split };
@@ -58,7 +61,9 @@ impl Table {
                 width: schema.width(),
                 targets,
                 image: None,
-                weights: None,
+                weights: weights.as_ref().map(|weights| {
+                    weights.iter().zip(&parts).filter(|(_, part)| **part == wanted).map(|(weight, _)| *weight).collect()
+                }),
             }))
         };
         let train = part(TRAIN)?.ok_or_else(|| Error::Data(format!("{name}: no row is left to learn from")))?;
@@ -89,8 +94,9 @@ impl Table {
     pub fn plain(self) -> Result<Raw> {
         let Self { path, frame, targets, columns, .. } = self;
         let schema = numbers_alone(&path, &frame, &columns)?;
+        let places = frame.places.clone();
         let encoded = Encoding::new(&schema, &frame).apply(frame, 1, |_| 0);
-        check_missing(&path, &schema, &columns, &encoded.met)?;
+        check_missing(&path, &schema, &columns, &encoded.met, &places)?;
         let target_scale = targets.scale(|| vec![columns.output()]);
         let classes = targets.classes().to_vec();
         let inputs = Inputs::F32(encoded.parts.into_iter().next().unwrap_or_default());
@@ -113,7 +119,7 @@ impl Table {
     /// # Errors
     /// [`Error::File`] for numbers among which a few cells are text, and for a table of which no feature is left.
     pub fn profile(&self, notes: &mut Vec<Note>) -> Result<(Vec<Profile>, Schema)> {
-        let Self { path, frame, targets, columns, rules } = self;
+        let Self { path, frame, targets, columns, rules, .. } = self;
         let (schema, mut profiles) = schema::fit(path, frame, columns, &|_| true, rules, notes)?;
         profiles[columns.label].range = match targets {
             Cells::Classes { names, labels } => {

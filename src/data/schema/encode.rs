@@ -4,7 +4,7 @@ use flate2::Crc;
 
 use super::times;
 use super::{Kind, Schema};
-use crate::data::csv::{Frame, Held, NO_TEXT};
+use crate::data::csv::{Frame, Held, NO_TEXT, Place};
 
 /// Features of the rows of a frame.
 pub(in crate::data) struct Encoded {
@@ -19,8 +19,8 @@ pub(in crate::data) struct Encoded {
 /// What was met in a column.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::data) struct Met {
-    /// Missing cells, and the line of the first one.
-    pub(in crate::data) missing: (usize, u64),
+    /// Missing cells, and the place of the first one.
+    pub(in crate::data) missing: (usize, Place),
     /// Cells with a text that training did not have, or that is no date; and the first one.
     pub(in crate::data) unknown: (usize, Option<String>),
 }
@@ -86,7 +86,7 @@ impl<'a> Encoding<'a> {
                 }
                 (Kind::Time { form, origin, fill, indicator }, Held::Text { at }) => {
                     let value = |days: f64| Coded::Value((days - origin) as f32);
-                    let code = |text: &str| times::days(text, form).map_or(Coded::Unread, value);
+                    let code = |text: &str| times::days_or_iso(text, form).map_or(Coded::Unread, value);
                     (Cells::Texts(at, texts(&code, at), value(*fill)), own(indicator))
                 }
                 (Kind::Categories { values, other, fill, indicator }, Held::Text { at }) => {
@@ -125,7 +125,8 @@ impl<'a> Encoding<'a> {
                     (&chunk.numbers[row * numbers..][..numbers], &chunk.codes[row * texts..][..texts]);
                 for column in &self.columns {
                     let met = &mut encoded.met[column.index];
-                    column.encode(numbers, codes, &frame.texts, &mut features, line, met);
+                    let place = Place { file: chunk.file, number: line };
+                    column.encode(numbers, codes, &frame.texts, &mut features, place, met);
                 }
                 encoded.checksum.update(bytemuck::cast_slice(&features));
                 encoded.parts[part(first + row)].extend_from_slice(&features);
@@ -144,12 +145,12 @@ impl Column {
         codes: &[u32],
         texts: &[Vec<String>],
         features: &mut [f32],
-        line: u64,
+        place: Place,
         met: &mut Met,
     ) {
         let mut missing = || {
             if met.missing.0 == 0 {
-                met.missing.1 = line;
+                met.missing.1 = place;
             }
             met.missing.0 += 1;
             self.indicator
@@ -209,6 +210,7 @@ mod tests {
         ];
         let schema = Schema::new(&columns, kinds, Missing::Fill);
         let frame = Frame {
+            places: crate::data::csv::Places::default(),
             held: vec![
                 Held::Number { at: 0, origin: 100.0 },
                 Held::Text { at: 0 },
@@ -217,16 +219,17 @@ mod tests {
             ],
             texts: vec![["a", "b", "c"].map(String::from).to_vec(), ["Yes", "no", "?!"].map(String::from).to_vec()],
             chunks: vec![
-                Chunk { numbers: vec![1.0, f32::NAN], codes: vec![0, 0, 1, 1], lines: vec![2, 3] },
-                Chunk { numbers: vec![3.0, f32::NAN], codes: vec![2, 2, NO_TEXT, NO_TEXT], lines: vec![5, 7] },
+                Chunk { numbers: vec![1.0, f32::NAN], codes: vec![0, 0, 1, 1], lines: vec![2, 3], file: 0 },
+                Chunk { numbers: vec![3.0, f32::NAN], codes: vec![2, 2, NO_TEXT, NO_TEXT], lines: vec![5, 7], file: 0 },
             ],
         };
+        let at = |number| Place { file: 0, number };
         let encoding = Encoding::new(&schema, &frame);
         let encoded = encoding.apply(frame, 2, |row| row % 2);
         assert_eq!(encoded.parts[0], [1.0, 0.0, 0.0, 1.0, 1.0, 3.0, 0.0, 0.0, 0.0, 1.0]);
         assert_eq!(encoded.parts[1], [2.0, 1.0, 1.0, 0.0, 0.0, 2.0, 1.0, 0.0, 1.0, 1.0]);
-        assert_eq!(encoded.met[0].missing, (2, 3));
-        assert_eq!(encoded.met[1], Met { missing: (1, 7), unknown: (1, Some("c".into())) });
-        assert_eq!(encoded.met[2], Met { missing: (1, 7), unknown: (1, Some("?!".into())) });
+        assert_eq!(encoded.met[0].missing, (2, at(3)));
+        assert_eq!(encoded.met[1], Met { missing: (1, at(7)), unknown: (1, Some("c".into())) });
+        assert_eq!(encoded.met[2], Met { missing: (1, at(7)), unknown: (1, Some("?!".into())) });
     }
 }

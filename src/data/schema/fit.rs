@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::row_numbers::{are_row_numbers, tells_rows_apart};
 use super::times::{self, Form};
-use super::{IGNORED, Kind, Missing, Schema};
+use super::{IGNORED, Kind, Missing, Schema, WEIGHT};
 use crate::data::csv::{Frame, Held, NO_TEXT, is_number};
 use crate::data::known::are_bytes;
 use crate::data::{Columns, Note};
@@ -38,6 +38,8 @@ pub(in crate::data) struct Rules {
     pub(in crate::data) most: usize,
     /// What is done about missing cells.
     pub(in crate::data) missing: Missing,
+    /// The column that says how much rows weigh.
+    pub(in crate::data) weight: Option<usize>,
 }
 
 /// A column as the rows to train on have it.
@@ -240,6 +242,7 @@ impl Fitting<'_> {
             (_, Some(fitted)) => Ok(fitted),
             (Held::Text { at }, None) => self.texts(path, index, at),
             _ if index == self.columns.label => Ok(unread(Kind::Target)),
+            _ if self.rules.weight == Some(index) => Ok(unread(Kind::LeftOut { why: WEIGHT.into() })),
             _ => Ok(unread(Kind::LeftOut { why: IGNORED.into() })),
         };
         (0..self.columns.count).map(column).collect()
@@ -352,20 +355,21 @@ impl Fitting<'_> {
             return Ok(());
         }
         let (mut numbers, mut others, mut first) = (0usize, 0usize, None);
-        for (code, line) in self.frame.codes(at).zip(self.frame.lines()).filter(|(code, _)| *code != NO_TEXT) {
+        for (code, place) in self.frame.codes(at).zip(self.frame.rows_places()).filter(|(code, _)| *code != NO_TEXT) {
             if number[code as usize] {
                 numbers += 1;
             } else {
                 others += 1;
-                first = first.or(Some((code, line)));
+                first = first.or(Some((code, place)));
             }
         }
         match first {
-            Some((code, line)) if others as f64 <= SLIPS * (numbers + others) as f64 => {
+            Some((code, place)) if others as f64 <= SLIPS * (numbers + others) as f64 => {
                 let (text, name) = (&texts[code as usize], self.columns.name(index));
                 let found = format!(
-                    "{} in line {line}, {name}: {} of {} cells of this column are no numbers",
+                    "{} in {}, {name}: {} of {} cells of this column are no numbers",
                     crate::data::csv::show(text),
+                    self.frame.places.name(place),
                     others,
                     numbers + others
                 );
@@ -374,12 +378,12 @@ impl Fitting<'_> {
                 Err(Error::file(path, found, "a number, or none that could be counted as such").advise(&remedies))
             }
             None if foreign => {
-                let first = self.frame.codes(at).zip(self.frame.lines()).find(|(code, _)| *code != NO_TEXT);
-                let (code, line) = first.unwrap_or_default();
+                let first = self.frame.codes(at).zip(self.frame.rows_places()).find(|(code, _)| *code != NO_TEXT);
+                let (code, place) = first.unwrap_or_default();
                 let (text, name) = (&texts[code as usize], self.columns.name(index));
-                let shown = crate::data::csv::show(text);
+                let (shown, place) = (crate::data::csv::show(text), self.frame.places.name(place));
                 let found =
-                    format!("{shown} in line {line}, {name}: {numbers} cells of this column are numbers with a comma");
+                    format!("{shown} in {place}, {name}: {numbers} cells of this column are numbers with a comma");
                 let remedies = [Remedy::Option("decimal"), Remedy::Option("categories"), Remedy::Option("ignore")];
                 Err(Error::file(path, found, "a decimal point, as the file has elsewhere").advise(&remedies))
             }
@@ -423,7 +427,7 @@ mod tests {
         let lines = (1..=cells.len() as u64).collect();
         if numbers.len() == cells.len() {
             frame.held = vec![Held::Number { at: 0, origin: 0.0 }];
-            frame.chunks = vec![Chunk { numbers, codes: Vec::new(), lines }];
+            frame.chunks = vec![Chunk { numbers, codes: Vec::new(), lines, file: 0 }];
         } else {
             let mut texts: Vec<String> = Vec::new();
             let mut code = |cell: &String| match texts.iter().position(|text| text == cell) {
@@ -436,7 +440,7 @@ mod tests {
             };
             let codes = cells.iter().map(&mut code).collect();
             frame.held = vec![Held::Text { at: 0 }];
-            frame.chunks = vec![Chunk { numbers: Vec::new(), codes, lines }];
+            frame.chunks = vec![Chunk { numbers: Vec::new(), codes, lines, file: 0 }];
             frame.texts = vec![texts];
         }
         // A second column, so that there is something to learn from.

@@ -9,7 +9,7 @@ pub(super) fn tells_rows_apart(name: &str) -> bool {
     let low = name.trim().to_ascii_lowercase();
     let plain = low.replace(['_', ' ', '-', '.'], "");
     match &plain[..] {
-        "" | "index" | "rownames" | "rowname" | "rownumber" | "rowid" | "row" | "rownum" | "levelelement0" => {
+        "" | "index" | "rownames" | "rowname" | "rownumber" | "rowid" | "row" | "rownum" | "indexlevel0" => {
             return true;
         }
         _ if low.starts_with("unnamed:") || low == "x.1" => return true,
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn names_of_ids_and_of_row_numbers_are_known() {
-        for name in ["", "Unnamed: 0", "index", "rownames", "row_names"] {
+        for name in ["", "Unnamed: 0", "index", "__index_level_0__", "rownames", "row_names"] {
             assert!(tells_rows_apart(name), "{name}");
         }
         for name in ["id", "ID", "customer_id", "PassengerId", "caseID", "Id"] {

@@ -51,6 +51,12 @@ pub(super) fn form<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Form {
     others.into_iter().find(fits).map_or(Form::None, Form::One)
 }
 
+/// The same, or where it is in another form that can be read in one way alone, year before month before day, what it means there.
+pub(super) fn days_or_iso(text: &str, form: &str) -> Option<f64> {
+    let iso = || TIMES.iter().find_map(|time| days(text, &format!("{}{time}", DATES[0][0])));
+    days(text, form).or_else(|| if form.contains("%d") { iso() } else { None })
+}
+
 /// Days since 1970, or since midnight, that `text` means in this form.
 pub(super) fn days(text: &str, form: &str) -> Option<f64> {
     const DAY: f64 = 86_400.0;
@@ -103,6 +109,20 @@ mod tests {
         ] {
             let (form, days) = read(texts);
             assert!(days.is_some_and(|days| (days - expected).abs() < 1e-9), "{texts:?}: {form:?} {days:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_iso_is_read_whatever_the_form() {
+        for (text, form, expected) in [
+            ("03.01.1970", "%d.%m.%Y", Some(2.0)),
+            ("1970-01-03", "%d.%m.%Y", Some(2.0)),
+            ("1970-01-03 12:00:00", "%Y-%m-%d", Some(2.5)),
+            ("1970-01-03T12:00:00+12:00", "%m/%d/%Y", Some(2.0)),
+            ("1970-01-03", "%H:%M", None),
+            ("3/1/70x", "%d.%m.%Y", None),
+        ] {
+            assert_eq!(days_or_iso(text, form), expected, "{text} {form}");
         }
     }
 

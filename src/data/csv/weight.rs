@@ -1,0 +1,48 @@
+//! The column that says how much each row weighs in training.
+
+use std::path::Path;
+
+use super::columns::Columns;
+use super::frame::{Frame, Place};
+use crate::data::Options;
+use crate::error::{Error, Remedy, Result};
+
+/// The column that `options` name for it, if they name one.
+///
+/// # Errors
+/// [`Error::Usage`] for a column that is not there, or that is used for something else.
+pub(super) fn column(columns: &Columns, options: &Options) -> Result<Option<usize>> {
+    let Some(name) = &options.weight else { return Ok(None) };
+    let index = columns.find(std::slice::from_ref(name))?[0];
+    let taken = |what: &str| Err(Error::Usage(format!("{} is the weight of rows and {what}", columns.name(index))));
+    if index == columns.label {
+        return taken("what is to be predicted: name another column for one of them");
+    }
+    for (given, what) in [(&options.ignore, "left out"), (&options.categories, "a column of categories")] {
+        if columns.find(given)?.contains(&index) {
+            return taken(&format!("{what}: say one of them"));
+        }
+    }
+    Ok(Some(index))
+}
+
+/// Takes the weights of all rows out of `frame`, so that they are no feature.
+///
+/// # Errors
+/// [`Error::File`] for a weight that is missing or negative, and where all are 0.
+pub(super) fn take(path: &Path, frame: &mut Frame, columns: &Columns, index: usize) -> Result<Vec<f32>> {
+    let weights = frame.take(index);
+    let refused = |found: String| {
+        Err(Error::file(path, found, "a number from 0 on for each row").advise(&[Remedy::Option("weight")]))
+    };
+    let bad = weights.iter().position(|weight| weight.is_nan() || *weight < 0.0);
+    if let Some(row) = bad {
+        let place: Place = frame.rows_places().nth(row).unwrap_or_default();
+        let what = if weights[row].is_nan() { "no weight".to_owned() } else { format!("the weight {}", weights[row]) };
+        return refused(format!("{what} in {}, {}", frame.places.name(place), columns.name(index)));
+    }
+    if weights.iter().all(|weight| *weight == 0.0) {
+        return refused(format!("no weight but 0 in {}", columns.name(index)));
+    }
+    Ok(weights)
+}

@@ -1,0 +1,442 @@
+//! Tables through the real binary: in columns (Parquet, Arrow), of many files, with weights, and in the forms that people have.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use mlp_gpu::checkpoint;
+use zip::write::SimpleFileOptions;
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
+    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1").args(arguments);
+    command
+}
+
+/// Standard output and standard error of a run that succeeds.
+fn run(arguments: &[&str]) -> (String, String) {
+    told(command(arguments).output().unwrap(), arguments)
+}
+
+fn told(output: Output, arguments: &[&str]) -> (String, String) {
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{arguments:?}: {err}");
+    (out, err)
+}
+
+/// The one line of error of a run that fails with this exit code.
+fn refused(arguments: &[&str], code: i32) -> String {
+    let output = command(arguments).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert!(errors.len() == 1 && !text.contains("panicked"), "{text}");
+    errors[0].to_owned()
+}
+
+const SMALL: [&str; 6] = ["--backend", "cpu", "--hidden", "16", "--threads", "1"];
+
+/// Trains a small network on `data`, for 3 epochs unless `more` says otherwise, and returns the path of the model, and what was said.
+fn train(folder: &Path, name: &str, data: &str, more: &[&str]) -> (PathBuf, String) {
+    let model = folder.join(name);
+    let save = ["--save", model.to_str().unwrap()];
+    let few = if more.contains(&"--epochs") { &[][..] } else { &["--epochs", "3"] };
+    let (_, err) = run(&[&["train", "--data", data], &SMALL[..], few, &save, more].concat());
+    (model, err)
+}
+
+fn parameters(model: &Path) -> Vec<f32> {
+    checkpoint::load(model).unwrap().state.parameters
+}
+
+fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> String {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A recorded file.
+#[cfg(feature = "columnar")]
+fn recorded(name: &str) -> String {
+    format!("{}/tests/reference/tables/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[cfg(feature = "columnar")]
+const IN_COLUMNS: [&str; 5] = ["pandas.parquet", "polars.parquet", "pandas.feather", "polars.arrow", "pyarrow.arrows"];
+
+#[test]
+#[cfg(feature = "columnar")]
+fn a_table_in_columns_is_the_same_table_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = recorded("table.csv");
+    let (model, _) = train(folder.path(), "text.safetensors", &text, &["--label", "kind"]);
+    let out = folder.path().join("out.csv");
+    let predict = [
+        ["predict", model.to_str().unwrap(), "--backend", "cpu"],
+        ["--keep", "small,day,level", "--output", out.to_str().unwrap()],
+    ]
+    .concat();
+    let predicted = |input: &str| {
+        run(&[&predict[..], &[input]].concat());
+        std::fs::read_to_string(&out).unwrap()
+    };
+    let evaluated =
+        |data: &str| run(&["eval", model.to_str().unwrap(), "--backend", "cpu", "--json", "--data", data]).0;
+    let (rows, figures) = (predicted(&text), evaluated(&text));
+    assert_eq!(rows.lines().count(), 61);
+    for name in IN_COLUMNS {
+        let path = recorded(name);
+        let (other, err) = train(folder.path(), "columns.safetensors", &path, &["--label", "kind"]);
+        assert!(err.contains("60 rows, a header, 14 columns, labels in column 14"), "{err}");
+        assert_eq!(parameters(&other), parameters(&model), "{name}");
+        let [other, model] = [&other, &model].map(|path| checkpoint::load(path).unwrap().metadata.unwrap());
+        assert_eq!((other.columns, other.scaling), (model.columns, model.scaling), "{name}");
+        assert_eq!(predicted(&path), rows, "{name}");
+        assert_eq!(evaluated(&path), figures, "{name}");
+        let mut piped = command(&[&predict[..], &["-"]].concat());
+        let child = piped.stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = child.unwrap();
+        child.stdin.take().unwrap().write_all(&std::fs::read(&path).unwrap()).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), rows, "{name} on standard input");
+        let test = ["--label", "kind", "--test", &path];
+        let (tested, _) = train(folder.path(), "tested.safetensors", &text, &test);
+        assert_eq!(checkpoint::load(&tested).unwrap().metadata.unwrap().reading.test.unwrap(), Path::new(&path));
+    }
+}
+
+#[test]
+#[cfg(feature = "columnar")]
+fn kinds_of_columns_that_text_does_not_have_are_told() {
+    let (out, err) = run(&["data", "inspect", &recorded("kinds.parquet"), "--label", "kind"]);
+    for (column, what) in [
+        ("price", "a number"),
+        ("code", "3 features of 0 or 1"),
+        ("took", "a number"),
+        ("at", "days, read as %H:%M:%S%.f"),
+        ("__index_level_0__", "they number the rows"),
+    ] {
+        let line = out.lines().find(|line| line.split_whitespace().next() == Some(column)).unwrap();
+        assert!(line.contains(what), "{line}");
+    }
+    for note in ["tags (a list), inner (a struct), raw (bytes)", "as categories: code", "numbers of days: took"] {
+        assert!(err.contains(note), "{note}: {err}");
+    }
+    let ruled = ["--label", "size", "--ignore", "code,took", "--missing", "drop", "--task", "values"];
+    let (out, _) = run(&[&["data", "inspect", &recorded("kinds.parquet")], &ruled[..]].concat());
+    assert!(out.contains("nothing: asked for") && out.contains("60 rows"), "{out}");
+}
+
+#[test]
+#[cfg(feature = "columnar")]
+fn damaged_files_in_columns_are_refused_in_one_line() {
+    use mlp_gpu::data::{self, Options};
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { label: Some("kind".into()), ..Options::default() };
+    let load = |bytes: &[u8]| {
+        let path = write(folder.path(), "table", bytes);
+        data::load(&path, &options).map(|(set, _)| set.train.len()).map_err(|error| error.to_string())
+    };
+    for name in IN_COLUMNS {
+        let whole = std::fs::read(recorded(name)).unwrap();
+        let mut failed = 0;
+        for part in 1..40 {
+            // Of a stream a part may be whole messages.
+            let cut = whole.len() * part / 40;
+            let error = load(&whole[..cut]).err();
+            assert!(error.is_some() || name == "pyarrow.arrows", "{name} cut at {cut}");
+            // Any byte may be another one: whatever is made of it, it is no panic.
+            let mut bytes = whole.clone();
+            bytes[cut] ^= 0xff;
+            bytes[whole.len() - part] ^= 0x55;
+            let changed = load(&bytes).err();
+            failed += usize::from(changed.is_some());
+            for text in error.iter().chain(&changed) {
+                assert!(text.contains("found") && text.contains("expected") && !text.contains('\n'), "{name}: {text}");
+            }
+        }
+        assert!(failed > 10, "{name}: {failed}");
+    }
+    // Values that claim to be a tebibyte when they are unpacked.
+    let mut bytes = std::fs::read(recorded("pandas.feather")).unwrap();
+    let frame = bytes.windows(4).position(|start| start == [0x04, 0x22, 0x4d, 0x18]).unwrap();
+    bytes[frame - 8..frame].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    assert!(load(&bytes).unwrap_err().contains("claim to be 10995116"), "{:?}", load(&bytes));
+    let packed = {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file("table.parquet", SimpleFileOptions::default()).unwrap();
+        zip.write_all(&std::fs::read(recorded("polars.parquet")).unwrap()).unwrap();
+        zip.finish().unwrap().into_inner()
+    };
+    assert!(load(&packed).unwrap_err().contains("a Parquet file in a zip archive"));
+}
+
+/// Rows around a centre a class, far apart, each with a text and a number among its features.
+fn blobs(rows: usize) -> Vec<([f64; 2], &'static str, &'static str)> {
+    let kinds = ["adela", "chin", "gento"];
+    let row = |row: usize| {
+        let class = row % 3;
+        let near = |seed: f64| 0.4 * (row as f64 * seed).sin();
+        let centre = [[0.0, 3.0], [3.0, 0.0], [-3.0, -3.0]][class];
+        let place = ["north", "east"][usize::from(row.is_multiple_of(7))];
+        ([centre[0] + near(1.3), centre[1] + near(2.7)], place, kinds[class])
+    };
+    (0..rows).map(row).collect()
+}
+
+fn lines(rows: &[([f64; 2], &str, &str)]) -> Vec<String> {
+    rows.iter().map(|([a, b], place, kind)| format!("{a:.3},{b:.3},{place},{kind}")).collect()
+}
+
+#[test]
+fn many_files_are_one_table_in_the_order_of_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = lines(&blobs(90));
+    let header = "a,b,place,kind\n";
+    let file = |rows: &[String]| rows.iter().fold(String::new(), |text, row| text + row + "\n");
+    let whole = write(folder.path(), "whole.csv", header.to_owned() + &file(&rows));
+    // A header in the first alone, columns in another order, a packed one.
+    write(folder.path(), "parts/part-1.csv", header.to_owned() + &file(&rows[..30]));
+    write(folder.path(), "parts/part-2.csv", file(&rows[30..45]));
+    let turned = rows[45..70].iter().fold("kind,b,place,a\n".to_owned(), |text, row| {
+        let cells: Vec<&str> = row.split(',').collect();
+        text + &[cells[3], cells[1], cells[2], cells[0]].join(",") + "\n"
+    });
+    write(folder.path(), "parts/part-9.csv", turned);
+    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zip.write_all((header.to_owned() + &file(&rows[70..])).as_bytes()).unwrap();
+    let last = write(folder.path(), "parts/part-10.csv.gz", zip.finish().unwrap());
+    let label = ["--label", "kind"];
+    let (one, _) = train(folder.path(), "one.safetensors", &whole, &label);
+    let parts = folder.path().join("parts");
+    let (parts, pattern) = (parts.to_str().unwrap(), parts.join("part-*").to_str().unwrap().to_owned());
+    for data in [parts, &pattern] {
+        let (many, err) = train(folder.path(), "many.safetensors", data, &label);
+        assert!(err.contains("4 files, part-1.csv to part-10.csv.gz, are read as one table of 90 rows"), "{err}");
+        assert_eq!(parameters(&many), parameters(&one));
+        let evaluate = |model: &Path, data: &str, more: &[&str]| {
+            let arguments = ["eval", model.to_str().unwrap(), "--backend", "cpu", "--json", "--data", data];
+            run(&[&arguments, more].concat()).0
+        };
+        assert_eq!(evaluate(&one, data, &[]), evaluate(&one, &whole, &[]), "the rows that training held out");
+        let (tested, _) = train(folder.path(), "tested.safetensors", &whole, &["--label", "kind", "--test", data]);
+        assert!(evaluate(&tested, &whole, &["--test", data]).contains("\"n\":90"));
+        let error = refused(&["train", "--data", data, "--label", "kind", "--save", &last], 2);
+        assert!(error.contains("would overwrite") && error.contains("part-10.csv.gz, which --data reads"), "{error}");
+        let error = refused(&["train", "--data", &whole, "--test", data, "--label", "kind", "--save", &last], 2);
+        assert!(error.contains("which --test reads"), "{error}");
+    }
+    write(folder.path(), "parts/part-11.csv", "a,b,place,kind\n1,2,north,chin\n\n1,2,chin\n");
+    let error = refused(&["train", "--data", parts, "--label", "kind"], 1);
+    assert!(error.contains("part-11.csv: found 3 cells in line 4"), "{error}");
+    write(folder.path(), "parts/part-11.csv", "a,b,where,kind\n1,2,north,chin\n");
+    let error = refused(&["train", "--data", parts, "--label", "kind"], 1);
+    assert!(error.contains("part-11.csv: found no column \"place\"") && error.contains("part-1.csv"), "{error}");
+    write(folder.path(), "parts/part-11.csv", "a,b,place,kind,more\n1,2,north,chin,1\n");
+    let error = refused(&["train", "--data", parts, "--label", "kind"], 1);
+    assert!(error.contains("part-11.csv: found a column \"more\" more"), "{error}");
+    write(folder.path(), "parts/part-11.csv", "a,b,place,kind\n1,,north,chin\n");
+    let error = refused(&["train", "--data", parts, "--label", "kind", "--missing", "refuse"], 1);
+    assert!(error.contains("1 in column 2 (\"b\"), the first in line 2 of part-11.csv"), "{error}");
+    assert!(refused(&["train", "--data", "none-*.csv"], 1).contains("none-*.csv: found no file"));
+}
+
+#[test]
+fn columns_of_one_name_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |header: &str| lines(&blobs(60)).iter().fold(header.to_owned(), |text, row| text + row + "\n");
+    let twice = write(folder.path(), "twice.csv", rows("x,x,place,kind\n"));
+    let plain = write(folder.path(), "plain.csv", rows("x,x.1,place,kind\n"));
+    let (model, err) = train(folder.path(), "twice.safetensors", &twice, &["--label", "kind"]);
+    assert!(err.contains("columns of a name that another one has are called \"x.1\""), "{err}");
+    assert_eq!(
+        parameters(&train(folder.path(), "plain.safetensors", &plain, &["--label", "kind"]).0),
+        parameters(&model)
+    );
+    let predict = |data: &str| {
+        let out = run(&["predict", model.to_str().unwrap(), data, "--backend", "cpu"]).0;
+        out.lines().map(|line| line.rsplit_once(':').unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(predict(&twice), predict(&plain));
+    let (left, _) = train(folder.path(), "left.safetensors", &twice, &["--label", "kind", "--ignore", "x.1"]);
+    assert_eq!(checkpoint::load(&left).unwrap().metadata.unwrap().schema.unwrap().features[0], "x");
+}
+
+#[test]
+fn a_column_may_say_how_much_rows_weigh() {
+    let folder = tempfile::tempdir().unwrap();
+    // The same points are of two classes: those that weigh more decide.
+    let table = |weights: [&str; 2]| {
+        let mut text = "x,w,y,label\n".to_owned();
+        for row in 0..200 {
+            let class = row % 2;
+            writeln!(text, "{},{},{},{}", row / 2 % 10, weights[class], row / 2 % 7, ["a", "b"][class]).unwrap();
+        }
+        text
+    };
+    let data = |name: &str, weights| write(folder.path(), name, table(weights));
+    let heavy = data("heavy.csv", ["1", "4.5"]);
+    let more = ["--weight", "w", "--epochs", "10"];
+    let (model, err) = train(folder.path(), "heavy.safetensors", &heavy, &more);
+    assert!(err.contains("left out, as it says how much rows weigh in training: w"), "{err}");
+    let features = checkpoint::load(&model).unwrap().metadata.unwrap().schema.unwrap().features;
+    assert_eq!(features, ["x", "y"]);
+    let classes = |model: &Path, data: &str| {
+        let (out, _) = run(&["predict", model.to_str().unwrap(), data, "--backend", "cpu"]);
+        out.lines().filter(|line| line.contains(": b ")).count()
+    };
+    assert_eq!(classes(&model, &heavy), 200);
+    let (other, _) = train(folder.path(), "light.safetensors", &data("light.csv", ["4.5", "1"]), &more);
+    assert_eq!(classes(&other, &heavy), 0);
+    // Rows to predict and to evaluate need none, and all count alike.
+    let without = write(folder.path(), "without.csv", "x,y,label\n1,1,a\n2,2,b\n");
+    assert_eq!(classes(&model, &without), 2);
+    let evaluate = ["eval", model.to_str().unwrap(), "--backend", "cpu", "--json"];
+    let (figures, _) = run(&[&evaluate[..], &["--data", &without]].concat());
+    assert!(figures.contains("\"accuracy\":0.5"), "{figures}");
+    assert!(refused(&[&evaluate[..], &["--weight", "w"]].concat(), 2).contains("--weight is for training"));
+    for (weights, part) in [
+        (["1", ""], "no weight in line 3, column 2 (\"w\")"),
+        (["1", "-2"], "the weight -2 in line 3, column 2 (\"w\")"),
+        (["1", "much"], "\"much\" in line 3, column 2 (\"w\"), which is text (100 such cells"),
+        (["0", "0"], "no weight but 0"),
+    ] {
+        let error = refused(&["train", "--data", &data("bad.csv", weights), "--weight", "w"], 1);
+        assert!(error.contains(part) && error.contains("bad.csv"), "{error}");
+    }
+    for column in ["label", "none"] {
+        refused(&["train", "--data", &heavy, "--weight", column], 2);
+    }
+    refused(&["train", "--data", "digits", "--weight", "w"], 2);
+}
+
+fn accuracy(out: &str) -> f64 {
+    out.lines().last().unwrap().strip_prefix("Test Accuracy: ").unwrap().parse().unwrap()
+}
+
+const WELL: [&str; 10] = ["--hidden", "32", "--epochs", "60", "--lr", "0.1", "--lr-decay", "0", "--batch-size", "16"];
+
+#[test]
+fn tables_in_the_forms_that_people_have_are_learnt() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = blobs(240);
+    let table = |header: &str, row: &dyn Fn(usize, &[f64; 2], &str, &str) -> String| {
+        let rows = rows.iter().enumerate().map(|(at, (x, place, kind))| row(at, x, place, kind));
+        rows.fold(header.to_owned(), |text, row| text + &row + "\n")
+    };
+    let plain = table("a,b,label\n", &|_, [a, b], _, kind| format!("{a:.3},{b:.3},{kind}"));
+    let zip = {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file("train.csv", SimpleFileOptions::default()).unwrap();
+        zip.write_all(plain.as_bytes()).unwrap();
+        zip.finish().unwrap().into_inner()
+    };
+    let tabs = plain.replace(',', "\t").replace('\n', "\r\n");
+    let cases: [(&str, Vec<u8>, &[&str]); 11] = [
+        (
+            "texts",
+            table("a,b,place,label\n", &|_, [a, b], place, kind| format!("{a:.3},{b:.3},{place},{kind}")).into(),
+            &[],
+        ),
+        (
+            "missing cells",
+            table("a,b,label\n", &|row, [a, b], _, kind| {
+                if row % 30 == 4 { format!("?,{b:.3},{kind}") } else { format!("{a:.3},{b:.3},{kind}") }
+            })
+            .into(),
+            &[],
+        ),
+        ("a last comma", plain.replace('\n', ",\n").into(), &[]),
+        ("decimal commas", plain.replace(',', ";").replace('.', ",").into(), &[]),
+        (
+            "UTF-16",
+            [&b"\xff\xfe"[..], &tabs.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()].concat(),
+            &[],
+        ),
+        (
+            "aligned blanks",
+            table("", &|_, [a, b], _, kind| format!("{a:>9.3}  {b:>9.3}   {kind}")).into(),
+            &["--label", "last"],
+        ),
+        (
+            "booleans",
+            table("a,b,c,label\n", &|_, [a, b], _, kind| {
+                format!("{a:.3},{b:.3},{},{kind}", if *a > 0.0 { "True" } else { "False" })
+            })
+            .into(),
+            &[],
+        ),
+        (
+            "a line of counts",
+            format!(
+                "240,2,first,second\n{}",
+                table("", &|_, [a, b], _, kind| {
+                    let class = ["adela", "chin", "gento"].iter().position(|name| *name == kind).unwrap();
+                    format!("{a:.3},{b:.3},0.5,{class}")
+                })
+            )
+            .into(),
+            &["--label", "last"],
+        ),
+        ("a zip archive", zip, &[]),
+        (
+            "seconds since 1970",
+            table("time,label\n", &|_, [a, _], _, _| {
+                let late = if *a > 0.0 { "late" } else { "early" };
+                format!("{:.2},{late}", 1_700_000_030.0 + 10.0 * a)
+            })
+            .into(),
+            &[],
+        ),
+        (
+            "more columns than rows",
+            table(&format!("{}label\n", "g,".repeat(400)), &|_, [a, b], _, kind| {
+                format!("{}{kind}", format!("{a:.3},{b:.3},").repeat(200))
+            })
+            .into(),
+            &[],
+        ),
+    ];
+    for (what, content, more) in cases {
+        let data = write(folder.path(), "table", &content);
+        let (out, err) = run(&[&["train", "--backend", "cpu", "--data", &data], &WELL[..], more].concat());
+        assert!(accuracy(&out) >= 0.9, "{what}: {out}{err}");
+    }
+    // Row numbers of a table in the order of its classes say all, and nothing.
+    let mut sorted: Vec<usize> = (0..240).collect();
+    sorted.sort_by_key(|row| row % 3);
+    let noise = |row: usize| (row as f64 * 12.9898).sin() * 43_758.545 % 1.0;
+    let numbered = sorted
+        .iter()
+        .enumerate()
+        .fold(",a,label\n".to_owned(), |text, (at, row)| text + &format!("{at},{:.4},{}\n", noise(at), row % 3));
+    let data = write(folder.path(), "numbered", numbered);
+    let (out, err) = run(&[&["train", "--backend", "cpu", "--data", &data], &WELL[..]].concat());
+    assert!(accuracy(&out) < 0.7 && err.contains("left out, as they number the rows"), "{out}{err}");
+}
+
+#[test]
+fn a_competition_is_entered() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = (0..64).map(|pixel| format!("pixel{pixel}")).collect::<Vec<_>>().join(",");
+    let pixels = |row: usize| {
+        let pixel = |at: usize| if at % 8 == row % 4 * 2 { 200 + (row + at) % 50 } else { (row * at) % 9 };
+        (0..64).map(|at| pixel(at).to_string()).collect::<Vec<_>>().join(",")
+    };
+    let rows = (0..400).fold(format!("label,{head}\n"), |text, row| text + &format!("{},{}\n", row % 4, pixels(row)));
+    let train_file = write(folder.path(), "train.csv", rows);
+    let test = (400..500).fold(format!("{head}\n"), |text, row| text + &pixels(row) + "\n");
+    let test = write(folder.path(), "test.csv", test);
+    let (model, _) = train(folder.path(), "m.safetensors", &train_file, &["--epochs", "40"]);
+    let out = folder.path().join("submission.csv");
+    let more = ["--row-numbers", "--column-names", "ImageId,Label", "--output", out.to_str().unwrap()];
+    run(&[&["predict", model.to_str().unwrap(), &test, "--backend", "cpu"], &more[..]].concat());
+    let expected =
+        (0..100).fold("ImageId,Label\n".to_owned(), |text, row| text + &format!("{},{}\n", row + 1, row % 4));
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), expected);
+    let error = refused(&["train", "--backend", "cpu", "--data", &train_file, "--test", &test], 1);
+    assert!(error.contains("test.csv: found no column of labels") && error.contains("use predict"), "{error}");
+}
