@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::backend::select::{Request, Selected};
-use crate::data::{Dataset, Decimal, Delimiter, Header, Missing, Scale, Task};
+use crate::data::{Dataset, Decimal, Delimiter, Framing, Header, Missing, Scale, Task};
 use crate::error::{self, Error, Remedy, Result};
 use crate::files::{self, Named};
 
@@ -86,11 +86,40 @@ struct DataOptions {
     /// [default: 255 for bytes and images; robust for tables of no more features than rows; else standard]
     #[arg(long, value_enum)]
     scale: Option<Scale>,
+    #[command(flatten)]
+    images: ImageOptions,
+    #[command(flatten)]
+    fetch: FetchOptions,
+}
+
+/// Flags that say how folders of images are read.
+#[derive(Debug, Clone, Args)]
+struct ImageOptions {
     /// Resize images in folders to this height and width
     #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = parse_size)]
     image_size: Option<(usize, usize)>,
-    #[command(flatten)]
-    fetch: FetchOptions,
+    /// How images in folders become rows [default: resize; for a saved model as its file says]
+    #[arg(long, value_enum)]
+    framing: Option<Framing>,
+    /// Keep the colours of images in folders, three values per pixel
+    #[arg(long)]
+    colour: bool,
+    /// Go on without the images in folders that cannot be read
+    #[arg(long)]
+    skip_broken: bool,
+}
+
+impl ImageOptions {
+    /// How folders of images are read.
+    fn reading(&self) -> crate::data::Options {
+        crate::data::Options {
+            image_size: self.image_size,
+            framing: self.framing,
+            colour: self.colour,
+            skip_broken: self.skip_broken,
+            ..crate::data::Options::default()
+        }
+    }
 }
 
 impl DataOptions {
@@ -136,7 +165,10 @@ impl DataOptions {
             validation_split: self.validation_split,
             table_validation: None,
             scale: self.scale,
-            image_size: self.image_size,
+            image_size: self.images.image_size,
+            framing: self.images.framing,
+            colour: self.images.colour,
+            skip_broken: self.images.skip_broken,
             seed,
             ..self.table.reading()
         }
@@ -305,8 +337,10 @@ fn flags_for(remedy: &Remedy) -> String {
             "ignore" => "leave the column out with --ignore".into(),
             "categories" => "take the column's cells as names with --categories".into(),
             "decimal" => "use --decimal comma".into(),
+            "image_size" => "use --image-size HEIGHTxWIDTH".into(),
             name => format!("use --{}", name.replace('_', "-")),
         },
+        Remedy::Predict => "mlp-gpu predict takes images without classes".into(),
         Remedy::NamedLayers => "name them in order with --layers a,b,c".into(),
         Remedy::Activation => "name another with --activation".into(),
         Remedy::Normalize => "give the inputs' scaling with --normalize MEAN,STD".into(),

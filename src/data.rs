@@ -52,7 +52,7 @@ pub mod split;
 pub mod targets;
 
 pub use csv::{Columns, Decimal, Delimiter, Header};
-pub use framing::Framing;
+pub use framing::{Form, Framing};
 pub use known::Known;
 pub use note::Note;
 pub use samples::{COLOURS, Inputs, Samples, channels};
@@ -113,6 +113,12 @@ pub struct Options {
     pub scale: Option<Scale>,
     /// (height, width) that image files are resized to. By default all must have the same.
     pub image_size: Option<(usize, usize)>,
+    /// How images in folders become rows. By default they are resized, or as a model takes them.
+    pub framing: Option<Framing>,
+    /// Whether images in folders keep their colours: [`COLOURS`] values per pixel.
+    pub colour: bool,
+    /// Whether images in folders that cannot be used are left out. Otherwise they are an error.
+    pub skip_broken: bool,
     /// Seed of the draws of rows.
     #[serde(skip)]
     pub seed: u64,
@@ -297,8 +303,8 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             Ok(Found::of(idx::load_own(path)?))
         }
         _ if path.is_dir() => {
-            options.refuse_for("a folder of images", &["--image-size"])?;
-            images::read(path, options.image_size.or(known.and_then(|known| known.image)), notes).map(Found::of)
+            options.refuse_for("a folder of images", &IMAGES)?;
+            images::read(path, options, known, notes).map(Found::of)
         }
         "-" => {
             let mut content = Vec::new();
@@ -342,6 +348,9 @@ fn read_table(
 /// The options of tables' columns and cells, together.
 const TABLES: &str = "what tables have";
 
+/// The options of folders of images.
+const IMAGES: [&str; 4] = ["--image-size", "--framing", "--colour", "--skip-broken"];
+
 /// The rows of a table from which on a part of them can be spared for validation.
 pub const ENOUGH_TO_VALIDATE: usize = 500;
 
@@ -379,6 +388,9 @@ impl Options {
             validation_split: self.validation_split.or(kept.validation_split),
             scale: self.scale.or(kept.scale),
             image_size: self.image_size.or(kept.image_size),
+            framing: self.framing.or(kept.framing),
+            colour: self.colour || kept.colour,
+            skip_broken: self.skip_broken || kept.skip_broken,
             ..self
         }
     }
@@ -403,10 +415,13 @@ impl Options {
             (TABLES, self.is_of_tables()),
             ("--test", self.test.is_some()),
             ("--image-size", self.image_size.is_some()),
+            ("--framing", self.framing.is_some()),
+            ("--colour", self.colour),
+            ("--skip-broken", self.skip_broken),
         ];
         match given.iter().find(|(flag, given)| *given && !own.contains(flag)) {
-            Some(("--image-size", _)) => {
-                Err(Error::Usage(format!("--image-size is for folders of images, not for {what}")))
+            Some((flag, _)) if IMAGES.contains(flag) => {
+                Err(Error::Usage(format!("{flag} is for folders of images, not for {what}")))
             }
             Some(("--task", _)) => {
                 Err(Error::Usage(format!("--task is for CSV files and NumPy archives, not for {what}")))

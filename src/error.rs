@@ -142,6 +142,8 @@ pub enum Remedy {
     NoPlan,
     /// This field of [`crate::data::Options`].
     Option(&'static str),
+    /// What a model makes of images without classes.
+    Predict,
     /// A model's layers by their names, in order.
     NamedLayers,
     /// A model's activation by its name.
@@ -172,6 +174,7 @@ impl fmt::Display for Remedy {
             Self::Plan(plan) => write!(out, "use the plan {}", plan.name()),
             Self::NoPlan => out.write_str("name no plan"),
             Self::Option(name) => write!(out, "set the option {name}"),
+            Self::Predict => out.write_str("or predict them with a model"),
             Self::NamedLayers => out.write_str("name the layers in order"),
             Self::Activation => out.write_str("name the activation"),
             Self::Normalize => out.write_str("give the mean and deviation of the inputs"),

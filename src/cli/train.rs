@@ -241,7 +241,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     backend.set_state(&state)?;
 
-    let mut metadata = Metadata { reading, ..Metadata::new(&model, &dataset, &recipe) };
+    let mut metadata = Metadata::new(&model, &dataset, &recipe);
+    metadata.framing = reading.framing.or(metadata.framing);
+    metadata.reading = reading;
     metadata.training.device = Some(device);
     metadata.training.init_from = match (&resumed, &options.init_from) {
         (Some(resumed), _) => resumed.metadata.training.init_from.clone(),
