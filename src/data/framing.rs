@@ -11,8 +11,13 @@ use crate::data::images::decode;
 use crate::data::{COLOURS, Dataset, Inputs};
 use crate::error::{Error, Result};
 
+mod filters;
+mod ground;
 mod ink;
+mod lines;
+mod mask;
 mod mnist;
+mod rules;
 
 /// How an image file becomes a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]

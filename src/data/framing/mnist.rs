@@ -4,7 +4,7 @@
 use image::imageops::{self, FilterType};
 use image::{GrayImage, Luma};
 
-use super::ink::{self, WORKING};
+use super::ink::{Ink, WORKING};
 use super::{CENTRE, INK, Plane, SIDE};
 
 /// The least width of strokes in a framed image, in pixels: MNIST's are 2 to 4.
@@ -20,7 +20,8 @@ pub(super) fn frame(image: GrayImage) -> Result<Vec<u8>, String> {
     if (width, height) == (side, side) && is_dark(&image) {
         return Ok(image.into_raw());
     }
-    let ink = ink::find(&image).ok_or_else(|| format!("an image of {height} x {width} pixels of one shade"))?;
+    let ink = Ink::of(&image).and_then(|ink| ink.writing());
+    let ink = ink.ok_or_else(|| format!("an image of {height} x {width} pixels of one shade"))?;
     Ok(place(&thicken(&ink)).into_raw())
 }
 
