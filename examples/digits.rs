@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use mlp_gpu::data::{self, Framing};
+use mlp_gpu::data::{self, Form};
 use mlp_gpu::{Init, Inputs, Mlp, Recipe, Result, Trainer};
 
 fn main() -> Result<()> {
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
         })
         .run()?;
     for path in std::env::args().skip(1) {
-        let row = Framing::Mnist.row(Path::new(&path), (28, 28))?;
+        let row = Form::MNIST.row(Path::new(&path))?;
         let probabilities = trained.predict(&Inputs::U8(row))?;
         let best = (0..10).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).unwrap_or(0);
         println!("{path}: {best} ({:.0}%)", 100.0 * probabilities[best]);

@@ -1,10 +1,10 @@
 // x[r, p] = the image of row r of the batch at c + A (p - c) + shift + d(p), for each pixel p, after dropout
 //
-// data: n x inputs bytes (four a word, little-endian) or floats; x: rows x inputs, both images of height x width. c is the
+// data: n x inputs bytes (four a word, little-endian) or floats; x: rows x inputs, both images of height x width x channels. c is the
 // centre, A = R diag(scale) turns and scales, d is a uniform cubic B-spline over a grid of displacements (Simard, Steinkraus
 // and Platt 2003 bend images so, with a Gaussian filter). Between pixels values are interpolated, and beyond the edge the
 // nearest repeats. What is drawn is a hash of step, row and number of the draw. A line of workgroups along x makes a row, one
-// invocation a pixel; along y lie the rows.
+// invocation a value; along y lie the rows.
 //
 // uses: order, rows, hash, dropout
 
@@ -12,6 +12,8 @@ override inputs: u32;
 override floats: bool;
 override height: u32;
 override width: u32;
+// Values of a pixel, which lie together
+override channels: u32;
 // The bounds of the draws: pixels, quarters of a turn, a share, pixels
 override shift: f32;
 override quarters: f32;
@@ -76,13 +78,13 @@ fn displacement(place: vec2<f32>) -> vec2<f32> {
     return sum;
 }
 
-fn pixel(row: u32, place: vec2<u32>) -> f32 {
+fn pixel(row: u32, place: vec2<u32>, channel: u32) -> f32 {
     let inside = min(place, vec2<u32>(width - 1u, height - 1u));
-    return value(row, inside.y * width + inside.x);
+    return value(row, (inside.y * width + inside.x) * channels + channel);
 }
 
-// The new image's pixel at `place`, of row `row` of the batch.
-fn augmented(row: u32, row_key: u32, place: vec2<f32>) -> f32 {
+// The new image's value `channel` at `place`, of row `row` of the batch.
+fn augmented(row: u32, row_key: u32, place: vec2<f32>, channel: u32) -> f32 {
     let last = vec2<f32>(f32(width - 1u), f32(height - 1u));
     let centre = 0.5 * last;
     let turn = sin_cos(quarters * draw(row_key, 2u));
@@ -93,8 +95,11 @@ fn augmented(row: u32, row_key: u32, place: vec2<f32>) -> f32 {
     let whole = vec2<u32>(source);
     let part = source - floor(source);
     let from_row = data_row(row);
-    let above = vec2<f32>(pixel(from_row, whole), pixel(from_row, whole + vec2<u32>(1u, 0u)));
-    let below = vec2<f32>(pixel(from_row, whole + vec2<u32>(0u, 1u)), pixel(from_row, whole + vec2<u32>(1u, 1u)));
+    let above = vec2<f32>(pixel(from_row, whole, channel), pixel(from_row, whole + vec2<u32>(1u, 0u), channel));
+    let below = vec2<f32>(
+        pixel(from_row, whole + vec2<u32>(0u, 1u), channel),
+        pixel(from_row, whole + vec2<u32>(1u, 1u), channel),
+    );
     let between = above + part.y * (below - above);
     return between.x + part.x * (between.y - between.x);
 }
@@ -115,7 +120,8 @@ fn main(
         }
         workgroupBarrier();
         if at < inputs {
-            let moved = augmented(row, row_key, vec2<f32>(f32(at % width), f32(at / width)));
+            let place = at / channels;
+            let moved = augmented(row, row_key, vec2<f32>(f32(place % width), f32(place / width)), at % channels);
             x[row * inputs + at] = dropped(moved, row, at);
         }
     }

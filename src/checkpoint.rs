@@ -366,6 +366,8 @@ impl Checkpoint {
             columns: metadata.and_then(|metadata| metadata.columns.as_ref()),
             schema: metadata.and_then(|metadata| metadata.schema.as_ref()),
             image: self.image(),
+            framing: self.framing(),
+            trained_on: metadata.map(|kept| (&kept.data[..], kept.reading.framing.unwrap_or(Framing::Resize))),
             scaling: metadata.and_then(|metadata| metadata.scaling.as_ref()),
             origin: metadata.map(|metadata| &metadata.origin),
             described: metadata.is_some(),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::backend::select::{Request, Selected};
-use crate::data::{Dataset, Decimal, Delimiter, Header, Missing, Scale, Task};
+use crate::data::{Dataset, Decimal, Delimiter, Framing, Header, Missing, Scale, Task};
 use crate::error::{self, Error, Remedy, Result};
 use crate::files::{self, Named};
 
@@ -89,11 +89,40 @@ struct DataOptions {
     scale: Option<Scale>,
     #[command(flatten)]
     arrays: ArrayOptions,
+    #[command(flatten)]
+    images: ImageOptions,
+    #[command(flatten)]
+    fetch: FetchOptions,
+}
+
+/// Flags that say how folders of images are read.
+#[derive(Debug, Clone, Args)]
+struct ImageOptions {
     /// Resize images in folders to this height and width; or the height and width of images that are rows of arrays
     #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = parse_size)]
     image_size: Option<(usize, usize)>,
-    #[command(flatten)]
-    fetch: FetchOptions,
+    /// How images in folders become rows [default: resize; for a saved model as its file says]
+    #[arg(long, value_enum)]
+    framing: Option<Framing>,
+    /// Keep the colours of images in folders, three values per pixel
+    #[arg(long)]
+    colour: bool,
+    /// Go on without the images in folders that cannot be read
+    #[arg(long)]
+    skip_broken: bool,
+}
+
+impl ImageOptions {
+    /// How folders of images are read.
+    fn reading(&self) -> crate::data::Options {
+        crate::data::Options {
+            image_size: self.image_size,
+            framing: self.framing,
+            colour: self.colour,
+            skip_broken: self.skip_broken,
+            ..crate::data::Options::default()
+        }
+    }
 }
 
 impl DataOptions {
@@ -144,9 +173,12 @@ impl DataOptions {
             validation_split: self.validation_split,
             table_validation: None,
             scale: self.scale,
-            image_size: self.image_size,
             arrays: self.arrays.arrays.clone(),
             transpose: self.arrays.transpose,
+            image_size: self.images.image_size,
+            framing: self.images.framing,
+            colour: self.images.colour,
+            skip_broken: self.images.skip_broken,
             seed,
             ..self.table.reading()
         }
@@ -351,9 +383,11 @@ fn flags_for(remedy: &Remedy) -> String {
             "folder" => "name it with --data-dir DIR (or MLP_GPU_DATA=DIR)".into(),
             "validation_split" => "draw one with --validation-split SHARE".into(),
             "weight" => "name another column with --weight".into(),
+            "image_size" => "use --image-size HEIGHTxWIDTH".into(),
             name => format!("use --{}", name.replace('_', "-")),
         },
         Remedy::Without(name) => format!("leave --{} out", name.replace('_', "-")),
+        Remedy::Predict => "mlp-gpu predict takes images without classes".into(),
         Remedy::NamedLayers => "name them in order with --layers a,b,c".into(),
         Remedy::Activation => "name another with --activation".into(),
         Remedy::Normalize => "give the inputs' scaling with --normalize MEAN,STD".into(),

@@ -52,7 +52,7 @@ pub mod split;
 pub mod targets;
 
 pub use csv::{Columns, Decimal, Delimiter, Header, table_files};
-pub use framing::Framing;
+pub use framing::{Form, Framing};
 pub use known::Known;
 pub use note::Note;
 pub use samples::{COLOURS, Inputs, Samples, channels};
@@ -121,6 +121,12 @@ pub struct Options {
     /// (height, width) that image files are resized to, and of images in arrays whose shapes do not say it. By default all must
     /// have the same.
     pub image_size: Option<(usize, usize)>,
+    /// How images in folders become rows. By default they are resized, or as a model takes them.
+    pub framing: Option<Framing>,
+    /// Whether images in folders keep their colours: [`COLOURS`] values per pixel.
+    pub colour: bool,
+    /// Whether images in folders that cannot be used are left out. Otherwise they are an error.
+    pub skip_broken: bool,
     /// Seed of the draws of rows.
     #[serde(skip)]
     pub seed: u64,
@@ -311,8 +317,8 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         }
         _ if csv::is_folder_of_tables(path) => read_table(path, None, options, known, notes),
         _ if path.is_dir() => {
-            options.refuse_for("a folder of images", &["image_size"])?;
-            images::read(path, options.image_size.or(known.and_then(|known| known.image)), notes).map(Found::of)
+            options.refuse_for("a folder of images", &IMAGES)?;
+            images::read(path, options, known, notes).map(Found::of)
         }
         "-" => {
             let mut content = Vec::new();
@@ -355,6 +361,9 @@ const TABLES: &str = "options of columns and cells";
 /// The options of arrays, together.
 const ARRAYS: &str = "options of arrays";
 
+/// The options of folders of images.
+const IMAGES: [&str; 4] = ["image_size", "framing", "colour", "skip_broken"];
+
 /// The rows of a table from which on a part of them can be spared for validation.
 pub const ENOUGH_TO_VALIDATE: usize = 500;
 
@@ -395,6 +404,9 @@ impl Options {
             transpose: self.transpose.or(kept.transpose),
             scale: self.scale.or(kept.scale),
             image_size: self.image_size.or(kept.image_size),
+            framing: self.framing.or(kept.framing),
+            colour: self.colour || kept.colour,
+            skip_broken: self.skip_broken || kept.skip_broken,
             ..self
         }
     }
@@ -421,6 +433,9 @@ impl Options {
             ("test", self.test.is_some(), "CSV files"),
             (ARRAYS, !self.arrays.is_empty() || self.transpose.is_some(), "NumPy's and IDX files"),
             ("image_size", self.image_size.is_some(), "folders of images and arrays"),
+            ("framing", self.framing.is_some(), "folders of images"),
+            ("colour", self.colour, "folders of images"),
+            ("skip_broken", self.skip_broken, "folders of images"),
         ];
         match given.iter().find(|(option, given, _)| *given && !own.contains(option)) {
             Some((options, _, kinds)) if [TABLES, ARRAYS].contains(options) => {

@@ -152,6 +152,8 @@ pub enum Remedy {
     Option(&'static str),
     /// No such field.
     Without(&'static str),
+    /// What a model makes of images without classes.
+    Predict,
     /// A model's layers by their names, in order.
     NamedLayers,
     /// A model's activation by its name.
@@ -183,6 +185,7 @@ impl fmt::Display for Remedy {
             Self::NoPlan => out.write_str("name no plan"),
             Self::Option(name) => write!(out, "set the option {name}"),
             Self::Without(name) => write!(out, "leave the option {name} out"),
+            Self::Predict => out.write_str("or predict them with a model"),
             Self::NamedLayers => out.write_str("name the layers in order"),
             Self::Activation => out.write_str("name the activation"),
             Self::Normalize => out.write_str("give the mean and deviation of the inputs"),

@@ -1,9 +1,10 @@
-//! Pictures: a contact sheet of a data set, the units of a first layer, or any tiles in a grid, as an 8-bit greyscale PNG.
+//! Pictures: a contact sheet of a data set, the units of a first layer, or any tiles in a grid, as a PNG of 8 bits, grey or in
+//! colour.
 
 use crate::augment::Augment;
 use crate::backend::cpu::augment::{self, Warper};
 use crate::backend::cpu::gather_u8::gather_u8;
-use crate::data::{Dataset, Inputs, Task};
+use crate::data::{Dataset, Inputs, Task, channels};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 
@@ -45,9 +46,10 @@ pub fn augmented_sheet(
     scale: usize,
 ) -> Result<Vec<u8>> {
     let (size, pixels) = self::images(dataset)?;
-    let warper = Warper::new(augment, size);
+    let channels = channels(size, dataset.train.width).unwrap_or(1);
+    let warper = Warper::new(augment, size).with_channels(channels);
     let mut tiles = Vec::with_capacity(images * (1 + steps));
-    for (index, image) in (0..).zip(pixels.chunks_exact(warper.pixels()).take(images)) {
+    for (index, image) in (0..).zip(pixels.chunks_exact(warper.values()).take(images)) {
         tiles.push(image.to_vec());
         tiles.extend((1..=steps as u64).map(|step| augmented(&warper, pixels, index, step)));
     }
@@ -64,8 +66,8 @@ fn images(dataset: &Dataset) -> Result<((usize, usize), &[u8])> {
 
 /// What row `index` of `pixels` becomes in step `step` of a run with the seed 0.
 fn augmented(warper: &Warper, pixels: &[u8], index: u32, step: u64) -> Vec<u8> {
-    let mut x = vec![0.0; warper.pixels()];
-    gather_u8(pixels, &[index], warper.pixels(), &mut x);
+    let mut x = vec![0.0; warper.values()];
+    gather_u8(pixels, &[index], warper.values(), &mut x);
     augment::augment(warper, Warper::key(0, step), index, &mut x);
     x.into_iter().map(|value| (255.0 * value).round() as u8).collect()
 }
@@ -74,14 +76,15 @@ fn augmented(warper: &Warper, pixels: &[u8], index: u32, step: u64) -> Vec<u8> {
 const UNITS_A_ROW: usize = 8;
 
 /// A PNG of the weights of each unit of the first layer, as an image of the inputs: 0 in mid-grey, the largest weight of
-/// the unit white or black.
+/// the unit white or black; of colours each. Inputs of which no `size` is known are a square image.
 ///
 /// # Errors
-/// [`Error::Data`] when the inputs are no square image.
-pub fn units(model: &Mlp, parameters: &[f32]) -> Result<Vec<u8>> {
+/// [`Error::Data`] when the inputs are no such image.
+pub fn units(model: &Mlp, parameters: &[f32], size: Option<(usize, usize)>) -> Result<Vec<u8>> {
     let layer = &model.layers()[0];
     let side = layer.inputs.isqrt();
-    if side * side != layer.inputs {
+    let size = size.unwrap_or((side, side));
+    if channels(size, layer.inputs).is_none() {
         return Err(Error::Data(format!("{} inputs are no square image: the units have no picture", layer.inputs)));
     }
     let weights = &parameters[layer.weights.clone()];
@@ -91,37 +94,42 @@ pub fn units(model: &Mlp, parameters: &[f32]) -> Result<Vec<u8>> {
         weights.map(|weight| (127.5 + 127.5 * weight / largest).round() as u8).collect()
     };
     let tiles: Vec<Vec<u8>> = (0..layer.outputs).map(tile).collect();
-    grid(&tiles, (side, side), UNITS_A_ROW.min(tiles.len()), 4)
+    grid(&tiles, size, UNITS_A_ROW.min(tiles.len()), 4)
 }
 
-/// A PNG of `tiles`, each `height x width` pixels, `columns` a row, each pixel drawn `scale x scale`.
+/// A PNG of `tiles`, each `height x width` pixels of one value or three, `columns` a row, each pixel drawn `scale x scale`.
 ///
 /// # Errors
 /// [`Error::Data`] when a tile is of another size, or there is nothing to draw.
 pub fn grid(tiles: &[Vec<u8>], (height, width): (usize, usize), columns: usize, scale: usize) -> Result<Vec<u8>> {
-    if tiles.is_empty() || columns == 0 || scale == 0 || tiles.iter().any(|tile| tile.len() != height * width) {
+    let channels = tiles.first().and_then(|tile| channels((height, width), tile.len())).unwrap_or(1);
+    let values = height * width * channels;
+    if tiles.is_empty() || columns == 0 || scale == 0 || tiles.iter().any(|tile| tile.len() != values) {
         return Err(Error::Data(format!("cannot draw {} tiles of {height} x {width} pixels", tiles.len())));
     }
     let (cell_height, cell_width) = (height + MARGIN, width + MARGIN);
     let sheet_width = (columns * cell_width + MARGIN) * scale;
     let sheet_height = (tiles.len().div_ceil(columns) * cell_height + MARGIN) * scale;
-    let mut sheet = vec![MARGIN_SHADE; sheet_width * sheet_height];
+    let mut sheet = vec![MARGIN_SHADE; sheet_width * sheet_height * channels];
     for (index, tile) in tiles.iter().enumerate() {
         let top = (index / columns * cell_height + MARGIN) * scale;
         let left = (index % columns * cell_width + MARGIN) * scale;
         for y in 0..height * scale {
             for x in 0..width * scale {
-                sheet[(top + y) * sheet_width + left + x] = tile[y / scale * width + x / scale];
+                let (to, from) = ((top + y) * sheet_width + left + x, y / scale * width + x / scale);
+                sheet[to * channels..][..channels].copy_from_slice(&tile[from * channels..][..channels]);
             }
         }
     }
-    encode(&sheet, sheet_width, sheet_height).map_err(|error| Error::Data(format!("cannot make a PNG: {error}")))
+    let colour = if channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb };
+    encode(&sheet, sheet_width, sheet_height, colour)
+        .map_err(|error| Error::Data(format!("cannot make a PNG: {error}")))
 }
 
-fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>, png::EncodingError> {
+fn encode(pixels: &[u8], width: usize, height: usize, colour: png::ColorType) -> Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_color(colour);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(pixels)?;
@@ -144,6 +152,16 @@ mod tests {
         assert_eq!((info.width, info.height), (14, 20));
         let at = |y: usize, x: usize| pixels[y * 14 + x];
         assert_eq!((at(0, 0), at(4, 4), at(5, 5), at(4, 6), at(12, 4), at(15, 9)), (64, 1, 1, 2, 10, 60));
+    }
+
+    #[test]
+    fn tiles_of_three_values_a_pixel_are_drawn_in_colour() {
+        let png = grid(&[vec![1, 2, 3, 4, 5, 6]], (1, 2), 1, 1).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((info.width, info.height, info.color_type), (6, 5, png::ColorType::Rgb));
+        assert_eq!(pixels[(2 * 6 + 2) * 3..][..6], [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]

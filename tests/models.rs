@@ -925,7 +925,7 @@ fn broken_files_of_every_format_are_clear_errors() {
         (0..4).for_each(|number| digit.save(kind.join(format!("{number}.png"))).unwrap());
     }
     let load = |path: &Path| data::load(path.to_str().unwrap(), &data::Options::default()).map(drop);
-    let frame = |path: &Path| data::Framing::Mnist.row(path, (28, 28)).map(drop);
+    let frame = |path: &Path| data::Form::MNIST.row(path).map(drop);
     type Reader<'a> = &'a dyn Fn(&Path) -> mlp_gpu::error::Result<()>;
     let part = kinds[0].join("0.png");
     let (of_model, of_folder): (Reader<'_>, Reader<'_>) =

@@ -213,6 +213,8 @@ fn a_table_of_numbers_is_read_with_standardised_targets() {
         columns: set.columns.as_ref(),
         schema: set.schema.as_ref(),
         image: None,
+        framing: data::Framing::Resize,
+        trained_on: None,
         scaling: set.scaling.as_ref(),
         origin: Some(&set.origin),
         described: true,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::backend::fit::{check_samples, image_to_augment, row_weights, rows_of};
+use crate::backend::fit::{check_samples, row_weights, rows_of, warper};
 use crate::backend::{About, Backend, Evaluating, KernelTime, Measure, Parts, Peak, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
@@ -14,7 +14,6 @@ use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
-use augment::Warper;
 use network::{Buffers, Examples, Network, Rows};
 use team::{Pace, Team};
 use vector::augment::Augmenter;
@@ -208,8 +207,7 @@ impl Backend for Cpu {
 
     fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
-        let image = image_to_augment(&self.recipe, split, samples)?;
-        let augmenter = image.map(|size| Augmenter::new(Warper::new(self.recipe.augment, size)));
+        let augmenter = warper(&self.recipe, split, samples)?.map(Augmenter::new);
         // Inputs that are dropped or moved are not those that are 0.
         let rows = if self.model.input_dropout() > 0.0 || augmenter.is_some() {
             Rows::Dense(samples.inputs.clone())
@@ -298,6 +296,7 @@ impl Measure for Cpu {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::augment::Warper;
     use super::*;
     use crate::augment::Augment;
     use crate::backend::BackendExt;

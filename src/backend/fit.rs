@@ -1,6 +1,7 @@
 //! What fits a model, and what does not: checked in one place for all backends.
 
 use crate::backend::Split;
+use crate::backend::cpu::augment::Warper;
 use crate::data::{Inputs, Samples, Targets, channels};
 use crate::error::{Error, Result};
 use crate::model::{Head, Mlp};
@@ -68,19 +69,22 @@ pub(crate) fn row_weights(model: &Mlp, recipe: &Recipe, split: Split, samples: &
     Ok(Some(labels.iter().enumerate().map(weigh).collect()))
 }
 
-/// (height, width) of the images in `samples`, where they are what is learnt from and `recipe` augments it.
+/// What the images in `samples` are augmented with, where they are what is learnt from and `recipe` augments it.
 ///
 /// # Errors
 /// [`Error::Data`] where it does and rows are no images of known size.
-pub(crate) fn image_to_augment(recipe: &Recipe, split: Split, samples: &Samples) -> Result<Option<(usize, usize)>> {
+pub(crate) fn warper(recipe: &Recipe, split: Split, samples: &Samples) -> Result<Option<Warper>> {
     if split != Split::Train || recipe.augment.is_none() {
         return Ok(None);
     }
-    let augment = recipe.augment;
-    let none =
-        || Error::Data(format!("rows to augment ({augment}) must be grey images of known size, and these are not"));
-    let grey = samples.image.filter(|size| channels(*size, samples.width) == Some(1));
-    grey.ok_or_else(none).map(Some)
+    let image = samples.image.and_then(|size| Some((size, channels(size, samples.width)?)));
+    let Some((size, channels)) = image else {
+        let augment = recipe.augment;
+        return Err(Error::Data(format!(
+            "rows to augment ({augment}) must be images of known size, and these are not"
+        )));
+    };
+    Ok(Some(Warper::new(recipe.augment, size).with_channels(channels)))
 }
 
 /// Number of rows in `inputs`, when they are rows of `model`'s width.

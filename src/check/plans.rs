@@ -206,6 +206,7 @@ const HEAD_TRIALS: &[Trial] = &[
     Trial { clip_norm: Some(0.3), weighs: true, ..plain(&[100, 65, 17, 2], 48, Kind::Floats) },
     augmenting(&[64, 7, 10], 32, Kind::SparseBytes, (8, 8)),
     augmenting(&[64, 10], 32, Kind::Bytes, (8, 8)),
+    augmenting(&[72, 9, 5], 32, Kind::Bytes, (6, 4)),
     Trial { dropout: 0.3, ..augmenting(&[36, 40, 20, 7], 48, Kind::Floats, (4, 9)) },
     Trial { input_dropout: 0.2, ..augmenting(&[36, 40, 7], 48, Kind::Bytes, (6, 6)) },
 ];

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::fetch::{FetchOptions, Place};
-use super::{TableOptions, note, print, read_so, spare_data};
+use super::{ImageOptions, TableOptions, note, print, read_so, spare_data};
 use crate::augment::Augment;
 use crate::data::catalogue::{self, SETS, Set};
 use crate::data::fetch::Event;
@@ -69,6 +69,8 @@ pub(super) struct CheckOptions {
     /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
     #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    images: ImageOptions,
 }
 
 #[derive(Debug, Args)]
@@ -79,6 +81,8 @@ pub(super) struct PreviewOptions {
     /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
     #[arg(long, value_name = "DIR", env = "MLP_GPU_DATA")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    images: ImageOptions,
     #[command(flatten)]
     fetch: FetchOptions,
     /// The PNG file to write
@@ -215,7 +219,7 @@ fn check(options: &CheckOptions) -> Result<()> {
         }
     }
     let (dataset, notes) =
-        data::load(&options.data, &data::Options { folder: options.data_dir.clone(), ..data::Options::default() })?;
+        data::load(&options.data, &data::Options { folder: options.data_dir.clone(), ..options.images.reading() })?;
     notes.iter().for_each(|line| note(&read_so(line)));
     print(&format!(
         "{}: well-formed, {} + {} rows of {} values, {}; not a published data set, so without a hash to check it by",
@@ -268,9 +272,10 @@ fn show(options: &PreviewOptions) -> Result<()> {
         Place::Folder(folder) => folder,
         Place::Nowhere { why, .. } => return Err(Error::Data(why)),
     };
-    let reading = data::Options { folder, ..data::Options::default() };
+    let reading = data::Options { folder, ..options.images.reading() };
     spare_data("<NAME|PATH>", &options.data, &reading, &[("--out", options.out.clone())])?;
-    let (dataset, _) = data::load(&options.data, &reading)?;
+    let (dataset, notes) = data::load(&options.data, &reading)?;
+    notes.iter().for_each(|line| note(&read_so(line)));
     let (augment, path, name) = (options.augment, options.out.display(), &dataset.name);
     if augment.is_none() {
         let columns = options.columns.unwrap_or(20);

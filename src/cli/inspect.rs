@@ -89,7 +89,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
     }
     if let Some(path) = &options.units {
-        files::write(path, &preview::units(model, parameters)?)?;
+        files::write(path, &preview::units(model, parameters, checkpoint.image())?)?;
         if !options.json {
             print(&format!("{}: the {} units of layer 0", path.display(), model.layers()[0].outputs))?;
         }

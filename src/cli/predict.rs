@@ -162,23 +162,10 @@ fn spare_inputs(options: &Options, paths: &[PathBuf]) -> Result<()> {
 /// The image `input` as a row.
 fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, framed: &mut Vec<Vec<u8>>) -> Result<Rows> {
     let path = &input.path;
-    let Some(size) = checkpoint.image() else {
-        let expected =
-            format!("rows of {} features in a CSV file, as {} takes", checkpoint.model.inputs(), checkpoint.name);
-        return Err(Error::file(path, "an image", expected));
-    };
-    let framing = match options.framing.unwrap_or(checkpoint.framing()) {
-        Framing::Mnist if size != (framing::SIDE, framing::SIDE) => {
-            let (height, width) = size;
-            let message =
-                format!("--framing mnist makes images of 28 x 28, and {} takes {height} x {width}", checkpoint.name);
-            return Err(Error::Usage(message));
-        }
-        framing => framing,
-    };
+    let form = checkpoint.known().form(path, options.framing.unwrap_or(checkpoint.framing()))?;
     let row = match &input.content {
-        Some(content) => framing.row_of(path, Cursor::new(content), size)?,
-        None => framing.row(path, size)?,
+        Some(content) => form.row_of(path, Cursor::new(content))?,
+        None => form.row(path)?,
     };
     if options.framed.is_some() {
         framed.push(row.clone());

@@ -23,7 +23,7 @@ use super::{ComputeOptions, DataOptions, note, print};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::{Backend, BackendExt, Split};
 use crate::checkpoint::Metadata;
-use crate::data::{Dataset, Samples, TargetScale, Task, channels};
+use crate::data::{Dataset, Samples, TargetScale, Task};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::Evaluation;
@@ -153,10 +153,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
             if task == "values" { "mse, mae or huber" } else { "cross-entropy" }
         )));
     }
-    let grey = dataset.image().is_some_and(|size| channels(size, dataset.train.width) == Some(1));
-    if !recipe.augment.is_none() && !grey {
+    if !recipe.augment.is_none() && dataset.image().is_none() {
         let message = format!(
-            "--augment {} is for grey images, and the rows of {} are no grey images of known size; leave it out",
+            "--augment {} is for images, and the rows of {} are no images of known size; leave it out",
             recipe.augment, dataset.name
         );
         return Err(Error::Usage(message));
@@ -242,7 +241,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     backend.set_state(&state)?;
 
-    let mut metadata = Metadata { reading, ..Metadata::new(&model, &dataset, &recipe) };
+    let mut metadata = Metadata::new(&model, &dataset, &recipe);
+    metadata.framing = reading.framing.or(metadata.framing);
+    metadata.reading = reading;
     metadata.training.device = Some(device);
     metadata.training.init_from = match (&resumed, &options.init_from) {
         (Some(resumed), _) => resumed.metadata.training.init_from.clone(),

@@ -1,19 +1,23 @@
-//! From an image file of any kind to the row that a model of images takes. Handwriting is framed as MNIST's is: light ink on
-//! dark, scaled so that the box around it fits 20 x 20 pixels, with its centre of mass at the centre of 28 x 28.
+//! From an image file of any kind to the row that a model of images takes: the one way that every command goes.
 
-use std::io::{BufRead, BufReader, Seek};
+use std::io::{BufRead, Seek};
 use std::path::Path;
 
-use image::imageops::{self, FilterType};
-use image::{DynamicImage, GrayImage, ImageBuffer, Luma, LumaA};
+use image::imageops::FilterType;
+use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Dataset, Inputs, images};
+use crate::data::images::decode;
+use crate::data::{COLOURS, Dataset, Inputs};
 use crate::error::{Error, Result};
 
+mod filters;
+mod ground;
 mod ink;
-
-use ink::WORKING;
+mod lines;
+mod mask;
+mod mnist;
+mod rules;
 
 /// How an image file becomes a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -21,7 +25,7 @@ use ink::WORKING;
 pub enum Framing {
     /// As MNIST's digits: ink of any colour found on its background, scaled to 20 x 20, centred in 28 x 28
     Mnist,
-    /// In grey and resized, as it is
+    /// Resized, as it is
     Resize,
 }
 
@@ -31,8 +35,6 @@ pub const SIDE: usize = 28;
 const INK: u32 = 20;
 /// The place of its centre of mass in both directions, in pixels from the centre of the first pixel.
 const CENTRE: f32 = 14.0;
-/// The least width of strokes in a framed image, in pixels: MNIST's are 2 to 4.
-const STROKE: f32 = 2.0;
 /// The number of rows of a data set that are looked at.
 const LOOKED_AT: usize = 500;
 
@@ -55,29 +57,127 @@ impl Framing {
         let (count, framed) = (rows.len(), rows.filter(|row| is_framed(row)).count());
         if framed > 0 && framed * 10 >= count * 9 { Some(Framing::Mnist) } else { other }
     }
+}
 
-    /// The row of grey bytes, `height x width`, that the image at `path` becomes.
+/// What image files become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// How they are framed.
+    pub framing: Framing,
+    /// (height, width) of a row in pixels; [`SIDE`] both where they are framed as MNIST's.
+    pub size: (usize, usize),
+    /// Whether a row has [`COLOURS`] values per pixel. Grey ones have one.
+    pub colour: bool,
+}
+
+impl Form {
+    /// That of MNIST's digits.
+    pub const MNIST: Self = Self { framing: Framing::Mnist, size: (SIDE, SIDE), colour: false };
+
+    /// The number of values of a row.
+    pub fn width(&self) -> usize {
+        self.size.0 * self.size.1 * if self.colour { COLOURS } else { 1 }
+    }
+
+    /// The row of bytes that the image at `path` becomes.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::File`] when it is no image, or has no ink to frame.
-    pub fn row(self, path: &Path, size: (usize, usize)) -> Result<Vec<u8>> {
-        let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
-        self.row_of(path, BufReader::new(file), size)
+    pub fn row(&self, path: &Path) -> Result<Vec<u8>> {
+        self.row_of_image(path, decode::open(path)?)
     }
 
     /// The row that an image in `source` becomes, which messages call `path`.
     ///
     /// # Errors
-    /// The same as for [`Framing::row`].
-    pub fn row_of(self, path: &Path, source: impl BufRead + Seek, size: (usize, usize)) -> Result<Vec<u8>> {
-        match self {
-            Framing::Resize => Ok(images::resized(images::decode_from(path, source, false)?, size)),
-            Framing::Mnist => {
-                let image = images::decode_from(path, source, true)?;
-                frame(image).map_err(|found| Error::file(path, found, "writing that stands out from its background"))
-            }
+    /// The same as for [`Form::row`].
+    pub fn row_of(&self, path: &Path, source: impl BufRead + Seek) -> Result<Vec<u8>> {
+        self.row_of_image(path, decode::decode(path, source)?)
+    }
+
+    /// The row that `image` becomes, which messages call `path`.
+    pub(crate) fn row_of_image(&self, path: &Path, image: DynamicImage) -> Result<Vec<u8>> {
+        match (self.framing, self.colour) {
+            (Framing::Mnist, _) => mnist::frame(grey(image)).map_err(|found| unwritten(path, found)),
+            (Framing::Resize, false) => Ok(resized(grey(image).into(), self.size).into_luma8().into_raw()),
+            (Framing::Resize, true) => Ok(resized(coloured(image).into(), self.size).into_rgb8().into_raw()),
         }
     }
+}
+
+fn unwritten(path: &Path, found: String) -> Error {
+    Error::file(path, found, "writing that stands out from its background")
+}
+
+/// `image`, `height x width`.
+fn resized(image: DynamicImage, (height, width): (usize, usize)) -> DynamicImage {
+    if (image.height() as usize, image.width() as usize) == (height, width) {
+        return image;
+    }
+    image.resize_exact(width as u32, height as u32, FilterType::Triangle)
+}
+
+/// The image in grey, on an opaque ground.
+fn grey(image: DynamicImage) -> GrayImage {
+    if !image.color().has_alpha() {
+        return image.into_luma8();
+    }
+    let image = image.into_luma_alpha8();
+    let ground = ground(image.pixels().map(|pixel| pixel.0));
+    ImageBuffer::from_fn(image.width(), image.height(), |x, y| {
+        let [value, alpha] = image.get_pixel(x, y).0;
+        Luma([laid(value, alpha, ground)])
+    })
+}
+
+/// The image in colour, on an opaque ground.
+fn coloured(image: DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let ground = ground(image.to_luma_alpha8().pixels().map(|pixel| pixel.0));
+    let image = image.into_rgba8();
+    ImageBuffer::from_fn(image.width(), image.height(), |x, y| {
+        let [red, green, blue, alpha] = image.get_pixel(x, y).0;
+        Rgb([red, green, blue].map(|value| laid(value, alpha, ground)))
+    })
+}
+
+/// The ground under transparent pixels of (value, opacity): white under dark ones and black under light.
+fn ground(pixels: impl Iterator<Item = [u8; 2]>) -> u8 {
+    let (light, opaque) = pixels.fold((0, 0), |(light, opaque), pixel| {
+        let [value, alpha] = pixel.map(u64::from);
+        (light + value * alpha, opaque + alpha)
+    });
+    if light < 128 * opaque { 255 } else { 0 }
+}
+
+fn laid(value: u8, alpha: u8, ground: u8) -> u8 {
+    let [value, alpha, ground] = [value, alpha, ground].map(u32::from);
+    ((value * alpha + ground * (255 - alpha) + 127) / 255) as u8
+}
+
+/// The pixels that [`is_colourful`] looks at.
+const SAMPLED: u32 = 1 << 12;
+/// The least difference between the colours of a pixel that is not grey. Those of JPEGs of grey pictures differ a little.
+const COLOURFUL: u8 = 40;
+
+/// Whether an image is more than a tinted grey: one pixel in a hundred or more has a colour.
+pub(crate) fn is_colourful(image: &DynamicImage) -> bool {
+    use image::GenericImageView;
+    if !image.color().has_color() {
+        return false;
+    }
+    let step = (u64::from(image.width()) * u64::from(image.height()) / u64::from(SAMPLED)).isqrt().max(1) as usize;
+    let places = (0..image.height()).step_by(step).flat_map(|y| (0..image.width()).step_by(step).map(move |x| (x, y)));
+    let (mut colourful, mut all) = (0, 0);
+    for (x, y) in places {
+        let [red, green, blue, alpha] = image.get_pixel(x, y).0;
+        let range = red.max(green).max(blue) - red.min(green).min(blue);
+        colourful += u32::from(range >= COLOURFUL && alpha >= 128);
+        all += 1;
+    }
+    colourful * 100 >= all.max(1)
 }
 
 /// Whether a row is framed as MNIST's are, or nearly so.
@@ -110,98 +210,4 @@ impl Range {
     fn length(&self) -> u32 {
         self.0.map_or(0, |(least, greatest)| greatest - least + 1)
     }
-}
-
-/// The framed writing in `image`: 28 x 28 bytes. An image of this size on a dark ground is taken as it is.
-///
-/// # Errors
-/// A text saying what was found instead of writing.
-pub fn frame(image: DynamicImage) -> Result<Vec<u8>, String> {
-    let image = flatten(&image.into_luma_alpha8());
-    let (width, height) = image.dimensions();
-    let side = SIDE as u32;
-    if (width, height) == (side, side) && is_dark(&image) {
-        return Ok(image.into_raw());
-    }
-    let ink = ink::find(&image).ok_or_else(|| format!("an image of {height} x {width} pixels of one shade"))?;
-    Ok(place(&thicken(&ink)).into_raw())
-}
-
-/// Whether the outermost pixels are dark on average.
-fn is_dark(image: &GrayImage) -> bool {
-    let (width, height) = image.dimensions();
-    let outer = image.enumerate_pixels().filter(|(x, y, _)| *x == 0 || *y == 0 || x + 1 == width || y + 1 == height);
-    let (sum, count) = outer.fold((0, 0), |(sum, count), (_, _, pixel)| (sum + u32::from(pixel[0]), count + 1));
-    sum < 128 * count
-}
-
-/// The image on an opaque ground, which is white under dark writing and black under light.
-fn flatten(image: &ImageBuffer<LumaA<u8>, Vec<u8>>) -> GrayImage {
-    let (light, opaque) = image.pixels().fold((0, 0), |(light, opaque), pixel| {
-        let [value, alpha] = pixel.0.map(u64::from);
-        (light + value * alpha, opaque + alpha)
-    });
-    let ground = if light < 128 * opaque { 255 } else { 0 };
-    ImageBuffer::from_fn(image.width(), image.height(), |x, y| {
-        let [value, alpha] = image.get_pixel(x, y).0.map(u32::from);
-        Luma([((value * alpha + ground * (255 - alpha) + 127) / 255) as u8])
-    })
-}
-
-/// The ink, with strokes as wide as a framed image needs them: those of a fine pen would fade when scaled.
-fn thicken(ink: &Plane) -> Plane {
-    let on = |x: i64, y: i64| {
-        let inside = x >= 0 && y >= 0 && x < i64::from(ink.width()) && y < i64::from(ink.height());
-        inside && ink.get_pixel(x as u32, y as u32)[0] > 0.5
-    };
-    let (mut area, mut edges) = (0.0f32, 0.0f32);
-    for (x, y, _) in ink.enumerate_pixels() {
-        let (x, y) = (i64::from(x), i64::from(y));
-        if on(x, y) {
-            area += 1.0;
-            edges +=
-                [(x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)].iter().filter(|(x, y)| !on(*x, *y)).count() as f32;
-        }
-    }
-    // Edges of pixels are 4 / pi times as long as a line in any direction.
-    let width = 2.0 * area / (edges * std::f32::consts::FRAC_PI_4).max(1.0);
-    let wanted = STROKE * ink.width().max(ink.height()) as f32 / INK as f32;
-    let reach = ((wanted - width) / 2.0).round().min(WORKING as f32 / 16.0) as i64;
-    if reach < 1 || area == 0.0 {
-        return ink.clone();
-    }
-    let margin = reach as u32;
-    let mut thick = Plane::new(ink.width() + 2 * margin, ink.height() + 2 * margin);
-    for (x, y, pixel) in ink.enumerate_pixels().filter(|(.., pixel)| pixel[0] > 0.0) {
-        for (dx, dy) in (-reach..=reach).flat_map(|dy| (-reach..=reach).map(move |dx| (dx, dy))) {
-            if dx * dx + dy * dy <= reach * reach {
-                let (x, y) = (i64::from(x + margin) + dx, i64::from(y + margin) + dy);
-                let under = thick.get_pixel_mut(x as u32, y as u32);
-                under[0] = under[0].max(pixel[0]);
-            }
-        }
-    }
-    thick
-}
-
-/// Scales the ink to fit and puts its centre of mass at the centre.
-fn place(ink: &Plane) -> GrayImage {
-    let longer = ink.width().max(ink.height());
-    let scale = |side: u32| ((f64::from(side) * f64::from(INK) / f64::from(longer)).round() as u32).max(1);
-    let small = imageops::resize(ink, scale(ink.width()), scale(ink.height()), FilterType::Triangle);
-    let (mut mass, mut x_sum, mut y_sum) = (0.0, 0.0, 0.0);
-    for (x, y, pixel) in small.enumerate_pixels() {
-        mass += pixel[0];
-        x_sum += pixel[0] * x as f32;
-        y_sum += pixel[0] * y as f32;
-    }
-    let first = |sum: f32, side: u32| {
-        ((CENTRE - sum / mass.max(f32::MIN_POSITIVE)).round() as i64).clamp(0, i64::from(SIDE as u32 - side)) as u32
-    };
-    let (left, top) = (first(x_sum, small.width()), first(y_sum, small.height()));
-    let mut framed = GrayImage::new(SIDE as u32, SIDE as u32);
-    for (x, y, pixel) in small.enumerate_pixels() {
-        framed.put_pixel(x + left, y + top, Luma([(pixel[0] * 255.0).round().clamp(0.0, 255.0) as u8]));
-    }
-    framed
 }

@@ -1,408 +1,209 @@
 //! Folders of image files, one folder per class: `DIR/<class>/*`, or `DIR/train/<class>/*` and `DIR/test/<class>/*`. Every
-//! image becomes a row of grey bytes.
+//! image becomes a row of bytes.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Seek};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use image::imageops::FilterType;
-use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use rayon::prelude::*;
 
-use crate::data::classes::{self, MAX_CLASSES};
-use crate::data::{Inputs, Note, Raw, Samples};
-use crate::error::{Error, Result};
+use crate::data::framing::{self, Form, Framing, SIDE};
+use crate::data::{Inputs, Known, Note, Options, Raw, Samples};
+use crate::error::{Error, Remedy, Result};
+
+pub(crate) mod decode;
+pub(crate) mod formats;
+mod listing;
+
+use listing::{Image, Listing};
+pub(crate) use listing::{LeftOut, sort_out, sorted_out};
 
 /// The most bytes of pixels that are read.
 const MAX_BYTES: usize = 4 << 30;
-/// The most pixels of an image that is decoded: more than any camera's.
-const MAX_PIXELS: u64 = 1 << 28;
-/// The most bytes that a decoder may give or take for itself: four channels of 16 bits a pixel.
-const MAX_DECODED: u64 = 8 * MAX_PIXELS;
+/// The files that are named where more are meant.
+const NAMED: usize = 10;
 
-/// Reads the folder `path` and resizes each image to `size` (height, width). Without a size, all images must have that of
-/// the first one. Files that are no images are left out, with a note.
+/// Reads the folder `path`: for a model where one is `known`, whose form its images take. Otherwise they take that of `options`,
+/// and without a size all must have the same. What is left out or decided is told.
 ///
 /// # Errors
-/// [`Error::File`] naming the first file or folder that cannot be used.
-pub fn read(path: &Path, size: Option<(usize, usize)>, notes: &mut Vec<Note>) -> Result<Raw> {
-    let Listing { classes, train, test, left_out } = list(path)?;
-    if let Some(first) = left_out.first() {
-        notes.push(
-            format!("{} left out that are no images of a class, such as {}", count(left_out.len()), first.display())
-                .into(),
-        );
+/// [`Error::File`] for a folder or files that cannot be used, [`Error::Usage`] for options that do not go together.
+pub fn read(path: &Path, options: &Options, known: Option<&Known<'_>>, notes: &mut Vec<Note>) -> Result<Raw> {
+    let listing = listing::list(path, notes)?;
+    let form = match known {
+        Some(known) => form_of_model(path, options, known, notes)?,
+        None => form(options, || one_size(path, &listing))?,
+    };
+    let Listing { classes, train, test, validation } = listing;
+    let mut reader = Reader { path, form, skip: options.skip_broken, broken: Vec::new(), read: 0, colourful: 0 };
+    let train = reader.part(&train)?;
+    let test = test.map(|images| reader.part(&images)).transpose()?;
+    let validation = validation.map(|images| reader.part(&images)).transpose()?;
+    reader.finish(notes)?;
+    for (index, class) in classes.iter().enumerate() {
+        if !train.labels().contains(&(index as u32)) {
+            return Err(Error::file(&path.join(class), "no image that can be read", "the images of a class"));
+        }
     }
-    let (first, resize) = (&train[0].0, size.is_some());
-    let size = match size {
-        Some(size) => size,
-        None => open(first)?.1,
-    };
-    let number = |class: &str| classes.iter().position(|name| name == class).unwrap_or(0) as u32;
-    let part = |files: &[(PathBuf, String)]| {
-        let (height, width) = size;
-        let bytes = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(files.len()));
-        if bytes.is_none_or(|bytes| bytes > MAX_BYTES) {
-            let found = format!("{} images of {height} x {width}", files.len());
-            return Err(Error::file(path, found, "at most 4 GiB of pixels: give a smaller --image-size HEIGHTxWIDTH"));
-        }
-        let row = |(file, _): &(PathBuf, String)| {
-            if resize {
-                return decode(file, size);
-            }
-            let (image, found) = open(file)?;
-            if found != size {
-                let expected = format!(
-                    "{height} x {width}, as {} has (height x width), or --image-size HEIGHTxWIDTH to resize all",
-                    first.display()
-                );
-                return Err(Error::file(file, format!("an image of {} x {}", found.0, found.1), expected));
-            }
-            Ok(image.into_raw())
-        };
-        let rows: Vec<Result<Vec<u8>>> = files.par_iter().map(row).collect();
-        let mut pixels = Vec::with_capacity(height * width * files.len());
-        for row in rows {
-            pixels.extend(row?);
-        }
-        let labels = files.iter().map(|(_, class)| number(class)).collect();
-        Samples::new(Inputs::U8(pixels), height * width, labels)?.with_image(size)
-    };
-    let (train, test) = (part(&train)?, test.as_deref().map(part).transpose()?);
-    Ok(Raw {
-        name: path.display().to_string(),
-        train,
-        test,
-        validation: None,
-        classes,
-        target_scale: None,
-        columns: None,
-        scale: None,
-    })
-}
-
-/// What a folder of images holds.
-struct Listing {
-    classes: Vec<String>,
-    /// Images of the training part, with the class of each.
-    train: Vec<(PathBuf, String)>,
-    test: Option<Vec<(PathBuf, String)>>,
-    left_out: Vec<PathBuf>,
-}
-
-fn list(path: &Path) -> Result<Listing> {
-    let mut left_out = Vec::new();
-    let (train_folder, test_folder) = match [path.join("train"), path.join("test")] {
-        [train, test] if has_folders(&train)? => {
-            left_out.extend(entries(path)?.into_iter().filter(|entry| *entry != train && *entry != test));
-            (train, Some(test).filter(|test| test.is_dir()))
-        }
-        _ => (path.to_path_buf(), None),
-    };
-    let classes = class_names(&train_folder, &mut left_out)?;
-    let train = files(&train_folder, &classes, &mut left_out)?;
-    let test = match &test_folder {
-        None => None,
-        Some(folder) => {
-            let names = class_names(folder, &mut left_out)?;
-            if let Some(name) = names.iter().find(|name| !classes.contains(name)) {
-                let expected = format!("the classes of {}: {}", train_folder.display(), classes::list(&classes));
-                return Err(Error::file(folder, format!("a folder {name:?}"), expected));
-            }
-            Some(files(folder, &names, &mut left_out)?)
-        }
-    };
-    Ok(Listing { classes, train, test, left_out })
+    let name = path.display().to_string();
+    Ok(Raw { name, train, test, validation, classes, target_scale: None, columns: None, scale: None })
 }
 
 /// The files that [`read`] reads in the folder `path`; none where it is no folder of images.
 pub(crate) fn paths(path: &Path) -> Vec<PathBuf> {
-    let listing = list(path).ok();
-    let images =
-        listing.into_iter().flat_map(|listing| listing.train.into_iter().chain(listing.test.into_iter().flatten()));
-    images.map(|(path, _)| path).collect()
+    let parts = listing::list(path, &mut Vec::new())
+        .map(|Listing { train, test, validation, .. }| [Some(train), test, validation]);
+    parts.into_iter().flatten().flatten().flatten().map(|image| image.path).collect()
 }
 
-/// The image at `path` as grey bytes, resized to `height x width`.
-///
-/// # Errors
-/// [`Error::File`] when it is no image.
-pub fn decode(path: &Path, size: (usize, usize)) -> Result<Vec<u8>> {
-    let (image, _) = open(path)?;
-    Ok(resized(image.into(), size))
+/// The form that `options` ask for, of the size `usual` where they name none.
+fn form(options: &Options, usual: impl FnOnce() -> Result<(usize, usize)>) -> Result<Form> {
+    let (framing, colour) = (options.framing.unwrap_or(Framing::Resize), options.colour);
+    let size = match framing {
+        Framing::Resize => options.image_size.map_or_else(usual, Ok)?,
+        Framing::Mnist if options.image_size.is_some_and(|size| size != (SIDE, SIDE)) || colour => {
+            let message = "images that are framed as MNIST's are grey and of 28 x 28: leave size and colour out";
+            return Err(Error::Usage(message.into()));
+        }
+        Framing::Mnist => (SIDE, SIDE),
+    };
+    Ok(Form { framing, size, colour })
 }
 
-/// `image` as grey bytes, resized to `height x width`.
-pub(crate) fn resized(image: DynamicImage, (height, width): (usize, usize)) -> Vec<u8> {
-    let image = image.into_luma8();
-    if (image.height() as usize, image.width() as usize) == (height, width) {
-        return image.into_raw();
+/// The form that the model takes.
+fn form_of_model(path: &Path, options: &Options, known: &Known<'_>, notes: &mut Vec<Note>) -> Result<Form> {
+    let framing = options.framing.unwrap_or_else(|| known.framing_of(path));
+    let form = known.form(path, framing)?;
+    let model = known.model;
+    if let Some((height, width)) = options.image_size.filter(|size| *size != form.size) {
+        let (rows, columns) = form.size;
+        let message = format!("images of {height} x {width}: the model {model} takes {rows} x {columns}");
+        return Err(Error::Usage(message));
     }
-    let image = DynamicImage::from(image).resize_exact(width as u32, height as u32, FilterType::Triangle);
-    image.into_luma8().into_raw()
-}
-
-/// The image at `path` in grey, and its (height, width).
-fn open(path: &Path) -> Result<(GrayImage, (usize, usize))> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
-    let image = decode_from(path, BufReader::new(file), false)?;
-    let size = (image.height() as usize, image.width() as usize);
-    Ok((image.into_luma8(), size))
-}
-
-/// The image in `source`, which messages call `path`; turned as its camera says if `upright`. Every image is decoded here:
-/// what its header claims is checked before memory is taken for it.
-///
-/// # Errors
-/// [`Error::File`] when it is no image, or a larger one than is decoded.
-pub(crate) fn decode_from(path: &Path, source: impl BufRead + Seek, upright: bool) -> Result<DynamicImage> {
-    let bad = |error| undecodable(path, error);
-    let mut reader = ImageReader::new(source);
-    if let Ok(format) = ImageFormat::from_path(path) {
-        reader.set_format(format);
+    if options.colour && !form.colour {
+        return Err(Error::Usage(format!("images in colour: the model {model} takes grey ones")));
     }
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_DECODED);
-    reader.limits(limits);
-    let reader = reader.with_guessed_format().map_err(Error::io("read", path))?;
-    let mut decoder = reader.into_decoder().map_err(bad)?;
-    // Not every decoder holds to its limits.
-    let ((width, height), bytes) = (decoder.dimensions(), decoder.total_bytes());
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > MAX_PIXELS || bytes > MAX_DECODED {
-        let found = format!("an image of {height} x {width} pixels, {bytes} bytes when it is decoded");
-        return Err(Error::file(path, found, format!("at most {MAX_PIXELS} pixels and {MAX_DECODED} bytes")));
+    if options.framing.is_none() && framing == Framing::Mnist {
+        let text = format!("the images of {} are framed as MNIST's digits are, as {model} takes them", path.display());
+        notes.push(Note::new(text, "framing"));
     }
-    // Decoders and conversions end the process where they get no memory, so it is asked for here first: for the image and
-    // for two bytes a pixel, twice.
-    let needed = usize::try_from(bytes + 4 * pixels).unwrap_or(usize::MAX);
-    if Vec::<u8>::new().try_reserve_exact(needed).is_err() {
-        let found = format!("an image of {height} x {width} pixels");
-        return Err(Error::file(path, found, format!("a smaller one: there is no memory of {needed} bytes for it")));
+    Ok(form)
+}
+
+/// The size that all images have, as far as their headers can be read; what is broken is told where they are decoded.
+fn one_size(path: &Path, listing: &Listing) -> Result<(usize, usize)> {
+    let Listing { train, test, validation, .. } = listing;
+    let images: Vec<&Image> = train.iter().chain(test.iter().flatten()).chain(validation.iter().flatten()).collect();
+    let found: Vec<_> = images.par_iter().map(|image| decode::size(&image.path).ok()).collect();
+    let mut sizes: BTreeMap<(usize, usize), (usize, &Path)> = BTreeMap::new();
+    for (size, image) in found.into_iter().zip(images).filter_map(|(size, image)| Some((size?, image))) {
+        sizes.entry(size).or_insert((0, &image.path)).0 += 1;
     }
-    let orientation =
-        if upright { decoder.orientation().unwrap_or(Orientation::NoTransforms) } else { Orientation::NoTransforms };
-    let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
-    image.apply_orientation(orientation);
-    Ok(image)
-}
-
-/// The error for an image that cannot be decoded.
-fn undecodable(path: &Path, error: image::ImageError) -> Error {
-    let error = error.to_string().replace('\n', " ");
-    let found = format!("an image that cannot be read ({error})");
-    Error::file(path, found, "a whole PNG, JPEG, GIF, BMP, WebP, TIFF or PNM")
-}
-
-/// Whether the file is an image by its name or by its first bytes.
-pub(crate) fn is_image(path: &Path) -> bool {
-    let reader = || ImageReader::open(path).ok()?.with_guessed_format().ok()?.format();
-    ImageFormat::from_path(path).is_ok() || reader().is_some()
-}
-
-/// Whether `content` is an image by its first bytes.
-pub(crate) fn is_image_content(content: &[u8]) -> bool {
-    image::guess_format(content).is_ok()
-}
-
-/// The entries of `folder` that are not hidden, sorted.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |error| Error::io("read", folder)(error);
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(|error| Error::io("read", folder)(error))?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            entries.push(entry.path());
+    let mut frequent: Vec<_> = sizes.into_iter().collect();
+    frequent.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+    match &frequent[..] {
+        [] => Ok((1, 1)),
+        [(size, _)] => Ok(*size),
+        several => {
+            let one = |((height, width), (count, first)): &((usize, usize), (usize, &Path))| {
+                format!("{count} of {height} x {width}, such as {}", within(path, first))
+            };
+            let shown: Vec<String> = several.iter().take(3).map(one).collect();
+            let rest = if several.len() > shown.len() { ", ..." } else { "" };
+            let found = format!("images of {} sizes (height x width): {}{rest}", several.len(), shown.join("; "));
+            Err(Error::file(path, found, "one size, or one to resize all to").advise(&[Remedy::Option("image_size")]))
         }
     }
-    entries.sort();
-    Ok(entries)
 }
 
-fn has_folders(folder: &Path) -> Result<bool> {
-    Ok(folder.is_dir() && entries(folder)?.iter().any(|entry| entry.is_dir()))
+/// `file` as it is called in the folder `path`.
+fn within<'a>(path: &Path, file: &'a Path) -> std::path::Display<'a> {
+    file.strip_prefix(path).unwrap_or(file).display()
 }
 
-/// The names of the folders in `folder`, in the order of classes.
-fn class_names(folder: &Path, left_out: &mut Vec<PathBuf>) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in entries(folder)? {
-        match entry.file_name().and_then(|name| name.to_str()) {
-            _ if !entry.is_dir() => left_out.push(entry),
-            Some(name) => names.push(name.to_owned()),
-            None => return Err(Error::file(&entry, "a folder whose name is not UTF-8", "the name of a class")),
+/// What reads the images of a folder.
+struct Reader<'a> {
+    path: &'a Path,
+    form: Form,
+    /// Whether images that cannot be used are left out.
+    skip: bool,
+    broken: Vec<(PathBuf, Error)>,
+    /// Images that were read.
+    read: usize,
+    /// Those of them in colour that were taken in grey.
+    colourful: usize,
+}
+
+impl Reader<'_> {
+    /// The images of a part.
+    fn part(&mut self, images: &[Image]) -> Result<Samples> {
+        let Form { size: (height, width), framing, colour } = self.form;
+        let bytes = self.form.width().checked_mul(images.len());
+        if bytes.is_none_or(|bytes| bytes > MAX_BYTES) {
+            let found = format!("{} images of {height} x {width}", images.len());
+            let error = Error::file(self.path, found, "at most 4 GiB of pixels: a smaller size of images");
+            return Err(error.advise(&[Remedy::Option("image_size")]));
         }
-    }
-    if names.is_empty() || names.len() > MAX_CLASSES {
-        return Err(Error::file(folder, format!("{} folders in it", names.len()), crate::data::UNDERSTOOD));
-    }
-    classes::sort(&mut names);
-    Ok(names)
-}
-
-/// The images in the folders `classes` of `folder`, with the class of each.
-fn files(folder: &Path, classes: &[String], left_out: &mut Vec<PathBuf>) -> Result<Vec<(PathBuf, String)>> {
-    let mut files = Vec::new();
-    for class in classes {
-        let (images, others) = sorted_out(&folder.join(class))?;
-        if images.is_empty() {
-            return Err(Error::file(&folder.join(class), "no image in it", "the images of a class"));
+        let row = |image: &Image| {
+            let picture = decode::open(&image.path)?;
+            let colourful = framing == Framing::Resize && !colour && framing::is_colourful(&picture);
+            Ok((self.form.row_of_image(&image.path, picture)?, colourful))
+        };
+        let rows: Vec<Result<(Vec<u8>, bool)>> = images.par_iter().map(row).collect();
+        let (mut pixels, mut labels) = (Vec::with_capacity(self.form.width() * images.len()), Vec::new());
+        for (image, row) in images.iter().zip(rows) {
+            match row {
+                Ok((row, colourful)) => {
+                    pixels.extend(row);
+                    labels.push(image.class);
+                    self.colourful += usize::from(colourful);
+                }
+                Err(error) => self.broken.push((image.path.clone(), error)),
+            }
         }
-        files.extend(images.into_iter().map(|image| (image, class.clone())));
-        left_out.extend(others);
+        self.read += labels.len();
+        Samples::new(Inputs::U8(pixels), self.form.width(), labels)?.with_image(self.form.size)
     }
-    Ok(files)
+
+    /// Tells what became of the images.
+    ///
+    /// # Errors
+    /// The first that is broken, or how many are, unless they are skipped.
+    fn finish(mut self, notes: &mut Vec<Note>) -> Result<()> {
+        let all = self.read + self.broken.len();
+        match self.broken.len() {
+            0 => {}
+            1 if !self.skip => return Err(self.broken.remove(0).1.advise(&[Remedy::Option("skip_broken")])),
+            count => {
+                let what = broken(self.path, &self.broken);
+                if !self.skip {
+                    let found = format!("{count} of {all} images that cannot be used: {what}");
+                    return Err(Error::file(self.path, found, "whole images").advise(&[Remedy::Option("skip_broken")]));
+                }
+                let (path, are) = (self.path.display(), if count == 1 { "is" } else { "are" });
+                notes.push(format!("{path}: {count} of {all} images {are} left out as broken: {what}").into());
+            }
+        }
+        if self.colourful * 10 > self.read {
+            let (path, count, read) = (self.path.display(), self.colourful, self.read);
+            let text = format!("{path}: {count} of {read} images are in colour and are taken in grey");
+            notes.push(Note::new(text, "colour"));
+        }
+        Ok(())
+    }
 }
 
-/// The images in `folder` itself, and its other entries; both in the order of their names, without hidden ones.
-///
-/// # Errors
-/// [`Error::Io`] when the folder cannot be read.
-pub(crate) fn sorted_out(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    Ok(entries(folder)?.into_iter().partition(|entry| !entry.is_dir() && is_image(entry)))
-}
-
-/// So many files or folders, and the verb for them.
-pub(crate) fn count(entries: usize) -> String {
-    match entries {
-        1 => "1 file or folder is".into(),
-        more => format!("{more} files or folders are"),
-    }
+/// The first of the files in `path` that cannot be used, and why the very first cannot.
+pub(crate) fn broken(path: &Path, files: &[(PathBuf, Error)]) -> String {
+    let named: Vec<String> = files.iter().take(NAMED).map(|(file, _)| within(path, file).to_string()).collect();
+    let rest = if files.len() > NAMED { ", ..." } else { "" };
+    let why = files.first().map_or_else(String::new, |(_, error)| match error {
+        Error::File { found, .. } => found.clone(),
+        Error::Io { source, .. } => source.to_string(),
+        error => error.to_string(),
+    });
+    format!("{}{rest} ({}{why})", named.join(", "), if files.len() > 1 { "the first: " } else { "" })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn save(folder: &Path, name: &str, image: impl Into<DynamicImage>) {
-        let path = folder.join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        image.into().save(path).unwrap();
-    }
-
-    fn grey(height: u32, width: u32, value: u8) -> GrayImage {
-        GrayImage::from_pixel(width, height, image::Luma([value]))
-    }
-
-    fn load(folder: &Path, size: Option<(usize, usize)>) -> (Result<Raw>, Vec<Note>) {
-        let mut notes = Vec::new();
-        (read(folder, size, &mut notes), notes)
-    }
-
-    #[test]
-    fn folders_are_classes_and_every_format_becomes_grey_bytes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        for (index, format) in ["png", "bmp", "gif", "jpg", "webp", "tiff", "pgm"].into_iter().enumerate() {
-            let image = DynamicImage::from(grey(2, 3, 100));
-            let image = if matches!(format, "gif" | "webp") { image.into_rgba8().into() } else { image };
-            save(path, &format!("10/{index}.{format}"), image);
-        }
-        save(path, "9/a.png", image::RgbImage::from_pixel(3, 2, image::Rgb([100, 100, 100])));
-        save(path, "9/b.png", image::ImageBuffer::from_pixel(3, 2, image::Luma([100u16 * 257])));
-        std::fs::rename(path.join("9/b.png"), path.join("9/b.image")).unwrap();
-        std::fs::write(path.join("9/.DS_Store"), "x").unwrap();
-        let (raw, notes) = load(path, None);
-        let raw = raw.unwrap();
-        assert_eq!((&raw.classes[..], raw.train.image, notes.len()), (&["9".into(), "10".into()][..], Some((2, 3)), 0));
-        assert_eq!(raw.train.labels(), [0, 0, 1, 1, 1, 1, 1, 1, 1]);
-        let bytes = raw.train.inputs.to_f32();
-        assert!(bytes.len() == 54 && bytes.iter().all(|value| (99.0..=101.0).contains(value)), "{bytes:?}");
-        assert!(raw.test.is_none());
-    }
-
-    #[test]
-    fn train_and_test_folders_are_the_parts_and_what_is_no_image_is_left_out_with_a_note() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        for (name, value) in [("train/a/1.png", 1), ("train/b/1.png", 2), ("test/b/1.png", 3)] {
-            save(path, name, grey(1, 1, value));
-        }
-        for name in ["README.md", "train/notes.txt", "train/a/notes.txt"] {
-            std::fs::write(path.join(name), "text").unwrap();
-        }
-        let (raw, notes) = load(path, None);
-        let raw = raw.unwrap();
-        assert_eq!((&raw.train.inputs, raw.train.labels()), (&Inputs::U8(vec![1, 2]), &[0, 1][..]));
-        let test = raw.test.unwrap();
-        assert_eq!((&test.inputs, test.labels()), (&Inputs::U8(vec![3]), &[1][..]));
-        assert!(notes[0].text.starts_with("3 files") && notes[0].contains("README.md"), "{notes:?}");
-        save(path, "test/c/1.png", grey(1, 1, 1));
-        let error = load(path, None).0.unwrap_err().to_string();
-        assert!(error.contains("\"c\"") && error.contains("\"a\", \"b\""), "{error}");
-    }
-
-    #[test]
-    fn images_of_other_sizes_are_resized_where_that_is_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        save(folder.path(), "a/1.png", grey(4, 4, 10));
-        save(folder.path(), "b/1.png", grey(2, 6, 20));
-        let error = load(folder.path(), None).0.unwrap_err().to_string();
-        for part in ["b/1.png", "2 x 6", "4 x 4", "--image-size"] {
-            assert!(error.contains(part), "no {part}: {error}");
-        }
-        let raw = load(folder.path(), Some((2, 3))).0.unwrap();
-        assert_eq!(raw.train.inputs, Inputs::U8([[10; 6], [20; 6]].concat()));
-        assert_eq!(raw.train.image, Some((2, 3)));
-    }
-
-    #[test]
-    fn what_is_no_folder_of_images_is_one_line_that_names_the_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        assert!(load(path, None).0.unwrap_err().to_string().contains("0 folders"));
-        save(path, "a/1.png", grey(2, 2, 1));
-        std::fs::create_dir(path.join("b")).unwrap();
-        let error = load(path, None).0.unwrap_err().to_string();
-        assert!(error.contains("no image in it") && error.contains("/b"), "{error}");
-        let whole = std::fs::read(path.join("a/1.png")).unwrap();
-        for content in [&b""[..], b"not an image", &whole[..whole.len() / 2]] {
-            std::fs::write(path.join("b/2.png"), content).unwrap();
-            for size in [None, Some((2, 2))] {
-                let error = load(path, size).0.unwrap_err().to_string();
-                assert!(
-                    error.contains("b/2.png") && error.contains("cannot be read") && !error.contains('\n'),
-                    "{error}"
-                );
-            }
-        }
-    }
-    /// A GIF of one frame: the sizes of screen and frame as its header claims them.
-    fn gif(screen: [u16; 2], frame: [u16; 2]) -> Vec<u8> {
-        let words = |words: &[u16]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-        let palette = b"\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0";
-        [b"GIF89a", &words(&screen)[..], palette, &words(&frame), b"\0\x02\x02\x4c\x01\0;"].concat()
-    }
-
-    #[test]
-    fn sizes_that_a_header_claims_are_checked_before_memory_is_taken() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut png = Vec::new();
-        let mut encoder = png::Encoder::new(&mut png, 1 << 20, 1 << 20);
-        encoder.set_color(png::ColorType::Rgba);
-        encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[]).unwrap();
-        let (mut bmp, mut start) = (std::io::Cursor::new(Vec::new()), [0; 8]);
-        DynamicImage::from(grey(1, 1, 0)).into_rgb8().write_to(&mut bmp, ImageFormat::Bmp).unwrap();
-        start[..4].copy_from_slice(&60_000i32.to_le_bytes());
-        start[4..].copy_from_slice(&60_000i32.to_le_bytes());
-        bmp.get_mut()[18..26].copy_from_slice(&start);
-        for (name, content, size) in [
-            ("a.pgm", b"P5 99999999 99999999 255\n".to_vec(), "99999999 x 99999999"),
-            ("b.pam", b"P7\nWIDTH 90000\nHEIGHT 9000\nDEPTH 4\nMAXVAL 65535\nENDHDR\n".to_vec(), "9000 x 90000"),
-            ("c.pbm", b"P4 4294967295 4294967295\n".to_vec(), "4294967295 x 4294967295"),
-            ("d.gif", gif([65535; 2], [65535; 2]), "65535 x 65535"),
-            ("e.bmp", bmp.into_inner(), "60000 x 60000"),
-            ("f.png", png, "1048576 x 1048576"),
-            // Of a small screen, with a frame that reaches beyond it.
-            ("g.gif", gif([1; 2], [65535; 2]), ""),
-        ] {
-            let path = folder.path().join(name);
-            std::fs::write(&path, content).unwrap();
-            let error = decode(&path, (2, 2)).unwrap_err().to_string();
-            assert!(error.contains(name) && error.contains(size), "{error}");
-            assert_eq!(error.contains("at most 268435456 pixels"), !size.is_empty(), "{error}");
-        }
-    }
-}
+mod tests;

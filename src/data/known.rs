@@ -1,11 +1,12 @@
 //! Reading data as a model knows them: its columns, classes, scaling and targets, and the parts that its training drew.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use super::split::rescale;
 use super::{
-    Columns, Inputs, Note, Options, Origin, Part, Raw, Samples, Scale, Scaling, Schema, TargetScale, Targets, Task,
-    classes,
+    COLOURS, Columns, Form, Framing, Inputs, Note, Options, Origin, Part, Raw, Samples, Scale, Scaling, Schema,
+    TargetScale, Targets, Task, catalogue, channels, classes,
 };
 use crate::error::{Error, Remedy, Result};
 
@@ -28,6 +29,10 @@ pub struct Known<'a> {
     pub schema: Option<&'a Schema>,
     /// (height, width) in pixels where rows are images.
     pub image: Option<(usize, usize)>,
+    /// How image files become rows.
+    pub framing: Framing,
+    /// The data set that it was trained on, and how image files of it did.
+    pub trained_on: Option<(&'a str, Framing)>,
     /// The scaling of the features; none where they were bytes, taken as `value / 255`.
     pub scaling: Option<&'a Scaling>,
     /// The rows that it was trained on, where they are known.
@@ -141,6 +146,35 @@ impl Known<'_> {
             .is_none_or(|Scaling { offset, divisor, clip }| clip.is_none() && same(offset, 0.0) && same(divisor, 255.0))
     }
 
+    /// What image files become, framed in this way; messages call them `path`.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the model takes no images, [`Error::Usage`] where it takes none that are framed so.
+    pub fn form(&self, path: &Path, framing: Framing) -> Result<Form> {
+        let (model, width) = (self.model, self.width);
+        let image = self.image.and_then(|size| Some((size, channels(size, width)?)));
+        let Some((size, channels)) = image else {
+            return Err(Error::file(path, "an image", format!("rows of {width} features, as {model} takes")));
+        };
+        let form = Form { framing, size, colour: channels == COLOURS };
+        if framing == Framing::Mnist && form != Form::MNIST {
+            let ((height, width), colour) = (size, if form.colour { " in colour" } else { "" });
+            let message = format!(
+                "images framed as MNIST's digits are grey and of 28 x 28, and {model} takes {height} x {width}{colour}"
+            );
+            return Err(Error::Usage(message));
+        }
+        Ok(form)
+    }
+
+    /// How image files in the folder `path` become rows: as they did in training where it is the same, so that rows are known again.
+    pub(super) fn framing_of(&self, path: &Path) -> Framing {
+        let same = |(trained, _): &(&str, Framing)| {
+            catalogue::set(trained).is_none() && Path::new(trained).canonicalize().ok() == path.canonicalize().ok()
+        };
+        self.trained_on.filter(same).map_or(self.framing, |(_, framing)| framing)
+    }
+
     /// Scales raw `samples` of the file `name` as the model's training data were. Where the model's file does not say how,
     /// `scale` decides whether values are pixels (divided by 255) or stay as they are; without it, the values' look does.
     ///
@@ -212,6 +246,8 @@ mod tests {
             columns: None,
             schema: None,
             image: None,
+            framing: Framing::Resize,
+            trained_on: None,
             scaling: Some(&scaling),
             origin: None,
             described: true,
@@ -254,6 +290,8 @@ mod tests {
             columns: None,
             schema: None,
             image: None,
+            framing: Framing::Resize,
+            trained_on: None,
             scaling: set.scaling.as_ref(),
             origin: Some(&set.origin),
             described: true,
@@ -285,6 +323,8 @@ mod tests {
             columns: None,
             schema: None,
             image: None,
+            framing: Framing::Resize,
+            trained_on: None,
             scaling: set.scaling.as_ref(),
             origin: Some(&set.origin),
             described: true,

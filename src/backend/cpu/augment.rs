@@ -53,6 +53,8 @@ pub struct Warper {
     pub height: usize,
     /// Pixels of a row.
     pub width: usize,
+    /// Values of a pixel, which lie together and move together.
+    pub channels: usize,
     /// The most pixels of a shift.
     pub shift: f32,
     /// The largest angle, in quarters of a turn.
@@ -81,13 +83,14 @@ pub struct Warp {
 }
 
 impl Warper {
-    /// Of images of (height, width) `size`.
+    /// Of images of (height, width) `size` with a value per pixel.
     pub fn new(augment: Augment, (height, width): (usize, usize)) -> Self {
         let spaces_per_pixel = SPACES as f32 / height.max(width) as f32;
         let knots = |pixels: usize| (0..pixels).map(|at| knot(at as f32 * spaces_per_pixel)).collect();
         Self {
             height,
             width,
+            channels: 1,
             shift: augment.shift as f32,
             quarters: (augment.rotate / 90.0) as f32,
             scale: augment.scale as f32,
@@ -98,9 +101,14 @@ impl Warper {
         }
     }
 
-    /// Pixels of an image.
-    pub fn pixels(&self) -> usize {
-        self.height * self.width
+    /// The same of images with so many values per pixel.
+    pub fn with_channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
+    }
+
+    /// Values of an image.
+    pub fn values(&self) -> usize {
+        self.height * self.width * self.channels
     }
 
     /// Whether images are bent.
@@ -191,19 +199,20 @@ fn sin_cos(quarters: f32) -> (f32, f32) {
     }
 }
 
-/// Augments the images in `x` (`.. x pixels`), the first of which is row `first` of the batch, in the step of this key.
+/// Augments the images in `x` (`.. x values`), the first of which is row `first` of the batch, in the step of this key.
 pub fn augment(warper: &Warper, key: u32, first: u32, x: &mut [f32]) {
-    for (row, image) in (first..).zip(x.chunks_exact_mut(warper.pixels())) {
+    for (row, image) in (first..).zip(x.chunks_exact_mut(warper.values())) {
         warp(warper, &warper.warp(key, row), image);
     }
 }
 
 /// What `image` becomes by `warp`.
 fn warp(warper: &Warper, warp: &Warp, image: &mut [f32]) {
-    let &Warper { height, width, .. } = warper;
+    let &Warper { height, width, channels, .. } = warper;
     let old = image.to_vec();
-    let pixel = |x: usize, y: usize| old[y.min(height - 1) * width + x.min(width - 1)];
-    for (at, new) in image.iter_mut().enumerate() {
+    for (index, new) in image.iter_mut().enumerate() {
+        let (at, channel) = (index / channels, index % channels);
+        let pixel = |x: usize, y: usize| old[(y.min(height - 1) * width + x.min(width - 1)) * channels + channel];
         let [source_x, source_y] = warper.source(warp, at % width, at / width);
         let (x, y) = (source_x as usize, source_y as usize);
         let (part_x, part_y) = (source_x - x as f32, source_y - y as f32);
@@ -249,6 +258,23 @@ mod tests {
         assert_eq!(warped((2, 3), &up, &image), [4.0, 5.0, 6.0, 4.0, 5.0, 6.0]);
         let half = Warp { shift: [0.5, 0.0], ..NONE };
         assert_eq!(warped((2, 3), &half, &image), [1.5, 2.5, 3.0, 4.5, 5.5, 6.0]);
+    }
+
+    #[test]
+    fn the_colours_of_a_pixel_move_together() {
+        let augment = Augment { shift: 2.0, rotate: 30.0, scale: 0.2, elastic: 3.0 };
+        let warper = Warper::new(augment, (5, 7));
+        let planes: Vec<Vec<f32>> = (1..4).map(|c| (0..70).map(|at| (at * c * 5 % 13) as f32).collect()).collect();
+        let interleaved: Vec<f32> = (0..70).flat_map(|at| planes.iter().map(move |plane| plane[at])).collect();
+        let made = |warper: &Warper, mut x: Vec<f32>| {
+            super::augment(warper, Warper::key(1, 2), 3, &mut x);
+            x
+        };
+        let colour = made(&warper.clone().with_channels(3), interleaved);
+        for (channel, plane) in planes.into_iter().enumerate() {
+            let of_channel: Vec<f32> = colour.iter().skip(channel).step_by(3).copied().collect();
+            assert_eq!(of_channel, made(&warper, plane));
+        }
     }
 
     #[test]

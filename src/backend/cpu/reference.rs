@@ -12,7 +12,7 @@ use super::{
     row_softmax, step,
 };
 use super::{cross_entropy, sum};
-use crate::backend::fit::{check_samples, image_to_augment, row_weights, rows_of};
+use crate::backend::fit::{check_samples, row_weights, rows_of, warper};
 use crate::backend::numbers::Numbers;
 use crate::backend::{About, Backend, Evaluating, Parts, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples};
@@ -222,8 +222,8 @@ impl Backend for Reference {
         if split == Split::Train {
             self.weights = row_weights(&self.model, &self.recipe, split, samples)?;
         }
-        if let Some(size) = image_to_augment(&self.recipe, split, samples)? {
-            self.warper = Some(Warper::new(self.recipe.augment, size));
+        if let Some(warper) = warper(&self.recipe, split, samples)? {
+            self.warper = Some(warper);
         }
         self.data.set(split, Arc::clone(samples));
         Ok(())

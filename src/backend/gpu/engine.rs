@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::backend::cpu::augment::Warper;
 use crate::backend::cpu::dropout::step_key;
 use crate::backend::cpu::head::{total_weight, values_evaluation};
 use crate::backend::cpu::squares::BLOCK;
-use crate::backend::fit::{check_samples, image_to_augment, row_weights, rows_of};
+use crate::backend::fit::{self, check_samples, row_weights, rows_of};
 use crate::backend::gpu::device::{Device, Read, Submitted, values};
 use crate::backend::gpu::plan::{Buffer, Dispatch, Element, Plan, PlanName};
 use crate::backend::gpu::store::{Part, Store};
@@ -214,7 +213,7 @@ impl Engine {
     pub async fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
         check_samples(&self.model, samples)?;
         let weights = row_weights(&self.model, &self.recipe, split, samples)?;
-        let warper = image_to_augment(&self.recipe, split, samples)?.map(|size| Warper::new(self.recipe.augment, size));
+        let warper = fit::warper(&self.recipe, split, samples)?;
         let part = self.store.upload(split.name(), samples)?;
         let device = self.device();
         let weights = match weights {

@@ -63,15 +63,17 @@ pub(super) fn gather_f32(setting: &mut Setting) -> Result<Vec<Case>> {
 pub(super) fn augment(setting: &mut Setting) -> Result<Vec<Case>> {
     let &mut Setting { number, rows, inner, batch, .. } = setting;
     let picked = setting.picked();
-    // As square as the pixels allow, lying or standing.
-    let short = (1..=inner.isqrt()).rev().find(|side| inner.is_multiple_of(*side)).unwrap_or(1);
-    let size = if number.is_multiple_of(2) { (short, inner / short) } else { (inner / short, short) };
+    // In colour where the values allow it; as square as the pixels allow, lying or standing.
+    let channels = if inner.is_multiple_of(3) { 3 } else { 1 };
+    let pixels = inner / channels;
+    let short = (1..=pixels.isqrt()).rev().find(|side| pixels.is_multiple_of(*side)).unwrap_or(1);
+    let size = if number.is_multiple_of(2) { (short, pixels / short) } else { (pixels / short, short) };
     let all = Augment { shift: 2.0, rotate: 40.0, scale: 0.2, elastic: 4.0 };
     let hows = [all, Augment { elastic: 0.0, ..all }, Augment { rotate: 180.0, shift: 9.0, ..all }];
-    let warper = Warper::new(one_of(&hows, number), size);
+    let warper = Warper::new(one_of(&hows, number), size).with_channels(channels);
     let dropping = dropping(number, 0);
     // Roundings of a place grow with the image, and values between pixels as pixels differ.
-    let tolerance = Tolerance { absolute: 64.0 * f64::from(f32::EPSILON) * (inner / short) as f64, relative: 1e-5 };
+    let tolerance = Tolerance { absolute: 64.0 * f64::from(f32::EPSILON) * (pixels / short) as f64, relative: 1e-5 };
     let cases = [false, true].map(|floats| {
         let rows_data = inputs(&mut setting.draw, floats, inner);
         let mut x = vec![0.0; rows * inner];

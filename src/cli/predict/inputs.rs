@@ -4,7 +4,9 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use crate::cli::note;
-use crate::data::{self, images, table_files};
+use crate::data::images::formats::Kind;
+use crate::data::images::{self, LeftOut};
+use crate::data::{self, table_files};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -22,7 +24,8 @@ impl Input {
     /// The input at `path`, or that on standard input where it is `-`.
     pub(super) fn new(path: &Path) -> Result<Self> {
         if path.as_os_str() != "-" {
-            return Ok(Self { path: path.to_path_buf(), content: None, image: images::is_image(path) });
+            let image = is_image(path, Kind::of(path))?;
+            return Ok(Self { path: path.to_path_buf(), content: None, image });
         }
         if std::io::stdin().is_terminal() {
             note("Reading rows from standard input");
@@ -30,7 +33,7 @@ impl Input {
         let path = PathBuf::from("standard input");
         let mut content = Vec::new();
         std::io::stdin().lock().read_to_end(&mut content).map_err(Error::io("read", &path))?;
-        Ok(Self { path, image: images::is_image_content(&content), content: Some(content) })
+        Ok(Self { image: is_image(&path, Kind::of_content(&content))?, path, content: Some(content) })
     }
 
     /// Whether it holds arrays.
@@ -44,6 +47,18 @@ impl Input {
     }
 }
 
+/// Whether a file of this kind is an image, and no table.
+///
+/// # Errors
+/// [`Error::File`] where its format is not read.
+fn is_image(path: &Path, kind: Kind) -> Result<bool> {
+    match kind {
+        Kind::Picture => Ok(true),
+        Kind::Other => Ok(false),
+        Kind::Unread(format) => Err(format.error(path)),
+    }
+}
+
 /// The files that `argument` stands for, in the order of their names: itself, the images or tables of a folder, or what matches a pattern
 /// that is no path. What is left out is told.
 ///
@@ -53,13 +68,13 @@ impl Input {
 pub(super) fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
     if argument.is_dir() {
         let (images, others) = images::sorted_out(argument)?;
+        tell_left_out(argument, &others);
         if images.is_empty() {
             if let Ok(tables) = table_files(argument) {
                 return Ok(tables);
             }
             return Err(Error::file(argument, "a folder without an image in it", "images, or the path of a CSV file"));
         }
-        tell_left_out(argument, &others);
         return Ok(images);
     }
     match files::matching(argument)? {
@@ -69,21 +84,20 @@ pub(super) fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The files among those `found` that match a pattern: the images, if there are any.
-fn matching(argument: &Path, found: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
-    let (folders, files): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| path.is_dir());
-    let (images, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| images::is_image(path));
-    let (wanted, mut left_out) = if images.is_empty() { (others, Vec::new()) } else { (images, others) };
-    if wanted.is_empty() {
+fn matching(argument: &Path, mut found: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    if found.is_empty() {
         return Err(Error::file(argument, "no file", "a path, or a pattern that matches files"));
     }
-    left_out.extend(folders);
-    tell_left_out(argument, &left_out);
-    Ok(wanted)
+    let (images, others) = images::sort_out(found.clone());
+    if images.is_empty() {
+        // Tables, or what is told of one by one.
+        found.retain(|path| !path.is_dir());
+        return Ok(found);
+    }
+    tell_left_out(argument, &others);
+    Ok(images)
 }
 
-fn tell_left_out(argument: &Path, entries: &[PathBuf]) {
-    if let Some(first) = entries.first() {
-        let (count, argument) = (images::count(entries.len()), argument.display());
-        note(&format!("{argument}: {count} left out that are no images, such as {}", first.display()));
-    }
+fn tell_left_out(argument: &Path, left_out: &LeftOut) {
+    left_out.told("images").iter().for_each(|line| note(&format!("{}: {line}", argument.display())));
 }

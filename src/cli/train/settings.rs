@@ -157,7 +157,7 @@ impl<'a> Resumed<'a> {
             ),
             (
                 dataset.image() != metadata.image,
-                given("--image-size ", own.image_size.is_some()),
+                given("--image-size ", own.images.image_size.is_some()),
                 "images of another size",
             ),
             (!origin.same_rows(&kept), given("--data ", own.data.is_some()), "other rows"),

@@ -26,14 +26,26 @@ impl Augmenter {
         Self { warper, weights }
     }
 
-    /// Augments the images in `x` (`.. x pixels`), the first of which is row `first` of the batch, in the step of the key `key`.
+    /// Augments the images in `x` (`.. x values`), the first of which is row `first` of the batch, in the step of the key `key`.
     pub fn augment(&self, vectors: Vectors, key: u32, first: usize, old: &mut Aligned, x: &mut [f32]) {
-        let Warper { height, width, .. } = self.warper;
-        old.resize((height + 1) * (width + 1));
-        for (row, image) in (first as u32..).zip(x.chunks_exact_mut(self.warper.pixels())) {
-            repeat_edges(image, width, old);
+        let Warper { height, width, channels, .. } = self.warper;
+        let padded = (height + 1) * (width + 1);
+        // Of colours one after the other is made, beside the image.
+        old.resize(padded + if channels > 1 { height * width } else { 0 });
+        let (old, made) = old.split_at_mut(padded);
+        for (row, image) in (first as u32..).zip(x.chunks_exact_mut(self.warper.values())) {
             let warp = self.warper.warp(key, row);
-            vectorize!(vectors, |_simd| self.warp(&warp, old, image));
+            if channels == 1 {
+                repeat_edges(image, width, old);
+                vectorize!(vectors, |_simd| self.warp(&warp, old, image));
+                continue;
+            }
+            for channel in 0..channels {
+                made.iter_mut().zip(image[channel..].iter().step_by(channels)).for_each(|(made, value)| *made = *value);
+                repeat_edges(made, width, old);
+                vectorize!(vectors, |_simd| self.warp(&warp, old, made));
+                image[channel..].iter_mut().step_by(channels).zip(&*made).for_each(|(value, made)| *value = *made);
+            }
         }
     }
 
@@ -119,10 +131,10 @@ mod tests {
         let stiff = Augment { elastic: 0.0, ..all };
         let far = Augment { shift: 40.0, rotate: 180.0, scale: 0.9, elastic: 9.0 };
         for (height, width) in [(28, 28), (1, 1), (5, 1), (1, 40), (17, 33), (48, 3)] {
-            for augment in [all, stiff, far, Augment::default()] {
-                let warper = Warper::new(augment, (height, width));
+            for (augment, channels) in [(all, 1), (stiff, 1), (far, 1), (Augment::default(), 1), (all, 3)] {
+                let warper = Warper::new(augment, (height, width)).with_channels(channels);
                 let key = Warper::key(3, 1 << 33);
-                let x: Vec<f32> = (0..5 * height * width).map(|at| (at as f32 * 0.7).sin()).collect();
+                let x: Vec<f32> = (0..5 * height * width * channels).map(|at| (at as f32 * 0.7).sin()).collect();
                 let mut expected = x.clone();
                 twin::augment(&warper, key, 2, &mut expected);
                 let augmenter = Augmenter::new(warper);

@@ -23,10 +23,11 @@ pub fn gather_f32(rows: usize, width: usize, dropout: Option<Dropping>) -> Launc
 
 /// `augment` of `rows` rows, which are floats or bytes.
 pub fn augment(rows: usize, warper: &Warper, floats: bool, dropout: Option<Dropping>) -> Launch {
-    let &Warper { height, width, shift, quarters, scale, elastic, spaces_per_pixel, .. } = warper;
-    let inputs = warper.pixels();
+    let &Warper { height, width, channels, shift, quarters, scale, elastic, spaces_per_pixel, .. } = warper;
+    let inputs = warper.values();
     let sizes =
-        [("inputs", inputs), ("floats", floats.into()), ("height", height), ("width", width), ("points", POINTS)];
+        [("inputs", inputs), ("floats", floats.into()), ("height", height), ("width", width), ("channels", channels)];
+    let sizes = sizes.into_iter().chain([("points", POINTS)]).collect::<Vec<_>>();
     let mut launch = Launch::new(&AUGMENT, &sizes, rows_of_lines(rows, inputs));
     let bounds = [("shift", shift), ("quarters", quarters), ("scale", scale), ("elastic", elastic)];
     let bounds = bounds.into_iter().chain([("spaces_per_pixel", spaces_per_pixel)]);

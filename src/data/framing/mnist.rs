@@ -1,0 +1,92 @@
+//! Handwriting as MNIST's digits are: light ink on dark, scaled so that the box around it fits 20 x 20 pixels, with its centre of
+//! mass at the centre of 28 x 28.
+
+use image::imageops::{self, FilterType};
+use image::{GrayImage, Luma};
+
+use super::ink::{Ink, WORKING};
+use super::{CENTRE, INK, Plane, SIDE};
+
+/// The least width of strokes in a framed image, in pixels: MNIST's are 2 to 4.
+const STROKE: f32 = 2.0;
+
+/// The framed writing in `image`: 28 x 28 bytes. An image of this size on a dark ground is taken as it is.
+///
+/// # Errors
+/// A text saying what was found instead of writing.
+pub(super) fn frame(image: GrayImage) -> Result<Vec<u8>, String> {
+    let (width, height) = image.dimensions();
+    let side = SIDE as u32;
+    if (width, height) == (side, side) && is_dark(&image) {
+        return Ok(image.into_raw());
+    }
+    let ink = Ink::of(&image).and_then(|ink| ink.writing());
+    let ink = ink.ok_or_else(|| format!("an image of {height} x {width} pixels of one shade"))?;
+    Ok(place(&thicken(&ink)).into_raw())
+}
+
+/// Whether the outermost pixels are dark on average.
+fn is_dark(image: &GrayImage) -> bool {
+    let (width, height) = image.dimensions();
+    let outer = image.enumerate_pixels().filter(|(x, y, _)| *x == 0 || *y == 0 || x + 1 == width || y + 1 == height);
+    let (sum, count) = outer.fold((0, 0), |(sum, count), (_, _, pixel)| (sum + u32::from(pixel[0]), count + 1));
+    sum < 128 * count
+}
+
+/// The ink, with strokes as wide as a framed image needs them: those of a fine pen would fade when scaled.
+fn thicken(ink: &Plane) -> Plane {
+    let on = |x: i64, y: i64| {
+        let inside = x >= 0 && y >= 0 && x < i64::from(ink.width()) && y < i64::from(ink.height());
+        inside && ink.get_pixel(x as u32, y as u32)[0] > 0.5
+    };
+    let (mut area, mut edges) = (0.0f32, 0.0f32);
+    for (x, y, _) in ink.enumerate_pixels() {
+        let (x, y) = (i64::from(x), i64::from(y));
+        if on(x, y) {
+            area += 1.0;
+            edges +=
+                [(x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)].iter().filter(|(x, y)| !on(*x, *y)).count() as f32;
+        }
+    }
+    // Edges of pixels are 4 / pi times as long as a line in any direction.
+    let width = 2.0 * area / (edges * std::f32::consts::FRAC_PI_4).max(1.0);
+    let wanted = STROKE * ink.width().max(ink.height()) as f32 / INK as f32;
+    let reach = ((wanted - width) / 2.0).round().min(WORKING as f32 / 16.0) as i64;
+    if reach < 1 || area == 0.0 {
+        return ink.clone();
+    }
+    let margin = reach as u32;
+    let mut thick = Plane::new(ink.width() + 2 * margin, ink.height() + 2 * margin);
+    for (x, y, pixel) in ink.enumerate_pixels().filter(|(.., pixel)| pixel[0] > 0.0) {
+        for (dx, dy) in (-reach..=reach).flat_map(|dy| (-reach..=reach).map(move |dx| (dx, dy))) {
+            if dx * dx + dy * dy <= reach * reach {
+                let (x, y) = (i64::from(x + margin) + dx, i64::from(y + margin) + dy);
+                let under = thick.get_pixel_mut(x as u32, y as u32);
+                under[0] = under[0].max(pixel[0]);
+            }
+        }
+    }
+    thick
+}
+
+/// Scales the ink to fit and puts its centre of mass at the centre.
+fn place(ink: &Plane) -> GrayImage {
+    let longer = ink.width().max(ink.height());
+    let scale = |side: u32| ((f64::from(side) * f64::from(INK) / f64::from(longer)).round() as u32).max(1);
+    let small = imageops::resize(ink, scale(ink.width()), scale(ink.height()), FilterType::Triangle);
+    let (mut mass, mut x_sum, mut y_sum) = (0.0, 0.0, 0.0);
+    for (x, y, pixel) in small.enumerate_pixels() {
+        mass += pixel[0];
+        x_sum += pixel[0] * x as f32;
+        y_sum += pixel[0] * y as f32;
+    }
+    let first = |sum: f32, side: u32| {
+        ((CENTRE - sum / mass.max(f32::MIN_POSITIVE)).round() as i64).clamp(0, i64::from(SIDE as u32 - side)) as u32
+    };
+    let (left, top) = (first(x_sum, small.width()), first(y_sum, small.height()));
+    let mut framed = GrayImage::new(SIDE as u32, SIDE as u32);
+    for (x, y, pixel) in small.enumerate_pixels() {
+        framed.put_pixel(x + left, y + top, Luma([(pixel[0] * 255.0).round().clamp(0.0, 255.0) as u8]));
+    }
+    framed
+}
