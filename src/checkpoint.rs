@@ -16,8 +16,8 @@ use crate::augment::Augment;
 use crate::backend::Backend;
 use crate::backend::select::Selected;
 use crate::data::{
-    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Samples, Scale, Scaling, Schema, TargetScale, Task,
-    channels, framing, numbered,
+    Columns, Dataset, Framing, Inputs, Known, Options, Origin, Range, Samples, Scale, Scaling, Schema, TargetScale,
+    Task, channels, framing, numbered,
 };
 use crate::error::{Error, Remedy, Result};
 use crate::export::Exported;
@@ -68,6 +68,9 @@ pub struct Metadata {
     pub schema: Option<Schema>,
     /// How its inputs are scaled; none where they are bytes, read as `value / 255`.
     pub scaling: Option<Scaling>,
+    /// What the values of the arrays or images that it learnt from stood for; none where they were tables, or in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
     /// How image files become its inputs; none where its inputs are no images.
     pub framing: Option<Framing>,
     /// Epochs it was trained for.
@@ -128,6 +131,7 @@ impl Metadata {
                 Inputs::U8(_) => None,
                 Inputs::F32(_) => Some(Scaling::fit(Scale::None, &[], dataset.train.width)),
             }),
+            range: dataset.range,
             framing: Framing::of(dataset),
             epochs: recipe.epochs,
             origin: dataset.origin,
@@ -160,6 +164,7 @@ impl Metadata {
             columns: None,
             schema: None,
             scaling: scaling.or_else(|| Some(Scaling::fit(Scale::None, &[], model.inputs()))),
+            range: None,
             framing: None,
             epochs: 0,
             origin: Origin::default(),
@@ -369,6 +374,9 @@ impl Checkpoint {
             framing: self.framing(),
             trained_on: metadata.map(|kept| (&kept.data[..], kept.reading.framing.unwrap_or(Framing::Resize))),
             scaling: metadata.and_then(|metadata| metadata.scaling.as_ref()),
+            range: metadata.and_then(|metadata| metadata.range),
+            of_images: metadata.is_some_and(|metadata| metadata.image.is_some()),
+            transpose: metadata.and_then(|metadata| metadata.reading.transpose),
             origin: metadata.map(|metadata| &metadata.origin),
             described: metadata.is_some(),
         }
@@ -608,6 +616,7 @@ mod tests {
                 divisor: vec![3.0; model.inputs()],
                 clip: None,
             }),
+            range: Some(Range::Signed),
         };
         let recipe = Recipe { seed: 1, epochs: 7, hidden: model.hidden().to_vec(), ..Recipe::default() };
         Metadata::new(model, &dataset, &recipe)

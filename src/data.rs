@@ -30,6 +30,8 @@ pub struct Dataset {
     pub schema: Option<Schema>,
     /// The scaling of the features; none where they are bytes, taken as `value / 255`.
     pub scaling: Option<Scaling>,
+    /// What the values stood for where they were arrays or images, before they were brought to 0 to 255 if they are pixels.
+    pub range: Option<Range>,
     /// The rows that the parts were made of.
     pub origin: Origin,
 }
@@ -51,6 +53,7 @@ pub mod schema;
 pub mod split;
 pub mod targets;
 
+pub use arrays::Range;
 pub use csv::{Columns, Decimal, Delimiter, Header, table_files};
 pub use framing::{Form, Framing};
 pub use known::Known;
@@ -181,6 +184,7 @@ pub fn digits() -> Result<Dataset> {
         columns: None,
         schema: None,
         scaling: None,
+        range: Some(Range::BYTES),
         origin: Origin::default(),
     })
 }
@@ -233,7 +237,12 @@ pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) 
     let mut notes = Vec::new();
     let raw = match read(source, options, Some(known), &mut notes)? {
         Found::Rows(raw) => *raw,
-        Found::Table(table) => table.plain()?,
+        Found::Table(table) => {
+            let mut raw = table.plain()?;
+            let inputs = std::mem::replace(&mut raw.train.inputs, Inputs::F32(Vec::new()));
+            raw.train.inputs = known.pixels(Path::new(source), inputs, &mut notes)?;
+            raw
+        }
     };
     let samples = raw.prepare_for(options, known, part, &mut notes)?;
     Ok((samples, notes))
@@ -254,7 +263,7 @@ pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
     }
     match () {
         () if source == "digits" || source == "-" => Vec::new(),
-        () if arrays::present(path) => arrays::files(path),
+        () if arrays::present(path) => arrays::files(path, &options.arrays),
         () if !path.is_dir() || csv::is_folder_of_tables(path) => {
             table_files(path).unwrap_or_else(|_| vec![path.to_path_buf()])
         }
@@ -297,7 +306,8 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             Ok(Found::of(digits()?))
         }
         _ if let Some(set) = catalogue::set(source) => {
-            options.refuse_for(&format!("the data set {source}"), &[])?;
+            let own = if set.is_like_mnist() { "" } else { ARRAYS };
+            options.refuse_for(&format!("the data set {source}"), &[own])?;
             let Some(folder) = folder else {
                 let message =
                     format!("{source} needs a data folder, with its four IDX files in a folder {}", set.folder);
@@ -307,6 +317,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             if set.is_like_mnist() {
                 return Ok(Found::of(idx::load(&folder, source)?));
             }
+            set.files.iter().try_for_each(|file| idx::find(&folder, file.name).map(drop))?;
             // Files of several sets may lie in one folder: those of this one begin with its name.
             let raw = arrays::read(&folder.join(source), options, known, task, notes)?;
             Ok(Found::of(Raw { name: source.into(), ..raw }))

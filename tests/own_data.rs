@@ -216,6 +216,9 @@ fn a_table_of_numbers_is_read_with_standardised_targets() {
         framing: data::Framing::Resize,
         trained_on: None,
         scaling: set.scaling.as_ref(),
+        range: None,
+        of_images: false,
+        transpose: None,
         origin: Some(&set.origin),
         described: true,
     };

@@ -95,6 +95,7 @@ impl From<Metadata> for super::Metadata {
             columns: old.columns,
             schema: None,
             scaling: old.scaling,
+            range: None,
             framing: old.framing,
             epochs: old.epochs,
             origin: old.origin,

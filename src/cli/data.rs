@@ -161,7 +161,7 @@ fn states(set: &Set, folder: &Path) -> Vec<(PathBuf, State)> {
 fn list(options: &ListOptions) -> Result<()> {
     let folders: Vec<PathBuf> = options.data_dir.iter().cloned().chain(cache::folder().ok()).collect();
     if !options.json {
-        print(&format!("{:<14}{:>11}  {:<11}where", "data set", "bytes", "checked"))?;
+        print(&format!("{:<16}{:>11}  {:<11}where", "data set", "bytes", "checked"))?;
     }
     let line = |name: &str, bytes: u64, checked: &str, folder: Option<&Path>, licence: &str| {
         if options.json {
@@ -172,7 +172,7 @@ fn list(options: &ListOptions) -> Result<()> {
             return print(&object.to_string());
         }
         let at = folder.map_or_else(|| "-".into(), |folder| folder.display().to_string());
-        print(&format!("{name:<14}{bytes:>11}  {checked:<11}{at}"))
+        print(&format!("{name:<16}{bytes:>11}  {checked:<11}{at}"))
     };
     line("digits", 0, "embedded", None, "drawn by this program")?;
     for set in &SETS {
@@ -211,11 +211,17 @@ fn check(options: &CheckOptions) -> Result<()> {
         return published(&inside);
     }
     if path.is_dir() && SETS.iter().any(|set| set.present(path)) {
-        // A set's own folder has its name; any other may hold a set still.
-        let named = path.canonicalize().ok().and_then(|path| catalogue::set(path.file_name()?.to_str()?));
+        // The folder of a set, or of several, has its name; any other may hold a set still.
+        let name = path.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        let named = |set: &&Set| name.as_deref() == Some(set.folder) && set.present(path);
         let holds = |set: &&Set| states(set, path).iter().any(|(_, state)| matches!(state, State::Published));
-        if let Some(set) = named.or_else(|| SETS.iter().find(holds)) {
-            return published(&[(set, path.to_path_buf())]);
+        let mut sets: Vec<&Set> = SETS.iter().filter(named).collect();
+        if sets.is_empty() {
+            sets.extend(SETS.iter().find(holds));
+        }
+        if !sets.is_empty() {
+            let places: Vec<_> = sets.into_iter().map(|set| (set, path.to_path_buf())).collect();
+            return published(&places);
         }
     }
     let (dataset, notes) =
@@ -241,10 +247,9 @@ fn published(places: &[(&Set, PathBuf)]) -> Result<()> {
         for (path, state) in states(set, folder) {
             match state {
                 State::Published => print(&format!("{}: ok", path.display()))?,
-                State::Unknown => print(&format!(
-                    "{}: of the right length; no hash of the uncompressed file is published",
-                    path.display()
-                ))?,
+                State::Unknown => {
+                    print(&format!("{}: of the right length; no hash of it is published", path.display()))?
+                }
                 State::Bad(error) => {
                     bad += 1;
                     print(&format!("{error}: WRONG"))?;

@@ -214,7 +214,10 @@ fn table(options: &Options, checkpoint: &Checkpoint, input: &Input, keep: &[Stri
         [] => None,
         keep => Some(Kept::read(path, content, &reading, &read.columns, keep, &read.lines)?),
     };
-    let inputs = checkpoint.rows(path, Inputs::F32(read.values), options.scale)?;
+    let mut notes = Vec::new();
+    let inputs = known.pixels(path, Inputs::F32(read.values), &mut notes)?;
+    notes.iter().for_each(|line| note(&read_so(line)));
+    let inputs = checkpoint.rows(path, inputs, options.scale)?;
     let name = input.name();
     Ok(Rows { inputs, names: read.lines.iter().map(|line| format!("{name}:{line}")).collect(), kept })
 }

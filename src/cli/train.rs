@@ -254,7 +254,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         None => None,
     };
     let best = resumed.as_ref().and_then(|resumed| resumed.metadata.training.best);
-    saving.start(&model, metadata, done, &state, best)?;
+    saving.start(&model, metadata, (done, dataset.validation.is_some()), &state, best)?;
     let bar = progress_bar(dataset.train.len(), options.quiet);
     let mut advice = Advice::default();
     let mut tested = None;

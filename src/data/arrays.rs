@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::targets::Cells;
-use crate::data::{Expected, Inputs, Known, Note, Options, Raw, Samples, Scale, TargetScale, Task};
+use crate::data::{Expected, Inputs, Known, Note, Options, Raw, Samples, Task};
 use crate::error::{Error, Remedy, Result};
 
 mod array;
@@ -19,7 +19,8 @@ pub(crate) use array::Array;
 pub(super) use array::{Element, Kind, MAX_BYTES};
 
 use names::{Chosen, Pair};
-use pixels::Range;
+pub use pixels::Range;
+pub(super) use pixels::{Look, Precision};
 use rows::{Reading, Rows, Targets};
 use store::Store;
 
@@ -28,9 +29,9 @@ pub(crate) fn present(path: &Path) -> bool {
     store::present(path)
 }
 
-/// The files at `path` that hold arrays.
-pub(super) fn files(path: &Path) -> Vec<PathBuf> {
-    store::files(path)
+/// The files at `path` that hold arrays, and those that `named` names ([`Options::arrays`]).
+pub(super) fn files(path: &Path, named: &[String]) -> Vec<PathBuf> {
+    store::files(path, named)
 }
 
 /// Reads the arrays at `path`, with targets of the kind `task` or of the kind that they look like, for the model `known` if one
@@ -46,57 +47,76 @@ pub fn read(
     notes: &mut Vec<Note>,
 ) -> Result<Raw> {
     let mut store = Store::open(path)?;
-    let chosen = store.choose(options, notes)?;
-    let reading = reading(&store, &chosen, options, known, notes)?;
+    let chosen = store.choose(options, known.is_some(), notes)?;
+    let reading = reading(&store, &chosen, options, known, notes);
     // IDX files hold the labels of classes.
     let task = task.or(store.is_idx().then_some(Task::Classes));
-    let parts = [&chosen.train, &chosen.test, &chosen.validation];
-    let given = |pair: &&Pair| pair.inputs.is_some() || pair.targets.is_some();
     // A model may be evaluated on a test part alone.
-    let first = if known.is_some() { parts.into_iter().find(given) } else { None };
-    let train = first.unwrap_or(&chosen.train);
-    let Part { rows: Rows { inputs, width, image, range, .. }, targets: Targets { found, outputs } } =
-        part(&mut store, train, reading, (known, Expected::of(task)), notes)?;
+    let alone = known.and_then(|_| chosen.parts().into_iter().find(|pair| !pair.is_empty()));
+    let first = alone.unwrap_or(&chosen.train);
+    let Part { rows, targets: Targets { found, outputs } } =
+        part(&mut store, first, reading, (known, Expected::of(task)), notes)?;
     notes.extend(found.note.map(Note::from));
     let (classes, cells) = (found.cells.classes().to_vec(), found.cells);
     let target_scale = cells.scale(|| match outputs {
         1 => vec!["y".into()],
         _ => (0..outputs).map(|output| format!("y[{output}]")).collect(),
     });
-    let mut other = |pair: &Pair| -> Result<Option<Samples>> {
-        if !given(&pair) || std::ptr::eq(pair, train) {
+    let mut other = |pair: &Pair| -> Result<Option<(Rows, Cells)>> {
+        if pair.is_empty() || std::ptr::eq(pair, first) {
             return Ok(None);
         }
-        let Part { rows, targets } = part(
-            &mut store,
-            pair,
-            Reading { range: Some(range), ..reading },
-            (known, cells.expected()),
-            &mut Vec::new(),
-        )?;
-        let name = |pair: &Pair| pair.inputs.clone().unwrap_or_default();
-        let of_rows = |width, image: Option<(usize, usize)>| match image {
+        let other = part(&mut store, pair, reading, (known, cells.expected()), &mut Vec::new())?;
+        let name = |name: &Option<String>| name.clone().unwrap_or_default();
+        let of_rows = |rows: &Rows| match rows.image {
             Some((height, width)) => format!("images of {height} x {width}"),
-            None => format!("rows of {width} values"),
+            None => format!("rows of {} values", rows.width),
         };
-        if (rows.width, rows.image) != (width, image) {
-            let expected = format!("{}, as in {}", of_rows(width, image), name(train));
-            return Err(Error::file(path, format!("{} in {}", of_rows(rows.width, rows.image), name(pair)), expected));
+        if (other.rows.width, other.rows.image) != (rows.width, rows.image) {
+            let found = format!("{} in {}", of_rows(&other.rows), name(&pair.inputs));
+            return Err(Error::file(path, found, format!("{}, as in {}", of_rows(&rows), name(&first.inputs))));
         }
-        if targets.outputs != outputs {
-            let found = format!("rows of {} targets in {}", targets.outputs, pair.targets.clone().unwrap_or_default());
+        if other.targets.outputs != outputs {
+            let found = format!("rows of {} targets in {}", other.targets.outputs, name(&pair.targets));
             return Err(Error::file(path, found, format!("rows of {outputs}, as in training")));
         }
-        samples(targets.found.cells, rows.inputs, (width, image), target_scale.as_ref()).map(Some)
+        Ok(Some((other.rows, other.targets.found.cells)))
     };
     let (test, validation) = (other(&chosen.test)?, other(&chosen.validation)?);
-    if known.is_none() && range.is_pixels() && range != Range::Pixels(255.0) {
-        let name = train.inputs.as_deref().unwrap_or_default();
-        notes.push(Note::new(format!("{name} holds {range}, taken as such"), "scale"));
-    }
-    let train = samples(cells, inputs, (width, image), target_scale.as_ref())?;
-    let scale = range.is_pixels().then_some(Scale::Bytes);
-    Ok(Raw { name: path.display().to_string(), train, test, validation, classes, target_scale, columns: None, scale })
+    let name = first.inputs.as_deref().unwrap_or_default();
+    let (width, image) = (rows.width, rows.image);
+    let look = {
+        let others = [&test, &validation].into_iter().flatten().map(|(rows, _)| rows);
+        Look::of(std::iter::once(&rows).chain(others).map(|rows| (&rows.inputs, rows.precision)))
+    };
+    let range = match known {
+        Some(known) => known.range_of(path, name, &look, notes)?,
+        None => {
+            let range = Range::of(&look, image.is_some());
+            let alone =
+                |rows: &Rows| Range::of(&Look::of(std::iter::once((&rows.inputs, rows.precision))), image.is_some());
+            // Together they may be of no range, where each is of its own.
+            let others = [(&test, &chosen.test), (&validation, &chosen.validation)];
+            for (other, pair) in others.into_iter().filter(|_| range == Range::Numbers) {
+                if let Some((other, _)) = other.as_ref().filter(|_| alone(&rows).is_pixels()) {
+                    let found = format!("{} in {}", alone(other), pair.inputs.clone().unwrap_or_default());
+                    return Err(Error::file(path, found, format!("{}, as in {name}", alone(&rows))));
+                }
+            }
+            if range.is_pixels() && !(range == Range::BYTES && matches!(rows.inputs, Inputs::U8(_))) {
+                notes.push(Note::new(format!("{name} holds {range}, taken as such"), "scale"));
+            }
+            Some(range)
+        }
+    };
+    let samples = |rows: Rows, cells: Cells| -> Result<Samples> {
+        let samples = cells.with(rows.brought(range), width, target_scale.as_ref())?;
+        if let Some(size) = image { samples.with_image(size) } else { Ok(samples) }
+    };
+    let other = |part: Option<(Rows, Cells)>| part.map(|(rows, cells)| samples(rows, cells)).transpose();
+    let (test, validation) = (other(test)?, other(validation)?);
+    let train = samples(rows, cells)?;
+    Ok(Raw { name: path.display().to_string(), train, test, validation, classes, target_scale, columns: None, range })
 }
 
 /// The inputs at `path` for the model `known`, without their targets: those of the test part where there are several parts.
@@ -105,8 +125,12 @@ pub fn read(
 /// Those of [`read`].
 pub fn inputs(path: &Path, options: &Options, known: &Known<'_>, notes: &mut Vec<Note>) -> Result<Inputs> {
     let mut store = Store::open(path)?;
-    let chosen = store.choose(options, notes)?;
-    let reading = reading(&store, &chosen, options, Some(known), notes)?;
+    let single = if options.arrays.is_empty() { store.single()?.cloned() } else { None };
+    let chosen = match single {
+        Some(name) => Chosen { train: Pair { inputs: Some(name), targets: None }, ..Chosen::default() },
+        None => store.choose(options, true, notes)?,
+    };
+    let reading = reading(&store, &chosen, options, Some(known), notes);
     let parts = [&chosen.test, &chosen.train, &chosen.validation];
     let names: Vec<&String> = parts.into_iter().filter_map(|pair| pair.inputs.as_ref()).collect();
     let Some(name) = names.first() else {
@@ -120,7 +144,8 @@ pub fn inputs(path: &Path, options: &Options, known: &Known<'_>, notes: &mut Vec
         let expected = format!("{}, as {} takes", known.width, known.model);
         return Err(Error::file(path, format!("rows of {} values in {name}", rows.width), expected));
     }
-    Ok(rows.inputs)
+    let look = Look::of(std::iter::once((&rows.inputs, rows.precision)));
+    Ok(rows.brought(known.range_of(path, name, &look, notes)?))
 }
 
 /// How the arrays are read: as `options` say, and for a model as its training data were.
@@ -130,20 +155,17 @@ fn reading(
     options: &Options,
     known: Option<&Known<'_>>,
     notes: &mut Vec<Note>,
-) -> Result<Reading> {
+) -> Reading {
     // The published files of EMNIST hold images whose rows and columns are exchanged.
-    let on_its_side =
-        store.is_idx() && chosen.names().any(|name| store.words(name).iter().any(|word| word == "emnist"));
-    if on_its_side && options.transpose.is_none() {
+    let emnist = |name: &String| names::Meaning::of(name).group.iter().any(|word| word == "emnist");
+    let on_its_side = store.is_idx() && chosen.names().any(emnist);
+    let told = options.transpose.or(known.and_then(|known| known.transpose).filter(|_| on_its_side));
+    if on_its_side && told.is_none() {
         let text = "EMNIST's files hold images on their side, which are put upright";
         notes.push(Note::new(text.into(), "transpose"));
     }
-    let as_they_are = match known {
-        Some(known) if known.described => !known.takes_pixels(),
-        _ => options.scale.is_some_and(|scale| scale != Scale::Bytes),
-    };
-    let range = as_they_are.then_some(Range::AsTheyAre);
-    Ok(Reading { transpose: options.transpose.unwrap_or(on_its_side), image: options.image_size, range })
+    let image = options.image_size.or(known.and_then(|known| known.image.filter(|_| known.of_images)));
+    Reading { transpose: told.unwrap_or(on_its_side), image }
 }
 
 /// The rows of a part and their targets.
@@ -194,18 +216,5 @@ fn rows(
     match known.and_then(|known| Some((known.columns?, known.schema))) {
         Some(columns) => rows::of_table(path, name, &array, columns, notes),
         None => Rows::of(path, name, array, reading, notes),
-    }
-}
-
-fn samples(
-    cells: Cells,
-    inputs: Inputs,
-    (width, image): (usize, Option<(usize, usize)>),
-    scale: Option<&TargetScale>,
-) -> Result<Samples> {
-    let samples = cells.with(inputs, width, scale)?;
-    match image {
-        Some(size) => samples.with_image(size),
-        None => Ok(samples),
     }
 }

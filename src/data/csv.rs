@@ -189,7 +189,7 @@ pub fn read_for(
         classes,
         target_scale,
         columns: Some(columns.clone()),
-        scale: None,
+        range: None,
     })
 }
 
@@ -405,7 +405,7 @@ mod tests {
         let classes = table.targets.classes().to_vec();
         let name = path.display().to_string();
         let raw =
-            Raw { name, train, test, validation: None, classes, target_scale, columns: Some(columns), scale: None };
+            Raw { name, train, test, validation: None, classes, target_scale, columns: Some(columns), range: None };
         Ok((raw, notes.into_iter().map(|note| note.text).collect()))
     }
 

@@ -129,7 +129,7 @@ fn fetch_into(
         for file in &set.files {
             complete &= is_here(file, folder, replace, tell)?;
         }
-        return if complete { Ok(()) } else { fetch_archive(set, archive, folder, &agent, options, tell) };
+        return if complete { Ok(()) } else { fetch_archive(set, archive, (folder, replace), &agent, options, tell) };
     }
     for file in &set.files {
         if is_here(file, folder, replace, tell)? {
@@ -167,7 +167,7 @@ fn is_here(file: &Published, folder: &Path, replace: bool, tell: &mut dyn FnMut(
 fn fetch_archive(
     set: &Set,
     archive: &Published,
-    folder: &Path,
+    (folder, replace): (&Path, bool),
     agent: &Agent,
     options: &Options,
     tell: &mut dyn FnMut(Event<'_>),
@@ -187,11 +187,17 @@ fn fetch_archive(
             continue;
         }
         let path = folder.join(&name);
+        // Files of other sets that are here stay, as far as nothing may be replaced.
+        if !replace && idx::find(folder, name.trim_end_matches(".gz")).is_ok() {
+            continue;
+        }
         let unpacked = part_of(&path);
         let mut target = File::create(&unpacked).map_err(Error::io("write", &unpacked))?;
-        std::io::copy(&mut member, &mut target)
-            .and_then(|_| target.sync_all())
-            .map_err(Error::io("write", &unpacked))?;
+        let written = std::io::copy(&mut member, &mut target).and_then(|_| target.sync_all());
+        if let Err(error) = written {
+            let _ = std::fs::remove_file(&unpacked);
+            return Err(Error::io("write", &unpacked)(error));
+        }
         put(&unpacked, &path)?;
         tell(Event::Fetched(&path, &url));
     }

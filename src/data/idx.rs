@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 
 use crate::data::arrays::{Array, Element, Kind, MAX_BYTES};
 use crate::data::classes::Numbering;
-use crate::data::{Dataset, Inputs, Origin, Samples, Targets, numbered};
+use crate::data::{Dataset, Inputs, Origin, Range, Samples, Targets, numbered};
 use crate::error::{Error, Result};
 
 const IMAGES: u32 = 0x803;
@@ -54,6 +54,7 @@ pub fn load(folder: &Path, name: &str) -> Result<Dataset> {
         columns: None,
         schema: None,
         scaling: None,
+        range: Some(Range::BYTES),
         origin: Origin::default(),
     })
 }
@@ -211,8 +212,8 @@ pub(super) fn shape(path: &Path) -> Result<Vec<usize>> {
 /// # Errors
 /// [`Error::File`] for a file that is damaged or too large.
 pub(super) fn array(path: &Path) -> Result<Array> {
-    let Content { bytes, element, dimensions } = read(path, None)?;
-    let bytes = bytes[header(dimensions.len())..].to_vec();
+    let Content { mut bytes, element, dimensions } = read(path, None)?;
+    bytes.drain(..header(dimensions.len()));
     Ok(Array { shape: dimensions.into_iter().map(|length| length as usize).collect(), element, bytes })
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::data::framing::{self, Form, Framing, SIDE};
-use crate::data::{Inputs, Known, Note, Options, Raw, Samples};
+use crate::data::{Inputs, Known, Note, Options, Range, Raw, Samples};
 use crate::error::{Error, Remedy, Result};
 
 pub(crate) mod decode;
@@ -45,7 +45,7 @@ pub fn read(path: &Path, options: &Options, known: Option<&Known<'_>>, notes: &m
         }
     }
     let name = path.display().to_string();
-    Ok(Raw { name, train, test, validation, classes, target_scale: None, columns: None, scale: None })
+    Ok(Raw { name, train, test, validation, classes, target_scale: None, columns: None, range: Some(Range::BYTES) })
 }
 
 /// The files that [`read`] reads in the folder `path`; none where it is no folder of images.

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use super::arrays::{Look, Precision};
 use super::split::rescale;
 use super::{
-    COLOURS, Columns, Form, Framing, Inputs, Note, Options, Origin, Part, Raw, Samples, Scale, Scaling, Schema,
+    COLOURS, Columns, Form, Framing, Inputs, Note, Options, Origin, Part, Range, Raw, Samples, Scale, Scaling, Schema,
     TargetScale, Targets, Task, catalogue, channels, classes,
 };
 use crate::error::{Error, Remedy, Result};
@@ -35,6 +36,12 @@ pub struct Known<'a> {
     pub trained_on: Option<(&'a str, Framing)>,
     /// The scaling of the features; none where they were bytes, taken as `value / 255`.
     pub scaling: Option<&'a Scaling>,
+    /// What the values of the arrays or images that it learnt from stood for, where its file says it.
+    pub range: Option<Range>,
+    /// Whether its file says that rows are images.
+    pub of_images: bool,
+    /// Whether its training put images upright that lay on their side, where the user said it.
+    pub transpose: Option<bool>,
     /// The rows that it was trained on, where they are known.
     pub origin: Option<&'a Origin>,
     /// Whether the model's file says all this. Otherwise classes are numbers, and it is not known whether features are scaled.
@@ -139,11 +146,43 @@ impl Raw {
 }
 
 impl Known<'_> {
-    /// Whether its inputs were pixels from 0 to 255.
-    pub(super) fn takes_pixels(&self) -> bool {
-        let same = |values: &[f32], value| values.iter().all(|other| *other == value);
-        self.scaling
-            .is_none_or(|Scaling { offset, divisor, clip }| clip.is_none() && same(offset, 0.0) && same(divisor, 255.0))
+    /// What the values of the array or file `name` at `path`, which look so, stand for: the same as in training, or another range
+    /// of pixels, with a note. None where its file does not say what they stood for, so that they stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::File`] for values that can be no pixels, where training's were.
+    pub(super) fn range_of(
+        &self,
+        path: &Path,
+        name: &str,
+        look: &Look,
+        notes: &mut Vec<Note>,
+    ) -> Result<Option<Range>> {
+        // Older files say no range, but bytes are bytes.
+        let bytes = self.described && self.scaling.is_none() && self.columns.is_none();
+        let Some(own) = self.range.or(bytes.then_some(Range::BYTES)) else { return Ok(None) };
+        let range = own.of_more(look).map_err(|found| {
+            Error::file(path, format!("{found} in {name}"), format!("{own}, as {} takes", self.model))
+        })?;
+        if range != own {
+            notes.push(format!("{name} holds {range}, taken as such, where {} learnt from {own}", self.model).into());
+        }
+        Ok(Some(range))
+    }
+
+    /// Numbers of a text file at `path` as the pixels that they stand for, where the model learnt from pixels in arrays or images.
+    ///
+    /// # Errors
+    /// Those of [`Known::range_of`].
+    pub fn pixels(&self, path: &Path, inputs: Inputs, notes: &mut Vec<Note>) -> Result<Inputs> {
+        if self.columns.is_some() {
+            return Ok(inputs);
+        }
+        let look = Look::of(std::iter::once((&inputs, Precision::SINGLE)));
+        Ok(match self.range_of(path, "its rows", &look, notes)? {
+            Some(range) => range.bring(inputs, Precision::SINGLE.near),
+            None => inputs,
+        })
     }
 
     /// What image files become, framed in this way; messages call them `path`.
@@ -189,34 +228,41 @@ impl Known<'_> {
         }
         match (self.scaling, &samples.inputs) {
             (Some(scaling), _) => rescale(name, samples, scaling),
-            (None, Inputs::U8(_)) => Ok(()),
+            (None, Inputs::U8(_)) if self.described => Ok(()),
             (None, Inputs::F32(values)) if self.described && are_bytes(values) => {
                 samples.inputs = Inputs::U8(values.iter().map(|&value| value as u8).collect());
                 Ok(())
             }
-            (None, Inputs::F32(values)) => {
-                let pixels = match scale {
-                    _ if self.described => true,
-                    Some(Scale::Bytes) => true,
-                    Some(Scale::None) => false,
-                    Some(_) => {
-                        return Err(Error::Usage(format!(
-                            "{} does not say what its features were fitted to: the scale can be 255 or none",
-                            self.model
-                        )));
+            (None, inputs) => {
+                let pixels = self.described || self.divides(name, &inputs.to_f32(), scale, notes)?;
+                match inputs {
+                    Inputs::U8(_) if pixels => Ok(()),
+                    Inputs::U8(bytes) => {
+                        samples.inputs = Inputs::F32(bytes.iter().map(|byte| f32::from(*byte)).collect());
+                        Ok(())
                     }
-                    None => {
-                        let pixels =
-                            self.image.is_some() && are_bytes(values) && values.iter().any(|&value| value > 1.0);
-                        let read = if pixels { "value / 255" } else { "they are" };
-                        notes.push(Note::new(format!("features of {name} are taken as {read}"), "scale"));
-                        pixels
-                    }
-                };
-                if pixels {
-                    rescale(name, samples, &Scaling::fit(Scale::Bytes, &[], samples.width))?;
+                    Inputs::F32(_) if pixels => rescale(name, samples, &Scaling::fit(Scale::Bytes, &[], samples.width)),
+                    Inputs::F32(_) => Ok(()),
                 }
-                Ok(())
+            }
+        }
+    }
+
+    /// Whether the features `values` of the file `name` are divided by 255 for a model of other software: as `scale` says, else
+    /// where they are bytes of images.
+    fn divides(&self, name: &str, values: &[f32], scale: Option<Scale>, notes: &mut Vec<Note>) -> Result<bool> {
+        match scale {
+            Some(Scale::Bytes) => Ok(true),
+            Some(Scale::None) => Ok(false),
+            Some(_) => Err(Error::Usage(format!(
+                "{} does not say what its features were fitted to: the scale can be 255 or none",
+                self.model
+            ))),
+            None => {
+                let pixels = self.image.is_some() && are_bytes(values) && values.iter().any(|&value| value > 1.0);
+                let read = if pixels { "value / 255" } else { "they are" };
+                notes.push(Note::new(format!("features of {name} are taken as {read}"), "scale"));
+                Ok(pixels)
             }
         }
     }
@@ -249,6 +295,9 @@ mod tests {
             framing: Framing::Resize,
             trained_on: None,
             scaling: Some(&scaling),
+            range: None,
+            of_images: false,
+            transpose: None,
             origin: None,
             described: true,
         };
@@ -293,6 +342,9 @@ mod tests {
             framing: Framing::Resize,
             trained_on: None,
             scaling: set.scaling.as_ref(),
+            range: None,
+            of_images: false,
+            transpose: None,
             origin: Some(&set.origin),
             described: true,
         };
@@ -326,6 +378,9 @@ mod tests {
             framing: Framing::Resize,
             trained_on: None,
             scaling: set.scaling.as_ref(),
+            range: None,
+            of_images: false,
+            transpose: None,
             origin: Some(&set.origin),
             described: true,
         };

@@ -7,7 +7,7 @@ use flate2::Crc;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    Columns, Dataset, Inputs, Note, Options, Samples, Scale, Scaling, Schema, TargetScale, Task, classes,
+    Columns, Dataset, Inputs, Note, Options, Range, Samples, Scale, Scaling, Schema, TargetScale, Task, classes,
 };
 use crate::error::{Error, Remedy, Result};
 use crate::random::{self, Draw};
@@ -75,16 +75,16 @@ pub struct Raw {
     pub target_scale: Option<TargetScale>,
     /// The columns of the files where they are tables.
     pub columns: Option<Columns>,
-    /// The scaling that its values ask for, where they are no bytes.
-    pub scale: Option<Scale>,
+    /// What its values stood for before they were brought to 0 to 255 where they are pixels; none where that is not known.
+    pub range: Option<Range>,
 }
 
 impl From<Dataset> for Raw {
     fn from(set: Dataset) -> Self {
-        let Dataset { name, train, test, validation, classes, target_scale, columns, .. } = set;
+        let Dataset { name, train, test, validation, classes, target_scale, columns, range, .. } = set;
         let owned = |part: Option<Arc<Samples>>| part.map(Arc::unwrap_or_clone);
         let (train, test, validation) = (Arc::unwrap_or_clone(train), owned(test), owned(validation));
-        Self { name, train, test, validation, classes, target_scale, columns, scale: None }
+        Self { name, train, test, validation, classes, target_scale, columns, range }
     }
 }
 
@@ -106,9 +106,9 @@ impl Raw {
         let test = self.draw_test(share, options.seed, notes)?;
         let validation = self.draw_validation(validation_share, options.seed, notes)?;
         let read_scale = self.read_scale();
-        let Self { name, train, classes, columns, scale, .. } = self;
+        let Self { name, train, classes, columns, range, .. } = self;
         let parts = (train, test, validation);
-        Drawn { name, parts, classes, read_scale, columns, schema: None, scale, origin }.finish(options)
+        Drawn { name, parts, classes, read_scale, columns, schema: None, range, origin }.finish(options)
     }
 
     /// The standardisation that targets which are numbers have been read with.
@@ -209,8 +209,8 @@ pub(super) struct Drawn {
     pub(super) read_scale: Option<TargetScale>,
     pub(super) columns: Option<Columns>,
     pub(super) schema: Option<Schema>,
-    /// The scaling that the values ask for, where they are no bytes.
-    pub(super) scale: Option<Scale>,
+    /// What the values stood for.
+    pub(super) range: Option<Range>,
     pub(super) origin: Origin,
 }
 
@@ -220,7 +220,7 @@ impl Drawn {
     /// # Errors
     /// [`Error::Data`] for a value that cannot be scaled.
     pub(super) fn finish(self, options: &Options) -> Result<Dataset> {
-        let Self { name, mut parts, classes, read_scale: read, columns, schema, scale: asked, origin } = self;
+        let Self { name, mut parts, classes, read_scale: read, columns, schema, range, origin } = self;
         let target_scale = read.as_ref().map(|read| TargetScale::fit(&read.undo(parts.0.values()), read.names.clone()));
         if let (Some(scale), Some(read)) = (&target_scale, &read) {
             for part in [&mut parts.0].into_iter().chain(&mut parts.1).chain(&mut parts.2) {
@@ -229,15 +229,22 @@ impl Drawn {
         }
         let bytes = |part: &Samples| matches!(part.inputs, Inputs::U8(_));
         let all_bytes = bytes(&parts.0) && parts.1.iter().chain(&parts.2).all(bytes);
+        let (width, pixels) = (parts.0.width, range.filter(|range| range.is_pixels()));
+        let as_they_were = pixels.and_then(|range| range.as_they_were(width));
         let scaling = match options.scale {
             None | Some(Scale::Bytes) if all_bytes => None,
+            Some(Scale::None) if as_they_were.is_some() => as_they_were,
             scale => {
                 // Both were measured on 18 tables: so the errors are least. Few rows say little of the quartiles of many columns.
-                let robust = schema.is_some() && parts.0.width <= parts.0.len();
-                let usual = asked.unwrap_or(if robust { Scale::Robust } else { Scale::Standard });
+                let robust = schema.is_some() && width <= parts.0.len();
+                let usual = match pixels {
+                    Some(_) => Scale::Bytes,
+                    None if robust => Scale::Robust,
+                    None => Scale::Standard,
+                };
                 let as_they_are = schema.as_ref().filter(|_| scale != Some(Scale::Bytes)).map(Schema::binary);
                 let (kind, as_they_are) = (scale.unwrap_or(usual), as_they_are.unwrap_or_default());
-                Some(Scaling::fit(kind, &parts.0.inputs.to_f32(), parts.0.width).except(&as_they_are))
+                Some(Scaling::fit(kind, &parts.0.inputs.to_f32(), width).except(&as_they_are))
             }
         };
         if let Some(scaling) = &scaling {
@@ -246,7 +253,7 @@ impl Drawn {
             }
         }
         let (train, test, validation) = (Arc::new(parts.0), parts.1.map(Arc::new), parts.2.map(Arc::new));
-        Ok(Dataset { name, train, test, validation, classes, target_scale, columns, schema, scaling, origin })
+        Ok(Dataset { name, train, test, validation, classes, target_scale, columns, schema, scaling, range, origin })
     }
 }
 
@@ -335,7 +342,7 @@ pub(super) mod tests {
             classes: crate::data::numbered(counts.len()),
             target_scale: None,
             columns: None,
-            scale: None,
+            range: None,
         }
     }
 

@@ -34,6 +34,8 @@ struct Run {
     best: Option<Best>,
     /// Whether the best epoch has a file by this run.
     kept: bool,
+    /// Whether there is a validation part, whose loss says which epoch is best.
+    validated: bool,
 }
 
 impl Saving {
@@ -95,17 +97,18 @@ impl Saving {
         Ok(models)
     }
 
-    /// A run begins with `state` after the epoch `done`, the best epoch before it being `best`.
+    /// A run begins with `state` after the epoch `done`, the best epoch before it being `best`; by the loss of a validation part
+    /// if it is `validated`.
     pub(super) fn start(
         &mut self,
         model: &Mlp,
         metadata: Metadata,
-        done: u32,
+        (done, validated): (u32, bool),
         state: &State,
         best: Option<Best>,
     ) -> Result<()> {
         let best = best.filter(|_| self.best.is_some());
-        let run = self.run.insert(Run { model: model.clone(), metadata, best, kept: false });
+        let run = self.run.insert(Run { model: model.clone(), metadata, best, kept: false, validated });
         match (&self.best, best) {
             (Some(path), Some(best)) if best.epoch == done => run.write_best(path, state),
             _ => Ok(()),
@@ -169,7 +172,7 @@ impl Saving {
             (Some(path), None) => run.write(path, last, &backend.state(None)?),
             (Some(path), Some(Best { epoch, score })) => {
                 let own = "; give --validation-split to choose by rows of its own";
-                let what = if run.metadata.origin.validation.is_some() {
+                let what = if run.validated {
                     format!("validation loss {:.4}", -score)
                 } else if score < 0.0 {
                     format!("test loss {:.4}{own}", -score)

@@ -25,6 +25,28 @@ struct Header {
 }
 
 impl Header {
+    /// Reads the header of the array `name`.
+    fn read(path: &Path, name: &str, source: &mut impl Read) -> Result<Self> {
+        let bad = |found: String, expected: &str| Error::file(path, found, expected);
+        let start = taken(path, name, source, 8)?;
+        let length = match start.strip_prefix(MAGIC) {
+            Some([1, _]) => taken(path, name, source, 2)?,
+            Some([2 | 3, _]) => taken(path, name, source, 4)?,
+            _ => {
+                let found = format!("{name} that is no NumPy array of versions 1 to 3");
+                return Err(bad(found, "one, as numpy.savez writes it"));
+            }
+        };
+        let length = length.iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
+        if length > MAX_HEADER {
+            return Err(bad(format!("{name} with a header of {length} bytes"), "one of a plain array"));
+        }
+        let header = taken(path, name, source, length)?;
+        let text = String::from_utf8_lossy(&header);
+        let plain = || bad(format!("{name} with the header {:?}", text.trim_end()), "one of a plain array");
+        Self::parse(&text).ok_or_else(plain)
+    }
+
     /// Parses a Python dictionary such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`. The fields of a record,
     /// `[('a', '<f4'), ...]`, stand in `descr` as they are.
     fn parse(text: &str) -> Option<Self> {
@@ -43,6 +65,14 @@ impl Header {
             shape: lengths.map(|length| length.trim_end_matches('L').parse().ok()).collect::<Option<_>>()?,
         })
     }
+}
+
+/// At most so many bytes of the array `name`.
+fn taken(path: &Path, name: &str, source: &mut impl Read, bytes: usize) -> Result<Vec<u8>> {
+    let mut taken = Vec::new();
+    let damaged = |error| Error::file(path, format!("a damaged {name} ({error})"), "a whole NumPy array");
+    source.take(bytes as u64).read_to_end(&mut taken).map_err(damaged)?;
+    Ok(taken)
 }
 
 /// The kind of an array's elements.
@@ -118,7 +148,11 @@ impl Element {
                 };
                 bytes.chunks_exact(4).map(character).collect()
             }
-            _ => String::from_utf8_lossy(bytes).into_owned(),
+            // What is no UTF-8 is of an older encoding; of these, Latin-1 has a character for each byte.
+            _ => match std::str::from_utf8(bytes) {
+                Ok(text) => text.to_owned(),
+                Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+            },
         };
         text.trim_end_matches('\0').to_owned()
     }
@@ -131,6 +165,7 @@ fn other_type(descr: &str) -> (String, &'static str) {
         Some('O') => ("Python objects".into(), "numbers or text: save x.astype(float), or labels.astype(str)"),
         Some('M' | 'm') => ("dates or times".into(), "numbers: save x.astype('datetime64[s]').astype('int64')"),
         Some('c') => ("complex numbers".into(), "real numbers"),
+        Some('f') => ("floats of more than 64 bits".into(), "others: save x.astype('float64')"),
         Some('[') => {
             let help = "a plain array: save numpy.lib.recfunctions.structured_to_unstructured(x)";
             ("records of several fields".into(), help)
@@ -154,39 +189,20 @@ impl Array {
     /// [`Error::File`] for an array that is damaged, too large, or of a type that holds neither numbers nor text.
     pub(crate) fn read(path: &Path, name: &str, mut source: impl Read) -> Result<Self> {
         let bad = |found: String, expected: &str| Error::file(path, found, expected);
-        let damaged = |error: &dyn std::fmt::Display| bad(format!("a damaged {name} ({error})"), "a whole NumPy array");
-        let mut take = |bytes: usize| -> Result<Vec<u8>> {
-            let mut taken = Vec::new();
-            source.by_ref().take(bytes as u64).read_to_end(&mut taken).map_err(|error| damaged(&error))?;
-            Ok(taken)
-        };
-        let start = take(8)?;
-        let length = match start.strip_prefix(MAGIC) {
-            Some([1, _]) => take(2)?,
-            Some([2 | 3, _]) => take(4)?,
-            _ => {
-                return Err(bad(
-                    format!("{name} that is no NumPy array of versions 1 to 3"),
-                    "one, as numpy.savez writes it",
-                ));
-            }
-        };
-        let length = length.iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
-        let header = take(length.min(MAX_HEADER))?;
-        let text = String::from_utf8_lossy(&header);
-        let header = Header::parse(&text)
-            .ok_or_else(|| bad(format!("{name} with the header {:?}", text.trim_end()), "one of a plain array"))?;
+        let header = Header::read(path, name, &mut source)?;
         let Some(element) = Element::parse(&header.descr) else {
             let (what, help) = other_type(&header.descr);
             return Err(bad(format!("{name} of {what}"), help));
         };
-        let count = header.shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n));
+        // An axis of length 0 hides how long the others are.
+        let count = header.shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n.max(1)));
         let size = count.and_then(|count| count.checked_mul(element.size)).filter(|&size| size <= MAX_BYTES);
         let Some(size) = size else {
             return Err(bad(format!("{name} of shape {:?}", header.shape), "at most 4 GiB"));
         };
+        let size = if header.shape.contains(&0) { 0 } else { size };
         // One byte more than the header promises: to see whether there is one, and to make the archive check its checksum.
-        let mut bytes = take(size + 1)?;
+        let mut bytes = taken(path, name, &mut source, size + 1)?;
         if bytes.len() != size {
             let found = if bytes.len() > size { "more".into() } else { bytes.len().to_string() };
             return Err(bad(format!("{found} bytes in {name}"), &format!("{size}, for its shape {:?}", header.shape)));
@@ -195,6 +211,14 @@ impl Array {
             bytes = c_order(&bytes, &header.shape, element.size);
         }
         Ok(Self { shape: header.shape, element, bytes })
+    }
+
+    /// The shape of the array `name` alone.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it has no header.
+    pub(super) fn shape_of(path: &Path, name: &str, mut source: impl Read) -> Result<Vec<usize>> {
+        Header::read(path, name, &mut source).map(|header| header.shape)
     }
 
     /// Each element.
@@ -213,9 +237,9 @@ impl Array {
     }
 
     /// The elements as text: numbers in decimal, booleans as Python writes them.
-    pub(super) fn texts(&self) -> Vec<String> {
+    pub(super) fn texts(&self) -> impl Iterator<Item = String> {
         let element = self.element;
-        let text = |bytes: &[u8]| match element.kind {
+        let text = move |bytes: &[u8]| match element.kind {
             Kind::Bytes | Kind::Text => element.text(bytes),
             Kind::Signed => (element.bits(bytes) as i64).to_string(),
             Kind::Unsigned => element.bits(bytes).to_string(),
@@ -225,7 +249,7 @@ impl Array {
             // The shortest decimal that is this number in its own precision, and not in a wider one.
             Kind::Float => format!("{:?}", element.float(element.bits(bytes)) as f32),
         };
-        self.elements().map(text).collect()
+        self.elements().map(text)
     }
 
     /// The elements as numbers.

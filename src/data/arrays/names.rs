@@ -1,6 +1,8 @@
 //! What arrays are by their names: the inputs or the targets of a part, as in `x_train`, `train_images`, `testY`,
 //! `emnist-letters-train-labels-idx1-ubyte`.
 
+use std::collections::BTreeMap;
+
 use crate::data::{Part, classes};
 
 /// What an array holds of its rows.
@@ -28,11 +30,8 @@ impl Meaning {
                 (None, None) => joined(&word),
                 found => found,
             };
-            // A word that says what another one has said is one of the others, as in train_test.
-            if (part.is_none() && role.is_none())
-                || (part.is_some() && meaning.part.is_some())
-                || (role.is_some() && meaning.role.is_some())
-            {
+            // A second part is one of the other words, as in train_test; of two roles the last one counts, as in data_y.
+            if (part.is_none() && role.is_none()) || (part.is_some() && meaning.part.is_some()) {
                 meaning.group.push(word);
                 continue;
             }
@@ -79,21 +78,39 @@ fn role(word: &str) -> Option<Role> {
     }
 }
 
-/// A part and a role written as one word, as in xtrain and testlabels.
+/// A part and a role written as one word, as in xtrain and testlabels. A short part stands behind, as in Xtr, so that try is none.
 fn joined(word: &str) -> (Option<Part>, Option<Role>) {
     let split = |at: usize| {
         let (first, second) = word.split_at_checked(at)?;
         let of = |one, other| Some((Some(part(one)?), Some(role(other)?)));
-        of(first, second).or_else(|| of(second, first))
+        of(second, first).or_else(|| of(first, second).filter(|_| first.len() > 2))
     };
     (1..word.len()).find_map(split).unwrap_or((None, None))
 }
+
+/// Words by which an array is about rows and columns, and none of them: `target_names`, `data_module`.
+const ABOUT: [&str; 9] = ["name", "names", "module", "description", "descr", "filename", "ids", "id", "mapping"];
 
 /// Arrays of one part by their names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Pair {
     pub(super) inputs: Option<String>,
     pub(super) targets: Option<String>,
+}
+
+impl Pair {
+    pub(super) fn is_empty(&self) -> bool {
+        self.names().next().is_none()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.inputs.is_some() && self.targets.is_some()
+    }
+
+    /// Its arrays.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.inputs.iter().chain(&self.targets)
+    }
 }
 
 /// The arrays that make up a data set.
@@ -114,9 +131,14 @@ impl Chosen {
         }
     }
 
+    /// The arrays to train on, to test, and to validate.
+    pub(super) fn parts(&self) -> [&Pair; 3] {
+        [&self.train, &self.test, &self.validation]
+    }
+
     /// All its arrays.
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
-        [&self.train, &self.test, &self.validation].into_iter().flat_map(|pair| pair.inputs.iter().chain(&pair.targets))
+        self.parts().into_iter().flat_map(Pair::names)
     }
 
     /// Those of one data set among `names`, each with its meaning.
@@ -124,17 +146,13 @@ impl Chosen {
     /// # Errors
     /// What was found and what was expected, where the names do not tell.
     pub(super) fn by_names(names: &[(String, Meaning)]) -> Result<Self, (String, String)> {
-        let mut groups: Vec<(&[String], Self)> = Vec::new();
+        let mut groups: BTreeMap<&[String], Self> = BTreeMap::new();
         for (name, Meaning { group, part, role }) in names {
-            let Some(role) = role else { continue };
-            let at = groups.iter().position(|(other, _)| *other == &group[..]).unwrap_or_else(|| {
-                groups.push((group, Self::default()));
-                groups.len() - 1
-            });
-            let pair = groups[at].1.of(*part);
-            let place = if *role == Role::Inputs { &mut pair.inputs } else { &mut pair.targets };
+            let Some(role) = role.filter(|_| !group.iter().any(|word| ABOUT.contains(&&word[..]))) else { continue };
+            let pair = groups.entry(group).or_default().of(*part);
+            let place = if role == Role::Inputs { &mut pair.inputs } else { &mut pair.targets };
             if let Some(other) = place {
-                let what = if *role == Role::Inputs { "inputs" } else { "targets" };
+                let what = if role == Role::Inputs { "inputs" } else { "targets" };
                 return Err((
                     format!("{other} and {name}, which may both be the {what} of one part"),
                     "one of the two".into(),
@@ -143,15 +161,11 @@ impl Chosen {
             *place = Some(name.clone());
         }
         // Inputs without targets may stand beside a data set, and so may targets of another kind.
-        let whole = |(_, chosen): &&(&[String], Self)| {
-            [&chosen.train, &chosen.test, &chosen.validation]
-                .iter()
-                .any(|pair| pair.inputs.is_some() && pair.targets.is_some())
-        };
+        let whole = |(_, chosen): &(&&[String], &Self)| chosen.parts().iter().any(|pair| pair.is_whole());
         let several: Vec<_> = groups.iter().filter(whole).collect();
         match (&several[..], groups.len()) {
-            ([(_, one)], _) => Ok(one.clone()),
-            ([], 1) => Ok(groups.remove(0).1),
+            ([(_, one)], _) => Ok((*one).clone()),
+            ([], 1) => Ok(groups.pop_first().map(|(_, one)| one).unwrap_or_default()),
             ([], _) => {
                 let list: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
                 let names =
@@ -159,7 +173,13 @@ impl Chosen {
                 Err((names, "x and y, or x_train, y_train, x_test and y_test, or names like these".into()))
             }
             (several, _) => {
-                let groups: Vec<String> = several.iter().map(|(group, _)| group.join("-")).collect();
+                let groups: Vec<String> = several
+                    .iter()
+                    .map(|(group, one)| match group {
+                        [] => one.names().cloned().collect::<Vec<_>>().join(" and "),
+                        words => words.join("-"),
+                    })
+                    .collect();
                 Err((format!("several data sets: {}", classes::list(&groups)), "one of them".into()))
             }
         }
@@ -214,7 +234,8 @@ mod tests {
         };
         assert_eq!(all, Ok(expected));
         let one = |inputs, targets| Ok(Chosen { train: pair(inputs, targets), ..Chosen::default() });
-        assert_eq!(chosen(&["data", "target", "target_names", "DESCR"]), one("data", "target"));
+        let iris = ["data", "target", "target_names", "feature_names", "DESCR", "data_module", "filename"];
+        assert_eq!(chosen(&iris), one("data", "target"));
         assert_eq!(chosen(&["mnist_x", "mnist_y", "classes_names"]), one("mnist_x", "mnist_y"));
         assert_eq!(chosen(&["x_train"]), one("x_train", ""));
         for (names, part) in [

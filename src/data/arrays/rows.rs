@@ -6,8 +6,8 @@ use super::array::Array;
 use super::pixels::{Precision, Range};
 use crate::data::csv::Held;
 use crate::data::targets::{Column, Fault, Found};
-use crate::data::{self, COLOURS, Columns, Decimal, Delimiter, Expected, Header, Inputs, Note, Options, Schema};
-use crate::error::{Error, Result};
+use crate::data::{self, COLOURS, Columns, Decimal, Delimiter, Expected, Header, Inputs, Kind, Note, Options, Schema};
+use crate::error::{Error, Remedy, Result};
 
 /// The rows of an array.
 pub(super) struct Rows {
@@ -17,22 +17,20 @@ pub(super) struct Rows {
     pub(super) width: usize,
     /// (height, width) in pixels where rows are images.
     pub(super) image: Option<(usize, usize)>,
-    /// What their values stand for.
-    pub(super) range: Range,
+    /// What the array's type says of their values.
+    pub(super) precision: Precision,
 }
 
 /// What inputs must be.
 const FINITE: &str = "integers or floats, all finite (what is missing must be filled in; in CSV files that is done)";
 
 /// How arrays are read as rows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     /// Whether images lie on their side: columns of pixels stand where rows should.
     pub(super) transpose: bool,
-    /// (height, width) of images where the shape of the array does not say it.
+    /// (height, width) of images, upright, where the shape of the array does not say it.
     pub(super) image: Option<(usize, usize)>,
-    /// What values stand for, where their look does not decide it.
-    pub(super) range: Option<Range>,
 }
 
 impl Rows {
@@ -79,26 +77,28 @@ impl Rows {
             notes.push(format!("{name} of shape {shape:?} is taken as {width} features per row").into());
         }
         match (reading.image, image) {
-            (Some(given), Some(found)) if given != found => {
-                let (found, given) =
-                    (format!("images of {} x {} in {name}", found.0, found.1), format!("{} x {}", given.0, given.1));
-                return Err(bad(found, &format!("{given}, as the image size says: arrays are not resized")));
+            (Some((height, width)), Some((rows, columns))) if (height, width) != (rows, columns) => {
+                let expected = format!("images of {height} x {width} (arrays are not resized)");
+                return Err(bad(format!("images of {rows} x {columns} in {name}"), &expected));
             }
             (Some((height, columns)), None) => {
-                if data::channels((height, columns), width).is_none() {
-                    let found = format!("rows of {width} values in {name}");
-                    return Err(bad(found, &format!("{height} x {columns} pixels, as the image size says")));
-                }
+                let Some(channels) = data::channels((height, columns), width) else {
+                    return Err(bad(
+                        format!("rows of {width} values in {name}"),
+                        &format!("{height} x {columns} pixels"),
+                    ));
+                };
                 image = Some((height, columns));
                 if reading.transpose {
-                    image = Some((columns, height));
-                    array.shape = vec![count, height, columns, width / (height * columns)];
+                    array.shape = vec![count, columns, height, channels];
                     array = array.transposed(&[0, 2, 1, 3]);
                 }
             }
             (None, None) if reading.transpose => {
                 let found = format!("rows of {width} values in {name}");
-                return Err(bad(found, "images, or their size, to transpose them"));
+                return Err(
+                    bad(found, "images, or their size, to transpose them").advise(&[Remedy::Option("image_size")])
+                );
             }
             _ => {}
         }
@@ -106,11 +106,17 @@ impl Rows {
         let precision = Precision::of(&array);
         let inputs = array.inputs();
         let inputs = inputs.map_err(|found| bad(format!("{name} {found}"), FINITE))?;
-        let range = reading.range.unwrap_or_else(|| Range::of(&inputs, &precision, image.is_some()));
-        if let Some(found) = range.fault(&inputs) {
-            return Err(bad(format!("{found} in {name}"), &format!("{range}, as in training")));
+        Ok(Self { inputs, count, width, image, precision })
+    }
+}
+
+impl Rows {
+    /// The inputs, brought to 0 to 255 where `range` says that they are pixels; as they are where there is none.
+    pub(super) fn brought(self, range: Option<Range>) -> Inputs {
+        match range {
+            Some(range) => range.bring(self.inputs, self.precision.near),
+            None => self.inputs,
         }
-        Ok(Self { inputs: range.bring(inputs, &precision), count, width, image, range })
     }
 }
 
@@ -126,38 +132,59 @@ pub(super) fn of_table(
     (columns, schema): (&Columns, Option<&Schema>),
     notes: &mut Vec<Note>,
 ) -> Result<Rows> {
-    let features: Vec<usize> = (0..columns.count).filter(|index| *index != columns.label).collect();
-    let read = |index: &usize| schema.is_none_or(|schema| schema.columns[*index].held() != Held::Nothing);
-    let read: Vec<usize> = features.iter().copied().filter(read).collect();
-    let width: usize = array.shape.iter().skip(1).product();
-    let there = match array.shape.len() {
-        1 | 2 if width == features.len() => &features,
-        1 | 2 if width == read.len() && columns.names.is_some() => &read,
-        _ => {
-            let expected = format!("rows of {} columns, as in training, without the targets", features.len());
-            return Err(Error::file(path, format!("{name} of shape {:?}", array.shape), expected));
-        }
+    let [count, ref features @ ..] = array.shape[..] else {
+        return Err(Error::file(path, format!("{name} of a single value"), "rows of features"));
     };
+    let features: &[usize] = features;
+    let width = match features {
+        [] => 1,
+        [width] => *width,
+        _ => 0,
+    };
+    let all: Vec<usize> = (0..columns.count).filter(|index| *index != columns.label).collect();
+    let became = |index: &usize| schema.is_none_or(|schema| schema.columns[*index].held() != Held::Nothing);
+    let used: Vec<usize> = all.iter().copied().filter(became).collect();
+    let there = match width {
+        0 => None,
+        width if width == all.len() => Some(&all),
+        width if width == used.len() && columns.names.is_some() => Some(&used),
+        _ => None,
+    };
+    let Some(there) = there.filter(|_| count > 0) else {
+        let expected = format!("rows of {} columns, as in training, without the targets", all.len());
+        return Err(Error::file(path, format!("{name} of shape {:?}", array.shape), expected));
+    };
+    // A category that is a whole number is not written as a float is.
+    let floats = |index: usize| match schema.map(|schema| &schema.columns[index]) {
+        Some(Kind::Categories { values, .. }) => values.iter().any(|value| value.ends_with(".0")),
+        _ => false,
+    };
+    let floats: Vec<bool> = there.iter().map(|index| floats(*index)).collect();
     let mut table = csv::Writer::from_writer(Vec::new());
     let failed = |error: csv::Error| Error::io("read", path)(error.into());
     if let Some(names) = &columns.names {
         table.write_record(there.iter().map(|index| &names[*index])).map_err(failed)?;
     }
-    let texts = array.texts();
-    for row in texts.chunks_exact(width) {
-        table.write_record(row).map_err(failed)?;
+    let mut texts = array.texts();
+    for _ in 0..count {
+        for (text, float) in texts.by_ref().take(width).zip(&floats) {
+            let text = if *float { &text } else { text.strip_suffix(".0").unwrap_or(&text) };
+            table.write_field(text).map_err(failed)?;
+        }
+        table.write_record(None::<&[u8]>).map_err(failed)?;
     }
     let table = table.into_inner().map_err(|error| Error::io("read", path)(error.into_error()))?;
     let header = if columns.names.is_some() { Header::Yes } else { Header::No };
     let options = Options { header, delimiter: Delimiter::Comma, decimal: Decimal::Dot, ..Options::default() };
     let features = data::csv::features(path, Some(&table), &options, columns, schema, notes)?;
     let width = schema.map_or(there.len(), Schema::width);
-    let count = features.values.len() / width.max(1);
-    if count != array.shape[0] {
-        let found = format!("{} rows of {name} with a missing value", array.shape[0] - count);
+    let kept = features.values.len() / width.max(1);
+    if kept != count {
+        let found = format!("{} rows of {name} with a missing value", count - kept);
         return Err(Error::file(path, found, "none, as the model leaves such rows out"));
     }
-    Ok(Rows { inputs: Inputs::F32(features.values), count, width, image: None, range: Range::AsTheyAre })
+    let precision = Precision::SINGLE;
+    Ok(Rows { inputs: Inputs::F32(features.values), count, width, image: None, precision })
 }
 
 /// Targets that belong to rows.
@@ -193,21 +220,24 @@ impl Targets {
         if classes && outputs > 1 {
             match one_hot(array, outputs) {
                 Ok(texts) => {
-                    let mut found = column(path, name, &texts, expected, 1)?;
+                    let mut found = column(path, name, texts.into_iter(), expected, 1)?;
                     let text = format!("{name} has a column per class: rows with a single 1 are taken as its number");
                     found.note = Some(text);
                     return Ok(Self { found, outputs: 1 });
                 }
                 // Several numbers per row are values, where they may be.
                 Err(_) if expected == Expected::Any && array.is_float() => {}
-                Err(why) => return Err(wrong(format!("{name} of shape {shape:?}, {why}"))),
+                Err(why) => {
+                    let advice = [Remedy::Values];
+                    return Err(wrong(format!("{name} of shape {shape:?}, {why}")).advise(&advice));
+                }
             }
         }
         if outputs == 0 {
             return Err(wrong(format!("{name} of shape {shape:?}")));
         }
         let kind = if outputs == 1 { expected } else { Expected::Values };
-        let found = column(path, name, &array.texts(), kind, outputs)?;
+        let found = column(path, name, array.texts(), kind, outputs)?;
         let several = outputs > 1 && expected == Expected::Any;
         let note = several.then(|| format!("the targets are {outputs} numbers per row, as {name} has columns"));
         Ok(Self { found: Found { note: note.or(found.note), ..found }, outputs })
@@ -232,15 +262,21 @@ fn one_hot(array: &Array, columns: usize) -> Result<Vec<String>, String> {
 }
 
 /// The targets in `texts`, `outputs` per row.
-fn column(path: &Path, name: &str, texts: &[String], expected: Expected<'_>, outputs: usize) -> Result<Found> {
+fn column(
+    path: &Path,
+    name: &str,
+    texts: impl Iterator<Item = String>,
+    expected: Expected<'_>,
+    outputs: usize,
+) -> Result<Found> {
     let what = if matches!(expected, Expected::Classes(_)) { "class " } else { "" };
     let bad = |index: usize, text: &str, expected| {
         let column = if outputs == 1 { String::new() } else { format!(", {}", index % outputs) };
         Error::file(path, format!("{what}{text} in {name}[{}{column}]", index / outputs), expected)
     };
     let mut column = Column::new(expected);
-    for (index, text) in texts.iter().enumerate() {
-        column.push(text).map_err(|expected| bad(index, text, expected))?;
+    for (index, text) in texts.enumerate() {
+        column.push(&text).map_err(|expected| bad(index, &text, expected))?;
     }
     column.finish().map_err(|Fault { row, text, expected }| bad(row, &text, expected))
 }

@@ -33,6 +33,8 @@ pub(super) struct Store {
 
 /// The kind of the file at `path`, by its first bytes.
 fn kind(path: &Path) -> Option<Kind> {
+    // To open a pipe would wait for somebody to write.
+    path.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let mut start = Vec::new();
     File::open(path).ok()?.take(MAGIC.len() as u64).read_to_end(&mut start).ok()?;
     match start[..] {
@@ -67,10 +69,15 @@ fn listed(folder: &Path, prefix: &str) -> Vec<(Kind, PathBuf)> {
     files.filter_map(|path| Some((kind(path).filter(|kind| *kind != Kind::Archive)?, path.clone()))).collect()
 }
 
+/// The folder in which `path` is.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref())
+}
+
 /// The folder and the beginning of names that `path` stands for where it does not exist.
 fn prefix(path: &Path) -> Option<(&Path, &str)> {
     let name = path.file_name()?.to_str().filter(|_| !path.exists())?;
-    Some((path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref()), name))
+    Some((folder_of(path), name))
 }
 
 /// The files at `path`: itself, those of the folder, or those whose names begin so.
@@ -88,9 +95,13 @@ pub(super) fn present(path: &Path) -> bool {
     !found(path).is_empty()
 }
 
-pub(super) fn files(path: &Path) -> Vec<PathBuf> {
+pub(super) fn files(path: &Path, named: &[String]) -> Vec<PathBuf> {
     match Store::open(path) {
-        Ok(store) => store.arrays.into_iter().map(|(_, path)| path).collect(),
+        Ok(mut store) => {
+            // Those that are named may be elsewhere; what is wrong with the names is told where they are read.
+            let _ = store.given(named);
+            store.arrays.into_iter().map(|(_, path)| path).collect()
+        }
         Err(_) => found(path).into_iter().map(|(_, path)| path).collect(),
     }
 }
@@ -116,7 +127,7 @@ impl Store {
             let arrays = names.collect();
             return Ok(Self { path: path.to_path_buf(), kind, archive: Some(archive), arrays, asked: None });
         }
-        let files = if single { listed(path.parent().unwrap_or(".".as_ref()), "") } else { files };
+        let files = if single { listed(folder_of(path), "") } else { files };
         let (files, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|(other, _)| *other == kind);
         if let Some((_, other)) = others.first().filter(|_| !single) {
             let found = format!("files of NumPy and IDX files, such as {} and {}", name(&files[0].1), name(other));
@@ -154,16 +165,16 @@ impl Store {
         }
     }
 
-    /// The array called `name`, as targets. QMNIST's labels have eight columns, of which the first is the class.
+    /// The array called `name`, as targets. QMNIST's labels have eight whole numbers each, of which the first is the class.
     ///
     /// # Errors
     /// Those of [`Store::array`].
     pub(super) fn targets(&mut self, name: &str, notes: &mut Vec<Note>) -> Result<Array> {
         let array = self.array(name)?;
-        match array.shape[..] {
-            [rows, columns] if columns > 1 && self.is_idx() && !array.is_float() => {
-                notes.push(format!("the first of the {columns} columns of {name} is the class").into());
-                let (size, row) = (array.element.size, columns * array.element.size);
+        match (&array.shape[..], array.element.size) {
+            (&[rows, 8], size @ 4) if self.is_idx() && !array.is_float() => {
+                notes.push(format!("the first of the 8 columns of {name} is the class, as in QMNIST's files").into());
+                let row = 8 * size;
                 let bytes = array.bytes.chunks_exact(row).flat_map(|row| &row[..size]).copied().collect();
                 Ok(Array { shape: vec![rows], bytes, ..array })
             }
@@ -171,9 +182,33 @@ impl Store {
         }
     }
 
-    /// The words of an array's name that say neither its part nor its role.
-    pub(super) fn words(&self, name: &str) -> Vec<String> {
-        Meaning::of(name).group
+    /// The shape of the array called `name`.
+    fn shape(&mut self, name: &str) -> Result<Vec<usize>> {
+        match &mut self.archive {
+            Some(archive) => {
+                let path = &self.path;
+                let damaged = |error| Error::file(path, format!("a damaged {name} ({error})"), "a whole NumPy array");
+                Array::shape_of(path, name, archive.by_name(&format!("{name}.npy")).map_err(damaged)?)
+            }
+            None => Ok(self.array(name)?.shape),
+        }
+    }
+
+    /// The one array that inputs are, where no names are needed to say it: the one that was asked for by its path, or a single
+    /// one.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the one that was asked for are targets.
+    pub(super) fn single(&self) -> Result<Option<&String>> {
+        let single = match &self.arrays[..] {
+            [(one, _)] => Some(one),
+            _ => None,
+        };
+        let Some(asked) = self.asked.as_ref().or(single) else { return Ok(None) };
+        if Meaning::of(asked).role != Some(Role::Targets) {
+            return Ok(Some(asked));
+        }
+        Err(Error::file(&self.path, format!("the targets {asked}"), "inputs to predict them from"))
     }
 
     /// The names of all arrays, for messages.
@@ -190,17 +225,18 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::File`] where names do not tell, [`Error::Usage`] for options that name no arrays.
-    pub(super) fn choose(&mut self, options: &Options, notes: &mut Vec<Note>) -> Result<Chosen> {
+    pub(super) fn choose(&mut self, options: &Options, for_model: bool, notes: &mut Vec<Note>) -> Result<Chosen> {
         if !options.arrays.is_empty() {
             return self.given(&options.arrays);
         }
         let chosen = match self.numbered()? {
             Some(chosen) => {
-                let names: Vec<String> = chosen.names().cloned().collect();
-                let text = format!(
-                    "arrays without names are taken by their shapes: {} as x, y of each part",
-                    names.join(", ")
-                );
+                let parts = ["to train on", "to test", "to validate"].into_iter().zip(chosen.parts());
+                let parts: Vec<String> = parts
+                    .filter(|(_, pair)| !pair.is_empty())
+                    .map(|(part, pair)| format!("{} {part}", pair.names().cloned().collect::<Vec<_>>().join(" and ")))
+                    .collect();
+                let text = format!("arrays are taken by their shapes as x and y: {}", parts.join(", "));
                 notes.push(Note::new(text, "arrays"));
                 chosen
             }
@@ -219,6 +255,13 @@ impl Store {
                 })?
             }
         };
+        // A model meets the part that was asked for.
+        let asked = self.asked.as_ref().filter(|_| for_model);
+        let of_asked = |asked| chosen.parts().into_iter().find(|pair| pair.names().any(|name| name == asked));
+        let chosen = match asked.and_then(of_asked) {
+            Some(pair) => Chosen { train: pair.clone(), ..Chosen::default() },
+            None => chosen,
+        };
         let used: Vec<&String> = chosen.names().collect();
         if let Some(asked) = self.asked.as_ref().filter(|asked| !used.contains(asked)) {
             let expected = "a name that says what it is, such as x_train.npy beside y_train.npy";
@@ -226,17 +269,15 @@ impl Store {
                 Error::file(&self.path, format!("the array {asked}"), expected).advise(&[Remedy::Option("arrays")])
             );
         }
-        let aside: Vec<String> =
-            self.arrays.iter().map(|(name, _)| name).filter(|name| !used.contains(name)).cloned().collect();
-        if !aside.is_empty() && self.asked.is_none() {
-            notes.push(Note::new(format!("arrays left aside: {}", classes::list(&aside)), "arrays"));
-        }
-        if self.asked.is_some() {
-            let files: Vec<String> =
-                used.into_iter().filter(|name| Some(*name) != self.asked.as_ref()).cloned().collect();
-            if !files.is_empty() {
-                notes.push(Note::new(format!("beside it in its folder: {}", files.join(", ")), "arrays"));
-            }
+        let (beside, aside): (Vec<&String>, Vec<&String>) =
+            self.arrays.iter().map(|(name, _)| name).partition(|name| used.contains(name));
+        let (what, names) = match &self.asked {
+            Some(asked) => ("beside it in its folder", beside.into_iter().filter(|name| *name != asked).collect()),
+            None => ("arrays left aside", aside),
+        };
+        if !names.is_empty() {
+            let names: Vec<String> = names.into_iter().cloned().collect();
+            notes.push(Note::new(format!("{what}: {}", classes::list(&names)), "arrays"));
         }
         Ok(chosen)
     }
@@ -271,7 +312,7 @@ impl Store {
         }
         let (mut inputs, mut targets) = (Vec::new(), Vec::new());
         for name in names {
-            match self.array(&name)?.shape[..] {
+            match self.shape(&name)?[..] {
                 [_] | [_, 1] => targets.push(name),
                 _ => inputs.push(name),
             }
@@ -305,7 +346,8 @@ impl Store {
             }
             let name = name.trim();
             let stem = name.trim_end_matches(".npy");
-            let file = self.path.parent().unwrap_or(".".as_ref()).join(name);
+            let beside = folder_of(&self.path).join(name);
+            let file = if beside.exists() { beside } else { PathBuf::from(name) };
             let known =
                 self.arrays.iter().map(|(other, _)| other).find(|other| *other == name || *other == stem).cloned();
             let name = match known {

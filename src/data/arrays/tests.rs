@@ -269,7 +269,7 @@ fn colours_before_or_behind_the_pixels_are_the_same_images() {
     let raw = told(file.path(), &options).unwrap().0;
     assert_eq!(
         (raw.train.inputs.part(0..5), raw.train.image),
-        (Inputs::U8(vec![200, 203, 206, 209, 201]), Some((3, 4)))
+        (Inputs::U8(vec![200, 204, 208, 201, 205]), Some((4, 3)))
     );
     let error = told(file.path(), &Options { image_size: Some((5, 5)), ..Options::default() }).unwrap_err().to_string();
     assert!(error.contains("rows of 12 values in images") && error.contains("5 x 5"), "{error}");
@@ -298,7 +298,7 @@ fn the_user_may_say_what_arrays_are() {
     }
     let arrays = [("arr_0", x()), ("arr_1", x()), ("arr_2", y()), ("arr_3", y())];
     let (raw, notes) = told(archive(&arrays, CompressionMethod::Stored).path(), &Options::default()).unwrap();
-    assert!(raw.test.is_some() && notes.contains("arr_0, arr_2, arr_1, arr_3"), "{notes}");
+    assert!(raw.test.is_some() && notes.contains("arr_0 and arr_2 to train on, arr_1 and arr_3 to test"), "{notes}");
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn files_of_numpy_find_each_other() {
     ]);
     let at = |name: &str| folder.path().join(name);
     for path in [folder.path().to_path_buf(), at("X_train.npy")] {
-        assert_eq!(files(&path).len(), 5);
+        assert_eq!(files(&path, &[]).len(), 5);
         let (raw, notes) = told(&path, &Options::default()).unwrap();
         assert!(raw.test.is_none() && raw.validation.is_some(), "{notes}");
     }
@@ -339,15 +339,15 @@ fn idx_files_are_known_by_content_and_by_their_part() {
     assert_eq!((raw.train.inputs, raw.classes), (Inputs::U8((200..208).collect()), vec!["3".into(), "7".into()]));
     assert_eq!(raw.test.unwrap().inputs, Inputs::U8((210..218).collect()));
     // QMNIST's labels have eight columns.
-    let columns: Vec<u8> =
-        [[0, 0, 0, 7], [0, 0, 1, 1]].iter().chain(&[[0, 0, 0, 3], [0, 0, 2, 2]]).flatten().copied().collect();
+    let row = |class: u8| [class, 1, 2, 3, 4, 5, 6, 7].into_iter().flat_map(|value| [0, 0, 0, value]);
+    let columns: Vec<u8> = row(7).chain(row(3)).collect();
     let alone = folder(&[
         ("qmnist-train-images-idx3-ubyte", images(200)),
-        ("qmnist-train-labels-idx2-int", idx(0x0c, &[2, 2], &columns)),
+        ("qmnist-train-labels-idx2-int", idx(0x0c, &[2, 8], &columns)),
     ]);
     let (raw, notes) = told(alone.path(), &Options::default()).unwrap();
     assert!(
-        raw.test.is_none() && raw.train.labels() == [1, 0] && notes.contains("the first of the 2 columns"),
+        raw.test.is_none() && raw.train.labels() == [1, 0] && notes.contains("the first of the 8 columns"),
         "{notes}"
     );
     let several = folder(&[
@@ -359,10 +359,35 @@ fn idx_files_are_known_by_content_and_by_their_part() {
     let error = told(several.path(), &Options::default()).unwrap_err().to_string();
     assert!(error.contains("\"emnist-digits\", \"emnist-letters\"") && error.contains("beginning"), "{error}");
     let letters = several.path().join("emnist-letters");
-    assert!(present(&letters) && !present(&several.path().join("kmnist")) && files(&letters).len() == 2);
+    assert!(present(&letters) && !present(&several.path().join("kmnist")) && files(&letters, &[]).len() == 2);
     let (raw, notes) = told(&letters, &Options::default()).unwrap();
     assert!(notes.contains("on their side"), "{notes}");
     assert_eq!(raw.train.inputs.part(0..4), Inputs::U8(vec![200, 202, 201, 203]));
     let as_they_are = Options { transpose: Some(false), ..Options::default() };
     assert_eq!(told(&letters, &as_they_are).unwrap().0.train.inputs, Inputs::U8((200..208).collect()));
+}
+
+#[test]
+fn labels_in_a_column_per_class_are_that_in_idx_files_too() {
+    let one_hot = folder(&[
+        ("train-images-idx3-ubyte", idx(8, &[2, 2, 2], &[200; 8])),
+        ("train-labels-idx2-ubyte", idx(8, &[2, 3], &[0, 0, 1, 0, 1, 0])),
+    ]);
+    let raw = told(one_hot.path(), &Options::default()).unwrap().0;
+    assert_eq!((raw.train.labels(), raw.classes), (&[1, 0][..], vec!["1".into(), "2".into()]));
+}
+
+#[test]
+fn shapes_that_would_overflow_are_refused() {
+    for shape in ["(0, 1099511627776, 1099511627776)", "(1099511627776, 0, 1099511627776)"] {
+        let mut arrays = good();
+        arrays[0].1 = npy(1, "<f8", false, shape, &[]);
+        let error = read(archive(&arrays, CompressionMethod::Stored).path()).unwrap_err().to_string();
+        assert!(error.contains("x_train of shape") && error.contains("at most 4 GiB"), "{error}");
+    }
+    let long = [&b"\x93NUMPY\x02\x00"[..], &(1u32 << 20).to_le_bytes(), &vec![b' '; 1 << 20]].concat();
+    let mut arrays = good();
+    arrays[0].1 = long;
+    let error = read(archive(&arrays, CompressionMethod::Stored).path()).unwrap_err().to_string();
+    assert!(error.contains("a header of 1048576 bytes"), "{error}");
 }

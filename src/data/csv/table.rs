@@ -81,7 +81,7 @@ impl Table {
             read_scale,
             columns: Some(columns),
             schema: (!options.plain).then_some(schema),
-            scale: None,
+            range: None,
             origin,
         };
         drawn.finish(options)
@@ -110,7 +110,7 @@ impl Table {
             classes,
             target_scale,
             columns: Some(columns),
-            scale: None,
+            range: None,
         })
     }
 
