@@ -83,7 +83,7 @@ impl Batch {
         let mut fault = |row: usize, text: String, is_text: bool| {
             if !untold.get(row).copied().unwrap_or(false) {
                 let line = self.row + row as u64;
-                let faults = faults.get_or_insert_with(|| Faults { cells: 0, texts: 0, first: (text, line) });
+                let faults = faults.get_or_insert(Faults { cells: 0, texts: 0, first: (text, line) });
                 faults.cells += 1;
                 faults.texts += u64::from(is_text);
             }
