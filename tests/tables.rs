@@ -377,7 +377,7 @@ fn tables_in_the_forms_that_people_have_are_learnt() {
             format!(
                 "240,2,first,second\n{}",
                 table("", &|_, ([a, b], _, kind)| {
-                    let class = ["adela", "chin", "gento"].iter().position(|name| *name == kind).unwrap();
+                    let class = ["adela", "chin", "gento"].iter().position(|name| name == kind).unwrap();
                     format!("{a:.3},{b:.3},0.5,{class}")
                 })
             )
