@@ -342,7 +342,7 @@ fn every_fault_that_stays_is_a_clear_error_and_leaves_nothing() {
             move |_| answer.clone()
         });
         let error = result.expect_err("a fault");
-        for part in [&format!("small/{}.gz could not be fetched: http://127.0.0.1:", NAMES[1])[..], "--mirror URL"]
+        for part in [&format!("small/{}.gz could not be fetched: http://127.0.0.1:", NAMES[1])[..], "the option mirror"]
             .iter()
             .chain(parts)
         {

@@ -283,7 +283,11 @@ fn predictions_are_written_to_a_table_beside_columns_of_the_input() {
         fails(&[&["predict", &model, &rows, "--backend", "cpu"][..], arguments].concat(), code, parts);
         assert_eq!(fs::read(&out).unwrap(), before);
     };
-    bad(&["--output", &out, "--keep", "price"], 2, &["--keep price", "\"id\", \"width\"", "out.csv is not written"]);
+    bad(
+        &["--output", &out, "--keep", "price"],
+        2,
+        &["no column price to keep", "\"id\", \"width\"", "out.csv is not written"],
+    );
     bad(&["--output", &out, "--column-names", "a,b"], 2, &["2 names for 4 columns", "1 with --probabilities false"]);
     bad(&["--output", &out, "--column-names", "a,b,b,c"], 2, &["two columns \"b\""]);
     bad(&["--output", &rows], 2, &["--output", "<FILE>", "rows.csv"]);

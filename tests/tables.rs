@@ -174,8 +174,11 @@ fn damaged_files_in_columns_are_refused_in_one_line() {
     assert!(load(&packed).unwrap_err().contains("a Parquet file in a zip archive"));
 }
 
-/// Rows around a centre a class, far apart, each with a text and a number among its features.
-fn blobs(rows: usize) -> Vec<([f64; 2], &'static str, &'static str)> {
+/// Two numbers, a text, and a class.
+type Row = ([f64; 2], &'static str, &'static str);
+
+/// Rows around a centre a class, far apart.
+fn blobs(rows: usize) -> Vec<Row> {
     let kinds = ["adela", "chin", "gento"];
     let row = |row: usize| {
         let class = row % 3;
@@ -187,7 +190,7 @@ fn blobs(rows: usize) -> Vec<([f64; 2], &'static str, &'static str)> {
     (0..rows).map(row).collect()
 }
 
-fn lines(rows: &[([f64; 2], &str, &str)]) -> Vec<String> {
+fn lines(rows: &[Row]) -> Vec<String> {
     rows.iter().map(|([a, b], place, kind)| format!("{a:.3},{b:.3},{place},{kind}")).collect()
 }
 
@@ -279,7 +282,7 @@ fn a_column_may_say_how_much_rows_weigh() {
     };
     let data = |name: &str, weights| write(folder.path(), name, table(weights));
     let heavy = data("heavy.csv", ["1", "4.5"]);
-    let more = ["--weight", "w", "--epochs", "10"];
+    let more = ["--weight", "w", "--epochs", "80"];
     let (model, err) = train(folder.path(), "heavy.safetensors", &heavy, &more);
     assert!(err.contains("left out, as it says how much rows weigh in training: w"), "{err}");
     let features = checkpoint::load(&model).unwrap().metadata.unwrap().schema.unwrap().features;
@@ -323,11 +326,11 @@ const WELL: [&str; 10] = ["--hidden", "32", "--epochs", "60", "--lr", "0.1", "--
 fn tables_in_the_forms_that_people_have_are_learnt() {
     let folder = tempfile::tempdir().unwrap();
     let rows = blobs(240);
-    let table = |header: &str, row: &dyn Fn(usize, &[f64; 2], &str, &str) -> String| {
-        let rows = rows.iter().enumerate().map(|(at, (x, place, kind))| row(at, x, place, kind));
+    let table = |header: &str, line: &dyn Fn(usize, &Row) -> String| {
+        let rows = rows.iter().enumerate().map(|(at, row)| line(at, row));
         rows.fold(header.to_owned(), |text, row| text + &row + "\n")
     };
-    let plain = table("a,b,label\n", &|_, [a, b], _, kind| format!("{a:.3},{b:.3},{kind}"));
+    let plain = table("a,b,label\n", &|_, ([a, b], _, kind)| format!("{a:.3},{b:.3},{kind}"));
     let zip = {
         let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         zip.start_file("train.csv", SimpleFileOptions::default()).unwrap();
@@ -338,12 +341,12 @@ fn tables_in_the_forms_that_people_have_are_learnt() {
     let cases: [(&str, Vec<u8>, &[&str]); 11] = [
         (
             "texts",
-            table("a,b,place,label\n", &|_, [a, b], place, kind| format!("{a:.3},{b:.3},{place},{kind}")).into(),
+            table("a,b,place,label\n", &|_, ([a, b], place, kind)| format!("{a:.3},{b:.3},{place},{kind}")).into(),
             &[],
         ),
         (
             "missing cells",
-            table("a,b,label\n", &|row, [a, b], _, kind| {
+            table("a,b,label\n", &|row, ([a, b], _, kind)| {
                 if row % 30 == 4 { format!("?,{b:.3},{kind}") } else { format!("{a:.3},{b:.3},{kind}") }
             })
             .into(),
@@ -358,12 +361,12 @@ fn tables_in_the_forms_that_people_have_are_learnt() {
         ),
         (
             "aligned blanks",
-            table("", &|_, [a, b], _, kind| format!("{a:>9.3}  {b:>9.3}   {kind}")).into(),
+            table("", &|_, ([a, b], _, kind)| format!("{a:>9.3}  {b:>9.3}   {kind}")).into(),
             &["--label", "last"],
         ),
         (
             "booleans",
-            table("a,b,c,label\n", &|_, [a, b], _, kind| {
+            table("a,b,c,label\n", &|_, ([a, b], _, kind)| {
                 format!("{a:.3},{b:.3},{},{kind}", if *a > 0.0 { "True" } else { "False" })
             })
             .into(),
@@ -373,8 +376,8 @@ fn tables_in_the_forms_that_people_have_are_learnt() {
             "a line of counts",
             format!(
                 "240,2,first,second\n{}",
-                table("", &|_, [a, b], _, kind| {
-                    let class = ["adela", "chin", "gento"].iter().position(|name| *name == kind).unwrap();
+                table("", &|_, ([a, b], _, kind)| {
+                    let class = ["adela", "chin", "gento"].iter().position(|name| name == kind).unwrap();
                     format!("{a:.3},{b:.3},0.5,{class}")
                 })
             )
@@ -384,7 +387,7 @@ fn tables_in_the_forms_that_people_have_are_learnt() {
         ("a zip archive", zip, &[]),
         (
             "seconds since 1970",
-            table("time,label\n", &|_, [a, _], _, _| {
+            table("time,label\n", &|_, ([a, _], _, _)| {
                 let late = if *a > 0.0 { "late" } else { "early" };
                 format!("{:.2},{late}", 1_700_000_030.0 + 10.0 * a)
             })
@@ -393,7 +396,7 @@ fn tables_in_the_forms_that_people_have_are_learnt() {
         ),
         (
             "more columns than rows",
-            table(&format!("{}label\n", "g,".repeat(400)), &|_, [a, b], _, kind| {
+            table(&format!("{}label\n", "g,".repeat(400)), &|_, ([a, b], _, kind)| {
                 format!("{}{kind}", format!("{a:.3},{b:.3},").repeat(200))
             })
             .into(),

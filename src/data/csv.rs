@@ -18,6 +18,7 @@ mod dialect;
 mod frame;
 mod kept;
 mod many;
+mod merge;
 mod opened;
 mod parse;
 mod pieces;
@@ -676,7 +677,7 @@ mod tests {
             (b"a,b,label\n1,2,5.1\n\n1,2,-\n", &["\"-\" in line 4, column 3 (\"label\")", "a finite number"]),
             (b"a,b,label\n1,\"2,x\n3,4,5\n", &["2 cells in line 2"]),
             (b"a,b,label\n1,2,x\n1,2,y\n", &["no column to learn from", "the same value"]),
-            (b"PAR1", &["a Parquet file"]),
+            (b"PAR1", &["Parquet file"]),
             (b"\0\0\x08\x03", &["another kind", "IDX"]),
         ];
         for (content, parts) in cases {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use ::arrow_array::RecordBatch;
-use ::arrow_schema::{DataType, Schema};
+use ::arrow_schema::{DataType, Schema, SchemaRef};
 
 use super::frame::MAX_VALUES;
 use super::source::Source;
@@ -20,6 +20,11 @@ use guard::guarded;
 
 /// The cells of a piece, about: small enough for a processor's cache, large enough to be worth a thread's while.
 const PIECE: usize = 1 << 17;
+
+/// The most rows of a piece of so many columns.
+fn rows_of_piece(columns: usize) -> usize {
+    (PIECE / columns.max(1)).clamp(64, 1 << 16)
+}
 
 /// What a file in columns is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,6 +57,9 @@ impl Kind {
 
 /// The batches of a file, as its reader gives them; errors are those of the reader.
 type Reading<'a> = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send + 'a>;
+
+/// The columns of a file, its rows, and how many there are where the file says it.
+type Found<'a> = (SchemaRef, Reading<'a>, Option<u64>);
 
 /// The rows of a file in columns.
 pub(super) struct Batches<'a> {
@@ -107,7 +115,7 @@ impl<'a> Batches<'a> {
             reading,
             ready: VecDeque::new(),
             rows: 0,
-            most: (PIECE / kept.len().max(1)).clamp(64, 1 << 16),
+            most: rows_of_piece(kept.len()),
             names: kept.iter().map(|index| schema.field(*index).name().clone()).collect(),
             categories: those(is_numbers_in_dictionary),
             durations: those(|kind| matches!(kind, DataType::Duration(_))),

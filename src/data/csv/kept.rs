@@ -45,21 +45,21 @@ impl Kept {
         let (delimiter, blanks) = (opened.dialect.delimiter, opened.dialect.blanks);
         let mut rows: Vec<Vec<String>> = Vec::new();
         while let Some(piece) = opened.pieces.next()? {
-            let Block { text, line } = match piece {
-                Piece::Text(block) => block,
+            match piece {
+                Piece::Text(Block { text, line }) => {
+                    let text = if blanks { collapse(&text) } else { text };
+                    for (line, record) in records(&text, line, delimiter) {
+                        if lines.binary_search(&line).is_ok() {
+                            let cell = |&index: &usize| decode(record.get(index).unwrap_or_default()).0.into_owned();
+                            rows.push(places.iter().map(cell).collect());
+                        }
+                    }
+                }
                 #[cfg(feature = "columnar")]
                 Piece::Columns(batch) => {
                     let columns: Vec<Vec<String>> = places.iter().map(|place| batch.texts(*place)).collect();
                     let wanted = batch.rows().enumerate().filter(|(_, line)| lines.binary_search(line).is_ok());
                     rows.extend(wanted.map(|(row, _)| columns.iter().map(|column| column[row].clone()).collect()));
-                    continue;
-                }
-            };
-            let text = if blanks { collapse(&text) } else { text };
-            for (line, record) in records(&text, line, delimiter) {
-                if lines.binary_search(&line).is_ok() {
-                    let cell = |&index: &usize| decode(record.get(index).unwrap_or_default()).0.into_owned();
-                    rows.push(places.iter().map(cell).collect());
                 }
             }
         }

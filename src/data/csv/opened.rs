@@ -1,13 +1,14 @@
 //! Files whose form is known, and the reading of their rows into one frame.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::blocks::Blocks;
 use super::cells::{self, Number, show};
 use super::columns::{Columns, Layout};
 use super::dialect::Dialect;
-use super::frame::{Frame, Held, Merge, Met, Order, Place};
+use super::frame::{Frame, Held, Place};
 use super::many::Sources;
+use super::merge::{Merge, Met, Order};
 use super::parse::{Faults, Form, Slot};
 use super::pieces::Pieces;
 use super::source::Source;
@@ -153,7 +154,11 @@ impl<'a> Opened<'a> {
         if let (Pieces::Text(blocks), Some(_)) = (&mut self.pieces, &layout.columns.names) {
             blocks.skip_record()?;
         }
-        targets.begin(path, unit, &layout.columns.name(layout.label.unwrap_or(layout.columns.label)));
+        targets.files.push((
+            path.to_path_buf(),
+            *unit,
+            layout.columns.name(layout.label.unwrap_or(layout.columns.label)),
+        ));
         let order = Order::of(&numbers, &texts);
         let met = merge.read(&mut self.pieces, &form, &order, (*unit, file), |cell, line| {
             if layout.label.is_none() {
@@ -182,58 +187,55 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// The targets of all files, and where they stand.
+/// The targets of all files.
 struct Targets<'a> {
     column: Column<'a>,
-    /// The line of each row that has one.
-    lines: Vec<u64>,
-    /// Of each file its path, what its places are called, its column of targets, and its first row here.
-    files: Vec<(std::path::PathBuf, &'static str, String, usize)>,
+    /// Of each file its path, what its places are called, and its column of targets.
+    files: Vec<(PathBuf, &'static str, String)>,
+    /// Rows without a target, and the first one.
     untold: (usize, Place),
     units: u64,
 }
 
 impl<'a> Targets<'a> {
     fn new(expected: Expected<'a>) -> Self {
-        let column = Column::new(expected);
-        Self { column, lines: Vec::new(), files: Vec::new(), untold: Default::default(), units: 0 }
+        Self { column: Column::new(expected), files: Vec::new(), untold: Default::default(), units: 0 }
     }
 
-    /// The next file begins.
-    fn begin(&mut self, path: &Path, unit: &'static str, column: &str) {
-        self.files.push((path.to_path_buf(), unit, column.to_owned(), self.lines.len()));
+    /// The place of a line of the file that is being read.
+    fn place(&self, line: u64) -> Place {
+        Place { file: self.files.len().saturating_sub(1), number: line }
     }
 
-    /// A row of this file has no target.
+    /// A row has no target.
     fn missing(&mut self, line: u64) {
         if self.untold.0 == 0 {
-            self.untold.1 = Place { file: self.files.len() - 1, number: line };
+            self.untold.1 = self.place(line);
         }
         self.untold.0 += 1;
     }
 
     /// The target of the next row.
     fn push(&mut self, text: &str, line: u64) -> Result<()> {
-        let pushed = self.column.push(text);
-        self.lines.push(line);
-        pushed.map_err(|expected| self.refused(self.lines.len() - 1, text, expected))
+        self.column.push(text).map_err(|expected| refused_target(&self.files, self.place(line), text, expected))
     }
 
-    /// The targets of all rows.
-    fn finish(&mut self) -> Result<Found> {
-        let column = std::mem::replace(&mut self.column, Column::new(Expected::Any));
-        column.finish().map_err(|Fault { row, text, expected }| self.refused(row, &text, expected))
+    /// The targets of all rows of `frame`.
+    fn finish(self, frame: &Frame) -> Result<Found> {
+        let Self { column, files, .. } = self;
+        column.finish().map_err(|Fault { row, text, expected }| {
+            refused_target(&files, frame.rows_places().nth(row).unwrap_or_default(), &text, expected)
+        })
     }
+}
 
-    fn refused(&self, row: usize, text: &str, expected: String) -> Error {
-        let line = self.lines.get(row).copied().unwrap_or(0);
-        let file = self.files.partition_point(|(.., first)| *first <= row).saturating_sub(1);
-        match self.files.get(file) {
-            Some((path, unit, column, _)) => {
-                Error::file(path, format!("{} in {unit} {line}, {column}", show(text)), expected)
-            }
-            None => Error::Data(expected),
+/// The refusal of a target, in one of `files`.
+fn refused_target(files: &[(PathBuf, &'static str, String)], place: Place, text: &str, expected: String) -> Error {
+    match files.get(place.file) {
+        Some((path, unit, column)) => {
+            Error::file(path, format!("{} in {unit} {}, {column}", show(text), place.number), expected)
         }
+        None => Error::Data(expected),
     }
 }
 
@@ -284,11 +286,12 @@ pub(super) fn read_rows<'a>(
     if !is_text {
         frame.texts.iter_mut().for_each(|texts| days_alone(&mut texts.iter_mut().collect::<Vec<_>>()));
     }
+    let (untold, units) = (targets.untold, units + targets.units);
     let found = match layout.label {
-        Some(_) if frame.rows() > 0 => Some(targets.finish()?),
+        Some(_) if frame.rows() > 0 => Some(targets.finish(&frame)?),
         _ => None,
     };
-    Ok(Rows { frame, found, faults, untold: targets.untold, odd, longer, units: units + targets.units })
+    Ok(Rows { frame, found, faults, untold, odd, longer, units })
 }
 
 /// Leaves the time out of moments that are all at midnight, as software does that writes them as text.

@@ -24,6 +24,8 @@ const DIFFERENT: (f64, usize) = (0.9, 20);
 const BOOLEANS: [[&str; 2]; 5] = [["false", "true"], ["no", "yes"], ["f", "t"], ["n", "y"], ["off", "on"]];
 /// Columns of numbers that are gathered at a time: half a cache line of a row.
 const TOGETHER: usize = 8;
+/// About how many numbers are gathered at a time, however many rows there are: 8 MiB.
+const GATHERED: usize = 1 << 21;
 /// The least side of an image.
 const LEAST_SIDE: usize = 8;
 
@@ -230,9 +232,10 @@ impl Fitting<'_> {
                 numbers[at] = (index, origin);
             }
         }
-        let groups: Vec<&[(usize, f64)]> = numbers.chunks(TOGETHER).collect();
+        let together = (GATHERED / self.frame.rows().max(1)).clamp(1, TOGETHER);
+        let groups: Vec<&[(usize, f64)]> = numbers.chunks(together).collect();
         let group = |(group, columns): (usize, &&[(usize, f64)])| -> Vec<(usize, Fitted)> {
-            let values = self.frame.gather(group * TOGETHER, columns.len(), self.trained);
+            let values = self.frame.gather(group * together, columns.len(), self.trained);
             let fitted = columns.iter().zip(values);
             fitted.map(|(&(index, origin), values)| (index, self.numbers(index, values, origin))).collect()
         };

@@ -8,10 +8,9 @@ use ::arrow_array::RecordBatch;
 use ::arrow_ipc::convert::try_fb_to_schema;
 use ::arrow_ipc::reader::{FileDecoder, StreamDecoder};
 use ::arrow_ipc::{Block, Message, root_as_footer, root_as_message};
-use ::arrow_schema::SchemaRef;
 use arrow_buffer::Buffer;
 
-use super::{Kind, Reading, Source, guarded, wanted};
+use super::{Found, Kind, Source, guarded, wanted};
 use crate::error::{Error, Result};
 
 /// The most bytes of a message's head, which says where its values lie, and of a file's index.
@@ -27,11 +26,7 @@ const MAGIC: &[u8] = b"ARROW1";
 ///
 /// # Errors
 /// [`Error::Io`]. What is inside is what there is to say of a damaged file.
-#[allow(clippy::type_complexity)]
-pub(super) fn open<'a>(
-    source: Source<'a>,
-    kind: Kind,
-) -> Result<Result<(SchemaRef, Reading<'a>, Option<u64>), String>> {
+pub(super) fn open<'a>(source: Source<'a>, kind: Kind) -> Result<Result<Found<'a>, String>> {
     let mut bytes = source.bytes()?;
     let length = bytes.seek(SeekFrom::End(0)).and_then(|length| bytes.rewind().map(|()| length));
     let length = length.map_err(Error::io("read", source.path))?;
@@ -43,7 +38,7 @@ pub(super) fn open<'a>(
     .and_then(|opened| opened))
 }
 
-fn stream<'a>(reader: impl Read + Send + 'a) -> Result<(SchemaRef, Reading<'a>, Option<u64>), String> {
+fn stream<'a>(reader: impl Read + Send + 'a) -> Result<Found<'a>, String> {
     let mut messages = Messages { reader, decoder: StreamDecoder::new(), rest: None, ended: false };
     let first = messages.next_batch()?;
     let schema = messages.decoder.schema().ok_or("it has no description of its columns")?;
@@ -99,10 +94,7 @@ impl<R: Read> Messages<R> {
     }
 }
 
-fn file<'a>(
-    mut reader: impl Read + Seek + Send + 'a,
-    length: u64,
-) -> Result<(SchemaRef, Reading<'a>, Option<u64>), String> {
+fn file<'a>(mut reader: impl Read + Seek + Send + 'a, length: u64) -> Result<Found<'a>, String> {
     let tail = MAGIC.len() as u64 + 4;
     let end = length.checked_sub(tail).ok_or(CUT)?;
     let last = part(&mut reader, end, tail)?;
