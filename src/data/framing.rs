@@ -11,6 +11,7 @@ use crate::data::images::decode;
 use crate::data::{COLOURS, Dataset, Inputs};
 use crate::error::{Error, Result};
 
+mod digits;
 mod filters;
 mod ground;
 mod ink;
@@ -98,9 +99,30 @@ impl Form {
     /// The row that `image` becomes, which messages call `path`.
     pub(crate) fn row_of_image(&self, path: &Path, image: DynamicImage) -> Result<Vec<u8>> {
         match (self.framing, self.colour) {
-            (Framing::Mnist, _) => mnist::frame(grey(image)).map_err(|found| unwritten(path, found)),
+            (Framing::Mnist, _) => self.written(path, image).map(|(row, _)| row),
             (Framing::Resize, false) => Ok(resized(grey(image).into(), self.size).into_luma8().into_raw()),
             (Framing::Resize, true) => Ok(resized(coloured(image).into(), self.size).into_rgb8().into_raw()),
+        }
+    }
+
+    /// The row that `image` becomes, and how many pieces of writing it has that are alike in size.
+    pub(crate) fn written(&self, path: &Path, image: DynamicImage) -> Result<(Vec<u8>, usize)> {
+        match self.framing {
+            Framing::Mnist => mnist::frame(grey(image)).map_err(|found| unwritten(path, found)),
+            Framing::Resize => Ok((self.row_of_image(path, image)?, 1)),
+        }
+    }
+
+    /// The rows that the pieces of writing in `image` become, in the order of reading.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where images are not framed by their writing; [`Error::File`] where there is none.
+    pub(crate) fn split(&self, path: &Path, image: DynamicImage) -> Result<Vec<Vec<u8>>> {
+        match self.framing {
+            Framing::Mnist => mnist::split(grey(image)).map_err(|found| unwritten(path, found)),
+            Framing::Resize => Err(Error::Usage(
+                "images are split by the writing in them, for models of handwriting framed as MNIST's".into(),
+            )),
         }
     }
 }
