@@ -36,6 +36,8 @@ pub const SIDE: usize = 28;
 const INK: u32 = 20;
 /// The place of its centre of mass in both directions, in pixels from the centre of the first pixel.
 const CENTRE: f32 = 14.0;
+/// The brightness of ink on a dark ground, at least.
+const LIT: u8 = 64;
 /// The number of rows of a data set that are looked at.
 const LOOKED_AT: usize = 500;
 
@@ -204,7 +206,7 @@ pub(crate) fn is_colourful(image: &DynamicImage) -> bool {
 
 /// Whether a row is framed as MNIST's are, or nearly so.
 fn is_framed(row: &[u8]) -> bool {
-    let ink = |index: &usize| row[*index] >= 64;
+    let ink = |index: &usize| row[*index] >= LIT;
     let (mut box_x, mut box_y) = (Range::default(), Range::default());
     for index in (0..row.len()).filter(ink) {
         box_x.add((index % SIDE) as u32);

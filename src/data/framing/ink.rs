@@ -33,7 +33,15 @@ impl Ink {
     /// The ink of `image` without boxes and rules, looked for in `working` pixels along the longer side; none where nothing stands
     /// out.
     pub(super) fn of(image: &GrayImage, working: u32) -> Option<Self> {
-        let mut plane = contrast(image, working);
+        let brightness = scaled(image, working);
+        let dark = is_dark_on_light(&brightness);
+        // Broad strokes in a narrow frame are as much of it as their ground, and may be taken for it.
+        Self::standing_out(&brightness, dark).or_else(|| Self::standing_out(&brightness, !dark))
+    }
+
+    /// The ink that is darker than its ground if `dark`, or else lighter.
+    fn standing_out(brightness: &Plane, dark: bool) -> Option<Self> {
+        let mut plane = contrast(brightness, dark);
         let levels = levels(&plane)?;
         let mask = Mask::of(&plane, levels.threshold);
         // Beside dark rules writing may be faint, and beside dark writing rules.
@@ -90,11 +98,11 @@ impl Ink {
     }
 }
 
-/// By how much each place of `image` differs from its ground.
-fn contrast(image: &GrayImage, working: u32) -> Plane {
+/// The brightness of `image` from 0 to 1, of at most `working` pixels along the longer side, without the noise of single pixels.
+fn scaled(image: &GrayImage, working: u32) -> Plane {
     let longer = image.width().max(image.height());
     let scale = |side: u32| ((u64::from(side) * u64::from(working)).div_ceil(u64::from(longer)) as u32).max(1);
-    // Brightness is from 0 to 1 here, because the library's resizing and blurring clip other values.
+    // From 0 to 1 because the library's resizing and blurring clip other values.
     let brightness = |x, y| Luma([f32::from(image.get_pixel(x, y)[0]) / 255.0]);
     let plane: Plane = ImageBuffer::from_fn(image.width(), image.height(), brightness);
     let plane = if longer > working {
@@ -102,19 +110,27 @@ fn contrast(image: &GrayImage, working: u32) -> Plane {
     } else {
         plane
     };
-    // Noise of single pixels is no writing. But in a small image strokes are single pixels.
+    // In a small image strokes are single pixels.
     let blur = (plane.width().max(plane.height()) as f32 / WORKING as f32).max(1.0);
-    let plane = if longer >= WORKING / 2 { imageops::blur(&plane, blur) } else { plane };
-    let sign = if is_dark_on_light(&plane) { -255.0 } else { 255.0 };
+    if is_small(&plane) { plane } else { imageops::blur(&plane, blur) }
+}
 
-    // A top-hat filter removes what is broader than strokes can be, and the edges of shadows. The uneven light that is left
-    // is smooth. Small images are drawn, not photographed, and their strokes may be as broad as the window.
-    let mut ink = plane;
+/// Whether an image is drawn and not photographed.
+fn is_small(plane: &Plane) -> bool {
+    plane.width().max(plane.height()) < WORKING / 2
+}
+
+/// By how much each place differs from its ground: is darker if `dark`, or else lighter.
+fn contrast(brightness: &Plane, dark: bool) -> Plane {
+    let sign = if dark { -255.0 } else { 255.0 };
+    let mut ink = brightness.clone();
     ink.iter_mut().for_each(|value| *value *= sign);
-    if longer >= WORKING / 2 {
+    // A top-hat filter removes what is broader than strokes can be, and the edges of shadows. The uneven light that is left
+    // is smooth. The strokes of small images may be as broad as the window.
+    if !is_small(brightness) {
         let under = opened(&ink, ink.width().max(ink.height()) / 4);
         // In shade ink differs less, by as much as there is less light.
-        let light = |under: f32| if sign < 0.0 { (-under / 255.0).clamp(DARKEST, 1.0) } else { 1.0 };
+        let light = |under: f32| if dark { (-under / 255.0).clamp(DARKEST, 1.0) } else { 1.0 };
         ink.iter_mut().zip(under.iter()).for_each(|(value, under)| *value = (*value - under) / light(*under));
     }
     Ground::fit(&ink).taken_from(&ink)

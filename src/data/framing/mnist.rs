@@ -6,10 +6,17 @@ use image::{GrayImage, Luma};
 
 use super::digits;
 use super::ink::{Ink, WORKING, WORKING_ON_MANY};
-use super::{CENTRE, INK, Plane, SIDE};
+use super::mask::Piece;
+use super::{CENTRE, INK, LIT, Plane, SIDE};
 
 /// The least width of strokes in a framed image, in pixels: MNIST's are 2 to 4.
 const STROKE: f32 = 2.0;
+/// The pixels of a stroke, at least.
+const SPECK: usize = 10;
+/// More pieces than a digit has, even of broken strokes.
+const MANY: usize = 12;
+/// So many times as large as strokes is the image around many of them that are noise.
+const TINY: usize = 16;
 
 /// The framed writing in `image`: 28 x 28 bytes, and the number of pieces that are alike in size. An image of this size on a dark
 /// ground is taken as it is.
@@ -17,11 +24,14 @@ const STROKE: f32 = 2.0;
 /// # Errors
 /// A text saying what was found instead of writing.
 pub(super) fn frame(image: GrayImage) -> Result<(Vec<u8>, usize), String> {
-    if is_framed(&image) {
-        return Ok((image.into_raw(), 1));
+    if let Some(row) = as_it_is(&image) {
+        return row.map(|row| (row, 1));
     }
     let found = Ink::of(&image, WORKING).and_then(|ink| {
         let pieces = ink.pieces();
+        if is_noise(&pieces, image.dimensions()) {
+            return None;
+        }
         let framed = framed(&ink.cropped(&pieces)?);
         Some((framed, digits::count(&digits::read(pieces))))
     });
@@ -33,13 +43,21 @@ pub(super) fn frame(image: GrayImage) -> Result<(Vec<u8>, usize), String> {
 /// # Errors
 /// As [`frame`].
 pub(super) fn split(image: GrayImage) -> Result<Vec<Vec<u8>>, String> {
-    if is_framed(&image) {
-        return Ok(vec![image.into_raw()]);
+    if let Some(row) = as_it_is(&image) {
+        return row.map(|row| vec![row]);
     }
     let ink = Ink::of(&image, WORKING_ON_MANY).ok_or_else(|| unwritten(&image))?;
     let digits = digits::read(ink.pieces());
     let rows: Vec<Vec<u8>> = digits.iter().filter_map(|digit| Some(framed(&ink.cropped(&digit.pieces)?))).collect();
     if rows.is_empty() { Err(unwritten(&image)) } else { Ok(rows) }
+}
+
+/// Whether `pieces` are specks, or many and tiny beside the image of this (width, height).
+fn is_noise(pieces: &[Piece], (width, height): (u32, u32)) -> bool {
+    let longest = pieces.iter().map(|piece| piece.bounds.longer()).max().unwrap_or(0);
+    let side = width.max(height).min(WORKING) as usize;
+    let largest = pieces.iter().map(|piece| piece.places.len()).max().unwrap_or(0);
+    largest < SPECK || pieces.len() > MANY && longest * TINY < side
 }
 
 fn unwritten(image: &GrayImage) -> String {
@@ -50,9 +68,13 @@ fn framed(ink: &Plane) -> Vec<u8> {
     place(&thicken(ink)).into_raw()
 }
 
-/// Whether an image is taken as it is.
-fn is_framed(image: &GrayImage) -> bool {
-    image.dimensions() == (SIDE as u32, SIDE as u32) && is_dark(image)
+/// The row of an image that is framed already: of this size, on a dark ground.
+fn as_it_is(image: &GrayImage) -> Option<Result<Vec<u8>, String>> {
+    if image.dimensions() != (SIDE as u32, SIDE as u32) || !is_dark(image) {
+        return None;
+    }
+    let written = image.iter().any(|value| *value >= LIT);
+    Some(if written { Ok(image.as_raw().clone()) } else { Err(unwritten(image)) })
 }
 
 /// Whether the outermost pixels are dark on average.
