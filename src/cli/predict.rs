@@ -11,6 +11,7 @@ use super::{ArrayOptions, ComputeOptions, note, print, read_so, select};
 use crate::checkpoint::Checkpoint;
 use crate::data::csv::Kept;
 use crate::data::framing::{self, Framing};
+use crate::data::images::{self, decode};
 use crate::data::{self, Columns, Decimal, Delimiter, Header, Inputs, Scale, csv};
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
@@ -38,6 +39,12 @@ pub(super) struct Options {
     /// How an image becomes a row [default: as the model's file says; mnist where it says nothing and takes 784 inputs]
     #[arg(long, value_enum)]
     framing: Option<Framing>,
+    /// Predict each piece of writing in an image, such as the digits of a number, in the order of reading: FILE#1, FILE#2, ...
+    #[arg(long)]
+    split: bool,
+    /// Go on without the images that cannot be read or hold no writing
+    #[arg(long)]
+    skip_broken: bool,
     /// Write a picture of the images as the network sees them to this PNG file
     #[arg(long, value_name = "FILE")]
     framed: Option<PathBuf>,
@@ -89,9 +96,13 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     spare_inputs(options, &paths)?;
     let checkpoint = options.model.load(options.outputs.task)?;
-    let mut inputs = Vec::new();
+    let (mut inputs, mut broken) = (Vec::new(), Vec::new());
     for path in &paths {
-        Input::new(path).map_or_else(&mut fail, |input| inputs.push(input));
+        match Input::new(path) {
+            Ok(input) => inputs.push(input),
+            Err(error) if options.skip_broken => broken.push((path.clone(), error)),
+            Err(error) => fail(error),
+        }
     }
     if options.top > 1 && options.output.output.is_some() && !options.json {
         let message =
@@ -122,8 +133,21 @@ pub(super) fn run(options: &Options) -> Result<()> {
                     show(options, &checkpoint, &rows.names, &outputs)?;
                 }
             }
+            Err(error @ (Error::File { .. } | Error::Io { .. })) if options.skip_broken && input.image => {
+                broken.push((input.path.clone(), error));
+            }
             Err(error) => fail(error),
         }
+    }
+    if !broken.is_empty() && broken.len() == paths.len() {
+        // Nothing is left to go on with.
+        let (_, error) = broken.swap_remove(0);
+        return Err(failed.unwrap_or(error));
+    }
+    if !broken.is_empty() {
+        let are = if broken.len() == 1 { "input is" } else { "inputs are" };
+        let told = images::broken("".as_ref(), &broken);
+        note(&format!("{} of {} {are} left out as broken: {told}", broken.len(), paths.len()));
     }
     if let (Some(path), false) = (&options.framed, framed.is_empty()) {
         let size = checkpoint.image().unwrap_or((framing::SIDE, framing::SIDE));
@@ -163,15 +187,27 @@ fn spare_inputs(options: &Options, paths: &[PathBuf]) -> Result<()> {
 fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, framed: &mut Vec<Vec<u8>>) -> Result<Rows> {
     let path = &input.path;
     let form = checkpoint.known().form(path, options.framing.unwrap_or(checkpoint.framing()))?;
-    let row = match &input.content {
-        Some(content) => form.row_of(path, Cursor::new(content))?,
-        None => form.row(path)?,
+    let picture = match &input.content {
+        Some(content) => decode::decode(path, Cursor::new(content))?,
+        None => decode::open(path)?,
+    };
+    let name = input.name();
+    let (rows, names) = if options.split {
+        let rows = form.split(path, picture)?;
+        let names = (1..=rows.len()).map(|number| format!("{name}#{number}")).collect();
+        (rows, names)
+    } else {
+        let (row, pieces) = form.written(path, picture)?;
+        if pieces > 1 {
+            note(&format!("{name} seems to hold {pieces} pieces of writing; --split predicts each"));
+        }
+        (vec![row], vec![name])
     };
     if options.framed.is_some() {
-        framed.push(row.clone());
+        framed.extend(rows.iter().cloned());
     }
-    let inputs = checkpoint.rows(path, Inputs::U8(row), options.scale)?;
-    Ok(Rows { inputs, names: vec![input.name()], kept: None })
+    let inputs = checkpoint.rows(path, Inputs::U8(rows.concat()), options.scale)?;
+    Ok(Rows { inputs, names, kept: None })
 }
 
 /// The rows of the arrays `input`.

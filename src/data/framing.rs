@@ -11,6 +11,7 @@ use crate::data::images::decode;
 use crate::data::{COLOURS, Dataset, Inputs};
 use crate::error::{Error, Result};
 
+mod digits;
 mod filters;
 mod ground;
 mod ink;
@@ -35,6 +36,8 @@ pub const SIDE: usize = 28;
 const INK: u32 = 20;
 /// The place of its centre of mass in both directions, in pixels from the centre of the first pixel.
 const CENTRE: f32 = 14.0;
+/// The brightness of ink on a dark ground, at least.
+const LIT: u8 = 64;
 /// The number of rows of a data set that are looked at.
 const LOOKED_AT: usize = 500;
 
@@ -98,9 +101,30 @@ impl Form {
     /// The row that `image` becomes, which messages call `path`.
     pub(crate) fn row_of_image(&self, path: &Path, image: DynamicImage) -> Result<Vec<u8>> {
         match (self.framing, self.colour) {
-            (Framing::Mnist, _) => mnist::frame(grey(image)).map_err(|found| unwritten(path, found)),
+            (Framing::Mnist, _) => self.written(path, image).map(|(row, _)| row),
             (Framing::Resize, false) => Ok(resized(grey(image).into(), self.size).into_luma8().into_raw()),
             (Framing::Resize, true) => Ok(resized(coloured(image).into(), self.size).into_rgb8().into_raw()),
+        }
+    }
+
+    /// The row that `image` becomes, and how many pieces of writing it has that are alike in size.
+    pub(crate) fn written(&self, path: &Path, image: DynamicImage) -> Result<(Vec<u8>, usize)> {
+        match self.framing {
+            Framing::Mnist => mnist::frame(grey(image)).map_err(|found| unwritten(path, found)),
+            Framing::Resize => Ok((self.row_of_image(path, image)?, 1)),
+        }
+    }
+
+    /// The rows that the pieces of writing in `image` become, in the order of reading.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where images are not framed by their writing; [`Error::File`] where there is none.
+    pub(crate) fn split(&self, path: &Path, image: DynamicImage) -> Result<Vec<Vec<u8>>> {
+        match self.framing {
+            Framing::Mnist => mnist::split(grey(image)).map_err(|found| unwritten(path, found)),
+            Framing::Resize => Err(Error::Usage(
+                "images are split by the writing in them, for models of handwriting framed as MNIST's".into(),
+            )),
         }
     }
 }
@@ -182,7 +206,7 @@ pub(crate) fn is_colourful(image: &DynamicImage) -> bool {
 
 /// Whether a row is framed as MNIST's are, or nearly so.
 fn is_framed(row: &[u8]) -> bool {
-    let ink = |index: &usize| row[*index] >= 64;
+    let ink = |index: &usize| row[*index] >= LIT;
     let (mut box_x, mut box_y) = (Range::default(), Range::default());
     for index in (0..row.len()).filter(ink) {
         box_x.add((index % SIDE) as u32);

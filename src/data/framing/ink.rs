@@ -12,6 +12,8 @@ use super::rules;
 
 /// The longer side of the image in which ink is looked for, in pixels.
 pub(super) const WORKING: u32 = 400;
+/// The same where the image holds many pieces of writing.
+pub(super) const WORKING_ON_MANY: u32 = 1000;
 /// The share of full light below which shade is not made up for: there is more noise than ink.
 const DARKEST: f32 = 0.3;
 /// The least difference in brightness, of 255, between ink and background.
@@ -28,9 +30,18 @@ pub(super) struct Ink {
 }
 
 impl Ink {
-    /// The ink of `image` without boxes and rules; none where nothing stands out.
-    pub(super) fn of(image: &GrayImage) -> Option<Self> {
-        let mut plane = contrast(image);
+    /// The ink of `image` without boxes and rules, looked for in `working` pixels along the longer side; none where nothing stands
+    /// out.
+    pub(super) fn of(image: &GrayImage, working: u32) -> Option<Self> {
+        let brightness = scaled(image, working);
+        let dark = is_dark_on_light(&brightness);
+        // Broad strokes in a narrow frame are as much of it as their ground, and may be taken for it.
+        Self::standing_out(&brightness, dark).or_else(|| Self::standing_out(&brightness, !dark))
+    }
+
+    /// The ink that is darker than its ground if `dark`, or else lighter.
+    fn standing_out(brightness: &Plane, dark: bool) -> Option<Self> {
+        let mut plane = contrast(brightness, dark);
         let levels = levels(&plane)?;
         let mask = Mask::of(&plane, levels.threshold);
         // Beside dark rules writing may be faint, and beside dark writing rules.
@@ -52,9 +63,8 @@ impl Ink {
         Some(Self { plane, mask, full })
     }
 
-    /// The amount of ink at each place, from 0 to 1, of all that is writing, cropped to the box that holds it.
-    pub(super) fn writing(&self) -> Option<Plane> {
-        let pieces = self.pieces();
+    /// The amount of ink at each place, from 0 to 1, of these pieces, cropped to the box that holds them.
+    pub(super) fn cropped(&self, pieces: &[Piece]) -> Option<Plane> {
         let bounds = pieces.iter().map(|piece| piece.bounds).reduce(Bounds::with)?;
         let mut kept = Mask::empty(self.mask.width, self.mask.height);
         pieces.iter().flat_map(|piece| &piece.places).for_each(|&(x, y)| kept.set(x, y, true));
@@ -69,7 +79,7 @@ impl Ink {
 
     /// The pieces that are writing. Specks are not, nor are objects that reach in from the edge beside writing that does not
     /// touch it.
-    fn pieces(&self) -> Vec<Piece> {
+    pub(super) fn pieces(&self) -> Vec<Piece> {
         let Mask { width, height, .. } = self.mask;
         let weighed = |piece: Piece| {
             let mass: f32 = piece.places.iter().map(|&(x, y)| self.plane.get_pixel(x as u32, y as u32)[0]).sum();
@@ -88,30 +98,39 @@ impl Ink {
     }
 }
 
-/// By how much each place of `image` differs from its ground.
-fn contrast(image: &GrayImage) -> Plane {
+/// The brightness of `image` from 0 to 1, of at most `working` pixels along the longer side, without the noise of single pixels.
+fn scaled(image: &GrayImage, working: u32) -> Plane {
     let longer = image.width().max(image.height());
-    let scale = |side: u32| ((u64::from(side) * u64::from(WORKING)).div_ceil(u64::from(longer)) as u32).max(1);
-    // Brightness is from 0 to 1 here, because the library's resizing and blurring clip other values.
+    let scale = |side: u32| ((u64::from(side) * u64::from(working)).div_ceil(u64::from(longer)) as u32).max(1);
+    // From 0 to 1 because the library's resizing and blurring clip other values.
     let brightness = |x, y| Luma([f32::from(image.get_pixel(x, y)[0]) / 255.0]);
     let plane: Plane = ImageBuffer::from_fn(image.width(), image.height(), brightness);
-    let plane = if longer > WORKING {
+    let plane = if longer > working {
         imageops::resize(&plane, scale(image.width()), scale(image.height()), FilterType::Triangle)
     } else {
         plane
     };
-    // Noise of single pixels is no writing. But in a small image strokes are single pixels.
-    let plane = if longer >= WORKING / 2 { imageops::blur(&plane, 1.0) } else { plane };
-    let sign = if is_dark_on_light(&plane) { -255.0 } else { 255.0 };
+    // In a small image strokes are single pixels.
+    let blur = (plane.width().max(plane.height()) as f32 / WORKING as f32).max(1.0);
+    if is_small(&plane) { plane } else { imageops::blur(&plane, blur) }
+}
 
-    // A top-hat filter removes what is broader than strokes can be, and the edges of shadows. The uneven light that is left
-    // is smooth. Small images are drawn, not photographed, and their strokes may be as broad as the window.
-    let mut ink = plane;
+/// Whether an image is drawn and not photographed.
+fn is_small(plane: &Plane) -> bool {
+    plane.width().max(plane.height()) < WORKING / 2
+}
+
+/// By how much each place differs from its ground: is darker if `dark`, or else lighter.
+fn contrast(brightness: &Plane, dark: bool) -> Plane {
+    let sign = if dark { -255.0 } else { 255.0 };
+    let mut ink = brightness.clone();
     ink.iter_mut().for_each(|value| *value *= sign);
-    if longer >= WORKING / 2 {
+    // A top-hat filter removes what is broader than strokes can be, and the edges of shadows. The uneven light that is left
+    // is smooth. The strokes of small images may be as broad as the window.
+    if !is_small(brightness) {
         let under = opened(&ink, ink.width().max(ink.height()) / 4);
         // In shade ink differs less, by as much as there is less light.
-        let light = |under: f32| if sign < 0.0 { (-under / 255.0).clamp(DARKEST, 1.0) } else { 1.0 };
+        let light = |under: f32| if dark { (-under / 255.0).clamp(DARKEST, 1.0) } else { 1.0 };
         ink.iter_mut().zip(under.iter()).for_each(|(value, under)| *value = (*value - under) / light(*under));
     }
     Ground::fit(&ink).taken_from(&ink)

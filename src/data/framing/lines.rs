@@ -64,7 +64,7 @@ impl Line {
 
     /// The runs of ink in `mask` that are of this line alone, by columns. Where a stroke crosses it, the run is longer.
     pub(super) fn runs(&self, mask: &Mask) -> Vec<(usize, Range<usize>)> {
-        let longest = 1.5 * self.width + 2.0;
+        let longest = 1.3 * self.width + 1.5;
         let columns = self.from.saturating_sub(2)..(self.to + 3).min(mask.width);
         let run = |x: usize| {
             let run = self.run_at(mask, x)?;

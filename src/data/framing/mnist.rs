@@ -4,25 +4,77 @@
 use image::imageops::{self, FilterType};
 use image::{GrayImage, Luma};
 
-use super::ink::{Ink, WORKING};
-use super::{CENTRE, INK, Plane, SIDE};
+use super::digits;
+use super::ink::{Ink, WORKING, WORKING_ON_MANY};
+use super::mask::Piece;
+use super::{CENTRE, INK, LIT, Plane, SIDE};
 
 /// The least width of strokes in a framed image, in pixels: MNIST's are 2 to 4.
 const STROKE: f32 = 2.0;
+/// The pixels of a stroke, at least.
+const SPECK: usize = 10;
+/// More pieces than a digit has, even of broken strokes.
+const MANY: usize = 12;
+/// So many times as large as strokes is the image around many of them that are noise.
+const TINY: usize = 16;
 
-/// The framed writing in `image`: 28 x 28 bytes. An image of this size on a dark ground is taken as it is.
+/// The framed writing in `image`: 28 x 28 bytes, and the number of pieces that are alike in size. An image of this size on a dark
+/// ground is taken as it is.
 ///
 /// # Errors
 /// A text saying what was found instead of writing.
-pub(super) fn frame(image: GrayImage) -> Result<Vec<u8>, String> {
-    let (width, height) = image.dimensions();
-    let side = SIDE as u32;
-    if (width, height) == (side, side) && is_dark(&image) {
-        return Ok(image.into_raw());
+pub(super) fn frame(image: GrayImage) -> Result<(Vec<u8>, usize), String> {
+    if let Some(row) = as_it_is(&image) {
+        return row.map(|row| (row, 1));
     }
-    let ink = Ink::of(&image).and_then(|ink| ink.writing());
-    let ink = ink.ok_or_else(|| format!("an image of {height} x {width} pixels of one shade"))?;
-    Ok(place(&thicken(&ink)).into_raw())
+    let found = Ink::of(&image, WORKING).and_then(|ink| {
+        let pieces = ink.pieces();
+        if is_noise(&pieces, image.dimensions()) {
+            return None;
+        }
+        let framed = framed(&ink.cropped(&pieces)?);
+        Some((framed, digits::count(&digits::read(pieces))))
+    });
+    found.ok_or_else(|| unwritten(&image))
+}
+
+/// Each piece of writing in `image`, framed, in the order of reading.
+///
+/// # Errors
+/// As [`frame`].
+pub(super) fn split(image: GrayImage) -> Result<Vec<Vec<u8>>, String> {
+    if let Some(row) = as_it_is(&image) {
+        return row.map(|row| vec![row]);
+    }
+    let ink = Ink::of(&image, WORKING_ON_MANY).ok_or_else(|| unwritten(&image))?;
+    let digits = digits::read(ink.pieces());
+    let rows: Vec<Vec<u8>> = digits.iter().filter_map(|digit| Some(framed(&ink.cropped(&digit.pieces)?))).collect();
+    if rows.is_empty() { Err(unwritten(&image)) } else { Ok(rows) }
+}
+
+/// Whether `pieces` are specks, or many and tiny beside the image of this (width, height).
+fn is_noise(pieces: &[Piece], (width, height): (u32, u32)) -> bool {
+    let longest = pieces.iter().map(|piece| piece.bounds.longer()).max().unwrap_or(0);
+    let side = width.max(height).min(WORKING) as usize;
+    let largest = pieces.iter().map(|piece| piece.places.len()).max().unwrap_or(0);
+    largest < SPECK || pieces.len() > MANY && longest * TINY < side
+}
+
+fn unwritten(image: &GrayImage) -> String {
+    format!("an image of {} x {} pixels of one shade", image.height(), image.width())
+}
+
+fn framed(ink: &Plane) -> Vec<u8> {
+    place(&thicken(ink)).into_raw()
+}
+
+/// The row of an image that is framed already: of this size, on a dark ground.
+fn as_it_is(image: &GrayImage) -> Option<Result<Vec<u8>, String>> {
+    if image.dimensions() != (SIDE as u32, SIDE as u32) || !is_dark(image) {
+        return None;
+    }
+    let written = image.iter().any(|value| *value >= LIT);
+    Some(if written { Ok(image.as_raw().clone()) } else { Err(unwritten(image)) })
 }
 
 /// Whether the outermost pixels are dark on average.

@@ -47,14 +47,29 @@ pub(super) fn erased(mask: &Mask) -> Option<Mask> {
     (left != *mask).then_some(left)
 }
 
-/// The largest piece of `mask`. What reaches the edge is the rest of a rule, if there is anything else.
-fn main_piece(mask: &Mask) -> Option<Bounds> {
+/// The pieces of `mask` with at least this share of the ink of the largest. What reaches the edge is the rest of a rule, if there is
+/// anything else.
+fn largest(mask: &Mask, share: f32) -> Option<Bounds> {
     let reaches = |Bounds { left, top, right, bottom }: Bounds| {
         left == 0 || top == 0 || right + 1 == mask.width || bottom + 1 == mask.height
     };
-    let pieces = mask.pieces();
-    let largest = pieces.iter().max_by_key(|piece| (!reaches(piece.bounds), piece.places.len()));
-    largest.map(|piece| piece.bounds)
+    let mut pieces = mask.pieces();
+    if pieces.iter().any(|piece| !reaches(piece.bounds)) {
+        pieces.retain(|piece| !reaches(piece.bounds));
+    }
+    let most = pieces.iter().map(|piece| piece.places.len()).max()? as f32;
+    let large = pieces.iter().filter(|piece| piece.places.len() as f32 >= share * most);
+    large.map(|piece| piece.bounds).reduce(Bounds::with)
+}
+
+/// The largest piece of `mask`.
+fn main_piece(mask: &Mask) -> Option<Bounds> {
+    largest(mask, 1.0)
+}
+
+/// What is large in `mask`: strokes that a rule cut are pieces of their own.
+fn strokes(mask: &Mask) -> Option<Bounds> {
+    largest(mask, 0.1)
 }
 
 /// `mask` without `lines`, which lie in its rows, or stand in its columns.
@@ -162,12 +177,21 @@ fn rectangles(left: &Mask, lying: &Family, standing: &Family, edge: bool) -> Vec
                 standing: upright.map(|number| columns[number].clone()),
             };
             let edges = of_edge(level, lying) + of_edge(upright, standing);
-            if edges == usize::from(edge) && rectangle.is_closed() && rectangle.is_around_writing(left) {
-                found.push((rectangle, [level, upright]));
+            let closed = rectangle.closed().filter(|_| edges == usize::from(edge));
+            if let Some(closed) = closed.filter(|_| rectangle.is_around_writing(left)) {
+                found.push((closed, rectangle, [level, upright]));
             }
         }
     }
-    found
+    // Where a stem stands in the place of a side, that side closes better.
+    let sides = |[[a, b], [c, d]]: [[usize; 2]; 2]| [(0, a), (0, b), (1, c), (1, d)];
+    let common = |a, b| sides(a).iter().filter(|side| sides(b).contains(side)).count();
+    let beaten = |closed: f32, numbers| {
+        found.iter().any(|(better, _, others)| *better > closed + 0.1 && common(*others, numbers) == 3)
+    };
+    let best: Vec<bool> = found.iter().map(|(closed, _, numbers)| !beaten(*closed, *numbers)).collect();
+    let kept = found.into_iter().zip(best).filter(|(_, best)| *best);
+    kept.map(|((_, rectangle, numbers), _)| (rectangle, numbers)).collect()
 }
 
 /// Erases lines that end within the image: rules that do not reach the edges, and underlines.
@@ -179,7 +203,7 @@ fn partial(left: &mut Mask, family: &Family, standing: bool) {
     lines.retain(|line| line.length() as f32 >= ALIKE * longest as f32);
     let turned = |bounds: Bounds| if standing { bounds.transposed() } else { bounds };
     let rest = without(left, &lines, standing);
-    if let Some(writing) = main_piece(&rest).map(turned)
+    if let Some(writing) = strokes(&rest).map(turned)
         && (lines.len() > 2 || lines.len() == 2 && lines.iter().all(|line| line.length() * 5 >= family.mask.width * 4))
         && is_writing(&writing, longest)
         && longest >= writing.longer()
@@ -190,7 +214,7 @@ fn partial(left: &mut Mask, family: &Family, standing: bool) {
     }
     for line in lines {
         let rest = without(left, std::slice::from_ref(&line), standing);
-        let Some(writing) = main_piece(&rest).map(turned) else { continue };
+        let Some(writing) = strokes(&rest).map(turned) else { continue };
         // The stem of a 4 passes beyond the rest of it.
         let long = line.length() as f32 >= 1.25 * writing.longer() as f32
             && (!standing || line.length() * 5 >= family.mask.width * 4);
@@ -222,8 +246,9 @@ struct Rectangle {
 }
 
 impl Rectangle {
-    /// Whether all go along most of each other's distance, and alike: corners may be round, and a stem be in the place of a side.
-    fn is_closed(&self) -> bool {
+    /// The share of the distance between the others that the shortest side goes along; none where that is too little, or the sides
+    /// are not alike: corners may be round, and a stem be in the place of a side.
+    fn closed(&self) -> Option<f32> {
         let along = |side: &Line, ends: &[Line; 2]| {
             let [first, last] = [0, 1].map(|end| ends[end].at(side.middle()));
             ((side.to as f32).min(last) - (side.from as f32).max(first)) / (last - first)
@@ -236,7 +261,7 @@ impl Rectangle {
         let (thin, thick) = (widths().fold(f32::MAX, f32::min), widths().fold(0.0, f32::max));
         // Sides that end in the edge of the image go as far as it.
         let closed = if widths().count() < 4 { 0.85 } else { CLOSED };
-        least >= closed && least >= 0.75 * most && thick <= 2.5 * thin + 2.0
+        (least >= closed && least >= 0.75 * most && thick <= 2.5 * thin + 2.0).then_some(least)
     }
 
     /// Whether (x, y) is within, apart from the lines.
@@ -290,3 +315,6 @@ impl Rectangle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

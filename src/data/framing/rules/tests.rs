@@ -1,0 +1,123 @@
+//! Rules beside strokes that are as straight.
+
+use super::*;
+
+const SIDE: usize = 300;
+
+/// A place, from 0 to 1 along both axes.
+type Place = (f32, f32);
+
+/// Draws a stroke of this width, in pixels, along `places`.
+fn draw(mask: &mut Mask, places: &[Place], width: f32) {
+    for ends in places.windows(2) {
+        for step in 0..=2 * SIDE {
+            let part = step as f32 / (2 * SIDE) as f32;
+            let at = |a: f32, b: f32| (a + part * (b - a)) * SIDE as f32;
+            let (x, y) = (at(ends[0].0, ends[1].0), at(ends[0].1, ends[1].1));
+            let reach = |at: f32| {
+                let first = (at - width / 2.0).round().max(0.0) as usize;
+                first..(first + width as usize).min(SIDE)
+            };
+            for (x, y) in reach(y).flat_map(|y| reach(x).map(move |x| (x, y))) {
+                mask.set(x, y, true);
+            }
+        }
+    }
+}
+
+fn drawn(strokes: &[&[Place]], width: f32) -> Mask {
+    let mut mask = Mask::empty(SIDE, SIDE);
+    strokes.iter().for_each(|stroke| draw(&mut mask, stroke, width));
+    mask
+}
+
+/// Digits that are straight, as many write them.
+fn digits() -> Vec<(&'static str, Vec<&'static [Place]>)> {
+    vec![
+        ("1", vec![&[(0.5, 0.25), (0.5, 0.75)]]),
+        ("1 with a base", vec![&[(0.4, 0.35), (0.5, 0.25), (0.5, 0.75)], &[(0.35, 0.75), (0.65, 0.75)]]),
+        ("4", vec![&[(0.55, 0.25), (0.35, 0.53), (0.65, 0.53)], &[(0.57, 0.4), (0.56, 0.75)]]),
+        ("open 4", vec![&[(0.38, 0.3), (0.37, 0.55), (0.65, 0.55)], &[(0.58, 0.25), (0.56, 0.78)]]),
+        ("7", vec![&[(0.35, 0.27), (0.65, 0.27), (0.52, 0.75)]]),
+        ("7 with a bar", vec![&[(0.35, 0.27), (0.65, 0.27), (0.55, 0.75)], &[(0.48, 0.5), (0.66, 0.5)]]),
+        ("2 as a Z", vec![&[(0.35, 0.25), (0.65, 0.25), (0.35, 0.75), (0.66, 0.75)]]),
+        (
+            "8 of segments",
+            vec![&[(0.38, 0.25), (0.62, 0.25), (0.62, 0.75), (0.38, 0.75), (0.38, 0.25)], &[(0.38, 0.5), (0.62, 0.5)]],
+        ),
+        ("5", vec![&[(0.64, 0.25), (0.38, 0.25), (0.38, 0.48), (0.62, 0.5), (0.62, 0.74), (0.36, 0.74)]]),
+    ]
+}
+
+/// Rules of papers and forms.
+fn rules(width: f32) -> Vec<(&'static str, Mask)> {
+    let level = |y: f32| [(0.0, y), (1.0, y)];
+    let upright = |x: f32| [(x, 0.0), (x, 1.0)];
+    let paper = |places: &[[Place; 2]]| {
+        let mut mask = Mask::empty(SIDE, SIDE);
+        places.iter().for_each(|ends| draw(&mut mask, ends, width));
+        mask
+    };
+    let frame = |(left, top): Place, (right, bottom): Place, lean: f32| {
+        let corners = [(left, top), (right, top + lean), (right - lean, bottom + lean), (left - lean, bottom)];
+        drawn(&[&[corners[0], corners[1], corners[2], corners[3], corners[0]]], width)
+    };
+    let lines: Vec<[Place; 2]> = (0..6).map(|line| level(0.02 + 0.19 * line as f32)).collect();
+    let squares: Vec<[Place; 2]> =
+        lines.iter().copied().chain((0..6).map(|line| upright(0.02 + 0.19 * line as f32))).collect();
+    let dashes: Vec<[Place; 2]> = (0..12)
+        .flat_map(|dash| {
+            let (from, to) = (0.14 + 0.06 * dash as f32, 0.175 + 0.06 * dash as f32);
+            [
+                [(from, 0.14), (to, 0.14)],
+                [(from, 0.86), (to, 0.86)],
+                [(0.14, from), (0.14, to)],
+                [(0.86, from), (0.86, to)],
+            ]
+        })
+        .collect();
+    vec![
+        ("box", frame((0.15, 0.12), (0.85, 0.88), 0.0)),
+        ("leaning box", frame((0.18, 0.12), (0.88, 0.83), 0.05)),
+        ("dashed box", paper(&dashes)),
+        ("rules", paper(&lines)),
+        ("squares", paper(&squares)),
+        ("underline", paper(&[[(0.2, 0.9), (0.8, 0.9)]])),
+    ]
+}
+
+#[test]
+fn strokes_of_digits_are_no_rules() {
+    for (name, strokes) in digits() {
+        for width in [2.0, 6.0, 14.0, 30.0] {
+            let mask = drawn(&strokes, width);
+            assert!(erased(&mask).is_none(), "{name} of {width} pixels");
+        }
+    }
+}
+
+#[test]
+fn rules_are_erased_and_the_digits_on_them_stay() {
+    for width in [2.0, 5.0, 8.0] {
+        for (kind, rules) in rules(width) {
+            for (name, strokes) in digits() {
+                let digit = drawn(&strokes, 11.0);
+                let mut both = digit.clone();
+                let places = || (0..SIDE).flat_map(|y| (0..SIDE).map(move |x| (x, y)));
+                places().filter(|&(x, y)| rules.at(x, y)).for_each(|(x, y)| both.set(x, y, true));
+                let left = erased(&both).unwrap_or_else(|| both.clone());
+                let of_rules = places().filter(|&(x, y)| rules.at(x, y) && !digit.at(x, y));
+                let (all, still) =
+                    of_rules.fold((0, 0), |(all, still), (x, y)| (all + 1, still + usize::from(left.at(x, y))));
+                let lost = places().filter(|&(x, y)| digit.at(x, y) && !left.at(x, y)).count();
+                // Where a stroke touches a rule along it, one hides the other.
+                assert!(still * 6 <= all, "{name} on {kind} of {width} pixels: {still} of {all} are left");
+                assert!(
+                    lost * 4 <= digit.count(),
+                    "{name} on {kind} of {width} pixels: {lost} of {} lost",
+                    digit.count()
+                );
+            }
+        }
+    }
+}
