@@ -218,7 +218,8 @@ fn partial(left: &mut Mask, family: &Family, standing: bool) {
         // The stem of a 4 passes beyond the rest of it.
         let long = line.length() as f32 >= 1.25 * writing.longer() as f32
             && (!standing || line.length() * 5 >= family.mask.width * 4);
-        let crossing = long && is_writing(&writing, line.length()) && pass_beyond(&[line.clone()], &writing, 0.08);
+        let crossing =
+            long && is_writing(&writing, line.length()) && pass_beyond(std::slice::from_ref(&line), &writing, 0.08);
         // Apart from the writing and under it. What is left in its place is of another piece.
         let of_line = |mask: &Mask| -> usize {
             let touches = |&(x, y): &(usize, usize)| left.at(x, y) && !rest.at(x, y);
