@@ -107,7 +107,7 @@ struct ImageOptions {
     /// Keep the colours of images in folders, three values per pixel
     #[arg(long)]
     colour: bool,
-    /// Go on without the images in folders that cannot be read
+    /// Go on without the images in folders that cannot be read, even if more than one of ten is broken
     #[arg(long)]
     skip_broken: bool,
 }

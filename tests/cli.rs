@@ -496,7 +496,7 @@ fn augmentation_says_what_it_may_be_and_is_for_images_alone() {
     let csv = folder.path().join("in.csv");
     std::fs::write(&csv, "a,b,label\n".to_owned() + &"1,2,x\n3,4,y\n".repeat(20)).unwrap();
     let arguments = ["train", "--backend", "cpu", "--data", csv.to_str().unwrap(), "--augment", "shift:2"];
-    fails(&arguments, 2, &["--augment shift:2", "are no grey images of known size; leave it out"]);
+    fails(&arguments, 2, &["--augment shift:2", "are no images of known size; leave it out"]);
 }
 
 #[test]

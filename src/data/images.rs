@@ -19,6 +19,8 @@ pub(crate) use listing::{LeftOut, sort_out, sorted_out};
 
 /// The most bytes of pixels that are read.
 const MAX_BYTES: usize = 4 << 30;
+/// Of so many images one may be broken: a few say nothing of the others, more are a fault of the whole.
+const FEW: usize = 10;
 /// The files that are named where more are meant.
 const NAMED: usize = 10;
 
@@ -167,15 +169,14 @@ impl Reader<'_> {
     /// Tells what became of the images.
     ///
     /// # Errors
-    /// The first that is broken, or how many are, unless they are skipped.
-    fn finish(mut self, notes: &mut Vec<Note>) -> Result<()> {
+    /// How many are broken, unless they are few or skipped.
+    fn finish(self, notes: &mut Vec<Note>) -> Result<()> {
         let all = self.read + self.broken.len();
         match self.broken.len() {
             0 => {}
-            1 if !self.skip => return Err(self.broken.remove(0).1.advise(&[Remedy::Option("skip_broken")])),
             count => {
                 let what = broken(self.path, &self.broken);
-                if !self.skip {
+                if !self.skip && count * FEW > all {
                     let found = format!("{count} of {all} images that cannot be used: {what}");
                     return Err(Error::file(self.path, found, "whole images").advise(&[Remedy::Option("skip_broken")]));
                 }
