@@ -160,7 +160,7 @@ pub fn matching(path: &Path) -> Result<Option<Vec<PathBuf>>> {
 
 /// The order of paths by their names, in which runs of digits are numbers: part-2 stands before part-10.
 pub fn by_name(a: &Path, b: &Path) -> Ordering {
-    let parts = |path: &Path| -> Vec<(Option<u128>, String)> {
+    let parts = |path: &Path| -> Vec<String> {
         let text = path.to_string_lossy();
         let mut parts: Vec<String> = Vec::new();
         let mut digits = None;
@@ -172,12 +172,16 @@ pub fn by_name(a: &Path, b: &Path) -> Ordering {
             }
             digits = Some(is_digit);
         }
-        parts.into_iter().map(|part| (part.parse().ok(), part)).collect()
+        parts
+    };
+    // Numbers of any length: of more digits, but for zeros before them, or with a greater one first.
+    let number = |part: &str| {
+        part.starts_with(|first: char| first.is_ascii_digit()).then(|| part.trim_start_matches('0').to_owned())
     };
     let (left, right) = (parts(a), parts(b));
-    let order = left.iter().zip(&right).map(|((number, text), (other, other_text))| match (number, other) {
-        (Some(number), Some(other)) => number.cmp(other),
-        _ => text.cmp(other_text),
+    let order = left.iter().zip(&right).map(|(left, right)| match (number(left), number(right)) {
+        (Some(left), Some(right)) => left.len().cmp(&right.len()).then(left.cmp(&right)),
+        _ => left.cmp(right),
     });
     let order = order.fold(Ordering::Equal, Ordering::then);
     order.then(left.len().cmp(&right.len())).then(a.cmp(b))
@@ -192,6 +196,18 @@ pub fn folder_of(path: &Path) -> &Path {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_in_names_of_any_length_are_in_order() {
+        let long = "9".repeat(50);
+        let mut names =
+            [format!("a{long}.csv"), "a10.csv".into(), "a9.csv".into(), "a1.csv".into(), format!("a1{long}.csv")];
+        names.sort_by(|a, b| by_name(Path::new(a), Path::new(b)));
+        assert_eq!(
+            names,
+            ["a1.csv".into(), "a9.csv".into(), "a10.csv".into(), format!("a{long}.csv"), format!("a1{long}.csv")]
+        );
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_else_is_left() {

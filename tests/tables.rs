@@ -310,6 +310,13 @@ fn a_column_may_say_how_much_rows_weigh() {
         let error = refused(&["train", "--data", &data("bad.csv", weights), "--weight", "w"], 1);
         assert!(error.contains(part) && error.contains("bad.csv"), "{error}");
     }
+    // Large ones, whose sum float32 cannot hold, are a fault of the column and not of the rate.
+    let error = refused(&["train", "--data", &data("huge.csv", ["3e38", "3e38"]), "--weight", "w"], 1);
+    assert!(error.contains("weights of a sum of inf") && error.contains("--weight"), "{error}");
+    // A run goes on with the weights that it had.
+    data("heavy.csv", ["1", "9"]);
+    let error = refused(&["train", "--resume", model.to_str().unwrap(), "--epochs", "90"], 1);
+    assert!(error.contains("found other rows"), "{error}");
     for column in ["label", "none"] {
         refused(&["train", "--data", &heavy, "--weight", column], 2);
     }
@@ -442,4 +449,56 @@ fn a_competition_is_entered() {
     assert_eq!(std::fs::read_to_string(&out).unwrap(), expected);
     let error = refused(&["train", "--backend", "cpu", "--data", &train_file, "--test", &test], 1);
     assert!(error.contains("test.csv: found no column of labels") && error.contains("use predict"), "{error}");
+}
+
+/// The columns and the number of rows that `data inspect` tells of `data`.
+fn inspected(data: &str, more: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&run(&[&["data", "inspect", data, "--json"], more].concat()).0).unwrap()
+}
+
+#[test]
+fn each_of_many_files_says_its_own_decimal_mark_and_whether_it_has_a_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let pattern = |name: &str| folder.path().join(format!("{name}/*.csv")).to_str().unwrap().to_owned();
+    let rows = |row: &dyn Fn(usize) -> String| (0..20).map(row).collect::<String>();
+    let kind = |row: usize| ["u", "v"][row % 2];
+    // Whole numbers say nothing of the mark that a later file has.
+    write(folder.path(), "decimal/p-0.csv", format!("a;kind\n{}", rows(&|row| format!("{};{}\n", row % 2, kind(row)))));
+    write(folder.path(), "decimal/p-1.csv", format!("a;kind\n{}", rows(&|row| format!("0,1{row:02};{}\n", kind(row)))));
+    write(folder.path(), "decimal/p-2.csv", format!("a;kind\n{}", rows(&|row| format!("0.2{row:02};{}\n", kind(row)))));
+    let found = inspected(&pattern("decimal"), &["--label", "kind"]);
+    let range = &found["columns"][0];
+    assert!(found["rows"] == 60 && range.to_string().contains("\"most\":1.0"), "{found}");
+    // Headers of numbers, as pandas writes where columns have no names.
+    for part in ["0", "1"] {
+        write(
+            folder.path(),
+            &format!("numbers/p-{part}.csv"),
+            format!("0,1,2\n{}", rows(&|row| format!("{row},5,{}\n", kind(row)))),
+        );
+    }
+    let numbers = ["--label", "3", "--header"];
+    let found = inspected(&pattern("numbers"), &[&numbers[..], &["yes"]].concat());
+    assert!(found["rows"] == 40 && found["classes"].as_array().unwrap().len() == 2, "{found}");
+    // A cell may be called as a column is.
+    let kinds = |row: usize| ["a", "label"][row % 2];
+    write(folder.path(), "cell/p-0.csv", format!("a,b,label\n{}", rows(&|row| format!("{row},1.5,{}\n", kinds(row)))));
+    write(folder.path(), "cell/p-1.csv", rows(&|row| format!("{row},1.5,{}\n", kinds(row))));
+    let found = inspected(&pattern("cell"), &[]);
+    assert!(found["rows"] == 40 && found["classes"].as_array().unwrap().len() == 2, "{found}");
+    // A header where the first file has none is no row.
+    write(folder.path(), "later/p-0.csv", rows(&|row| format!("{row},1.5,{}\n", kind(row))));
+    write(folder.path(), "later/p-1.csv", format!("a,b,kind\n{}", rows(&|row| format!("{row},1.5,{}\n", kind(row)))));
+    let error = refused(&["data", "inspect", &pattern("later"), "--label", "3"], 1);
+    assert!(error.contains("p-1.csv: found a header") && error.contains("p-0.csv has none"), "{error}");
+}
+
+#[test]
+fn a_folder_of_the_parts_of_a_data_set_is_no_table() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["train.csv", "test.csv"] {
+        write(folder.path(), name, "a,label\n1,x\n2,y\n3,x\n4,y\n");
+    }
+    let error = refused(&["train", "--data", folder.path().to_str().unwrap()], 1);
+    assert!(error.contains("parts of a data set, test.csv and train.csv") && error.contains("--test"), "{error}");
 }

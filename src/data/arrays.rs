@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::targets::Cells;
-use crate::data::{Expected, Inputs, Known, Note, Options, Raw, Samples, Task};
+use crate::data::{Expected, Inputs, Known, Note, Options, Part, Raw, Samples, Task};
 use crate::error::{Error, Remedy, Result};
 
 mod array;
@@ -23,6 +23,11 @@ pub use pixels::Range;
 pub(super) use pixels::{Look, Precision};
 use rows::{Reading, Rows, Targets};
 use store::Store;
+
+/// The part of a data set that a file of this name says it is.
+pub(super) fn part_of(name: &str) -> Option<Part> {
+    names::Meaning::of(name).part
+}
 
 /// Whether arrays are at `path`: a file or a folder of them, or files whose names begin so.
 pub(crate) fn present(path: &Path) -> bool {
@@ -54,7 +59,7 @@ pub fn read(
     // A model may be evaluated on a test part alone.
     let alone = known.and_then(|_| chosen.parts().into_iter().find(|pair| !pair.is_empty()));
     let first = alone.unwrap_or(&chosen.train);
-    let Part { rows, targets: Targets { found, outputs } } =
+    let RowsAndTargets { rows, targets: Targets { found, outputs } } =
         part(&mut store, first, reading, (known, Expected::of(task)), notes)?;
     notes.extend(found.note.map(Note::from));
     let (classes, cells) = (found.cells.classes().to_vec(), found.cells);
@@ -169,7 +174,7 @@ fn reading(
 }
 
 /// The rows of a part and their targets.
-struct Part {
+struct RowsAndTargets {
     rows: Rows,
     targets: Targets,
 }
@@ -180,7 +185,7 @@ fn part(
     reading: Reading,
     (known, expected): (Option<&Known<'_>>, Expected<'_>),
     notes: &mut Vec<Note>,
-) -> Result<Part> {
+) -> Result<RowsAndTargets> {
     let path = store.path.clone();
     let (inputs, targets) = match (&pair.inputs, &pair.targets) {
         (Some(inputs), Some(targets)) => (inputs, targets),
@@ -201,7 +206,7 @@ fn part(
     let rows = rows(store, inputs, reading, known, notes)?;
     let array = store.targets(targets, notes)?;
     let targets = Targets::of(&path, targets, &array, (inputs, rows.count), expected)?;
-    Ok(Part { rows, targets })
+    Ok(RowsAndTargets { rows, targets })
 }
 
 /// The rows of the array `name`, as the model `known` takes them if one is given.

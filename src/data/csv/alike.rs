@@ -5,7 +5,7 @@ use std::path::Path;
 use super::columns::{Columns, Layout, label_by_habit, numbered, unique};
 use super::dialect::{Dialect, Header};
 use super::is_missing;
-use crate::data::Note;
+use crate::data::{Note, classes};
 use crate::error::{Error, Result};
 
 impl Layout {
@@ -30,15 +30,11 @@ impl Layout {
         };
         let known = like.names.as_deref().unwrap_or_default();
         let fits = first.len() == like.count || first.len() + 1 == like.count;
-        let is_name = |cell: &str| cell.parse::<f64>().is_err() && !is_missing(cell);
         let names = match header {
             _ if !dialect.is_text() => true,
             Header::Yes => true,
             Header::No => false,
-            Header::Auto => {
-                known.iter().any(|name| is_name(name) && first.contains(name))
-                    || (fits && dialect.has_names(by_number(first.len(), 0)))
-            }
+            Header::Auto => are_names(known, &first) || (fits && dialect.has_names(by_number(first.len(), 0))),
         };
         let unnamed = if names { dialect.header().len() - first.len() } else { 0 };
         if unnamed > 0 {
@@ -98,13 +94,22 @@ impl Layout {
     ///
     /// # Errors
     /// [`Error::File`] for other columns.
-    pub(super) fn of_further(&self, path: &Path, dialect: &Dialect, first_path: &Path) -> Result<Self> {
+    pub(super) fn of_further(&self, path: &Path, dialect: &Dialect, header: Header, first_path: &Path) -> Result<Self> {
         let as_first = || format!("the columns of {}", first_path.display());
         let first = dialect.records.first().cloned().unwrap_or_default();
         let known = self.columns.names.as_deref().unwrap_or_default();
-        let is_name = |cell: &str| cell.parse::<f64>().is_err() && !is_missing(cell);
-        let has_names = !dialect.is_text() || known.iter().any(|name| is_name(name) && first.contains(name));
-        if known.is_empty() || !has_names {
+        let has_names = match header {
+            _ if !dialect.is_text() => true,
+            Header::Yes => true,
+            Header::No => false,
+            Header::Auto if known.is_empty() => dialect.has_names(None),
+            Header::Auto => are_names(known, &first),
+        };
+        if has_names && known.is_empty() {
+            let found = format!("a header: {}", classes::list(&first));
+            return Err(Error::file(path, found, format!("none, as {} has none", first_path.display())));
+        }
+        if !has_names {
             if first.len() != self.columns.count {
                 let found = format!("{} columns", first.len());
                 return Err(Error::file(
@@ -135,4 +140,13 @@ impl Layout {
         let columns = Columns { count: names.len(), label: label.unwrap_or(names.len()), names: Some(names) };
         Ok(Self { columns, places, label, extra: Vec::new() })
     }
+}
+
+/// Whether the cells `first` of a file's first record name columns, some of which are `known`: they are the same, or more than half
+/// of either are names that the other has too. A single cell of text may be called as a column is.
+fn are_names(known: &[String], first: &[String]) -> bool {
+    let is_name = |cell: &&String| cell.parse::<f64>().is_err() && !is_missing(cell);
+    let shared = known.iter().filter(is_name).filter(|name| first.contains(name)).count();
+    let names = |cells: &[String]| cells.iter().filter(is_name).count();
+    (!known.is_empty() && known == first) || (shared > 0 && 2 * shared > names(known).min(first.len()))
 }

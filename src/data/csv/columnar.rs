@@ -68,6 +68,8 @@ pub(super) struct Batches<'a> {
     reading: Reading<'a>,
     /// Batches that were read and not given yet.
     ready: VecDeque<RecordBatch>,
+    /// Values that were read, with two more for each row.
+    values: usize,
     /// Rows that were given.
     rows: u64,
     /// The most rows of a piece.
@@ -114,6 +116,7 @@ impl<'a> Batches<'a> {
             kind,
             reading,
             ready: VecDeque::new(),
+            values: 0,
             rows: 0,
             most: rows_of_piece(kept.len()),
             names: kept.iter().map(|index| schema.field(*index).name().clone()).collect(),
@@ -176,10 +179,14 @@ impl<'a> Batches<'a> {
         loop {
             let read = guarded(|| self.reading.next()).and_then(Option::transpose);
             match read.map_err(|error| damaged(self.path, self.kind, &error))? {
-                Some(batch) if batch.num_rows() > MAX_VALUES => {
-                    return Err(Error::file(self.path, "more than 4 GiB of values", "fewer rows"));
+                Some(batch) if batch.num_rows() > 0 => {
+                    // Rows of no values at all take memory too.
+                    self.values = self.values.saturating_add(batch.num_rows().saturating_mul(self.names.len() + 2));
+                    if self.values > MAX_VALUES {
+                        return Err(Error::file(self.path, "more than 4 GiB of values", "fewer rows"));
+                    }
+                    return Ok(Some(batch));
                 }
-                Some(batch) if batch.num_rows() > 0 => return Ok(Some(batch)),
                 Some(_) => {}
                 None => return Ok(None),
             }

@@ -141,8 +141,11 @@ impl Dialect {
         let mut dialect =
             Self { delimiter, blanks, reading, skipped: (bytes, lines), records: records_of_text, unit: "line" };
         dialect.reading.comma = match (options.decimal, like) {
-            (Decimal::Auto, Some(like)) => like.reading.comma,
-            (Decimal::Auto, None) => decimal_comma(&found, delimiter),
+            // A file of whole numbers alone says nothing, so each is asked, and the first one only where this one is silent.
+            (Decimal::Auto, like) => {
+                let first = like.is_some_and(|like| like.reading.comma);
+                decimal_comma(&found, delimiter).unwrap_or(first)
+            }
             (given, _) => given == Decimal::Comma,
         };
         // A header may begin as comments do: it has a cell for each of those below, among which there is none.
@@ -180,7 +183,7 @@ impl Dialect {
     /// That of a file in columns, of which these are the first records and the names.
     #[cfg(feature = "columnar")]
     pub(super) fn of_columns(records: Vec<Vec<String>>, options: &Options) -> Self {
-        let reading = Reading { comma: false, missing: options.missing_values.clone() };
+        let reading = Reading { comma: options.decimal == Decimal::Comma, missing: options.missing_values.clone() };
         Self { delimiter: b',', blanks: false, reading, skipped: (0, 0), records, unit: "row" }
     }
 
@@ -312,7 +315,7 @@ fn guess(text: &[u8]) -> (u8, bool) {
 
 /// Whether numbers have a decimal comma: there are such, and none with a decimal point. Where commas part cells, those in
 /// quotes that may part thousands do.
-fn decimal_comma(records: &[ByteRecord], delimiter: u8) -> bool {
+fn decimal_comma(records: &[ByteRecord], delimiter: u8) -> Option<bool> {
     let (mut commas, mut points) = (0, 0);
     for cell in records.iter().flat_map(ByteRecord::iter).filter(|cell| cell.len() < 32) {
         if has_decimal_comma(cell) {
@@ -321,7 +324,10 @@ fn decimal_comma(records: &[ByteRecord], delimiter: u8) -> bool {
             points += 1;
         }
     }
-    commas > 0 && points == 0
+    match (commas, points) {
+        (0, 0) => None,
+        (_, points) => Some(points == 0),
+    }
 }
 
 #[cfg(test)]

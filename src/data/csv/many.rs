@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::source::Source;
 use crate::data::Note;
-use crate::error::{Error, Result};
+use crate::data::arrays::part_of;
+use crate::error::{Error, Remedy, Result};
 use crate::files;
 
 /// Endings of names of tables.
@@ -61,7 +62,7 @@ impl<'a> Sources<'a> {
 pub fn table_files(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_dir() {
         return match in_folder(path)? {
-            Some(files) => Ok(files),
+            Some(files) => one_part(path, files),
             None => Err(Error::file(path, "a folder of other files too", "a folder of tables alone")),
         };
     }
@@ -69,6 +70,23 @@ pub fn table_files(path: &Path) -> Result<Vec<PathBuf>> {
     let files: Vec<PathBuf> = found.into_iter().filter(|path| path.is_file()).collect();
     if files.is_empty() {
         return Err(Error::file(path, "no file", "a path, or a pattern that matches files"));
+    }
+    Ok(files)
+}
+
+/// The `files` of the folder `path`, unless their names say that they are parts of a data set, which are not to be mixed.
+fn one_part(path: &Path, files: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    let part = |file: &PathBuf| {
+        let name = file.file_name()?.to_string_lossy().into_owned();
+        Some((part_of(name.split('.').next()?)?, name))
+    };
+    let parts: Vec<_> = files.iter().filter_map(part).collect();
+    if let Some((first, name)) = parts.first()
+        && let Some((_, other)) = parts.iter().find(|(part, _)| part != first)
+    {
+        let found = format!("parts of a data set, {name} and {other}");
+        return Err(Error::file(path, found, "one table: give the file to learn from, and the test part by itself")
+            .advise(&[Remedy::Option("test")]));
     }
     Ok(files)
 }

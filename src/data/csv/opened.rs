@@ -260,7 +260,7 @@ pub(super) fn read_rows<'a>(
             0 => (&mut first, layout),
             _ => {
                 further = Opened::new(source, options, Some(&like), &mut Vec::new())?;
-                own = layout.of_further(source.path, &further.dialect, sources.first().path)?;
+                own = layout.of_further(source.path, &further.dialect, options.header, sources.first().path)?;
                 (&mut further, &own)
             }
         };

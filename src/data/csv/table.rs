@@ -9,7 +9,7 @@ use crate::data::schema::{self, Encoding, Profile, Range, Rules};
 use crate::data::split::{self, Drawn, Origin};
 use crate::data::targets::Cells;
 use crate::data::{Dataset, Inputs, Note, Options, Raw, Samples, Schema};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::random::Draw;
 
 /// The rows of a file to learn from, before it is decided what their columns become.
@@ -51,6 +51,9 @@ impl Table {
         check_missing(&path, &schema, &columns, &encoded.met, &places).map_err(|error| error.advise(&OTHERWISE))?;
         let mut checksum = encoded.checksum;
         checksum.update(labelled.targets.as_bytes());
+        if let Some(weights) = &weights {
+            checksum.update(bytemuck::cast_slice(weights));
+        }
         let origin = Origin { rows, checksum: checksum.sum(), test: test_share, validation: options.validation_split };
         let mut inputs = encoded.parts.into_iter();
         let mut part = |wanted: usize| -> Result<Option<Samples>> {
@@ -67,6 +70,15 @@ impl Table {
             }))
         };
         let train = part(TRAIN)?.ok_or_else(|| Error::Data(format!("{name}: no row is left to learn from")))?;
+        if let Some(weights) = &train.weights {
+            let sum: f32 = weights.iter().sum();
+            if !sum.is_finite() || sum <= 0.0 {
+                let found = format!("weights of a sum of {sum} in the rows to learn from");
+                return Err(
+                    Error::file(&path, found, "one above 0 that float32 can hold").advise(&[Remedy::Option("weight")])
+                );
+            }
+        }
         let (mut test, validation) = (part(TEST)?, part(VALIDATION)?);
         if let Some(file) = &options.test {
             let wanted = Wanted { columns: &columns, schema: &schema, expected: expected.borrow() };
