@@ -1,5 +1,5 @@
-//! Data sets that are arrays: NumPy archives (.npz), NumPy files (.npy) and IDX files. Their names say which array is what
-//! ([`names`]), their shapes what the rows are ([`rows`]), their values whether they are pixels ([`pixels`]).
+//! Data sets that are arrays: NumPy archives (.npz), NumPy files (.npy) and IDX files. Their names say which array is what, their
+//! shapes what the rows are, their values whether they are pixels.
 
 use std::path::{Path, PathBuf};
 

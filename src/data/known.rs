@@ -173,7 +173,7 @@ impl Known<'_> {
     /// Numbers of a text file at `path` as the pixels that they stand for, where the model learnt from pixels in arrays or images.
     ///
     /// # Errors
-    /// Those of [`Known::range_of`].
+    /// [`Error::File`] for values that can be no pixels.
     pub fn pixels(&self, path: &Path, inputs: Inputs, notes: &mut Vec<Note>) -> Result<Inputs> {
         if self.columns.is_some() {
             return Ok(inputs);

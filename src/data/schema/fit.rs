@@ -325,7 +325,9 @@ impl Fitting<'_> {
         } else if let Form::One(form) = form {
             let mut days: Vec<f64> = Vec::new();
             for (text, count) in &found {
-                days.extend(times::days(text, &form).into_iter().flat_map(|day| std::iter::repeat_n(day, *count)));
+                days.extend(
+                    times::days_or_iso(text, &form).into_iter().flat_map(|day| std::iter::repeat_n(day, *count)),
+                );
             }
             days.sort_unstable_by(f64::total_cmp);
             let fill = days[days.len() / 2];

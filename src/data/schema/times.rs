@@ -47,8 +47,18 @@ pub(super) fn form<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Form {
             return if other { Form::Unclear } else { Form::One(form) };
         }
     }
-    let others = CLOCKS.iter().chain(&MONTHS).map(|form| (*form).to_owned());
-    others.into_iter().find(fits).map_or(Form::None, Form::One)
+    let mut others = CLOCKS.iter().chain(&MONTHS).map(|form| (*form).to_owned());
+    others.find(fits).or_else(|| mixed(texts)).map_or(Form::None, Form::One)
+}
+
+/// The form with a time that some of `texts` have, where all are dates in ISO's order, with a time or without.
+fn mixed<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+    let forms = || TIMES.iter().filter(|time| !time.ends_with('z')).map(|time| format!("{}{time}", DATES[0][0]));
+    if !texts.clone().all(|text| forms().any(|form| days(text, &form).is_some())) {
+        return None;
+    }
+    let timed = |text: &str| forms().skip(1).find(|form| days(text, form).is_some());
+    texts.clone().find_map(timed)
 }
 
 /// The same, or where it is in another form that can be read in one way alone, year before month before day, what it means there.
@@ -110,6 +120,15 @@ mod tests {
             let (form, days) = read(texts);
             assert!(days.is_some_and(|days| (days - expected).abs() < 1e-9), "{texts:?}: {form:?} {days:?}");
         }
+    }
+
+    #[test]
+    fn dates_with_a_time_and_without_one_are_one_column() {
+        let (form, _) = read(&["2024-01-01", "2024-03-01 06:00:00", "2024-03-02 07:30"]);
+        let Form::One(form) = form else { panic!("{form:?}") };
+        let days = ["1970-01-02", "1970-01-02 06:00:00"].map(|text| days_or_iso(text, &form));
+        assert_eq!(days, [Some(1.0), Some(1.25)]);
+        assert_eq!(read(&["2024-01-01", "01.03.2024"]).0, Form::None);
     }
 
     #[test]
