@@ -356,7 +356,7 @@ fn read_table(
     notes: &mut Vec<Note>,
 ) -> Result<Found> {
     let own = ["label", "target", "task", "header", "test", TABLES];
-    options.refuse_for("a CSV file", &own)?;
+    options.refuse_for("a table", &own)?;
     match known.and_then(|known| Some((known, known.columns?))) {
         Some((known, columns)) => csv::read_for(path, content, options, known, columns, notes).map(Found::of),
         None => {
@@ -436,12 +436,12 @@ impl Options {
     /// Refuses options that do not apply to `what`, which has the options `own`.
     fn refuse_for(&self, what: &str, own: &[&str]) -> Result<()> {
         let given = [
-            ("label", self.label.is_some(), "CSV files"),
-            ("target", self.target.is_some(), "CSV files"),
-            ("task", self.task.is_some(), "CSV files and arrays"),
-            ("header", self.header != Header::Auto, "CSV files"),
-            (TABLES, self.is_of_tables(), "CSV files"),
-            ("test", self.test.is_some(), "CSV files"),
+            ("label", self.label.is_some(), "tables"),
+            ("target", self.target.is_some(), "tables"),
+            ("task", self.task.is_some(), "tables and arrays"),
+            ("header", self.header != Header::Auto, "tables"),
+            (TABLES, self.is_of_tables(), "tables"),
+            ("test", self.test.is_some(), "tables"),
             (ARRAYS, !self.arrays.is_empty() || self.transpose.is_some(), "NumPy's and IDX files"),
             ("image_size", self.image_size.is_some(), "folders of images and arrays"),
             ("framing", self.framing.is_some(), "folders of images"),

@@ -118,7 +118,7 @@ fn rows_of_a_table_are_predicted_alike_from_text_and_from_arrays() {
     let (code, _, err) = run(&["predict", model, wide.to_str().unwrap(), "--backend", "cpu"]);
     assert!(code == Some(1) && err.contains("X of shape [100, 6]") && err.contains("rows of 3 columns"), "{err}");
     let (code, _, err) = run(&["predict", model, array.to_str().unwrap(), "--keep", "id", "--output", "x.csv"]);
-    assert!(code == Some(2) && err.contains("--keep is for CSV files"), "{err}");
+    assert!(code == Some(2) && err.contains("--keep is for tables"), "{err}");
 }
 
 #[test]
@@ -147,5 +147,5 @@ fn a_validation_part_of_its_own_is_used_and_kept_apart() {
     let (code, _, err) = run(&[&train[..], &["--validation-split", "0.2"]].concat());
     assert!(code == Some(2) && err.contains("a validation part of its own"), "{err}");
     let (code, _, err) = run(&[&train[..], &["--header", "no"]].concat());
-    assert!(code == Some(2) && err.contains("--header is for CSV files, not for arrays"), "{err}");
+    assert!(code == Some(2) && err.contains("--header is for tables, not for arrays"), "{err}");
 }

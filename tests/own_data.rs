@@ -247,13 +247,13 @@ fn the_task_decides_how_whole_numbers_are_read() {
     let load = |task| data::load(data.to_str().unwrap(), &Options { task, ..Options::default() }).unwrap();
     let (guessed, notes) = load(None);
     assert_eq!((guessed.classes.len(), guessed.target_scale.is_none()), (3, true));
-    assert!(notes.iter().any(|note| note.contains("--task values")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.option == Some("task")), "{notes:?}");
     let (classes, notes) = load(Some(Task::Classes));
-    assert!(classes == guessed && !notes.iter().any(|note| note.contains("--task")), "{notes:?}");
+    assert!(classes == guessed && !notes.iter().any(|note| note.option == Some("task")), "{notes:?}");
     let (values, _) = load(Some(Task::Values));
     assert_eq!((values.task(), values.classes.len(), values.outputs()), (Task::Values, 0, 1));
     let error = data::load("digits", &Options { task: Some(Task::Values), ..Options::default() }).unwrap_err();
-    assert!(error.exit_code() == 2 && error.to_string().contains("task is for CSV files and arrays"), "{error}");
+    assert!(error.exit_code() == 2 && error.to_string().contains("task is for tables and arrays"), "{error}");
 }
 
 #[test]
@@ -384,7 +384,7 @@ fn what_goes_wrong_is_one_line_that_says_where() {
     let test = bad("b,a,label\n1,2,x\n1,2,z\n");
     refused(&good, &["--test", test.to_str().unwrap()], 1, &["bad.csv", "\"z\" in line 3, column 3", "\"x\", \"y\""]);
     refused(&good, &["--test", "none.csv"], 1, &["none.csv"]);
-    refused(&good, &["--image-size", "2x2"], 2, &["--image-size", "a CSV file"]);
+    refused(&good, &["--image-size", "2x2"], 2, &["--image-size", "a table"]);
     refused(&folder.path().join("none.csv"), &[], 1, &["none.csv", "CSV", "Parquet", ".npz", "IDX", "images"]);
     let binary = write(folder.path(), "x.bin", [0u8; 16]);
     refused(&binary, &[], 1, &["x.bin", "CSV", "Parquet", ".npz", "IDX", "images"]);

@@ -217,7 +217,7 @@ fn arrays(options: &Options, checkpoint: &Checkpoint, input: &Input) -> Result<R
         .into_iter()
         .find(|(_, given)| *given)
     {
-        return Err(Error::Usage(format!("{flag} is for CSV files, and {} holds arrays", path.display())));
+        return Err(Error::Usage(format!("{flag} is for tables, and {} holds arrays", path.display())));
     }
     let reading = data::Options { scale: options.scale, ..options.arrays.reading() };
     let mut notes = Vec::new();

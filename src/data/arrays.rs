@@ -61,7 +61,7 @@ pub fn read(
     let first = alone.unwrap_or(&chosen.train);
     let RowsAndTargets { rows, targets: Targets { found, outputs } } =
         part(&mut store, first, reading, (known, Expected::of(task)), notes)?;
-    notes.extend(found.note.map(Note::from));
+    notes.extend(found.note);
     let (classes, cells) = (found.cells.classes().to_vec(), found.cells);
     let target_scale = cells.scale(|| match outputs {
         1 => vec!["y".into()],

@@ -114,7 +114,7 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
         Cells::Values(_) => columns.note("targets"),
     };
     notes.push(format!("{} rows, {about}", frame.rows()).into());
-    notes.extend(note.map(Note::from));
+    notes.extend(note);
     if rules.missing == Missing::Drop {
         let kept = complete(path, &mut frame, &columns, notes).map_err(|error| error.advise(&OTHERWISE))?;
         cells.retain(|row| kept[row]);
@@ -511,13 +511,13 @@ mod tests {
         assert!(notes[0].contains("targets in column 2 (\"y\")") && notes[1].contains("numbers"), "{notes:?}");
         let (raw, notes) = parse_as("size,y\n1,1\n2,0\n3,0\n", None).unwrap();
         assert_eq!((raw.train.labels(), outputs(&raw)), (&[1, 0, 0][..], &[][..]));
-        assert!(notes[0].contains("classes \"0\", \"1\"") && notes[1].contains("--task values"), "{notes:?}");
+        assert!(notes[0].contains("classes \"0\", \"1\"") && notes[1].contains("taken as classes"), "{notes:?}");
         let (raw, notes) = parse_as("size,y\n1,1\n2,0\n3,0\n", Some(Task::Values)).unwrap();
         assert!(close(&targets(&raw), &[1.0, 0.0, 0.0]) && notes.len() == 1, "{raw:?} {notes:?}");
         let counted: String = (0..150).map(|row| format!("{row},{}\n", row * 3)).collect();
         let counted = format!("size,y\n{counted}");
         let (raw, notes) = parse_as(&counted, None).unwrap();
-        assert!(raw.train.task() == Task::Values && notes[1].contains("--task classes"), "{notes:?}");
+        assert!(raw.train.task() == Task::Values && notes[1].contains("taken as numbers"), "{notes:?}");
         assert_eq!(parse_as(&counted, Some(Task::Classes)).unwrap().0.classes.len(), 150);
     }
 
@@ -673,7 +673,7 @@ mod tests {
             (b"a,b,label\n1,2,x\n\n\n1,2,x,3\n", &["4 cells in line 5", "3"]),
             (b"a,b,label\n\"1\n\",2,x\n1,2\n", &["2 cells in line 4"]),
             (b"a,b,label\n1,2,\n", &["1 rows, all of them without a target in column 3 (\"label\")"]),
-            (b"a,b,label\n1,2,x\n\n1,2,y\n1,2,5.1\n", &["\"5.1\" in line 5, column 3", "--label"]),
+            (b"a,b,label\n1,2,x\n\n1,2,y\n1,2,5.1\n", &["\"5.1\" in line 5, column 3", "the right column"]),
             (b"a,b,label\n1,2,5.1\n\n1,2,-\n", &["\"-\" in line 4, column 3 (\"label\")", "a finite number"]),
             (b"a,b,label\n1,\"2,x\n3,4,5\n", &["2 cells in line 2"]),
             (b"a,b,label\n1,2,x\n1,2,y\n", &["no column to learn from", "the same value"]),

@@ -222,7 +222,7 @@ impl Targets {
                 Ok(texts) => {
                     let mut found = column(path, name, texts.into_iter(), expected, 1)?;
                     let text = format!("{name} has a column per class: rows with a single 1 are taken as its number");
-                    found.note = Some(text);
+                    found.note = Some(Note::new(text, "task"));
                     return Ok(Self { found, outputs: 1 });
                 }
                 // Several numbers per row are values, where they may be.
@@ -239,7 +239,7 @@ impl Targets {
         let kind = if outputs == 1 { expected } else { Expected::Values };
         let found = column(path, name, array.texts(), kind, outputs)?;
         let several = outputs > 1 && expected == Expected::Any;
-        let note = several.then(|| format!("the targets are {outputs} numbers per row, as {name} has columns"));
+        let note = several.then(|| format!("the targets are {outputs} numbers per row, as {name} has columns").into());
         Ok(Self { found: Found { note: note.or(found.note), ..found }, outputs })
     }
 }

@@ -1,6 +1,7 @@
 //! A column of targets as a file has it: collected cell by cell until it is known whether they are classes or numbers.
 
 use super::{Cells, Task};
+use crate::data::Note;
 use crate::data::classes::Numbering;
 use crate::data::csv::is_missing;
 
@@ -49,7 +50,7 @@ pub(in crate::data) struct Fault {
 pub(in crate::data) struct Found {
     pub(in crate::data) cells: Cells,
     /// A note on what was guessed, if anything was.
-    pub(in crate::data) note: Option<String>,
+    pub(in crate::data) note: Option<Note>,
 }
 
 /// A column of targets that is being read.
@@ -169,7 +170,7 @@ impl<'a> Column<'a> {
                 return Err(fault(self.first_fraction, LABEL));
             }
             Expected::Any if self.first_fraction.is_some() => {
-                (Task::Values, Some("the targets are taken as numbers, as not all of them are whole".to_owned()))
+                (Task::Values, Some("the targets are taken as numbers, as not all of them are whole".to_owned().into()))
             }
             Expected::Any if self.words => (Task::Classes, None),
             Expected::Any => self.guess(),
@@ -190,36 +191,30 @@ impl<'a> Column<'a> {
     }
 
     /// The kind of targets that are whole numbers, and a note on it. Markers of missing values do not count.
-    fn guess(&self) -> (Task, Option<String>) {
+    fn guess(&self) -> (Task, Option<Note>) {
+        let guessed = |text: String| Some(Note::new(text, "task"));
         let mut counts = vec![0usize; self.numbering.len()];
         self.labels.iter().for_each(|&label| counts[label as usize] += 1);
         let rows = self.values.len();
         let once = counts.iter().filter(|&&count| count == 1).count();
         let different = counts.len();
         if different > MOST_CLASSES || self.first_refused.is_some() {
-            let note = format!(
-                "the targets are more than {MOST_CLASSES} different whole numbers, taken as numbers (--task classes: as classes)"
-            );
-            (Task::Values, Some(note))
+            let note = format!("the targets are more than {MOST_CLASSES} different whole numbers, taken as numbers");
+            (Task::Values, guessed(note))
         } else if rows >= LEAST_ROWS && 2 * once > rows {
-            let note = format!(
-                "the targets are whole numbers of which {once} of {rows} occur once, taken as numbers (--task classes: as \
-                 classes)"
-            );
-            (Task::Values, Some(note))
+            let note = format!("the targets are whole numbers of which {once} of {rows} occur once, taken as numbers");
+            (Task::Values, guessed(note))
         } else if self.texts > 0 {
             (Task::Classes, None)
         } else {
-            let note = format!(
-                "the targets are {different} different whole numbers, taken as classes (--task values: as numbers)"
-            );
-            (Task::Classes, Some(note))
+            let note = format!("the targets are {different} different whole numbers, taken as classes");
+            (Task::Classes, guessed(note))
         }
     }
 }
 
 /// What is expected of a cell among classes.
-const LABEL: &str = "a label, text or a whole number: is --label the right column?";
+const LABEL: &str = "a label, text or a whole number: is it the right column?";
 /// What is expected of a cell among numbers.
 const NUMBER: &str = "a finite number (missing targets must be filled in or left out)";
 
@@ -260,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_classes_while_few_and_the_note_names_the_flag() {
+    fn whole_numbers_are_classes_while_few_and_the_note_names_the_option() {
         for (cells, expected) in [
             (counted(100, 400), Task::Classes),
             (counted(101, 400), Task::Values),
@@ -276,8 +271,8 @@ mod tests {
         ] {
             let found = read(Expected::Any, &cells).unwrap();
             assert_eq!(task_of(&found), expected, "{cells:?}");
-            let (flag, note) = (if expected == Task::Values { "classes" } else { "values" }, found.note.unwrap());
-            assert!(note.contains(&format!("--task {flag}")), "{note}");
+            let (kind, note) = (if expected == Task::Values { "numbers" } else { "classes" }, found.note.unwrap());
+            assert!(note.contains(&format!("taken as {kind}")) && note.option == Some("task"), "{note}");
         }
     }
 
