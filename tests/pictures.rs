@@ -214,7 +214,7 @@ fn what_cannot_be_read_is_named_or_left_out() {
     let (_, said) = succeeds(&["predict", &model, &class, &heic, "--skip-broken", "--output", &out]);
     assert!(said.contains("left out") && said.contains("2 of 13 inputs are left out as broken"), "{said}");
     assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 12);
-    ["1/4", "1/5"].map(cut);
+    ["1/4", "1/5"].into_iter().for_each(cut);
     for arguments in [vec!["train", "--data", &photos, "--hidden", "none"], vec!["eval", &model, "--data", &photos]] {
         let refused = run(&[&arguments[..], &["--backend", "cpu"]].concat());
         let said = told(&refused);
@@ -293,8 +293,8 @@ fn tables_that_begin_as_pictures_do_and_pipes_are_read_whole() {
         fs::create_dir(folder.path("images")).unwrap();
         fs::rename(&pipe, folder.path("images/pipe.png")).unwrap();
         folder.save("images/1.png", &GrayImage::new(2, 1));
-        let (out, said) = succeeds(&["predict", &model, &folder.path("images")]);
-        assert!(out.lines().count() == 1 && said.contains("pipe.png"), "{out} {said}");
+        let said = told(&run(&["predict", &model, &folder.path("images"), "--backend", "cpu"]));
+        assert!(said.contains("pipe.png") && said.contains("1.png: found an image"), "{said}");
     }
 }
 

@@ -114,7 +114,11 @@ pub(super) fn list(path: &Path, notes: &mut Vec<Note>) -> Result<Listing> {
         let expected = format!("folders of classes in them, such as {}/cat and {}/dog", classes[0], classes[0]);
         return Err(Error::file(root, found, expected));
     }
-    if train == *root {
+    let for_part = |class: &String| {
+        let class = class.to_lowercase();
+        PARTS.iter().flat_map(|names| names.iter()).any(|name| class.starts_with(name))
+    };
+    if train == *root && classes.iter().all(for_part) {
         refuse_parts(root, &classes)?;
     }
     let mut deeper = Vec::new();
@@ -145,7 +149,7 @@ pub(super) fn list(path: &Path, notes: &mut Vec<Note>) -> Result<Listing> {
     Ok(Listing { classes, train: train_images, test, validation })
 }
 
-/// Refuses the folders `names` of `root` where all hold the same folders and no image: these are the classes, and they the parts.
+/// Refuses the folders `names` of `root` whose names begin as those of parts do, where all hold the same folders and no image: these are the classes, and they the parts.
 fn refuse_parts(root: &Path, names: &[String]) -> Result<()> {
     let mut inner: Option<Vec<String>> = None;
     for name in names {

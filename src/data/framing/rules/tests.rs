@@ -1,5 +1,7 @@
 //! Rules beside strokes that are as straight.
 
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 
 const SIDE: usize = 300;
