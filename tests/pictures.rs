@@ -251,6 +251,10 @@ fn colours_are_kept_from_training_to_prediction() {
     let (out, said) = succeeds(&[&train[..], &["--colour", "--augment", "shift:1", "--save", &model]].concat());
     assert!(out.contains("Test Accuracy: 1.0000") && !said.contains("in grey"), "{out} {said}");
     let red = folder.path("images/red/1.png");
+    let grey = folder.path("grey.safetensors");
+    succeeds(&[&train[..], &["--save", &grey]].concat());
+    let (_, said) = succeeds(&["predict", &grey, &red]);
+    assert!(said.contains("1 of 1 images are in colour and are taken in grey"), "{said}");
     assert_eq!(classes(&succeeds(&["predict", &model, &red]).0), ["red"]);
     let (out, _) = succeeds(&["eval", &model, "--data", &images, "--part", "train"]);
     assert!(out.contains("1.0000"), "{out}");
@@ -260,4 +264,82 @@ fn colours_are_kept_from_training_to_prediction() {
     let units = folder.path("units.png");
     assert!(run(&["inspect", &model, "--units", &units]).status.success());
     assert_eq!(image::open(&units).unwrap().color(), image::ColorType::Rgb8);
+}
+
+#[test]
+fn tables_that_begin_as_pictures_do_and_pipes_are_read_whole() {
+    let folder = Folder::new();
+    let (table, model) = (folder.path("bmi.csv"), folder.path("bmi.safetensors"));
+    let rows: String =
+        (0..60).map(|row| format!("{},{},{}\n", row % 30, row, if row % 2 == 0 { "a" } else { "b" })).collect();
+    fs::write(&table, format!("BMI,P2,class\n{rows}")).unwrap();
+    succeeds(&["train", "--data", &table, "--hidden", "none", "--epochs", "1", "--save", &model]);
+    let nameless = folder.path("rows");
+    fs::copy(&table, &nameless).unwrap();
+    for path in [&table, &nameless] {
+        let options = ["--split", "--framing", "resize", "--skip-broken"];
+        let (out, said) = succeeds(&[&["predict", &model, path], &options[..]].concat());
+        assert_eq!(out.lines().count(), 60, "{said}");
+        assert!(options.iter().filter(|flag| flag.starts_with("--")).all(|flag| said.contains(flag)), "{said}");
+    }
+    #[cfg(unix)]
+    {
+        let pipe = folder.path("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut writer = Command::new("cp").args([&table, &pipe]).spawn().unwrap();
+        assert_eq!(succeeds(&["predict", &model, &pipe]).0.lines().count(), 60);
+        assert!(writer.wait().unwrap().success());
+        // One in a folder of images is left out.
+        fs::create_dir(folder.path("images")).unwrap();
+        fs::rename(&pipe, folder.path("images/pipe.png")).unwrap();
+        folder.save("images/1.png", &GrayImage::new(2, 1));
+        let said = told(&run(&["predict", &model, &folder.path("images"), "--backend", "cpu"]));
+        assert!(said.contains("pipe.png") && said.contains("1.png: found an image"), "{said}");
+    }
+}
+
+#[test]
+fn files_that_a_folder_leaves_out_are_not_overwritten() {
+    let folder = Folder::new();
+    let model = folder.model();
+    for class in ["a", "b"] {
+        folder.save(&format!("ow/{class}/1.png"), &digits(1)[0].0);
+    }
+    let (notes, heic) = (folder.path("ow/a/notes.txt"), folder.path("ow/b/IMG.HEIC"));
+    fs::write(&notes, "kept").unwrap();
+    fs::write(&heic, "kept").unwrap();
+    let (class, pattern, all) = (folder.path("ow/a"), folder.path("ow/b/*"), folder.path("ow"));
+    for arguments in [
+        ["predict", &model, &class, "--output", &notes],
+        ["predict", &model, &class, "--framed", &notes],
+        ["predict", &model, &pattern, "--output", &heic],
+    ] {
+        let refused = run(&[&arguments[..], &["--backend", "cpu"]].concat());
+        assert!(told(&refused).contains("would overwrite"), "{}", told(&refused));
+    }
+    assert!(told(&run(&["data", "preview", &all, "--out", &heic])).contains("would overwrite"));
+    assert_eq!([&notes, &heic].map(|path| fs::read_to_string(path).unwrap()), ["kept", "kept"]);
+}
+
+#[test]
+fn pages_of_small_writing_are_told_from_empty_ones() {
+    let folder = Folder::new();
+    let model = folder.model();
+    let mut full = page(1000, 1000);
+    for (index, (digit, _)) in (0..).zip(digits(100)) {
+        write(&mut full, &digit, (30 + index % 10 * 96, 30 + index / 10 * 96), 44);
+    }
+    let (full, empty) = (folder.save("full.png", &full), folder.save("empty.png", &page(300, 300)));
+    let refused = |path: &str, split: &[&str]| {
+        let output = run(&[&["predict", &model, path, "--backend", "cpu"], split].concat());
+        assert_eq!(output.status.code(), Some(1), "{path}: {}", told(&output));
+        told(&output)
+    };
+    let said = refused(&full, &[]);
+    assert!(said.contains("small pieces") && said.contains("option split"), "{said}");
+    for split in [&[][..], &["--split"]] {
+        assert!(refused(&empty, split).contains("no writing stands out"));
+    }
+    let (out, _) = succeeds(&["predict", &model, &full, "--split"]);
+    assert!(out.lines().count().abs_diff(100) < 6, "{out}");
 }

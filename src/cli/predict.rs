@@ -82,6 +82,16 @@ struct Rows {
     kept: Option<Kept>,
 }
 
+/// The images that were read.
+#[derive(Default)]
+struct Seen {
+    images: usize,
+    /// Those of them in colour that were taken in grey.
+    colourful: usize,
+    /// Their rows, where a picture of them is asked for.
+    framed: Vec<Vec<u8>>,
+}
+
 pub(super) fn run(options: &Options) -> Result<()> {
     // Each input stands for itself: a bad one is told of, and the others are predicted all the same.
     let mut failed = None;
@@ -104,6 +114,17 @@ pub(super) fn run(options: &Options) -> Result<()> {
             Err(error) => fail(error),
         }
     }
+    if !inputs.is_empty() && broken.is_empty() && !inputs.iter().any(|input| input.image) {
+        let of_images = [
+            ("--framing", options.framing.is_some()),
+            ("--split", options.split),
+            ("--skip-broken", options.skip_broken),
+            ("--framed", options.framed.is_some()),
+        ];
+        for (flag, _) in of_images.iter().filter(|(_, given)| *given) {
+            note(&format!("{flag} is for images, and none is given: it does nothing"));
+        }
+    }
     if options.top > 1 && options.output.output.is_some() && !options.json {
         let message =
             "--top is for standard output, and --output has the probabilities of all classes: leave --top out";
@@ -115,10 +136,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
     };
     let mut backend = checkpoint.on(&select(&options.compute.request())?)?;
 
-    let mut framed = Vec::new();
+    let mut seen = Seen::default();
     for input in &inputs {
         let rows = if input.image {
-            image(options, &checkpoint, input, &mut framed)
+            image(options, &checkpoint, input, &mut seen)
         } else if input.is_arrays() {
             arrays(options, &checkpoint, input)
         } else {
@@ -149,6 +170,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
         let told = images::broken("".as_ref(), &broken);
         note(&format!("{} of {} {are} left out as broken: {told}", broken.len(), paths.len()));
     }
+    if let Some(taken) = images::taken_in_grey(seen.colourful, seen.images) {
+        note(&format!("{taken}, as {} takes them", checkpoint.name));
+    }
+    let framed = seen.framed;
     if let (Some(path), false) = (&options.framed, framed.is_empty()) {
         let size = checkpoint.image().unwrap_or((framing::SIDE, framing::SIDE));
         files::write(path, &preview::grid(&framed, size, framed.len().clamp(1, 10), 4)?)?;
@@ -178,19 +203,28 @@ fn spare_inputs(options: &Options, paths: &[PathBuf]) -> Result<()> {
         let (framed, output) = (framed.display(), output.display());
         return Err(Error::Usage(format!("--framed {framed} and --output {output} are one file: give each its own")));
     }
-    let inputs = paths.iter().filter(|path| path.as_os_str() != "-").map(|path| ("<FILE>", path.clone()));
+    // What is left out of folders and patterns is the user's too.
+    let given = options.inputs.iter().filter(|_| outputs.iter().any(|(_, path)| path.exists()));
+    let beside = given.flat_map(|given| match files::matching(given) {
+        _ if given.is_dir() => images::paths(given),
+        found => found.ok().flatten().unwrap_or_default(),
+    });
+    let inputs =
+        paths.iter().filter(|path| path.as_os_str() != "-").cloned().chain(beside).map(|path| ("<FILE>", path));
     let inputs: Vec<Named> = inputs.chain([("<MODEL>", options.model.model.clone())]).collect();
     files::refuse_overwriting(&outputs, &inputs)
 }
 
 /// The image `input` as a row.
-fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, framed: &mut Vec<Vec<u8>>) -> Result<Rows> {
+fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, seen: &mut Seen) -> Result<Rows> {
     let path = &input.path;
     let form = checkpoint.known().form(path, options.framing.unwrap_or(checkpoint.framing()))?;
     let picture = match &input.content {
         Some(content) => decode::decode(path, Cursor::new(content))?,
         None => decode::open(path)?,
     };
+    seen.images += 1;
+    seen.colourful += usize::from(form.lacks_colours_of(&picture));
     let name = input.name();
     let (rows, names) = if options.split {
         let rows = form.split(path, picture)?;
@@ -204,7 +238,7 @@ fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, framed: &mut
         (vec![row], vec![name])
     };
     if options.framed.is_some() {
-        framed.extend(rows.iter().cloned());
+        seen.framed.extend(rows.iter().cloned());
     }
     let inputs = checkpoint.rows(path, Inputs::U8(rows.concat()), options.scale)?;
     Ok(Rows { inputs, names, kept: None })

@@ -107,6 +107,11 @@ impl Form {
         }
     }
 
+    /// Whether `image` has colours that its row lacks. Writing is told by its shade.
+    pub(crate) fn lacks_colours_of(&self, image: &DynamicImage) -> bool {
+        self.framing == Framing::Resize && !self.colour && is_colourful(image)
+    }
+
     /// The row that `image` becomes, and how many pieces of writing it has that are alike in size.
     pub(crate) fn written(&self, path: &Path, image: DynamicImage) -> Result<(Vec<u8>, usize)> {
         match self.framing {
@@ -129,8 +134,8 @@ impl Form {
     }
 }
 
-fn unwritten(path: &Path, found: String) -> Error {
-    Error::file(path, found, "writing that stands out from its background")
+fn unwritten(path: &Path, (found, expected): mnist::Unwritten) -> Error {
+    Error::file(path, found, expected)
 }
 
 /// `image`, `height x width`.
@@ -187,7 +192,7 @@ const SAMPLED: u32 = 1 << 12;
 const COLOURFUL: u8 = 40;
 
 /// Whether an image is more than a tinted grey: one pixel in a hundred or more has a colour.
-pub(crate) fn is_colourful(image: &DynamicImage) -> bool {
+fn is_colourful(image: &DynamicImage) -> bool {
     use image::GenericImageView;
     if !image.color().has_color() {
         return false;

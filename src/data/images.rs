@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::data::framing::{self, Form, Framing, SIDE};
+use crate::data::framing::{Form, Framing, SIDE};
 use crate::data::{Inputs, Known, Note, Options, Range, Raw, Samples};
 use crate::error::{Error, Remedy, Result};
 
@@ -15,7 +15,7 @@ pub(crate) mod formats;
 mod listing;
 
 use listing::{Image, Listing};
-pub(crate) use listing::{LeftOut, sort_out, sorted_out};
+pub(crate) use listing::{LeftOut, paths, sort_out, sorted_out};
 
 /// The most bytes of pixels that are read.
 const MAX_BYTES: usize = 4 << 30;
@@ -50,11 +50,9 @@ pub fn read(path: &Path, options: &Options, known: Option<&Known<'_>>, notes: &m
     Ok(Raw { name, train, test, validation, classes, target_scale: None, columns: None, range: Some(Range::BYTES) })
 }
 
-/// The files that [`read`] reads in the folder `path`; none where it is no folder of images.
-pub(crate) fn paths(path: &Path) -> Vec<PathBuf> {
-    let parts = listing::list(path, &mut Vec::new())
-        .map(|Listing { train, test, validation, .. }| [Some(train), test, validation]);
-    parts.into_iter().flatten().flatten().flatten().map(|image| image.path).collect()
+/// What to say where `count` of the `read` images are in colour and that is lost; none where these are few.
+pub(crate) fn taken_in_grey(count: usize, read: usize) -> Option<String> {
+    (count * 10 > read).then(|| format!("{count} of {read} images are in colour and are taken in grey"))
 }
 
 /// The form that `options` ask for, of the size `usual` where they name none.
@@ -138,7 +136,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The images of a part.
     fn part(&mut self, images: &[Image]) -> Result<Samples> {
-        let Form { size: (height, width), framing, colour } = self.form;
+        let (height, width) = self.form.size;
         let bytes = self.form.width().checked_mul(images.len());
         if bytes.is_none_or(|bytes| bytes > MAX_BYTES) {
             let found = format!("{} images of {height} x {width}", images.len());
@@ -147,7 +145,7 @@ impl Reader<'_> {
         }
         let row = |image: &Image| {
             let picture = decode::open(&image.path)?;
-            let colourful = framing == Framing::Resize && !colour && framing::is_colourful(&picture);
+            let colourful = self.form.lacks_colours_of(&picture);
             Ok((self.form.row_of_image(&image.path, picture)?, colourful))
         };
         let rows: Vec<Result<(Vec<u8>, bool)>> = images.par_iter().map(row).collect();
@@ -184,10 +182,8 @@ impl Reader<'_> {
                 notes.push(format!("{path}: {count} of {all} images {are} left out as broken: {what}").into());
             }
         }
-        if self.colourful * 10 > self.read {
-            let (path, count, read) = (self.path.display(), self.colourful, self.read);
-            let text = format!("{path}: {count} of {read} images are in colour and are taken in grey");
-            notes.push(Note::new(text, "colour"));
+        if let Some(taken) = taken_in_grey(self.colourful, self.read) {
+            notes.push(Note::new(format!("{}: {taken}", self.path.display()), "colour"));
         }
         Ok(())
     }

@@ -10,11 +10,14 @@ use crate::data::{self, table_files};
 use crate::error::{Error, Result};
 use crate::files;
 
+/// What standard input is called in messages.
+const STANDARD_INPUT: &str = "standard input";
+
 /// A file of rows or an image.
 pub(super) struct Input {
     /// Its path, or `standard input`, for messages.
     pub(super) path: PathBuf,
-    /// What is on standard input.
+    /// What is on standard input or in a pipe, which can be read only once.
     pub(super) content: Option<Vec<u8>>,
     /// Whether it is an image.
     pub(super) image: bool,
@@ -23,16 +26,21 @@ pub(super) struct Input {
 impl Input {
     /// The input at `path`, or that on standard input where it is `-`.
     pub(super) fn new(path: &Path) -> Result<Self> {
-        if path.as_os_str() != "-" {
+        if path.as_os_str() != "-" && path.metadata().map_or(true, |found| found.is_file()) {
             let image = is_image(path, Kind::of(path))?;
             return Ok(Self { path: path.to_path_buf(), content: None, image });
         }
-        if std::io::stdin().is_terminal() {
-            note("Reading rows from standard input");
-        }
-        let path = PathBuf::from("standard input");
-        let mut content = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut content).map_err(Error::io("read", &path))?;
+        let (path, content) = if path.as_os_str() == "-" {
+            if std::io::stdin().is_terminal() {
+                note("Reading rows from standard input");
+            }
+            let mut content = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut content);
+            (Path::new(STANDARD_INPUT), read.map(|_| content))
+        } else {
+            (path, std::fs::read(path))
+        };
+        let (path, content) = (path.to_path_buf(), content.map_err(Error::io("read", path))?);
         Ok(Self { image: is_image(&path, Kind::of_content(&content))?, path, content: Some(content) })
     }
 
@@ -43,7 +51,7 @@ impl Input {
 
     /// What its rows are called by.
     pub(super) fn name(&self) -> String {
-        if self.content.is_some() { "-".into() } else { self.path.display().to_string() }
+        if self.path.as_os_str() == STANDARD_INPUT { "-".into() } else { self.path.display().to_string() }
     }
 }
 

@@ -27,28 +27,31 @@ pub(super) struct Ink {
     mask: Mask,
     /// That of a stroke's middle.
     full: f32,
+    /// The pieces of the size of writing that are left out around a box.
+    pub(super) outside: usize,
 }
 
 impl Ink {
-    /// The ink of `image` without boxes and rules, looked for in `working` pixels along the longer side; none where nothing stands
-    /// out.
-    pub(super) fn of(image: &GrayImage, working: u32) -> Option<Self> {
+    /// The ink of `image` without boxes and rules; that of `many` pieces of writing, or of one that a box may be around. None where
+    /// nothing stands out.
+    pub(super) fn of(image: &GrayImage, many: bool) -> Option<Self> {
+        let working = if many { WORKING_ON_MANY } else { WORKING };
         let brightness = scaled(image, working);
         let dark = is_dark_on_light(&brightness);
         // Broad strokes in a narrow frame are as much of it as their ground, and may be taken for it.
-        Self::standing_out(&brightness, dark).or_else(|| Self::standing_out(&brightness, !dark))
+        Self::standing_out(&brightness, dark, many).or_else(|| Self::standing_out(&brightness, !dark, many))
     }
 
     /// The ink that is darker than its ground if `dark`, or else lighter.
-    fn standing_out(brightness: &Plane, dark: bool) -> Option<Self> {
+    fn standing_out(brightness: &Plane, dark: bool, many: bool) -> Option<Self> {
         let mut plane = contrast(brightness, dark);
         let levels = levels(&plane)?;
         let mask = Mask::of(&plane, levels.threshold);
         // Beside dark rules writing may be faint, and beside dark writing rules.
         let faint = Mask::of(&plane, levels.least);
-        let erased = rules::erased(&mask).map(|left| (mask.clone(), left));
-        let Some((mask, left)) = erased.or_else(|| rules::erased(&faint).map(|left| (faint, left))) else {
-            return Some(Self { plane, mask, full: levels.full });
+        let erased = |mask: &Mask| rules::erased(mask, many).map(|(left, outside)| (mask.clone(), left, outside));
+        let Some((mask, left, outside)) = erased(&mask).or_else(|| erased(&faint)) else {
+            return Some(Self { plane, mask, full: levels.full, outside: 0 });
         };
         // Soft edges of what is erased go with it.
         for (x, y, pixel) in plane.enumerate_pixels_mut() {
@@ -60,7 +63,7 @@ impl Ink {
         }
         let Levels { threshold, full, .. } = self::levels(&plane)?;
         let mask = Mask::of(&plane, threshold);
-        Some(Self { plane, mask, full })
+        Some(Self { plane, mask, full, outside })
     }
 
     /// The amount of ink at each place, from 0 to 1, of these pieces, cropped to the box that holds them.

@@ -82,10 +82,14 @@ impl Line {
     }
 }
 
-/// The lines in `mask`, those with the most ink first.
-pub(super) fn find(mask: &Mask) -> Vec<Line> {
+/// The least length of lines in `mask` where it is a whole image.
+pub(super) fn least(mask: &Mask) -> usize {
+    (mask.width.max(mask.height) / 5).max(24)
+}
+
+/// The lines in `mask` of this length at least, those with the most ink first.
+pub(super) fn find(mask: &Mask, least: usize) -> Vec<Line> {
     let longer = mask.width.max(mask.height);
-    let least = (longer / 5).max(24);
     if mask.width < least {
         return Vec::new();
     }

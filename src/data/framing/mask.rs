@@ -102,6 +102,13 @@ impl Mask {
         (y.saturating_sub(1)..=(y + 1).min(self.height - 1)).flat_map(move |y| columns.clone().map(move |x| (x, y)))
     }
 
+    /// What is within `bounds`.
+    pub(super) fn cropped(&self, bounds: &Bounds) -> Self {
+        let rows = bounds.top..=bounds.bottom;
+        let on = rows.flat_map(|y| (bounds.left..=bounds.right).map(move |x| self.at(x, y))).collect();
+        Self { width: bounds.width(), height: bounds.height(), on }
+    }
+
     /// Its connected pieces, in the order of their first pixels.
     pub(super) fn pieces(&self) -> Vec<Piece> {
         let mut rest = self.clone();

@@ -15,53 +15,65 @@ const STROKE: f32 = 2.0;
 const SPECK: usize = 10;
 /// More pieces than a digit has, even of broken strokes.
 const MANY: usize = 12;
-/// So many times as large as strokes is the image around many of them that are noise.
+/// So many times as large as strokes is the image around many of them that are no digit.
 const TINY: usize = 16;
+/// The same where each piece of writing counts.
+const TINY_OF_MANY: usize = 64;
 
-/// The framed writing in `image`: 28 x 28 bytes, and the number of pieces that are alike in size. An image of this size on a dark
+/// Why there is no row: what was found, and what is expected.
+pub(super) type Unwritten = (String, &'static str);
+
+/// The framed writing in `image`: 28 x 28 bytes, and the number of pieces that are alike in size. Around a box nothing is taken for writing, but counted. An image of this size on a dark
 /// ground is taken as it is.
 ///
 /// # Errors
-/// A text saying what was found instead of writing.
-pub(super) fn frame(image: GrayImage) -> Result<(Vec<u8>, usize), String> {
+/// [`Unwritten`] for an image without writing.
+pub(super) fn frame(image: GrayImage) -> Result<(Vec<u8>, usize), Unwritten> {
     if let Some(row) = as_it_is(&image) {
         return row.map(|row| (row, 1));
     }
-    let found = Ink::of(&image, WORKING).and_then(|ink| {
-        let pieces = ink.pieces();
-        if is_noise(&pieces, image.dimensions()) {
-            return None;
-        }
-        let framed = framed(&ink.cropped(&pieces)?);
-        Some((framed, digits::count(&digits::read(pieces))))
-    });
-    found.ok_or_else(|| unwritten(&image))
+    let ink = Ink::of(&image, false).ok_or_else(|| unwritten(&image))?;
+    let pieces = ink.pieces();
+    if is_noise(&pieces, image.dimensions(), WORKING, TINY) {
+        let count = split(image.clone())?.len();
+        let found = format!("an image of {} x {} pixels with {count} small pieces", image.height(), image.width());
+        return Err((found, "the writing of one digit, or the option split to predict each piece"));
+    }
+    let framed = framed(&ink.cropped(&pieces).ok_or_else(|| unwritten(&image))?);
+    Ok((framed, digits::count(&digits::read(pieces)) + ink.outside))
 }
 
 /// Each piece of writing in `image`, framed, in the order of reading.
 ///
 /// # Errors
 /// As [`frame`].
-pub(super) fn split(image: GrayImage) -> Result<Vec<Vec<u8>>, String> {
+pub(super) fn split(image: GrayImage) -> Result<Vec<Vec<u8>>, Unwritten> {
     if let Some(row) = as_it_is(&image) {
         return row.map(|row| vec![row]);
     }
-    let ink = Ink::of(&image, WORKING_ON_MANY).ok_or_else(|| unwritten(&image))?;
-    let digits = digits::read(ink.pieces());
+    let ink = Ink::of(&image, true).ok_or_else(|| unwritten(&image))?;
+    let pieces = ink.pieces();
+    if is_noise(&pieces, image.dimensions(), WORKING_ON_MANY, TINY_OF_MANY) {
+        return Err(unwritten(&image));
+    }
+    let digits = digits::read(pieces);
     let rows: Vec<Vec<u8>> = digits.iter().filter_map(|digit| Some(framed(&ink.cropped(&digit.pieces)?))).collect();
     if rows.is_empty() { Err(unwritten(&image)) } else { Ok(rows) }
 }
 
-/// Whether `pieces` are specks, or many and tiny beside the image of this (width, height).
-fn is_noise(pieces: &[Piece], (width, height): (u32, u32)) -> bool {
+/// Whether `pieces` are specks, or many of which none has the part 1 / `tiny` of the longer side of the image. It has this (width,
+/// height), and `working` pixels along the longer side at most where the pieces were found.
+fn is_noise(pieces: &[Piece], (width, height): (u32, u32), working: u32, tiny: usize) -> bool {
     let longest = pieces.iter().map(|piece| piece.bounds.longer()).max().unwrap_or(0);
-    let side = width.max(height).min(WORKING) as usize;
+    let side = width.max(height).min(working) as usize;
     let largest = pieces.iter().map(|piece| piece.places.len()).max().unwrap_or(0);
-    largest < SPECK || pieces.len() > MANY && longest * TINY < side
+    largest < SPECK || pieces.len() > MANY && longest * tiny < side
 }
 
-fn unwritten(image: &GrayImage) -> String {
-    format!("an image of {} x {} pixels of one shade", image.height(), image.width())
+fn unwritten(image: &GrayImage) -> Unwritten {
+    let (height, width) = (image.height(), image.width());
+    let found = format!("an image of {height} x {width} pixels in which no writing stands out");
+    (found, "writing on a ground of another shade")
 }
 
 fn framed(ink: &Plane) -> Vec<u8> {
@@ -69,7 +81,7 @@ fn framed(ink: &Plane) -> Vec<u8> {
 }
 
 /// The row of an image that is framed already: of this size, on a dark ground.
-fn as_it_is(image: &GrayImage) -> Option<Result<Vec<u8>, String>> {
+fn as_it_is(image: &GrayImage) -> Option<Result<Vec<u8>, Unwritten>> {
     if image.dimensions() != (SIDE as u32, SIDE as u32) || !is_dark(image) {
         return None;
     }

@@ -3,16 +3,20 @@
 //! beyond the writing on both sides, underlines apart from it.
 
 use super::lines::{self, Line};
-use super::mask::{Bounds, Mask};
+use super::mask::{Bounds, Mask, Piece};
 
 /// The share of an image's side that a line's end may be from its edge.
 const NEAR_EDGE: f32 = 0.05;
+/// The same where few lines are that near.
+const AT_EDGE: f32 = 0.012;
 /// The share of a side of a box that must be there: corners may be round.
 const CLOSED: f32 = 0.55;
 /// The share of a box's height that the writing in it takes, at least.
 const WRITTEN: f32 = 0.25;
 /// The share of a box's side that a round corner may take.
 const CORNER: f32 = 0.25;
+/// The share of the shorter side of a frame that its lines may lie from its edge.
+const FRAME: f32 = 0.1;
 /// The length of rules beside the longest of them, at least.
 const ALIKE: f32 = 0.7;
 
@@ -25,8 +29,9 @@ struct Family {
 }
 
 impl Family {
-    fn of(mask: Mask) -> Self {
-        let lines = lines::find(&mask);
+    /// The lines of this length at least.
+    fn of(mask: Mask, least: usize) -> Self {
+        let lines = lines::find(&mask, least);
         Self { mask, lines, erased: Vec::new() }
     }
 
@@ -36,15 +41,51 @@ impl Family {
     }
 }
 
-/// The mask without the rules in it; none where there are none.
-pub(super) fn erased(mask: &Mask) -> Option<Mask> {
-    let (mut lying, mut standing) = (Family::of(mask.clone()), Family::of(mask.transposed()));
+/// The mask without the rules in it; none where there are none. It is that of `many` pieces of writing, or of one that a box may
+/// be around: the number of others that are cleared outside is told too.
+pub(super) fn erased(mask: &Mask, many: bool) -> Option<(Mask, usize)> {
     let mut left = mask.clone();
+    if many {
+        forms(&mut left);
+    }
+    let least = lines::least(mask);
+    let (mut lying, mut standing) = (Family::of(left.clone(), least), Family::of(left.transposed(), least));
     across(&mut left, &mut lying, &mut standing);
-    boxes(&mut left, &mut lying, &mut standing);
+    let outside = match &boxes(&mut left, &mut lying, &mut standing)[..] {
+        [single] => single.clear_outside(&mut left, many),
+        _ => 0,
+    };
     partial(&mut left, &lying, false);
     partial(&mut left, &standing, true);
-    (left != *mask).then_some(left)
+    (left != *mask).then_some((left, outside))
+}
+
+/// Erases the boxes of forms, each by itself: in a row of them the sides are short beside the image.
+fn forms(left: &mut Mask) {
+    for bounds in left.pieces().iter().filter(|piece| is_frame(piece)).map(|piece| piece.bounds) {
+        let mut part = left.cropped(&bounds);
+        let least = (part.width.min(part.height) / 2).max(24);
+        let (mut lying, mut standing) = (Family::of(part.clone(), least), Family::of(part.transposed(), least));
+        boxes(&mut part, &mut lying, &mut standing);
+        for (x, y) in (0..part.height).flat_map(|y| (0..part.width).map(move |x| (x, y))) {
+            left.set(bounds.left + x, bounds.top + y, part.at(x, y));
+        }
+    }
+}
+
+/// Whether a piece goes along all four sides of what it takes up.
+fn is_frame(piece: &Piece) -> bool {
+    let Bounds { left, top, right, bottom } = piece.bounds;
+    let (width, height) = (piece.bounds.width(), piece.bounds.height());
+    let depth = (FRAME * width.min(height) as f32) as usize;
+    let mut sides = [vec![false; width], vec![false; width], vec![false; height], vec![false; height]];
+    for &(x, y) in &piece.places {
+        sides[0][x - left] |= y - top <= depth;
+        sides[1][x - left] |= bottom - y <= depth;
+        sides[2][y - top] |= x - left <= depth;
+        sides[3][y - top] |= right - x <= depth;
+    }
+    sides.iter().all(|side| side.iter().filter(|on| **on).count() as f32 >= 0.9 * side.len() as f32)
 }
 
 /// The pieces of `mask` with at least this share of the ink of the largest. What reaches the edge is the rest of a rule, if there is
@@ -103,9 +144,9 @@ fn is_writing(bounds: &Bounds, length: usize) -> bool {
 
 /// Erases lines from edge to edge: the rules and squares of paper.
 fn across(left: &mut Mask, lying: &mut Family, standing: &mut Family) {
-    let numbers = |family: &Family| -> Vec<usize> {
+    let numbers = |family: &Family, near: f32| -> Vec<usize> {
         let (width, height) = (family.mask.width as f32, family.mask.height as f32);
-        let [margin, above] = [width, height].map(|side| NEAR_EDGE * side);
+        let [margin, above] = [near * width, NEAR_EDGE * height];
         let leaves = |y: f32| y <= above || y + above >= height;
         let reaches = |line: &Line| {
             let [from, to] = [line.from, line.to].map(|x| x as f32);
@@ -114,7 +155,12 @@ fn across(left: &mut Mask, lying: &mut Family, standing: &mut Family) {
         };
         (0..family.lines.len()).filter(|&number| reaches(&family.lines[number])).collect()
     };
-    let (rows, columns) = (numbers(lying), numbers(standing));
+    // A stroke may end near the edges of a tight crop, but not three of them.
+    let of_paper = |family: &Family| {
+        let all = numbers(family, NEAR_EDGE);
+        if all.len() >= 3 { all } else { numbers(family, AT_EDGE) }
+    };
+    let (rows, columns) = (of_paper(lying), of_paper(standing));
     let rest = without(&without(left, &lying.of_numbers(&rows), false), &standing.of_numbers(&columns), true);
     let Some(writing) = main_piece(&rest) else { return };
     for (family, numbers, writing, stands) in
@@ -134,11 +180,11 @@ fn across(left: &mut Mask, lying: &mut Family, standing: &mut Family) {
     }
 }
 
-/// Erases boxes, and what is left of their corners. Around a single one nothing is writing.
-fn boxes(left: &mut Mask, lying: &mut Family, standing: &mut Family) {
+/// Erases boxes: those that are erased.
+fn boxes(left: &mut Mask, lying: &mut Family, standing: &mut Family) -> Vec<Rectangle> {
     if lying.erased.len() > 2 && standing.erased.len() > 2 {
         // Squared paper.
-        return;
+        return Vec::new();
     }
     let found = rectangles(left, lying, standing, false);
     // The edge of the image may be a side.
@@ -149,9 +195,7 @@ fn boxes(left: &mut Mask, lying: &mut Family, standing: &mut Family) {
         lying.erased.extend(rows);
         standing.erased.extend(columns);
     }
-    if let [(rectangle, _)] = &found[..] {
-        rectangle.clear_outside(left);
-    }
+    found.into_iter().map(|(rectangle, _)| rectangle).collect()
 }
 
 /// The rectangles around writing in `left`, with the numbers of their lines; with one side at the edge of the image, or with none.
@@ -189,7 +233,15 @@ fn rectangles(left: &Mask, lying: &Family, standing: &Family, edge: bool) -> Vec
     let beaten = |closed: f32, numbers| {
         found.iter().any(|(better, _, others)| *better > closed + 0.1 && common(*others, numbers) == 3)
     };
-    let best: Vec<bool> = found.iter().map(|(closed, _, numbers)| !beaten(*closed, *numbers)).collect();
+    // Strokes that end short of the sides of the box around them are none of its.
+    let written = |inner: &Rectangle, numbers| {
+        found.iter().any(|(_, outer, others)| {
+            common(*others, numbers) > 0 && outer.is_around(inner) && !inner.is_joined(left, numbers, *others)
+        })
+    };
+    let is_best =
+        |(closed, inner, numbers): &(f32, Rectangle, _)| !beaten(*closed, *numbers) && !written(inner, *numbers);
+    let best: Vec<bool> = found.iter().map(is_best).collect();
     let kept = found.into_iter().zip(best).filter(|(_, best)| *best);
     kept.map(|((_, rectangle, numbers), _)| (rectangle, numbers)).collect()
 }
@@ -218,8 +270,13 @@ fn partial(left: &mut Mask, family: &Family, standing: bool) {
         // The stem of a 4 passes beyond the rest of it.
         let long = line.length() as f32 >= 1.25 * writing.longer() as f32
             && (!standing || line.length() * 5 >= family.mask.width * 4);
-        let crossing =
-            long && is_writing(&writing, line.length()) && pass_beyond(std::slice::from_ref(&line), &writing, 0.08);
+        // A bar at the end of the writing is of it.
+        let (middle, margin) = (line.middle(), 0.1 * writing.height() as f32);
+        let within = writing.top as f32 + margin < middle && middle + margin < writing.bottom as f32;
+        let crossing = long
+            && within
+            && is_writing(&writing, line.length())
+            && pass_beyond(std::slice::from_ref(&line), &writing, 0.08);
         // Apart from the writing and under it. What is left in its place is of another piece.
         let of_line = |mask: &Mask| -> usize {
             let touches = |&(x, y): &(usize, usize)| left.at(x, y) && !rest.at(x, y);
@@ -296,10 +353,40 @@ impl Rectangle {
         tallest as f32 >= WRITTEN * bounds.height() as f32
     }
 
-    /// Clears what is outside, and what is left of round corners.
-    fn clear_outside(&self, mask: &mut Mask) {
+    /// Whether `inner` is within.
+    fn is_around(&self, inner: &Self) -> bool {
+        let around = |outer: &[Line; 2], inner: &[Line; 2]| {
+            outer[0].middle() <= inner[0].middle() + 2.0 && outer[1].middle() + 2.0 >= inner[1].middle()
+        };
+        around(&self.lying, &inner.lying) && around(&self.standing, &inner.standing)
+    }
+
+    /// Whether the sides that are not those of `outer` too, by their `numbers`, go as far as the sides that they end at.
+    fn is_joined(&self, mask: &Mask, numbers: [[usize; 2]; 2], outer: [[usize; 2]; 2]) -> bool {
+        let joined = |side: &Line, ends: &[Line; 2], stands: bool| {
+            let on = |along: usize| {
+                let across = side.at(along as f32).round() as usize;
+                let near = across.saturating_sub(1)..=across + 1;
+                let at = |across| if stands { (across, along) } else { (along, across) };
+                near.map(at).any(|(x, y)| x < mask.width && y < mask.height && mask.at(x, y))
+            };
+            let [first, last] = [0, 1].map(|end| ends[end].at(side.middle()).max(0.0) as usize);
+            (first..side.from).chain(side.to + 1..last).all(on)
+        };
+        [(&self.lying, &self.standing, false), (&self.standing, &self.lying, true)].into_iter().enumerate().all(
+            |(way, (sides, ends, stands))| {
+                (0..2).all(|side| outer[way].contains(&numbers[way][side]) || joined(&sides[side], ends, stands))
+            },
+        )
+    }
+
+    /// Clears what is outside, unless that of `many` pieces is kept, and what is left of round corners. The number of pieces that
+    /// are cleared and as large as writing.
+    fn clear_outside(&self, mask: &mut Mask, many: bool) -> usize {
         let bounds = self.bounds(mask);
-        let main = main_piece(mask).map_or(0, |bounds| bounds.longer());
+        let largest = main_piece(mask);
+        let main = largest.map_or(0, |bounds| bounds.longer());
+        let mut cleared = 0;
         for piece in mask.pieces() {
             let at_end = |first: usize, last: usize, from: usize, to: usize| {
                 let reach = (CORNER * (to - from) as f32) as usize;
@@ -309,10 +396,15 @@ impl Rectangle {
             let corner = at_end(left, right, bounds.left, bounds.right)
                 && at_end(top, bottom, bounds.top, bounds.bottom)
                 && piece.bounds.longer() * 2 < main;
-            if corner || !piece.places.iter().any(|&(x, y)| self.holds(x, y)) {
+            let outside = !many && !piece.places.iter().any(|&(x, y)| self.holds(x, y));
+            let (longer, reaches) = (piece.bounds.longer(), [left, top].contains(&0));
+            let whole = !reaches && right + 1 < mask.width && bottom + 1 < mask.height;
+            cleared += usize::from(outside && !corner && whole && 2 * longer >= main && longer < bounds.longer());
+            if corner || outside {
                 piece.places.iter().for_each(|&(x, y)| mask.set(x, y, false));
             }
         }
+        cleared
     }
 }
 

@@ -112,9 +112,16 @@ const ENDINGS: &[(&[&str], Format)] = &[
     (&["tga"], format("TGA", CONVERT)),
 ];
 
+/// The ends of the names of tables and texts, which may begin with the letters of a format.
+const TEXT: &[&str] = &["csv", "tsv", "txt"];
+
 impl Kind {
-    /// What the file at `path` is. One that cannot be opened is what its name says: who reads it says why not.
+    /// What the file at `path` is. One that cannot be opened is what its name says: who reads it says why not. Pipes and devices
+    /// give what they hold only once, and are not looked into.
     pub(crate) fn of(path: &Path) -> Self {
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            return Self::Other;
+        }
         let mut start = Vec::new();
         if let Ok(file) = File::open(path) {
             // What cannot be read is told by who reads the rest.
@@ -130,12 +137,15 @@ impl Kind {
     }
 
     fn of_start(start: &[u8], ending: &str) -> Self {
+        if TEXT.contains(&ending) && !start.contains(&0) {
+            return Self::Other;
+        }
         let by_ending = ENDINGS.iter().find(|(endings, _)| endings.contains(&ending)).map(|(_, format)| *format);
         if let Some(format) = unread(start).or(by_ending.filter(|format| *format == RAW)) {
             return Self::Unread(format);
         }
         let read = |format: ImageFormat| format.reading_enabled();
-        if image::guess_format(start).is_ok_and(read) {
+        if image::guess_format(start).is_ok_and(read) && is_header(start) {
             return Self::Picture;
         }
         match by_ending {
@@ -144,6 +154,24 @@ impl Kind {
             None if ImageFormat::from_extension(ending).is_some_and(read) => Self::Picture,
             None => Self::Other,
         }
+    }
+}
+
+/// Whether a file that begins as a picture does goes on as one. Two letters are the beginning of words as well.
+fn is_header(start: &[u8]) -> bool {
+    /// The lengths of the second header of a BMP file.
+    const HEADERS: [u32; 8] = [12, 16, 40, 52, 56, 64, 108, 124];
+    match start {
+        [b'B', b'M', ..] => {
+            let length = start.get(14..).and_then(|rest| rest.first_chunk());
+            length.is_some_and(|length| HEADERS.contains(&u32::from_le_bytes(*length)))
+        }
+        [b'P', b'1'..=b'7', rest @ ..] => {
+            let begun = rest.trim_ascii_start();
+            let first = begun.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'#');
+            begun.len() < rest.len() && (first || start[1] == b'7' && begun.starts_with(b"WIDTH"))
+        }
+        _ => true,
     }
 }
 
@@ -248,6 +276,16 @@ mod tests {
             (b"II*\0\xff\xff\xff\xff".to_vec(), "tif", "read"),
             (b"\xff\xd8\xff\xe0".to_vec(), "heic", "read"),
             (b"nothing of the kind".to_vec(), "heic", "HEIC"),
+            (b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec(), "", "read"),
+            (b"BMI,age,height,class\n22,30,180,a\n".to_vec(), "", "other"),
+            (b"BM".to_vec(), "bmp", "read"),
+            (b"P5 28 28 255\n".to_vec(), "", "read"),
+            (b"P2\n# drawn\n3 3\n".to_vec(), "pgm", "read"),
+            (b"P7\nWIDTH 3\n".to_vec(), "", "read"),
+            (b"P2,P3\n1,2\n".to_vec(), "", "other"),
+            (b"P1 is the person".to_vec(), "", "other"),
+            (b"P2\n1\n2\n".to_vec(), "csv", "other"),
+            (b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec(), "txt", "read"),
             (b"nothing of the kind".to_vec(), "png", "read"),
             (b"nothing of the kind".to_vec(), "txt", "other"),
             (Vec::new(), "", "other"),

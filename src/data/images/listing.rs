@@ -1,5 +1,6 @@
 //! What a folder of images holds: its parts, its classes, the images of each, and what is left out.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -9,7 +10,7 @@ use crate::data::classes::{self, MAX_CLASSES};
 use crate::data::{Note, UNDERSTOOD};
 use crate::error::{Error, Remedy, Result};
 
-/// The folders within folders that are looked into: links may lead in circles.
+/// The folders around the classes that are entered: links may lead in circles.
 const MAX_DEPTH: usize = 16;
 
 /// The names of the folders of training, test and validation images, in any case.
@@ -113,6 +114,13 @@ pub(super) fn list(path: &Path, notes: &mut Vec<Note>) -> Result<Listing> {
         let expected = format!("folders of classes in them, such as {}/cat and {}/dog", classes[0], classes[0]);
         return Err(Error::file(root, found, expected));
     }
+    let for_part = |class: &String| {
+        let class = class.to_lowercase();
+        PARTS.iter().flat_map(|names| names.iter()).any(|name| class.starts_with(name))
+    };
+    if train == *root && classes.iter().all(for_part) {
+        refuse_parts(root, &classes)?;
+    }
     let mut deeper = Vec::new();
     let train_images = files(&train, &classes, &classes, &mut left_out, &mut deeper)?;
     let mut other = |folder: Option<PathBuf>| {
@@ -139,6 +147,27 @@ pub(super) fn list(path: &Path, notes: &mut Vec<Note>) -> Result<Listing> {
     }
     notes.extend(left_out.told("images of a class").into_iter().map(Note::from));
     Ok(Listing { classes, train: train_images, test, validation })
+}
+
+/// Refuses the folders `names` of `root` whose names begin as those of parts do, where all hold the same folders and no image: these are the classes, and they the parts.
+fn refuse_parts(root: &Path, names: &[String]) -> Result<()> {
+    let mut inner: Option<Vec<String>> = None;
+    for name in names {
+        let (images, others) = sorted_out(&root.join(name))?;
+        let folders: Vec<String> =
+            others.others.iter().filter(|entry| entry.is_dir()).map(|entry| name_of(entry).to_string()).collect();
+        if names.len() < 2
+            || !images.is_empty()
+            || folders.len() < 2
+            || inner.as_ref().is_some_and(|inner| *inner != folders)
+        {
+            return Ok(());
+        }
+        inner = Some(folders);
+    }
+    let (parts, classes) = (classes::list(names), classes::list(&inner.unwrap_or_default()));
+    let found = format!("the folders {parts}, which all hold the folders {classes}");
+    Err(Error::file(root, found, "folders of classes; parts are called train and test: rename them so"))
 }
 
 /// The folder `path`, or the one in it where it holds nothing else and that one holds folders alone, as unpacked archives do.
@@ -231,7 +260,7 @@ fn files(
     for class in names {
         let folder = folder.join(class);
         let (mut images, mut others) = (Vec::new(), LeftOut::default());
-        walk(&folder, 0, &mut images, &mut others)?;
+        walk(&folder, &mut HashSet::new(), &mut images, &mut others)?;
         if images.is_empty() {
             let formats = others.formats();
             let found =
@@ -246,15 +275,26 @@ fn files(
     Ok(files)
 }
 
-/// Adds the images in `folder` and in the folders within it.
-fn walk(folder: &Path, depth: usize, images: &mut Vec<PathBuf>, left_out: &mut LeftOut) -> Result<()> {
+/// Adds the images in `folder` and in the folders within it, but for those `seen`: links may lead in circles.
+fn walk(folder: &Path, seen: &mut HashSet<PathBuf>, images: &mut Vec<PathBuf>, left_out: &mut LeftOut) -> Result<()> {
+    if !seen.insert(folder.canonicalize().map_err(Error::io("read", folder))?) {
+        return Ok(());
+    }
     let (found, mut others) = sorted_out(folder)?;
     images.extend(found);
-    let (folders, rest) = others.others.into_iter().partition(|entry| depth < MAX_DEPTH && entry.is_dir());
+    let (folders, rest): (Vec<PathBuf>, _) = others.others.into_iter().partition(|entry| entry.is_dir());
     others.others = rest;
     left_out.extend(others);
-    let folders: Vec<PathBuf> = folders;
-    folders.iter().try_for_each(|folder| walk(folder, depth + 1, images, left_out))
+    folders.iter().try_for_each(|folder| walk(folder, seen, images, left_out))
+}
+
+/// All files in the folder `path` and in those within it, as far as they can be listed.
+pub(crate) fn paths(path: &Path) -> Vec<PathBuf> {
+    let (mut paths, mut others) = (Vec::new(), LeftOut::default());
+    // What cannot be listed is told of when it is read.
+    let _ = walk(path, &mut HashSet::new(), &mut paths, &mut others);
+    paths.extend(others.others.into_iter().chain(others.unread.into_iter().map(|(_, path)| path)));
+    paths
 }
 
 /// The images in `folder` itself, and what else is there; both in the order of their names, without hidden ones.

@@ -296,3 +296,32 @@ fn images_are_turned_as_their_camera_says_and_laid_on_a_ground_that_contrasts() 
     let raw = load_as(folder.path(), colour).0.unwrap();
     assert_eq!(raw.train.inputs, Inputs::U8([[0; 3], [255; 3], [255; 3], [0; 3]].concat()));
 }
+
+#[test]
+#[cfg(unix)]
+fn links_in_circles_are_followed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a/1.png", "a/x/2.png", "b/1.png"] {
+        save(folder.path(), name, grey(1, 1, 5));
+    }
+    std::os::unix::fs::symlink("..", folder.path().join("a/x/up")).unwrap();
+    std::os::unix::fs::symlink(".", folder.path().join("b/self")).unwrap();
+    let (raw, _) = load(folder.path(), None);
+    assert_eq!(raw.unwrap().train.len(), 3);
+    assert_eq!(paths(folder.path()).len(), 3);
+}
+
+#[test]
+fn parts_by_other_names_are_not_taken_for_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["training_set", "test_set"] {
+        for class in ["cats", "dogs"] {
+            save(folder.path(), &format!("{part}/{class}/1.png"), grey(1, 1, 5));
+        }
+    }
+    let error = load(folder.path(), None).0.unwrap_err().to_string();
+    assert!(error.contains("training_set") && error.contains("cats") && error.contains("rename"), "{error}");
+    // Other folders in each are of the classes.
+    save(folder.path(), "test_set/birds/1.png", grey(1, 1, 5));
+    assert_eq!(load(folder.path(), None).0.unwrap().classes.len(), 2);
+}

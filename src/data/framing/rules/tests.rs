@@ -1,5 +1,7 @@
 //! Rules beside strokes that are as straight.
 
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 
 const SIDE: usize = 300;
@@ -91,7 +93,7 @@ fn strokes_of_digits_are_no_rules() {
     for (name, strokes) in digits() {
         for width in [2.0, 6.0, 14.0, 30.0] {
             let mask = drawn(&strokes, width);
-            assert!(erased(&mask).is_none(), "{name} of {width} pixels");
+            assert!(erased(&mask, false).is_none(), "{name} of {width} pixels");
         }
     }
 }
@@ -105,7 +107,7 @@ fn rules_are_erased_and_the_digits_on_them_stay() {
                 let mut both = digit.clone();
                 let places = || (0..SIDE).flat_map(|y| (0..SIDE).map(move |x| (x, y)));
                 places().filter(|&(x, y)| rules.at(x, y)).for_each(|(x, y)| both.set(x, y, true));
-                let left = erased(&both).unwrap_or_else(|| both.clone());
+                let left = erased(&both, false).map_or_else(|| both.clone(), |(left, _)| left);
                 let of_rules = places().filter(|&(x, y)| rules.at(x, y) && !digit.at(x, y));
                 let (all, still) =
                     of_rules.fold((0, 0), |(all, still), (x, y)| (all + 1, still + usize::from(left.at(x, y))));
@@ -120,4 +122,69 @@ fn rules_are_erased_and_the_digits_on_them_stay() {
             }
         }
     }
+}
+
+#[test]
+fn strokes_beside_the_sides_of_their_box_stay() {
+    for (gap, width) in [8.0, 28.0].into_iter().flat_map(|gap| [6.0, 10.0].map(|width| (gap, width))) {
+        let near = (15.0 + 3.0 + gap + width / 2.0) / SIDE as f32;
+        let far = 1.0 - near;
+        let strokes: [(&str, Vec<Vec<Place>>); 4] = [
+            ("7", vec![vec![(near, near), (far, near), (0.4, far)]]),
+            ("T", vec![vec![(near, near), (far, near)], vec![(0.5, near), (0.5, far)]]),
+            ("Z", vec![vec![(near, near), (far, near), (near, far), (far, far)]]),
+            ("4", vec![vec![(0.6, near), (near, 0.6), (far, 0.6)], vec![(0.65, 0.3), (0.65, far)]]),
+        ];
+        let sides: &[Place] = &[(0.05, 0.05), (0.95, 0.05), (0.95, 0.95), (0.05, 0.95), (0.05, 0.05)];
+        for (name, strokes) in strokes {
+            let strokes: Vec<&[Place]> = strokes.iter().map(Vec::as_slice).collect();
+            let mut both = drawn(&strokes, width);
+            let written = both.clone();
+            draw(&mut both, sides, 6.0);
+            let (left, _) = erased(&both, false).unwrap();
+            let lost = (0..SIDE * SIDE).filter(|at| written.at(at % SIDE, at / SIDE) && !left.at(at % SIDE, at / SIDE));
+            let (lost, still, all) = (lost.count(), left.count(), written.count());
+            assert!(lost == 0 && still <= all + all / 20, "{name} of {width} pixels, {gap} from its box: {lost} lost");
+        }
+    }
+}
+
+#[test]
+fn bars_near_the_edges_of_a_tight_crop_stay() {
+    for width in [5.0, 10.0] {
+        let seven: &[Place] = &[(0.03, 0.15), (0.97, 0.15), (0.4, 0.97)];
+        let bar: [&[Place]; 2] = [&[(0.03, 0.2), (0.97, 0.2)], &[(0.5, 0.2), (0.5, 0.85)]];
+        assert!(erased(&drawn(&[seven], width), false).is_none(), "7 of {width} pixels");
+        assert!(erased(&drawn(&bar, width), false).is_none(), "T of {width} pixels");
+    }
+}
+
+#[test]
+fn forms_with_a_box_for_each_digit_leave_the_digits() {
+    for (count, gap) in (2..=8).flat_map(|count| [(count, 0.0), (count, 0.02)]) {
+        let side = 0.9 / count as f32;
+        let mut mask = Mask::empty(SIDE, SIDE);
+        for cell in 0..count {
+            let (left, right) = (0.05 + cell as f32 * side, 0.05 + (cell + 1) as f32 * side - gap);
+            let place = |x: f32, y: f32| (left + x * (right - left), 0.3 + y * side);
+            draw(
+                &mut mask,
+                &[place(0.0, 0.0), place(1.0, 0.0), place(1.0, 1.0), place(0.0, 1.0), place(0.0, 0.0)],
+                2.0,
+            );
+            draw(&mut mask, &[place(0.3, 0.25), place(0.7, 0.25), place(0.4, 0.75)], 3.0);
+        }
+        let (left, _) = erased(&mask, true).unwrap();
+        assert_eq!(left.pieces().len(), count, "{count} boxes, {gap} apart");
+    }
+}
+
+#[test]
+fn what_is_outside_a_box_is_kept_or_counted() {
+    let mut mask = drawn(&[&[(0.05, 0.2), (0.6, 0.2), (0.6, 0.8), (0.05, 0.8), (0.05, 0.2)]], 5.0);
+    draw(&mut mask, &[(0.2, 0.35), (0.45, 0.35), (0.3, 0.65)], 8.0);
+    draw(&mut mask, &[(0.7, 0.35), (0.9, 0.35), (0.8, 0.65)], 8.0);
+    let large = |left: Mask| left.pieces().iter().filter(|piece| piece.bounds.longer() > 30).count();
+    let pieces = |many| erased(&mask, many).map(|(left, outside)| (large(left), outside));
+    assert_eq!((pieces(false), pieces(true)), (Some((1, 1)), Some((2, 0))));
 }
