@@ -336,7 +336,7 @@ fn a_numpy_archive_trains_with_its_own_test_part_and_without() {
     let (out, err) = train(&archive("part", false), &["--test-split", "0.25", "--epochs", "1"]);
     assert!(out.lines().count() == 2 && err.contains("60 of 240 rows"), "{err}");
     refused(&whole, &["--test-split", "0.25"], 2, &["--test-split", "whole.npz", "a test part of its own"]);
-    refused(&whole, &["--label", "x"], 2, &["--label", "CSV"]);
+    refused(&whole, &["--label", "x"], 2, &["--label", "is for tables"]);
     let preview = folder.path().join("sheet.png");
     let output = run(&["data", "preview", whole.to_str().unwrap(), "--out", preview.to_str().unwrap()]);
     assert!(output.status.success() && preview.exists());
