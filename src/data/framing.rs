@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::images::decode;
 use crate::data::{COLOURS, Dataset, Inputs};
 use crate::error::{Error, Result};
+use mask::Bounds;
 
 mod digits;
 mod filters;
@@ -115,7 +116,7 @@ impl Form {
     /// The row that `image` becomes, and how many pieces of writing it has that are alike in size.
     pub(crate) fn written(&self, path: &Path, image: DynamicImage) -> Result<(Vec<u8>, usize)> {
         match self.framing {
-            Framing::Mnist => mnist::frame(grey(image)).map_err(|found| unwritten(path, found)),
+            Framing::Mnist => mnist::frame(&grey(image)).map_err(|found| unwritten(path, found)),
             Framing::Resize => Ok((self.row_of_image(path, image)?, 1)),
         }
     }
@@ -126,7 +127,7 @@ impl Form {
     /// [`Error::Usage`] where images are not framed by their writing; [`Error::File`] where there is none.
     pub(crate) fn split(&self, path: &Path, image: DynamicImage) -> Result<Vec<Vec<u8>>> {
         match self.framing {
-            Framing::Mnist => mnist::split(grey(image)).map_err(|found| unwritten(path, found)),
+            Framing::Mnist => mnist::split(&grey(image)).map_err(|found| unwritten(path, found)),
             Framing::Resize => Err(Error::Usage(
                 "images are split by the writing in them, for models of handwriting framed as MNIST's".into(),
             )),
@@ -211,32 +212,13 @@ fn is_colourful(image: &DynamicImage) -> bool {
 
 /// Whether a row is framed as MNIST's are, or nearly so.
 fn is_framed(row: &[u8]) -> bool {
-    let ink = |index: &usize| row[*index] >= LIT;
-    let (mut box_x, mut box_y) = (Range::default(), Range::default());
-    for index in (0..row.len()).filter(ink) {
-        box_x.add((index % SIDE) as u32);
-        box_y.add((index / SIDE) as u32);
-    }
+    let ink = (0..row.len()).filter(|index| row[*index] >= LIT);
+    let bounds = ink.map(|index| Bounds::of_pixel(index % SIDE, index / SIDE)).reduce(Bounds::with);
     let weight = |index: usize| f32::from(row[index]);
     let mass: f32 = (0..row.len()).map(weight).sum();
     let mean = |place: fn(usize) -> usize| (0..row.len()).map(|i| weight(i) * place(i) as f32).sum::<f32>() / mass;
     // MNIST itself is within 1 of both; images that fill their frame, as garments do, are far from them.
     let centred = |mean: f32| (mean - CENTRE).abs() < 2.0;
-    let fits = |range: &Range| range.length() <= INK + 4;
-    mass > 0.0 && fits(&box_x) && fits(&box_y) && centred(mean(|i| i % SIDE)) && centred(mean(|i| i / SIDE))
-}
-
-/// The range from the least to the greatest number that was added.
-#[derive(Debug, Default, Clone, Copy)]
-struct Range(Option<(u32, u32)>);
-
-impl Range {
-    fn add(&mut self, value: u32) {
-        let (least, greatest) = self.0.unwrap_or((value, value));
-        self.0 = Some((least.min(value), greatest.max(value)));
-    }
-
-    fn length(&self) -> u32 {
-        self.0.map_or(0, |(least, greatest)| greatest - least + 1)
-    }
+    let fits = bounds.is_none_or(|bounds| bounds.longer() <= INK as usize + 4);
+    mass > 0.0 && fits && centred(mean(|i| i % SIDE)) && centred(mean(|i| i / SIDE))
 }

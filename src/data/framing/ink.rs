@@ -45,23 +45,23 @@ impl Ink {
     /// The ink that is darker than its ground if `dark`, or else lighter.
     fn standing_out(brightness: &Plane, dark: bool, many: bool) -> Option<Self> {
         let mut plane = contrast(brightness, dark);
-        let levels = levels(&plane)?;
-        let mask = Mask::of(&plane, levels.threshold);
+        let Levels { least, threshold, full } = levels(&plane)?;
+        let mask = Mask::of(&plane, threshold);
         // Beside dark rules writing may be faint, and beside dark writing rules.
-        let faint = Mask::of(&plane, levels.least);
+        let faint = || Mask::of(&plane, least);
         let erased = |mask: &Mask| rules::erased(mask, many).map(|(left, outside)| (mask.clone(), left, outside));
-        let Some((mask, left, outside)) = erased(&mask).or_else(|| erased(&faint)) else {
-            return Some(Self { plane, mask, full: levels.full, outside: 0 });
+        let Some((mask, left, outside)) = erased(&mask).or_else(|| erased(&faint())) else {
+            return Some(Self { plane, mask, full, outside: 0 });
         };
         // Soft edges of what is erased go with it.
         for (x, y, pixel) in plane.enumerate_pixels_mut() {
             let (x, y) = (x as usize, y as usize);
-            let near = |mask: &Mask| mask.around(x, y).any(|(x, y)| mask.at(x, y));
-            if !left.at(x, y) && near(&mask) && !near(&left) || mask.at(x, y) && !left.at(x, y) {
+            let soft = || mask.is_near(x, y) && !left.is_near(x, y);
+            if !left.at(x, y) && (mask.at(x, y) || soft()) {
                 pixel[0] = 0.0;
             }
         }
-        let Levels { threshold, full, .. } = self::levels(&plane)?;
+        let Levels { threshold, full, .. } = levels(&plane)?;
         let mask = Mask::of(&plane, threshold);
         Some(Self { plane, mask, full, outside })
     }
@@ -74,9 +74,8 @@ impl Ink {
         // Soft edges reach below the threshold, but no further than a pixel from what is above it.
         Some(ImageBuffer::from_fn(bounds.width() as u32, bounds.height() as u32, |x, y| {
             let (x, y) = (x as usize + bounds.left, y as usize + bounds.top);
-            let near = kept.around(x, y).any(|(x, y)| kept.at(x, y));
             let value = self.plane.get_pixel(x as u32, y as u32)[0];
-            Luma([if near { (value / self.full).clamp(0.0, 1.0) } else { 0.0 }])
+            Luma([if kept.is_near(x, y) { (value / self.full).clamp(0.0, 1.0) } else { 0.0 }])
         }))
     }
 

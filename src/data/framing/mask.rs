@@ -1,5 +1,7 @@
 //! Where there is ink, and its connected pieces.
 
+use std::ops::Range;
+
 use super::Plane;
 
 /// Which pixels have ink.
@@ -20,7 +22,8 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    fn of_pixel(x: usize, y: usize) -> Self {
+    /// Those of a single pixel.
+    pub(super) fn of_pixel(x: usize, y: usize) -> Self {
         Self { left: x, top: y, right: x, bottom: y }
     }
 
@@ -50,6 +53,11 @@ impl Bounds {
     pub(super) fn transposed(self) -> Self {
         Self { left: self.top, top: self.left, right: self.bottom, bottom: self.right }
     }
+}
+
+/// The pixels in these columns and rows, row by row.
+pub(super) fn places(columns: Range<usize>, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+    rows.flat_map(move |y| columns.clone().map(move |x| (x, y)))
 }
 
 /// Pixels that touch each other, also by their corners.
@@ -90,49 +98,53 @@ impl Mask {
     }
 
     /// The run of ink in the column `x` that has the pixel (x, y): its first pixel and the one behind its last.
-    pub(super) fn run(&self, x: usize, y: usize) -> std::ops::Range<usize> {
+    pub(super) fn run(&self, x: usize, y: usize) -> Range<usize> {
         let first = (0..y).rev().take_while(|&y| self.at(x, y)).last().unwrap_or(y);
         let last = (y..self.height).take_while(|&y| self.at(x, y)).last().unwrap_or(y);
         first..last + 1
     }
 
+    /// Whether there is ink at (x, y) or beside it.
+    pub(super) fn is_near(&self, x: usize, y: usize) -> bool {
+        self.around(x, y).any(|(x, y)| self.at(x, y))
+    }
+
     /// The pixels around (x, y) and itself.
-    pub(super) fn around(&self, x: usize, y: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let columns = x.saturating_sub(1)..=(x + 1).min(self.width - 1);
-        (y.saturating_sub(1)..=(y + 1).min(self.height - 1)).flat_map(move |y| columns.clone().map(move |x| (x, y)))
+    fn around(&self, x: usize, y: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        places(x.saturating_sub(1)..(x + 2).min(self.width), y.saturating_sub(1)..(y + 2).min(self.height))
     }
 
     /// What is within `bounds`.
     pub(super) fn cropped(&self, bounds: &Bounds) -> Self {
-        let rows = bounds.top..=bounds.bottom;
-        let on = rows.flat_map(|y| (bounds.left..=bounds.right).map(move |x| self.at(x, y))).collect();
-        Self { width: bounds.width(), height: bounds.height(), on }
+        let (width, height) = (bounds.width(), bounds.height());
+        let row = |y| &self.on[y * self.width + bounds.left..][..width];
+        let rows: Vec<&[bool]> = (bounds.top..=bounds.bottom).map(row).collect();
+        Self { width, height, on: rows.concat() }
     }
 
     /// Its connected pieces, in the order of their first pixels.
     pub(super) fn pieces(&self) -> Vec<Piece> {
         let mut rest = self.clone();
-        let mut pieces = Vec::new();
-        for (x, y) in (0..self.height).flat_map(|y| (0..self.width).map(move |x| (x, y))) {
-            if !rest.at(x, y) {
-                continue;
-            }
-            let mut piece = Piece { places: Vec::new(), bounds: Bounds::of_pixel(x, y) };
-            let mut next = vec![(x, y)];
-            rest.set(x, y, false);
-            while let Some((x, y)) = next.pop() {
-                piece.places.push((x, y));
-                piece.bounds = piece.bounds.with(Bounds::of_pixel(x, y));
-                for (x, y) in self.around(x, y) {
-                    if rest.at(x, y) {
-                        rest.set(x, y, false);
-                        next.push((x, y));
-                    }
+        let take = |(x, y)| rest.at(x, y).then(|| rest.take(x, y, usize::MAX, |_, _| true));
+        places(0..self.width, 0..self.height).filter_map(take).collect()
+    }
+
+    /// Takes the piece out that has the pixel (x, y), of those that `counts` accepts, or as much of it as is of the height `enough`.
+    pub(super) fn take(&mut self, x: usize, y: usize, enough: usize, counts: impl Fn(usize, usize) -> bool) -> Piece {
+        let mut piece = Piece { places: Vec::new(), bounds: Bounds::of_pixel(x, y) };
+        let mut next = vec![(x, y)];
+        self.set(x, y, false);
+        while let Some((x, y)) = next.pop().filter(|_| piece.bounds.height() < enough) {
+            piece.places.push((x, y));
+            piece.bounds = piece.bounds.with(Bounds::of_pixel(x, y));
+            for (x, y) in self.around(x, y) {
+                if self.at(x, y) && counts(x, y) {
+                    self.set(x, y, false);
+                    next.push((x, y));
                 }
             }
-            pieces.push(piece);
         }
-        pieces
+        piece
     }
 }
 

@@ -23,23 +23,23 @@ const TINY_OF_MANY: usize = 64;
 /// Why there is no row: what was found, and what is expected.
 pub(super) type Unwritten = (String, &'static str);
 
-/// The framed writing in `image`: 28 x 28 bytes, and the number of pieces that are alike in size. Around a box nothing is taken for writing, but counted. An image of this size on a dark
-/// ground is taken as it is.
+/// The framed writing in `image`: 28 x 28 bytes, and the number of pieces that are alike in size. Around a box nothing is taken for
+/// writing, but counted. An image of this size on a dark ground is taken as it is.
 ///
 /// # Errors
 /// [`Unwritten`] for an image without writing.
-pub(super) fn frame(image: GrayImage) -> Result<(Vec<u8>, usize), Unwritten> {
-    if let Some(row) = as_it_is(&image) {
+pub(super) fn frame(image: &GrayImage) -> Result<(Vec<u8>, usize), Unwritten> {
+    if let Some(row) = as_it_is(image) {
         return row.map(|row| (row, 1));
     }
-    let ink = Ink::of(&image, false).ok_or_else(|| unwritten(&image))?;
+    let ink = Ink::of(image, false).ok_or_else(|| unwritten(image))?;
     let pieces = ink.pieces();
     if is_noise(&pieces, image.dimensions(), WORKING, TINY) {
-        let count = split(image.clone())?.len();
+        let count = split(image)?.len();
         let found = format!("an image of {} x {} pixels with {count} small pieces", image.height(), image.width());
         return Err((found, "the writing of one digit, or the option split to predict each piece"));
     }
-    let framed = framed(&ink.cropped(&pieces).ok_or_else(|| unwritten(&image))?);
+    let framed = framed(&ink.cropped(&pieces).ok_or_else(|| unwritten(image))?);
     Ok((framed, digits::count(&digits::read(pieces)) + ink.outside))
 }
 
@@ -47,18 +47,18 @@ pub(super) fn frame(image: GrayImage) -> Result<(Vec<u8>, usize), Unwritten> {
 ///
 /// # Errors
 /// As [`frame`].
-pub(super) fn split(image: GrayImage) -> Result<Vec<Vec<u8>>, Unwritten> {
-    if let Some(row) = as_it_is(&image) {
+pub(super) fn split(image: &GrayImage) -> Result<Vec<Vec<u8>>, Unwritten> {
+    if let Some(row) = as_it_is(image) {
         return row.map(|row| vec![row]);
     }
-    let ink = Ink::of(&image, true).ok_or_else(|| unwritten(&image))?;
+    let ink = Ink::of(image, true).ok_or_else(|| unwritten(image))?;
     let pieces = ink.pieces();
     if is_noise(&pieces, image.dimensions(), WORKING_ON_MANY, TINY_OF_MANY) {
-        return Err(unwritten(&image));
+        return Err(unwritten(image));
     }
     let digits = digits::read(pieces);
     let rows: Vec<Vec<u8>> = digits.iter().filter_map(|digit| Some(framed(&ink.cropped(&digit.pieces)?))).collect();
-    if rows.is_empty() { Err(unwritten(&image)) } else { Ok(rows) }
+    if rows.is_empty() { Err(unwritten(image)) } else { Ok(rows) }
 }
 
 /// Whether `pieces` are specks, or many of which none has the part 1 / `tiny` of the longer side of the image. It has this (width,

@@ -3,7 +3,7 @@
 //! beyond the writing on both sides, underlines apart from it.
 
 use super::lines::{self, Line};
-use super::mask::{Bounds, Mask, Piece};
+use super::mask::{Bounds, Mask, Piece, places};
 
 /// The share of an image's side that a line's end may be from its edge.
 const NEAR_EDGE: f32 = 0.05;
@@ -67,7 +67,7 @@ fn forms(left: &mut Mask) {
         let least = (part.width.min(part.height) / 2).max(24);
         let (mut lying, mut standing) = (Family::of(part.clone(), least), Family::of(part.transposed(), least));
         boxes(&mut part, &mut lying, &mut standing);
-        for (x, y) in (0..part.height).flat_map(|y| (0..part.width).map(move |x| (x, y))) {
+        for (x, y) in places(0..part.width, 0..part.height) {
             left.set(bounds.left + x, bounds.top + y, part.at(x, y));
         }
     }
@@ -127,6 +127,15 @@ fn without(mask: &Mask, lines: &[Line], standing: bool) -> Mask {
         }
     }
     left
+}
+
+/// Erases `lines`, which lie in the rows of `mask`, and stand in the columns of `turned`, which is the same mask.
+fn erase(mask: &mut Mask, turned: &mut Mask, lines: &[Line]) {
+    let runs: Vec<_> = lines.iter().flat_map(|line| line.runs(mask)).collect();
+    for (x, y) in runs.into_iter().flat_map(|(x, ys)| ys.map(move |y| (x, y))) {
+        mask.set(x, y, false);
+        turned.set(y, x, false);
+    }
 }
 
 /// Whether all of `lines` pass beyond `writing` at both ends, by the share `by` of their length.
@@ -190,8 +199,10 @@ fn boxes(left: &mut Mask, lying: &mut Family, standing: &mut Family) -> Vec<Rect
     // The edge of the image may be a side.
     let on_rules = !lying.erased.is_empty() || !standing.erased.is_empty();
     let found = if found.is_empty() && !on_rules { rectangles(left, lying, standing, true) } else { found };
+    let mut turned = left.transposed();
     for (rectangle, [rows, columns]) in &found {
-        *left = without(&without(left, &rectangle.lying, false), &rectangle.standing, true);
+        erase(left, &mut turned, &rectangle.lying);
+        erase(&mut turned, left, &rectangle.standing);
         lying.erased.extend(rows);
         standing.erased.extend(columns);
     }
@@ -230,14 +241,20 @@ fn rectangles(left: &Mask, lying: &Family, standing: &Family, edge: bool) -> Vec
     // Where a stem stands in the place of a side, that side closes better.
     let sides = |[[a, b], [c, d]]: [[usize; 2]; 2]| [(0, a), (0, b), (1, c), (1, d)];
     let common = |a, b| sides(a).iter().filter(|side| sides(b).contains(side)).count();
+    let most = found.iter().map(|(closed, ..)| *closed).fold(0.0, f32::max);
     let beaten = |closed: f32, numbers| {
-        found.iter().any(|(better, _, others)| *better > closed + 0.1 && common(*others, numbers) == 3)
+        let better = |other: f32| other > closed + 0.1;
+        better(most) && found.iter().any(|(other, _, others)| better(*other) && common(*others, numbers) == 3)
     };
-    // Strokes that end short of the sides of the box around them are none of its.
-    let written = |inner: &Rectangle, numbers| {
-        found.iter().any(|(_, outer, others)| {
-            common(*others, numbers) > 0 && outer.is_around(inner) && !inner.is_joined(left, numbers, *others)
-        })
+    // Strokes that end short of the sides of the box around them are none of its. In a grid of many boxes all are joined.
+    let written = |inner: &Rectangle, numbers: [[usize; 2]; 2]| {
+        let loose = sides(numbers).into_iter().zip(inner.loose(left)).filter(|(_, loose)| *loose);
+        let loose: Vec<_> = loose.map(|(side, _)| side).collect();
+        let of_outer = |(_, outer, others): &(f32, Rectangle, _)| {
+            let own = |side| !sides(*others).contains(side);
+            common(*others, numbers) > 0 && outer.is_around(inner) && loose.iter().any(own)
+        };
+        !loose.is_empty() && found.iter().any(of_outer)
     };
     let is_best =
         |(closed, inner, numbers): &(f32, Rectangle, _)| !beaten(*closed, *numbers) && !written(inner, *numbers);
@@ -345,12 +362,11 @@ impl Rectangle {
     /// Whether there is something in it of the height of writing.
     fn is_around_writing(&self, mask: &Mask) -> bool {
         let bounds = self.bounds(mask);
-        let mut within = Mask::empty(mask.width, mask.height);
-        for (x, y) in (bounds.top..=bounds.bottom).flat_map(|y| (bounds.left..=bounds.right).map(move |x| (x, y))) {
-            within.set(x, y, mask.at(x, y) && self.holds(x, y));
-        }
-        let tallest = within.pieces().iter().map(|piece| piece.bounds.height()).max().unwrap_or(0);
-        tallest as f32 >= WRITTEN * bounds.height() as f32
+        let enough = (WRITTEN * bounds.height() as f32).ceil() as usize;
+        let mut rest = mask.cropped(&bounds);
+        let holds = |x, y| self.holds(bounds.left + x, bounds.top + y);
+        let mut all = places(0..rest.width, 0..rest.height);
+        all.any(|(x, y)| rest.at(x, y) && holds(x, y) && rest.take(x, y, enough, holds).bounds.height() >= enough)
     }
 
     /// Whether `inner` is within.
@@ -361,9 +377,9 @@ impl Rectangle {
         around(&self.lying, &inner.lying) && around(&self.standing, &inner.standing)
     }
 
-    /// Whether the sides that are not those of `outer` too, by their `numbers`, go as far as the sides that they end at.
-    fn is_joined(&self, mask: &Mask, numbers: [[usize; 2]; 2], outer: [[usize; 2]; 2]) -> bool {
-        let joined = |side: &Line, ends: &[Line; 2], stands: bool| {
+    /// Which of the upper, lower, left and right side end short of the sides that they end at.
+    fn loose(&self, mask: &Mask) -> [bool; 4] {
+        let loose = |side: &Line, ends: &[Line; 2], stands: bool| {
             let on = |along: usize| {
                 let across = side.at(along as f32).round() as usize;
                 let near = across.saturating_sub(1)..=across + 1;
@@ -371,13 +387,15 @@ impl Rectangle {
                 near.map(at).any(|(x, y)| x < mask.width && y < mask.height && mask.at(x, y))
             };
             let [first, last] = [0, 1].map(|end| ends[end].at(side.middle()).max(0.0) as usize);
-            (first..side.from).chain(side.to + 1..last).all(on)
+            !(first..side.from).chain(side.to + 1..last).all(on)
         };
-        [(&self.lying, &self.standing, false), (&self.standing, &self.lying, true)].into_iter().enumerate().all(
-            |(way, (sides, ends, stands))| {
-                (0..2).all(|side| outer[way].contains(&numbers[way][side]) || joined(&sides[side], ends, stands))
-            },
-        )
+        let ([upper, lower], [left, right]) = (&self.lying, &self.standing);
+        [
+            loose(upper, &self.standing, false),
+            loose(lower, &self.standing, false),
+            loose(left, &self.lying, true),
+            loose(right, &self.lying, true),
+        ]
     }
 
     /// Clears what is outside, unless that of `many` pieces is kept, and what is left of round corners. The number of pieces that

@@ -180,6 +180,22 @@ fn forms_with_a_box_for_each_digit_leave_the_digits() {
 }
 
 #[test]
+fn a_grid_of_boxes_leaves_the_digits_in_it() {
+    let mut mask = Mask::empty(SIDE, SIDE);
+    let at = |line: usize| 0.04 + 0.1 * line as f32;
+    for line in 0..10 {
+        draw(&mut mask, &[(at(0), at(line)), (at(9), at(line))], 2.0);
+        draw(&mut mask, &[(at(line), at(0)), (at(line), at(9))], 2.0);
+    }
+    let written = (0..81).filter(|cell| cell % 4 != 0);
+    for (left, top) in written.clone().map(|cell| (at(cell % 9), at(cell / 9))) {
+        draw(&mut mask, &[(left + 0.03, top + 0.025), (left + 0.07, top + 0.025), (left + 0.04, top + 0.075)], 3.0);
+    }
+    let (left, _) = erased(&mask, true).unwrap();
+    assert_eq!(left.pieces().len(), written.count());
+}
+
+#[test]
 fn what_is_outside_a_box_is_kept_or_counted() {
     let mut mask = drawn(&[&[(0.05, 0.2), (0.6, 0.2), (0.6, 0.8), (0.05, 0.8), (0.05, 0.2)]], 5.0);
     draw(&mut mask, &[(0.2, 0.35), (0.45, 0.35), (0.3, 0.65)], 8.0);
