@@ -1,6 +1,5 @@
 //! Files that are whole or absent: written beside their place, then renamed into it. No file that is read is written over.
 
-use std::cmp::Ordering;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -154,37 +153,29 @@ pub fn matching(path: &Path) -> Result<Option<Vec<PathBuf>>> {
         })
     });
     let mut found = found.collect::<Result<Vec<_>>>()?;
-    found.sort_by(|a, b| by_name(a, b));
+    sort_by_name(&mut found);
     Ok(Some(found))
 }
 
-/// The order of paths by their names, in which runs of digits are numbers: part-2 stands before part-10.
-pub fn by_name(a: &Path, b: &Path) -> Ordering {
-    let parts = |path: &Path| -> Vec<String> {
+/// Puts paths into the order of their names, in which runs of digits are numbers: part-2 stands before part-10.
+pub fn sort_by_name(paths: &mut [PathBuf]) {
+    let key = |path: &PathBuf| {
         let text = path.to_string_lossy();
-        let mut parts: Vec<String> = Vec::new();
-        let mut digits = None;
-        for letter in text.chars() {
-            let is_digit = letter.is_ascii_digit();
-            match parts.last_mut() {
-                Some(part) if digits == Some(is_digit) => part.push(letter),
-                _ => parts.push(letter.to_string()),
-            }
-            digits = Some(is_digit);
-        }
-        parts
+        let runs = text.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
+        let runs: Vec<Vec<u8>> = runs.map(by_length).collect();
+        (runs, path.clone())
     };
-    // Numbers of any length: of more digits, but for zeros before them, or with a greater one first.
-    let number = |part: &str| {
-        part.starts_with(|first: char| first.is_ascii_digit()).then(|| part.trim_start_matches('0').to_owned())
-    };
-    let (left, right) = (parts(a), parts(b));
-    let order = left.iter().zip(&right).map(|(left, right)| match (number(left), number(right)) {
-        (Some(left), Some(right)) => left.len().cmp(&right.len()).then(left.cmp(&right)),
-        _ => left.cmp(right),
-    });
-    let order = order.fold(Ordering::Equal, Ordering::then);
-    order.then(left.len().cmp(&right.len())).then(a.cmp(b))
+    paths.sort_by_cached_key(key);
+}
+
+/// What a run of digits, of any length, is ordered by: before others stand those of fewer digits, but for zeros at the front. Any
+/// other run stays as it is.
+fn by_length(run: &[u8]) -> Vec<u8> {
+    if !run[0].is_ascii_digit() {
+        return run.to_vec();
+    }
+    let zeros = run.iter().take_while(|digit| **digit == b'0').count();
+    [b"0", &(run.len() - zeros).to_be_bytes()[..], &run[zeros..]].concat()
 }
 
 /// The folder that `path` is in.
@@ -196,18 +187,6 @@ pub fn folder_of(path: &Path) -> &Path {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_in_names_of_any_length_are_in_order() {
-        let long = "9".repeat(50);
-        let mut names =
-            [format!("a{long}.csv"), "a10.csv".into(), "a9.csv".into(), "a1.csv".into(), format!("a1{long}.csv")];
-        names.sort_by(|a, b| by_name(Path::new(a), Path::new(b)));
-        assert_eq!(
-            names,
-            ["a1.csv".into(), "a9.csv".into(), "a10.csv".into(), format!("a{long}.csv"), format!("a1{long}.csv")]
-        );
-    }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_else_is_left() {
@@ -270,9 +249,19 @@ mod tests {
     }
 
     #[test]
-    fn numbers_in_names_count_as_such() {
-        let mut paths = ["p-10.csv", "p-2.csv", "p-02.csv", "p.csv", "p-1.csv", "o/p-3.csv"].map(PathBuf::from);
-        paths.sort_by(|a, b| by_name(a, b));
-        assert_eq!(paths, ["o/p-3.csv", "p-1.csv", "p-02.csv", "p-2.csv", "p-10.csv", "p.csv"].map(PathBuf::from));
+    fn numbers_in_names_count_as_such_whatever_their_length() {
+        let long = "9".repeat(50);
+        let (longer, longest) = (format!("a{long}.csv"), format!("a1{long}.csv"));
+        for names in [
+            vec!["o/p-3.csv", "p-1.csv", "p-02.csv", "p-2.csv", "p-10.csv", "p.csv"],
+            vec!["a1.csv", "a9.csv", "a10.csv", &longer, &longest],
+        ] {
+            let sorted: Vec<PathBuf> = names.into_iter().map(PathBuf::from).collect();
+            let mut paths = sorted.clone();
+            paths.rotate_left(2);
+            paths.swap(0, 3);
+            sort_by_name(&mut paths);
+            assert_eq!(paths, sorted);
+        }
     }
 }

@@ -113,7 +113,7 @@ fn in_folder(folder: &Path) -> Result<Option<Vec<PathBuf>>> {
         }
         tables.push(path);
     }
-    tables.sort_by(|a, b| files::by_name(a, b));
+    files::sort_by_name(&mut tables);
     Ok((!tables.is_empty()).then_some(tables))
 }
 
