@@ -75,7 +75,7 @@ pub struct Options {
     /// The folder in which named data sets are looked for.
     #[serde(skip)]
     pub folder: Option<PathBuf>,
-    /// The label column of a CSV file: its name, its number from 1 (or from -1, counting from the last), or `last`.
+    /// The label column of a table: its name, its number from 1 (or from -1, counting from the last), or `last`.
     pub label: Option<String>,
     /// The same column by another name; `label` is preferred.
     pub target: Option<String>,
@@ -87,23 +87,23 @@ pub struct Options {
     pub delimiter: Delimiter,
     /// The decimal mark of a CSV file.
     pub decimal: Decimal,
-    /// What is done about missing cells of a CSV file.
+    /// What is done about missing cells of a table.
     pub missing: Missing,
-    /// Cells of a CSV file that stand for a missing value, beside the usual ones.
+    /// Cells of a table that stand for a missing value, beside the usual ones.
     pub missing_values: Vec<String>,
-    /// Columns of a CSV file that are left out: names, or numbers from 1.
+    /// Columns of a table that are left out: names, or numbers from 1.
     pub ignore: Vec<String>,
-    /// Columns of a CSV file that are taken as categories, whatever they look like.
+    /// Columns of a table that are taken as categories, whatever they look like.
     pub categories: Vec<String>,
     /// The column of a table that says how much each row weighs in training: its name or its number. It is no feature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
-    /// The most categories of a column of a CSV file; [`csv::MAX_CATEGORIES`] where it is not given.
+    /// The most categories of a column of a table; [`csv::MAX_CATEGORIES`] where it is not given.
     pub max_categories: Option<usize>,
-    /// Whether all columns of a CSV file are taken as numbers, as older models do.
+    /// Whether all columns of a table are taken as numbers, as older models do.
     #[serde(skip)]
     pub plain: bool,
-    /// The CSV file of the test part.
+    /// The table of the test part.
     #[serde(with = "path_text")]
     pub test: Option<PathBuf>,
     /// The share of the rows to draw as the test part, between 0 and 1; [`split::TEST_SHARE`] where there would be no test
@@ -287,7 +287,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         "auto" => {
             options.refuse_for("the data set auto", &[])?;
             match folder.map(|folder| folder.join("mnist")) {
-                Some(mnist) if !idx::files(&mnist).is_empty() => {
+                Some(mnist) if catalogue::set("mnist").is_some_and(|set| set.present(&mnist)) => {
                     notes.push(format!("MNIST from {}", mnist.display()).into());
                     Ok(Found::of(idx::load(&mnist, "mnist")?))
                 }

@@ -129,11 +129,6 @@ fn decode(train: Part, test: Part) -> Result<[Samples; 2]> {
     Ok([samples(decoded.trn_img, &decoded.trn_lbl, size)?, samples(decoded.tst_img, &decoded.tst_lbl, size)?])
 }
 
-/// Those of the four files that are in `folder`.
-pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
-    NAMES.iter().filter_map(|name| find(folder, name).ok()).collect()
-}
-
 /// The path of the file `name`, such as one of [`NAMES`], in `folder`: the plain file if it exists, else the gzipped one.
 ///
 /// # Errors

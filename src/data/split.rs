@@ -58,6 +58,13 @@ pub enum Part {
     Validation,
 }
 
+/// What the parts are called in names of folders and arrays, in lower case.
+pub(super) const PARTS: [(Part, &[&str]); 3] = [
+    (Part::Train, &["train", "training"]),
+    (Part::Test, &["test", "testing"]),
+    (Part::Validation, &["val", "valid", "validation", "dev"]),
+];
+
 /// A data set as its files hold it: features are not scaled, and it has a test part only if its files do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Raw {

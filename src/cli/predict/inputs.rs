@@ -67,8 +67,8 @@ fn is_image(path: &Path, kind: Kind) -> Result<bool> {
     }
 }
 
-/// The files that `argument` stands for, in the order of their names: itself, the images or tables of a folder, or what matches a pattern
-/// that is no path. What is left out is told.
+/// The files that `argument` stands for, in the order of their names: itself, the images or tables of a folder, or what matches a
+/// pattern that is no path. What is left out is told.
 ///
 /// # Errors
 /// [`Error::File`] for a folder without images and a pattern that nothing matches, [`Error::Usage`] for a pattern that is none,

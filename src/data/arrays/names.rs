@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::data::split::PARTS;
 use crate::data::{Part, classes};
 
 /// What an array holds of its rows.
@@ -61,10 +62,9 @@ fn words(name: &str) -> Vec<String> {
 
 fn part(word: &str) -> Option<Part> {
     match word {
-        "train" | "training" | "trn" | "tr" => Some(Part::Train),
-        "test" | "testing" | "tst" | "te" | "t10k" => Some(Part::Test),
-        "val" | "valid" | "validation" | "dev" => Some(Part::Validation),
-        _ => None,
+        "trn" | "tr" => Some(Part::Train),
+        "tst" | "te" | "t10k" => Some(Part::Test),
+        _ => PARTS.iter().find(|(_, names)| names.contains(&word)).map(|(part, _)| *part),
     }
 }
 

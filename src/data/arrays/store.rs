@@ -10,6 +10,7 @@ use super::array::{Array, MAGIC};
 use super::names::{Chosen, Meaning, Pair, Role};
 use crate::data::{Note, Options, classes, idx};
 use crate::error::{Error, Remedy, Result};
+use crate::files::folder_of;
 
 /// The kind of a file that holds arrays.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,11 +70,6 @@ fn listed(folder: &Path, prefix: &str) -> Vec<(Kind, PathBuf)> {
     files.filter_map(|path| Some((kind(path).filter(|kind| *kind != Kind::Archive)?, path.clone()))).collect()
 }
 
-/// The folder in which `path` is.
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref())
-}
-
 /// The folder and the beginning of names that `path` stands for where it does not exist.
 fn prefix(path: &Path) -> Option<(&Path, &str)> {
     let name = path.file_name()?.to_str().filter(|_| !path.exists())?;
@@ -104,6 +100,12 @@ pub(super) fn files(path: &Path, named: &[String]) -> Vec<PathBuf> {
         }
         Err(_) => found(path).into_iter().map(|(_, path)| path).collect(),
     }
+}
+
+/// The file of the array `name` in the archive at `path`.
+fn member<'a>(path: &Path, archive: &'a mut ZipArchive<BufReader<File>>, name: &str) -> Result<impl Read + use<'a>> {
+    let damaged = |error| Error::file(path, format!("a damaged {name} ({error})"), "a whole NumPy array");
+    archive.by_name(&format!("{name}.npy")).map_err(damaged)
 }
 
 impl Store {
@@ -152,11 +154,7 @@ impl Store {
         let file = self.arrays.iter().find(|(other, _)| other == name).map(|(_, file)| file.clone());
         let file = file.ok_or_else(|| self.unknown(name))?;
         match (&mut self.archive, self.kind) {
-            (Some(archive), _) => {
-                let path = &self.path;
-                let damaged = |error| Error::file(path, format!("a damaged {name} ({error})"), "a whole NumPy array");
-                Array::read(path, name, archive.by_name(&format!("{name}.npy")).map_err(damaged)?)
-            }
+            (Some(archive), _) => Array::read(&self.path, name, member(&self.path, archive, name)?),
             (None, Kind::Idx) => idx::array(&file),
             (None, _) => {
                 let source = File::open(&file).map_err(Error::io("read", &file))?;
@@ -185,11 +183,7 @@ impl Store {
     /// The shape of the array called `name`.
     fn shape(&mut self, name: &str) -> Result<Vec<usize>> {
         match &mut self.archive {
-            Some(archive) => {
-                let path = &self.path;
-                let damaged = |error| Error::file(path, format!("a damaged {name} ({error})"), "a whole NumPy array");
-                Array::shape_of(path, name, archive.by_name(&format!("{name}.npy")).map_err(damaged)?)
-            }
+            Some(archive) => Array::shape_of(&self.path, name, member(&self.path, archive, name)?),
             None => Ok(self.array(name)?.shape),
         }
     }

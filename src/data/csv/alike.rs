@@ -31,7 +31,7 @@ impl Layout {
         let known = like.names.as_deref().unwrap_or_default();
         let fits = first.len() == like.count || first.len() + 1 == like.count;
         let names = match header {
-            _ if !dialect.is_text() => true,
+            _ if !dialect.is_text => true,
             Header::Yes => true,
             Header::No => false,
             Header::Auto => are_names(known, &first) || (fits && dialect.has_names(by_number(first.len(), 0))),
@@ -99,7 +99,7 @@ impl Layout {
         let first = dialect.records.first().cloned().unwrap_or_default();
         let known = self.columns.names.as_deref().unwrap_or_default();
         let has_names = match header {
-            _ if !dialect.is_text() => true,
+            _ if !dialect.is_text => true,
             Header::Yes => true,
             Header::No => false,
             Header::Auto if known.is_empty() => dialect.has_names(None),

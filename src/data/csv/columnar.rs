@@ -53,6 +53,10 @@ impl Kind {
             Self::ArrowStream => "Arrow stream",
         }
     }
+
+    fn article(self) -> &'static str {
+        if self == Self::Parquet { "a" } else { "an" }
+    }
 }
 
 /// The batches of a file, as its reader gives them; errors are those of the reader.
@@ -126,7 +130,7 @@ impl<'a> Batches<'a> {
         };
         if batches.names.is_empty() {
             let found = match &batches.left_out[..] {
-                [] => format!("a{} without columns", kind.article()),
+                [] => format!("{} {} without columns", kind.article(), kind.name()),
                 columns => format!("no column that can be read, but {}", columns.join(", ")),
             };
             return Err(Error::file(path, found, "columns of numbers, text, booleans, dates or times"));
@@ -190,16 +194,6 @@ impl<'a> Batches<'a> {
                 Some(_) => {}
                 None => return Ok(None),
             }
-        }
-    }
-}
-
-impl Kind {
-    /// Its name after an article.
-    fn article(self) -> String {
-        match self {
-            Self::Parquet => format!(" {}", self.name()),
-            Self::ArrowFile | Self::ArrowStream => format!("n {}", self.name()),
         }
     }
 }

@@ -106,7 +106,7 @@ impl Layout {
         let number = |more| label.and_then(|label| numbered(label, dialect.count() + more));
         let mut unnamed = 0;
         let names = match header {
-            _ if !dialect.is_text() => true,
+            _ if !dialect.is_text => true,
             Header::Yes => true,
             Header::No => false,
             Header::Auto => {
@@ -125,7 +125,7 @@ impl Layout {
             notes.push("rows have a cell more than the header: their first column has no name".to_owned().into());
         }
         let count = first.len();
-        if count < 2 && !dialect.is_text() {
+        if count < 2 && !dialect.is_text {
             return Err(Error::file(path, "a single column", "features and a label"));
         }
         if count < 2 {
@@ -139,7 +139,7 @@ impl Layout {
                 None => format!("no column is called {}", LABELS.join(", ")),
             };
             let (columns, path) = (classes::list(&first), path.display());
-            let of = if dialect.is_text() { "of its first line" } else { "that it has" };
+            let of = if dialect.is_text { "of its first line" } else { "that it has" };
             let error = Error::Usage(format!("{path}: {what}; the {count} columns {of}: {columns}"));
             return Err(if label.is_some() { error } else { error.advise(&[Remedy::Option("label")]) });
         };

@@ -71,8 +71,8 @@ pub(super) struct Dialect {
     pub(super) skipped: (usize, u64),
     /// The first records, the first line included, trimmed.
     pub(super) records: Vec<Vec<String>>,
-    /// What the place of a row is called: a line, or a row where the file is no text.
-    pub(super) unit: &'static str,
+    /// Whether the file is text; one in columns names them.
+    pub(super) is_text: bool,
 }
 
 /// Splits text that ends with a whole record, or with the file, into its first records that are not blank.
@@ -139,7 +139,7 @@ impl Dialect {
         let reading = Reading { comma: false, missing: options.missing_values.clone() };
         let records_of_text = found.iter().map(text).collect();
         let mut dialect =
-            Self { delimiter, blanks, reading, skipped: (bytes, lines), records: records_of_text, unit: "line" };
+            Self { delimiter, blanks, reading, skipped: (bytes, lines), records: records_of_text, is_text: true };
         dialect.reading.comma = match (options.decimal, like) {
             // A file of whole numbers alone says nothing, so each is asked, and the first one only where this one is silent.
             (Decimal::Auto, like) => {
@@ -184,12 +184,12 @@ impl Dialect {
     #[cfg(feature = "columnar")]
     pub(super) fn of_columns(records: Vec<Vec<String>>, options: &Options) -> Self {
         let reading = Reading { comma: options.decimal == Decimal::Comma, missing: options.missing_values.clone() };
-        Self { delimiter: b',', blanks: false, reading, skipped: (0, 0), records, unit: "row" }
+        Self { delimiter: b',', blanks: false, reading, skipped: (0, 0), records, is_text: false }
     }
 
-    /// Whether the file is text; one in columns names them.
-    pub(super) fn is_text(&self) -> bool {
-        self.unit == "line"
+    /// What the place of a row is called.
+    pub(super) fn unit(&self) -> &'static str {
+        if self.is_text { "line" } else { "row" }
     }
 
     /// The number of columns by which one is found that is named by its number: an empty last one does not count.

@@ -67,7 +67,7 @@ impl Kept {
             let found = format!("{} of {} rows when it is read again for columns to keep", rows.len(), lines.len());
             return Err(Error::file(path, found, "all of them, in a file that stays as it is"));
         }
-        for place in 0..if opened.is_text() { 0 } else { places.len() } {
+        for place in 0..if opened.dialect.is_text { 0 } else { places.len() } {
             days_alone(&mut rows.iter_mut().map(|row| &mut row[place]).collect::<Vec<_>>());
         }
         let name = |(wanted, &index): (&String, &usize)| {

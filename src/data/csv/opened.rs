@@ -125,7 +125,7 @@ impl<'a> Opened<'a> {
         file: Option<String>,
         merge: &mut Merge,
         targets: &mut Targets<'_>,
-    ) -> Result<(Met, &'static str)> {
+    ) -> Result<Met> {
         let path = self.source.path;
         let mut slots = vec![Slot::Skip; layout.columns.count];
         let (mut numbers, mut texts) = (Vec::new(), Vec::new());
@@ -149,18 +149,15 @@ impl<'a> Opened<'a> {
         }
         // The first records have served.
         self.dialect.records = Vec::new();
-        let Dialect { delimiter, blanks, reading, unit, .. } = &self.dialect;
+        let (unit, Dialect { delimiter, blanks, reading, .. }) = (self.dialect.unit(), &self.dialect);
         let form = Form { delimiter: *delimiter, blanks: *blanks, reading, slots: &slots };
         if let (Pieces::Text(blocks), Some(_)) = (&mut self.pieces, &layout.columns.names) {
             blocks.skip_record()?;
         }
-        targets.files.push((
-            path.to_path_buf(),
-            *unit,
-            layout.columns.name(layout.label.unwrap_or(layout.columns.label)),
-        ));
+        let column = layout.columns.name(layout.label.unwrap_or(layout.columns.label));
+        targets.files.push((path.to_path_buf(), unit, column));
         let order = Order::of(&numbers, &texts);
-        let met = merge.read(&mut self.pieces, &form, &order, (*unit, file), |cell, line| {
+        merge.read(&mut self.pieces, &form, &order, (unit, file), |cell, line| {
             if layout.label.is_none() {
                 return Ok(true);
             }
@@ -177,13 +174,7 @@ impl<'a> Opened<'a> {
             targets.units += u64::from(number.is_some() && cells::without_unit(cell).is_some());
             targets.push(number.as_deref().unwrap_or(&text), line)?;
             Ok(true)
-        })?;
-        Ok((met, *unit))
-    }
-
-    /// Whether it is text, not columns with types.
-    pub(super) fn is_text(&self) -> bool {
-        matches!(self.pieces, Pieces::Text(_))
+        })
     }
 }
 
@@ -265,8 +256,8 @@ pub(super) fn read_rows<'a>(
             }
         };
         let name = names.as_ref().map(|names| names[index].clone());
-        let (met, unit) = opened.read(layout, &masked, name, &mut merge, &mut targets)?;
-        is_text &= opened.is_text();
+        let met = opened.read(layout, &masked, name, &mut merge, &mut targets)?;
+        is_text &= opened.dialect.is_text;
         if let Some(ragged) = &met.ragged {
             let found = format!("{} cells in line {}", ragged.cells, ragged.line);
             return Err(Error::file(source.path, found, format!("{}, as in the first line", layout.columns.count)));
@@ -276,7 +267,7 @@ pub(super) fn read_rows<'a>(
         }
         let in_columns = met.faults.len();
         for (column, found) in met.faults {
-            let error = refused(source.path, &layout.columns, column, &found, in_columns, unit);
+            let error = refused(source.path, &layout.columns, column, &found, in_columns, opened.dialect.unit());
             let column = layout.places.iter().position(|place| *place == Some(column)).unwrap_or(column);
             faults.push(Faulty { column, faults: found, error });
         }

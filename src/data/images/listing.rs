@@ -7,14 +7,12 @@ use rayon::prelude::*;
 
 use super::formats::{Format, Kind, READ};
 use crate::data::classes::{self, MAX_CLASSES};
+use crate::data::split::PARTS;
 use crate::data::{Note, UNDERSTOOD};
 use crate::error::{Error, Remedy, Result};
 
 /// The folders around the classes that are entered: links may lead in circles.
 const MAX_DEPTH: usize = 16;
-
-/// The names of the folders of training, test and validation images, in any case.
-const PARTS: [&[&str]; 3] = [&["train", "training"], &["test", "testing"], &["val", "valid", "validation", "dev"]];
 
 /// What a folder of images holds.
 pub(super) struct Listing {
@@ -116,7 +114,7 @@ pub(super) fn list(path: &Path, notes: &mut Vec<Note>) -> Result<Listing> {
     }
     let for_part = |class: &String| {
         let class = class.to_lowercase();
-        PARTS.iter().flat_map(|names| names.iter()).any(|name| class.starts_with(name))
+        PARTS.iter().flat_map(|(_, names)| names.iter()).any(|name| class.starts_with(name))
     };
     if train == *root && classes.iter().all(for_part) {
         refuse_parts(root, &classes)?;
@@ -149,7 +147,8 @@ pub(super) fn list(path: &Path, notes: &mut Vec<Note>) -> Result<Listing> {
     Ok(Listing { classes, train: train_images, test, validation })
 }
 
-/// Refuses the folders `names` of `root` whose names begin as those of parts do, where all hold the same folders and no image: these are the classes, and they the parts.
+/// Refuses the folders `names` of `root` whose names begin as those of parts do, where all hold the same folders and no image:
+/// these are the classes, and they the parts.
 fn refuse_parts(root: &Path, names: &[String]) -> Result<()> {
     let mut inner: Option<Vec<String>> = None;
     for name in names {
@@ -190,10 +189,10 @@ fn outermost(path: &Path, notes: &mut Vec<Note>) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// The number of the part that a folder is named for.
+/// The number of the part, among [`PARTS`], that a folder is named for, in any case.
 fn part_of(folder: &Path) -> Option<usize> {
     let name = folder.file_name()?.to_str()?.to_lowercase();
-    PARTS.iter().position(|names| names.contains(&&name[..]))
+    PARTS.iter().position(|(_, names)| names.contains(&&name[..]))
 }
 
 fn name_of(path: &Path) -> std::path::Display<'_> {

@@ -25,9 +25,14 @@ pub fn gather_f32(rows: usize, width: usize, dropout: Option<Dropping>) -> Launc
 pub fn augment(rows: usize, warper: &Warper, floats: bool, dropout: Option<Dropping>) -> Launch {
     let &Warper { height, width, channels, shift, quarters, scale, elastic, spaces_per_pixel, .. } = warper;
     let inputs = warper.values();
-    let sizes =
-        [("inputs", inputs), ("floats", floats.into()), ("height", height), ("width", width), ("channels", channels)];
-    let sizes = sizes.into_iter().chain([("points", POINTS)]).collect::<Vec<_>>();
+    let sizes = [
+        ("inputs", inputs),
+        ("floats", floats.into()),
+        ("height", height),
+        ("width", width),
+        ("channels", channels),
+        ("points", POINTS),
+    ];
     let mut launch = Launch::new(&AUGMENT, &sizes, rows_of_lines(rows, inputs));
     let bounds = [("shift", shift), ("quarters", quarters), ("scale", scale), ("elastic", elastic)];
     let bounds = bounds.into_iter().chain([("spaces_per_pixel", spaces_per_pixel)]);

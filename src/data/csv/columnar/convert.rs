@@ -116,7 +116,7 @@ impl Batch {
         cells.faults.extend(faults.map(|faults| (index, faults)));
     }
 
-    /// The cells of column `index` as text, and the number of the first row.
+    /// The cells of column `index` as text.
     pub(in crate::data::csv) fn texts(&self, index: usize) -> Vec<String> {
         shown(self.columns.column(index))
     }
