@@ -37,6 +37,7 @@ pub mod error;
 pub mod export;
 mod files;
 pub mod inspect;
+pub mod many;
 pub mod metrics;
 pub mod model;
 mod path_text;

@@ -260,7 +260,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let mut tested = None;
     let (interrupted, start) = (interrupted(), Instant::now());
     let clock = || start.elapsed();
-    let run = Run { recipe: &recipe, rows: dataset.train.len(), evaluated: &evaluated, done, clock: &clock };
+    let run =
+        Run { recipe: &recipe, rows: dataset.train.len(), numbers: None, evaluated: &evaluated, done, clock: &clock };
     let trained = train::train(backend, run, |event| {
         match event {
             Event::Progress { epoch, done, .. } => {
