@@ -98,6 +98,9 @@ pub struct Training {
     pub device: Option<(String, String)>,
     /// The best epoch so far, where the best one is kept.
     pub best: Option<Best>,
+    /// Whether the run had ended, perhaps before its last epoch; not noted of single runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
     /// The optimizer's slots: little-endian floats in base64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     slots: Vec<String>,
@@ -139,6 +142,11 @@ impl Metadata {
             recipe: recipe.clone(),
             training: Training { rows: dataset.train.len(), ..Training::default() },
         }
+    }
+
+    /// The seed that rows of its data were drawn with.
+    pub fn drawn_with(&self) -> u64 {
+        self.origin.seed.unwrap_or(self.recipe.seed)
     }
 
     /// The description of a model of which no more is known than its scaling of features, if any, and the means and deviations
@@ -608,7 +616,7 @@ mod tests {
             validation: None,
             classes: numbered(model.classes()),
             target_scale: None,
-            origin: Origin { rows: 9, checksum: 8, test: Some(0.1), validation: None },
+            origin: Origin { rows: 9, checksum: 8, test: Some(0.1), validation: None, seed: None },
             columns: Some(Columns { count: model.inputs() + 1, label: 0, names: None }),
             schema: None,
             scaling: Some(Scaling {

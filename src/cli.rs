@@ -23,6 +23,8 @@ mod eval;
 mod export;
 mod fetch;
 mod inspect;
+mod jobs;
+mod log;
 mod model;
 mod predict;
 mod recipe;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
 use crate::backend::select::Selected;
-use crate::backend::{Backend, Parts, Split};
+use crate::backend::{Backend, BackendExt, Parts, Split};
 use crate::data::View;
 use crate::error::{Error, Result};
 use crate::model::Mlp;
@@ -42,89 +42,68 @@ pub struct Trained {
 }
 
 /// What is told of a job.
-pub enum Told<'a> {
+pub enum Told {
     /// It was handed so many rows more.
     Rows(usize),
     /// An epoch is done and evaluated.
-    Epoch(&'a Epoch),
-    /// It is done, or failed.
-    Ended(&'a Result<Trained>),
-}
-
-/// What a worker sends of a job.
-enum Sent {
-    Rows(usize),
     Epoch(Box<Epoch>),
+    /// It is done, or failed.
     Ended(Box<Result<Trained>>),
 }
 
-/// Trains all of `jobs` on the device that was selected, and returns what came of each, in their order: none of those that
-/// had not begun when `tell` broke. `tell` is told of the jobs by their numbers as they go; when it breaks, the others stop too,
-/// each with the last epoch that it told.
+/// Trains all of `jobs` on the device that was selected. `tell` is told of them by their numbers as they go. When it breaks,
+/// those that are under way end with the last epoch that they told, and the others do not begin.
 ///
 /// # Errors
-/// What `tell` fails with. What a job fails with is its own result, and the others go on.
+/// What `tell` fails with. What a job fails with is told of that job, and the others go on.
 pub fn train(
     selected: &Selected,
     jobs: &[Job],
-    mut tell: impl FnMut(usize, Told<'_>) -> Result<ControlFlow<()>>,
-) -> Result<Vec<Option<Result<Trained>>>> {
+    mut tell: impl FnMut(usize, Told) -> Result<ControlFlow<()>>,
+) -> Result<()> {
     let threads = if selected.gpu.is_some() { 1 } else { selected.threads() };
     let workers = threads.min(jobs.len()).max(1);
     // The last jobs, fewer than there are workers, get the threads of those who have none.
     let last = jobs.len() % workers;
     let threads_of = |job: usize| if job >= jobs.len() - last { threads / last.max(1) } else { threads / workers };
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let mut ended: Vec<Option<Result<Trained>>> = jobs.iter().map(|_| None).collect();
-    let mut failed = None;
+    let mut failed = Ok(());
     std::thread::scope(|scope| {
         let (sender, told) = channel();
         for _ in 0..workers {
-            let sender: Sender<(usize, Sent)> = sender.clone();
+            let sender: Sender<(usize, Told)> = sender.clone();
             scope.spawn(|| {
                 let sender = sender;
                 while !stop.load(Ordering::Relaxed) {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(number) else { return };
-                    let send = |sent| {
+                    let send = |told| {
                         // Nobody listens once `tell` has failed.
-                        let _ = sender.send((number, sent));
+                        let _ = sender.send((number, told));
                     };
                     let ended = job.train(selected, threads_of(number), &stop, &send);
-                    send(Sent::Ended(Box::new(ended)));
+                    send(Told::Ended(Box::new(ended)));
                 }
             });
         }
         drop(sender);
-        for (number, sent) in told {
-            let flow = match &sent {
-                _ if failed.is_some() => Ok(ControlFlow::Break(())),
-                Sent::Rows(rows) => tell(number, Told::Rows(*rows)),
-                Sent::Epoch(epoch) => tell(number, Told::Epoch(epoch)),
-                Sent::Ended(ended) => tell(number, Told::Ended(ended)),
-            };
-            match flow {
-                Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => stop.store(true, Ordering::Relaxed),
-                Err(error) => {
-                    failed = Some(error);
-                    stop.store(true, Ordering::Relaxed);
+        for (number, told) in told {
+            if failed.is_ok() {
+                match tell(number, told) {
+                    Ok(ControlFlow::Continue(())) => continue,
+                    Ok(ControlFlow::Break(())) => {}
+                    Err(error) => failed = Err(error),
                 }
-            }
-            if let Sent::Ended(found) = sent {
-                ended[number] = Some(*found);
+                stop.store(true, Ordering::Relaxed);
             }
         }
     });
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(ended),
-    }
+    failed
 }
 
 impl Job {
     /// Trains it by `threads` threads of the CPU, or on the GPU that was selected, until it is done or `stop` is set.
-    fn train(&self, selected: &Selected, threads: usize, stop: &AtomicBool, send: &dyn Fn(Sent)) -> Result<Trained> {
+    fn train(&self, selected: &Selected, threads: usize, stop: &AtomicBool, send: &dyn Fn(Told)) -> Result<Trained> {
         let Self { model, recipe, data, state, done } = self;
         let mut backend: Box<dyn Backend> = match selected.gpu {
             Some(_) => selected.backend(model, recipe)?.0,
@@ -146,20 +125,42 @@ impl Job {
             match event {
                 Event::Progress { done, .. } => {
                     // Of each epoch `done` begins anew.
-                    send(Sent::Rows(done.checked_sub(before).unwrap_or(done)));
+                    send(Told::Rows(done.checked_sub(before).unwrap_or(done)));
                     before = if done == rows { 0 } else { done };
                 }
                 Event::RateFloor { .. } => {}
                 Event::Epoch(epoch, _) => {
-                    send(Sent::Epoch(Box::new(epoch.clone())));
+                    send(Told::Epoch(Box::new(epoch.clone())));
                     epochs.push(epoch.clone());
                 }
             }
             Ok(if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
-        if epochs.is_empty() && recipe.epochs > *done {
-            return Err(Error::Interrupted);
+        if epochs.is_empty() {
+            if recipe.epochs > *done {
+                return Err(Error::Interrupted);
+            }
+            epochs.push(evaluated_now(backend.as_mut(), run)?);
         }
         Ok(Trained { outcome, state: backend.state(None)?, epochs })
     }
+}
+
+/// The epoch that a run had ended with before, evaluated.
+fn evaluated_now(backend: &mut dyn Backend, run: Run<'_>) -> Result<Epoch> {
+    let mut found = Parts::default();
+    for &split in run.evaluated {
+        found.set(split, backend.evaluate_now(split)?);
+    }
+    let part = |split| found.get(split).ok().cloned();
+    Ok(Epoch {
+        number: run.done,
+        learning_rate: 0.0,
+        rows: run.rows,
+        train: None,
+        test: part(Split::Test),
+        validation: part(Split::Validation),
+        train_seconds: 0.0,
+        eval_seconds: 0.0,
+    })
 }

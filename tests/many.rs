@@ -58,7 +58,15 @@ fn job(number: usize, rows: &Arc<Samples>, test: &Arc<Samples>) -> Job {
 
 fn train(request: &Request, jobs: &[Job]) -> Vec<Option<Result<Trained>>> {
     let selected = request.select().unwrap();
-    many::train(&selected, jobs, |_, _| Ok(ControlFlow::Continue(()))).unwrap()
+    let mut found: Vec<_> = jobs.iter().map(|_| None).collect();
+    many::train(&selected, jobs, |number, told| {
+        if let Told::Ended(ended) = told {
+            found[number] = Some(*ended);
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .unwrap();
+    found
 }
 
 /// What a run has of an epoch that does not depend on the time.
@@ -135,7 +143,7 @@ fn all_rows_and_epochs_are_told_and_the_caller_can_stop() {
     let jobs: Vec<Job> = (0..7).map(|number| job(number, &rows, &test)).collect();
     let selected = Request::cpu(2).select().unwrap();
     let mut told = vec![(0, 0, 0); jobs.len()];
-    let found = many::train(&selected, &jobs, |number, event| {
+    many::train(&selected, &jobs, |number, event| {
         let (rows, epochs, ended) = &mut told[number];
         match event {
             Told::Rows(more) => *rows += more,
@@ -143,22 +151,25 @@ fn all_rows_and_epochs_are_told_and_the_caller_can_stop() {
                 *epochs += 1;
                 assert_eq!(epoch.number, *epochs);
             }
-            Told::Ended(_) => *ended += 1,
+            Told::Ended(found) => *ended += found.unwrap().epochs.len(),
         }
         Ok(ControlFlow::Continue(()))
-    });
-    for (found, (rows, epochs, ended)) in found.unwrap().into_iter().zip(told) {
-        let trained = found.unwrap().unwrap();
-        assert_eq!((rows, epochs as usize, ended), (100 * trained.epochs.len(), trained.epochs.len(), 1));
+    })
+    .unwrap();
+    for (rows, epochs, ended) in told {
+        assert_eq!((rows, epochs as usize), (100 * ended, ended));
+        assert!(ended > 0);
     }
 
-    let stopped = many::train(&selected, &jobs, |number, event| {
-        let over = number == 1 && matches!(event, Told::Ended(_));
-        Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    });
-    let stopped = stopped.unwrap();
-    assert!(matches!(&stopped[1], Some(Ok(trained)) if trained.outcome.end != End::Stopped));
-    assert!(stopped[6].is_none(), "the last job began after the end");
+    let mut ends = vec![None; jobs.len()];
+    many::train(&selected, &jobs, |number, event| {
+        if let Told::Ended(found) = event {
+            ends[number] = Some(found.map_or(End::Stopped, |found| found.outcome.end));
+        }
+        Ok(if ends[1].is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })
+    .unwrap();
+    assert!(ends[1].is_some_and(|end| end != End::Stopped) && ends[6].is_none(), "{ends:?}");
     let failed = many::train(&selected, &jobs, |_, _| Err(Error::Data("no more".into())));
     assert!(matches!(failed, Err(Error::Data(text)) if text == "no more"));
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::model::ModelOptions;
 use super::{ComputeOptions, DataOptions, note, read_so, select, spare_data};
 use crate::backend::{BackendExt, Split};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Metadata};
 use crate::data::{self, Part, Samples};
 use crate::error::{Error, Result};
 use crate::files::Named;
@@ -52,7 +52,7 @@ impl RowOptions {
         if self.data.table.weight.is_some() {
             return Err(Error::Usage("--weight is for training, and here all rows count alike: leave it out".into()));
         }
-        let seed = self.seed.or(metadata.map(|metadata| metadata.recipe.seed)).unwrap_or(0);
+        let seed = self.seed.or(metadata.map(Metadata::drawn_with)).unwrap_or(0);
         let given = self.data.reading(seed);
         let (source, reading) = match (&self.data.data, metadata) {
             (Some(source), _) => (source.as_str(), given),

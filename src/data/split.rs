@@ -27,6 +27,9 @@ pub struct Origin {
     pub test: Option<f64>,
     /// The share that was drawn as the validation part, if it was, from the rows that were left.
     pub validation: Option<f64>,
+    /// The seed that they were drawn with, where it is not the recipe's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
 }
 
 impl Origin {
@@ -38,7 +41,7 @@ impl Origin {
             Inputs::F32(values) => checksum.update(bytemuck::cast_slice(values)),
         }
         checksum.update(samples.targets.as_bytes());
-        Self { rows: samples.len(), checksum: checksum.sum(), test: None, validation: None }
+        Self { rows: samples.len(), checksum: checksum.sum(), test: None, validation: None, seed: None }
     }
 
     /// Whether both have the same rows, however they were split.
