@@ -101,7 +101,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         return Err(Error::Usage(format!("{flag} is for a model of other software: give one with --init-from")));
     }
     // One output may stand for a value or for two classes: the data say which.
-    let load = |path| options.reading.load(path, None, Some(Task::Values));
+    let load = |path| options.reading.load(path, Task::Values);
     let initial = initial.map(|path| Ok((path, load(path)?))).transpose()?;
     if let Some((path, initial)) = initial.as_ref().filter(|_| options.resume.is_none()) {
         model::of_parameters(&initial.assumed)
