@@ -384,6 +384,7 @@ fn flags_for(remedy: &Remedy) -> String {
             "mirror" => "give another one with --mirror URL".into(),
             "folder" => "name it with --data-dir DIR (or MLP_GPU_DATA=DIR)".into(),
             "validation_split" => "draw one with --validation-split SHARE".into(),
+            "seed" => "draw the same for all with --test-split and --seed".into(),
             "weight" => "name another column with --weight".into(),
             "image_size" => "use --image-size HEIGHTxWIDTH".into(),
             name => format!("use --{}", name.replace('_', "-")),

@@ -10,7 +10,7 @@ use crate::backend::select::Selected;
 use crate::backend::{About, Backend, BackendExt, Split};
 use crate::checkpoint::Ensemble;
 use crate::data::{Inputs, Samples, Targets};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use crate::recipe::Recipe;
@@ -187,7 +187,8 @@ fn check_rows(ensemble: &Ensemble, rows: impl ExactSizeIterator<Item = usize>) -
 
 fn other_rows(ensemble: &Ensemble) -> Error {
     let name = ensemble.name();
-    Error::Data(format!("the members of {name} take other rows of these data, and cannot be averaged"))
+    let error = format!("the members of {name} take other rows of these data: their parts were drawn in other ways");
+    Error::Data(error).advise(&[Remedy::Option("seed")])
 }
 
 /// The weighted mean of what members predict, and the spread around it. Both are taken of the differences from the first

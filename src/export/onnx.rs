@@ -432,6 +432,29 @@ mod tests {
     }
 
     #[test]
+    fn the_graph_of_members_gives_the_weighted_mean_of_their_values() {
+        let member = |seed: u32| {
+            let shift = seed as f32;
+            let model = Mlp::new(&[3, 2 + seed as usize, 2]).unwrap().with_head(Head::Values);
+            let state = State::new(model.initial_parameters(Init::He, u64::from(seed)), OptimizerKind::Sgd);
+            let scaling =
+                Scaling { offset: vec![shift, 2.0, 0.5], divisor: vec![1.0 + shift, 0.5, 8.0], clip: Some(3.0) };
+            let metadata =
+                Metadata::bare(&model, Some(scaling), Some((vec![10.0 * shift, -7.0], vec![2.5, 1.0 + shift])));
+            Checkpoint { name: "m".into(), model, state, metadata: Some(metadata), assumed: Vec::new() }
+        };
+        let graph = |ensemble: &Ensemble| Model::decode(&onnx(ensemble).unwrap()[..]).unwrap().graph.unwrap();
+        let members: Vec<Checkpoint> = (0..3).map(member).collect();
+        let row = [0.75, 2.5, -9.0];
+        let each: Vec<_> = members.iter().map(|member| run(&graph(&member.clone().into()), &row)).collect();
+        let found = run(&graph(&Ensemble::weighted(members, vec![5, 1, 2]).unwrap()), &row);
+        for (output, found) in found.iter().enumerate() {
+            let expected = (5.0 * each[0][output] + each[1][output] + 2.0 * each[2][output]) / 8.0;
+            assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
+        }
+    }
+
+    #[test]
     fn the_graph_gives_the_probabilities_of_the_model() {
         for widths in [&[6, 3][..], &[6, 5, 3], &[6, 5, 4, 3]] {
             let model = Mlp::new(widths).unwrap();
