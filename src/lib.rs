@@ -33,6 +33,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod compare;
 pub mod data;
+pub mod ensemble;
 pub mod error;
 pub mod export;
 mod files;
@@ -52,7 +53,7 @@ mod tuning;
 
 pub use augment::Augment;
 pub use backend::select::Request;
-pub use checkpoint::load as load_model;
+pub use checkpoint::{Ensemble, load as load_model};
 pub use data::{Dataset, Inputs, Samples};
 pub use error::{Error, Result};
 pub use model::{Activation, Init, Mlp};

@@ -83,7 +83,7 @@ impl Options {
     /// The model in the file `path`, to start from or to go on with.
     fn load(&self, path: &Path) -> Result<Checkpoint> {
         // One output may stand for a value or for two classes: the data say which.
-        self.reading.load(path, None, Some(Task::Values))
+        self.reading.load(path, Task::Values)
     }
 }
 

@@ -6,8 +6,8 @@ use prost::Message;
 
 use super::read::{Exported, Floats};
 use crate::activation::{Activation, Operand, Operator};
-use crate::checkpoint::{Checkpoint, little_endian};
-use crate::error::{Error, Result};
+use crate::checkpoint::{Checkpoint, Ensemble, ensemble, little_endian};
+use crate::error::{Error, Remedy, Result};
 
 /// The software that writes the file, as it says, and the key under which it describes its model.
 const PRODUCER: &str = "mlp-gpu";
@@ -131,89 +131,38 @@ struct Dimension {
 
 /// The ONNX model: `input` (`batch x inputs`, float32) to `probabilities` (`batch x classes`, float32), for batches of any
 /// size. Its inputs are raw features where the model scales them, which the graph does first; pixels / 255, from 0 to 1, for a
-/// model of images of bytes. The metadata has `classes`, a JSON array of their names in the order of the probabilities, `features`, one of the names of the
+/// model of images of bytes. Of an ensemble it gives the weighted mean over all members, each of which scales its inputs itself.
+/// The metadata has `classes`, a JSON array of their names in the order of the probabilities, `features`, one of the names of the
 /// inputs for a model of tables, and `mlp-gpu`, what the model's own file says of it.
 ///
 /// # Errors
-/// [`Error::Data`] for a model of 2 GiB and more: the format cannot hold it.
-pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let (mut node, mut initializer) = (Vec::new(), Vec::new());
-    let mut last = "input".to_owned();
-    let mut step = |op_type: &str, others: &[&str], output: &str| {
-        let input = [&last[..]].iter().chain(others).map(|name| (*name).to_owned()).collect();
-        let name = format!("{op_type} to {output}");
-        node.push(Node { input, output: vec![output.to_owned()], name, op_type: op_type.to_owned() });
-        last = output.to_owned();
-    };
-    let mut constant = |name: &str, dims: &[usize], values: &[f32]| {
-        let dims = dims.iter().map(|&length| length as i64).collect();
-        let raw_data = little_endian(values);
-        initializer.push(Tensor { dims, data_type: FLOAT, name: name.to_owned(), raw_data });
-    };
-    let metadata = checkpoint.metadata.as_ref();
-    if let Some(scaling) = metadata.and_then(|metadata| metadata.scaling.as_ref()) {
-        constant("offset", &[scaling.offset.len()], &scaling.offset);
-        constant("divisor", &[scaling.divisor.len()], &scaling.divisor);
-        step("Sub", &["offset"], "centred");
-        step("Div", &["divisor"], "scaled");
-        if let Some(clip) = scaling.clip {
-            // x / sqrt(1 + (x / clip)^2)
-            constant("clip", &[1], &[clip]);
-            constant("one", &[1], &[1.0]);
-            step("Div", &["clip"], "parts");
-            step("Mul", &["parts"], "squares");
-            step("Add", &["one"], "sums");
-            step("Sqrt", &[], "roots");
-            step("Reciprocal", &[], "shares");
-            step("Mul", &["scaled"], "held");
-        }
+/// [`Error::Data`] for a model of 2 GiB and more: the format cannot hold it. Or for members that make different features of the
+/// columns of tables: a graph has one input.
+pub fn onnx(ensemble: &Ensemble) -> Result<Vec<u8>> {
+    let (first, count) = (ensemble.first(), ensemble.len());
+    let metadata = first.metadata.as_ref();
+    let schema = |of: &Checkpoint| of.metadata.as_ref().and_then(|metadata| metadata.schema.clone());
+    let features = schema(first);
+    if let Some(number) = ensemble.members().iter().position(|member| schema(member) != features) {
+        let name = ensemble.name();
+        let error = Error::Data(format!(
+            "members 0 and {number} of {name} make different features of the columns, and a graph has one input"
+        ));
+        return Err(error.advise(&[Remedy::Member]));
     }
-    let layers = checkpoint.model.layers();
-    for (number, layer) in (1..).zip(layers) {
-        let (weights, biases) = (format!("W{number}"), format!("b{number}"));
-        constant(&weights, &[layer.inputs, layer.outputs], &checkpoint.state.parameters[layer.weights.clone()]);
-        constant(&biases, &[layer.outputs], &checkpoint.state.parameters[layer.biases.clone()]);
-        let (f, h) = (format!("f{number}"), format!("h{number}"));
-        step(PRODUCT, &[&weights, &biases], &f);
-        if number == layers.len() {
-            break;
-        }
-        let operators = layer.activation.operators();
-        for (part, operator) in (1..).zip(operators) {
-            let output = if part == operators.len() { h.clone() } else { format!("{h}.{part}") };
-            match operator.operand {
-                None => step(operator.name, &[], &output),
-                Some(Operand::Input) => step(operator.name, &[&f], &output),
-                Some(Operand::Number(number)) => {
-                    let operand = format!("{output}.operand");
-                    constant(&operand, &[1], &[number]);
-                    step(operator.name, &[&operand], &output);
-                }
-            }
-        }
-    }
-    let output = match metadata.and_then(|metadata| metadata.target_scale.as_ref()) {
-        None => {
-            step("Softmax", &[], "probabilities");
-            "probabilities"
-        }
-        Some(scale) => {
-            let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
-            constant("deviation", &[scale.deviation.len()], &single(&scale.deviation));
-            constant("mean", &[scale.mean.len()], &single(&scale.mean));
-            step("Mul", &["deviation"], "deviations");
-            step("Add", &["mean"], "values");
-            "values"
-        }
-    };
+    let mut parts = Parts::default();
+    let output = if count == 1 { parts.member(first) } else { parts.mean(ensemble) };
 
     let failed = |error: serde_json::Error| Error::Data(format!("cannot describe the model: {error}"));
     let property = |key: &str, value| Property { key: key.to_owned(), value };
-    let mut metadata_props = vec![property("classes", serde_json::to_string(&checkpoint.classes()).map_err(failed)?)];
-    if let Some(schema) = metadata.and_then(|metadata| metadata.schema.as_ref()) {
+    let mut metadata_props = vec![property("classes", serde_json::to_string(&first.classes()).map_err(failed)?)];
+    if let Some(schema) = features {
         metadata_props.push(property("features", serde_json::to_string(&schema.features).map_err(failed)?));
     }
-    if let Some(metadata) = metadata {
+    if count > 1 {
+        let description = ensemble.description(|_, metadata, _| metadata.clone())?;
+        metadata_props.push(property(DESCRIPTION, description));
+    } else if let Some(metadata) = metadata {
         metadata_props.push(property(DESCRIPTION, serde_json::to_string(metadata).map_err(failed)?));
     }
     let model = Model {
@@ -221,11 +170,11 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         producer_name: PRODUCER.into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(Graph {
-            node,
-            name: checkpoint.model.to_string(),
-            initializer,
-            input: vec![rows_of("input", checkpoint.model.inputs())],
-            output: vec![rows_of(output, checkpoint.model.outputs())],
+            node: parts.node,
+            name: if count > 1 { format!("{count} members") } else { first.model.to_string() },
+            initializer: parts.initializer,
+            input: vec![rows_of("input", first.model.inputs())],
+            output: vec![rows_of(output, first.model.outputs())],
         }),
         opset_import: vec![OperatorSet { domain: String::new(), version: OPERATORS }],
         metadata_props,
@@ -235,6 +184,113 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
             Err(Error::Data(format!("{length} bytes are more than an ONNX file holds (2 GiB)")))
         }
         _ => Ok(model.encode_to_vec()),
+    }
+}
+
+/// What a graph is made of.
+#[derive(Default)]
+struct Parts {
+    node: Vec<Node>,
+    initializer: Vec<Tensor>,
+    /// What stands before all names but that of the input.
+    before: String,
+    /// The value that the next operator takes.
+    last: String,
+}
+
+impl Parts {
+    /// Adds an operator of the last value and of `others`, whose value is `output`.
+    fn step(&mut self, op_type: &str, others: &[&str], output: &str) {
+        let output = format!("{}{output}", self.before);
+        let last = std::mem::replace(&mut self.last, output.clone());
+        let others = others.iter().map(|name| format!("{}{name}", self.before));
+        let input = std::iter::once(last).chain(others).collect();
+        let name = format!("{op_type} to {output}");
+        self.node.push(Node { input, output: vec![output], name, op_type: op_type.to_owned() });
+    }
+
+    fn constant(&mut self, name: &str, dims: &[usize], values: &[f32]) {
+        let dims = dims.iter().map(|&length| length as i64).collect();
+        let (name, raw_data) = (format!("{}{name}", self.before), little_endian(values));
+        self.initializer.push(Tensor { dims, data_type: FLOAT, name, raw_data });
+    }
+
+    /// Adds a model. Its output, but for what stands before it: `probabilities` or `values`.
+    fn member(&mut self, checkpoint: &Checkpoint) -> &'static str {
+        self.last = "input".to_owned();
+        let metadata = checkpoint.metadata.as_ref();
+        if let Some(scaling) = metadata.and_then(|metadata| metadata.scaling.as_ref()) {
+            self.constant("offset", &[scaling.offset.len()], &scaling.offset);
+            self.constant("divisor", &[scaling.divisor.len()], &scaling.divisor);
+            self.step("Sub", &["offset"], "centred");
+            self.step("Div", &["divisor"], "scaled");
+            if let Some(clip) = scaling.clip {
+                // x / sqrt(1 + (x / clip)^2)
+                self.constant("clip", &[1], &[clip]);
+                self.constant("one", &[1], &[1.0]);
+                self.step("Div", &["clip"], "parts");
+                self.step("Mul", &["parts"], "squares");
+                self.step("Add", &["one"], "sums");
+                self.step("Sqrt", &[], "roots");
+                self.step("Reciprocal", &[], "shares");
+                self.step("Mul", &["scaled"], "held");
+            }
+        }
+        let layers = checkpoint.model.layers();
+        for (number, layer) in (1..).zip(layers) {
+            let (weights, biases) = (format!("W{number}"), format!("b{number}"));
+            let parameters = &checkpoint.state.parameters;
+            self.constant(&weights, &[layer.inputs, layer.outputs], &parameters[layer.weights.clone()]);
+            self.constant(&biases, &[layer.outputs], &parameters[layer.biases.clone()]);
+            let (f, h) = (format!("f{number}"), format!("h{number}"));
+            self.step(PRODUCT, &[&weights, &biases], &f);
+            if number == layers.len() {
+                break;
+            }
+            let operators = layer.activation.operators();
+            for (part, operator) in (1..).zip(operators) {
+                let output = if part == operators.len() { h.clone() } else { format!("{h}.{part}") };
+                match operator.operand {
+                    None => self.step(operator.name, &[], &output),
+                    Some(Operand::Input) => self.step(operator.name, &[&f], &output),
+                    Some(Operand::Number(number)) => {
+                        let operand = format!("{output}.operand");
+                        self.constant(&operand, &[1], &[number]);
+                        self.step(operator.name, &[&operand], &output);
+                    }
+                }
+            }
+        }
+        match metadata.and_then(|metadata| metadata.target_scale.as_ref()) {
+            None => {
+                self.step("Softmax", &[], "probabilities");
+                "probabilities"
+            }
+            Some(scale) => {
+                let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+                self.constant("deviation", &[scale.deviation.len()], &single(&scale.deviation));
+                self.constant("mean", &[scale.mean.len()], &single(&scale.mean));
+                self.step("Mul", &["deviation"], "deviations");
+                self.step("Add", &["mean"], "values");
+                "values"
+            }
+        }
+    }
+
+    /// Adds all members and their weighted mean.
+    fn mean(&mut self, ensemble: &Ensemble) -> &'static str {
+        let total: f64 = ensemble.weights().iter().copied().map(f64::from).sum();
+        let (mut shares, mut output) = (Vec::new(), "");
+        for (number, (member, weight)) in ensemble.members().iter().zip(ensemble.weights()).enumerate() {
+            self.before = ensemble::before(number);
+            output = self.member(member);
+            self.constant("weight", &[1], &[(f64::from(*weight) / total) as f32]);
+            self.step("Mul", &["weight"], "share");
+            shares.push(self.last.clone());
+        }
+        let (name, op_type) = (format!("Sum to {output}"), "Sum".to_owned());
+        self.node.push(Node { input: shares, output: vec![output.to_owned()], name, op_type });
+        output
     }
 }
 
@@ -326,6 +382,7 @@ mod tests {
                     }
                     sums
                 }
+                "Sum" => (0..x.len()).map(|at| node.input.iter().map(|name| values[name][at]).sum()).collect(),
                 "Add" => pairs(|x, y| x + y),
                 "Sub" => pairs(|x, y| x - y),
                 "Mul" => pairs(|x, y| x * y),
@@ -361,7 +418,7 @@ mod tests {
                 metadata: Some(metadata),
                 assumed: Vec::new(),
             };
-            let graph = Model::decode(&onnx(&checkpoint).unwrap()[..]).unwrap().graph.unwrap();
+            let graph = Model::decode(&onnx(&checkpoint.clone().into()).unwrap()[..]).unwrap().graph.unwrap();
             let recipe = Recipe { loss: Loss::Mse, ..Recipe::default() };
             let mut backend = Cpu::new(model.clone(), &recipe, 1).unwrap();
             backend.set_state(&state).unwrap();
@@ -371,6 +428,29 @@ mod tests {
             for (found, expected) in run(&graph, &row).iter().zip(expected) {
                 assert!((f64::from(*found) - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn the_graph_of_members_gives_the_weighted_mean_of_their_values() {
+        let member = |seed: u32| {
+            let shift = seed as f32;
+            let model = Mlp::new(&[3, 2 + seed as usize, 2]).unwrap().with_head(Head::Values);
+            let state = State::new(model.initial_parameters(Init::He, u64::from(seed)), OptimizerKind::Sgd);
+            let scaling =
+                Scaling { offset: vec![shift, 2.0, 0.5], divisor: vec![1.0 + shift, 0.5, 8.0], clip: Some(3.0) };
+            let metadata =
+                Metadata::bare(&model, Some(scaling), Some((vec![10.0 * shift, -7.0], vec![2.5, 1.0 + shift])));
+            Checkpoint { name: "m".into(), model, state, metadata: Some(metadata), assumed: Vec::new() }
+        };
+        let graph = |ensemble: &Ensemble| Model::decode(&onnx(ensemble).unwrap()[..]).unwrap().graph.unwrap();
+        let members: Vec<Checkpoint> = (0..3).map(member).collect();
+        let row = [0.75, 2.5, -9.0];
+        let each: Vec<_> = members.iter().map(|member| run(&graph(&member.clone().into()), &row)).collect();
+        let found = run(&graph(&Ensemble::weighted(members, vec![5, 1, 2]).unwrap()), &row);
+        for (output, found) in found.iter().enumerate() {
+            let expected = (5.0 * each[0][output] + each[1][output] + 2.0 * each[2][output]) / 8.0;
+            assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
         }
     }
 
@@ -386,7 +466,7 @@ mod tests {
                 metadata: None,
                 assumed: Vec::new(),
             };
-            let written = Model::decode(&onnx(&checkpoint).unwrap()[..]).unwrap();
+            let written = Model::decode(&onnx(&checkpoint.clone().into()).unwrap()[..]).unwrap();
             let graph = written.graph.unwrap();
             assert_eq!(graph.node.len(), 2 * (widths.len() - 1));
             assert_eq!(written.metadata_props[0].value, serde_json::to_string(&numbered(3)).unwrap());

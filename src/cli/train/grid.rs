@@ -142,20 +142,18 @@ impl Runs {
         let settings = settings.collect::<Result<Vec<_>>>()?;
         let selected = options.compute.request().select()?;
         selected.notes.iter().for_each(|line| tell(line));
-        let drawn_with = options.recipe.seed();
         let mut reading = settings[0].reading.clone();
         reading.table_validation = settings.iter().find_map(|settings| settings.reading.table_validation);
-        reading.seed = drawn_with;
+        // All runs have the same rows in each part.
+        reading.seed = options.recipe.seed();
         let named = |flag, path: Option<&PathBuf>| path.map(|path| (flag, path.clone()));
         let log: Vec<Named> = named("--log", options.log.as_ref()).into_iter().collect();
         let read: Vec<Named> = named("--init-from", options.init_from.as_ref()).into_iter().collect();
         let all: Vec<Named> = outputs.iter().chain(&log).cloned().collect();
         files::refuse_overwriting(&all, &read)?;
         let source = settings[0].source.clone();
-        let mut dataset = options.data.read(&source, reading.clone(), &all, options.verbose, tell)?;
+        let dataset = options.data.read(&source, reading.clone(), &all, options.verbose, tell)?;
         reading.validation_split = reading.validation_split.or(dataset.origin.validation);
-        let drawn = dataset.origin.test.is_some() || dataset.origin.validation.is_some();
-        dataset.origin.seed = drawn.then_some(drawn_with);
         let mut of_runs = Self { dataset, selected, jobs: Vec::new(), metadata: Vec::new() };
         let mut told: Option<Recipe> = None;
         for (run, (settings, given)) in settings.into_iter().zip(runs).enumerate() {
@@ -207,8 +205,6 @@ impl Runs {
         let mut metadata = Metadata::new(&model, dataset, &recipe);
         metadata.framing = reading.framing.or(metadata.framing);
         metadata.reading = reading.clone();
-        // A run that drew by its own seed is as if it had been alone.
-        metadata.origin.seed = metadata.origin.seed.filter(|seed| *seed != recipe.seed);
         metadata.training.device = Some(match &self.selected.gpu {
             Some(_) => {
                 let about = self.selected.backend(&model, &recipe)?.0.about();

@@ -96,7 +96,7 @@ impl<'a> Resumed<'a> {
             }
         }
         let recipe = recipe.overlaid(&given)?;
-        let reading = self.reading(options, self.metadata.drawn_with())?;
+        let reading = self.reading(options, self.metadata.drawn_by())?;
         Ok(Settings { source: self.source(options)?, reading, images: Ok(recipe.clone()), others: Ok(recipe) })
     }
 

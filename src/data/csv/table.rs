@@ -59,7 +59,7 @@ impl Table {
             checksum: checksum.sum(),
             test: test_share,
             validation: options.validation_split,
-            seed: None,
+            seed: Some(options.seed),
         };
         let mut inputs = encoded.parts.into_iter();
         let mut part = |wanted: usize| -> Result<Option<Samples>> {
