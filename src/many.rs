@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
-use crate::train::{self, Epoch, Event, Outcome, Run};
+use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
 /// A network to train.
 #[derive(Debug, Clone)]
@@ -39,6 +39,13 @@ pub struct Trained {
     pub state: State,
     /// What each epoch did.
     pub epochs: Vec<Epoch>,
+}
+
+impl Trained {
+    /// Whether its run ended by itself, and not because it was stopped.
+    pub fn is_whole(&self) -> bool {
+        self.outcome.end != End::Stopped
+    }
 }
 
 /// What is told of a job.

@@ -30,6 +30,7 @@ use crate::train::{self, End, Epoch, Event, Outcome, Run};
 mod advice;
 mod class_weight;
 mod grid;
+mod members;
 mod prepare;
 mod saving;
 mod settings;
@@ -43,6 +44,10 @@ pub(super) struct Options {
     data: DataOptions,
     #[command(flatten)]
     recipe: RecipeOptions,
+    /// Train so many networks at once that differ in their seeds, from --seed on, as one ensemble: --save writes them to one file,
+    /// which eval, predict and export take as one model
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    members: Option<u32>,
     /// How much the rows of each class weigh in training: balanced (every class the same in all), or a CSV file with a line
     /// class,weight for each class [default: all rows the same]
     #[arg(long, value_name = "balanced|FILE", conflicts_with = "label_smoothing")]
@@ -96,9 +101,17 @@ const LARGE_RATE: f64 = 50.0;
 pub(super) fn run(options: &Options) -> Result<()> {
     let (mut runs, lists) = options.recipe.runs()?;
     if !lists.is_empty() {
+        if options.members.is_some() {
+            return Err(Error::Usage(
+                "--members is for one recipe, and lists or --seeds make several: leave one out".into(),
+            ));
+        }
         return grid::run(options, &runs, &lists);
     }
     let given = runs.pop().unwrap_or_default();
+    if let Some(count) = options.members {
+        return members::run(options, &given, count);
+    }
     if options.json {
         return Err(Error::Usage(
             "--json is for the table of several runs, as --seeds 0..9 makes: --log is for one".into(),

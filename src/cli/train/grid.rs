@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::settings::{Resumed, Settings};
-use super::table::{Row, Table};
+use super::table::Table;
 use super::{Options, is_table, prepare, tell_activation};
 use crate::backend::select::Selected;
 use crate::backend::{Parts, Split};
 use crate::checkpoint::{self, Checkpoint, Metadata};
-use crate::cli::log::{Log, of_epoch};
+use crate::cli::log::Log;
 use crate::cli::recipe::{Given, flag, shown};
 use crate::cli::{jobs, note, print};
 use crate::data::{Dataset, View};
@@ -18,7 +18,9 @@ use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::many::{Job, Trained};
 use crate::recipe::Recipe;
-use crate::train::End;
+
+/// A model that a run goes on from, and the path by which messages call it.
+pub(super) type Before = Option<(PathBuf, Checkpoint)>;
 
 /// The runs of a command, on one data set.
 pub(super) struct Runs {
@@ -36,44 +38,25 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
         return Err(Error::Usage(format!("{flag} is for a single run, and {what} makes several: leave one out")));
     }
     let paths = options.save.as_deref().map(|save| paths(save, "--save", runs, lists)).transpose()?;
-    let before = options.resume.as_deref().map(|path| paths_of(path, runs, lists)).transpose()?;
+    let before = match &options.resume {
+        Some(path) => before(options, path, runs, lists)?,
+        None => Vec::new(),
+    };
     let outputs: Vec<Named> = paths.iter().flatten().map(|path| ("--save", path.clone())).collect();
     outputs.iter().try_for_each(|(_, path)| files::check_replaceable(path))?;
-    let Runs { dataset, selected, jobs, metadata } =
-        Runs::new(options, runs, &outputs, before.as_deref().unwrap_or_default())?;
+    let Runs { dataset, selected, jobs, metadata } = Runs::new(options, runs, &outputs, &before)?;
     let mut log = options.log.as_deref().map(Log::create).transpose()?;
     let mut table = Table::new(&dataset, lists);
     let interrupted = jobs::train(&selected, &jobs, options.quiet, |number, found| {
-        let varied = lists.iter().filter_map(|name| Some((name.clone(), runs[number].get(name)?.clone()))).collect();
-        let trained = match found {
-            Ok(trained) => trained,
-            Err(Error::Interrupted) => return Ok(()),
-            Err(error) => {
-                let row = Row::failed(number, varied, &error);
-                note(&format!("Run {}/{}: {}: {error}", number + 1, runs.len(), row.options()));
-                table.rows.push(row);
-                return Ok(());
-            }
-        };
-        let row = Row::of(number, varied, &trained);
+        let Some(trained) = table.add(number, &runs[number], found) else { return Ok(()) };
         if let Some(log) = &mut log {
-            for epoch in &trained.epochs {
-                let mut line = of_epoch(epoch, dataset.target_scale.as_ref());
-                line["run"] = (number + 1).into();
-                row.varied.iter().for_each(|(name, value)| line[name] = value.clone());
-                log.line(&line)?;
-            }
+            table.log(number, &trained, log)?;
         }
         if let Some(paths) = &paths {
             let metadata = described(&metadata[number], &trained);
             checkpoint::save(&paths[number], &jobs[number].model, &trained.state, Some(&metadata))?;
         }
-        if !options.quiet && !options.json {
-            let line = table.line(&row);
-            print(&format!("Run {}/{}: {}: {line}", number + 1, runs.len(), row.options()))?;
-        }
-        table.rows.push(row);
-        Ok(())
+        if !options.quiet && !options.json { table.tell(number, runs.len()) } else { Ok(()) }
     })?;
     if interrupted {
         let kept = match &options.save {
@@ -83,7 +66,12 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
         let done = table.rows.iter().filter(|row| row.whole).count();
         note(&format!("Interrupted: {done} of {} runs are done{kept}", runs.len()));
     }
-    table.print(options.json, options.quiet)?;
+    table.sort();
+    if options.json {
+        print(&table.json().to_string())?;
+    } else if !options.quiet {
+        table.print()?;
+    }
     match (interrupted, table.rows.iter().all(|row| row.failure.is_some())) {
         (true, _) => Err(Error::Interrupted),
         (false, true) => Err(Error::Data("no run ended with a model: see above".into())),
@@ -92,7 +80,7 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
 }
 
 /// The flag that several runs have no use for, if it is given.
-fn unsuited(options: &Options) -> Option<&'static str> {
+pub(super) fn unsuited(options: &Options) -> Option<&'static str> {
     let given = [(options.save_best.is_some(), "--save-best"), (options.save_every.is_some(), "--save-every")];
     given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
 }
@@ -105,17 +93,17 @@ fn flag_of(name: &str) -> String {
 /// `metadata` of a run that `trained`.
 pub(super) fn described(metadata: &Metadata, trained: &Trained) -> Metadata {
     let mut metadata = Metadata { epochs: trained.outcome.epoch, ..metadata.clone() };
-    metadata.training.ended = trained.outcome.end != End::Stopped;
+    metadata.training.ended = trained.is_whole();
     metadata
 }
 
 impl Runs {
-    /// Those that `runs` say, each going on from its file of `before` where that is there. None of `outputs` may be a file that is
-    /// read.
+    /// Those that `runs` say, each going on from its model of `before`, which messages call by a path, where there is one. None of
+    /// `outputs` may be a file that is read.
     ///
     /// # Errors
     /// Those of a single run.
-    pub(super) fn new(options: &Options, runs: &[Given], outputs: &[Named], before: &[PathBuf]) -> Result<Self> {
+    pub(super) fn new(options: &Options, runs: &[Given], outputs: &[Named], before: &[Before]) -> Result<Self> {
         if let Some(path) = &options.log {
             files::check_writable(path)?;
         }
@@ -129,12 +117,11 @@ impl Runs {
         }
         let initial = options.init_from.as_deref();
         let initial = initial.map(|path| Ok((path, options.load(path)?))).transpose()?;
-        let load = |path: &PathBuf| if path.exists() { options.load(path).map(Some) } else { Ok(None) };
-        let kept = before.iter().map(load).collect::<Result<Vec<_>>>()?;
         let resumed =
-            before.iter().zip(&kept).map(|(path, kept)| kept.as_ref().map(|kept| Resumed::new(path, kept)).transpose());
-        let resumed = resumed.collect::<Result<Vec<_>>>()?;
-        let resumed = |run: usize| resumed.get(run).and_then(Option::as_ref);
+            before.iter().map(|before| before.as_ref().map(|(path, kept)| Resumed::new(path, kept)).transpose());
+        let of_runs = resumed.collect::<Result<Vec<_>>>()?;
+        let resumed_all: Vec<&Resumed> = of_runs.iter().flatten().collect();
+        let resumed = |run: usize| of_runs.get(run).and_then(Option::as_ref);
         let settings = runs.iter().enumerate().map(|(run, given)| match resumed(run) {
             Some(resumed) => resumed.settings(options, given),
             None => Settings::new(options, given, initial.as_ref().map(|(_, initial)| initial)),
@@ -145,7 +132,14 @@ impl Runs {
         let mut reading = settings[0].reading.clone();
         reading.table_validation = settings.iter().find_map(|settings| settings.reading.table_validation);
         // All runs have the same rows in each part.
-        reading.seed = options.recipe.seed();
+        reading.seed = resumed_all.first().map_or(options.recipe.seed(), |resumed| resumed.metadata.drawn_by());
+        if let Some(other) = resumed_all.iter().find(|resumed| resumed.metadata.drawn_by() != reading.seed) {
+            let (path, by) = (other.path.display(), other.metadata.drawn_by());
+            return Err(Error::Data(format!(
+                "{path}: its rows were drawn with seed {by}, those of others with {}",
+                reading.seed
+            )));
+        }
         let named = |flag, path: Option<&PathBuf>| path.map(|path| (flag, path.clone()));
         let log: Vec<Named> = named("--log", options.log.as_ref()).into_iter().collect();
         let read: Vec<Named> = named("--init-from", options.init_from.as_ref()).into_iter().collect();
@@ -154,16 +148,16 @@ impl Runs {
         let source = settings[0].source.clone();
         let dataset = options.data.read(&source, reading.clone(), &all, options.verbose, tell)?;
         reading.validation_split = reading.validation_split.or(dataset.origin.validation);
-        let mut of_runs = Self { dataset, selected, jobs: Vec::new(), metadata: Vec::new() };
+        let mut all_runs = Self { dataset, selected, jobs: Vec::new(), metadata: Vec::new() };
         let mut told: Option<Recipe> = None;
         for (run, (settings, given)) in settings.into_iter().zip(runs).enumerate() {
-            let mut recipe = settings.recipe(!is_table(&of_runs.dataset))?;
+            let mut recipe = settings.recipe(!is_table(&all_runs.dataset))?;
             match resumed(run) {
-                Some(resumed) => resumed.check_data(options, &of_runs.dataset)?,
-                None => prepare::suit(&mut recipe, given, &of_runs.dataset),
+                Some(resumed) => resumed.check_data(options, &all_runs.dataset)?,
+                None => prepare::suit(&mut recipe, given, &all_runs.dataset),
             }
             let is_kept = resumed(run).is_some();
-            let recipe = prepare::fit(recipe, &of_runs.dataset, options.class_weight.as_deref(), is_kept)?;
+            let recipe = prepare::fit(recipe, &all_runs.dataset, options.class_weight.as_deref(), is_kept)?;
             if told.is_none() {
                 tell(&format!("Recipe: {recipe}"));
                 if let Some((path, initial)) = &initial {
@@ -171,17 +165,17 @@ impl Runs {
                 }
             }
             told.get_or_insert_with(|| recipe.clone());
-            let from = resumed(run).map(|resumed| (&before[run], resumed.metadata)).zip(kept[..].get(run));
-            let from = from.and_then(|((path, metadata), kept)| Some((path.as_path(), metadata, kept.as_ref()?)));
-            of_runs.add(recipe, &reading, initial.as_ref().map(|(path, initial)| (*path, initial)), from)?;
+            let from = before.get(run).and_then(Option::as_ref).zip(resumed(run));
+            let from = from.map(|((path, kept), resumed)| (path.as_path(), resumed.metadata, kept));
+            all_runs.add(recipe, &reading, initial.as_ref().map(|(path, initial)| (*path, initial)), from)?;
         }
-        let because = of_runs.selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-        let device = match &of_runs.selected.gpu {
+        let because = all_runs.selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        let device = match &all_runs.selected.gpu {
             Some(store) => format!("gpu, {}", store.device().info.name),
-            None => format!("cpu, {} threads", of_runs.selected.threads()),
+            None => format!("cpu, {} threads", all_runs.selected.threads()),
         };
         tell(&format!("Backend: {device}{because}"));
-        Ok(of_runs)
+        Ok(all_runs)
     }
 
     /// Adds a run by `recipe`, which starts anew, from the parameters of `initial`, or goes on from a file.
@@ -257,12 +251,17 @@ fn paths(path: &Path, flag: &str, runs: &[Given], lists: &[String]) -> Result<Ve
     Ok(runs.iter().map(file).collect())
 }
 
-/// The files that the runs go on from, of which some must be there.
-fn paths_of(path: &Path, runs: &[Given], lists: &[String]) -> Result<Vec<PathBuf>> {
+/// The models that the runs go on from, of which some must be there.
+fn before(options: &Options, path: &Path, runs: &[Given], lists: &[String]) -> Result<Vec<Before>> {
+    let load = |path: PathBuf| match path.exists() {
+        true => options.load(&path).map(|kept| Some((path, kept))),
+        false => Ok(None),
+    };
     let paths = paths(path, "--resume", runs, lists)?;
-    if !paths.iter().any(|path| path.exists()) {
-        let first = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
+    let first = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
+    let before = paths.into_iter().map(load).collect::<Result<Vec<Before>>>()?;
+    if before.iter().all(Option::is_none) {
         return Err(Error::Data(format!("there is nothing to go on from: no file such as {first}")));
     }
-    Ok(paths)
+    Ok(before)
 }

@@ -57,7 +57,7 @@ impl Settings {
 
 /// The model that a run goes on from, and how it was trained.
 pub(super) struct Resumed<'a> {
-    path: &'a Path,
+    pub(super) path: &'a Path,
     pub(super) metadata: &'a Metadata,
 }
 

@@ -5,19 +5,20 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::print;
+use crate::cli::log::{Log, of_epoch};
 use crate::cli::recipe::{Given, shown};
+use crate::cli::{note, print};
 use crate::data::{Dataset, TargetScale};
 use crate::error::{Error, Result};
 use crate::many::Trained;
 use crate::metrics::Evaluation;
-use crate::train::{End, Epoch};
+use crate::train::Epoch;
 
 /// One run.
 pub(super) struct Row {
     number: usize,
     /// What it has of the options in which runs differ.
-    pub(super) varied: Given,
+    varied: Given,
     /// The epoch that is kept; none where it failed.
     epoch: Option<Epoch>,
     /// Whether it is as it would be had nobody stopped it.
@@ -28,19 +29,19 @@ pub(super) struct Row {
 
 impl Row {
     /// The run `number`, which `trained`.
-    pub(super) fn of(number: usize, varied: Given, trained: &Trained) -> Self {
+    fn of(number: usize, varied: Given, trained: &Trained) -> Self {
         let kept = |epoch: &&Epoch| epoch.number == trained.outcome.epoch;
         let epoch = trained.epochs.iter().find(kept).or(trained.epochs.last()).cloned();
-        Self { number, varied, epoch, whole: trained.outcome.end != End::Stopped, failure: None }
+        Self { number, varied, epoch, whole: trained.is_whole(), failure: None }
     }
 
     /// The run `number`, which failed.
-    pub(super) fn failed(number: usize, varied: Given, error: &Error) -> Self {
+    fn failed(number: usize, varied: Given, error: &Error) -> Self {
         Self { number, varied, epoch: None, whole: true, failure: Some(error.to_string()) }
     }
 
     /// What it has of the options in which runs differ, as in `seed 3, lr 0.1`.
-    pub(super) fn options(&self) -> String {
+    fn options(&self) -> String {
         let option = |(name, value): (&String, &Value)| format!("{} {}", name.replace('_', "-"), shown(value));
         self.varied.iter().map(option).collect::<Vec<_>>().join(", ")
     }
@@ -66,6 +67,49 @@ impl<'a> Table<'a> {
         Self { scale, validated, lists, rows: Vec::new() }
     }
 
+    /// Adds run `number`, which has the options `given`: what it trained, unless it failed or had not told an epoch when it was
+    /// interrupted.
+    pub(super) fn add(&mut self, number: usize, given: &Given, found: Result<Trained>) -> Option<Trained> {
+        let varied = self.lists.iter().filter_map(|name| Some((name.clone(), given.get(name)?.clone()))).collect();
+        match found {
+            Ok(trained) => {
+                self.rows.push(Row::of(number, varied, &trained));
+                Some(trained)
+            }
+            Err(Error::Interrupted) => None,
+            Err(error) => {
+                let row = Row::failed(number, varied, &error);
+                note(&format!("Run {}: {}: {error}", number + 1, row.options()));
+                self.rows.push(row);
+                None
+            }
+        }
+    }
+
+    /// Logs the epochs of run `number`, which was added last.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub(super) fn log(&self, number: usize, trained: &Trained, log: &mut Log) -> Result<()> {
+        for epoch in &trained.epochs {
+            let mut line = of_epoch(epoch, self.scale);
+            line["run"] = (number + 1).into();
+            let varied = self.rows.last().map(|row| &row.varied);
+            varied.into_iter().flatten().for_each(|(name, value)| line[name] = value.clone());
+            log.line(&line)?;
+        }
+        Ok(())
+    }
+
+    /// Prints the line of run `number` of `all`, which was added last.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub(super) fn tell(&self, number: usize, all: usize) -> Result<()> {
+        let Some(row) = self.rows.last() else { return Ok(()) };
+        print(&format!("Run {}/{all}: {}: {}", number + 1, row.options(), self.line(row)))
+    }
+
     /// The figures of a run by their names.
     fn figures(&self, row: &Row) -> Vec<(String, f64)> {
         let Some(epoch) = &row.epoch else { return Vec::new() };
@@ -88,18 +132,15 @@ impl<'a> Table<'a> {
     }
 
     /// A run's figures in a line.
-    pub(super) fn line(&self, row: &Row) -> String {
+    fn line(&self, row: &Row) -> String {
         let stopped = if row.whole { "" } else { " (interrupted)" };
         let epoch = row.epoch.as_ref().map_or(0, |epoch| epoch.number);
         let figures = self.figures(row).into_iter().map(|(name, figure)| format!(", {name} {}", digits(figure)));
         format!("epoch {epoch}{stopped}{}", figures.collect::<String>())
     }
 
-    /// Prints the runs, the best first, and what seeds make of each setting.
-    ///
-    /// # Errors
-    /// What cannot be written.
-    pub(super) fn print(&mut self, as_json: bool, quiet: bool) -> Result<()> {
+    /// Puts the best run first.
+    pub(super) fn sort(&mut self) {
         self.rows.sort_by(|one, other| match (one.score(), other.score()) {
             (Some(one_score), Some(other_score)) => {
                 other_score.total_cmp(&one_score).then(one.number.cmp(&other.number))
@@ -108,10 +149,14 @@ impl<'a> Table<'a> {
             (None, Some(_)) => Ordering::Greater,
             (None, None) => one.number.cmp(&other.number),
         });
-        if as_json {
-            return print(&self.json().to_string());
-        }
-        if quiet || self.rows.is_empty() {
+    }
+
+    /// Prints the runs, and what seeds make of each setting.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub(super) fn print(&self) -> Result<()> {
+        if self.rows.is_empty() {
             return Ok(());
         }
         let by = if self.validated { "validation loss" } else { "test figure, as there is no validation part" };
@@ -144,7 +189,7 @@ impl<'a> Table<'a> {
     }
 
     /// The mean and the standard deviation of each figure over the seeds of each setting.
-    fn print_seeds(&self) -> Result<()> {
+    pub(super) fn print_seeds(&self) -> Result<()> {
         for (options, means) in self.means() {
             let of = if options.is_empty() { String::new() } else { format!(" of {options}") };
             let shown = |(name, (mean, deviation, _)): &(String, (f64, f64, usize))| {
@@ -199,7 +244,8 @@ impl<'a> Table<'a> {
             .collect()
     }
 
-    fn json(&self) -> Value {
+    /// The runs, and what seeds make of each setting.
+    pub(super) fn json(&self) -> Value {
         let key = |name: &str| name.replace(' ', "_").to_lowercase();
         let row = |row: &Row| {
             let mut line: Map<String, Value> = row.varied.clone();
