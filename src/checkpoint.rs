@@ -99,12 +99,26 @@ pub struct Training {
     pub device: Option<(String, String)>,
     /// The best epoch so far, where the best one is kept.
     pub best: Option<Best>,
+    /// The fold of cross-validation that it learnt without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<HeldBack>,
     /// Whether the run had ended, perhaps before its last epoch; not noted of single runs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ended: bool,
     /// The optimizer's slots: little-endian floats in base64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     slots: Vec<String>,
+}
+
+/// A fold of cross-validation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// Its number, from 1.
+    pub fold: u32,
+    /// Number of folds.
+    pub of: u32,
+    /// The number, from 1, of the division of the rows into folds.
+    pub repeat: u32,
 }
 
 /// The epoch that [`crate::train::Epoch::score`] puts before all others.

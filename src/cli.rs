@@ -19,6 +19,7 @@ use fetch::{FetchOptions, Place};
 mod bench;
 mod check;
 mod compute;
+mod cv;
 mod data;
 mod devices;
 mod eval;
@@ -44,6 +45,8 @@ struct Cli {
 enum Command {
     /// Train a network; without flags, the notebook's: 784-7-10 on MNIST, ten epochs
     Train(Box<train::Options>),
+    /// Cross-validate: train a network per fold, and judge each by the rows that it did not see
+    Cv(Box<cv::Options>),
     /// Time the training pass of some networks
     Bench(Box<bench::Options>),
     /// List the GPU adapters, and say which one `auto` takes
@@ -325,6 +328,7 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Train(options) => train::run(&options),
+        Command::Cv(options) => cv::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Devices => devices::run(),
         Command::Check(options) => check::run(&options),

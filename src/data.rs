@@ -42,6 +42,7 @@ pub mod classes;
 pub mod csv;
 pub mod digits;
 pub mod fetch;
+pub mod folds;
 pub mod framing;
 pub mod idx;
 pub mod images;
@@ -98,6 +99,9 @@ pub struct Options {
     /// The column of a table that says how much each row weighs in training: its name or its number. It is no feature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
+    /// The column of a table that says which rows belong together, and so into one fold of cross-validation. It is no feature.
+    #[serde(skip)]
+    pub groups: Option<String>,
     /// The most categories of a column of a table; [`csv::MAX_CATEGORIES`] where it is not given.
     pub max_categories: Option<usize>,
     /// Whether all columns of a table are taken as numbers, as older models do.
@@ -407,6 +411,7 @@ impl Options {
             ignore: if self.ignore.is_empty() { kept.ignore } else { self.ignore },
             categories: if self.categories.is_empty() { kept.categories } else { self.categories },
             weight: self.weight.or(kept.weight),
+            groups: self.groups.or(kept.groups),
             max_categories: self.max_categories.or(kept.max_categories),
             test: self.test.or(if self.test_split.is_some() { None } else { kept.test }),
             test_split: self.test_split.or(kept.test_split),

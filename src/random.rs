@@ -1,6 +1,6 @@
 //! Random numbers: ChaCha8 seeded once a run, stream 0 for the weights, stream `1 + e` for the order of epoch `e`, so
-//! that a resumed run sees the same order without any history. Which rows are taken for a test or a validation part comes
-//! from the two last streams, which no epoch reaches: epochs are counted in 32 bits.
+//! that a resumed run sees the same order without any history. Which rows are taken for a test or a validation part, or for
+//! which fold, comes from the last streams, which no epoch reaches: epochs are counted in 32 bits.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -31,6 +31,8 @@ pub enum Draw {
     Test,
     /// Validation.
     Validation,
+    /// The folds of cross-validation.
+    Folds,
 }
 
 /// The order in which `n` rows are considered for a random part: a permutation of `0..n`.
@@ -38,6 +40,7 @@ pub fn draw(seed: u64, part: Draw, n: u32) -> Vec<u32> {
     let last = match part {
         Draw::Test => u64::MAX,
         Draw::Validation => u64::MAX - 1,
+        Draw::Folds => u64::MAX - 2,
     };
     permutation(stream(seed, last), n)
 }

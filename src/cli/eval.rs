@@ -14,6 +14,7 @@ use crate::files::Named;
 use crate::metrics::errors::Deviations;
 
 use classes::Figures;
+pub(super) use members::Figure;
 use members::Members;
 
 mod classes;
@@ -93,16 +94,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let about = running.about()?;
     note(&format!("Backend: {}, {}{because}", about.name, about.device));
     let mut members = Members::new(&ensemble);
-    let Evaluated { found, predicted } = running.evaluate(&samples, |number, Evaluated { found, predicted }| {
-        let (member, samples) = (&ensemble.members()[number], &samples[ensemble.readings()[number]]);
+    let Evaluated { found, predicted } = running.evaluate(&samples, |number, evaluated| {
         if ensemble.len() > 1 {
-            members.add(match member.target_scale() {
-                Some(scale) => {
-                    let deviations = Deviations::of(predicted, samples.values(), scale);
-                    values::summary(&found.in_units(scale), &deviations)
-                }
-                None => Figures::new(&member.classes(), found, predicted, samples.labels()).summary(),
-            });
+            members.add(figures(&ensemble.members()[number], evaluated, &samples[ensemble.readings()[number]]));
         }
         Ok(())
     })?;
@@ -116,6 +110,18 @@ pub(super) fn run(options: &Options) -> Result<()> {
             let classes = ensemble.first().classes();
             classes::tell(&Figures::new(&classes, &found, &predicted, samples.labels()), &members, options.json)
         }
+    }
+}
+
+/// The figures of what `member` predicts of `samples`.
+pub(super) fn figures(member: &Checkpoint, evaluated: &Evaluated, samples: &Samples) -> Vec<Figure> {
+    let Evaluated { found, predicted } = evaluated;
+    match member.target_scale() {
+        Some(scale) => {
+            let deviations = Deviations::of(predicted, samples.values(), scale);
+            values::summary(&found.in_units(scale), &deviations)
+        }
+        None => Figures::new(&member.classes(), found, predicted, samples.labels()).summary(),
     }
 }
 

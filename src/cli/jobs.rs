@@ -56,6 +56,26 @@ pub(super) fn train(
     Ok(interrupted.load(Ordering::Relaxed))
 }
 
+/// What networks are trained on, in words.
+pub(super) fn device(selected: &Selected) -> String {
+    match &selected.gpu {
+        Some(store) => format!("gpu, {}", store.device().info.name),
+        None => format!("cpu, {} threads", selected.threads()),
+    }
+}
+
+/// The backend that `job` is trained on, and the plan of its steps.
+///
+/// # Errors
+/// As [`Selected::backend`].
+pub(super) fn device_and_plan(selected: &Selected, job: &Job) -> Result<(String, String)> {
+    if selected.gpu.is_none() {
+        return Ok(("cpu".into(), "fused".into()));
+    }
+    let about = selected.backend(&job.model, &job.recipe)?.0.about();
+    Ok((about.name.into(), about.plan.into()))
+}
+
 /// A bar on standard error of `length` steps; hidden where that is no terminal.
 pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {

@@ -31,7 +31,7 @@ mod advice;
 mod class_weight;
 mod grid;
 mod members;
-mod prepare;
+pub(super) mod prepare;
 mod saving;
 mod settings;
 mod table;
@@ -323,7 +323,7 @@ fn tell_activation(path: &Path, initial: &Checkpoint, recipe: &Recipe, tell: imp
 }
 
 /// Whether the rows are features of any kind, and not bytes or images.
-fn is_table(dataset: &Dataset) -> bool {
+pub(super) fn is_table(dataset: &Dataset) -> bool {
     dataset.scaling.is_some() && dataset.image().is_none()
 }
 

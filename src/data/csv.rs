@@ -65,8 +65,11 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     let columns = layout.columns.clone();
     let mut categories = columns.find(&options.categories)?;
     categories.extend(opened.categories.iter().filter(|index| **index != columns.label));
+    let groups = weight::groups_column(&columns, options)?;
+    let mut ignore = columns.find(&options.ignore)?;
+    ignore.extend(groups.filter(|index| !ignore.contains(index)));
     let rules = Rules {
-        ignore: columns.find(&options.ignore)?,
+        ignore,
         categories,
         most: options.max_categories.unwrap_or(MAX_CATEGORIES).max(1),
         missing: options.missing,
@@ -87,6 +90,9 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     if let Some(index) = rules.weight {
         held[index] = Held::Number { at: 0, origin: 0.0 };
     }
+    if let Some(index) = groups {
+        held[index] = Held::Text { at: 0 };
+    }
     let expected = Expected::of(options.task);
     let mut rows = read_rows(&sources, opened, &layout, &held, expected, options)?;
     // What was met later than the first lines decides too: numbers among which there is text are read again as text.
@@ -105,6 +111,7 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     rows.tell(notes);
     let mut frame = std::mem::take(&mut rows.frame);
     let mut weights = rules.weight.map(|index| weight::take(path, &mut frame, &columns, index)).transpose()?;
+    let mut groups = groups.map(|index| weight::take_groups(path, &mut frame, &columns, index)).transpose()?;
     let Some(Found { mut cells, note }) = rows.found else {
         return Err(Error::file(path, "no column of labels", "one"));
     };
@@ -122,8 +129,12 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
             let mut kept = kept.iter();
             weights.retain(|_| kept.next() == Some(&true));
         }
+        if let Some(groups) = &mut groups {
+            let mut kept = kept.iter();
+            groups.retain(|_| kept.next() == Some(&true));
+        }
     }
-    Ok(Table { path: path.to_path_buf(), frame, targets: cells, weights, columns, rules })
+    Ok(Table { path: path.to_path_buf(), frame, targets: cells, weights, groups, columns, rules })
 }
 
 /// What helps a training file where cells are missing.

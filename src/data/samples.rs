@@ -238,6 +238,17 @@ impl View {
         }
     }
 
+    /// The rows as samples of their own, in the order of their numbers.
+    ///
+    /// # Errors
+    /// None in practice, as rows stay whole.
+    pub fn select(&self) -> Result<Samples> {
+        let Some(rows) = &self.rows else { return Ok(Samples::clone(&self.samples)) };
+        let mut wanted = vec![false; self.samples.len()];
+        rows.iter().for_each(|&row| wanted[row as usize] = true);
+        self.samples.select(|row| wanted[row])
+    }
+
     /// The target values of the rows, `len() x outputs`. Empty where targets are classes.
     pub fn values(&self) -> Cow<'_, [f32]> {
         let values = self.samples.values();

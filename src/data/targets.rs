@@ -162,7 +162,7 @@ impl TargetScale {
 }
 
 /// Targets as a file holds them.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cells {
     /// The class of each row, and the names of the classes.
     Classes { labels: Vec<u32>, names: Vec<String> },

@@ -8,7 +8,7 @@ use crate::cli::print;
 use crate::error::Result;
 
 /// A figure: its name in JSON, and what it is; none where it is not defined.
-pub(super) type Figure = (&'static str, Option<f64>);
+pub(in crate::cli) type Figure = (&'static str, Option<f64>);
 
 /// The figures of the members of an ensemble; none of a single model.
 pub(super) struct Members<'a> {

@@ -170,10 +170,7 @@ impl Runs {
             all_runs.add(recipe, &reading, initial.as_ref().map(|(path, initial)| (*path, initial)), from)?;
         }
         let because = all_runs.selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-        let device = match &all_runs.selected.gpu {
-            Some(store) => format!("gpu, {}", store.device().info.name),
-            None => format!("cpu, {} threads", all_runs.selected.threads()),
-        };
+        let device = jobs::device(&all_runs.selected);
         tell(&format!("Backend: {device}{because}"));
         Ok(all_runs)
     }

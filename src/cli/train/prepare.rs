@@ -13,7 +13,7 @@ use crate::recipe::{Facts, Recipe};
 use crate::state::State;
 
 /// Changes what nobody asked for, as `given` says, to what suits `dataset`.
-pub(super) fn suit(recipe: &mut Recipe, given: &Given, dataset: &Dataset) {
+pub(in crate::cli) fn suit(recipe: &mut Recipe, given: &Given, dataset: &Dataset) {
     let facts = Facts {
         table: is_table(dataset),
         values: dataset.task() == Task::Values,
@@ -28,7 +28,12 @@ pub(super) fn suit(recipe: &mut Recipe, given: &Given, dataset: &Dataset) {
 ///
 /// # Errors
 /// [`Error::Usage`] where recipe and data do not fit.
-pub(super) fn fit(mut recipe: Recipe, dataset: &Dataset, class_weight: Option<&str>, kept: bool) -> Result<Recipe> {
+pub(in crate::cli) fn fit(
+    mut recipe: Recipe,
+    dataset: &Dataset,
+    class_weight: Option<&str>,
+    kept: bool,
+) -> Result<Recipe> {
     if (dataset.task() == Task::Values) != (recipe.loss.head() == Head::Values) {
         let (loss, task) = (recipe.loss.name(), dataset.task().name());
         return Err(Error::Usage(format!(
@@ -59,7 +64,7 @@ pub(super) fn fit(mut recipe: Recipe, dataset: &Dataset, class_weight: Option<&s
 }
 
 /// The model that a run starts from, as `task` takes it: one output may stand for two classes.
-pub(super) fn initial(checkpoint: Checkpoint, task: Task) -> Checkpoint {
+pub(in crate::cli) fn initial(checkpoint: Checkpoint, task: Task) -> Checkpoint {
     match checkpoint.with_two_classes() {
         Some(two) if task == Task::Classes => two,
         _ => checkpoint,
@@ -70,7 +75,7 @@ pub(super) fn initial(checkpoint: Checkpoint, task: Task) -> Checkpoint {
 ///
 /// # Errors
 /// [`Error::File`] for a model of other widths.
-pub(super) fn start(model: &Mlp, recipe: &Recipe, initial: Option<(&Path, &Checkpoint)>) -> Result<State> {
+pub(in crate::cli) fn start(model: &Mlp, recipe: &Recipe, initial: Option<(&Path, &Checkpoint)>) -> Result<State> {
     let parameters = match initial {
         None => model.initial_parameters(recipe.init, recipe.seed),
         Some((path, initial)) => {
@@ -85,7 +90,7 @@ pub(super) fn start(model: &Mlp, recipe: &Recipe, initial: Option<(&Path, &Check
 ///
 /// # Errors
 /// [`Error::File`] naming both.
-pub(super) fn check_widths(model: &Mlp, path: &Path, initial: &Checkpoint) -> Result<()> {
+pub(in crate::cli) fn check_widths(model: &Mlp, path: &Path, initial: &Checkpoint) -> Result<()> {
     if initial.model.widths() == model.widths() {
         return Ok(());
     }

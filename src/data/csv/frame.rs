@@ -51,7 +51,7 @@ impl Places {
 }
 
 /// The rows of a table.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::data) struct Frame {
     /// What places are called.
     pub(in crate::data) places: Places,
@@ -64,7 +64,7 @@ pub(in crate::data) struct Frame {
 }
 
 /// Rows that follow each other.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::data) struct Chunk {
     /// Row-major, one per column of numbers; NaN where one is missing.
     pub(in crate::data) numbers: Vec<f32>,
@@ -111,6 +111,27 @@ impl Frame {
             }
         }
         values
+    }
+
+    /// Takes the codes of column `index` out; none where it holds no text.
+    pub(in crate::data) fn take_codes(&mut self, index: usize) -> Vec<u32> {
+        let Held::Text { at: taken } = self.held[index] else { return Vec::new() };
+        let (codes, width) = (self.codes(taken).collect(), self.texts.len());
+        for chunk in &mut self.chunks {
+            let mut place = 0;
+            chunk.codes.retain(|_| {
+                place += 1;
+                (place - 1) % width != taken
+            });
+        }
+        self.texts.remove(taken);
+        self.held[index] = Held::Nothing;
+        for held in &mut self.held {
+            if let Held::Text { at } = held {
+                *at -= usize::from(*at > taken);
+            }
+        }
+        codes
     }
 
     /// The numbers at place `at` of each row.
@@ -169,6 +190,17 @@ impl Chunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_column_of_text_can_be_taken_out() {
+        let texts = ["a", "b", "c"].map(|text| vec![text.to_owned()]).to_vec();
+        let chunk = Chunk { numbers: Vec::new(), codes: vec![1, 2, 3, 4, 5, 6], lines: vec![1, 2], file: 0 };
+        let held = [0, 1, 2].map(|at| Held::Text { at }).to_vec();
+        let mut frame = Frame { held, texts, chunks: vec![chunk], ..Frame::default() };
+        assert_eq!(frame.take_codes(1), [2, 5]);
+        assert_eq!(frame.held, [Held::Text { at: 0 }, Held::Nothing, Held::Text { at: 1 }]);
+        assert_eq!((frame.codes(1).collect::<Vec<_>>(), frame.texts[1][0].as_str()), (vec![3, 6], "c"));
+    }
 
     #[test]
     fn a_column_of_numbers_can_be_taken_out() {

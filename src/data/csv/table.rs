@@ -13,12 +13,15 @@ use crate::error::{Error, Remedy, Result};
 use crate::random::Draw;
 
 /// The rows of a file to learn from, before it is decided what their columns become.
+#[derive(Clone)]
 pub struct Table {
     pub(super) path: PathBuf,
     pub(super) frame: Frame,
     pub(super) targets: Cells,
     /// How much each row weighs in training; none where all weigh the same.
     pub(super) weights: Option<Vec<f32>>,
+    /// The group of each row, where rows belong together.
+    pub(super) groups: Option<Vec<u32>>,
     pub(super) columns: Columns,
     pub(super) rules: Rules,
 }
@@ -29,7 +32,24 @@ impl Table {
     /// # Errors
     /// Those of [`Raw::prepare`], and of the reading of the test part.
     pub fn prepare(self, options: &Options, notes: &mut Vec<Note>) -> Result<Dataset> {
-        let Self { path, frame, targets, weights, columns, rules } = self;
+        self.part(None, options, notes)
+    }
+
+    /// The same with the rows that `held_back` marks as the test part.
+    ///
+    /// # Errors
+    /// As [`Table::prepare`].
+    pub(in crate::data) fn hold_back(
+        &self,
+        held_back: &[bool],
+        options: &Options,
+        notes: &mut Vec<Note>,
+    ) -> Result<Dataset> {
+        self.clone().part(Some(held_back), options, notes)
+    }
+
+    fn part(self, held_back: Option<&[bool]>, options: &Options, notes: &mut Vec<Note>) -> Result<Dataset> {
+        let Self { path, frame, targets, weights, columns, rules, .. } = self;
         let name = path.display().to_string();
         let classes = targets.classes().to_vec();
         let expected = Expectation::of(&targets);
@@ -37,8 +57,9 @@ impl Table {
         let rows = frame.rows();
         let labelled = targets.with(Inputs::F32(vec![0.0; rows]), 1, read_scale.as_ref())?;
         split::check_classes(&name, labelled.task(), &classes)?;
-        let test_share = split::share_of_test(&name, options, options.test.is_some())?;
-        let parts = draw(&name, &labelled, classes.len(), test_share, options, notes)?;
+        let own = options.test.is_some() || held_back.is_some();
+        let test_share = split::share_of_test(&name, options, own)?;
+        let parts = draw(&name, &labelled, (classes.len(), test_share, held_back), options, notes)?;
         let schema = if options.plain {
             numbers_alone(&path, &frame, &columns)?
         } else {
@@ -161,6 +182,19 @@ impl Table {
         self.frame.rows()
     }
 
+    /// The class of each row; empty where the targets are numbers.
+    pub(in crate::data) fn labels(&self) -> &[u32] {
+        match &self.targets {
+            Cells::Classes { labels, .. } => labels,
+            Cells::Values(_) => &[],
+        }
+    }
+
+    /// The group of each row, where rows belong together.
+    pub(in crate::data) fn groups(&self) -> Option<&[u32]> {
+        self.groups.as_deref()
+    }
+
     /// The names of the classes; empty where the targets are numbers.
     pub fn classes(&self) -> &[String] {
         self.targets.classes()
@@ -187,13 +221,14 @@ const VALIDATION: usize = 2;
 fn draw(
     name: &str,
     samples: &Samples,
-    classes: usize,
-    test: Option<f64>,
+    (classes, test, held_back): (usize, Option<f64>, Option<&[bool]>),
     options: &Options,
     notes: &mut Vec<Note>,
 ) -> Result<Vec<usize>> {
     let rows = samples.len();
     let mut parts = vec![TRAIN; rows];
+    let held_back = held_back.unwrap_or_default().iter();
+    parts.iter_mut().zip(held_back).filter(|(_, held_back)| **held_back).for_each(|(part, _)| *part = TEST);
     for (share, part, kind) in [(test, TEST, Draw::Test), (options.validation_split, VALIDATION, Draw::Validation)] {
         let Some(share) = share else { continue };
         let left: Vec<usize> = (0..rows).filter(|row| parts[*row] == TRAIN).collect();

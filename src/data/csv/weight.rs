@@ -1,9 +1,10 @@
-//! The column that says how much each row weighs in training.
+//! Columns that are no features: what says how much each row weighs in training, and which rows belong together.
 
 use std::path::Path;
 
 use super::columns::Columns;
 use super::frame::{Frame, Place};
+use super::parse::NO_TEXT;
 use crate::data::Options;
 use crate::error::{Error, Remedy, Result};
 
@@ -45,4 +46,34 @@ pub(super) fn take(path: &Path, frame: &mut Frame, columns: &Columns, index: usi
         return refused(format!("no weight but 0 in {}", columns.name(index)));
     }
     Ok(weights)
+}
+
+/// The column that `options` name for groups of rows, if they name one.
+///
+/// # Errors
+/// [`Error::Usage`] for a column that is not there, or that is to be predicted.
+pub(super) fn groups_column(columns: &Columns, options: &Options) -> Result<Option<usize>> {
+    let Some(name) = &options.groups else { return Ok(None) };
+    let index = columns.find(std::slice::from_ref(name))?[0];
+    if index == columns.label {
+        let name = columns.name(index);
+        return Err(Error::Usage(format!("{name} is to be predicted and cannot say which rows belong together")));
+    }
+    Ok(Some(index))
+}
+
+/// Takes the group of each row out of `frame`, so that it is no feature.
+///
+/// # Errors
+/// [`Error::File`] for a row without one.
+pub(super) fn take_groups(path: &Path, frame: &mut Frame, columns: &Columns, index: usize) -> Result<Vec<u32>> {
+    let groups = frame.take_codes(index);
+    match groups.iter().position(|group| *group == NO_TEXT) {
+        Some(row) => {
+            let place: Place = frame.rows_places().nth(row).unwrap_or_default();
+            let found = format!("no group in {}, {}", frame.places.name(place), columns.name(index));
+            Err(Error::file(path, found, "one for each row").advise(&[Remedy::Option("groups")]))
+        }
+        None => Ok(groups),
+    }
 }

@@ -1,0 +1,394 @@
+//! `mlp-gpu cv`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::eval::{Figure, figures};
+use super::log::{Log, of_epoch};
+use super::recipe::RecipeOptions;
+use super::train::{is_table, prepare};
+use super::{ComputeOptions, DataOptions, jobs, note, print, read_so, spare_data};
+use crate::backend::{Parts, Split};
+use crate::checkpoint::{Checkpoint, Ensemble, HeldBack, Metadata};
+use crate::data::folds::{Fold, Folding};
+use crate::data::{self, Dataset};
+use crate::error::{Error, Result};
+use crate::files::{self, Named};
+use crate::many::{Job, Trained};
+use crate::recipe::Recipe;
+
+mod predictions;
+
+/// The share of a table's rows that says when to stop.
+const TABLE_VALIDATION: f64 = 0.1;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    compute: ComputeOptions,
+    #[command(flatten)]
+    data: DataOptions,
+    /// Number of folds: so many networks are trained, each without the rows of one fold, and judged by them
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    folds: u32,
+    /// Divide the rows so many times anew: with the seed, the one after it, and so on
+    #[arg(long, value_name = "R", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeats: u32,
+    /// Column of a table that says which rows belong together, such as those of a patient: all of a group are in one fold, and the
+    /// column is no feature
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    groups: Option<String>,
+    #[command(flatten)]
+    recipe: RecipeOptions,
+    /// How much the rows of each class weigh in training: balanced (every class the same in all), or a CSV file with a line
+    /// class,weight for each class [default: all rows the same]
+    #[arg(long, value_name = "balanced|FILE", conflicts_with = "label_smoothing")]
+    class_weight: Option<String>,
+    /// Write what each row is predicted by the network that was trained without it to this CSV file, in the order of the rows
+    #[arg(long, value_name = "FILE")]
+    out_of_fold: Option<PathBuf>,
+    /// Write the networks of all folds to this safetensors file, as one ensemble
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Go on with the networks in this file, which --save of the same command wrote before it was interrupted
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// Write a line of JSON per fold and epoch to this file
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Print all figures as JSON, and nothing else on standard output
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but errors
+    #[arg(long)]
+    quiet: bool,
+    /// Say more of where data come from
+    #[arg(long, short, conflicts_with = "quiet")]
+    verbose: bool,
+}
+
+/// A fold that was drawn, and the network that is trained without it.
+struct Study {
+    held_back: HeldBack,
+    fold: Fold,
+    job: Job,
+    metadata: Metadata,
+}
+
+pub(super) fn run(options: &Options) -> Result<()> {
+    let tell = |line: &str| {
+        if !options.quiet {
+            note(line);
+        }
+    };
+    let outputs = options.outputs()?;
+    let (mut runs, lists) = options.recipe.runs()?;
+    if let Some(list) = lists.first() {
+        let flag = super::recipe::flag(list);
+        return Err(Error::Usage(format!(
+            "{flag}: cv takes a single value; train takes lists, and --repeats seeds anew"
+        )));
+    }
+    let given = runs.pop().unwrap_or_default();
+    let recipe = |images| options.recipe.recipe(&given, images, None);
+    let recipes = match (recipe(true), recipe(false)) {
+        // Refused before any work, whatever the rows are.
+        (Err(error), Err(_)) => return Err(error),
+        recipes => recipes,
+    };
+    let resumed = options.resume.as_ref().map(|path| Ensemble::load(path)).transpose()?;
+    let selected = options.compute.request().select()?;
+    selected.notes.iter().for_each(|line| tell(line));
+    let seed = options.recipe.seed();
+    let stops = recipes.1.as_ref().is_ok_and(|recipe| recipe.stopping.early_stop.is_some());
+    let reading = data::Options {
+        table_validation: stops.then_some(TABLE_VALIDATION),
+        groups: options.groups.clone(),
+        ..options.data.reading(seed)
+    };
+    let source = options.data.data.as_deref().unwrap_or("auto");
+    let (source, folder) = options.data.locate(source, options.verbose, tell)?;
+    let reading = data::Options { folder, ..reading };
+    spare_data("--data", source, &reading, &outputs)?;
+    let (folding, notes) = Folding::read(source, &reading)?;
+    notes.iter().for_each(|note| tell(&read_so(note)));
+
+    let mut studies: Vec<Study> = Vec::new();
+    for repeat in 0..options.repeats {
+        let seed = seed.checked_add(u64::from(repeat)).ok_or_else(|| {
+            Error::Usage(format!("--seed {seed} with --repeats {}: seeds end at 2^64 - 1", options.repeats))
+        })?;
+        for (number, rows) in (1..).zip(folding.draw(options.folds as usize, seed)?) {
+            let mut notes = Vec::new();
+            let fold = folding.fold(rows, seed, &mut notes)?;
+            let first = studies.is_empty();
+            if first {
+                notes.iter().for_each(|note| tell(&format!("{} (the first fold)", read_so(note))));
+            }
+            let mut recipe: Recipe = match if is_table(&fold.dataset) { &recipes.1 } else { &recipes.0 } {
+                Ok(recipe) => recipe.clone(),
+                Err(_) => options.recipe.recipe(&given, !is_table(&fold.dataset), None)?,
+            };
+            recipe.seed = seed;
+            let dataset = learnt_from(&fold)?;
+            prepare::suit(&mut recipe, &given, &dataset);
+            let recipe = prepare::fit(recipe, &dataset, options.class_weight.as_deref(), false)?;
+            if first {
+                tell(&format!("Recipe: {recipe}"));
+            }
+            let held_back = HeldBack { fold: number, of: options.folds, repeat: repeat + 1 };
+            studies.push(study(held_back, fold, recipe, &reading, resumed.as_ref())?);
+        }
+    }
+    if let Some(resumed) = &resumed {
+        let found = |member: &Checkpoint| {
+            let held_back = member.metadata.as_ref().and_then(|metadata| metadata.training.held_back);
+            studies.iter().any(|study| Some(study.held_back) == held_back && study.job.done > 0)
+        };
+        if let Some(other) = resumed.members().iter().find(|member| !found(member)) {
+            return Err(Error::Data(format!(
+                "{} was trained by another command: its {} fits no fold of these data and options",
+                resumed.name(),
+                other.name
+            )));
+        }
+    }
+    let because = selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    tell(&format!("Backend: {}{because}", jobs::device(&selected)));
+    let device = jobs::device_and_plan(&selected, &studies[0].job)?;
+    let mut log = options.log.as_deref().map(Log::create).transpose()?;
+    let jobs: Vec<Job> = studies.iter().map(|study| study.job.clone()).collect();
+    let (mut members, mut failures) = (Vec::new(), Vec::new());
+    let interrupted = jobs::train(&selected, &jobs, options.quiet, |number, found| {
+        let study = &studies[number];
+        match found {
+            Ok(trained) => {
+                if let Some(log) = &mut log {
+                    log_epochs(log, study, &trained)?;
+                }
+                members.push((number, study.member(&trained, &device), trained.is_whole()));
+            }
+            Err(Error::Interrupted) => {}
+            Err(error) => {
+                note(&format!("{}: {error}", study.name()));
+                failures.push(number);
+            }
+        }
+        Ok(())
+    })?;
+    if let (Some(path), false) = (&options.save, members.is_empty()) {
+        Ensemble::new(members.iter().map(|(_, member, _)| member.clone()).collect())?.save(path)?;
+    }
+    if interrupted {
+        let done = members.iter().filter(|(.., whole)| *whole).count();
+        let kept = match &options.save {
+            Some(path) if !members.is_empty() => {
+                format!("; to go on: the same command with --resume {}", path.display())
+            }
+            _ => String::new(),
+        };
+        note(&format!("Interrupted: {done} of {} networks are done{kept}", studies.len()));
+        return Err(Error::Interrupted);
+    }
+    let mut table = Vec::new();
+    let mut predicted = options.out_of_fold.as_ref().map(|_| predictions::Predictions::new(options.repeats));
+    for (number, member, _) in members {
+        let (study, epoch) = (&studies[number], member.metadata.as_ref().map_or(0, |metadata| metadata.epochs));
+        let samples = Arc::new(study.fold.test.select()?);
+        let ensemble = Ensemble::from(member);
+        let found = ensemble.on(&selected).evaluate(std::slice::from_ref(&samples), |_, _| Ok(()))?;
+        table.push(Row { number, epoch, figures: figures(ensemble.first(), &found, &samples) });
+        if let Some(predictions) = &mut predicted {
+            predictions.add(study.held_back, &study.fold, &ensemble, &found, &samples);
+        }
+    }
+    if let (Some(predictions), Some(path)) = (predicted, &options.out_of_fold) {
+        predictions.write(path)?;
+    }
+    if options.json {
+        print(&json_of(&studies, &table).to_string())?;
+    } else if !options.quiet {
+        print_table(&studies, &table)?;
+    }
+    match failures.len() {
+        0 => Ok(()),
+        failed => Err(Error::Data(format!("{failed} of {} networks failed, see above", studies.len()))),
+    }
+}
+
+impl Options {
+    /// The files that are written; what can be refused is refused.
+    fn outputs(&self) -> Result<Vec<Named>> {
+        if self.data.test.is_some() || self.data.test_split.is_some() {
+            let flag = if self.data.test.is_some() { "--test" } else { "--test-split" };
+            return Err(Error::Usage(format!("{flag}: every row is tested on in its turn: leave it out")));
+        }
+        let all = [("--save", &self.save), ("--out-of-fold", &self.out_of_fold), ("--log", &self.log)];
+        let given: Vec<Named> =
+            all.into_iter().filter_map(|(flag, path)| path.clone().map(|path| (flag, path))).collect();
+        for (index, (flag, path)) in given.iter().enumerate() {
+            files::check_replaceable(path)?;
+            if let Some((other, _)) = given[..index].iter().find(|(_, other)| files::same(other, path)) {
+                let path = path.display();
+                return Err(Error::Usage(format!(
+                    "{other} and {flag} name the same file, {path}: give one of them another"
+                )));
+            }
+        }
+        Ok(given)
+    }
+}
+
+/// What there is to know of the data that `fold` learns from, with the rows themselves.
+fn learnt_from(fold: &Fold) -> Result<Dataset> {
+    let train = match fold.train.rows {
+        None => Arc::clone(&fold.train.samples),
+        Some(_) => Arc::new(fold.train.select()?),
+    };
+    let validation = fold.validation.as_ref().map(|view| Arc::clone(&view.samples));
+    Ok(Dataset { train, validation, ..Dataset::clone(&fold.dataset) })
+}
+
+/// The network without `fold`: it starts anew, or goes on from its member of `resumed`.
+fn study(
+    held_back: HeldBack,
+    fold: Fold,
+    recipe: Recipe,
+    reading: &data::Options,
+    resumed: Option<&Ensemble>,
+) -> Result<Study> {
+    let model = recipe.model(fold.train.samples.width, fold.dataset.outputs())?;
+    let mut metadata = Metadata::new(&model, &fold.dataset, &recipe);
+    metadata.framing = reading.framing.or(metadata.framing);
+    metadata.reading = reading.clone();
+    metadata.training.rows = fold.train.len();
+    metadata.training.held_back = Some(held_back);
+    let same = |member: &&Checkpoint| {
+        member.metadata.as_ref().is_some_and(|kept| {
+            let data = |of: &Metadata| (of.origin, of.classes.clone(), of.schema.clone(), of.scaling.clone());
+            kept.training.held_back == Some(held_back) && kept.recipe == recipe && data(kept) == data(&metadata)
+        })
+    };
+    let kept = resumed.and_then(|resumed| resumed.members().iter().find(same));
+    let before = kept.and_then(|member| Some((member.state.clone(), member.metadata.as_ref()?)));
+    let (state, done, ended) = match before {
+        Some((state, kept)) => (state, kept.epochs, kept.training.ended),
+        None => (prepare::start(&model, &recipe, None)?, 0, false),
+    };
+    let mut data = Parts::default();
+    data.set(Split::Train, fold.train.clone());
+    data.set(Split::Test, fold.test.clone());
+    if let Some(validation) = &fold.validation {
+        data.set(Split::Validation, validation.clone());
+    }
+    // One that had ended is evaluated and no more.
+    let recipe = Recipe { epochs: if ended { done } else { recipe.epochs }, ..recipe };
+    Ok(Study { held_back, fold, job: Job { model, recipe, data, state, done }, metadata })
+}
+
+impl Study {
+    /// What messages call it.
+    fn name(&self) -> String {
+        let HeldBack { fold, of, repeat } = self.held_back;
+        if repeat == 1 { format!("Fold {fold}/{of}") } else { format!("Fold {fold}/{of} of repeat {repeat}") }
+    }
+
+    /// The network that `trained` on a device and by a plan.
+    fn member(&self, trained: &Trained, device: &(String, String)) -> Checkpoint {
+        let mut metadata = Metadata { epochs: trained.outcome.epoch, ..self.metadata.clone() };
+        metadata.training.device = Some(device.clone());
+        metadata.training.ended = trained.is_whole();
+        Checkpoint {
+            name: self.name().to_lowercase(),
+            model: self.job.model.clone(),
+            state: trained.state.clone(),
+            metadata: Some(metadata),
+            assumed: Vec::new(),
+        }
+    }
+}
+
+fn log_epochs(log: &mut Log, study: &Study, trained: &Trained) -> Result<()> {
+    for epoch in &trained.epochs {
+        let mut line = of_epoch(epoch, study.fold.dataset.target_scale.as_ref());
+        line["repeat"] = study.held_back.repeat.into();
+        line["fold"] = study.held_back.fold.into();
+        log.line(&line)?;
+    }
+    Ok(())
+}
+
+/// What the rows that were held back say of a network.
+struct Row {
+    number: usize,
+    epoch: u32,
+    figures: Vec<Figure>,
+}
+
+/// Mean and standard deviation (of a sample) of each figure over the folds; none where a fold has none.
+fn means(table: &[Row]) -> Vec<(&'static str, Option<(f64, f64)>)> {
+    let first = table.first().map(|row| &row.figures[..]).unwrap_or_default();
+    let of = |(index, (name, _)): (usize, &Figure)| {
+        let figures: Option<Vec<f64>> = table.iter().map(|row| row.figures[index].1).collect();
+        (*name, figures.map(|figures: Vec<f64>| mean_and_deviation(&figures)))
+    };
+    first.iter().enumerate().map(of).collect()
+}
+
+/// The mean, and the standard deviation of a sample: 0 of a single figure.
+fn mean_and_deviation(figures: &[f64]) -> (f64, f64) {
+    let count = figures.len() as f64;
+    let mean = figures.iter().sum::<f64>() / count;
+    let squares: f64 = figures.iter().map(|figure| (figure - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0).max(1.0)).sqrt())
+}
+
+/// The figures that the table shows; JSON has all.
+const SHOWN: [&str; 7] = ["accuracy", "log_loss", "roc_auc", "f1_macro", "rmse", "mae", "r2"];
+
+fn print_table(studies: &[Study], table: &[Row]) -> Result<()> {
+    let digits = |figure: f64| if figure.abs() < 1000.0 { format!("{figure:.4}") } else { format!("{figure:.1}") };
+    let means: Vec<_> = means(table).into_iter().filter(|(name, _)| SHOWN.contains(name)).collect();
+    let names = means.iter().map(|(name, _)| format!("  {:>12}", name.replace('_', " ")));
+    print(&format!("{:<22}  {:>6}  {:>6}{}", "", "rows", "epoch", names.collect::<String>()))?;
+    for row in table {
+        let study = &studies[row.number];
+        let shown = row.figures.iter().filter(|(name, _)| SHOWN.contains(name));
+        let figures = shown.map(|(_, figure)| format!("  {:>12}", figure.map_or_else(|| "-".into(), digits)));
+        let (name, rows) = (study.name(), study.fold.test.len());
+        print(&format!("{name:<22}  {rows:>6}  {:>6}{}", row.epoch, figures.collect::<String>()))?;
+    }
+    for (what, of) in [("Mean", (|of| of.0) as fn((f64, f64)) -> f64), ("Standard deviation", |of| of.1)] {
+        let figures = means
+            .iter()
+            .map(|(_, found)| format!("  {:>12}", found.map_or_else(|| "-".into(), |found| digits(of(found)))));
+        print(&format!("{what:<22}  {:>6}  {:>6}{}", "", "", figures.collect::<String>()))?;
+    }
+    Ok(())
+}
+
+fn json_of(studies: &[Study], table: &[Row]) -> Value {
+    let fold = |row: &Row| {
+        let study = &studies[row.number];
+        let mut line = json!({
+            "repeat": study.held_back.repeat,
+            "fold": study.held_back.fold,
+            "n": study.fold.test.len(),
+            "epoch": row.epoch,
+        });
+        row.figures.iter().for_each(|(name, figure)| line[*name] = json!(figure));
+        line
+    };
+    let means = means(table);
+    let of = |of: fn((f64, f64)) -> f64| {
+        means.iter().map(|(name, found)| ((*name).to_owned(), json!(found.map(of)))).collect::<Map<String, Value>>()
+    };
+    json!({
+        "folds": table.iter().map(fold).collect::<Vec<_>>(),
+        "mean": of(|of| of.0),
+        "standard_deviation": of(|of| of.1),
+    })
+}

@@ -1,0 +1,390 @@
+//! Many networks by one command, through the real binary: seeds and lists, ensembles, cross-validation.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+
+use mlp_gpu::{Ensemble, checkpoint};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Standard output and standard error of a run that ends with this exit code.
+fn run(arguments: &[&str], code: i32) -> (String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
+    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1");
+    let output = command.args(arguments).output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {err}");
+    assert!(!err.contains("panicked"), "{err}");
+    (out, err)
+}
+
+/// Expects the exit code, and one line of error that has all of `parts`.
+fn fails(arguments: &[&str], code: i32, parts: &[&str]) {
+    let (_, err) = run(arguments, code);
+    let errors: Vec<&str> = err.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{err}");
+    parts.iter().for_each(|part| assert!(errors[0].contains(part), "no {part:?} in {err}"));
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, name: &str, content: &str) -> String {
+        fs::write(self.path(name), content).unwrap();
+        self.path(name)
+    }
+}
+
+/// Parameters as bits, of the model in a file.
+fn parameters(path: &str) -> Vec<u32> {
+    bits(&checkpoint::load(path.as_ref()).unwrap().state.parameters)
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+const HEADER: &str = "x,y,colour,person,label\n";
+
+/// The lines of `rows` rows: three classes, or a number, that x and y nearly tell; of each person there are four.
+fn lines(rows: usize, values: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut state = 1u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / (1u64 << 31) as f64
+    };
+    for row in 0..rows {
+        let (x, y, noise) = (next(), next(), next());
+        let sum = x + y + 0.3 * noise;
+        let colour = ["red", "green", "blue"][row % 3];
+        let mut line = format!("{x:.4},{y:.4},{colour},p{},", row / 4);
+        if values {
+            write!(line, "{:.4}", 10.0 * sum).unwrap();
+        } else {
+            line += ["low", "middle", "high"][(sum * 1.3) as usize % 3];
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+fn table(lines: &[String]) -> String {
+    HEADER.to_owned() + &lines.join("\n") + "\n"
+}
+
+const SMALL: [&str; 10] =
+    ["--backend", "cpu", "--hidden", "8", "--ignore", "person", "--epochs", "4", "--label", "label"];
+
+#[test]
+fn seeds_and_lists_make_runs_that_are_those_of_single_commands() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", &table(&lines(120, false)));
+    let test = folder.write("test.csv", &table(&lines(40, false)));
+    let (save, log) = (folder.path("m-{seed}-{lr}.safetensors"), folder.path("log.jsonl"));
+    let common = [&["train", "--data", &data, "--test", &test], &SMALL[..]].concat();
+    let lists = ["--seeds", "3..5", "--lr", "0.01,0.002", "--save", &save, "--log", &log];
+    let (out, _) = run(&[&common[..], &lists, &["--json"]].concat(), 0);
+    let whole: Value = serde_json::from_str(&out).unwrap();
+    let runs = whole["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 6);
+    // No validation part: the best test accuracy is first.
+    let accuracies: Vec<f64> = runs.iter().map(|run| run["test_accuracy"].as_f64().unwrap()).collect();
+    assert!(accuracies.is_sorted_by(|a, b| a >= b), "{accuracies:?}");
+    let mut told = BTreeMap::new();
+    for seed in 3..6 {
+        for lr in ["0.01", "0.002"] {
+            let single = folder.path("single.safetensors");
+            let seed_text = seed.to_string();
+            let alone = ["--seed", &seed_text, "--lr", lr, "--save", &single];
+            run(&[&common[..], &alone].concat(), 0);
+            let path = folder.path(&format!("m-{seed}-{lr}.safetensors"));
+            assert_eq!(parameters(&path), parameters(&single), "seed {seed}, lr {lr}");
+            let found = runs.iter().find(|run| run["seed"] == seed && run["lr"].as_f64() == lr.parse().ok()).unwrap();
+            told.entry(lr).or_insert_with(Vec::new).push(found["test_accuracy"].as_f64().unwrap());
+        }
+    }
+    for mean in whole["means"].as_array().unwrap() {
+        let lr = mean["options"].as_str().unwrap().strip_prefix("lr ").unwrap();
+        let expected = told[lr].iter().sum::<f64>() / 3.0;
+        let figure = &mean["figures"]["test_accuracy"];
+        assert!((figure["mean"].as_f64().unwrap() - expected).abs() < 1e-12 && figure["seeds"] == 3);
+    }
+    let log = fs::read_to_string(log).unwrap();
+    let line = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let epochs: Vec<(u64, u64)> =
+        log.lines().map(line).map(|line| (line["run"].as_u64().unwrap(), line["epoch"].as_u64().unwrap())).collect();
+    assert_eq!(epochs, (1..=6).flat_map(|run| (1..=4).map(move |epoch| (run, epoch))).collect::<Vec<_>>());
+
+    let (out, _) = run(&[&common[..], &["--seeds", "3,4"]].concat(), 0);
+    assert!(out.contains("Run 2/2: seed 4: epoch 4, test loss") && out.contains("Runs, the best first"), "{out}");
+    assert!(out.contains("Mean of 2 seeds: test loss"), "{out}");
+}
+
+#[test]
+fn runs_whose_rows_are_drawn_share_the_rows_and_their_models_know_them() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", &table(&lines(200, false)));
+    let common = [&["train", "--data", &data, "--seed", "7"], &SMALL[..]].concat();
+    let more = ["--seeds", "0..2", "--validation-split", "0.2", "--save"];
+    let save = folder.path("m-{seed}.safetensors");
+    let (out, err) = run(&[&common[..], &more, &[&save], &["--json"]].concat(), 0);
+    assert!(err.contains("drawn with seed 7"), "{err}");
+    let whole: Value = serde_json::from_str(&out).unwrap();
+    for seed in 0..3 {
+        let model = folder.path(&format!("m-{seed}.safetensors"));
+        let (out, _) = run(&["eval", &model, "--backend", "cpu", "--json"], 0);
+        let eval: Value = serde_json::from_str(&out).unwrap();
+        let runs = whole["runs"].as_array().unwrap();
+        let found = runs.iter().find(|run| run["seed"] == seed).unwrap();
+        assert_eq!((&eval["accuracy"], eval["n"].as_u64()), (&found["test_accuracy"], Some(20)));
+        // It goes on with these rows too.
+        let on = folder.path("on.safetensors");
+        run(&["train", "--backend", "cpu", "--resume", &model, "--epochs", "5", "--save", &on], 0);
+    }
+}
+
+#[test]
+fn several_runs_go_on_from_their_files() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", &table(&lines(120, true)));
+    let test = folder.write("test.csv", &table(&lines(40, true)));
+    let common = [&["train", "--data", &data, "--test", &test], &SMALL[..]].concat();
+    let (whole, parts) = (folder.path("w-{seed}.safetensors"), folder.path("p-{seed}.safetensors"));
+    let (out, _) = run(&[&common[..], &["--seeds", "0..3", "--json", "--save", &whole]].concat(), 0);
+    // Two of the four are there, one of them after half its epochs.
+    fs::copy(folder.path("w-2.safetensors"), folder.path("p-2.safetensors")).unwrap();
+    let half = folder.path("p-1.safetensors");
+    let half_run = ["--seed", "1", "--save", &half, "--schedule", "constant", "--epochs", "2"];
+    let constant = ["--schedule", "constant"];
+    let (constant_out, _) =
+        run(&[&common[..], &["--seeds", "1..2", "--json", "--save", &whole], &constant[..]].concat(), 0);
+    let few: Vec<&str> = common.iter().copied().filter(|flag| !["--epochs", "4"].contains(flag)).collect();
+    run(&[&few[..], &half_run].concat(), 0);
+    fs::remove_file(folder.path("p-2.safetensors")).unwrap();
+    let go_on = ["--seeds", "1..2", "--json", "--save", &parts, "--resume", &parts];
+    let (resumed, _) = run(&[&common[..], &go_on, &constant[..]].concat(), 0);
+    assert_eq!(resumed, constant_out);
+    for seed in 1..3 {
+        let path = |name: &str| folder.path(&format!("{name}-{seed}.safetensors"));
+        assert_eq!(parameters(&path("p")), parameters(&path("w")));
+    }
+    // All are done: nothing is trained, and the figures are the same.
+    run(&[&common[..], &["--seeds", "0..3", "--json", "--save", &whole]].concat(), 0);
+    let (again, _) = run(&[&common[..], &["--seeds", "0..3", "--json", "--resume", &whole]].concat(), 0);
+    assert_eq!(again, out);
+    fails(
+        &[&common[..], &["--seeds", "8..9", "--resume", &whole]].concat(),
+        1,
+        &["there is nothing to go on from", "w-8.safetensors"],
+    );
+}
+
+#[test]
+fn several_runs_are_refused_where_they_cannot_be_told_apart() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", &table(&lines(60, false)));
+    let common = [&["train", "--data", &data], &SMALL[..]].concat();
+    let save = folder.path("m.safetensors");
+    for (flags, parts) in [
+        (&["--seeds", "0..3", "--save", &save][..], &["--save", "{seed}", "--seeds"][..]),
+        (&["--lr", "0.1,0.1"], &["--lr", "twice"]),
+        (&["--lr", "0.1,0.2", "--members", "3"], &["--members"]),
+        (&["--lr", "0.1,0.2", "--save", &save, "--save-best"], &["--save-best", "--lr"]),
+        (&["--json"], &["--json", "several runs"]),
+    ] {
+        fails(&[&common[..], flags].concat(), 2, parts);
+    }
+    assert!(!fs::exists(&save).unwrap());
+    run(&[&common[..], &["--seeds", "9..3"]].concat(), 2);
+    // One that diverges is told, and the others go on; all of them are an error.
+    let sgd = ["--optimizer", "sgd", "--schedule", "constant", "--recipe", "notebook"];
+    let (out, err) = run(&[&common[..], &["--lr", "1e30,0.1"], &sgd].concat(), 0);
+    assert!(err.contains("Run 1: lr 1e30: training diverged") && out.contains("Run 2/2"), "{out}{err}");
+    fails(&[&common[..], &["--lr", "1e30,1e31"], &sgd].concat(), 1, &["no run ended with a model"]);
+}
+
+#[test]
+fn members_are_those_of_single_commands_in_one_file_and_go_on() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", &table(&lines(160, false)));
+    let test = folder.write("test.csv", &table(&lines(60, false)));
+    let common = [&["train", "--data", &data, "--test", &test], &SMALL[..]].concat();
+    let all = folder.path("all.safetensors");
+    let (out, err) = run(&[&common[..], &["--members", "4", "--seed", "2", "--save", &all]].concat(), 0);
+    let ensemble = Ensemble::load(all.as_ref()).unwrap();
+    assert_eq!((ensemble.len(), ensemble.weights()), (4, &[1; 4][..]));
+    let mut singles = Vec::new();
+    for (member, seed) in ensemble.members().iter().zip(["2", "3", "4", "5"]) {
+        let single = folder.path(&format!("s-{seed}.safetensors"));
+        run(&[&common[..], &["--seed", seed, "--save", &single]].concat(), 0);
+        assert_eq!(bits(&member.state.parameters), parameters(&single), "seed {seed}");
+        singles.push(single);
+    }
+    // What is told at the end is what eval finds.
+    let (eval, _) = run(&["eval", &all, "--backend", "cpu", "--data", &test, "--json"], 0);
+    let eval: Value = serde_json::from_str(&eval).unwrap();
+    let (accuracy, loss) = (eval["accuracy"].as_f64().unwrap(), eval["loss"].as_f64().unwrap());
+    assert!(out.contains(&format!("Test Accuracy: {accuracy:.4}, Test Loss: {loss:.4}")), "{out}");
+    assert!(err.contains("Tested as an ensemble of 4"), "{err}");
+
+    // Two of them, then all four.
+    let part = folder.path("part.safetensors");
+    run(&[&common[..], &["--members", "2", "--seed", "2", "--save", &part, "--quiet"]].concat(), 0);
+    let on = ["--members", "4", "--seed", "2", "--resume", &part, "--save", &part, "--quiet"];
+    run(&[&common[..], &on].concat(), 0);
+    assert_eq!(fs::read(&part).unwrap(), fs::read(&all).unwrap());
+    fails(
+        &[&common[..], &["--members", "2", "--resume", &all]].concat(),
+        2,
+        &["has a member of seed 2", "asks for 0 to 1"],
+    );
+}
+
+/// The rows of each fold, from 0, as the out-of-fold file has them.
+fn folds(out_of_fold: &str) -> Vec<Vec<usize>> {
+    let text = fs::read_to_string(out_of_fold).unwrap();
+    let mut folds: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for line in text.lines().skip(1) {
+        let mut cells = line.split(',').map(|cell| cell.parse().unwrap_or(0));
+        let (row, fold) = (cells.next().unwrap(), cells.next().unwrap());
+        folds.entry(fold).or_default().push(row - 1);
+    }
+    folds.into_values().collect()
+}
+
+#[test]
+fn folds_are_runs_by_hand_with_the_same_rows() {
+    for values in [false, true] {
+        let folder = Folder::new();
+        let all = lines(640, values);
+        let data = folder.write("t.csv", &table(&all));
+        let (out_of_fold, models) = (folder.path("oof.csv"), folder.path("folds.safetensors"));
+        // Rows enough for a validation part, which is drawn within each fold's training rows.
+        let few = ["--backend", "cpu", "--hidden", "8", "--ignore", "person", "--epochs", "6", "--label", "label"];
+        let cv = ["--folds", "4", "--out-of-fold", &out_of_fold, "--save", &models, "--seed", "3", "--json"];
+        let (out, _) = run(&[&["cv", "--data", &data], &few[..], &cv].concat(), 0);
+        let told: Value = serde_json::from_str(&out).unwrap();
+        let ensemble = Ensemble::load(models.as_ref()).unwrap();
+        let folds = folds(&out_of_fold);
+        assert_eq!((folds.len(), ensemble.len()), (4, 4));
+        let mut seen: Vec<usize> = folds.concat();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..640).collect::<Vec<_>>());
+        for (number, rows) in folds.iter().enumerate() {
+            let part = |held_back: bool| {
+                let those = all.iter().enumerate().filter(|(row, _)| rows.contains(row) == held_back);
+                table(&those.map(|(_, line)| line.clone()).collect::<Vec<_>>())
+            };
+            let (train, test) = (folder.write("train.csv", &part(false)), folder.write("held.csv", &part(true)));
+            let hand = folder.path("hand.safetensors");
+            let flags = ["train", "--data", &train, "--test", &test, "--seed", "3", "--save", &hand];
+            run(&[&flags, &few[..]].concat(), 0);
+            let member = &ensemble.members()[number];
+            assert_eq!(bits(&member.state.parameters), parameters(&hand), "fold {number}, values {values}");
+            let (eval, _) = run(&["eval", &hand, "--backend", "cpu", "--data", &test, "--json"], 0);
+            let eval: Value = serde_json::from_str(&eval).unwrap();
+            let names = if values { ["n", "rmse", "r2"] } else { ["n", "accuracy", "log_loss"] };
+            names.iter().for_each(|name| assert_eq!(eval[name], told["folds"][number][name], "{name}"));
+            // What the file says of a row is what that network predicts.
+            let predicted = folder.path("predicted.csv");
+            run(&["predict", &hand, "--backend", "cpu", &test, "--output", &predicted], 0);
+            let predicted = fs::read_to_string(predicted).unwrap();
+            let out_of_fold = fs::read_to_string(&out_of_fold).unwrap();
+            for (line, row) in predicted.lines().skip(1).zip(rows) {
+                let own = out_of_fold.lines().nth(row + 1).unwrap();
+                assert!(own.ends_with(line), "{own} {line}");
+            }
+        }
+        let name = if values { "rmse" } else { "accuracy" };
+        let of = told["folds"].as_array().unwrap().iter().map(|fold| fold[name].as_f64().unwrap());
+        let figures: Vec<f64> = of.collect();
+        let mean = figures.iter().sum::<f64>() / 4.0;
+        let deviation = (figures.iter().map(|figure| (figure - mean).powi(2)).sum::<f64>() / 3.0).sqrt();
+        assert!((told["mean"][name].as_f64().unwrap() - mean).abs() < 1e-12);
+        assert!((told["standard_deviation"][name].as_f64().unwrap() - deviation).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn folds_have_the_same_share_of_each_class_and_never_part_a_group() {
+    let folder = Folder::new();
+    let all = lines(203, false);
+    let data = folder.write("t.csv", &table(&all));
+    let out_of_fold = folder.path("oof.csv");
+    let common = ["cv", "--data", &data, "--backend", "cpu", "--hidden", "4", "--epochs", "1", "--label", "label"];
+    let label = |row: &usize| all[*row].rsplit(',').next().unwrap().to_owned();
+    run(
+        &[&common[..], &["--ignore", "person", "--out-of-fold", &out_of_fold, "--repeats", "2", "--quiet"]].concat(),
+        0,
+    );
+    let text = fs::read_to_string(&out_of_fold).unwrap();
+    assert!(text.starts_with("row,repeat,fold,class,predicted,p_") && text.lines().count() == 1 + 2 * 203);
+    run(&[&common[..], &["--ignore", "person", "--out-of-fold", &out_of_fold, "--quiet"]].concat(), 0);
+    let drawn = folds(&out_of_fold);
+    for class in ["low", "middle", "high"] {
+        let counts: Vec<usize> =
+            drawn.iter().map(|rows| rows.iter().filter(|row| label(row) == class).count()).collect();
+        let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+        assert!(most - least <= 1, "{class}: {counts:?}");
+    }
+    run(&[&common[..], &["--groups", "person", "--out-of-fold", &out_of_fold, "--quiet"]].concat(), 0);
+    let grouped = folds(&out_of_fold);
+    let fold_of = |row: usize| grouped.iter().position(|rows| rows.contains(&row)).unwrap();
+    for row in 0..203 {
+        assert_eq!(fold_of(row), fold_of(row / 4 * 4), "row {row}");
+    }
+    let sizes: Vec<usize> = grouped.iter().map(Vec::len).collect();
+    assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 4, "{sizes:?}");
+    assert_ne!(grouped, drawn);
+    for (flags, parts) in [
+        (&["--groups", "person", "--folds", "60"][..], &["51 groups", "60 folds"][..]),
+        (&["--groups", "label"], &["label", "predicted"]),
+        (&["--test-split", "0.2"], &["--test-split", "every row is tested"]),
+        (&["--lr", "0.1,0.2"], &["--lr", "single value"]),
+    ] {
+        fails(&[&common[..], flags].concat(), 2, parts);
+    }
+    fails(&["cv", "--data", "digits", "--backend", "cpu", "--groups", "x"], 2, &["--groups", "table"]);
+}
+
+#[test]
+fn folds_of_images_share_their_rows_and_cross_validation_goes_on() {
+    let folder = Folder::new();
+    // 300 images in IDX files.
+    let images: Vec<u8> =
+        (0..300usize * 16).map(|at| (at * 2_654_435_761 % 251) as u8 * u8::from(at % 3 > 0)).collect();
+    let labels: Vec<u8> = (0..300).map(|row| (row % 4) as u8).collect();
+    let idx = |kind: u8, sizes: &[u32], values: &[u8]| {
+        let mut bytes = vec![0, 0, 8, kind];
+        sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+        [bytes, values.to_vec()].concat()
+    };
+    fs::create_dir(folder.path("idx")).unwrap();
+    fs::write(folder.path("idx/train-images-idx3-ubyte"), idx(3, &[300, 4, 4], &images)).unwrap();
+    fs::write(folder.path("idx/train-labels-idx1-ubyte"), idx(1, &[300], &labels)).unwrap();
+    let (data, whole, part) = (folder.path("idx"), folder.path("w.safetensors"), folder.path("p.safetensors"));
+    let common = ["cv", "--data", &data, "--backend", "cpu", "--hidden", "6", "--validation-split", "0.1"];
+    let flags = ["--folds", "3", "--class-weight", "balanced", "--epochs", "3", "--json"];
+    let (out, _) = run(&[&common[..], &flags, &["--save", &whole]].concat(), 0);
+    let ensemble = Ensemble::load(whole.as_ref()).unwrap();
+    // As when it was interrupted before the last fold.
+    let mut members = ensemble.members().to_vec();
+    members.pop();
+    Ensemble::new(members).unwrap().save(part.as_ref()).unwrap();
+    let (again, _) = run(&[&common[..], &flags, &["--resume", &part, "--save", &part]].concat(), 0);
+    assert_eq!((again, fs::read(&part).unwrap()), (out, fs::read(&whole).unwrap()));
+    let other = [&common[..], &flags, &["--resume", &part, "--seed", "1"]].concat();
+    fails(&other, 1, &["was trained by another command"]);
+}
