@@ -347,8 +347,15 @@ impl Checkpoint {
 
     /// Whether data become rows for it as they do for `other`.
     fn reads_as(&self, other: &Self) -> bool {
-        let drawn = |of: &Self| of.metadata.as_ref().map(|metadata| (metadata.drawn_by(), metadata.reading.clone()));
-        Known { model: "", ..self.known() } == Known { model: "", ..other.known() } && drawn(self) == drawn(other)
+        // Whichever seed the recipe has, that of the draws counts.
+        let drawn = |of: &Self| {
+            let metadata = of.metadata.as_ref();
+            metadata.map(|of| (Origin { seed: Some(of.drawn_by()), ..of.origin }, of.reading.clone()))
+        };
+        fn known(of: &Checkpoint) -> Known<'_> {
+            Known { model: "", origin: None, ..of.known() }
+        }
+        known(self) == known(other) && drawn(self) == drawn(other)
     }
 
     /// The activation between its layers, if its file says it.

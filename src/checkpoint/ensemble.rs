@@ -130,8 +130,13 @@ impl Ensemble {
     /// [`Error::Io`] when the file cannot be written, [`Error::Data`] for a member that has no metadata, or more of them than a
     /// safetensors file holds.
     pub fn save(&self, path: &Path) -> Result<()> {
+        files::write(path, &self.bytes(MOST_SLOTS)?)
+    }
+
+    /// The bytes of its file. Slots of more than `most` values together are tensors, else they are text.
+    fn bytes(&self, most: usize) -> Result<Vec<u8>> {
         let slots: usize = self.members.iter().flat_map(|member| &member.state.slots).map(Vec::len).sum();
-        let most = if slots > MOST_SLOTS { 0 } else { usize::MAX };
+        let most = if slots > most { 0 } else { usize::MAX };
         let mut tensors = Vec::new();
         let text = self.description(|number, metadata, state| {
             let (before, member) = (before(number), &self.members[number]);
@@ -147,7 +152,7 @@ impl Ensemble {
                 self.len()
             )));
         }
-        files::write(path, &bytes)
+        Ok(bytes)
     }
 
     /// The description of the ensemble in JSON, with what `of` makes of each member's number, metadata and state.
@@ -373,4 +378,60 @@ fn taken(member: &Checkpoint) -> (Value, String) {
     let bytes = metadata.is_some_and(|metadata| metadata.scaling.is_none());
     let what = if bytes { what + ", as bytes" } else { what };
     (json!(what), what)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::data::Scaling;
+    use crate::model::{Init, Mlp};
+    use crate::recipe::OptimizerKind;
+
+    fn member(seed: u64) -> Checkpoint {
+        let model = Mlp::new(&[3, 4 + seed as usize, 2]).unwrap();
+        let scaling = Scaling { offset: vec![0.1, -2.7, 1e-7], divisor: vec![0.3, 1.0, 3e7], clip: Some(3.0) };
+        let mut metadata = Metadata::bare(&model, Some(scaling), None);
+        metadata.recipe.optimizer.kind = OptimizerKind::Adam;
+        metadata.recipe.seed = seed;
+        metadata.training.step = 7 * seed;
+        let state = State::new(model.initial_parameters(Init::He, seed), OptimizerKind::Adam);
+        let slots = state.slots.iter().map(|slot| (0..slot.len()).map(|i| i as f32 * 0.1 + seed as f32).collect());
+        let state = State { slots: slots.collect(), step: 7 * seed, ..state };
+        Checkpoint { name: "m".into(), model, state, metadata: Some(metadata), assumed: Vec::new() }
+    }
+
+    #[test]
+    fn states_of_optimizers_are_kept_as_text_or_as_tensors() {
+        let ensemble = Ensemble::weighted((0..3).map(member).collect(), vec![4, 1, 2]).unwrap();
+        for (most, tensors) in [(usize::MAX, 12), (0, 18)] {
+            let bytes = ensemble.bytes(most).unwrap();
+            assert_eq!(bytes, ensemble.bytes(most).unwrap());
+            let file = SafeTensors::deserialize(&bytes).unwrap();
+            assert_eq!(file.len(), tensors);
+            let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+            let json = &header.metadata().as_ref().unwrap()[KEY];
+            // Said once, as it is the same of all.
+            assert_eq!(json.matches("\"scaling\"").count(), 1, "{json}");
+            let back = read("m".as_ref(), &file, json).unwrap();
+            assert_eq!(back.weights, ensemble.weights);
+            for (found, kept) in back.members.iter().zip(&ensemble.members) {
+                assert_eq!((&found.state, &found.metadata), (&kept.state, &kept.metadata));
+            }
+        }
+    }
+
+    #[test]
+    fn members_of_one_draw_share_a_reading_whichever_their_seeds() {
+        let drawn = |recipe: u64, seed: Option<u64>| {
+            let mut member = member(0);
+            let metadata = member.metadata.as_mut().unwrap();
+            (metadata.recipe.seed, metadata.origin.seed) = (recipe, seed);
+            member
+        };
+        let members = vec![drawn(5, None), drawn(6, Some(5)), drawn(7, None), drawn(8, Some(7)), drawn(5, Some(5))];
+        let ensemble = Ensemble::new(members).unwrap();
+        assert_eq!(ensemble.readings(), [0, 0, 1, 1, 0]);
+        assert_eq!(ensemble.readers().len(), 2);
+    }
 }
