@@ -211,7 +211,7 @@ fn several_runs_are_refused_where_they_cannot_be_told_apart() {
     // One that diverges is told, and the others go on; all of them are an error.
     let sgd = ["--optimizer", "sgd", "--schedule", "constant", "--recipe", "notebook"];
     let (out, err) = run(&[&common[..], &["--lr", "1e30,0.1"], &sgd].concat(), 0);
-    assert!(err.contains("Run 1: lr 1e30: training diverged") && out.contains("Run 2/2"), "{out}{err}");
+    assert!(err.contains("Run 1: lr 1e+30: training diverged") && out.contains("Run 2/2"), "{out}{err}");
     fails(&[&common[..], &["--lr", "1e30,1e31"], &sgd].concat(), 1, &["no run ended with a model"]);
 }
 

@@ -173,9 +173,18 @@ pub(super) enum Cells {
 impl Cells {
     /// The standardisation of numbers with these names; none for classes.
     pub(super) fn scale(&self, names: impl FnOnce() -> Vec<String>) -> Option<TargetScale> {
+        self.scale_without(&[], names)
+    }
+
+    /// The same by the rows that `held_back` does not mark.
+    pub(super) fn scale_without(&self, held_back: &[bool], names: impl FnOnce() -> Vec<String>) -> Option<TargetScale> {
         match self {
             Cells::Classes { .. } => None,
-            Cells::Values(values) => Some(TargetScale::fit(values, names())),
+            Cells::Values(values) => {
+                let left = |(row, _): &(usize, &f64)| !held_back.get(*row).copied().unwrap_or(false);
+                let left: Vec<f64> = values.iter().enumerate().filter(left).map(|(_, value)| *value).collect();
+                Some(TargetScale::fit(&left, names()))
+            }
         }
     }
 

@@ -53,7 +53,7 @@ impl Table {
         let name = path.display().to_string();
         let classes = targets.classes().to_vec();
         let expected = Expectation::of(&targets);
-        let read_scale = targets.scale(|| vec![columns.output()]);
+        let read_scale = targets.scale_without(held_back.unwrap_or_default(), || vec![columns.output()]);
         let rows = frame.rows();
         let labelled = targets.with(Inputs::F32(vec![0.0; rows]), 1, read_scale.as_ref())?;
         split::check_classes(&name, labelled.task(), &classes)?;
