@@ -89,6 +89,13 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let ensemble = options.model.load(options.rows.data.table.task)?;
     let selected = select(&options.compute.request())?;
     let samples = options.rows.load_for(&ensemble)?;
+    let is_of_folds =
+        |member: &Checkpoint| member.metadata.as_ref().is_some_and(|kept| kept.training.held_back.is_some());
+    if options.rows.data.data.is_none() && ensemble.members().iter().any(is_of_folds) {
+        note(
+            "These networks learnt from all rows but their own fold: what they say of rows that are new to them, cv tells",
+        );
+    }
     let mut running = ensemble.on(&selected);
     let because = selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
     let about = running.about()?;

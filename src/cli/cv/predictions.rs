@@ -63,11 +63,10 @@ impl Predictions {
             } else {
                 let of = index * outputs..(index + 1) * outputs;
                 let pairs = targets[of.clone()].iter().zip(&predicted[of]);
-                line.extend(
-                    pairs.flat_map(|(target, predicted)| {
-                        [(*target as f32).to_string(), (*predicted as f32).to_string()]
-                    }),
-                );
+                line.extend(pairs.flat_map(|(target, predicted)| {
+                    // Targets are held in float32.
+                    [(*target as f32).to_string(), predicted.to_string()]
+                }));
             }
             self.lines.push(((held_back.repeat, row), line));
         }
