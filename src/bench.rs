@@ -1,15 +1,19 @@
 //! How fast a backend trains: whole epochs with a fresh shuffle, data resident, evaluation not timed.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::backend::{Backend, BackendExt, KernelTime, Measure, Split, Steps};
+use crate::backend::select::Selected;
+use crate::backend::{Backend, BackendExt, KernelTime, Measure, Parts, Split, Steps};
 use crate::data::{Dataset, Inputs};
 use crate::error::{Error, Result};
+use crate::many::{self, Job, Told};
 use crate::model::{Head, Mlp};
 use crate::random;
 use crate::recipe::Recipe;
+use crate::schedule::ScheduleKind;
 use crate::state::State;
 
 /// A network and batch size to time.
@@ -168,6 +172,82 @@ pub fn measure(
         copy_gb_per_s: peak.map(|peak| peak.copy_gb_per_s),
         copy_share: peak.map(|peak| moved / epoch_s / 1e9 / peak.copy_gb_per_s),
         kernels,
+    })
+}
+
+/// What was measured of many networks at once.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pack {
+    /// The workload's name.
+    pub workload: String,
+    /// Layer widths of each network.
+    pub layers: Vec<usize>,
+    /// Rows per step of each.
+    pub batch: usize,
+    /// Number of networks.
+    pub members: usize,
+    /// Median seconds in which all of them make a training pass.
+    pub epoch_s: f64,
+    /// Training passes of single networks a second.
+    pub member_passes_per_s: f64,
+    /// Seconds of each such pass of all.
+    pub all_s: Vec<f64>,
+}
+
+/// Trains `members` networks that differ in their seeds on `dataset` by `recipe`'s optimizer: `epochs` passes of all of them,
+/// `rounds` times after one to warm up. What it takes to start them is timed too.
+///
+/// # Errors
+/// What training fails with; [`Error::Usage`] for no epochs.
+pub fn measure_pack(
+    selected: &Selected,
+    workload: &Workload,
+    (model, recipe): (&Mlp, &Recipe),
+    dataset: &Dataset,
+    members: usize,
+    (rounds, epochs): (u32, u32),
+) -> Result<Pack> {
+    if epochs == 0 || members == 0 {
+        return Err(Error::Usage("there is nothing to time: give at least one epoch and one network".into()));
+    }
+    let mut data = Parts::default();
+    data.set(Split::Train, (&dataset.train).into());
+    let jobs = |epochs| {
+        let job = |seed| {
+            let mut recipe = Recipe { epochs, seed, train_eval: false, ..recipe.clone() };
+            recipe.schedule.kind = ScheduleKind::Constant;
+            let state = State::new(model.initial_parameters(recipe.init, seed), recipe.optimizer.kind);
+            Job { model: model.clone(), recipe, data: data.clone(), state, done: 0 }
+        };
+        (recipe.seed..).take(members).map(job).collect::<Vec<_>>()
+    };
+    let mut all_s = Vec::new();
+    for round in 0..=rounds {
+        let jobs = jobs(if round == 0 { 1 } else { epochs });
+        let start = Instant::now();
+        let mut failed = Ok(());
+        many::train(selected, &jobs, |_, told| {
+            if let Told::Ended(ended) = told
+                && let Err(error) = *ended
+            {
+                failed = Err(error);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        failed?;
+        if round > 0 {
+            all_s.push(start.elapsed().as_secs_f64() / f64::from(epochs));
+        }
+    }
+    let epoch_s = median(&all_s);
+    Ok(Pack {
+        workload: workload.name.clone(),
+        layers: model.widths().to_vec(),
+        batch: workload.batch_size,
+        members,
+        epoch_s,
+        member_passes_per_s: members as f64 / epoch_s,
+        all_s,
     })
 }
 

@@ -4,14 +4,16 @@ use clap::Args;
 use serde_json::json;
 
 use super::recipe::{Hidden, parse_hidden};
-use super::{ComputeOptions, DataOptions, note, print, select};
+use super::{ComputeOptions, DataOptions, jobs, note, print, select};
 use crate::backend::gpu::{Gpu, Store, Tuned};
+use crate::backend::select::Selected;
 use crate::backend::{Backend, Split};
 use crate::bench::{self, Measurement, Timing, Workload};
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
 use crate::model::{Init, Mlp};
 use crate::recipe::{Loss, Optimizer, OptimizerKind, Recipe};
+use crate::schedule::Schedule;
 use crate::state::State;
 use crate::tuning;
 
@@ -56,10 +58,17 @@ pub(super) struct Options {
     /// every run on this adapter uses it
     #[arg(long)]
     tune: bool,
+    /// Train so many networks at once, that differ in their seeds; numbers with commas between them, such as 1,4,16,64
+    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with_all = ["profile", "tune"],
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    members: Vec<u32>,
     /// Print a JSON object per workload
     #[arg(long)]
     json: bool,
 }
+
+/// How often a pack is timed; the median counts.
+const ROUNDS: u32 = 3;
 
 pub(super) fn run(options: &Options) -> Result<()> {
     let workloads = match &options.hidden {
@@ -96,6 +105,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
         if let (true, Some(store)) = (options.tune, &selected.gpu) {
             selected.gpu = Some(tune(store, &model, &recipe, options, &dataset)?);
         }
+        if !options.members.is_empty() {
+            let recipe = Recipe { schedule: rate_of(options, &recipe), ..recipe };
+            packs(options, &selected, workload, (&model, &recipe), &dataset)?;
+            continue;
+        }
         let (mut backend, notes) = selected.backend(&model, &recipe)?;
         notes.iter().for_each(|line| note(line));
         if options.verbose {
@@ -130,6 +144,53 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 let each = 1e6 * time.seconds / time.launches.max(1) as f64;
                 print(&format!("    {:<40}  {each:>10.2} us each of {}", time.kernel, time.launches))?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// The schedule of `recipe` at the rate that is asked for.
+fn rate_of(options: &Options, recipe: &Recipe) -> Schedule {
+    Schedule { lr: options.lr.unwrap_or(recipe.optimizer.kind.usual_rate()), ..recipe.schedule.clone() }
+}
+
+/// Times packs of networks, each beside one alone.
+fn packs(
+    options: &Options,
+    selected: &Selected,
+    workload: &Workload,
+    (model, recipe): (&Mlp, &Recipe),
+    dataset: &Dataset,
+) -> Result<()> {
+    let measure = |members: u32| {
+        let times = (ROUNDS, options.epochs);
+        bench::measure_pack(selected, workload, (model, recipe), dataset, members as usize, times)
+    };
+    let alone = measure(1)?;
+    if !options.json {
+        print(&format!(
+            "{} ({model}, batches of {}), {}, {}",
+            workload.name,
+            workload.batch_size,
+            jobs::device(selected),
+            dataset.name
+        ))?;
+        print("members     pass s  member passes/s  s a member  of one alone")?;
+    }
+    for &members in &options.members {
+        let pack = if members == 1 { alone.clone() } else { measure(members)? };
+        let each = pack.epoch_s / f64::from(members);
+        let cost = each / alone.epoch_s;
+        if options.json {
+            let mut line = json!(pack);
+            line["peer"] = "mlp-gpu".into();
+            line["data"] = dataset.name.clone().into();
+            line["optimizer"] = recipe.optimizer.kind.name().into();
+            line["of_one_alone"] = cost.into();
+            print(&line.to_string())?;
+        } else {
+            let per_s = pack.member_passes_per_s;
+            print(&format!("{members:>7}  {:>9.4}  {per_s:>15.2}  {each:>10.4}  {cost:>12.3}", pack.epoch_s))?;
         }
     }
     Ok(())
