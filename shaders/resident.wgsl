@@ -1,12 +1,13 @@
 // Whole steps of training a network with one narrow hidden layer, the parameters in workgroup memory all the while:
 //   h = activate(x W0 + b0), d1 = the loss's gradient at h W1 + b1, d0 = that before the activation, from d1 W1^T,
-//   and a step of W0 by x^T d0 / m, of b0 by the mean of d0's rows, of W1 by h^T d1 / m, of b1 by the mean of d1's rows
+//   and a step of W0 by x^T d0 / divisor, of b0 by the sum of d0's rows / divisor, of W1 and b1 by the same of h and d1
 //
-// data, targets, order, parameters: as in narrow_forward. The batch here is a run of them, batch_size rows each, m in
-// the last. There is one workgroup. Its invocations take a row each, or a part of a row's inputs where there are more
-// of them than rows, whose sums are added up in the order of the parts; then four inputs each of W0, and the rest.
+// data, targets, order, parameters: as in narrow_forward. An entry stands for a member's run of batches: `rows` of them,
+// which are those of `steps` from `index` on, at most batch_size rows each. A workgroup does a run. Its invocations take
+// a row each, or a part of a row's inputs where there are more of them than rows, whose sums are added up in the order
+// of the parts; then four inputs each of W0, and the rest.
 //
-// uses: order, rows, activation, head, optimizer
+// uses: order, own_parameters, rows, activation, head, optimizer
 
 override inputs: u32;
 override hidden: u32;
@@ -29,6 +30,7 @@ override outputs_values: u32 = batch_size * classes;
 
 @group(0) @binding(3) var<storage, read> targets: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parameters: array<f32>;
+@group(0) @binding(5) var<storage, read> steps: array<Batch>;
 
 const MAX_VECTORS = 4u;
 
@@ -115,9 +117,11 @@ fn rest_gradient(i: u32, rows: u32) -> f32 {
 }
 
 @compute @workgroup_size(lanes)
-fn main(@builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    begin(group.z);
+    let own = own_parameters();
     for (var i = lane; i < w0_vectors; i += lanes) {
-        let at = w0 + i / vectors * hidden;
+        let at = own + w0 + i / vectors * hidden;
         let j = 4u * (i % vectors);
         var weight: vec4<f32>;
         for (var v = 0u; v < 4u; v++) {
@@ -126,16 +130,18 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         weights[i] = weight;
     }
     // b0, W1 and b1 lie side by side.
-    for (var i = lane; i < rest_values; i += lanes) { rest[i] = parameters[b0 + i]; }
+    for (var i = lane; i < rest_values; i += lanes) { rest[i] = parameters[own + b0 + i]; }
     workgroupBarrier();
 
     let my_row = lane % batch_size;
     let part = lane / batch_size;
-    for (var start = 0u; start < batch.rows; start += batch_size) {
-        let rows = min(batch_size, batch.rows - start);
+    let first = batches[group.z].index;
+    for (var number = first; number < first + batches[group.z].rows; number++) {
+        batch = steps[number];
+        let rows = batch.rows;
         var sums: array<vec4<f32>, MAX_VECTORS>;
         if my_row < rows && part < parts {
-            let row = data_row(start + my_row);
+            let row = data_row(my_row);
             for (var k = part * span; k < min((part + 1u) * span, inputs); k += 4u) {
                 let x = quad(row, k);
                 for (var i = 0u; i < 4u; i++) {
@@ -162,13 +168,13 @@ fn main(@builtin(local_invocation_index) lane: u32) {
             }
             workgroupBarrier();
         }
-        if lane < rows { backward(lane, data_row(start + lane)); }
+        if lane < rows { backward(lane, data_row(lane)); }
         workgroupBarrier();
 
         for (var k = 4u * lane; k < inputs; k += 4u * lanes) {
             var gradients: array<vec4<f32>, 16>;
             for (var r = 0u; r < rows; r++) {
-                let x = quad(data_row(start + r), k);
+                let x = quad(data_row(r), k);
                 for (var v = 0u; v < vectors; v++) {
                     let d = d0[r * vectors + v];
                     for (var i = 0u; i < 4u; i++) { gradients[4u * v + i] += x[i] * d; }
@@ -177,23 +183,23 @@ fn main(@builtin(local_invocation_index) lane: u32) {
             for (var i = 0u; i < 4u; i++) {
                 if k + i >= inputs { break; }
                 for (var v = 0u; v < vectors; v++) {
-                    let at = w0 + (k + i) * hidden + 4u * v;
+                    let at = own + w0 + (k + i) * hidden + 4u * v;
                     let weight = (k + i) * vectors + v;
-                    weights[weight] = step_all(at, 4u * v, weights[weight], gradients[4u * v + i] / f32(rows));
+                    weights[weight] = step_all(at, 4u * v, weights[weight], gradients[4u * v + i] / batch.divisor);
                 }
             }
         }
         // From the last invocations on: the first have most to do above.
         for (var i = lanes - 1u - lane; i < rest_values; i += lanes) {
             let bias = i < hidden || i >= hidden + hidden * classes;
-            rest[i] = step(b0 + i, rest[i], rest_gradient(i, rows) / f32(rows), bias);
+            rest[i] = step(own + b0 + i, rest[i], rest_gradient(i, rows) / batch.divisor, bias);
         }
         workgroupBarrier();
     }
 
     for (var i = lane; i < inputs * hidden; i += lanes) {
         let j = i % hidden;
-        parameters[w0 + i] = weights[i / hidden * vectors + j / 4u][j % 4u];
+        parameters[own + w0 + i] = weights[i / hidden * vectors + j / 4u][j % 4u];
     }
-    for (var i = lane; i < rest_values; i += lanes) { parameters[b0 + i] = rest[i]; }
+    for (var i = lane; i < rest_values; i += lanes) { parameters[own + b0 + i] = rest[i]; }
 }

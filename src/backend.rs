@@ -14,6 +14,7 @@ pub mod cpu;
 pub(crate) mod fit;
 pub mod gpu;
 pub mod numbers;
+pub mod pack;
 pub mod select;
 
 /// The parts of a data set.
@@ -52,7 +53,20 @@ impl<T> Parts<T> {
             Split::Test => &self.test,
             Split::Validation => &self.validation,
         };
-        part.as_ref().ok_or_else(|| Error::Data(format!("the {} part of the data set was not uploaded", split.name())))
+        part.as_ref().ok_or_else(|| missing(split))
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Errors
+    /// As [`Parts::get`].
+    pub fn get_mut(&mut self, split: Split) -> Result<&mut T> {
+        let part = match split {
+            Split::Train => &mut self.train,
+            Split::Test => &mut self.test,
+            Split::Validation => &mut self.validation,
+        };
+        part.as_mut().ok_or_else(|| missing(split))
     }
 
     /// Replaces what there is for `split`.
@@ -68,6 +82,10 @@ impl<T> Parts<T> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         [&self.train, &self.test, &self.validation].into_iter().flatten()
     }
+}
+
+fn missing(split: Split) -> Error {
+    Error::Data(format!("the {} part of the data set was not uploaded", split.name()))
 }
 
 impl Split {
