@@ -80,6 +80,7 @@ pub static KERNELS: &[Checked] = &[
     checked(&registry::NARROW_UPDATE, narrow::update),
     checked(&registry::NARROW_UPDATE_SUBGROUP, narrow::update),
     checked(&registry::RESIDENT, resident::cases),
+    checked(&registry::RESIDENT_SUBGROUP, resident::cases),
 ];
 
 /// Rows, inner width and columns that kernels are tried at: 1, around a tile and a line of invocations, the notebook's,

@@ -518,11 +518,20 @@ impl Engine {
         let rows = self.recipe().batch_size.min(resident.part.rows);
         let order: Vec<u32> = (0..rows as u32).collect();
         self.device().queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(&order));
+        let batch = Batch::of_rows(0, 0, rows, 0);
+        // A run of one batch, where a dispatch does runs.
+        let entry = match self.buffers.get(&Buffer::Steps) {
+            Some(numbers) => {
+                self.device().queue.write_buffer(numbers, 0, bytemuck::bytes_of(&batch));
+                Batch::of_rows(0, 0, 1, 0)
+            }
+            None => batch,
+        };
         Ok(Trial {
             dispatches: resident.plan.iter().flat_map(|plan| &plan.dispatches).collect(),
             buffers: &resident.buffers,
             table: &self.table,
-            entries: vec![Batch::of_rows(0, 0, rows, 0)],
+            entries: vec![entry],
             store: &self.store,
         })
     }

@@ -99,6 +99,7 @@ kernels! {
         NARROW_UPDATE "narrow_update" needs Needs::Nothing,
         NARROW_UPDATE_SUBGROUP "narrow_update_subgroup" needs Needs::Subgroup(8),
         RESIDENT "resident" needs Needs::Nothing,
+        RESIDENT_SUBGROUP "resident_subgroup" needs Needs::Subgroup(8),
     }
 }
 
@@ -126,6 +127,7 @@ shared![
     "order",
     "own_parameters",
     "own_rows",
+    "resident",
     "rows",
     "sigmoids",
     "slots",

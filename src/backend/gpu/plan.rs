@@ -315,7 +315,7 @@ impl Plan {
     ) -> Self {
         let link = link(model, recipe);
         match (name, narrow_shape(model, element).filter(|_| !makes_inputs(model, recipe))) {
-            (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows, link),
+            (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows, link, hardware),
             (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, link, hardware),
             (PlanName::Fused, None) => Self::fused_step(model, recipe, element, rows, hardware),
             _ => Self::elementary_step(model, recipe, element, rows),
@@ -334,7 +334,7 @@ impl Plan {
         self
     }
 
-    fn resident_step(shape: Narrow, rows: usize, link: Link) -> Self {
+    fn resident_step(shape: Narrow, rows: usize, link: Link, hardware: &Hardware) -> Self {
         let mut bindings = vec![
             ("data", Buffer::Data),
             ("targets", Buffer::Targets),
@@ -343,7 +343,8 @@ impl Plan {
             ("steps", Buffer::Steps),
         ];
         bindings.extend(slots(link.optimizer));
-        Self { rows, dispatches: vec![dispatch(resident::resident(shape, rows, link), &bindings)] }
+        let ways = resident::resident(shape, rows, link, hardware);
+        Self { rows, dispatches: vec![best(ways, hardware, bindings)] }
     }
 
     /// Three dispatches a hidden layer and one more: its forward product, the gradient at its output and its update; for

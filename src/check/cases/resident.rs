@@ -1,6 +1,6 @@
 //! Cases of the kernel that does whole steps: three batches, the last short.
 
-use super::{Answers, Case, FIRST, HEADS, Setting, Values, data, one_of, slots};
+use super::{Answers, Case, FIRST, HEADS, Setting, Values, any_hardware, data, one_of, slots, turn};
 use crate::backend::cpu::reference::{self, Rows};
 use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::resident::{MAX_HIDDEN, resident};
@@ -65,11 +65,6 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     }
     let batch = Batch { rows: steps.len() as u32, index: 0, ..batch };
     let link = Link { activation, head: answers.head, optimizer: kind, ..Link::default() };
-    Ok(vec![Case {
-        launch: resident(Narrow { inputs, hidden, classes, floats }, batch_size, link),
-        batch,
-        share,
-        before: buffers,
-        after: expected,
-    }])
+    let ways = resident(Narrow { inputs, hidden, classes, floats }, batch_size, link, &any_hardware());
+    Ok(vec![Case { launch: turn(setting.kernel, ways, number), batch, share, before: buffers, after: expected }])
 }

@@ -48,7 +48,8 @@ impl Sizes {
         let evaluation_rows = EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
         // As many as there is room for anyway, or as the bytes allow.
         let trained = members * batch_size / evaluation_rows;
-        let allowed = EVALUATION_BYTES / 4 / widest / evaluation_rows;
+        let most = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
+        let allowed = EVALUATION_BYTES.min(most as usize) / 4 / widest / evaluation_rows;
         let at_once = trained.max(allowed).clamp(1, members);
         let rows = (members * batch_size).max(at_once * evaluation_rows);
         Self { members, evaluation_rows, at_once, rows }
