@@ -151,7 +151,7 @@ fn recipes(base: &Recipe, count: usize) -> Vec<Recipe> {
         recipe.optimizer.momentum = 0.5 + 0.4 * (number % 5.0) / 5.0;
         recipe.optimizer.beta2 = 0.95 + 0.04 * (number % 3.0) / 3.0;
         recipe.optimizer.weight_decay = 0.01 * (number % 4.0);
-        recipe.optimizer.decay_biases = member % 3 == 0;
+        recipe.optimizer.decay_biases = member.is_multiple_of(3);
         recipe.optimizer.clip_norm = base.optimizer.clip_norm.map(|norm| norm * (1.0 + number % 3.0));
         recipe.label_smoothing = if base.loss == Loss::CrossEntropy { 0.05 * (number % 3.0) } else { 0.0 };
         let vary = |share: f64| if share > 0.0 { share + 0.05 * (number % 6.0) } else { 0.0 };

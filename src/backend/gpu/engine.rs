@@ -5,28 +5,27 @@
 //! around it are [`super::Gpu`] and [`super::GpuPack`].
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use crate::backend::cpu::dropout::{Dropout, step_key};
 use crate::backend::cpu::head::total_weight;
-use crate::backend::fit::{self, check_samples, row_weights};
 use crate::backend::gpu::device::{Device, Submitted, values};
 use crate::backend::gpu::launch::stride;
 use crate::backend::gpu::plan::{Buffer, Dispatch, Plan, PlanName};
-use crate::backend::gpu::store::{Part, Store};
-use crate::backend::gpu::submit::{Batch, Entries, MOST_MEMBERS, Ready, Table, submit};
+use crate::backend::gpu::store::Store;
+use crate::backend::gpu::submit::{Batch, Entries, MOST_MEMBERS, Table, submit};
 use crate::backend::gpu::timer::{self, Timer};
 use crate::backend::numbers::Numbers;
 use crate::backend::{About, Evaluating, KernelTime, Parts, Precision, Split, Steps, Ticket};
-use crate::data::Samples;
 use crate::error::{Error, Remedy, Result};
 use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
 use evaluation::Pending;
+use resident::Resident;
 use sizes::{Sizes, work};
 
 mod evaluation;
+mod resident;
 mod sizes;
 
 pub(crate) use sizes::capacity;
@@ -35,8 +34,6 @@ pub(crate) use sizes::capacity;
 const FIRST_STEPS: usize = 32;
 /// Submissions under way at a time: one runs while the next is encoded.
 const IN_FLIGHT: usize = 2;
-/// Bytes of the orders of a submission, at most, unless one batch of each member takes more.
-const ORDER_BYTES: usize = 64 << 20;
 
 /// The longest loop of a kernel on a software driver: Mesa's llvmpipe ends longer ones early, with wrong results and no
 /// error.
@@ -69,54 +66,6 @@ struct Member {
     recipe: Recipe,
     /// Steps taken.
     step: u64,
-}
-
-/// A part of a data set, and what runs over it.
-struct Resident {
-    part: Arc<Part>,
-    /// The values that the rows should give, `rows x outputs`; none of classes.
-    values: Arc<Vec<f32>>,
-    /// Of the training part: the weights of the rows in the loss, here and on the device, where they differ.
-    weights: Option<(Vec<f32>, wgpu::Buffer)>,
-    /// The rows of each member, where it does not have all.
-    lists: Option<Lists>,
-    order: wgpu::Buffer,
-    totals: wgpu::Buffer,
-    /// Of an evaluation of the member that has most.
-    batches: usize,
-    buffers: BTreeMap<Buffer, wgpu::Buffer>,
-    /// Of the training part.
-    plan: Option<Plan>,
-    step: Vec<Ready>,
-    evaluation: Vec<Ready>,
-}
-
-/// Numbers of rows, for each member.
-struct Lists {
-    rows: Vec<Vec<u32>>,
-    /// One after the other.
-    buffer: wgpu::Buffer,
-}
-
-impl Resident {
-    /// Where a member's rows begin in what an evaluation binds as the order, and how many they are.
-    fn rows_of(&self, member: usize) -> (usize, usize) {
-        match &self.lists {
-            None => (0, self.part.rows),
-            Some(lists) => (lists.rows[..member].iter().map(Vec::len).sum(), lists.rows[member].len()),
-        }
-    }
-
-    /// The values that a member's rows should give.
-    fn values_of(&self, member: usize, outputs: usize) -> Vec<f32> {
-        match &self.lists {
-            None => self.values.to_vec(),
-            Some(lists) => {
-                let of = |&row: &u32| &self.values[row as usize * outputs..(row as usize + 1) * outputs];
-                lists.rows[member].iter().flat_map(of).copied().collect()
-            }
-        }
-    }
 }
 
 impl Engine {
@@ -241,94 +190,6 @@ impl Engine {
             dispatches: train.map(|resident| resident.step.len()),
             bytes: own + self.data.iter().map(part).sum::<u64>(),
         }
-    }
-
-    /// Makes `samples` resident as `split`, all of it for every member.
-    ///
-    /// # Errors
-    /// When the rows do not fit the model or the device.
-    pub async fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
-        check_samples(&self.model, samples)?;
-        let weights = row_weights(&self.model, self.recipe(), split, samples)?;
-        let warper = fit::warper(self.recipe(), split, samples)?;
-        let part = self.store.upload(split.name(), samples)?;
-        let device = self.device();
-        let weights = match weights {
-            Some(weights) => {
-                let buffer = self.store.numbers("weights of the rows", bytemuck::cast_slice(&weights))?;
-                Some((weights, buffer))
-            }
-            None => None,
-        };
-        let mut buffers = self.buffers.clone();
-        buffers.extend([(Buffer::Data, part.data.clone()), (Buffer::Targets, part.targets.clone())]);
-        buffers.extend(weights.iter().map(|(_, buffer)| (Buffer::Weights, buffer.clone())));
-        // A submission's part of the orders.
-        let (batch_size, members) = (self.recipe().batch_size, self.members.len());
-        let allowed = (ORDER_BYTES / 4 / batch_size / members).clamp(1, self.table.steps);
-        let rows = part.rows.div_ceil(batch_size).clamp(1, allowed) * batch_size * members;
-        let order = device.storage("order of the rows", 4 * rows as u64)?;
-        buffers.insert(Buffer::Order, order.clone());
-        let hardware = &device.hardware;
-        let plan = (split == Split::Train)
-            .then(|| Plan::step(self.plan, &self.model, self.recipe(), part.element, batch_size, hardware))
-            .map(|plan| warper.iter().fold(plan, Plan::augmenting));
-        let step = plan.iter().map(|plan| self.store.prepare(plan, &buffers, &self.table));
-        let step = step.collect::<Result<Vec<_>>>()?.concat();
-        let values = Arc::new(samples.values().to_vec());
-        let (totals, evaluation) = self.evaluation_of(&part, &part.identity, part.rows)?;
-        let batches = part.rows.div_ceil(self.sizes.evaluation_rows);
-        let resident =
-            Resident { part, values, weights, lists: None, order, totals, batches, buffers, plan, step, evaluation };
-        self.data.set(split, resident);
-        Ok(())
-    }
-
-    /// Where the losses of an evaluation of `part` go, `rows` rows of each member at most, and its dispatches, which take the rows
-    /// that `order` lists.
-    fn evaluation_of(&self, part: &Part, order: &wgpu::Buffer, rows: usize) -> Result<(wgpu::Buffer, Vec<Ready>)> {
-        let device = self.device();
-        let totals = self.members.len() * rows.div_ceil(self.sizes.evaluation_rows);
-        let totals = device.storage("losses of the batches", 4 * totals as u64)?;
-        let mut buffers = self.buffers.clone();
-        buffers.extend([
-            (Buffer::Data, part.data.clone()),
-            (Buffer::Targets, part.targets.clone()),
-            (Buffer::Order, order.clone()),
-            (Buffer::Totals, totals.clone()),
-        ]);
-        let (rows, hardware) = (self.sizes.evaluation_rows, &device.hardware);
-        let plan = Plan::evaluation(self.plan, &self.model, self.recipe(), part.element, rows, hardware);
-        let evaluation = self.store.prepare(&plan, &buffers, &self.table)?;
-        Ok((totals, evaluation))
-    }
-
-    /// Gives each member rows of its own of `split`, by their numbers in the samples that were uploaded: what it is evaluated on, and
-    /// of the training part what the numbers of its orders count.
-    ///
-    /// # Errors
-    /// When nothing was uploaded, a member has no list or an empty one, a row is not there, or the device fails.
-    pub async fn assign(&mut self, split: Split, rows: &[Vec<u32>]) -> Result<()> {
-        self.settle().await?;
-        let resident = self.data.get(split)?;
-        let (lists, members, count) = (rows.len(), self.members.len(), resident.part.rows);
-        if lists != members {
-            return Err(Error::Data(format!("{lists} lists of rows for {members} members")));
-        }
-        if let Some(member) = rows.iter().position(Vec::is_empty) {
-            return Err(Error::Data(format!("member {member} has no rows of the {} part", split.name())));
-        }
-        if let Some(row) = rows.iter().flatten().find(|&&row| row as usize >= count) {
-            return Err(Error::Data(format!("row {row} is not in a {} part of {count} rows", split.name())));
-        }
-        let buffer = self.store.numbers("rows of the members", &rows.concat())?;
-        let most = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let (totals, evaluation) = self.evaluation_of(&resident.part, &buffer, most)?;
-        let batches = most.div_ceil(self.sizes.evaluation_rows);
-        let lists = Some(Lists { rows: rows.to_vec(), buffer });
-        let resident = self.data.get_mut(split)?;
-        (resident.lists, resident.totals, resident.evaluation, resident.batches) = (lists, totals, evaluation, batches);
-        Ok(())
     }
 
     /// Hands over the first of each member's `steps`: how many of the member that has most. Those without steps do nothing.

@@ -49,7 +49,7 @@ impl Sizes {
         // As many as there is room for anyway, or as the bytes allow.
         let trained = members * batch_size / evaluation_rows;
         let most = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
-        let allowed = EVALUATION_BYTES.min(most as usize) / 4 / widest / evaluation_rows;
+        let allowed = EVALUATION_BYTES.min(usize::try_from(most).unwrap_or(usize::MAX)) / 4 / widest / evaluation_rows;
         let at_once = trained.max(allowed).clamp(1, members);
         let rows = (members * batch_size).max(at_once * evaluation_rows);
         Self { members, evaluation_rows, at_once, rows }
