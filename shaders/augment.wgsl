@@ -6,7 +6,7 @@
 // nearest repeats. What is drawn is a hash of step, row and number of the draw. A line of workgroups along x makes a row, one
 // invocation a value; along y lie the rows.
 //
-// uses: order, rows, hash, dropout
+// uses: order, own_rows, rows, hash, dropout
 
 override inputs: u32;
 override floats: bool;
@@ -110,8 +110,10 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
+    begin(group.z);
     let at = 64u * group.x + lane;
-    for (var row = group.y; row < batch.rows; row += groups.y) {
+    let own = own_rows(inputs) + at;
+    for (var row = group.y; row < batches[group.z].rows; row += groups.y) {
         let row_key = mix(mix(batch.step_key ^ DOMAIN) ^ row);
         // The row before is done.
         workgroupBarrier();
@@ -122,7 +124,7 @@ fn main(
         if at < inputs {
             let place = at / channels;
             let moved = augmented(row, row_key, vec2<f32>(f32(place % width), f32(place / width)), at % channels);
-            x[row * inputs + at] = dropped(moved, row, at);
+            x[own + row * inputs] = dropped(moved, row, at);
         }
     }
 }

@@ -41,7 +41,8 @@ fn place(number: u32) -> Block {
 
 @compute @workgroup_size(lanes)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
-    let depth = select(select(inputs, outputs, product == INPUT_GRADIENT), batch.rows, product == UPDATE);
+    begin(group.z);
+    let depth = select(select(inputs, outputs, product == INPUT_GRADIENT), batches[group.z].rows, product == UPDATE);
     let width = select(inputs, outputs, product == INPUT_GRADIENT);
     let across = tile_n / each_n;
     let slice = lane / team;

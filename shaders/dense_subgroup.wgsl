@@ -15,7 +15,8 @@ fn main(
     @builtin(subgroup_invocation_id) member: u32,
     @builtin(workgroup_id) group: vec3<u32>,
 ) {
-    let depth = select(select(inputs, outputs, product == INPUT_GRADIENT), batch.rows, product == UPDATE);
+    begin(group.z);
+    let depth = select(select(inputs, outputs, product == INPUT_GRADIENT), batches[group.z].rows, product == UPDATE);
     let width = select(inputs, outputs, product == INPUT_GRADIENT);
     let m = group.y * 64u + 8u * lane;
     let n = group.x * 8u;

@@ -11,9 +11,9 @@ const MAX_VECTORS = 8u;
 
 var<workgroup> partial: array<f32, 2048>;
 
-fn weight(k: u32, j: u32) -> f32 {
+fn weight(own: u32, k: u32, j: u32) -> f32 {
     if k >= inputs || j >= hidden { return 0.0; }
-    return parameters[w0 + k * hidden + j];
+    return parameters[own + k * hidden + j];
 }
 
 @compute @workgroup_size(lanes)
@@ -22,7 +22,9 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
+    begin(group.z);
     let start = (group.x + group.y * groups.x) * group_rows;
+    let own = own_parameters() + w0;
     let vectors = (hidden + 3u) / 4u;
     var rows: array<u32, MAX_ROWS>;
     for (var r = 0u; r < group_rows; r++) {
@@ -35,7 +37,12 @@ fn main(
         for (var v = 0u; v < vectors; v++) {
             for (var i = 0u; i < 4u; i++) {
                 let j = 4u * v;
-                let w = vec4<f32>(weight(k + i, j), weight(k + i, j + 1u), weight(k + i, j + 2u), weight(k + i, j + 3u));
+                let w = vec4<f32>(
+                    weight(own, k + i, j),
+                    weight(own, k + i, j + 1u),
+                    weight(own, k + i, j + 2u),
+                    weight(own, k + i, j + 3u),
+                );
                 for (var r = 0u; r < group_rows; r++) { sums[r * vectors + v] += x[r][i] * w; }
             }
         }

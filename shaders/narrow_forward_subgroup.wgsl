@@ -9,9 +9,9 @@
 // The sums of 8 units.
 struct Sums { low: vec4<f32>, high: vec4<f32> }
 
-fn weights(k: u32, j: u32) -> vec4<f32> {
+fn weights(own: u32, k: u32, j: u32) -> vec4<f32> {
     if j >= hidden { return vec4<f32>(); }
-    let at = w0 + k * hidden + j;
+    let at = own + k * hidden + j;
     if k + 3u < inputs {
         return vec4<f32>(
             parameters[at],
@@ -55,6 +55,8 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
+    begin(group.z);
+    let own = own_parameters() + w0;
     let start = (group.x + group.y * groups.x) * group_rows;
     let r = 4u * lane;
     let row_0 = data_row_or_last(start + r);
@@ -67,7 +69,7 @@ fn main(
         var sums_2: Sums;
         var sums_3: Sums;
         for (var k = 0u; k < inputs; k += 4u) {
-            let mine = weights(k, first + member % 8u);
+            let mine = weights(own, k, first + member % 8u);
             let w = array<vec4<f32>, 8>(
                 subgroupBroadcast(mine, 0u),
                 subgroupBroadcast(mine, 1u),

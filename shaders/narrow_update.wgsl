@@ -21,6 +21,7 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
+    begin(group.z);
     let number = group.x + group.y * groups.x;
     // Where the grid is folded there may be more than are needed: they find no inputs, and only one does the rest.
     let needed = (inputs + 4u * words * each - 1u) / (4u * words * each);
@@ -32,12 +33,13 @@ fn main(
     let word = lane % words;
     let slice = lane / words;
     let first = 4u * (number * words + word) * each;
+    let own = own_rows(hidden);
     var sums: array<vec4<f32>, MAX_VECTORS>;
     for (var r = slice; r < batch.rows; r += slices) {
         let row = data_row(r);
         for (var e = 0u; e < each; e++) {
             let x = quad(row, first + 4u * e);
-            for (var j = 0u; j < hidden; j++) { sums[e * hidden + j] += x * d0[r * hidden + j]; }
+            for (var j = 0u; j < hidden; j++) { sums[e * hidden + j] += x * d0[own + r * hidden + j]; }
         }
     }
     if slices == 1u {

@@ -44,6 +44,7 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
+    begin(group.z);
     let number = group.x + group.y * groups.x;
     let needed = (inputs + 63u) / 64u;
     if number >= needed {
@@ -53,11 +54,12 @@ fn main(
     let k = 64u * number + 8u * lane;
     for (var first = 0u; first < hidden; first += 8u) {
         let unit = first + member % 8u;
+        let own = own_rows(hidden) + unit;
         var sums_0: Sums;
         var sums_1: Sums;
-        for (var r = 0u; r < batch.rows; r++) {
+        for (var r = 0u; r < batches[group.z].rows; r++) {
             var mine = 0.0;
-            if unit < hidden { mine = d0[r * hidden + unit]; }
+            if unit < hidden { mine = d0[own + r * hidden]; }
             let low = vec4<f32>(
                 subgroupBroadcast(mine, 0u),
                 subgroupBroadcast(mine, 1u),

@@ -5,11 +5,11 @@
 //
 // a: rows x inputs, the layer before it or the rows that were made of the batch's, or where `source` says so the
 // batch's rows of a data set of bytes (four a word, little-endian) or floats. h: rows x inputs, a, or what it was made
-// from where the activation's slope needs that. b: all parameters, W (inputs x classes) and its biases from `offset`
-// on; p: rows x classes, p or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its invocations
+// from where the activation's slope needs that. b: the member's parameters, W (inputs x classes) and its biases from
+// `offset` on; p: rows x classes, p or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its invocations
 // share out the inputs, for 16 classes or values at a time, then add up in the order of the invocations.
 //
-// uses: order, bytes, activation, dropout, head, weights, tally
+// uses: order, own_rows, own_parameters, bytes, activation, dropout, head, weights, tally
 
 override source: u32;
 override training: bool;
@@ -38,15 +38,16 @@ var<workgroup> partial: array<vec4<f32>, 256>;
 // group_rows x classes
 var<workgroup> outputs: array<f32, 2048>;
 
-fn value(row: u32, k: u32) -> f32 {
-    let i = row * inputs + k;
+// Input k of the row that starts at `start`.
+fn value(start: u32, k: u32) -> f32 {
+    let i = start + k;
     if source == BYTES { return byte(a[i / 4u], i); }
     return bitcast<f32>(a[i]);
 }
 
-fn weight(k: u32, category: u32) -> f32 {
+fn weight(own: u32, k: u32, category: u32) -> f32 {
     if k >= inputs || category >= classes { return 0.0; }
-    return b[offset + k * classes + category];
+    return b[own + k * classes + category];
 }
 
 @compute @workgroup_size(lanes)
@@ -55,12 +56,14 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
+    begin(group.z);
+    let own = own_parameters() + offset;
     let start = (group.x + group.y * groups.x) * group_rows;
-    // Rows beyond the batch repeat its last one, and are not written.
+    // Where the rows start; those beyond the batch repeat its last one, and are not written.
     var rows: array<u32, MAX_ROWS>;
     for (var r = 0u; r < group_rows; r++) {
-        rows[r] = min(start + r, batch.rows - 1u);
-        if source != ACTIVATIONS { rows[r] = data_row_or_last(start + r); }
+        rows[r] = own_rows(inputs) + min(start + r, batch.rows - 1u) * inputs;
+        if source != ACTIVATIONS { rows[r] = data_row_or_last(start + r) * inputs; }
     }
     let vectors = min((classes + 3u) / 4u, 4u);
     for (var first = 0u; first < classes; first += 16u) {
@@ -70,7 +73,12 @@ fn main(
             for (var r = 0u; r < group_rows; r++) { x[r] = value(rows[r], k); }
             for (var v = 0u; v < vectors; v++) {
                 let i = first + 4u * v;
-                let w = vec4<f32>(weight(k, i), weight(k, i + 1u), weight(k, i + 2u), weight(k, i + 3u));
+                let w = vec4<f32>(
+                    weight(own, k, i),
+                    weight(own, k, i + 1u),
+                    weight(own, k, i + 2u),
+                    weight(own, k, i + 3u),
+                );
                 for (var r = 0u; r < group_rows; r++) { sums[4u * r + v] += x[r] * w; }
             }
         }
@@ -81,7 +89,7 @@ fn main(
                 if first + i >= classes { break; }
                 var sum = 0.0;
                 for (var other = 0u; other < lanes; other++) { sum += partial[4u * other + i / 4u][i % 4u]; }
-                outputs[r * classes + first + i] = sum + b[offset + inputs * classes + first + i];
+                outputs[r * classes + first + i] = sum + b[own + inputs * classes + first + i];
             }
             workgroupBarrier();
         }
@@ -96,15 +104,21 @@ fn main(
             loss_gradient(base, source_row);
             weigh(base, source_row);
         }
-        if TALLIES { c[row] = tally(base, source_row); }
-        for (var category = 0u; category < classes; category++) { p[row * classes + category] = outputs[base + category]; }
+        if TALLIES { c[own_rows(1u) + row] = tally(base, source_row); }
+        let at = own_rows(classes) + row * classes;
+        for (var category = 0u; category < classes; category++) { p[at + category] = outputs[base + category]; }
     }
     if !backward { return; }
     workgroupBarrier();
     for (var k = 4u * lane; k < inputs; k += 4u * lanes) {
         var sums: array<vec4<f32>, MAX_ROWS>;
         for (var i = 0u; i < classes; i++) {
-            let w = vec4<f32>(weight(k, i), weight(k + 1u, i), weight(k + 2u, i), weight(k + 3u, i));
+            let w = vec4<f32>(
+                weight(own, k, i),
+                weight(own, k + 1u, i),
+                weight(own, k + 2u, i),
+                weight(own, k + 3u, i),
+            );
             for (var r = 0u; r < group_rows; r++) { sums[r] += outputs[r * classes + i] * w; }
         }
         for (var r = 0u; r < group_rows; r++) {
@@ -112,7 +126,7 @@ fn main(
             if row >= batch.rows { break; }
             for (var i = 0u; i < 4u; i++) {
                 if k + i >= inputs { break; }
-                let at = row * inputs + k + i;
+                let at = own_rows(inputs) + row * inputs + k + i;
                 let saved_value = select(undropped(h[at]), h[at], SAVES_INPUT);
                 c[at] = activate_backward(dropped(sums[r][i], row, k + i), saved_value);
             }

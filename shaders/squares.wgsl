@@ -1,9 +1,9 @@
-// sums[g] = sum_i (gradients[i] / divisor)^2, i in block g: a block is 4096 of the `count` values, the last what is left
+// sums[g] = sum_i (gradients[own + i] / divisor)^2, i in block g: a block is 4096 of the `count` values, the last what is left
 //
-// gradients: of all parameters, summed over the batch's rows; sums: one a block. A workgroup sums a block: each
+// gradients: of all parameters, summed over the batch's rows; sums: one a block of each entry. A workgroup sums a block: each
 // invocation every 64th value, then pairs, so the order is fixed.
 //
-// uses: batch
+// uses: own_parameters
 
 override count: u32;
 
@@ -20,12 +20,14 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
+    begin(group.z);
     let block = group.x + group.y * groups.x;
     // Where the grid is folded there may be more workgroups than blocks.
     if block * BLOCK >= count { return; }
+    let own = own_gradients();
     var sum = 0.0;
     for (var i = block * BLOCK + lane; i < min(count, (block + 1u) * BLOCK); i += 64u) {
-        let mean = gradients[i] / batch.divisor;
+        let mean = gradients[own + i] / batch.divisor;
         sum += mean * mean;
     }
     partial[lane] = sum;
@@ -33,5 +35,5 @@ fn main(
         workgroupBarrier();
         if lane < half { partial[lane] += partial[lane + half]; }
     }
-    if lane == 0u { sums[block] = partial[0]; }
+    if lane == 0u { sums[entry * ((count + BLOCK - 1u) / BLOCK) + block] = partial[0]; }
 }

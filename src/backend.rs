@@ -14,6 +14,7 @@ pub mod cpu;
 pub(crate) mod fit;
 pub mod gpu;
 pub mod numbers;
+pub mod pack;
 pub mod select;
 
 /// The parts of a data set.
@@ -52,7 +53,20 @@ impl<T> Parts<T> {
             Split::Test => &self.test,
             Split::Validation => &self.validation,
         };
-        part.as_ref().ok_or_else(|| Error::Data(format!("the {} part of the data set was not uploaded", split.name())))
+        part.as_ref().ok_or_else(|| missing(split))
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Errors
+    /// As [`Parts::get`].
+    pub fn get_mut(&mut self, split: Split) -> Result<&mut T> {
+        let part = match split {
+            Split::Train => &mut self.train,
+            Split::Test => &mut self.test,
+            Split::Validation => &mut self.validation,
+        };
+        part.as_mut().ok_or_else(|| missing(split))
     }
 
     /// Replaces what there is for `split`.
@@ -74,6 +88,10 @@ impl<T> Parts<T> {
         let parts = [(Split::Train, &self.train), (Split::Test, &self.test), (Split::Validation, &self.validation)];
         parts.into_iter().filter_map(|(split, part)| Some((split, part.as_ref()?)))
     }
+}
+
+fn missing(split: Split) -> Error {
+    Error::Data(format!("the {} part of the data set was not uploaded", split.name()))
 }
 
 impl Split {
@@ -231,7 +249,7 @@ pub trait Backend: Send {
     /// What it is.
     fn about(&self) -> About;
 
-    /// Makes `view` resident as `split`: its rows are evaluated, and trained on where an order has their numbers in the samples.
+    /// Makes the rows of `view` resident as `split`. Orders count them: 0 is the first row of the view.
     ///
     /// # Errors
     /// When the rows do not fit the model or the device.

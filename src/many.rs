@@ -1,10 +1,11 @@
-//! Many networks trained side by side. Each ends with the bits that it would have alone: on the CPU whole networks go to
-//! threads, where no step waits for another thread, and what they learn from lies in memory once.
+//! Many networks trained side by side. Each ends with the bits that it would have alone. On the CPU whole networks go to
+//! threads, where no step waits for another thread, and what they learn from lies in memory once; on a GPU those of one shape
+//! are packs.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::backend::select::Selected;
 use crate::backend::{Backend, BackendExt, Parts, Split};
@@ -14,6 +15,8 @@ use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
 use crate::train::{self, End, Epoch, Event, Outcome, Run};
+
+mod packs;
 
 /// A network to train.
 #[derive(Debug, Clone)]
@@ -68,7 +71,10 @@ pub fn train(
     jobs: &[Job],
     mut tell: impl FnMut(usize, Told) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
-    let threads = if selected.gpu.is_some() { 1 } else { selected.threads() };
+    if let Some(store) = &selected.gpu {
+        return packs::train(selected, store, jobs, &mut tell);
+    }
+    let threads = selected.threads();
     let workers = threads.min(jobs.len()).max(1);
     // The last jobs, fewer than there are workers, get the threads of those who have none.
     let last = jobs.len() % workers;
@@ -88,7 +94,12 @@ pub fn train(
                         // Nobody listens once `tell` has failed.
                         let _ = sender.send((number, told));
                     };
-                    let ended = job.train(selected, threads_of(number), &stop, &send);
+                    let flow = |told| {
+                        send(told);
+                        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    };
+                    let backend = selected.cpu(&job.model, &job.recipe, threads_of(number));
+                    let ended = backend.and_then(|mut backend| job.train(&mut backend, flow));
                     send(Told::Ended(Box::new(ended)));
                 }
             });
@@ -109,47 +120,65 @@ pub fn train(
 }
 
 impl Job {
-    /// Trains it by `threads` threads of the CPU, or on the GPU that was selected, until it is done or `stop` is set.
-    fn train(&self, selected: &Selected, threads: usize, stop: &AtomicBool, send: &dyn Fn(Told)) -> Result<Trained> {
-        let Self { model, recipe, data, state, done } = self;
-        let mut backend: Box<dyn Backend> = match selected.gpu {
-            Some(_) => selected.backend(model, recipe)?.0,
-            None => Box::new(selected.cpu(model, recipe, threads)?),
-        };
-        let mut evaluated = Vec::new();
-        for (split, view) in data.each() {
+    /// Trains it on `backend` until it is done or `tell` breaks.
+    fn train(&self, backend: &mut dyn Backend, mut tell: impl FnMut(Told) -> ControlFlow<()>) -> Result<Trained> {
+        for (split, view) in self.data.each() {
             backend.upload_view(split, view)?;
-            evaluated.extend((split != Split::Train).then_some(split));
         }
-        backend.set_state(state)?;
-        let start = Instant::now();
+        backend.set_state(&self.state)?;
+        let (start, evaluated) = (Instant::now(), self.evaluated());
         let clock = || start.elapsed();
-        let train = data.get(Split::Train)?;
-        let (rows, numbers) = (train.len(), train.rows.as_deref());
-        let run = Run { recipe, rows, numbers, evaluated: &evaluated, done: *done, clock: &clock };
-        let (mut epochs, mut before) = (Vec::new(), 0);
-        let outcome = train::train(backend.as_mut(), run, |event| {
-            match event {
-                Event::Progress { done, .. } => {
-                    // Of each epoch `done` begins anew.
-                    send(Told::Rows(done.checked_sub(before).unwrap_or(done)));
-                    before = if done == rows { 0 } else { done };
-                }
-                Event::RateFloor { .. } => {}
-                Event::Epoch(epoch, _) => {
-                    send(Told::Epoch(Box::new(epoch.clone())));
-                    epochs.push(epoch.clone());
-                }
-            }
-            Ok(if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
-        if epochs.is_empty() {
-            if recipe.epochs > *done {
-                return Err(Error::Interrupted);
-            }
-            epochs.push(evaluated_now(backend.as_mut(), run)?);
-        }
+        let run = self.run(&evaluated, &clock)?;
+        let mut watch = Watch::default();
+        let outcome = train::train(backend, run, |event| Ok(watch.see(event, &mut tell)))?;
+        let epochs = match (watch.epochs.is_empty(), self.is_done()) {
+            (false, _) => watch.epochs,
+            (true, false) => return Err(Error::Interrupted),
+            (true, true) => vec![evaluated_now(backend, run)?],
+        };
         Ok(Trained { outcome, state: backend.state(None)?, epochs })
+    }
+
+    /// The parts that are evaluated beside the training part.
+    fn evaluated(&self) -> Vec<Split> {
+        self.data.each().map(|(split, _)| split).filter(|split| *split != Split::Train).collect()
+    }
+
+    fn run<'a>(&'a self, evaluated: &'a [Split], clock: &'a dyn Fn() -> Duration) -> Result<Run<'a>> {
+        let rows = self.data.get(Split::Train)?.len();
+        Ok(Run { recipe: &self.recipe, rows, evaluated, done: self.done, clock })
+    }
+
+    /// Whether no epoch is left to train.
+    fn is_done(&self) -> bool {
+        self.done >= self.recipe.epochs
+    }
+}
+
+/// Sees the events of one run.
+#[derive(Default)]
+struct Watch {
+    epochs: Vec<Epoch>,
+    /// Rows of the epoch under way.
+    rows: usize,
+}
+
+impl Watch {
+    /// Hands `event` on.
+    fn see(&mut self, event: Event<'_>, tell: &mut impl FnMut(Told) -> ControlFlow<()>) -> ControlFlow<()> {
+        match event {
+            Event::Progress { done, of, .. } => {
+                // Of each epoch `done` begins anew.
+                let more = done.checked_sub(self.rows).unwrap_or(done);
+                self.rows = if done == of { 0 } else { done };
+                tell(Told::Rows(more))
+            }
+            Event::RateFloor { .. } => ControlFlow::Continue(()),
+            Event::Epoch(epoch, _) => {
+                self.epochs.push(epoch.clone());
+                tell(Told::Epoch(Box::new(epoch.clone())))
+            }
+        }
     }
 }
 

@@ -300,6 +300,25 @@ impl Recipe {
         self.row_weights || !self.class_weight.is_empty()
     }
 
+    /// Whether networks that are trained by this recipe and by `other` can be one pack: whether both are the same but for numbers
+    /// that each member may have for itself.
+    pub fn packs_with(&self, other: &Self) -> bool {
+        let drops = |recipe: &Self| {
+            let share = |layer: usize| match &recipe.dropout[..] {
+                [share] => *share > 0.0,
+                shares => shares.get(layer).is_some_and(|&share| share > 0.0),
+            };
+            (recipe.input_dropout > 0.0, (0..recipe.hidden.len()).map(share).collect::<Vec<_>>())
+        };
+        let optimizer = |recipe: &Self| (recipe.optimizer.kind, recipe.optimizer.clip_norm.is_some());
+        (&self.hidden, self.activation, self.loss, self.batch_size)
+            == (&other.hidden, other.activation, other.loss, other.batch_size)
+            && (self.augment, &self.class_weight, self.row_weights)
+                == (other.augment, &other.class_weight, other.row_weights)
+            && optimizer(self) == optimizer(other)
+            && drops(self) == drops(other)
+    }
+
     /// This recipe with the options in `flags`, which have the names of its JSON; null stands for what is not given.
     ///
     /// # Errors

@@ -3,13 +3,19 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::backend::{Backend, Split, Steps, Ticket};
+use crate::backend::{Backend, Split, Steps};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::random;
 use crate::recipe::Recipe;
 use crate::schedule::Length;
 use crate::state::State;
+use judge::{Judge, Left, Passed};
+
+mod judge;
+mod pack;
+
+pub use pack::train_pack;
 
 /// Portions of an epoch that a device has to go on with while the epoch before is read back and told.
 const AHEAD: usize = 2;
@@ -21,8 +27,6 @@ pub struct Run<'a> {
     pub recipe: &'a Recipe,
     /// Rows of the training part, which was uploaded.
     pub rows: usize,
-    /// Their numbers in the samples that were uploaded, where these have more.
-    pub numbers: Option<&'a [u32]>,
     /// The parts that were uploaded beside it, to be evaluated after each epoch.
     pub evaluated: &'a [Split],
     /// Epochs that the state was trained for before.
@@ -99,8 +103,7 @@ pub enum Event<'a> {
 
 /// The state as an epoch left it; the backend may be steps ahead.
 pub struct Snapshot<'a> {
-    backend: &'a mut dyn Backend,
-    ticket: Ticket,
+    read: &'a mut dyn FnMut() -> Result<State>,
 }
 
 impl Snapshot<'_> {
@@ -109,7 +112,7 @@ impl Snapshot<'_> {
     /// # Errors
     /// When the device fails.
     pub fn state(&mut self) -> Result<State> {
-        self.backend.state(Some(self.ticket))
+        (self.read)()
     }
 }
 
@@ -138,17 +141,6 @@ pub enum End {
     Late,
 }
 
-/// An epoch whose evaluation is under way.
-struct Passed {
-    number: u32,
-    learning_rate: f64,
-    train_seconds: f64,
-    /// When its training pass was done.
-    at: Duration,
-    ticket: Ticket,
-    splits: Vec<Split>,
-}
-
 /// Trains until `recipe.epochs` epochs are done or a reason to stop is met, from the backend's state on. `observe` is told what
 /// happens, and may stop the run: soon after it breaks, the run ends, perhaps in the middle of an epoch.
 ///
@@ -160,19 +152,8 @@ pub fn train(
     run: Run<'_>,
     mut observe: impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Outcome> {
-    let Run { recipe, rows, done, clock, .. } = run;
-    let count = u32::try_from(rows).map_err(|_| Error::Data(format!("{rows} rows are more than 2^32 - 1")))?;
-    let order_of = |epoch: u32| -> Vec<u32> {
-        let mut order =
-            if recipe.shuffle { random::order(recipe.seed, u64::from(epoch), count) } else { (0..count).collect() };
-        if let Some(numbers) = run.numbers {
-            order.iter_mut().for_each(|row| *row = numbers[*row as usize]);
-        }
-        order
-    };
-    let batch_size = recipe.batch_size;
-    let batches = rows.div_ceil(batch_size);
-    let length = Length { steps_per_epoch: batches as u64, epochs: recipe.epochs };
+    let Run { recipe, done, clock, .. } = run;
+    let course = Course::new(run)?;
     let mut judge = Judge::new(run)?;
     let mut order = Vec::new();
     // The epoch before, where the device goes on while that is evaluated and told.
@@ -181,14 +162,13 @@ pub fn train(
         let number = epoch + 1;
         let mut start = clock();
         if order.is_empty() {
-            order = order_of(epoch);
+            order = course.order(epoch);
         }
-        let first = u64::from(epoch) * batches as u64;
-        let rate = |step: usize| recipe.schedule.rate(first + step as u64, length);
-        let rates: Vec<f32> = (0..batches).map(|step| rate(step) as f32).collect();
+        let rates = course.rates(epoch);
+        let (batches, rows) = (course.batches, run.rows);
         let mut handed = 0;
         let advance = |backend: &mut dyn Backend, handed: usize| {
-            let steps = Steps { order: &order[handed * batch_size..], rates: &rates[handed..] };
+            let steps = Steps { order: &order[handed * recipe.batch_size..], rates: &rates[handed..] };
             backend.train(steps).map(|taken| handed + taken)
         };
         if let Some(passed) = late.take() {
@@ -197,150 +177,114 @@ pub fn train(
                     handed = advance(backend, handed)?;
                 }
             }
-            let told = judge.tell(backend, passed, &mut observe)?;
+            let told = tell(&mut judge, backend, passed, &mut observe)?;
             if let Some(end) = judge.end {
-                return judge.outcome(backend, end);
+                return finish(judge, backend, end);
             }
             start = told;
         }
         let mut flow = ControlFlow::Continue(());
-        if recipe.schedule.reaches_floor(epoch) {
-            flow = observe(Event::RateFloor { epoch: number, rate: rate(0) })?;
+        if let Some(floor) = course.floor(epoch) {
+            flow = observe(floor)?;
         }
         while handed < batches && flow.is_continue() {
             handed = advance(backend, handed)?;
-            flow = observe(Event::Progress { epoch: number, done: rows.min(handed * batch_size), of: rows })?;
+            flow = observe(Event::Progress { epoch: number, done: rows.min(handed * recipe.batch_size), of: rows })?;
         }
         if flow.is_break() {
-            return judge.outcome(backend, End::Stopped);
+            return finish(judge, backend, End::Stopped);
         }
         let splits = judge.splits(number);
         let ticket = backend.evaluate(&splits)?;
         if number < recipe.epochs && recipe.shuffle {
             // While the device works.
-            order = order_of(number);
+            order = course.order(number);
         }
         backend.wait()?;
         let at = clock();
         let train_seconds = (at - start).as_secs_f64();
-        let passed = Passed { number, learning_rate: rate(0), train_seconds, at, ticket, splits };
+        let passed = Passed { number, learning_rate: course.rate(epoch), train_seconds, at, ticket, splits };
         if ticket.ahead && number < recipe.epochs {
             late = Some(passed);
             continue;
         }
-        judge.tell(backend, passed, &mut observe)?;
+        tell(&mut judge, backend, passed, &mut observe)?;
         if let Some(end) = judge.end {
-            return judge.outcome(backend, end);
+            return finish(judge, backend, end);
         }
     }
-    judge.outcome(backend, End::Done)
+    finish(judge, backend, End::Done)
 }
 
-/// Tells epochs, and sees when a run should end.
-struct Judge<'a> {
-    run: Run<'a>,
-    start: Duration,
-    /// The last epoch that was told, and what the backend keeps its state for.
-    told: (u32, Option<Ticket>),
-    end: Option<End>,
-    /// Where the run may stop early: the least validation loss, its epoch and state.
-    best: Option<(f64, u32, State)>,
-    /// Evaluations since then.
-    since: u32,
+/// Tells of an epoch that passed, once its evaluation is there: when that was.
+fn tell(
+    judge: &mut Judge<'_>,
+    backend: &mut dyn Backend,
+    passed: Passed,
+    observe: &mut impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
+) -> Result<Duration> {
+    let ticket = passed.ticket;
+    let found = backend.collect(ticket)?;
+    judge.tell(passed, &found, &mut || backend.state(Some(ticket)), observe)
 }
 
-impl<'a> Judge<'a> {
+/// Ends the run, and leaves the backend with the state that it ends with.
+fn finish(judge: Judge<'_>, backend: &mut dyn Backend, end: End) -> Result<Outcome> {
+    let (outcome, left) = judge.outcome(end);
+    let state = match left {
+        Left::Best(state) => state,
+        // The backend may be steps ahead.
+        Left::At(ticket) => backend.state(Some(ticket))?,
+        Left::Now => return Ok(outcome),
+    };
+    backend.set_state(&state)?;
+    Ok(outcome)
+}
+
+/// Which rows a run visits, and at which rates.
+struct Course<'a> {
+    recipe: &'a Recipe,
+    /// Rows of an epoch.
+    rows: u32,
+    /// Batches of an epoch.
+    batches: usize,
+    length: Length,
+}
+
+impl<'a> Course<'a> {
     fn new(run: Run<'a>) -> Result<Self> {
-        if run.recipe.stopping.early_stop.is_some() && !run.evaluated.contains(&Split::Validation) {
-            return Err(Error::Usage("stopping early takes a validation part, and there is none".into()));
-        }
-        Ok(Self { run, start: (run.clock)(), told: (run.done, None), end: None, best: None, since: 0 })
+        let Run { recipe, rows, .. } = run;
+        let count = u32::try_from(rows).map_err(|_| Error::Data(format!("{rows} rows are more than 2^32 - 1")))?;
+        let batches = rows.div_ceil(recipe.batch_size);
+        let length = Length { steps_per_epoch: batches as u64, epochs: recipe.epochs };
+        Ok(Self { recipe, rows: count, batches, length })
     }
 
-    /// The parts to evaluate after epoch `number`.
-    fn splits(&self, number: u32) -> Vec<Split> {
-        let Run { recipe, evaluated, .. } = self.run;
-        if !number.is_multiple_of(recipe.eval_every.max(1)) && number < recipe.epochs {
-            return Vec::new();
-        }
-        recipe.train_eval.then_some(Split::Train).into_iter().chain(evaluated.iter().copied()).collect()
+    /// The rows of epoch `epoch`, from 0.
+    fn order(&self, epoch: u32) -> Vec<u32> {
+        let Self { recipe, rows, .. } = *self;
+        if recipe.shuffle { random::order(recipe.seed, u64::from(epoch), rows) } else { (0..rows).collect() }
     }
 
-    /// Tells what the epoch `passed` did: when its evaluation was done.
-    fn tell(
-        &mut self,
-        backend: &mut dyn Backend,
-        passed: Passed,
-        observe: &mut impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
-    ) -> Result<Duration> {
-        let Passed { number, learning_rate, train_seconds, at, ticket, splits } = passed;
-        let found = backend.collect(ticket)?;
-        let collected = (self.run.clock)();
-        if let Some(part) = found.iter().find(|part| !part.loss_sum.is_finite()) {
-            return Err(Error::Diverged { epoch: number, learning_rate, loss: part.loss_sum });
-        }
-        let of = |split| splits.iter().zip(&found).find(|(of, _)| **of == split).map(|(_, found)| found.clone());
-        let epoch = Epoch {
-            number,
-            learning_rate,
-            rows: self.run.rows,
-            train: of(Split::Train),
-            test: of(Split::Test),
-            validation: of(Split::Validation),
-            train_seconds,
-            eval_seconds: (collected - at).as_secs_f64(),
-        };
-        self.told = (number, Some(ticket));
-        let flow = observe(Event::Epoch(&epoch, &mut Snapshot { backend, ticket }))?;
-        self.end = if flow.is_break() { Some(End::Stopped) } else { self.judge(backend, &epoch, ticket, collected)? };
-        Ok(collected)
+    /// The rate of the step `step` of epoch `epoch`, both from 0.
+    fn rate_of(&self, epoch: u32, step: usize) -> f64 {
+        let first = u64::from(epoch) * self.batches as u64;
+        self.recipe.schedule.rate(first + step as u64, self.length)
     }
 
-    /// Why the run should end after `epoch`, if it should.
-    fn judge(
-        &mut self,
-        backend: &mut dyn Backend,
-        epoch: &Epoch,
-        ticket: Ticket,
-        now: Duration,
-    ) -> Result<Option<End>> {
-        let stopping = &self.run.recipe.stopping;
-        if let (Some(patience), Some(validation)) = (stopping.early_stop, &epoch.validation) {
-            let loss = validation.mean_loss();
-            if self.best.as_ref().is_none_or(|(best, ..)| loss < best - stopping.min_delta) {
-                self.best = Some((loss, epoch.number, backend.state(Some(ticket))?));
-                self.since = 0;
-            } else {
-                self.since += 1;
-            }
-            if self.since > 0 && self.since >= patience {
-                return Ok(Some(End::NoBetter));
-            }
-        }
-        let judged = epoch.validation.as_ref().or(epoch.test.as_ref()).filter(|part| part.errors.is_empty());
-        if stopping.target_accuracy.is_some_and(|target| judged.is_some_and(|part| part.accuracy() >= target)) {
-            return Ok(Some(End::Accurate));
-        }
-        let seconds = (now - self.start).as_secs_f64();
-        Ok(stopping.max_seconds.is_some_and(|most| seconds >= most).then_some(End::Late))
+    /// The rate of the first step of epoch `epoch`.
+    fn rate(&self, epoch: u32) -> f64 {
+        self.rate_of(epoch, 0)
     }
 
-    /// Ends the run: with the best state where it may stop early, unless the observer stopped it, otherwise with that of the last
-    /// epoch that was told.
-    fn outcome(self, backend: &mut dyn Backend, end: End) -> Result<Outcome> {
-        let (mut epoch, ticket) = self.told;
-        let state = match (self.best, ticket) {
-            (Some((_, best, state)), _) if end != End::Stopped => {
-                epoch = best;
-                Some(state)
-            }
-            // The backend may be steps ahead.
-            (_, Some(ticket)) if end != End::Done => Some(backend.state(Some(ticket))?),
-            _ => None,
-        };
-        if let Some(state) = state {
-            backend.set_state(&state)?;
-        }
-        Ok(Outcome { epoch, end })
+    /// The rate of each step of epoch `epoch`.
+    fn rates(&self, epoch: u32) -> Vec<f32> {
+        (0..self.batches).map(|step| self.rate_of(epoch, step) as f32).collect()
+    }
+
+    /// What there is to tell where from epoch `epoch` on the floor holds the rate up.
+    fn floor(&self, epoch: u32) -> Option<Event<'static>> {
+        let reaches = self.recipe.schedule.reaches_floor(epoch);
+        reaches.then(|| Event::RateFloor { epoch: epoch + 1, rate: self.rate(epoch) })
     }
 }

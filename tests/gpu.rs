@@ -10,7 +10,7 @@ use std::time::Duration;
 use mlp_gpu::backend::cpu::Cpu;
 use mlp_gpu::backend::gpu::device::{Device, adapters, choose, cooperative};
 use mlp_gpu::backend::gpu::kernels::{self, Kernel, REGISTRY};
-use mlp_gpu::backend::gpu::launch::elementary;
+use mlp_gpu::backend::gpu::launch::{Within, elementary};
 use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
 use mlp_gpu::backend::gpu::{Gpu, Store};
 use mlp_gpu::backend::{Backend, BackendExt, Measure, Precision, Split, Steps};
@@ -140,12 +140,14 @@ fn a_kernel_that_computes_something_else_fails_the_check() {
         name: "activate_backward",
         fused: false,
         needs: kernels::Needs::Nothing,
-        text: "// uses: batch, activation, dropout
+        text: "// uses: own_rows, activation, dropout
             override width: u32;
             @group(0) @binding(1) var<storage, read> h: array<f32>;
             @group(0) @binding(2) var<storage, read_write> d: array<f32>;
             @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-                if id.x < batch.rows * width && h[id.x] >= 0.0 { d[id.x] += 1e-3; }
+                begin(id.z);
+                let at = own_rows(width) + id.x;
+                if id.x < batch.rows * width && h[at] >= 0.0 { d[at] += 1e-3; }
             }",
     };
     let Some(device) = device("a_kernel_that_computes_something_else_fails_the_check") else { return };
@@ -222,8 +224,7 @@ fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, batch_size:
     let recipe = Recipe { epochs, ..recipe(batch_size) };
     let mut losses = Vec::new();
     let rows = dataset.train.len();
-    let run =
-        Run { recipe: &recipe, rows, numbers: None, evaluated: &[Split::Test], done: 0, clock: &|| Duration::ZERO };
+    let run = Run { recipe: &recipe, rows, evaluated: &[Split::Test], done: 0, clock: &|| Duration::ZERO };
     train::train(backend, run, |event| {
         if let Event::Epoch(epoch, _) = event {
             losses.push(epoch.train.as_ref().unwrap().mean_loss());
@@ -277,7 +278,7 @@ fn an_epoch_is_told_as_it_was_though_the_device_is_steps_ahead() {
             gpu
         };
         let recipe = Recipe { epochs: 3, ..recipe(batch_size) };
-        let run = Run { recipe: &recipe, rows, numbers: None, evaluated: &splits, done: 0, clock: &|| Duration::ZERO };
+        let run = Run { recipe: &recipe, rows, evaluated: &splits, done: 0, clock: &|| Duration::ZERO };
         let mut told = Vec::new();
         let mut gpu = open();
         assert!(gpu.evaluate(&splits).unwrap().ahead);
@@ -398,9 +399,9 @@ fn the_first_epoch_of_every_workload_has_the_cpus_loss() {
 fn the_registry_is_what_the_plans_launch() {
     // A launch function for a kernel that is not in the registry would escape the check.
     let relu = elementary::activate(1, 1, Activation::Relu, None);
-    for launch in
-        [elementary::sum(), elementary::step(2, 1, 0, OptimizerKind::Sgd, false), relu, elementary::matmul(1, 1, 1, 0)]
-    {
+    let start = Within { offset: 0, stride: 4 };
+    let step = elementary::step(2, 1, start, OptimizerKind::Sgd, false);
+    for launch in [elementary::sum(1), step, relu, elementary::matmul(1, 1, 1, start)] {
         assert!(REGISTRY.contains(&launch.kernel), "{}", launch.kernel.name);
     }
 }

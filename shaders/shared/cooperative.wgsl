@@ -76,7 +76,8 @@ fn main(
     @builtin(subgroup_invocation_id) member: u32,
     @builtin(workgroup_id) group: vec3<u32>,
 ) {
-    let depth = select(select(inputs, outputs, product == INPUT_GRADIENT), batch.rows, product == UPDATE);
+    begin(group.z);
+    let depth = select(select(inputs, outputs, product == INPUT_GRADIENT), batches[group.z].rows, product == UPDATE);
     let near_m = 2u * SIDE * (team / across);
     let near_n = 4u * SIDE * (team % across);
     var c_00: Sum;

@@ -6,11 +6,12 @@
 //                       behind W as one more row of it, whose input is    a: rows x inputs, b: rows x outputs
 //                       always 1
 //
-// All row-major. W, inputs x outputs, and its biases start at `offset` of b, for the update of c. The forward product's
+// All row-major. W, inputs x outputs, and its biases start at `offset` of the member's parameters, which are b, for the
+// update c. The forward product's
 // and the update's a may be the batch's rows of a data set of bytes (four a word, little-endian) or floats, as `source`
 // says. a4, b4: a, b again in vectors of four, read where rows start at whole vectors (`a_quads`, `b_quads`).
 //
-// uses: order, bytes, activation, dropout, save, optimizer
+// uses: order, own_rows, own_parameters, bytes, activation, dropout, save, optimizer
 
 override product: u32;
 override source: u32;
@@ -36,7 +37,7 @@ const BYTES = 1u;
 
 // Where row r of the batch starts in a, `width` values a row; rows beyond the batch repeat its last.
 fn row_of_a(r: u32, width: u32) -> u32 {
-    if source == ACTIVATIONS { return min(r, batch.rows - 1u) * width; }
+    if source == ACTIVATIONS { return own_rows(width) + min(r, batch.rows - 1u) * width; }
     return data_row_or_last(r) * width;
 }
 
@@ -112,7 +113,7 @@ fn left(rows: vec4<u32>, m: u32, k: u32) -> mat4x4<f32> {
 fn right_quad(n: u32, k: u32, i: u32) -> vec4<f32> {
     // Not a batch's row beyond its last, nor a row of W beyond its last.
     let count = select(inputs, batch.rows, product == UPDATE);
-    let start = select(offset, 0u, product == UPDATE);
+    let start = select(own_parameters() + offset, own_rows(outputs), product == UPDATE);
     let row = select(k, n, product == INPUT_GRADIENT) + i;
     let at = select(n, k, product == INPUT_GRADIENT);
     return quad_of_b(start + row * outputs, at, outputs, row < count);
@@ -144,16 +145,17 @@ fn add_block(sums: mat4x4<f32>, x: mat4x4<f32>, y: mat4x4<f32>) -> mat4x4<f32> {
 fn finish(m: u32, n: u32, sum: f32) {
     if product == FORWARD {
         if m >= batch.rows || n >= outputs { return; }
-        let f = sum + b[offset + inputs * outputs + n];
-        save(m * outputs + n, f);
-        c[m * outputs + n] = dropped(activate(f), m, n);
+        let f = sum + b[own_parameters() + offset + inputs * outputs + n];
+        let at = own_rows(outputs) + m * outputs + n;
+        save(at, f);
+        c[at] = dropped(activate(f), m, n);
     } else if product == INPUT_GRADIENT {
         if m >= batch.rows || n >= inputs { return; }
-        let at = m * inputs + n;
+        let at = own_rows(inputs) + m * inputs + n;
         c[at] = activate_backward(dropped(sum, m, n), select(undropped(h[at]), h[at], SAVES_INPUT));
     } else {
         if m > inputs || n >= outputs { return; }
-        let at = offset + m * outputs + n;
+        let at = own_parameters() + offset + m * outputs + n;
         c[at] = step(at, c[at], sum / batch.divisor, m == inputs);
     }
 }

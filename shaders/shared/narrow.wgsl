@@ -3,10 +3,11 @@
 //   d0 = that before the activation, from d1 W1^T
 //
 // data: n x inputs, bytes (four a word, little-endian) or floats; x: the batch's rows of it; parameters: W0 (inputs x
-// hidden), b0, W1 (hidden x classes), b1, row-major, where their offsets say; h, d0: rows x hidden; p: rows x classes, p
+// hidden), b0, W1 (hidden x classes), b1, row-major, where their offsets say of the
+// member's; h, d0: rows x hidden; p: rows x classes, p
 // or d1. One workgroup does `group_rows` rows.
 //
-// uses: order, rows, activation, dropout, head, weights
+// uses: order, own_rows, own_parameters, rows, activation, dropout, head, weights
 
 override inputs: u32;
 override hidden: u32;
@@ -39,22 +40,23 @@ var<workgroup> outputs: array<f32, outputs_values>;
 
 // h of row `start + r` of the batch, from x W0; rows beyond the batch are not written.
 fn finish_unit(r: u32, start: u32, j: u32, product: f32) {
-    let sum = product + parameters[b0 + j];
+    let sum = product + parameters[own_parameters() + b0 + j];
     let unit = dropped(activate(sum), start + r, j);
     if SAVES_INPUT { kept[r * hidden + j] = sum; }
     units[r * hidden + j] = unit;
-    if training && start + r < batch.rows { h[(start + r) * hidden + j] = unit; }
+    if training && start + r < batch.rows { h[own_rows(hidden) + (start + r) * hidden + j] = unit; }
 }
 
 // All that follows h, for the rows from `start` on; every invocation takes part.
 fn finish_rows(lane: u32, start: u32) {
+    let own = own_parameters();
     workgroupBarrier();
     for (var i = lane; i < group_rows * classes; i += lanes) {
         let r = i / classes;
         let c = i % classes;
         var sum = 0.0;
-        for (var j = 0u; j < hidden; j++) { sum += units[r * hidden + j] * parameters[w1 + j * classes + c]; }
-        outputs[i] = sum + parameters[b1 + c];
+        for (var j = 0u; j < hidden; j++) { sum += units[r * hidden + j] * parameters[own + w1 + j * classes + c]; }
+        outputs[i] = sum + parameters[own + b1 + c];
     }
     workgroupBarrier();
     for (var r = lane; r < group_rows; r += lanes) {
@@ -67,7 +69,7 @@ fn finish_rows(lane: u32, start: u32) {
             weigh(base, source);
         }
         if row >= batch.rows { continue; }
-        for (var c = 0u; c < classes; c++) { p[row * classes + c] = outputs[base + c]; }
+        for (var c = 0u; c < classes; c++) { p[own_rows(classes) + row * classes + c] = outputs[base + c]; }
     }
     if !training { return; }
     workgroupBarrier();
@@ -76,9 +78,9 @@ fn finish_rows(lane: u32, start: u32) {
         let j = i % hidden;
         if start + r >= batch.rows { continue; }
         var sum = 0.0;
-        for (var c = 0u; c < classes; c++) { sum += outputs[r * classes + c] * parameters[w1 + j * classes + c]; }
+        for (var c = 0u; c < classes; c++) { sum += outputs[r * classes + c] * parameters[own + w1 + j * classes + c]; }
         var saved_value = undropped(units[i]);
         if SAVES_INPUT { saved_value = kept[i]; }
-        d0[(start + r) * hidden + j] = activate_backward(dropped(sum, start + r, j), saved_value);
+        d0[own_rows(hidden) + (start + r) * hidden + j] = activate_backward(dropped(sum, start + r, j), saved_value);
     }
 }

@@ -4,7 +4,7 @@
 // Buffers as in shared/narrow.wgsl. The first workgroups share out the inputs of W0; one more does all the rest, one
 // invocation a parameter.
 //
-// uses: order, rows, optimizer
+// uses: order, own_rows, own_parameters, rows, optimizer
 
 override inputs: u32;
 override hidden: u32;
@@ -22,25 +22,28 @@ override lanes: u32;
 @group(0) @binding(5) var<storage, read> d1: array<f32>;
 @group(0) @binding(6) var<storage, read_write> parameters: array<f32>;
 
-// A step of one parameter, from its gradient, summed over the rows.
-fn update(at: u32, sum: f32, bias: bool) {
+// A step of the member's parameter `at`, from its gradient, summed over the rows.
+fn update(number: u32, sum: f32, bias: bool) {
+    let at = own_parameters() + number;
     parameters[at] = step(at, parameters[at], sum / batch.divisor, bias);
 }
 
 fn rest(i: u32) {
     var sum = 0.0;
     if i < hidden {
-        for (var r = 0u; r < batch.rows; r++) { sum += d0[r * hidden + i]; }
+        for (var r = 0u; r < batch.rows; r++) { sum += d0[own_rows(hidden) + r * hidden + i]; }
         update(b0 + i, sum, true);
     } else if i < hidden + classes {
         let c = i - hidden;
-        for (var r = 0u; r < batch.rows; r++) { sum += d1[r * classes + c]; }
+        for (var r = 0u; r < batch.rows; r++) { sum += d1[own_rows(classes) + r * classes + c]; }
         update(b1 + c, sum, true);
     } else {
         let at = i - hidden - classes;
         let j = at / classes;
         let c = at % classes;
-        for (var r = 0u; r < batch.rows; r++) { sum += h[r * hidden + j] * d1[r * classes + c]; }
+        let own_h = own_rows(hidden) + j;
+        let own_d1 = own_rows(classes) + c;
+        for (var r = 0u; r < batch.rows; r++) { sum += h[own_h + r * hidden] * d1[own_d1 + r * classes]; }
         update(w1 + at, sum, false);
     }
 }

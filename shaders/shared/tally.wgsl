@@ -1,4 +1,4 @@
-// uses: nan
+// uses: batch, nan
 //
 // What an evaluation of classes notes of a row, from its probabilities outputs[base] to outputs[base + classes - 1];
 // targets holds a label a row.
@@ -7,7 +7,7 @@ override epsilon: f32;
 
 const TALLIES = true;
 
-// classes x classes, labels by predictions
+// classes x classes a member, labels by predictions
 @group(0) @binding(12) var<storage, read_write> confusion: array<atomic<u32>>;
 
 // The row's loss, -ln(p[label] + epsilon). Counts it in the confusion matrix: of equal probabilities the first wins.
@@ -17,7 +17,7 @@ fn tally(base: u32, row: u32) -> f32 {
     for (var c = 1u; c < classes; c++) {
         if outputs[base + c] > outputs[base + predicted] { predicted = c; }
     }
-    atomicAdd(&confusion[label * classes + predicted], 1u);
+    atomicAdd(&confusion[(batch.member * classes + label) * classes + predicted], 1u);
     let likelihood = outputs[base + label];
     // log() of NaN need not be NaN on every driver.
     return select(-log(likelihood + epsilon), likelihood, is_nan(likelihood));

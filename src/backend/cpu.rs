@@ -241,10 +241,11 @@ impl Backend for Cpu {
         let batch_size = recipe.batch_size;
         let portion = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
         let steps = steps.take((portion as usize).max(1), batch_size);
-        steps.check(samples.len(), batch_size)?;
+        steps.check(view.len(), batch_size)?;
+        let order = view.numbers(steps.order);
         let targets = head::Targets::new(&samples.targets, weights.as_deref());
         let examples = Examples { rows, augmenter: augmenter.as_ref(), targets };
-        network.train(team, examples, steps, batch_size, buffers);
+        network.train(team, examples, Steps { order: &order, ..steps }, batch_size, buffers);
         Ok(steps.rates.len())
     }
 

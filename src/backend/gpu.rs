@@ -12,6 +12,7 @@ use crate::recipe::Recipe;
 use crate::state::State;
 use engine::Engine;
 use hardware::Tuning;
+pub use pack::GpuPack;
 use plan::PlanName;
 pub use store::Store;
 pub use tune::Tuned;
@@ -22,6 +23,7 @@ pub mod hardware;
 pub mod kernels;
 pub mod launch;
 pub mod link;
+mod pack;
 mod peak;
 pub mod plan;
 mod programs;
@@ -39,7 +41,7 @@ impl Gpu {
     /// # Errors
     /// As [`Engine::new`].
     pub fn new(store: Store, model: Mlp, recipe: &Recipe, plan: Option<PlanName>) -> Result<Self> {
-        pollster::block_on(Engine::new(store, model, recipe, plan)).map(Self)
+        pollster::block_on(Engine::new(store, &[(&model, recipe)], plan)).map(Self)
     }
 
     /// Measures which way to launch each kernel of a training step is the fastest here, on the uploaded training part.
@@ -58,11 +60,17 @@ impl Backend for Gpu {
     }
 
     fn upload_view(&mut self, split: Split, view: &View) -> Result<()> {
-        pollster::block_on(self.0.upload(split, view))
+        pollster::block_on(async {
+            self.0.upload(split, &view.samples).await?;
+            match &view.rows {
+                Some(rows) => self.0.assign(split, &[rows.to_vec()]).await,
+                None => Ok(()),
+            }
+        })
     }
 
     fn train(&mut self, steps: Steps<'_>) -> Result<usize> {
-        pollster::block_on(self.0.train(steps))
+        pollster::block_on(self.0.train(&[steps]))
     }
 
     fn wait(&mut self) -> Result<()> {
@@ -70,23 +78,23 @@ impl Backend for Gpu {
     }
 
     fn evaluate(&mut self, splits: &[Split]) -> Result<Ticket> {
-        self.0.evaluate(splits)
+        self.0.evaluate(vec![splits.to_vec()])
     }
 
     fn collect(&mut self, ticket: Ticket) -> Result<Vec<Evaluation>> {
-        pollster::block_on(self.0.collect(ticket))
+        Ok(pollster::block_on(self.0.collect(ticket))?.pop().unwrap_or_default())
     }
 
     fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
-        pollster::block_on(self.0.predict(inputs))
+        pollster::block_on(self.0.predict(0, inputs))
     }
 
     fn state(&mut self, at: Option<Ticket>) -> Result<State> {
-        pollster::block_on(self.0.state(at))
+        pollster::block_on(self.0.state(0, at))
     }
 
     fn set_state(&mut self, state: &State) -> Result<()> {
-        pollster::block_on(self.0.set_state(state))
+        pollster::block_on(self.0.set_state(0, state))
     }
 
     fn measure(&mut self) -> Option<&mut dyn Measure> {

@@ -164,6 +164,11 @@ impl Selected {
         }
     }
 
+    /// The plan that was asked for.
+    pub(crate) fn plan(&self) -> Option<PlanName> {
+        self.request.plan
+    }
+
     /// The CPU with `threads` threads, to train `model` by `recipe`, all parameters 0.
     pub(crate) fn cpu(&self, model: &Mlp, recipe: &Recipe, threads: usize) -> Result<Cpu> {
         Cpu::sharing(&self.memory, model.clone(), recipe, threads)

@@ -23,11 +23,13 @@ use crate::error::{Error, Result};
 use crate::random;
 use crate::recipe::{Loss, Optimizer, OptimizerKind};
 use crate::state::State;
+use pack::{Packed, TAKING_PART, packed};
 
 mod dense;
 mod elementary;
 mod narrow;
 mod output;
+mod pack;
 mod resident;
 
 /// A kernel, and what makes its cases at a shape.
@@ -78,6 +80,7 @@ pub static KERNELS: &[Checked] = &[
     checked(&registry::NARROW_UPDATE, narrow::update),
     checked(&registry::NARROW_UPDATE_SUBGROUP, narrow::update),
     checked(&registry::RESIDENT, resident::cases),
+    checked(&registry::RESIDENT_SUBGROUP, resident::cases),
 ];
 
 /// Rows, inner width and columns that kernels are tried at: 1, around a tile and a line of invocations, the notebook's,
@@ -91,13 +94,15 @@ enum Values {
     F32(Vec<f32>),
     U32(Vec<u32>),
     Bytes(Vec<u8>),
+    /// Words of a uniform.
+    Table(Vec<u32>),
 }
 
 impl Values {
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = match self {
             Values::F32(values) => bytemuck::cast_slice(values).to_vec(),
-            Values::U32(values) => bytemuck::cast_slice(values).to_vec(),
+            Values::U32(values) | Values::Table(values) => bytemuck::cast_slice(values).to_vec(),
             Values::Bytes(bytes) => bytes.clone(),
         };
         bytes.resize(bytes.len().next_multiple_of(4), 0);
@@ -105,10 +110,13 @@ impl Values {
     }
 }
 
-/// A launch, the buffers it starts with, and what its twin makes of them.
+/// A launch for one member, the buffers it starts with, and what its twin makes of them.
 struct Case {
+    /// For as many rows as the member with most has.
     launch: Launch,
     batch: Batch,
+    /// Of what it drops, where it does.
+    share: f64,
     before: Vec<(&'static str, Values)>,
     after: Vec<(&'static str, Values, Tolerance)>,
 }
@@ -119,28 +127,68 @@ struct Setting<'a> {
     hardware: &'a Hardware,
     /// The shape's place in [`SHAPES`]: what there are several of is taken by turns.
     number: usize,
+    /// Rows that a member has room for.
+    room: usize,
+    /// Rows of this one's batch.
     rows: usize,
     inner: usize,
     columns: usize,
     draw: Draw,
+    /// The run and the step that decide what is dropped.
+    training: Training<'static>,
+    /// Of what is dropped, where anything is.
+    share: f64,
+    /// The learning rate.
+    rate: f32,
     batch: Batch,
     /// Row numbers of a data set of [`SOURCE_ROWS`] rows; the batch's begin at [`FIRST`].
     order: Vec<u32>,
 }
 
 impl<'a> Setting<'a> {
-    fn new(kernel: &'static Kernel, hardware: &'a Hardware, number: usize) -> Self {
-        let (rows, inner, columns) = SHAPES[number];
-        let mut draw = Draw::new((rows * 1_000_003 + inner * 1009 + columns) as u64);
+    /// That of one of the members of a pack, which differ in all their numbers.
+    fn new(kernel: &'static Kernel, hardware: &'a Hardware, number: usize, member: usize) -> Self {
+        let (room, inner, columns) = SHAPES[number];
+        let rows = [room, room.div_ceil(2), (2 * room).div_ceil(3)][member];
+        let mut draw = Draw::new((room * 1_000_003 + inner * 1009 + columns + 7_000_001 * member) as u64);
+        let training = Training { seed: (7 + member as u64) << 33, step: 3 + 2 * member as u64, warper: None };
         let batch = Batch {
-            numbers: numbers(&optimizer(OptimizerKind::Sgd)),
-            step_key: step_key(TRAINING.seed, TRAINING.step),
+            step_key: step_key(training.seed, training.step),
             // At every other shape rows weigh another sum than their number.
             divisor: if number % 2 == 1 { 0.7 * rows as f32 } else { rows as f32 },
-            ..Batch::of_rows(FIRST, rows, 1)
+            ..Batch::of_rows(0, FIRST, rows, 1)
         };
         let order = draw.below(SOURCE_ROWS, FIRST + rows);
-        Self { kernel, hardware, number, rows, inner, columns, draw, batch, order }
+        let (share, rate) = ([0.3, 0.5, 0.1][member], [0.15, 0.05, 0.3][member]);
+        Self { kernel, hardware, number, room, rows, inner, columns, draw, training, share, rate, batch, order }
+    }
+
+    /// An optimizer of this kind, with decay of the weights only.
+    fn optimizer(&self, kind: OptimizerKind) -> Optimizer {
+        let weight_decay = 0.2 * f64::from(self.rate);
+        Optimizer { kind, momentum: 0.5 + self.share, weight_decay, decay_biases: false, ..Optimizer::default() }
+    }
+
+    /// Its numbers in the step at hand.
+    fn numbers(&self, kind: OptimizerKind) -> Numbers {
+        Numbers::new(&self.optimizer(kind), self.rate, self.training.step)
+    }
+
+    /// Drops that of the rows of a batch, `width` values each.
+    fn drop_from(&self, values: &mut [f32], width: usize, dropping: Option<Dropping>) {
+        if let Some(Dropping { layer }) = dropping {
+            dropout(Dropout::new(self.training.seed, self.training.step, layer, self.share), 0, width, values);
+        }
+    }
+
+    /// A state in the middle of training: slots of the order of the gradients, the second of their squares.
+    fn state(&mut self, kind: OptimizerKind, parameters: Vec<f32>) -> State {
+        let count = parameters.len();
+        let slots = (0..kind.slots()).map(|slot| {
+            let values = self.draw.normal(count);
+            if slot == 1 { values.into_iter().map(|value| 0.01 + value * value).collect() } else { values }
+        });
+        State { slots: slots.collect(), parameters, step: self.training.step - 1 }
     }
 
     /// The numbers of the batch's rows.
@@ -170,51 +218,38 @@ impl Draw {
     }
 }
 
-/// The rate and the step, from 1, that cases are made for.
-const RATE: f32 = 0.15;
-const STEP: u64 = 3;
-
-/// The run and the step that decide what is dropped.
-const TRAINING: Training = Training { seed: 7 << 33, step: STEP, warper: None };
-
 /// At every other shape, what is dropped of a layer.
 fn dropping(number: usize, layer: u32) -> Option<Dropping> {
-    (number % 2 == 1).then_some(Dropping { layer, share: 0.3 })
+    (number % 2 == 1).then_some(Dropping { layer })
 }
 
-/// Drops that of the rows of a batch, `width` values each.
-fn drop_from(values: &mut [f32], width: usize, dropping: Option<Dropping>) {
-    if let Some(Dropping { layer, share }) = dropping {
-        dropout(Dropout::new(TRAINING.seed, TRAINING.step, layer, share), 0, width, values);
-    }
-}
-
-/// The heads that cases are made for, by turns.
-const HEADS: [HeadKind; 5] = [
-    HeadKind::Classes { smoothing: 0.0 },
-    HeadKind::Mse,
-    HeadKind::Classes { smoothing: 0.1 },
-    HeadKind::Mae,
-    HeadKind::Huber,
+/// The heads that cases are made for, by turns, and the share of a label that is spread.
+const HEADS: [(HeadKind, f32); 5] = [
+    (HeadKind::Classes, 0.0),
+    (HeadKind::Mse, 0.0),
+    (HeadKind::Classes, 0.1),
+    (HeadKind::Mae, 0.0),
+    (HeadKind::Huber, 0.0),
 ];
 
 /// What the rows of a data set should give to a head, and how much they weigh.
 struct Answers {
     head: HeadKind,
+    label_smoothing: f32,
     targets: Targets,
     weights: Option<Vec<f32>>,
 }
 
 impl Answers {
     /// Those of [`SOURCE_ROWS`] rows for `outputs` classes or values, where `weighs` says so with weights.
-    fn new(draw: &mut Draw, head: HeadKind, outputs: usize, weighs: bool) -> Self {
+    fn new(draw: &mut Draw, (head, label_smoothing): (HeadKind, f32), outputs: usize, weighs: bool) -> Self {
         let targets = if head.is_classes() {
             Targets::Classes(draw.below(outputs, SOURCE_ROWS))
         } else {
             Targets::Values(draw.normal(SOURCE_ROWS * outputs))
         };
         let weights = weighs.then(|| draw.normal(SOURCE_ROWS).into_iter().map(f32::abs).collect());
-        Self { head, targets, weights }
+        Self { head, label_smoothing, targets, weights }
     }
 
     /// As the twins take them.
@@ -223,13 +258,13 @@ impl Answers {
     }
 
     fn objective(&self) -> Objective {
-        let (loss, label_smoothing) = match self.head {
-            HeadKind::Classes { smoothing } => (Loss::CrossEntropy, smoothing),
-            HeadKind::Mse => (Loss::Mse, 0.0),
-            HeadKind::Mae => (Loss::Mae, 0.0),
-            HeadKind::Huber => (Loss::Huber, 0.0),
+        let loss = match self.head {
+            HeadKind::Classes => Loss::CrossEntropy,
+            HeadKind::Mse => Loss::Mse,
+            HeadKind::Mae => Loss::Mae,
+            HeadKind::Huber => Loss::Huber,
         };
-        Objective { loss, label_smoothing }
+        Objective { loss, label_smoothing: self.label_smoothing }
     }
 
     /// The head's predictions from the last layer's sums, rows of `outputs`.
@@ -250,22 +285,12 @@ impl Answers {
     }
 }
 
-/// An optimizer of this kind, with decay of the weights only.
-fn optimizer(kind: OptimizerKind) -> Optimizer {
-    Optimizer { kind, weight_decay: 0.01, decay_biases: false, ..Optimizer::default() }
-}
-
-/// Its numbers in the step that cases are made for.
-fn numbers(optimizer: &Optimizer) -> Numbers {
-    Numbers::new(optimizer, RATE, STEP)
-}
-
 /// One of `all`, by turns.
 fn one_of<T: Copy>(all: &[T], number: usize) -> T {
     all[number % all.len()]
 }
 
-/// What is written beside a result must stay: each output buffer is this much longer on both sides.
+/// What lies beside a result must stay: so many values on both sides of a layer among the parameters.
 const MARGIN: usize = 3;
 
 /// Rows of the data set that batches are gathered from, and the place in the order where the batch starts.
@@ -280,16 +305,6 @@ fn padded(values: &[f32]) -> Vec<f32> {
 /// What a buffer of so many values holds before it is written.
 fn unwritten(count: usize) -> Values {
     Values::F32(vec![7.0; count])
-}
-
-/// A state in the middle of training: slots of the order of the gradients, the second of their squares.
-fn state(draw: &mut Draw, kind: OptimizerKind, parameters: Vec<f32>) -> State {
-    let count = parameters.len();
-    let slots = (0..kind.slots()).map(|slot| {
-        let values = draw.normal(count);
-        if slot == 1 { values.into_iter().map(|value| 0.01 + value * value).collect() } else { values }
-    });
-    State { slots: slots.collect(), parameters, step: STEP - 1 }
 }
 
 /// The slots of `state` as the device has them: those of a parameter side by side.
@@ -332,8 +347,11 @@ pub fn kernels(device: &Device, checked: &[Checked]) -> Result<Vec<Row>> {
             continue;
         }
         for (number, &shape) in SHAPES.iter().enumerate() {
-            for case in cases(&mut Setting::new(kernel, &device.hardware, number))? {
-                rows.extend(pollster::block_on(run_case(device, kernel, shape, case))?);
+            let setting = |member| Setting::new(kernel, &device.hardware, number, member);
+            let members = (0..TAKING_PART).map(|member| Ok(cases(&mut setting(member))?.into_iter()));
+            let mut members = members.collect::<Result<Vec<_>>>()?;
+            while let Some(cases) = members.iter_mut().map(Iterator::next).collect::<Option<Vec<Case>>>() {
+                rows.extend(pollster::block_on(run_case(device, kernel, shape, packed(kernel, cases)?))?);
             }
         }
     }
@@ -344,13 +362,16 @@ async fn run_case(
     device: &Device,
     kernel: &'static Kernel,
     shape: (usize, usize, usize),
-    case: Case,
+    case: Packed,
 ) -> Result<Vec<Row>> {
     let buffers = case
         .before
         .iter()
         .map(|(name, values)| {
             let bytes = values.bytes();
+            if let Values::Table(_) = values {
+                return Ok((*name, device.uniform(name, &bytes)?));
+            }
             let buffer = device.storage(name, bytes.len() as u64)?;
             device.queue.write_buffer(&buffer, 0, &bytes);
             Ok((*name, buffer))
@@ -358,20 +379,22 @@ async fn run_case(
         .collect::<Result<Vec<_>>>()?;
     // The kernel that was passed, also where it is not the registry's of that name.
     let launch = Launch { kernel, ..case.launch };
-    run_once(device, &launch, &buffers, case.batch).await?;
+    run_once(device, &launch, &buffers, case.entries).await?;
 
     let mut rows = Vec::new();
     for (name, expected, tolerance) in case.after {
         let buffer = buffers.iter().find(|(bound, _)| *bound == name).map(|(_, buffer)| buffer);
         let buffer = buffer.ok_or_else(|| Error::Check(format!("kernel {}: no buffer {name}", kernel.name)))?;
-        let bytes = device.read(&[(buffer, expected.bytes().len() as u64)]).await?.concat();
+        let bytes = device.read(&[(buffer, 0..expected.bytes().len() as u64)]).await?.concat();
         let comparison = match expected {
             Values::F32(expected) => compare(&values::<f32>(&bytes), &expected, tolerance),
             Values::U32(expected) => {
                 let as_f32 = |values: &[u32]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
                 compare(&as_f32(&values::<u32>(&bytes)), &as_f32(&expected), tolerance)
             }
-            Values::Bytes(_) => return Err(Error::Check(format!("kernel {}: writes bytes", kernel.name))),
+            Values::Bytes(_) | Values::Table(_) => {
+                return Err(Error::Check(format!("kernel {}: writes bytes", kernel.name)));
+            }
         };
         let (m, k, n) = shape;
         let shape = format!("{m} x {k} x {n}");

@@ -249,8 +249,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let mut tested = None;
     let (interrupted, start) = (jobs::interrupted(), Instant::now());
     let clock = || start.elapsed();
-    let run =
-        Run { recipe: &recipe, rows: dataset.train.len(), numbers: None, evaluated: &evaluated, done, clock: &clock };
+    let run = Run { recipe: &recipe, rows: dataset.train.len(), evaluated: &evaluated, done, clock: &clock };
     let trained = train::train(backend, run, |event| {
         match event {
             Event::Progress { epoch, done, .. } => {

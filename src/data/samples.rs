@@ -238,6 +238,14 @@ impl View {
         }
     }
 
+    /// The numbers, in the samples, of the rows that `order` counts.
+    pub(crate) fn numbers<'a>(&self, order: &'a [u32]) -> Cow<'a, [u32]> {
+        match &self.rows {
+            Some(rows) => order.iter().map(|&row| rows[row as usize]).collect(),
+            None => Cow::Borrowed(order),
+        }
+    }
+
     /// The rows as samples of their own, in the order of their numbers.
     ///
     /// # Errors

@@ -1,9 +1,7 @@
-// uses: softmax
+// uses: batch, softmax
 //
-// Softmax, and cross-entropy with the label, of which the share `smoothing` is spread over all classes: targets holds a
+// Softmax, and cross-entropy with the label, of which the share batch.smoothing is spread over all classes: targets holds a
 // label a row, and a row's values are outputs[base] to outputs[base + classes - 1].
-
-override smoothing: f32;
 
 // The row's probabilities, from the last layer's output.
 fn predict(base: u32) {
@@ -13,8 +11,8 @@ fn predict(base: u32) {
 // The gradient of the row's loss at the last layer's output, through the softmax, from the probabilities:
 // p - ((1 - smoothing) onehot(label) + smoothing / classes)
 fn loss_gradient(base: u32, row: u32) {
-    outputs[base + targets[row]] -= 1.0 - smoothing;
-    if smoothing > 0.0 {
-        for (var c = 0u; c < classes; c++) { outputs[base + c] -= smoothing / f32(classes); }
+    outputs[base + targets[row]] -= 1.0 - batch.smoothing;
+    if batch.smoothing > 0.0 {
+        for (var c = 0u; c < classes; c++) { outputs[base + c] -= batch.smoothing / f32(classes); }
     }
 }

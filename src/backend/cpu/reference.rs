@@ -229,9 +229,11 @@ impl Backend for Reference {
     }
 
     fn train(&mut self, steps: Steps<'_>) -> Result<usize> {
-        let samples = &self.data.get(Split::Train)?.samples;
-        steps.check(samples.len(), self.recipe.batch_size)?;
-        for (batch, rate) in steps.batches(self.recipe.batch_size) {
+        let view = self.data.get(Split::Train)?;
+        let samples = &view.samples;
+        steps.check(view.len(), self.recipe.batch_size)?;
+        let order = view.numbers(steps.order);
+        for (batch, rate) in (Steps { order: &order, ..steps }).batches(self.recipe.batch_size) {
             let (seed, step, warper) = (self.recipe.seed, self.state.step + 1, self.warper.as_ref());
             let training = Training { seed, step, warper };
             let targets = Targets::new(&samples.targets, self.weights.as_deref());

@@ -1,5 +1,6 @@
 //! Adapters: which there are, which one to take, and a device opened on it whose errors come back as errors.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
@@ -233,6 +234,17 @@ impl Device {
         self.buffer(name, bytes.max(4).next_multiple_of(16), usage)
     }
 
+    /// A uniform that holds `bytes`.
+    ///
+    /// # Errors
+    /// As [`Device::buffer`].
+    pub fn uniform(&self, name: &str, bytes: &[u8]) -> Result<wgpu::Buffer> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.buffer(name, bytes.len() as u64, usage)?;
+        self.queue.write_buffer(&buffer, 0, bytes);
+        Ok(buffer)
+    }
+
     /// A buffer of `bytes` for `usage`.
     ///
     /// # Errors
@@ -244,7 +256,7 @@ impl Device {
         Ok(buffer)
     }
 
-    /// The layout of a shader's bindings: its `batch` at a dynamic offset, the rest as it declares them.
+    /// The layout of a shader's bindings: its `batches` at a dynamic offset, the rest as it declares them.
     pub fn layout(&self, name: &str, reflection: &Reflection) -> wgpu::BindGroupLayout {
         let entries: Vec<_> = reflection
             .bindings
@@ -254,7 +266,7 @@ impl Device {
                 visibility: wgpu::ShaderStages::COMPUTE,
                 ty: wgpu::BindingType::Buffer {
                     ty: match kind {
-                        BindingKind::Batch => wgpu::BufferBindingType::Uniform,
+                        BindingKind::Batch | BindingKind::Table => wgpu::BufferBindingType::Uniform,
                         BindingKind::Read => wgpu::BufferBindingType::Storage { read_only: true },
                         BindingKind::Write => wgpu::BufferBindingType::Storage { read_only: false },
                     },
@@ -302,34 +314,40 @@ impl Device {
         polled.map(|_| ()).map_err(|error| Error::Gpu(format!("waiting for adapter {}: {error}", self.info.name)))
     }
 
-    /// Reads `bytes` bytes from the start of each buffer.
+    /// Reads the bytes of a range of each buffer.
     ///
     /// # Errors
     /// [`Error::Gpu`] when the device fails.
-    pub async fn read(&self, sources: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
+    pub async fn read(&self, sources: &[(&wgpu::Buffer, Range<u64>)]) -> Result<Vec<Vec<u8>>> {
         self.finish_read(self.begin_read(sources)?).await
     }
 
-    /// Hands over the reading of `bytes` bytes from the start of each buffer, as the work before leaves them.
+    /// Hands over the reading of the bytes of a range of each buffer, as the work before leaves them.
     ///
     /// # Errors
     /// [`Error::Gpu`] when there is no memory for it.
-    pub fn begin_read(&self, sources: &[(&wgpu::Buffer, u64)]) -> Result<Read> {
-        let total = sources.iter().map(|(_, bytes)| bytes).sum();
+    pub fn begin_read(&self, sources: &[(&wgpu::Buffer, Range<u64>)]) -> Result<Read> {
+        let length = |bytes: &Range<u64>| bytes.end - bytes.start;
+        let total = sources.iter().map(|(_, bytes)| length(bytes)).sum();
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = self.buffer("results read back", total, usage)?;
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut at = 0;
-        for &(source, bytes) in sources {
-            encoder.copy_buffer_to_buffer(source, 0, &staging, at, bytes);
-            at += bytes;
+        for (source, bytes) in sources {
+            encoder.copy_buffer_to_buffer(source, bytes.start, &staging, at, length(bytes));
+            at += length(bytes);
         }
         let submission = self.queue.submit([encoder.finish()]);
         let (sender, mapped) = oneshot_channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             let _ = sender.send(result);
         });
-        Ok(Read { staging, sizes: sources.iter().map(|&(_, bytes)| bytes as usize).collect(), submission, mapped })
+        Ok(Read {
+            staging,
+            sizes: sources.iter().map(|(_, bytes)| length(bytes) as usize).collect(),
+            submission,
+            mapped,
+        })
     }
 
     /// What [`Device::begin_read`] began to read; work handed over later may still be under way.

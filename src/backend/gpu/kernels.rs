@@ -99,6 +99,7 @@ kernels! {
         NARROW_UPDATE "narrow_update" needs Needs::Nothing,
         NARROW_UPDATE_SUBGROUP "narrow_update_subgroup" needs Needs::Subgroup(8),
         RESIDENT "resident" needs Needs::Nothing,
+        RESIDENT_SUBGROUP "resident_subgroup" needs Needs::Subgroup(8),
     }
 }
 
@@ -124,6 +125,9 @@ shared![
     "narrow_parameters",
     "normal",
     "order",
+    "own_parameters",
+    "own_rows",
+    "resident",
     "rows",
     "sigmoids",
     "slots",
@@ -184,11 +188,16 @@ impl Kernel {
     }
 }
 
+/// The name of the uniform that says which rows a dispatch works on.
+pub const BATCHES: &str = "batches";
+
 /// What a binding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BindingKind {
-    /// The uniform that says which rows a dispatch works on.
+    /// The uniform that says which rows a dispatch works on, another in each step.
     Batch,
+    /// A uniform that is the same in every step.
+    Table,
     /// A storage buffer that the kernel only reads.
     Read,
     /// A storage buffer that the kernel writes.
@@ -239,7 +248,8 @@ impl Kernel {
         let mut workgroup_bytes = 0;
         for (_, variable) in module.global_variables.iter() {
             let kind = match variable.space {
-                naga::AddressSpace::Uniform => BindingKind::Batch,
+                naga::AddressSpace::Uniform if variable.name.as_deref() == Some(BATCHES) => BindingKind::Batch,
+                naga::AddressSpace::Uniform => BindingKind::Table,
                 naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => {
                     BindingKind::Write
                 }
@@ -303,7 +313,7 @@ mod tests {
             links = links.into_iter().flat_map(with).collect();
         }
         if parts.contains(&Part::Dropout) {
-            let dropout = Some(Dropping { layer: 1, share: 0.5 });
+            let dropout = Some(Dropping { layer: 1 });
             links = links.into_iter().flat_map(|link| [link, Link { dropout, ..link }]).collect();
         }
         if parts.contains(&Part::Weights) {
@@ -346,7 +356,8 @@ mod tests {
                 let reflection = kernel.reflect(link).unwrap();
                 assert!(!reflection.bindings.is_empty(), "{} {link}", kernel.name);
                 // WebGPU's default limits.
-                let buffers = reflection.bindings.values().filter(|(_, kind)| *kind != BindingKind::Batch).count();
+                let is_storage = |kind| matches!(kind, BindingKind::Read | BindingKind::Write);
+                let buffers = reflection.bindings.values().filter(|&&(_, kind)| is_storage(kind)).count();
                 assert!(buffers <= 8, "{} {link}: {buffers} storage buffers", kernel.name);
                 assert!(reflection.invocations <= 256, "{} {link}", kernel.name);
                 assert!(reflection.workgroup_bytes <= 16_384, "{} {link}", kernel.name);

@@ -29,7 +29,7 @@ pub struct Launch {
     pub link: Link,
     /// The values of its `override` constants.
     pub constants: Vec<(&'static str, f64)>,
-    /// Workgroups along x and y.
+    /// Workgroups along x and y; along z lie the members of a pack.
     pub grid: [u32; 2],
 }
 
@@ -37,6 +37,18 @@ impl Launch {
     fn new(kernel: &'static Kernel, constants: &[(&'static str, usize)], grid: [u32; 2]) -> Self {
         let constants = constants.iter().map(|&(name, value)| (name, value as f64)).collect();
         Self { kernel, what: String::new(), way: String::new(), link: Link::default(), constants, grid }
+    }
+
+    /// With room for `rows` rows of each member in the buffers that only a dispatch writes and the next one reads.
+    fn room(mut self, rows: usize) -> Self {
+        self.constants.push(("room", rows as f64));
+        self
+    }
+
+    /// With `stride` values from the parameters of a member to those of the next.
+    fn stride(mut self, stride: usize) -> Self {
+        self.constants.push(("stride", stride as f64));
+        self
     }
 
     fn activation(mut self, activation: Activation) -> Self {
@@ -52,7 +64,6 @@ impl Launch {
 
     fn head(mut self, head: HeadKind) -> Self {
         self.link.head = head;
-        self.constants.extend(self.link.constants(Part::Head));
         self
     }
 
@@ -102,6 +113,20 @@ impl Launch {
     pub fn choice(&self) -> String {
         format!("{}, {}", self.kernel.name, self.way)
     }
+}
+
+/// Where something begins among the parameters, or the gradients, of each member of a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within {
+    /// Values before it.
+    pub offset: usize,
+    /// What [`stride`] says.
+    pub stride: usize,
+}
+
+/// Values from a member's parameters to those of the next, of a network of so many: whole vectors of four.
+pub fn stride(parameters: usize) -> usize {
+    parameters.next_multiple_of(4)
 }
 
 /// The most workgroups along one axis that every WebGPU device takes.

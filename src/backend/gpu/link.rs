@@ -2,19 +2,15 @@
 
 use std::fmt;
 
-use crate::backend::cpu::dropout::Dropout;
 use crate::metrics::LOSS_EPSILON;
 use crate::model::{Activation, Head, Mlp};
 use crate::recipe::{Loss, OptimizerKind, Recipe};
 
 /// What stands after the last layer, and the loss.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadKind {
     /// Softmax and cross-entropy.
-    Classes {
-        /// The share of a label that is spread over all classes.
-        smoothing: f32,
-    },
+    Classes,
     /// Numbers, by their mean squared error.
     Mse,
     /// Numbers, by their mean absolute error.
@@ -25,12 +21,12 @@ pub enum HeadKind {
 
 impl HeadKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Classes { smoothing: 0.0 }, Self::Mse, Self::Mae, Self::Huber];
+    pub const ALL: [Self; 4] = [Self::Classes, Self::Mse, Self::Mae, Self::Huber];
 
     /// That of `model`, trained by `recipe`.
     pub fn of(model: &Mlp, recipe: &Recipe) -> Self {
         match (model.head(), recipe.loss) {
-            (Head::Classes, _) => Self::Classes { smoothing: recipe.label_smoothing as f32 },
+            (Head::Classes, _) => Self::Classes,
             (Head::Values, Loss::Mse | Loss::CrossEntropy) => Self::Mse,
             (Head::Values, Loss::Mae) => Self::Mae,
             (Head::Values, Loss::Huber) => Self::Huber,
@@ -39,12 +35,12 @@ impl HeadKind {
 
     /// Whether it tells classes apart.
     pub fn is_classes(self) -> bool {
-        matches!(self, Self::Classes { .. })
+        self == Self::Classes
     }
 
     fn name(self) -> &'static str {
         match self {
-            Self::Classes { .. } => "classes",
+            Self::Classes => "classes",
             Self::Mse => "mse",
             Self::Mae => "mae",
             Self::Huber => "huber",
@@ -54,7 +50,7 @@ impl HeadKind {
 
 /// The parts that a kernel is linked with. What a launch does not call stays at its default, so that launches share
 /// shaders.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// Of the layer that the kernel makes, or that made its input.
     pub activation: Activation,
@@ -72,26 +68,22 @@ pub struct Link {
     pub clipping: bool,
 }
 
-/// What training drops of a layer's output.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A layer of whose output training drops some; how much, each member of a pack says for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dropping {
     /// The layer, from 1: 0 are the inputs.
     pub layer: u32,
-    /// The share that is dropped.
-    pub share: f64,
 }
 
 impl Dropping {
     /// Of layer `index` of `model`, from 0; none where nothing is dropped.
     pub fn of(model: &Mlp, index: usize) -> Option<Self> {
-        let share = model.layers()[index].dropout;
-        (share > 0.0).then_some(Self { layer: index as u32 + 1, share })
+        (model.layers()[index].dropout > 0.0).then_some(Self { layer: index as u32 + 1 })
     }
 
     /// Of the inputs of `model`; none where nothing is dropped.
     pub fn of_inputs(model: &Mlp) -> Option<Self> {
-        let share = model.input_dropout();
-        (share > 0.0).then_some(Self { layer: 0, share })
+        (model.input_dropout() > 0.0).then_some(Self { layer: 0 })
     }
 }
 
@@ -99,7 +91,7 @@ impl Default for Link {
     fn default() -> Self {
         Self {
             activation: Activation::Identity,
-            head: HeadKind::Classes { smoothing: 0.0 },
+            head: HeadKind::Classes,
             optimizer: OptimizerKind::Sgd,
             dropout: None,
             weights: false,
@@ -163,7 +155,7 @@ impl Link {
             Part::Save if self.activation.saves_input() => shader!("shared/save"),
             Part::Save => shader!("shared/save_nothing"),
             Part::Head => match self.head {
-                HeadKind::Classes { .. } => shader!("link/head/classes"),
+                HeadKind::Classes => shader!("link/head/classes"),
                 HeadKind::Mse => shader!("link/head/mse"),
                 HeadKind::Mae => shader!("link/head/mae"),
                 HeadKind::Huber => shader!("link/head/huber"),
@@ -187,20 +179,8 @@ impl Link {
     /// The values of the `override` constants of a part.
     pub fn constants(self, part: Part) -> Vec<(&'static str, f64)> {
         match (part, self.dropout) {
-            (Part::Head, _) => match self.head {
-                HeadKind::Classes { smoothing } => vec![("smoothing", f64::from(smoothing))],
-                HeadKind::Mse | HeadKind::Mae | HeadKind::Huber => Vec::new(),
-            },
             (Part::Tally, _) if self.tally => vec![("epsilon", f64::from(LOSS_EPSILON))],
-            (Part::Dropout, Some(Dropping { layer, share })) => {
-                let Dropout { threshold, scale, .. } = Dropout::new(0, 0, layer, share);
-                vec![
-                    ("dropout_layer", f64::from(layer)),
-                    ("dropout_threshold", f64::from(threshold)),
-                    ("dropout_scale", f64::from(scale)),
-                    ("dropout_keep", f64::from((1.0 - share) as f32)),
-                ]
-            }
+            (Part::Dropout, Some(Dropping { layer })) => vec![("dropout_layer", f64::from(layer))],
             _ => Vec::new(),
         }
     }

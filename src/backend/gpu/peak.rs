@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::backend::Peak;
 use crate::backend::gpu::engine::Engine;
+use crate::backend::gpu::launch::Within;
 use crate::backend::gpu::launch::dense::{Dense, Product, Source, dense};
 use crate::backend::gpu::submit::{Batch, submit};
 use crate::error::Result;
@@ -24,18 +25,23 @@ impl Engine {
         let square = |name| device.storage(name, 4 * (side * side + side) as u64);
         let (a, b, c) = (square("left operand")?, square("right operand")?, square("product")?);
         let bound = [("a", &a), ("a4", &a), ("b", &b), ("b4", &b), ("order", &a), ("h", &b), ("c", &c)];
-        let layer = Dense { inputs: side, outputs: side, offset: 0, source: Source::Activations };
+        let layer = Dense {
+            inputs: side,
+            outputs: side,
+            weights: Within { offset: 0, stride: 0 },
+            source: Source::Activations,
+        };
         let mut ways = dense(Product::Forward(Activation::Identity, None), layer, side, &device.hardware);
         if device.hardware.software {
             ways.truncate(1);
         }
-        let batch = Batch::of_rows(0, side, 0);
+        let entries = vec![Batch::of_rows(0, 0, side, 0)];
         let mut product = f64::INFINITY;
         for way in &ways {
             let ready = [store.ready(way, &bound, table)?];
             for _ in 0..ROUNDS {
                 let start = clock();
-                device.wait(submit(&device, table, &ready, &[batch], None)?).await?;
+                device.wait(submit(&device, table, &ready, std::slice::from_ref(&entries), None)?).await?;
                 product = product.min((clock() - start).as_secs_f64());
             }
         }

@@ -11,7 +11,7 @@ use crate::backend::gpu::kernels;
 use crate::backend::gpu::launch::dense::{Dense, Product, Source};
 use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::output::Pass;
-use crate::backend::gpu::launch::{Launch, dense, elementary, narrow, output, resident};
+use crate::backend::gpu::launch::{Launch, Within, dense, elementary, narrow, output, resident, stride};
 use crate::backend::gpu::link::{Dropping, HeadKind, Link};
 use crate::data::Inputs;
 use crate::error::{Error, Remedy, Result};
@@ -71,7 +71,7 @@ impl PlanName {
     /// [`Error::PlanUnfit`] saying what it can run, with what to use instead.
     pub fn check(self, model: &Mlp, recipe: &Recipe, hardware: &Hardware) -> Result<()> {
         let unfit = |why: String, remedies: &[Remedy]| Err(Error::PlanUnfit { plan: self, why }.advise(remedies));
-        let (kind, batch_size) = (recipe.optimizer.kind, recipe.batch_size);
+        let batch_size = recipe.batch_size;
         match self {
             Self::Elementary => Ok(()),
             // Their kernels step a parameter as soon as they have its gradient, and clipping needs all of them first.
@@ -82,11 +82,6 @@ impl PlanName {
             Self::Fused => unfit(
                 format!("runs networks of at most {} outputs, not {model}", output::MAX_OUTPUTS),
                 &[Remedy::Plan(Self::Elementary)],
-            ),
-            // It takes the numbers of all its steps from the first: Adam's differ.
-            Self::Resident if matches!(kind, OptimizerKind::Adam | OptimizerKind::AdamW) => unfit(
-                format!("trains by sgd, momentum or nesterov, not by {}", kind.name()),
-                &[Remedy::Plan(Self::Fused)],
             ),
             Self::Resident if !recipe.augment.is_none() => {
                 unfit("does not augment images".into(), &[Remedy::Plan(Self::Fused)])
@@ -166,7 +161,12 @@ fn narrow_shape(model: &Mlp, element: Element) -> Option<Narrow> {
 fn layer(model: &Mlp, first: Source, index: usize) -> Dense {
     let layer = &model.layers()[index];
     let source = if index == 0 { first } else { Source::Activations };
-    Dense { inputs: layer.inputs, outputs: layer.outputs, offset: layer.weights.start, source }
+    Dense { inputs: layer.inputs, outputs: layer.outputs, weights: within(model, layer.weights.start), source }
+}
+
+/// What begins at `offset` of the parameters of `model`.
+fn within(model: &Mlp, offset: usize) -> Within {
+    Within { offset, stride: stride(model.parameters()) }
 }
 
 /// A buffer on the device.
@@ -180,12 +180,18 @@ pub enum Buffer {
     Weights,
     /// The row numbers, batch after batch.
     Order,
+    /// The numbers of each step of [`PlanName::Resident`], batch after batch.
+    Steps,
+    /// What each member drops of the outputs of a layer, from 1; of 0 of the inputs.
+    Drops(usize),
     /// The flat parameters.
     Parameters,
     /// The flat gradients.
     Gradients,
     /// The sum of the squares of each block of them.
     Squares,
+    /// The norm that each member's are clipped to.
+    ClipNorms,
     /// What clipping multiplies all of them by.
     ClipFactor,
     /// The input rows (0), and each layer's output before its softmax.
@@ -261,7 +267,13 @@ impl Dispatch {
 }
 
 fn dispatch(launch: Launch, bindings: &[(&'static str, Buffer)]) -> Dispatch {
-    Dispatch { launch, others: Vec::new(), bindings: bindings.to_vec() }
+    let bindings = bindings.iter().copied().chain(drops(&launch)).collect();
+    Dispatch { launch, others: Vec::new(), bindings }
+}
+
+/// What a launch with dropout binds for it.
+fn drops(launch: &Launch) -> Option<(&'static str, Buffer)> {
+    launch.link.dropout.map(|dropping| ("drops", Buffer::Drops(dropping.layer as usize)))
 }
 
 /// The best of several ways, as far as `hardware` knows.
@@ -271,7 +283,8 @@ fn best(
     bindings: impl IntoIterator<Item = (&'static str, Buffer)>,
 ) -> Dispatch {
     let launch = ways.swap_remove(hardware.tuning.pick(&ways));
-    Dispatch { launch, others: ways, bindings: bindings.into_iter().collect() }
+    let bindings = bindings.into_iter().chain(drops(&launch)).collect();
+    Dispatch { launch, others: ways, bindings }
 }
 
 /// What the slope of the activation that made the input of layer `index` is computed from.
@@ -290,8 +303,8 @@ fn slots(optimizer: OptimizerKind) -> Option<(&'static str, Buffer)> {
 }
 
 impl Plan {
-    /// A training step by the plan `name`, which must be able to run `model`; by [`PlanName::Resident`] as many steps as
-    /// the uniform `batch` has batches of `rows` rows.
+    /// A training step by the plan `name`, which must be able to run `model`; by [`PlanName::Resident`] a run of steps, which
+    /// [`Buffer::Steps`] has.
     pub fn step(
         name: PlanName,
         model: &Mlp,
@@ -302,7 +315,7 @@ impl Plan {
     ) -> Self {
         let link = link(model, recipe);
         match (name, narrow_shape(model, element).filter(|_| !makes_inputs(model, recipe))) {
-            (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows, link),
+            (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows, link, hardware),
             (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, link, hardware),
             (PlanName::Fused, None) => Self::fused_step(model, recipe, element, rows, hardware),
             _ => Self::elementary_step(model, recipe, element, rows),
@@ -321,15 +334,17 @@ impl Plan {
         self
     }
 
-    fn resident_step(shape: Narrow, rows: usize, link: Link) -> Self {
+    fn resident_step(shape: Narrow, rows: usize, link: Link, hardware: &Hardware) -> Self {
         let mut bindings = vec![
             ("data", Buffer::Data),
             ("targets", Buffer::Targets),
             ("order", Buffer::Order),
             ("parameters", Buffer::Parameters),
+            ("steps", Buffer::Steps),
         ];
         bindings.extend(slots(link.optimizer));
-        Self { rows, dispatches: vec![dispatch(resident::resident(shape, rows, link), &bindings)] }
+        let ways = resident::resident(shape, rows, link, hardware);
+        Self { rows, dispatches: vec![best(ways, hardware, bindings)] }
     }
 
     /// Three dispatches a hidden layer and one more: its forward product, the gradient at its output and its update; for
@@ -498,16 +513,16 @@ impl Plan {
         for (index, layer) in model.layers().iter().enumerate().rev() {
             let (inputs, outputs) = (layer.inputs, layer.outputs);
             plan.dispatches.push(dispatch(
-                elementary::matmul_at_b(inputs, outputs, layer.weights.start),
+                elementary::matmul_at_b(rows, inputs, outputs, within(model, layer.weights.start)),
                 &[("a", Buffer::Activations(index)), ("b", Buffer::Deltas(index)), ("c", Buffer::Gradients)],
             ));
             plan.dispatches.push(dispatch(
-                elementary::reduce_rows(outputs, layer.biases.start),
+                elementary::reduce_rows(rows, outputs, within(model, layer.biases.start)),
                 &[("d", Buffer::Deltas(index)), ("sums", Buffer::Gradients)],
             ));
             if index > 0 {
                 plan.dispatches.push(dispatch(
-                    elementary::matmul_a_bt(rows, inputs, outputs, layer.weights.start),
+                    elementary::matmul_a_bt(rows, inputs, outputs, within(model, layer.weights.start)),
                     &[("a", Buffer::Deltas(index)), ("b", Buffer::Parameters), ("c", Buffer::Deltas(index - 1))],
                 ));
                 plan.dispatches.push(dispatch(
@@ -521,10 +536,12 @@ impl Plan {
                 ));
             }
         }
-        let clipping = recipe.optimizer.clip_norm.map(|clip_norm| {
+        let clipping = recipe.optimizer.clip_norm.map(|_| {
             let (count, sums) = (model.parameters(), ("sums", Buffer::Squares));
-            plan.dispatches.push(dispatch(elementary::squares(count), &[("gradients", Buffer::Gradients), sums]));
-            plan.dispatches.push(dispatch(elementary::clip(count, clip_norm), &[sums, ("factor", Buffer::ClipFactor)]));
+            let squares = elementary::squares(count, stride(count));
+            plan.dispatches.push(dispatch(squares, &[("gradients", Buffer::Gradients), sums]));
+            let bindings = [sums, ("clip_norms", Buffer::ClipNorms), ("factor", Buffer::ClipFactor)];
+            plan.dispatches.push(dispatch(elementary::clip(count), &bindings));
             ("clip_factor", Buffer::ClipFactor)
         });
         let optimizer = recipe.optimizer.kind;
@@ -532,7 +549,8 @@ impl Plan {
             let mut bindings = vec![("gradients", Buffer::Gradients), ("parameters", Buffer::Parameters)];
             bindings.extend(clipping.into_iter().chain(slots(optimizer)));
             let (weights, biases) = (layer.weights.len(), layer.biases.len());
-            let step = elementary::step(weights, biases, layer.weights.start, optimizer, clipping.is_some());
+            let step =
+                elementary::step(weights, biases, within(model, layer.weights.start), optimizer, clipping.is_some());
             plan.dispatches.push(dispatch(step, &bindings));
         }
         plan
@@ -548,11 +566,11 @@ impl Plan {
             let f = if is_values { Buffer::Deltas(last) } else { Buffer::Activations(index + 1) };
             let h = Buffer::Activations(index);
             dispatches.push(dispatch(
-                elementary::matmul(rows, layer.inputs, layer.outputs, layer.weights.start),
+                elementary::matmul(rows, layer.inputs, layer.outputs, within(model, layer.weights.start)),
                 &[("a", h), ("b", Buffer::Parameters), ("c", f)],
             ));
             dispatches.push(dispatch(
-                elementary::bias_add(rows, layer.outputs, layer.biases.start),
+                elementary::bias_add(rows, layer.outputs, within(model, layer.biases.start)),
                 &[("biases", Buffer::Parameters), ("f", f)],
             ));
             if index < last {
@@ -602,7 +620,8 @@ impl Plan {
                 ],
             ));
         }
-        plan.dispatches.push(dispatch(elementary::sum(), &[("values", Buffer::Losses), ("totals", Buffer::Totals)]));
+        plan.dispatches
+            .push(dispatch(elementary::sum(rows), &[("values", Buffer::Losses), ("totals", Buffer::Totals)]));
         plan
     }
 
@@ -677,7 +696,7 @@ mod tests {
                 for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
                     let reflection = dispatch.launch.kernel.reflect(dispatch.launch.link).unwrap();
                     let mut bound: Vec<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
-                    bound.push("batch");
+                    bound.push("batches");
                     bound.sort_unstable();
                     assert_eq!(
                         bound,
@@ -739,7 +758,7 @@ mod tests {
             plan.check(model, &recipe, &roomy()).is_err()
         };
         let notebook = Mlp::new(&[784, 7, 10]).unwrap();
-        assert!(refuses(resident, &notebook, &|recipe| recipe.optimizer.kind = OptimizerKind::Adam));
+        assert!(!refuses(resident, &notebook, &|recipe| recipe.optimizer.kind = OptimizerKind::Adam));
         assert!(refuses(resident, &notebook.clone().with_dropout(0.0, &[0.5]).unwrap(), &|_| {}));
         assert!(refuses(resident, &notebook.clone().with_dropout(0.1, &[0.0]).unwrap(), &|_| {}));
         assert!(refuses(resident, &notebook, &|recipe| recipe.class_weight = vec![1.0; 10]));

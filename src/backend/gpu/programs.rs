@@ -9,7 +9,7 @@ use crate::backend::gpu::device::Device;
 use crate::backend::gpu::kernels::{BindingKind, Reflection};
 use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::plan::{Buffer, Plan};
-use crate::backend::gpu::submit::{Batch, Ready};
+use crate::backend::gpu::submit::{Ready, Table};
 use crate::error::{Error, Remedy, Result};
 
 /// Shaders, each built once for a kernel and its link, and pipelines, each for a shader and its constants.
@@ -36,21 +36,16 @@ impl Programs {
         &mut self,
         plan: &Plan,
         buffers: &BTreeMap<Buffer, wgpu::Buffer>,
-        batches: &wgpu::Buffer,
+        table: &Table,
     ) -> Result<Vec<Ready>> {
         self.build(plan.dispatches.iter().map(|dispatch| &dispatch.launch))?;
-        plan.dispatches.iter().map(|dispatch| self.bind(&dispatch.launch, &dispatch.bound(buffers), batches)).collect()
+        plan.dispatches.iter().map(|dispatch| self.bind(&dispatch.launch, &dispatch.bound(buffers), table)).collect()
     }
 
     /// A launch with its buffers bound by the shader's names.
-    pub(crate) fn ready(
-        &mut self,
-        launch: &Launch,
-        bound: &[(&str, &wgpu::Buffer)],
-        batches: &wgpu::Buffer,
-    ) -> Result<Ready> {
+    pub(crate) fn ready(&mut self, launch: &Launch, bound: &[(&str, &wgpu::Buffer)], table: &Table) -> Result<Ready> {
         self.build([launch].into_iter())?;
-        self.bind(launch, bound, batches)
+        self.bind(launch, bound, table)
     }
 
     /// Builds what is not there yet of shaders and pipelines for `launches`, side by side: drivers take long.
@@ -80,7 +75,7 @@ impl Programs {
     }
 
     /// A launch that was built, with its buffers.
-    fn bind(&self, launch: &Launch, bound: &[(&str, &wgpu::Buffer)], batches: &wgpu::Buffer) -> Result<Ready> {
+    fn bind(&self, launch: &Launch, bound: &[(&str, &wgpu::Buffer)], table: &Table) -> Result<Ready> {
         let name = launch.kernel.name;
         let most = self.device.limits.max_compute_workgroups_per_dimension;
         if launch.grid.iter().any(|&groups| groups > most) {
@@ -94,8 +89,8 @@ impl Programs {
         let mut entries = Vec::with_capacity(shader.reflection.bindings.len());
         for (binding, &(number, kind)) in &shader.reflection.bindings {
             let resource = if kind == BindingKind::Batch {
-                let size = wgpu::BufferSize::new(size_of::<Batch>() as u64);
-                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: batches, offset: 0, size })
+                let size = wgpu::BufferSize::new(Table::BOUND);
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: table.buffer(), offset: 0, size })
             } else {
                 let buffer = bound.iter().find(|(bound, _)| bound == binding);
                 let (_, buffer) = buffer.ok_or_else(|| Error::Gpu(format!("kernel {name}: {binding} is not bound")))?;

@@ -8,7 +8,7 @@ use crate::backend::gpu::device::Device;
 use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::plan::{Buffer, Element, Plan};
 use crate::backend::gpu::programs::Programs;
-use crate::backend::gpu::submit::Ready;
+use crate::backend::gpu::submit::{Ready, Table};
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::Result;
 
@@ -117,19 +117,14 @@ impl Store {
         &self,
         plan: &Plan,
         buffers: &BTreeMap<Buffer, wgpu::Buffer>,
-        batches: &wgpu::Buffer,
+        table: &Table,
     ) -> Result<Vec<Ready>> {
-        self.programs().prepare(plan, buffers, batches)
+        self.programs().prepare(plan, buffers, table)
     }
 
     /// A launch with its buffers bound by the shader's names.
-    pub(super) fn ready(
-        &self,
-        launch: &Launch,
-        bound: &[(&str, &wgpu::Buffer)],
-        batches: &wgpu::Buffer,
-    ) -> Result<Ready> {
-        self.programs().ready(launch, bound, batches)
+    pub(super) fn ready(&self, launch: &Launch, bound: &[(&str, &wgpu::Buffer)], table: &Table) -> Result<Ready> {
+        self.programs().ready(launch, bound, table)
     }
 
     fn programs(&self) -> MutexGuard<'_, Programs> {

@@ -1,4 +1,4 @@
-//! What is handed to a device: dispatches, encoded once for each batch.
+//! What is handed to a device: dispatches, encoded once for each step.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -8,38 +8,95 @@ use crate::backend::gpu::programs::Programs;
 use crate::backend::numbers::Numbers;
 use crate::error::Result;
 
-/// Bytes from one [`Batch`] of the table to the next: what every device takes as a uniform's offset.
-pub(super) const BATCH_STRIDE: u64 = 256;
+/// The most members of a pack: as many entries has the shaders' uniform `batches`.
+pub const MOST_MEMBERS: usize = 256;
+/// What every device takes as a uniform's offset is a multiple of so many bytes.
+const OFFSETS: u64 = 256;
+/// Bytes of a table at most, unless one step takes more.
+const TABLE_BYTES: u64 = 4 << 20;
+/// Steps of a table, at most.
+pub(super) const MAX_STEPS: usize = 1024;
 
-/// Which rows a dispatch works on; the shaders' `Batch`.
+/// What a member does in a dispatch; the shaders' `Batch`.
 #[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub(crate) struct Batch {
     /// Place of its first row in the order.
     pub first: u32,
-    /// Number of rows.
+    /// Number of rows, at least one.
     pub rows: u32,
-    /// Number of the batch: where its loss goes.
+    /// Where its loss goes.
     pub index: u32,
+    /// Whose parameters they are.
+    pub member: u32,
     /// The optimizer's numbers in this step.
     pub numbers: Numbers,
     /// What dropout and augmentation hash with a place: [`crate::backend::cpu::dropout::step_key`].
     pub step_key: u32,
     /// What summed gradients are divided by: the weights of the rows together.
     pub divisor: f32,
+    /// The share of a label that is spread over all classes.
+    pub smoothing: f32,
 }
 
 impl Batch {
-    /// Rows that are not trained on.
-    pub fn of_rows(first: usize, rows: usize, index: usize) -> Self {
+    /// Rows of a member that are not trained on.
+    pub fn of_rows(member: usize, first: usize, rows: usize, index: usize) -> Self {
         Self {
             first: first as u32,
             rows: rows as u32,
             index: index as u32,
+            member: member as u32,
             numbers: Numbers::zeroed(),
             step_key: 0,
             divisor: rows as f32,
+            smoothing: 0.0,
         }
+    }
+}
+
+/// The entries of one step: those of the members that take part.
+pub(crate) type Entries = Vec<Batch>;
+
+/// The uniform that holds the entries of each step of a submission.
+pub(crate) struct Table {
+    buffer: wgpu::Buffer,
+    /// Bytes from one step to the next.
+    stride: u64,
+    /// Steps that it has room for.
+    pub steps: usize,
+}
+
+impl Table {
+    /// Bytes that a kernel binds of it.
+    pub const BOUND: u64 = (MOST_MEMBERS * size_of::<Batch>()) as u64;
+
+    /// For packs of up to `members` members.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Gpu`] when the adapter cannot hold it.
+    pub fn new(device: &Device, members: usize) -> Result<Self> {
+        let stride = ((members * size_of::<Batch>()) as u64).next_multiple_of(OFFSETS);
+        let steps = (TABLE_BYTES / stride).clamp(1, MAX_STEPS as u64);
+        // As many entries are bound at the last step as at any other.
+        let bytes = stride * (steps - 1) + Self::BOUND.max(stride);
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        Ok(Self { buffer: device.buffer("batches", bytes, usage)?, stride, steps: steps as usize })
+    }
+
+    /// The buffer.
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+
+    /// Fills it with `steps`.
+    pub fn write(&self, device: &Device, steps: &[Entries]) {
+        let mut bytes = vec![0; steps.len() * self.stride as usize];
+        for (slot, entries) in bytes.chunks_exact_mut(self.stride as usize).zip(steps) {
+            let entries: &[u8] = bytemuck::cast_slice(entries);
+            slot[..entries.len()].copy_from_slice(entries);
+        }
+        device.queue.write_buffer(&self.buffer, 0, &bytes);
     }
 }
 
@@ -53,41 +110,32 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    /// Encodes it for the batch in `slot` of the table.
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, slot: usize) {
+    /// Encodes it for the entries in `slot` of `table`, of which there are `entries`.
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, table: &Table, slot: usize, entries: usize) {
         pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bind_group, &[slot as u32 * BATCH_STRIDE as u32]);
-        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
+        pass.set_bind_group(0, &self.bind_group, &[slot as u32 * table.stride as u32]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], entries as u32);
     }
 }
 
-/// Fills the table with `batches`.
-pub(super) fn write_batches(device: &Device, table: &wgpu::Buffer, batches: &[Batch]) {
-    let mut bytes = vec![0; batches.len() * BATCH_STRIDE as usize];
-    for (slot, batch) in bytes.chunks_exact_mut(BATCH_STRIDE as usize).zip(batches) {
-        slot[..size_of::<Batch>()].copy_from_slice(bytemuck::bytes_of(batch));
-    }
-    device.queue.write_buffer(table, 0, &bytes);
-}
-
-/// Encodes `work` once for each of `batches` and hands it over.
+/// Encodes `work` once for each of `steps` and hands it over.
 pub(super) fn submit(
     device: &Device,
-    table: &wgpu::Buffer,
+    table: &Table,
     work: &[Ready],
-    batches: &[Batch],
+    steps: &[Entries],
     clear: Option<&wgpu::Buffer>,
 ) -> Result<Submitted> {
-    write_batches(device, table, batches);
+    table.write(device, steps);
     let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     if let Some(buffer) = clear {
         encoder.clear_buffer(buffer, 0, None);
     }
     {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for slot in 0..batches.len() {
+        for (slot, entries) in steps.iter().enumerate() {
             for ready in work {
-                ready.encode(&mut pass, slot);
+                ready.encode(&mut pass, table, slot, entries.len());
             }
         }
     }
@@ -101,12 +149,11 @@ pub(crate) async fn run_once(
     device: &Device,
     launch: &Launch,
     buffers: &[(&str, wgpu::Buffer)],
-    batch: Batch,
+    entries: Entries,
 ) -> Result<()> {
-    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-    let table = device.buffer("batches", BATCH_STRIDE, usage)?;
+    let table = Table::new(device, entries.len())?;
     let bound: Vec<_> = buffers.iter().map(|(name, buffer)| (*name, buffer)).collect();
     let ready = Programs::new(device.clone()).ready(launch, &bound, &table)?;
-    let submitted = submit(device, &table, &[ready], &[batch], None)?;
+    let submitted = submit(device, &table, &[ready], &[entries], None)?;
     device.wait(submitted).await
 }

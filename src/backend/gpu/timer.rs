@@ -2,7 +2,7 @@
 
 use crate::backend::KernelTime;
 use crate::backend::gpu::device::{Device, values};
-use crate::backend::gpu::submit::{Batch, Ready, write_batches};
+use crate::backend::gpu::submit::{Entries, Ready, Table};
 use crate::error::Result;
 
 /// Passes whose time is taken in one submission: two timestamps each, of the 4096 that every device has.
@@ -32,18 +32,18 @@ impl Timer {
         Ok(Some(Self { queries, resolved, period, times: Vec::new() }))
     }
 
-    /// Runs `work` once for each of `batches`, each launch in a pass of its own.
+    /// Runs `work` once for each of `steps`, each launch in a pass of its own.
     pub(super) async fn run(
         &mut self,
         device: &Device,
-        table: &wgpu::Buffer,
+        table: &Table,
         work: &[Ready],
-        batches: &[Batch],
+        steps: &[Entries],
     ) -> Result<()> {
-        write_batches(device, table, batches);
+        table.write(device, steps);
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut passes = 0;
-        for slot in 0..batches.len() {
+        for (slot, entries) in steps.iter().enumerate() {
             for ready in work {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: None,
@@ -53,13 +53,13 @@ impl Timer {
                         end_of_pass_write_index: Some(2 * passes + 1),
                     }),
                 });
-                ready.encode(&mut pass, slot);
+                ready.encode(&mut pass, table, slot, entries.len());
                 passes += 1;
             }
         }
         encoder.resolve_query_set(&self.queries, 0..2 * passes, &self.resolved, 0);
         device.wait(device.submit(encoder.finish())).await?;
-        let bytes = device.read(&[(&self.resolved, 16 * u64::from(passes))]).await?.concat();
+        let bytes = device.read(&[(&self.resolved, 0..16 * u64::from(passes))]).await?.concat();
         let ticks = values::<u64>(&bytes);
         if self.times.is_empty() {
             let time = |ready: &Ready| KernelTime { kernel: ready.label.clone(), launches: 0, seconds: 0.0 };

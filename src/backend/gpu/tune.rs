@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::backend::gpu::engine::{Engine, MAX_STEPS, Trial};
+use crate::backend::gpu::engine::{Engine, Trial};
 use crate::backend::gpu::hardware::Tuning;
 use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::submit::submit;
@@ -38,7 +38,7 @@ impl Engine {
     /// 0; takes a clock, as there is none everywhere.
     pub(super) async fn measure_ways(&mut self, clock: impl Fn() -> Duration) -> Result<(Vec<Tuned>, Tuning)> {
         let device = self.device().clone();
-        let Trial { dispatches, buffers, batches: table, batch, store } = self.trial()?;
+        let Trial { dispatches, buffers, table, entries, store } = self.trial()?;
         let (mut tuned, mut tuning, mut seen) = (Vec::new(), Tuning::default(), BTreeSet::new());
         for dispatch in dispatches {
             if dispatch.others.is_empty() || !seen.insert(dispatch.launch.what.clone()) {
@@ -53,13 +53,13 @@ impl Engine {
                 // The first run builds what the driver has not built yet, the second says how many launches fill the time.
                 for round in 0..ROUNDS + 2 {
                     let start = clock();
-                    let batches = vec![batch; launches];
-                    let submitted = submit(&device, table, &ready, &batches, None)?;
+                    let steps = vec![entries.clone(); launches];
+                    let submitted = submit(&device, table, &ready, &steps, None)?;
                     device.wait(submitted).await?;
                     let seconds = (clock() - start).as_secs_f64();
                     match round {
                         0 => {}
-                        1 => launches = ((TARGET / seconds.max(1e-9)) as usize).clamp(1, MAX_STEPS),
+                        1 => launches = ((TARGET / seconds.max(1e-9)) as usize).clamp(1, table.steps),
                         _ => times.push(seconds / launches as f64),
                     }
                     if round == 1 && measured.first().is_some_and(|&(first, _)| seconds > 10.0 * first.max(TARGET)) {

@@ -1,8 +1,7 @@
 //! Cases of the kernels for one narrow hidden layer: expected is what the elementary twins make, one after the other.
 
 use super::{
-    Answers, Case, HEADS, RATE, Setting, TRAINING, Values, any_hardware, data, drop_from, dropping, inputs, numbers,
-    one_of, optimizer, slots, state, turn, unwritten,
+    Answers, Case, HEADS, Setting, Values, any_hardware, data, dropping, inputs, one_of, slots, turn, unwritten,
 };
 use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::loss_gradient::loss_gradient;
@@ -31,27 +30,27 @@ struct Example {
 
 fn example(setting: &mut Setting) -> Result<Example> {
     let picked = setting.picked();
-    let &mut Setting { number, rows, inner, columns, ref mut draw, .. } = setting;
+    let &mut Setting { number, room, rows, inner, columns, training, share, ref mut draw, .. } = setting;
     let classes = columns.clamp(2, MAX_OUTPUTS);
-    let hidden = 1 + (rows + columns) % MAX_HIDDEN;
-    let floats = rows % 4 == 1;
+    let hidden = 1 + (room + columns) % MAX_HIDDEN;
+    let floats = room % 4 == 1;
     let activation = one_of(Activation::ALL, number);
-    let share = dropping(number, 1).map_or(0.0, |dropping| dropping.share);
+    let share = dropping(number, 1).map_or(0.0, |_| share);
     let head = one_of(&HEADS, number);
     let model = Mlp::new(&[inner, hidden, classes])?.with_activation(activation).with_dropout(0.0, &[share])?;
-    let model = model.with_head(if head.is_classes() { Head::Classes } else { Head::Values });
+    let model = model.with_head(if head.0.is_classes() { Head::Classes } else { Head::Values });
     let inputs = inputs(draw, floats, inner);
     let answers = Answers::new(draw, head, classes, number % 3 == 1);
     let scale = 1.0 / (inner as f32).sqrt();
     let parameters: Vec<f32> = draw.normal(model.parameters()).into_iter().map(|value| scale * value).collect();
 
-    let mut forward = reference::forward(&model, &parameters, &inputs, &picked, Some(TRAINING));
+    let mut forward = reference::forward(&model, &parameters, &inputs, &picked, Some(training));
     let mut d1 = forward.activations.swap_remove(2);
     loss_gradient(answers.objective(), &answers.targets(), &picked, classes, &mut d1);
     let mut d0 = vec![0.0; rows * hidden];
     let w1 = &parameters[model.layers()[1].weights.clone()];
     matmul_a_bt(&d1, w1, hidden, classes, &mut d0);
-    drop_from(&mut d0, hidden, dropping(number, 1));
+    setting.drop_from(&mut d0, hidden, dropping(number, 1));
     activate_backward(activation, &forward.saved[0], &mut d0);
     let h = forward.activations.swap_remove(1);
 
@@ -61,7 +60,7 @@ fn example(setting: &mut Setting) -> Result<Example> {
 
 pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
     let Example { model, inputs, answers, parameters, shape, h, d0, d1 } = example(setting)?;
-    let Setting { rows, inner, .. } = *setting;
+    let Setting { room, inner, share, .. } = *setting;
     let (head, weights) = (answers.head, answers.weights.is_some());
     let dropout = dropping(setting.number, 1);
     let link = Link { activation: model.activation(), dropout, head, weights, ..Link::default() };
@@ -76,8 +75,9 @@ pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
         ("p", unwritten(d1.len())),
     ]);
     Ok(vec![Case {
-        launch: turn(setting.kernel, launch::forward(rows, shape, true, link, &any_hardware()), rows + inner),
-        batch: setting.batch,
+        launch: turn(setting.kernel, launch::forward(room, shape, true, link, &any_hardware()), room + inner),
+        batch: Batch { smoothing: answers.label_smoothing, ..setting.batch },
+        share,
         before,
         after: vec![("h", Values::F32(h), sums), ("d0", Values::F32(d0), sums), ("p", Values::F32(d1), sums)],
     }])
@@ -86,13 +86,13 @@ pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
 pub(super) fn update(setting: &mut Setting) -> Result<Vec<Case>> {
     let Example { model, inputs, answers, parameters, shape, h, d0, d1 } = example(setting)?;
     let picked = setting.picked();
-    let Setting { number, rows, inner, batch, .. } = *setting;
+    let Setting { number, room, rows, inner, batch, share, training, rate, .. } = *setting;
     let kind = one_of(&OptimizerKind::ALL, number);
     let examples = Rows { inputs: &inputs, targets: answers.targets(), order: &picked };
-    let gradients = reference::gradient(&model, answers.objective(), &parameters, examples, Some(TRAINING));
-    let before = state(&mut setting.draw, kind, parameters);
+    let gradients = reference::gradient(&model, answers.objective(), &parameters, examples, Some(training));
+    let before = setting.state(kind, parameters);
     let mut after = before.clone();
-    reference::update(&model, &optimizer(kind), &gradients, batch.divisor, RATE, &mut after);
+    reference::update(&model, &setting.optimizer(kind), &gradients, batch.divisor, rate, &mut after);
     let mut buffers = vec![
         ("data", data(&inputs)),
         ("order", Values::U32(setting.order.clone())),
@@ -107,7 +107,8 @@ pub(super) fn update(setting: &mut Setting) -> Result<Vec<Case>> {
         buffers.push(("slots", Values::F32(slots(&before))));
         expected.push(("slots", Values::F32(slots(&after)), sums));
     }
-    let ways = launch::update(rows, shape, kind, &any_hardware());
-    let batch = Batch { numbers: numbers(&optimizer(kind)), ..batch };
-    Ok(vec![Case { launch: turn(setting.kernel, ways, rows + inner), batch, before: buffers, after: expected }])
+    let ways = launch::update(room, shape, kind, &any_hardware());
+    let batch = Batch { numbers: setting.numbers(kind), ..batch };
+    let launch = turn(setting.kernel, ways, room + inner);
+    Ok(vec![Case { launch, batch, share, before: buffers, after: expected }])
 }

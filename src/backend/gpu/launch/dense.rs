@@ -1,6 +1,6 @@
 //! The products of dense layers.
 
-use super::Launch;
+use super::{Launch, Within};
 use crate::backend::gpu::hardware::{Cooperative, Hardware};
 use crate::backend::gpu::kernels::{DENSE, DENSE_COOPERATIVE, DENSE_COOPERATIVE_SMALL, DENSE_SUBGROUP};
 use crate::backend::gpu::link::Dropping;
@@ -36,8 +36,8 @@ pub struct Dense {
     pub inputs: usize,
     /// Width of its output.
     pub outputs: usize,
-    /// Where its weights start in the parameters; its biases follow them.
-    pub offset: usize,
+    /// Its weights among the parameters; its biases follow them.
+    pub weights: Within,
     /// Where its input comes from.
     pub source: Source,
 }
@@ -106,11 +106,12 @@ impl Dense {
         }
     }
 
-    fn constants(self, product: Product) -> Vec<(&'static str, usize)> {
+    fn constants(self, product: Product, rows: usize) -> Vec<(&'static str, usize)> {
+        let Within { offset, stride } = self.weights;
         // Whole vectors: W's rows, and a's.
         let (number, a_width, b_offset) = match product {
-            Product::Forward(..) => (0, self.inputs, self.offset),
-            Product::InputGradient(..) => (1, self.outputs, self.offset),
+            Product::Forward(..) => (0, self.inputs, offset),
+            Product::InputGradient(..) => (1, self.outputs, offset),
             Product::Update(_) => (2, self.inputs, 0),
         };
         vec![
@@ -118,7 +119,9 @@ impl Dense {
             ("source", self.source.number()),
             ("inputs", self.inputs),
             ("outputs", self.outputs),
-            ("offset", self.offset),
+            ("offset", offset),
+            ("stride", stride),
+            ("room", rows),
             ("a_quads", usize::from(a_width.is_multiple_of(4))),
             ("b_quads", usize::from(self.outputs.is_multiple_of(4) && b_offset.is_multiple_of(4))),
         ]
@@ -195,7 +198,7 @@ fn dense_tiled(product: Product, layer: Dense, rows: usize, tile: Tile) -> Launc
     let grid = [width.div_ceil(tile.side) as u32, height.div_ceil(tile.side) as u32];
     let Tile { side, each, slices } = tile;
     let how = format!("{side} x {side} by {each} x {each} in {slices} slices");
-    let launch = Launch::new(&DENSE, &[&layer.constants(product)[..], &tiles].concat(), grid);
+    let launch = Launch::new(&DENSE, &[&layer.constants(product, rows)[..], &tiles].concat(), grid);
     product.link(launch.with(&layer.what(product, rows), how))
 }
 
@@ -204,7 +207,7 @@ fn dense_subgroup(product: Product, layer: Dense, rows: usize, share: usize) -> 
     let (height, width, _) = layer.extent(product, rows);
     let (tile_rows, tile_columns) = SUBGROUP_TILE;
     let grid = [width.div_ceil(tile_columns) as u32, height.div_ceil(tile_rows) as u32];
-    let constants = [&layer.constants(product)[..], &[("share", share)]].concat();
+    let constants = [&layer.constants(product, rows)[..], &[("share", share)]].concat();
     let how = format!("{share} share");
     product.link(Launch::new(&DENSE_SUBGROUP, &constants, grid).with(&layer.what(product, rows), how))
 }
@@ -220,7 +223,7 @@ fn dense_cooperative(product: Product, layer: Dense, rows: usize, matrices: Coop
         let lanes = down * across * subgroup;
         let tiles = [("down", down), ("across", across), ("subgroup", subgroup), ("lanes", lanes)];
         let grid = [width.div_ceil(tile_n) as u32, height.div_ceil(tile_m) as u32];
-        let constants = [&layer.constants(product)[..], &tiles].concat();
+        let constants = [&layer.constants(product, rows)[..], &tiles].concat();
         product.link(Launch::new(kernel, &constants, grid).with(&what, format!("{tile_m} x {tile_n}")))
     };
     // An invocation loads at most 8 blocks, and every device takes 256 of them.

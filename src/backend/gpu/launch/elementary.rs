@@ -1,6 +1,6 @@
 //! The elementary kernels.
 
-use super::{Launch, fold, lines, rows_of_lines, tiles};
+use super::{Launch, Within, fold, lines, rows_of_lines, tiles};
 use crate::backend::cpu::augment::{POINTS, Warper};
 use crate::backend::cpu::squares::BLOCK;
 use crate::backend::gpu::kernels::{
@@ -13,12 +13,12 @@ use crate::recipe::OptimizerKind;
 
 /// `gather_u8` of `rows` rows.
 pub fn gather_u8(rows: usize, width: usize, dropout: Option<Dropping>) -> Launch {
-    Launch::new(&GATHER_U8, &[("width", width)], rows_of_lines(rows, width)).dropout(dropout)
+    Launch::new(&GATHER_U8, &[("width", width)], rows_of_lines(rows, width)).room(rows).dropout(dropout)
 }
 
 /// `gather_f32` of `rows` rows.
 pub fn gather_f32(rows: usize, width: usize, dropout: Option<Dropping>) -> Launch {
-    Launch::new(&GATHER_F32, &[("width", width)], rows_of_lines(rows, width)).dropout(dropout)
+    Launch::new(&GATHER_F32, &[("width", width)], rows_of_lines(rows, width)).room(rows).dropout(dropout)
 }
 
 /// `augment` of `rows` rows, which are floats or bytes.
@@ -33,87 +33,89 @@ pub fn augment(rows: usize, warper: &Warper, floats: bool, dropout: Option<Dropp
         ("channels", channels),
         ("points", POINTS),
     ];
-    let mut launch = Launch::new(&AUGMENT, &sizes, rows_of_lines(rows, inputs));
+    let mut launch = Launch::new(&AUGMENT, &sizes, rows_of_lines(rows, inputs)).room(rows);
     let bounds = [("shift", shift), ("quarters", quarters), ("scale", scale), ("elastic", elastic)];
     let bounds = bounds.into_iter().chain([("spaces_per_pixel", spaces_per_pixel)]);
     launch.constants.extend(bounds.map(|(name, value)| (name, f64::from(value))));
     launch.dropout(dropout)
 }
 
-/// `matmul`: `rows x inner` times `inner x columns`, which starts at `b_offset`.
-pub fn matmul(rows: usize, inner: usize, columns: usize, b_offset: usize) -> Launch {
-    let constants = [("inner", inner), ("columns", columns), ("b_offset", b_offset)];
-    Launch::new(&MATMUL, &constants, tiles(rows, columns))
+/// `matmul`: `rows x inner` times `inner x columns`, which are the parameters at `b`.
+pub fn matmul(rows: usize, inner: usize, columns: usize, b: Within) -> Launch {
+    let constants = [("inner", inner), ("columns", columns), ("b_offset", b.offset)];
+    Launch::new(&MATMUL, &constants, tiles(rows, columns)).room(rows).stride(b.stride)
 }
 
-/// `matmul_at_b`: the result, `inner x columns`, starts at `c_offset`.
-pub fn matmul_at_b(inner: usize, columns: usize, c_offset: usize) -> Launch {
-    let constants = [("inner", inner), ("columns", columns), ("c_offset", c_offset)];
-    Launch::new(&MATMUL_AT_B, &constants, tiles(inner, columns))
+/// `matmul_at_b` over `rows` rows: the result, `inner x columns`, are the gradients at `c`.
+pub fn matmul_at_b(rows: usize, inner: usize, columns: usize, c: Within) -> Launch {
+    let constants = [("inner", inner), ("columns", columns), ("c_offset", c.offset)];
+    Launch::new(&MATMUL_AT_B, &constants, tiles(inner, columns)).room(rows).stride(c.stride)
 }
 
-/// `matmul_a_bt`: `rows x columns` times the transpose of `inner x columns`, which starts at `b_offset`.
-pub fn matmul_a_bt(rows: usize, inner: usize, columns: usize, b_offset: usize) -> Launch {
-    let constants = [("inner", inner), ("columns", columns), ("b_offset", b_offset)];
-    Launch::new(&MATMUL_A_BT, &constants, tiles(rows, inner))
+/// `matmul_a_bt`: `rows x columns` times the transpose of `inner x columns`, which are the parameters at `b`.
+pub fn matmul_a_bt(rows: usize, inner: usize, columns: usize, b: Within) -> Launch {
+    let constants = [("inner", inner), ("columns", columns), ("b_offset", b.offset)];
+    Launch::new(&MATMUL_A_BT, &constants, tiles(rows, inner)).room(rows).stride(b.stride)
 }
 
-/// `bias_add` to `rows` rows; the biases start at `biases_offset`.
-pub fn bias_add(rows: usize, width: usize, biases_offset: usize) -> Launch {
-    Launch::new(&BIAS_ADD, &[("width", width), ("biases_offset", biases_offset)], lines(rows * width))
+/// `bias_add` to `rows` rows; the biases are the parameters at `biases`.
+pub fn bias_add(rows: usize, width: usize, biases: Within) -> Launch {
+    let constants = [("width", width), ("biases_offset", biases.offset)];
+    Launch::new(&BIAS_ADD, &constants, lines(rows * width)).room(rows).stride(biases.stride)
 }
 
 /// `activate` of `rows` rows.
 pub fn activate(rows: usize, width: usize, activation: Activation, dropout: Option<Dropping>) -> Launch {
-    Launch::new(&ACTIVATE, &[("width", width)], lines(rows * width)).activation(activation).dropout(dropout)
+    let launch = Launch::new(&ACTIVATE, &[("width", width)], lines(rows * width)).room(rows);
+    launch.activation(activation).dropout(dropout)
 }
 
 /// `activate_backward` of `rows` rows.
 pub fn activate_backward(rows: usize, width: usize, activation: Activation, dropout: Option<Dropping>) -> Launch {
-    Launch::new(&ACTIVATE_BACKWARD, &[("width", width)], lines(rows * width)).activation(activation).dropout(dropout)
+    let launch = Launch::new(&ACTIVATE_BACKWARD, &[("width", width)], lines(rows * width)).room(rows);
+    launch.activation(activation).dropout(dropout)
 }
 
 /// `row_softmax` of `rows` rows.
 pub fn row_softmax(rows: usize, classes: usize) -> Launch {
-    Launch::new(&ROW_SOFTMAX, &[("classes", classes)], lines(rows))
+    Launch::new(&ROW_SOFTMAX, &[("classes", classes)], lines(rows)).room(rows)
 }
 
 /// `cross_entropy` of `rows` rows.
 pub fn cross_entropy(rows: usize, classes: usize) -> Launch {
-    Launch::new(&CROSS_ENTROPY, &[("classes", classes)], lines(rows)).tally(true)
+    Launch::new(&CROSS_ENTROPY, &[("classes", classes)], lines(rows)).room(rows).tally(true)
 }
 
 /// `loss_gradient` of `rows` rows, which have weights or not.
 pub fn loss_gradient(rows: usize, outputs: usize, head: HeadKind, weights: bool) -> Launch {
-    Launch::new(&LOSS_GRADIENT, &[("classes", outputs)], lines(rows)).head(head).weights(weights)
+    Launch::new(&LOSS_GRADIENT, &[("classes", outputs)], lines(rows)).room(rows).head(head).weights(weights)
 }
 
-/// `reduce_rows` of rows of `width`; the sums start at `sums_offset`.
-pub fn reduce_rows(width: usize, sums_offset: usize) -> Launch {
-    Launch::new(&REDUCE_ROWS, &[("width", width), ("sums_offset", sums_offset)], lines(width))
+/// `reduce_rows` of `rows` rows of `width`; the sums are the gradients at `sums`.
+pub fn reduce_rows(rows: usize, width: usize, sums: Within) -> Launch {
+    let constants = [("width", width), ("sums_offset", sums.offset)];
+    Launch::new(&REDUCE_ROWS, &constants, lines(width)).room(rows).stride(sums.stride)
 }
 
-/// `sum` of a batch's values.
-pub fn sum() -> Launch {
-    Launch::new(&SUM, &[], [1, 1])
+/// `sum` of the values of a batch of up to `rows` rows.
+pub fn sum(rows: usize) -> Launch {
+    Launch::new(&SUM, &[], [1, 1]).room(rows)
 }
 
-/// `squares` of `count` gradients.
-pub fn squares(count: usize) -> Launch {
-    Launch::new(&SQUARES, &[("count", count)], fold(count.div_ceil(BLOCK)))
+/// `squares` of `count` gradients, `stride` from a member to the next.
+pub fn squares(count: usize, stride: usize) -> Launch {
+    Launch::new(&SQUARES, &[("count", count)], fold(count.div_ceil(BLOCK))).stride(stride)
 }
 
-/// `clip` of `count` gradients to the norm `clip_norm`, from what `squares` makes of them.
-pub fn clip(count: usize, clip_norm: f64) -> Launch {
-    let mut launch = Launch::new(&CLIP, &[("blocks", count.div_ceil(BLOCK))], [1, 1]);
-    launch.constants.push(("clip_norm", clip_norm));
-    launch
+/// `clip` of `count` gradients, from what `squares` makes of them.
+pub fn clip(count: usize) -> Launch {
+    Launch::new(&CLIP, &[("blocks", count.div_ceil(BLOCK))], [1, 1])
 }
 
-/// `step` of a layer of `weights` weights and `biases` biases, which start at `offset`, from gradients that are clipped
+/// `step` of a layer of `weights` weights and `biases` biases, the parameters at `layer`, from gradients that are clipped
 /// or not.
-pub fn step(weights: usize, biases: usize, offset: usize, optimizer: OptimizerKind, clipping: bool) -> Launch {
+pub fn step(weights: usize, biases: usize, layer: Within, optimizer: OptimizerKind, clipping: bool) -> Launch {
     let count = weights + biases;
-    let constants = [("count", count), ("weights", weights), ("offset", offset)];
-    Launch::new(&STEP, &constants, lines(count)).optimizer(optimizer).clipping(clipping)
+    let constants = [("count", count), ("weights", weights), ("offset", layer.offset)];
+    Launch::new(&STEP, &constants, lines(count)).stride(layer.stride).optimizer(optimizer).clipping(clipping)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Launch, fold};
+use super::{Launch, fold, stride};
 use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels::{NARROW_FORWARD, NARROW_FORWARD_SUBGROUP, NARROW_UPDATE, NARROW_UPDATE_SUBGROUP};
 use crate::backend::gpu::link::Link;
@@ -40,9 +40,10 @@ impl Narrow {
         let b0 = inputs * hidden;
         let w1 = b0 + hidden;
         let b1 = w1 + hidden * classes;
-        let offsets = [("w0", 0), ("b0", b0), ("w1", w1), ("b1", b1)];
+        let stride = stride(b1 + classes);
+        let offsets = [("w0", 0), ("b0", b0), ("w1", w1), ("b1", b1), ("stride", stride)];
         let sizes = [("inputs", inputs), ("hidden", hidden), ("classes", classes), ("floats", usize::from(floats))];
-        [sizes, offsets].concat()
+        [&sizes[..], &offsets].concat()
     }
 }
 
@@ -56,7 +57,7 @@ pub fn forward(rows: usize, shape: Narrow, training: bool, link: Link, hardware:
             [("training", usize::from(training)), ("lanes", lanes), ("group_rows", group_rows), ("kept_values", kept)];
         let constants = [&shape.constants()[..], &tiles].concat();
         let how = format!("{lanes} invocations for {group_rows} rows");
-        let launch = Launch::new(kernel, &constants, fold(rows.div_ceil(group_rows))).with(&what, how);
+        let launch = Launch::new(kernel, &constants, fold(rows.div_ceil(group_rows))).room(rows).with(&what, how);
         let launch = launch.activation(link.activation).dropout(link.dropout.filter(|_| training)).head(link.head);
         launch.weights(link.weights && training)
     };
@@ -83,14 +84,14 @@ pub fn update(rows: usize, shape: Narrow, optimizer: OptimizerKind, hardware: &H
         let constants = [&shape.constants()[..], &tiles].concat();
         let how = format!("{words} x {each} words in {slices} slices");
         let launch = Launch::new(&NARROW_UPDATE, &constants, fold(shape.inputs.div_ceil(4 * words * each) + 1));
-        launch.with(&what, how).optimizer(optimizer)
+        launch.room(rows).with(&what, how).optimizer(optimizer)
     };
     let mut ways = Vec::new();
     if hardware.software {
         if hardware.subgroup >= 8 {
             let constants = [&shape.constants()[..], &[("lanes", 8)]].concat();
             let launch = Launch::new(&NARROW_UPDATE_SUBGROUP, &constants, fold(shape.inputs.div_ceil(64) + 1));
-            ways.push(launch.with(&what, "8 invocations".into()).optimizer(optimizer));
+            ways.push(launch.room(rows).with(&what, "8 invocations".into()).optimizer(optimizer));
         }
         ways.push(way(8, (16 / shape.hidden).clamp(1, 4), 1));
     }

@@ -1,7 +1,7 @@
 //! The last layer, by the kernel that does all of it but the update.
 
 use super::dense::Dense;
-use super::{Launch, fold};
+use super::{Launch, Within, fold};
 use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels::OUTPUT;
 use crate::backend::gpu::link::Link;
@@ -24,7 +24,7 @@ pub enum Pass {
 /// `output` of `rows` rows; `layer` is the last one, with at most [`MAX_OUTPUTS`] outputs, and the activation of `link` that
 /// before it. The ways, the one to take untuned first.
 pub fn output(rows: usize, layer: Dense, pass: Pass, link: Link, hardware: &Hardware) -> Vec<Launch> {
-    let Dense { inputs, outputs, offset, source } = layer;
+    let Dense { inputs, outputs, weights: Within { offset, stride }, source } = layer;
     let training = pass != Pass::Evaluation;
     let kind = if training { "output, training," } else { "output" };
     let what = format!("{kind} {inputs}-{outputs}, {rows} rows of {}", source.name());
@@ -42,6 +42,7 @@ pub fn output(rows: usize, layer: Dense, pass: Pass, link: Link, hardware: &Hard
         ];
         let how = format!("{lanes} invocations for {group_rows} rows");
         let launch = Launch::new(&OUTPUT, &constants, fold(rows.div_ceil(group_rows))).with(&what, how);
+        let launch = launch.room(rows).stride(stride);
         let launch = launch.activation(link.activation).dropout(link.dropout.filter(|_| training)).head(link.head);
         launch.weights(link.weights && training).tally(link.head.is_classes() && !training)
     };

@@ -1,13 +1,14 @@
-//! The kernel that keeps the parameters in workgroup memory for many steps.
+//! The kernels that do many steps of each member in one dispatch.
 
 use super::Launch;
 use super::narrow::Narrow;
-use crate::backend::gpu::kernels::RESIDENT;
+use crate::backend::gpu::hardware::Hardware;
+use crate::backend::gpu::kernels::{RESIDENT, RESIDENT_SUBGROUP};
 use crate::backend::gpu::link::Link;
 
 /// The widest hidden layer.
 pub const MAX_HIDDEN: usize = 16;
-/// Its invocations, and the most rows of a batch.
+/// Invocations of `resident`, and the most rows of a batch.
 pub const LANES: usize = 256;
 
 /// Vectors that keep what the activation's slope needs beside its output.
@@ -25,10 +26,23 @@ pub fn workgroup_bytes(shape: Narrow, batch_size: usize, link: Link) -> usize {
         + 4 * kept_vectors(shape, batch_size, link))
 }
 
-/// `resident`, with batches of `batch_size` rows.
-pub fn resident(shape: Narrow, batch_size: usize, link: Link) -> Launch {
-    let own = [("batch_size", batch_size), ("lanes", LANES), ("kept_vectors", kept_vectors(shape, batch_size, link))];
-    let shared = shape.constants().into_iter().filter(|(name, _)| !["w1", "b1"].contains(name));
-    let launch = Launch::new(&RESIDENT, &shared.chain(own).collect::<Vec<_>>(), [1, 1]);
-    launch.activation(link.activation).head(link.head).optimizer(link.optimizer)
+/// `resident`, or `resident_subgroup`, with batches of `batch_size` rows: the ways, the one to take untuned first. All sum in the
+/// same order.
+pub fn resident(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardware) -> Vec<Launch> {
+    let what = format!("steps {shape}, batches of {batch_size} rows");
+    let way = |kernel, lanes: usize| {
+        let parts = LANES / batch_size;
+        let own = [("batch_size", batch_size), ("lanes", lanes), ("parts", parts)];
+        let own = own.into_iter().chain([("kept_vectors", kept_vectors(shape, batch_size, link))]);
+        let shared = shape.constants().into_iter().filter(|(name, _)| !["w1", "b1"].contains(name));
+        let launch = Launch::new(kernel, &shared.chain(own).collect::<Vec<_>>(), [1, 1]);
+        let launch = launch.with(&what, format!("{lanes} invocations"));
+        launch.activation(link.activation).head(link.head).optimizer(link.optimizer)
+    };
+    let mut ways = Vec::new();
+    if hardware.software && hardware.subgroup >= 8 {
+        ways.push(way(&RESIDENT_SUBGROUP, 8));
+    }
+    ways.push(way(&RESIDENT, LANES));
+    ways
 }

@@ -1,0 +1,114 @@
+//! How much an engine's buffers hold, and how many members a device has room for.
+
+use std::collections::BTreeMap;
+
+use crate::backend::cpu::squares::BLOCK;
+use crate::backend::gpu::device::Device;
+use crate::backend::gpu::launch::stride;
+use crate::backend::gpu::plan::{Buffer, Element, Plan, PlanName};
+use crate::backend::gpu::submit::{Batch, MAX_STEPS, MOST_MEMBERS};
+use crate::error::Result;
+use crate::model::Mlp;
+use crate::recipe::Recipe;
+
+/// Rows of a member evaluated at a time, at most.
+const EVALUATION_ROWS: usize = 4096;
+/// Bytes of one activation buffer at most, as far as evaluation decides it.
+const EVALUATION_BYTES: usize = 64 << 20;
+/// Bytes of the buffers of a pack, at most: no adapter tells how much memory it has.
+const PACK_BYTES: u64 = 2 << 30;
+/// Floating-point operations of one submission, so that it ends long before a desktop's watchdog (2 s) does: half a
+/// second on the slowest hardware worth the name, and on a software driver.
+const HARDWARE_WORK: f64 = 2e10;
+const SOFTWARE_WORK: f64 = 5e8;
+
+/// Floating-point operations of one submission.
+pub(super) fn work(device: &Device) -> f64 {
+    if device.hardware.software { SOFTWARE_WORK } else { HARDWARE_WORK }
+}
+
+/// What decides the size of an engine's buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sizes {
+    pub(super) members: usize,
+    /// Rows of a member evaluated at a time. They decide how losses are summed up, so they do not depend on the members.
+    pub(super) evaluation_rows: usize,
+    /// Members evaluated at a time.
+    pub(super) at_once: usize,
+    /// Rows that a buffer of activations has room for.
+    rows: usize,
+}
+
+impl Sizes {
+    /// For `members` members that train `model` with batches of `batch_size` rows on `device`.
+    pub(super) fn new(device: &Device, model: &Mlp, batch_size: usize, members: usize) -> Self {
+        let widest = model.widths().iter().max().copied().unwrap_or(1);
+        let flops = 2.0 * model.parameters() as f64;
+        let rows_by_work = (work(device) / flops) as usize;
+        let evaluation_rows = EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
+        // As many as there is room for anyway, or as the bytes allow.
+        let trained = members * batch_size / evaluation_rows;
+        let most = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
+        let allowed = EVALUATION_BYTES.min(usize::try_from(most).unwrap_or(usize::MAX)) / 4 / widest / evaluation_rows;
+        let at_once = trained.max(allowed).clamp(1, members);
+        let rows = (members * batch_size).max(at_once * evaluation_rows);
+        Self { members, evaluation_rows, at_once, rows }
+    }
+
+    /// Name and bytes of the buffers of the plan `plan`, but for those of a data set and for uniforms.
+    pub(super) fn buffers(self, device: &Device, plan: PlanName, model: &Mlp, recipe: &Recipe) -> Sized {
+        let hardware = &device.hardware;
+        let step = Plan::step(plan, model, recipe, Element::U8, recipe.batch_size, hardware);
+        let evaluation = Plan::evaluation(plan, model, recipe, Element::U8, self.evaluation_rows, hardware);
+        let (members, rows, stride) = (self.members, self.rows, stride(model.parameters()));
+        let of = |buffer| -> Option<(String, usize)> {
+            Some(match buffer {
+                Buffer::Parameters => ("parameters".into(), members * stride),
+                Buffer::Gradients => ("gradients".into(), members * stride),
+                Buffer::Squares => ("squares of the gradients".into(), members * model.parameters().div_ceil(BLOCK)),
+                Buffer::ClipNorms => ("norms of the gradients".into(), members),
+                Buffer::ClipFactor => ("factors of the gradients".into(), members),
+                Buffer::Activations(index) => (format!("activations of layer {index}"), rows * model.widths()[index]),
+                Buffer::Saved(index) => (format!("sums of layer {index}"), rows * model.widths()[index]),
+                Buffer::Slots => ("optimizer's slots".into(), members * recipe.optimizer.kind.slots() * stride),
+                Buffer::Deltas(index) => (format!("gradients at layer {index}"), rows * model.widths()[index + 1]),
+                Buffer::Losses => ("losses".into(), rows),
+                Buffer::Confusion => ("confusion matrix's counts".into(), members * model.classes().pow(2)),
+                Buffer::Steps => ("numbers of the steps".into(), members * MAX_STEPS * size_of::<Batch>() / 4),
+                Buffer::Unused => ("unused buffer".into(), 1),
+                Buffer::Data | Buffer::Targets | Buffer::Weights | Buffer::Order | Buffer::Totals => return None,
+                Buffer::Drops(_) => return None,
+            })
+        };
+        let used = step.buffers().chain(evaluation.buffers());
+        used.filter_map(|buffer| of(buffer).map(|(name, values)| (buffer, (name, 4 * values as u64)))).collect()
+    }
+}
+
+/// Name and bytes of buffers.
+pub(super) type Sized = BTreeMap<Buffer, (String, u64)>;
+
+/// How many members of a pack that trains `model` by `recipe` fit on `device` at once: at least one, which may fail for itself, and
+/// at most [`MOST_MEMBERS`].
+///
+/// # Errors
+/// As [`PlanName::check`] for the plan `wanted`.
+pub(crate) fn capacity(device: &Device, model: &Mlp, recipe: &Recipe, wanted: Option<PlanName>) -> Result<usize> {
+    let (plan, _) = PlanName::choose(model, recipe, &device.hardware, wanted)?;
+    let most = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
+    let fits = |members: usize| {
+        let sizes = Sizes::new(device, model, recipe.batch_size.max(1), members);
+        let buffers = sizes.buffers(device, plan, model, recipe);
+        // Parameters and slots are there twice: as an evaluation is of them.
+        let twice = [Buffer::Parameters, Buffer::Slots].iter().filter_map(|buffer| buffers.get(buffer));
+        let bytes: u64 = buffers.values().chain(twice).map(|(_, bytes)| bytes).sum();
+        bytes <= PACK_BYTES && buffers.values().all(|&(_, bytes)| bytes <= most)
+    };
+    // More members never take less.
+    let (mut fit, mut too_many) = (1, MOST_MEMBERS + 1);
+    while fit + 1 < too_many {
+        let middle = (fit + too_many) / 2;
+        if fits(middle) { fit = middle } else { too_many = middle }
+    }
+    Ok(fit)
+}
