@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use mlp_gpu::backend::select::Choice;
 use mlp_gpu::backend::{Parts, Split};
 use mlp_gpu::data::View;
 use mlp_gpu::many::{self, Job, Told, Trained};
@@ -172,4 +173,42 @@ fn all_rows_and_epochs_are_told_and_the_caller_can_stop() {
     assert!(ends[1].is_some_and(|end| end != End::Stopped) && ends[6].is_none(), "{ends:?}");
     let failed = many::train(&selected, &jobs, |_, _| Err(Error::Data("no more".into())));
     assert!(matches!(failed, Err(Error::Data(text)) if text == "no more"));
+}
+
+/// The jobs of a pack on a GPU are those of one shape and optimizer; their rows, epochs and numbers are their own.
+#[test]
+fn packs_on_a_gpu_have_the_bits_of_the_same_networks_alone() {
+    let request = Request { backend: Choice::Gpu, ..Request::default() };
+    let selected = match request.select() {
+        Ok(selected) => selected,
+        Err(error) if std::env::var("MLP_GPU_REQUIRE_ADAPTER").is_ok_and(|value| value == "1") => panic!("{error}"),
+        Err(_) => {
+            println!("no adapter: packs_on_a_gpu_have_the_bits_of_the_same_networks_alone");
+            return;
+        }
+    };
+    let (rows, test) = (samples(1), samples(2));
+    // Two shapes: with dropout and without; one is done before it begins, one fails.
+    let mut jobs: Vec<Job> = (0..7).map(|number| job(number, &rows, &test)).collect();
+    jobs[3].done = jobs[3].recipe.epochs;
+    jobs[4].state.parameters.fill(f32::NAN);
+    let trained = |jobs: &[Job]| {
+        let mut found: Vec<_> = jobs.iter().map(|_| None).collect();
+        many::train(&selected, jobs, |number, told| {
+            if let Told::Ended(ended) = told {
+                found[number] = Some(*ended);
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+        found.into_iter().map(Option::unwrap).collect::<Vec<_>>()
+    };
+    for (number, found) in trained(&jobs).into_iter().enumerate() {
+        let alone = trained(&jobs[number..=number]).remove(0);
+        match (found, alone) {
+            (Ok(found), Ok(alone)) => same(&found, &alone, &format!("job {number}")),
+            (Err(Error::Diverged { .. }), Err(Error::Diverged { .. })) if number == 4 => {}
+            (found, alone) => panic!("job {number}: {found:?}, alone {alone:?}"),
+        }
+    }
 }
