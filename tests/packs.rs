@@ -266,6 +266,30 @@ fn members_are_as_alone_where_the_device_is_steps_ahead() {
 }
 
 #[test]
+fn a_long_run_of_steps_is_as_many_single_steps() {
+    let Some(device) = device("a_long_run_of_steps_is_as_many_single_steps") else { return };
+    // Software drivers end loops after so many rounds of all loops together.
+    let recipe = base(&[7], OptimizerKind::Momentum);
+    let (model, data, store) = (recipe.model(20, 3).unwrap(), Data::new(20, 3, recipe.loss), Store::new(device));
+    let order: Vec<u32> = (0..900 * 16).map(|step| step % 70).collect();
+    let trained = [usize::MAX, 7].map(|most| {
+        let mut gpu = Gpu::new(store.clone(), model.clone(), &recipe, Some(PlanName::Resident)).unwrap();
+        gpu.upload(Split::Train, &data.parts[0].1).unwrap();
+        gpu.set_state(&initial(&model, &recipe)).unwrap();
+        let (mut order, mut left) = (&order[..], 900);
+        while left > 0 {
+            let rates = vec![0.01; left.min(most)];
+            let part = &order[..16 * rates.len()];
+            let taken = gpu.train(Steps { order: part, rates: &rates }).unwrap();
+            (order, left) = (&order[16 * taken..], left - taken);
+        }
+        gpu.state(None).unwrap()
+    });
+    assert_eq!(trained[0].step, 900);
+    assert!(trained[0] == trained[1]);
+}
+
+#[test]
 fn a_member_that_diverges_ends_with_its_own_error_and_the_others_go_on() {
     let Some(device) = device("a_member_that_diverges_ends_with_its_own_error_and_the_others_go_on") else { return };
     let base = base(&[7], OptimizerKind::Sgd);

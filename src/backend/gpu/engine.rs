@@ -35,8 +35,8 @@ const FIRST_STEPS: usize = 32;
 /// Submissions under way at a time: one runs while the next is encoded.
 const IN_FLIGHT: usize = 2;
 
-/// The longest loop of a kernel on a software driver: Mesa's llvmpipe ends longer ones early, with wrong results and no
-/// error.
+/// The most rounds that the loops of an invocation may make on a software driver, all together: Mesa's llvmpipe ends later
+/// ones early, with wrong results and no error.
 const SOFTWARE_LOOP: usize = 65_535;
 
 /// Models, their states and their data on a GPU.
@@ -223,6 +223,8 @@ impl Engine {
         let flops = 6.0 * self.model.parameters() as f64 * (batch_size * busy.len().max(1)) as f64;
         let room = (resident.order.size() as usize / 4 / batch_size / busy.len().max(1)).min(self.table.steps);
         let most = ((work(self.device()) / flops) as usize).clamp(1, most).min(room);
+        let rounds = if self.device().hardware.software { SOFTWARE_LOOP } else { usize::MAX };
+        let most = most.min(self.plan.most_steps(&self.model, batch_size, rounds).unwrap_or(usize::MAX));
         // The device starts on a short portion while the next, as long as all before it, is encoded.
         let most = self.handed.max(FIRST_STEPS).min(most);
         let (mut orders, mut runs) = (Vec::new(), Vec::new());

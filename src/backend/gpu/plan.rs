@@ -119,6 +119,15 @@ impl PlanName {
         }
     }
 
+    /// The most steps of a dispatch where the loops of an invocation may make so many rounds in all; none where a dispatch does
+    /// not do several.
+    pub(super) fn most_steps(self, model: &Mlp, batch_size: usize, rounds: usize) -> Option<usize> {
+        let shape = narrow_shape(model, Element::U8).filter(|_| self == Self::Resident)?;
+        // The parameters are loaded and stored too.
+        let around = 2 * model.parameters().div_ceil(8);
+        Some((rounds.saturating_sub(around) / resident::rounds(shape, batch_size)).max(1))
+    }
+
     /// The plan `wanted`, or the best one for `model` on `hardware`; and why.
     ///
     /// # Errors

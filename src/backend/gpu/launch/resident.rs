@@ -26,6 +26,26 @@ pub fn workgroup_bytes(shape: Narrow, batch_size: usize, link: Link) -> usize {
         + 4 * kept_vectors(shape, batch_size, link))
 }
 
+/// Rounds that the loops of an invocation make together in one step, at most, whichever the way: as if none were unrolled.
+pub fn rounds(shape: Narrow, batch_size: usize) -> usize {
+    let Narrow { inputs, hidden, classes, .. } = shape;
+    let (vectors, rest) = (hidden.div_ceil(4), hidden + hidden * classes + classes);
+    let parts = LANES / batch_size;
+    let span = inputs.div_ceil(4 * parts);
+    let backward = 2 * classes * (hidden + 4) + 16;
+    let turns = (parts + 1) * (1 + 6 * vectors);
+    let one_each = span * (5 + 4 * vectors)
+        + turns
+        + backward
+        + inputs.div_ceil(4 * LANES) * (batch_size * (1 + 5 * vectors) + 4 + 4 * vectors)
+        + rest.div_ceil(LANES) * (batch_size + 1);
+    let shared = batch_size.div_ceil(32) * hidden.div_ceil(8) * (parts * (span + 1) + 1 + 8 * vectors)
+        + batch_size.div_ceil(8) * (backward + 1)
+        + inputs.div_ceil(64) * (1 + hidden.div_ceil(8) * (batch_size + 1))
+        + rest.div_ceil(8) * (batch_size + 1);
+    one_each.max(shared)
+}
+
 /// `resident`, or `resident_subgroup`, with batches of `batch_size` rows: the ways, the one to take untuned first. All sum in the
 /// same order.
 pub fn resident(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardware) -> Vec<Launch> {
