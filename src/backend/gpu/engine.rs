@@ -111,7 +111,8 @@ impl Engine {
         let device = store.device().clone();
         let hardware = &device.hardware;
         let (plan, reason) = PlanName::choose(&model, recipe, hardware, wanted)?;
-        let longest = model.widths().iter().copied().fold(batch_size, usize::max);
+        let width = |index: usize| if index == 0 { model.layers()[0].inputs } else { model.widths()[index] };
+        let longest = (0..model.widths().len()).map(width).fold(batch_size, usize::max);
         if hardware.software && longest > SOFTWARE_LOOP {
             return Err(Error::Gpu(format!(
                 "the software adapter {} may cut loops of more than {SOFTWARE_LOOP} rounds, and the batch or a layer is {longest} \
@@ -120,7 +121,7 @@ impl Engine {
             ))
             .advise(&[Remedy::Cpu]));
         }
-        let widest = model.widths().iter().max().copied().unwrap_or(1);
+        let widest = (0..model.widths().len()).map(width).max().unwrap_or(1);
         let flops = 2.0 * model.parameters() as f64;
         let rows_by_work = (work(&device) / flops) as usize;
         let evaluation_rows = EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
@@ -136,7 +137,11 @@ impl Engine {
                 Buffer::Gradients => ("gradients".into(), model.parameters()),
                 Buffer::Squares => ("squares of the gradients".into(), model.parameters().div_ceil(BLOCK)),
                 Buffer::ClipFactor => ("factor of the gradients".into(), 1),
-                Buffer::Activations(index) => (format!("activations of layer {index}"), rows * model.widths()[index]),
+                Buffer::Rows => ("rows of a batch".into(), rows * model.inputs()),
+                Buffer::Columns => ("embedded features".into(), model.front().embedded.len()),
+                Buffer::Embedded => ("embedded rows".into(), rows * width(0)),
+                Buffer::InputGradient => ("gradients at the inputs".into(), rows * width(0)),
+                Buffer::Activations(index) => (format!("activations of layer {index}"), rows * width(index)),
                 Buffer::Saved(index) => (format!("sums of layer {index}"), rows * model.widths()[index]),
                 Buffer::Slots => ("optimizer's slots".into(), recipe.optimizer.kind.slots() * model.parameters()),
                 Buffer::Deltas(index) => (format!("gradients at layer {index}"), rows * model.widths()[index + 1]),
@@ -146,7 +151,11 @@ impl Engine {
                 // Those of a data set.
                 Buffer::Data | Buffer::Targets | Buffer::Weights | Buffer::Order | Buffer::Totals => continue,
             };
-            buffers.insert(buffer, device.storage(&name, 4 * values as u64)?);
+            let storage = device.storage(&name, 4 * values as u64)?;
+            if buffer == Buffer::Columns {
+                device.queue.write_buffer(&storage, 0, bytemuck::cast_slice(&model.front().embedded));
+            }
+            buffers.insert(buffer, storage);
         }
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let batches = device.buffer("batches", BATCH_STRIDE * MAX_STEPS as u64, usage)?;
