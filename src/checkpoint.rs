@@ -1,6 +1,6 @@
 //! Models as safetensors files that PyTorch loads into `nn.Sequential(Linear, ReLU, Linear, ...)` as they are: keys
 //! `0.weight` (out x in), `0.bias`, `2.weight`, ...; everything else is one JSON object in the metadata. Files of linear
-//! layers that other software wrote are read too.
+//! layers that other software wrote are read too. A model with a front has its tensors beside them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,19 +22,22 @@ use crate::data::{
 use crate::error::{Error, Remedy, Result};
 use crate::export::Exported;
 use crate::files;
-use crate::model::{Activation, Head, Mlp};
+use crate::model::{Activation, Front, Head, Mlp};
 use crate::recipe::{Loss, Optimizer, Recipe};
 use crate::state::State;
 
 mod foreign;
 mod format1;
+pub(crate) mod front;
 
 pub use foreign::{ACTIVATION, Assumption, Normalize, Reading};
 
 /// The metadata's one key. More would be written in an order that changes from run to run.
 const KEY: &str = "mlp-gpu";
 /// Raised whenever an older version could misread what a newer one wrote.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
+/// The version of files of models without a front, which older versions read.
+const WITHOUT_FRONT: u32 = 2;
 /// The metadata's one key where there is no more to say than the activation of the hidden layers.
 const ACTIVATION_KEY: &str = "activation";
 /// The optimizer's slots are text in the metadata, so that the tensors are those of the layers and nothing else; but readers
@@ -117,7 +120,7 @@ impl Metadata {
     /// how far training came and the device are left to the caller.
     pub fn new(model: &Mlp, dataset: &Dataset, recipe: &Recipe) -> Self {
         Self {
-            format_version: FORMAT_VERSION,
+            format_version: version_of(model),
             version: env!("CARGO_PKG_VERSION").into(),
             widths: model.widths().to_vec(),
             data: dataset.name.clone(),
@@ -154,7 +157,7 @@ impl Metadata {
         let loss = if target_scale.is_some() { Loss::Mse } else { Loss::CrossEntropy };
         let activation = model.activation();
         Self {
-            format_version: FORMAT_VERSION,
+            format_version: version_of(model),
             version: env!("CARGO_PKG_VERSION").into(),
             widths: model.widths().to_vec(),
             data: String::new(),
@@ -169,7 +172,15 @@ impl Metadata {
             epochs: 0,
             origin: Origin::default(),
             reading: Options::default(),
-            recipe: Recipe { hidden: model.hidden().to_vec(), activation, loss, epochs: 0, ..Recipe::default() },
+            recipe: Recipe {
+                hidden: model.hidden().to_vec(),
+                activation,
+                embed: model.front().embed(),
+                trained_scale: model.front().scaled,
+                loss,
+                epochs: 0,
+                ..Recipe::default()
+            },
             training: Training::default(),
         }
     }
@@ -213,6 +224,11 @@ impl Metadata {
     }
 }
 
+/// The version of a file of `model`.
+fn version_of(model: &Mlp) -> u32 {
+    if model.front().is_none() { WITHOUT_FRONT } else { FORMAT_VERSION }
+}
+
 /// Writes `state` of `model` to `path`, whole or not at all. The same model gives the same bytes. Without `metadata` there
 /// are only the parameters and the name of the activation.
 ///
@@ -221,6 +237,8 @@ impl Metadata {
 pub fn save(path: &Path, model: &Mlp, state: &State, metadata: Option<&Metadata>) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Error::Data(format!("cannot describe the model: {error}"));
     let mut tensors = Vec::new();
+    let (embedded, front) = front::tensors(model, &state.parameters);
+    tensors.extend(front.map(|(tensor, values)| (tensor.name.into(), tensor.shape.clone(), little_endian(values))));
     for (index, layer) in model.layers().iter().enumerate() {
         let weights = transpose(&state.parameters[layer.weights.clone()], layer.inputs, layer.outputs);
         let biases = &state.parameters[layer.biases.clone()];
@@ -240,9 +258,15 @@ pub fn save(path: &Path, model: &Mlp, state: &State, metadata: Option<&Metadata>
         }
         metadata
     });
+    let features = embedded.map(|embedded| {
+        let bytes = embedded.iter().flat_map(|&feature| i64::from(feature).to_le_bytes()).collect::<Vec<_>>();
+        (front::FEATURES.to_owned(), vec![embedded.len()], bytes)
+    });
     let views = tensors
         .iter()
-        .map(|(name, shape, bytes)| Ok((name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .map(|(name, shape, bytes)| (name, Dtype::F32, shape, bytes))
+        .chain(features.iter().map(|(name, shape, bytes)| (name, Dtype::I64, shape, bytes)))
+        .map(|(name, dtype, shape, bytes)| Ok((name.clone(), TensorView::new(dtype, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| failed(&error))?;
     let (key, text) = match metadata {
@@ -303,7 +327,7 @@ impl Checkpoint {
     /// the sigmoid of that output and the rest.
     pub fn with_two_classes(&self) -> Option<Self> {
         let said = self.metadata.as_ref().is_some_and(|metadata| !metadata.data.is_empty());
-        let (last, hidden) = self.model.layers().split_last()?;
+        let last = self.model.layers().last()?;
         if said || last.outputs != 1 {
             return None;
         }
@@ -312,8 +336,10 @@ impl Checkpoint {
         let mut parameters = self.state.parameters[..last.weights.start].to_vec();
         parameters.extend(weights.iter().flat_map(|&weight| [0.0, weight]));
         parameters.extend([0.0, biases[0]]);
-        let widths: Vec<usize> = hidden.iter().map(|layer| layer.inputs).chain([last.inputs, 2]).collect();
-        let model = Mlp::new(&widths).ok()?.with_activation(self.model.activation());
+        let mut widths = self.model.widths().to_vec();
+        *widths.last_mut()? = 2;
+        let model = Mlp::new(&widths).and_then(|model| model.with_front(self.model.front().clone())).ok()?;
+        let model = model.with_activation(self.model.activation());
         let state = State { parameters, ..State::default() };
         Some(Self { model, state, metadata: None, ..self.clone() })
     }
@@ -434,17 +460,28 @@ pub fn load_as(path: &Path, reading: &Reading) -> Result<Checkpoint> {
         Some(json) => own(of_file(path, &file, json)?),
         None => {
             let activation = header.get(ACTIVATION_KEY).and_then(|name| Activation::named(name));
+            if let (Some(activation), 1..) = (activation, front::count(&file)) {
+                return own(bare(path, &file, activation, reading.task)?);
+            }
             foreign::read(path, &file, activation, reading)
         }
     }
 }
 
-/// The model in `file`, which [`save`] wrote to `path` with the metadata `json`.
-fn of_file(path: &Path, file: &SafeTensors<'_>, json: &str) -> Result<Checkpoint> {
+/// The layers in a file: widths, front, and the parameters of both.
+struct Layers {
+    widths: Vec<usize>,
+    front: Front,
+    parameters: Vec<f32>,
+}
+
+/// The layers in `file`, which [`save`] wrote to `path`.
+fn layers_of(path: &Path, file: &SafeTensors<'_>) -> Result<Layers> {
     let bad = |found: String, expected: &str| Error::file(path, found, expected);
-    let (mut widths, mut parameters) = (Vec::<usize>::new(), Vec::new());
+    let front = front::read(path, file)?;
+    let (mut widths, mut parameters) = (Vec::<usize>::new(), front.parameters.clone());
     let slots = file.names().into_iter().filter(|name| name.starts_with(SLOT)).count();
-    for layer in 0..(file.len() - slots).div_ceil(2) {
+    for layer in 0..(file.len() - slots - front::count(file)).div_ceil(2) {
         let tensor = |part: &str, dimensions| {
             let name = format!("{}.{part}", 2 * layer);
             let view = file
@@ -466,7 +503,28 @@ fn of_file(path: &Path, file: &SafeTensors<'_>, json: &str) -> Result<Checkpoint
         parameters.extend(transpose(&weights, outputs, inputs));
         parameters.extend(biases);
     }
-    let mut checkpoint = described(path, &widths, parameters, parse(path, json)?)?;
+    if let Some(first) = widths.first_mut() {
+        *first = front.inputs(*first).ok_or_else(|| front_unfit(path, *first))?;
+    }
+    Ok(Layers { widths, front: front.front, parameters })
+}
+
+/// A front that does not give the first layer its inputs.
+fn front_unfit(path: &Path, inputs: usize) -> Error {
+    Error::file(path, "an embedding and a scale of other inputs", format!("the {inputs} of the first layer"))
+}
+
+/// The model in `file`, which [`save`] wrote to `path` without metadata.
+fn bare(path: &Path, file: &SafeTensors<'_>, activation: Activation, task: Option<Task>) -> Result<Checkpoint> {
+    let Layers { widths, front, parameters } = layers_of(path, file)?;
+    let exported = Exported { widths, front, parameters, activation: Some(activation), ..Exported::default() };
+    of_exported(path, exported, task)
+}
+
+/// The model in `file`, which [`save`] wrote to `path` with the metadata `json`.
+fn of_file(path: &Path, file: &SafeTensors<'_>, json: &str) -> Result<Checkpoint> {
+    let bad = |found: String, expected: &str| Error::file(path, found, expected);
+    let mut checkpoint = described(path, layers_of(path, file)?, parse(path, json)?)?;
     let Checkpoint { model, state, metadata: Some(metadata), .. } = &mut checkpoint else { return Ok(checkpoint) };
     state.step = metadata.training.step;
     let slots = std::mem::take(&mut metadata.training.slots);
@@ -484,10 +542,13 @@ fn of_file(path: &Path, file: &SafeTensors<'_>, json: &str) -> Result<Checkpoint
     Ok(checkpoint)
 }
 
-/// The model of `widths` that `metadata` of the file at `path` describe; without slots.
-fn described(path: &Path, widths: &[usize], parameters: Vec<f32>, metadata: Metadata) -> Result<Checkpoint> {
+/// The model of these layers that `metadata` of the file at `path` describe; without slots.
+fn described(path: &Path, layers: Layers, metadata: Metadata) -> Result<Checkpoint> {
     let unfit = |error: Error| Error::file(path, error.to_string(), "a network that can be run");
-    let model = Mlp::new(widths).map_err(unfit)?;
+    let Layers { widths, front, parameters } = layers;
+    // How its frequencies began is the recipe's.
+    let front = Front { deviation: metadata.recipe.front(Vec::new()).deviation, ..front };
+    let model = Mlp::new(&widths).and_then(|model| model.with_front(front)).map_err(unfit)?;
     if let Some((found, expected)) = metadata.fault(&model) {
         return Err(Error::file(path, found, expected));
     }
@@ -499,13 +560,14 @@ fn described(path: &Path, widths: &[usize], parameters: Vec<f32>, metadata: Meta
 
 /// The model that was exported to `path`. Its training cannot go on: exports have no state of the optimizer.
 fn of_exported(path: &Path, exported: Exported, task: Option<Task>) -> Result<Checkpoint> {
-    let Exported { widths, parameters, metadata, activation, scaling, targets } = exported;
+    let Exported { widths, front, parameters, metadata, activation, scaling, targets } = exported;
     if let Some(json) = metadata {
         let metadata = Metadata { training: Training::default(), ..parse(path, &json)? };
-        return described(path, &widths, parameters, metadata);
+        return described(path, Layers { widths, front, parameters }, metadata);
     }
     let unfit = |error: Error| Error::file(path, error.to_string(), "a network that can be run");
-    let model = Mlp::new(&widths).map_err(unfit)?.with_activation(activation.unwrap_or_default());
+    let model = Mlp::new(&widths).and_then(|model| model.with_front(front)).map_err(unfit)?;
+    let model = model.with_activation(activation.unwrap_or_default());
     let mut assumed = Vec::new();
     if activation.is_none() && widths.len() > 2 {
         assumed.push(foreign::relu());
@@ -534,7 +596,7 @@ fn parse(path: &Path, json: &str) -> Result<Metadata> {
         let found = format!("format version {format_version} of mlp-gpu {version}");
         return Err(Error::file(path, found, format!("at most version {FORMAT_VERSION}: use a newer mlp-gpu")));
     }
-    if format_version < FORMAT_VERSION {
+    if format_version < WITHOUT_FRONT {
         return serde_json::from_str::<format1::Metadata>(json).map(Metadata::from).map_err(malformed);
     }
     serde_json::from_str(json).map_err(malformed)

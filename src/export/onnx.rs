@@ -6,6 +6,7 @@ use prost::Message;
 
 use super::read::{Exported, Floats};
 use crate::activation::{Activation, Operand, Operator};
+use crate::checkpoint::front::{self, FEATURES};
 use crate::checkpoint::{Checkpoint, little_endian};
 use crate::error::{Error, Result};
 
@@ -18,8 +19,11 @@ const PRODUCT: &str = "Gemm";
 /// Version of the format of the file, and of its operators: ONNX 1.12 (2022).
 const IR_VERSION: i64 = 8;
 const OPERATORS: i64 = 17;
-/// The element type float32.
+/// The element types float32 and int64.
 const FLOAT: i32 = 1;
+const INT64: i32 = 7;
+/// The type of an attribute that is a whole number.
+const WHOLE: i32 = 2;
 /// The largest message that readers take.
 const MAX_BYTES: usize = i32::MAX as usize;
 
@@ -79,6 +83,18 @@ struct Node {
     name: String,
     #[prost(string, tag = "4")]
     op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(int64, tag = "3")]
+    i: i64,
+    #[prost(int32, tag = "20")]
+    r#type: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -137,13 +153,24 @@ struct Dimension {
 /// # Errors
 /// [`Error::Data`] for a model of 2 GiB and more: the format cannot hold it.
 pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let (mut node, mut initializer) = (Vec::new(), Vec::new());
+    let (mut node, mut initializer, mut integers) = (Vec::new(), Vec::new(), Vec::new());
     let mut last = "input".to_owned();
+    // Its input's name is given back.
     let mut step = |op_type: &str, others: &[&str], output: &str| {
-        let input = [&last[..]].iter().chain(others).map(|name| (*name).to_owned()).collect();
+        let mut input: Vec<String> = [&last[..]].iter().chain(others).map(|name| (*name).to_owned()).collect();
         let name = format!("{op_type} to {output}");
-        node.push(Node { input, output: vec![output.to_owned()], name, op_type: op_type.to_owned() });
-        last = output.to_owned();
+        let whole = |name: &str, i| vec![Attribute { name: name.into(), i, r#type: WHOLE }];
+        let attribute = match op_type {
+            "Gather" | "Concat" => whole("axis", 1),
+            "ReduceSum" => whole("keepdims", 0),
+            _ => Vec::new(),
+        };
+        if op_type == "Concat" {
+            // What was made comes behind.
+            input.reverse();
+        }
+        node.push(Node { input, output: vec![output.to_owned()], name, op_type: op_type.to_owned(), attribute });
+        std::mem::replace(&mut last, output.to_owned())
     };
     let mut constant = |name: &str, dims: &[usize], values: &[f32]| {
         let dims = dims.iter().map(|&length| length as i64).collect();
@@ -168,6 +195,35 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
             step("Mul", &["scaled"], "held");
         }
     }
+    let (embedded, front) = front::tensors(&checkpoint.model, &checkpoint.state.parameters);
+    for (tensor, values) in front {
+        constant(tensor.name, &tensor.shape, values);
+    }
+    if let Some(embedded) = embedded {
+        let features: Vec<i64> = embedded.iter().map(|&feature| i64::from(feature)).collect();
+        for (name, values) in [(FEATURES, &features[..]), ("axis", &[2]), ("last", &[-1])] {
+            let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let (dims, name) = (vec![values.len() as i64], name.to_owned());
+            integers.push(Tensor { dims, data_type: INT64, name, raw_data });
+        }
+        constant("tau", &[1], &[std::f32::consts::TAU]);
+        // numbers: batch x features; turns, waves: batch x features x waves; products: batch x features x values x waves.
+        let x = step("Gather", &[FEATURES], "numbers");
+        step("Unsqueeze", &["axis"], "columns");
+        step("Mul", &["embedding.frequencies"], "turns");
+        step("Mul", &["tau"], "angles");
+        step("Add", &["embedding.phases"], "shifted");
+        step("Cos", &[], "waves");
+        step("Unsqueeze", &["axis"], "rows");
+        step("Mul", &["embedding.weight"], "products");
+        step("ReduceSum", &["last"], "weighted");
+        step("Add", &["embedding.bias"], "embedded");
+        step("Flatten", &[], "flat");
+        step("Concat", &[&x], "all");
+    }
+    if checkpoint.model.front().scaled {
+        step("Mul", &["scale"], "factored");
+    }
     let layers = checkpoint.model.layers();
     for (number, layer) in (1..).zip(layers) {
         let (weights, biases) = (format!("W{number}"), format!("b{number}"));
@@ -182,8 +238,8 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         for (part, operator) in (1..).zip(operators) {
             let output = if part == operators.len() { h.clone() } else { format!("{h}.{part}") };
             match operator.operand {
-                None => step(operator.name, &[], &output),
-                Some(Operand::Input) => step(operator.name, &[&f], &output),
+                None => drop(step(operator.name, &[], &output)),
+                Some(Operand::Input) => drop(step(operator.name, &[&f], &output)),
                 Some(Operand::Number(number)) => {
                     let operand = format!("{output}.operand");
                     constant(&operand, &[1], &[number]);
@@ -207,6 +263,7 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         }
     };
 
+    initializer.extend(integers);
     let failed = |error: serde_json::Error| Error::Data(format!("cannot describe the model: {error}"));
     let property = |key: &str, value| Property { key: key.to_owned(), value };
     let mut metadata_props = vec![property("classes", serde_json::to_string(&checkpoint.classes()).map_err(failed)?)];
@@ -259,7 +316,11 @@ pub(super) fn read(bytes: &[u8]) -> Option<(Exported, usize, HashMap<String, Flo
             tensor.raw_data.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         whole.then(|| (tensor.name.clone(), (shape, values.collect())))
     };
-    let arrays: HashMap<String, Floats> = graph.initializer.iter().filter_map(floats).collect();
+    let mut arrays: HashMap<String, Floats> = graph.initializer.iter().filter_map(floats).collect();
+    if let Some(Tensor { raw_data, .. }) = graph.initializer.iter().find(|tensor| tensor.name == FEATURES) {
+        let features: Vec<f32> = raw_data.as_chunks().0.iter().map(|word| i64::from_le_bytes(*word) as f32).collect();
+        arrays.insert(FEATURES.into(), (vec![features.len()], features));
+    }
     let activation = activation(&graph.node, &arrays);
     let layers = graph.node.iter().filter(|node| node.op_type == PRODUCT).count();
     Some((Exported { metadata, activation, ..Exported::default() }, layers, arrays))
@@ -299,49 +360,120 @@ mod tests {
     use crate::backend::cpu::Cpu;
     use crate::checkpoint::Metadata;
     use crate::data::{Inputs, Scaling, numbered};
-    use crate::model::{Head, Init, Mlp};
+    use crate::model::{Front, Head, Init, Mlp};
     use crate::recipe::{Loss, OptimizerKind, Recipe};
     use crate::state::State;
+
+    /// Lengths and values.
+    type Array = (Vec<usize>, Vec<f32>);
+
+    /// `with` of two arrays, one of which may have length 1, or no length, where the other has more.
+    fn broadcast((a_shape, a): &Array, (b_shape, b): &Array, with: fn(f32, f32) -> f32) -> Array {
+        let dimensions = a_shape.len().max(b_shape.len());
+        let padded = |shape: &[usize]| [vec![1; dimensions - shape.len()], shape.to_vec()].concat();
+        let (a_shape, b_shape) = (padded(a_shape), padded(b_shape));
+        let shape: Vec<usize> = a_shape.iter().zip(&b_shape).map(|(a, b)| *a.max(b)).collect();
+        let at = |own: &[usize], mut index: usize| {
+            let (mut place, mut step) = (0, 1);
+            for (&length, &all) in own.iter().zip(&shape).rev() {
+                place += index % all % length * step;
+                (index, step) = (index / all, step * length);
+            }
+            place
+        };
+        let count = shape.iter().product();
+        let values = (0..count).map(|index| with(a[at(&a_shape, index)], b[at(&b_shape, index)])).collect();
+        (shape, values)
+    }
 
     /// What the graph makes of one row, by the definitions of its operators.
     fn run(graph: &Graph, row: &[f32]) -> Vec<f32> {
         let constant = |tensor: &Tensor| {
-            let values = tensor.raw_data.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().unwrap()));
-            (tensor.name.clone(), values.collect())
+            let whole = |word: &[u8]| i64::from_le_bytes(word.try_into().unwrap()) as f32;
+            let values: Vec<f32> = match tensor.data_type {
+                INT64 => tensor.raw_data.chunks_exact(8).map(whole).collect(),
+                _ => tensor.raw_data.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect(),
+            };
+            (tensor.name.clone(), (tensor.dims.iter().map(|&length| length as usize).collect(), values))
         };
-        let mut values: HashMap<String, Vec<f32>> = graph.initializer.iter().map(constant).collect();
-        values.insert("input".into(), row.to_vec());
+        let mut values: HashMap<String, Array> = graph.initializer.iter().map(constant).collect();
+        values.insert("input".into(), (vec![1, row.len()], row.to_vec()));
         for node in &graph.node {
             let input = |index: usize| values[&node.input[index]].clone();
-            let x = input(0);
-            // One value on the right stands for as many as are on the left.
-            let pairs = |with: fn(f32, f32) -> f32| -> Vec<f32> {
-                x.iter().zip(input(1).iter().cycle()).map(|(x, y)| with(*x, *y)).collect()
-            };
+            let (shape, x) = input(0);
+            let pairs = |with| broadcast(&input(0), &input(1), with);
+            let each = |with: fn(f32) -> f32| (shape.clone(), x.iter().map(|x| with(*x)).collect());
             let result = match &node.op_type[..] {
                 "Gemm" => {
-                    let (weights, mut sums) = (input(1), input(2));
+                    let ((_, weights), (_, mut sums)) = (input(1), input(2));
                     for (x, weights) in x.iter().zip(weights.chunks_exact(sums.len())) {
                         sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += x * weight);
                     }
-                    sums
+                    (vec![1, sums.len()], sums)
                 }
                 "Add" => pairs(|x, y| x + y),
                 "Sub" => pairs(|x, y| x - y),
                 "Mul" => pairs(|x, y| x * y),
                 "Div" => pairs(|x, y| x / y),
-                "Sqrt" => x.iter().map(|x| x.sqrt()).collect(),
-                "Reciprocal" => x.iter().map(|x| x.recip()).collect(),
-                "Relu" => x.iter().map(|x| x.max(0.0)).collect(),
+                "Sqrt" => each(f32::sqrt),
+                "Reciprocal" => each(f32::recip),
+                "Cos" => each(f32::cos),
+                "Relu" => each(|x| x.max(0.0)),
+                "Gather" => {
+                    let (_, columns) = input(1);
+                    (vec![1, columns.len()], columns.iter().map(|&column| x[column as usize]).collect())
+                }
+                "Unsqueeze" => {
+                    let mut shape = shape;
+                    shape.insert(input(1).1[0] as usize, 1);
+                    (shape, x)
+                }
+                "ReduceSum" => {
+                    let (last, rest) = shape.split_last().unwrap();
+                    (rest.to_vec(), x.chunks(*last).map(|values| values.iter().sum()).collect())
+                }
+                "Flatten" => (vec![1, x.len()], x),
+                "Concat" => (vec![1, x.len() + input(1).1.len()], [x, input(1).1].concat()),
                 "Softmax" => {
                     let sum: f32 = x.iter().map(|x| x.exp()).sum();
-                    x.iter().map(|x| x.exp() / sum).collect()
+                    (shape, x.iter().map(|x| x.exp() / sum).collect())
                 }
                 other => panic!("{other}"),
             };
             values.insert(node.output[0].clone(), result);
         }
-        values[&graph.output[0].name].clone()
+        values[&graph.output[0].name].1.clone()
+    }
+
+    #[test]
+    fn the_graph_embeds_numbers_and_scales_inputs_as_the_model() {
+        for (embedded, scaled) in [(vec![0, 2, 3], true), (vec![1], false), (Vec::new(), true)] {
+            let front = Front { embedded, deviation: 0.5, scaled };
+            let model = Mlp::new(&[5, 4, 3]).unwrap().with_front(front).unwrap();
+            let mut state = State::new(model.initial_parameters(Init::He, 4), OptimizerKind::Sgd);
+            let factors = model.front_tensors()[4].place.clone();
+            state.parameters[factors].iter_mut().enumerate().for_each(|(at, factor)| *factor = 0.2 * at as f32 - 0.5);
+            let checkpoint = Checkpoint {
+                name: "m".into(),
+                model: model.clone(),
+                state: state.clone(),
+                metadata: None,
+                assumed: Vec::new(),
+            };
+            let bytes = onnx(&checkpoint).unwrap();
+            let graph = Model::decode(&bytes[..]).unwrap().graph.unwrap();
+            let mut backend = Cpu::new(model.clone(), &Recipe::default(), 1).unwrap();
+            backend.set_state(&state).unwrap();
+            let row = [-2.0, 0.3, 1.7, -0.4, 5.0];
+            let expected = backend.predict(&Inputs::F32(row.to_vec())).unwrap();
+            for (found, expected) in run(&graph, &row).iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+            }
+            let (exported, layers, mut arrays) = read(&bytes).unwrap();
+            let back = exported.with_layers("m".as_ref(), layers, |name| Ok(arrays.remove(name))).unwrap();
+            let front = Front { deviation: 0.0, ..model.front().clone() };
+            assert_eq!((back.front, back.parameters), (front, state.parameters));
+        }
     }
 
     #[test]
