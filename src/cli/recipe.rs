@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::parse_rate;
 use crate::augment::Augment;
 use crate::error::{Error, Result};
-use crate::model::{Activation, Init};
+use crate::model::{Activation, Embed, Init};
 use crate::recipe::{Loss, OptimizerKind, Recipe, RecipeName};
 use crate::schedule::{ScheduleKind, Warmup};
 
@@ -28,6 +28,13 @@ pub(super) struct RecipeOptions {
     /// recipe normal:0.01 for images]
     #[arg(long, value_name = "HOW")]
     init: Option<Init>,
+    /// How numbers of tables are embedded: none, or pbld[:DEVIATION], 16 trained waves of each number, whose first frequencies have
+    /// this standard deviation [default: none; 0.1]
+    #[arg(long, value_name = "HOW")]
+    embed: Option<Embed>,
+    /// Whether each input of the first layer has a factor that is trained [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    trained_scale: Option<bool>,
     /// Share of the hidden layers' outputs that training drops: one for all, or one per layer with commas [default:
     /// the recipe's]
     #[arg(long, value_name = "SHARE[,SHARE]", value_delimiter = ',', value_parser = parse_share_of_units)]

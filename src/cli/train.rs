@@ -27,9 +27,8 @@ use crate::data::{Dataset, Samples, TargetScale, Task};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::Evaluation;
-use crate::model::Head;
-
-use crate::recipe::Facts;
+use crate::model::{Embed, Front, Head, Mlp};
+use crate::recipe::{Facts, Recipe};
 use crate::state::State;
 use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
@@ -136,10 +135,21 @@ pub(super) fn run(options: &Options) -> Result<()> {
             values: dataset.task() == Task::Values,
             rows: dataset.train.len(),
             validation: dataset.validation.is_some(),
+            numbers: !dataset.numbers().is_empty(),
         };
         let given = options.recipe.given()?;
         recipe.suit(&facts, |name| !given.contains_key(name));
+        if let Some((_, initial)) = &initial {
+            let front = initial.model.front();
+            if !given.contains_key("embed") {
+                recipe.embed = front.embed();
+            }
+            if !given.contains_key("trained_scale") {
+                recipe.trained_scale = front.scaled;
+            }
+        }
     }
+    refuse_front(&recipe, &dataset)?;
     if let Some(resumed) = &resumed {
         resumed.check_data(options, &dataset)?;
     }
@@ -170,7 +180,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     recipe.row_weights = dataset.train.weights.is_some();
     recipe.batch_size = recipe.batch_size.min(dataset.train.len());
-    let model = recipe.model(dataset.train.width, dataset.outputs())?;
+    let model = recipe.model_of(&dataset)?;
     let kind = recipe.optimizer.kind;
     let two = initial.as_ref().filter(|_| resumed.is_none() && dataset.task() == Task::Classes);
     let two = two.and_then(|(path, initial)| Some((*path, initial.with_two_classes()?)));
@@ -183,6 +193,13 @@ pub(super) fn run(options: &Options) -> Result<()> {
         if let Some(known) = known.filter(|known| *known != now && !recipe.hidden.is_empty()) {
             let (path, known, now) = (path.display(), known.name(), now.name());
             tell(&format!("{path} has {known} between its layers, this run {now} (--activation {known}: the same)"));
+        }
+    }
+    if let Some((path, initial)) = initial {
+        let front = |model: &Mlp| Front { deviation: 0.0, ..model.front().clone() };
+        if initial.model.widths() == model.widths() && front(&initial.model) != front(&model) {
+            let expected = "those of this run (--embed, --trained-scale)";
+            return Err(Error::file(path, "other embedded numbers, or another trained scale", expected));
         }
     }
     let state = match initial {
@@ -326,6 +343,26 @@ pub(super) fn run(options: &Options) -> Result<()> {
 /// Whether the rows are features of any kind, and not bytes or images.
 fn is_table(dataset: &Dataset) -> bool {
     dataset.scaling.is_some() && dataset.image().is_none()
+}
+
+/// Refuses an embedding or a trained scale where there is nothing to embed or to scale.
+///
+/// # Errors
+/// [`Error::Usage`] naming the flag.
+fn refuse_front(recipe: &Recipe, dataset: &Dataset) -> Result<()> {
+    let name = &dataset.name;
+    let why = match (is_table(dataset), dataset.numbers().is_empty()) {
+        (false, _) => format!("is for tables, and the rows of {name} are bytes or images"),
+        (true, true) => format!("is for numbers, and no feature of {name} is one"),
+        (true, false) => return Ok(()),
+    };
+    if recipe.embed != Embed::None {
+        return Err(Error::Usage(format!("--embed {} {why}; leave it out", recipe.embed)));
+    }
+    match recipe.trained_scale && !is_table(dataset) {
+        true => Err(Error::Usage(format!("--trained-scale {why}; leave it out"))),
+        false => Ok(()),
+    }
 }
 
 fn line(epoch: &Epoch, epochs: u32, scale: Option<&TargetScale>) -> String {
