@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::data::{Inputs, Samples};
+use crate::data::{Inputs, Samples, View};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::state::State;
@@ -28,7 +28,7 @@ pub enum Split {
 }
 
 /// Something for each part of a data set that is there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Parts<T> {
     train: Option<T>,
     test: Option<T>,
@@ -66,7 +66,13 @@ impl<T> Parts<T> {
 
     /// What there is, in the order training, test, validation.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        [&self.train, &self.test, &self.validation].into_iter().flatten()
+        self.each().map(|(_, part)| part)
+    }
+
+    /// The same, each with the part that it is for.
+    pub fn each(&self) -> impl Iterator<Item = (Split, &T)> {
+        let parts = [(Split::Train, &self.train), (Split::Test, &self.test), (Split::Validation, &self.validation)];
+        parts.into_iter().filter_map(|(split, part)| Some((split, part.as_ref()?)))
     }
 }
 
@@ -225,11 +231,19 @@ pub trait Backend: Send {
     /// What it is.
     fn about(&self) -> About;
 
-    /// Makes `samples` resident as `split`.
+    /// Makes `view` resident as `split`: its rows are evaluated, and trained on where an order has their numbers in the samples.
     ///
     /// # Errors
     /// When the rows do not fit the model or the device.
-    fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()>;
+    fn upload_view(&mut self, split: Split, view: &View) -> Result<()>;
+
+    /// Makes all rows of `samples` resident as `split`.
+    ///
+    /// # Errors
+    /// As [`Backend::upload_view`].
+    fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
+        self.upload_view(split, &samples.into())
+    }
 
     /// Hands over the first of `steps`, as many as make a sensible portion of work: how many batches, at least one where there
     /// is one. May return before the work is done.

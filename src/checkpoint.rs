@@ -12,7 +12,6 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::augment::Augment;
 use crate::backend::Backend;
 use crate::backend::select::Selected;
 use crate::data::{
@@ -22,14 +21,16 @@ use crate::data::{
 use crate::error::{Error, Remedy, Result};
 use crate::export::Exported;
 use crate::files;
-use crate::model::{Activation, Front, Head, Mlp};
-use crate::recipe::{Loss, Optimizer, Recipe};
+use crate::model::{Activation, Front, Head, Layer, Mlp};
+use crate::recipe::{Loss, OptimizerKind, Recipe};
 use crate::state::State;
 
+pub(crate) mod ensemble;
 mod foreign;
 mod format1;
 pub(crate) mod front;
 
+pub use ensemble::Ensemble;
 pub use foreign::{ACTIVATION, Assumption, Normalize, Reading};
 
 /// The metadata's one key. More would be written in an order that changes from run to run.
@@ -101,6 +102,9 @@ pub struct Training {
     pub device: Option<(String, String)>,
     /// The best epoch so far, where the best one is kept.
     pub best: Option<Best>,
+    /// Whether the run had ended, perhaps before its last epoch; not noted of single runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
     /// The optimizer's slots: little-endian floats in base64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     slots: Vec<String>,
@@ -137,7 +141,7 @@ impl Metadata {
             range: dataset.range,
             framing: Framing::of(dataset),
             epochs: recipe.epochs,
-            origin: dataset.origin,
+            origin: Origin { seed: dataset.origin.seed.filter(|seed| *seed != recipe.seed), ..dataset.origin },
             reading: Options::default(),
             recipe: recipe.clone(),
             training: Training { rows: dataset.train.len(), ..Training::default() },
@@ -183,6 +187,27 @@ impl Metadata {
             },
             training: Training::default(),
         }
+    }
+
+    /// The seed by which the parts of its data were drawn.
+    pub fn drawn_by(&self) -> u64 {
+        self.origin.seed.unwrap_or(self.recipe.seed)
+    }
+
+    /// The same with how far `state` came. Its slots of more than `most` values are added to `tensors`, with `before` before
+    /// their names; the others are text.
+    fn with_state(&self, before: &str, state: &State, most: usize, tensors: &mut Vec<Named>) -> Self {
+        let mut metadata = self.clone();
+        metadata.training.step = state.step;
+        for (number, slot) in state.slots.iter().enumerate() {
+            let bytes = little_endian(slot);
+            if slot.len() > most {
+                tensors.push((format!("{before}{SLOT}{number}"), Dtype::F32, vec![slot.len()], bytes));
+            } else {
+                metadata.training.slots.push(BASE64.encode(bytes));
+            }
+        }
+        metadata
     }
 
     /// What is wrong with it as the description of `model`, if anything: what was found, and what was expected.
@@ -235,46 +260,57 @@ fn version_of(model: &Mlp) -> u32 {
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
 pub fn save(path: &Path, model: &Mlp, state: &State, metadata: Option<&Metadata>) -> Result<()> {
-    let failed = |error: &dyn std::fmt::Display| Error::Data(format!("cannot describe the model: {error}"));
-    let mut tensors = Vec::new();
-    let (embedded, front) = front::tensors(model, &state.parameters);
-    tensors.extend(front.map(|(tensor, values)| (tensor.name.into(), tensor.shape.clone(), little_endian(values))));
-    for (index, layer) in model.layers().iter().enumerate() {
-        let weights = transpose(&state.parameters[layer.weights.clone()], layer.inputs, layer.outputs);
-        let biases = &state.parameters[layer.biases.clone()];
-        tensors.push((format!("{}.weight", 2 * index), vec![layer.outputs, layer.inputs], little_endian(&weights)));
-        tensors.push((format!("{}.bias", 2 * index), vec![layer.outputs], little_endian(biases)));
-    }
-    let metadata = metadata.map(|metadata| {
-        let mut metadata = metadata.clone();
-        metadata.training.step = state.step;
-        for (number, slot) in state.slots.iter().enumerate() {
-            let bytes = little_endian(slot);
-            if slot.len() > MOST_IN_METADATA {
-                tensors.push((format!("{SLOT}{number}"), vec![slot.len()], bytes));
-            } else {
-                metadata.training.slots.push(BASE64.encode(bytes));
-            }
-        }
-        metadata
-    });
-    let features = embedded.map(|embedded| {
-        let bytes = embedded.iter().flat_map(|&feature| i64::from(feature).to_le_bytes()).collect::<Vec<_>>();
-        (front::FEATURES.to_owned(), vec![embedded.len()], bytes)
-    });
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| (name, Dtype::F32, shape, bytes))
-        .chain(features.iter().map(|(name, shape, bytes)| (name, Dtype::I64, shape, bytes)))
-        .map(|(name, dtype, shape, bytes)| Ok((name.clone(), TensorView::new(dtype, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|error| failed(&error))?;
+    let mut tensors = layers("", model, &state.parameters);
     let (key, text) = match metadata {
-        Some(metadata) => (KEY, serde_json::to_string(&metadata).map_err(|error| failed(&error))?),
+        Some(metadata) => {
+            let metadata = metadata.with_state("", state, MOST_IN_METADATA, &mut tensors);
+            (KEY, serde_json::to_string(&metadata).map_err(|error| undescribable(&error))?)
+        }
         None => (ACTIVATION_KEY, model.activation().name().to_owned()),
     };
+    files::write(path, &serialize(&tensors, key, text)?)
+}
+
+/// A tensor of a file: its name, type, shape and bytes.
+type Named = (String, Dtype, Vec<usize>, Vec<u8>);
+
+/// The tensors of the front and the layers of `model`; `before` stands before their names.
+fn layers(before: &str, model: &Mlp, parameters: &[f32]) -> Vec<Named> {
+    let (embedded, front) = front::tensors(model, parameters);
+    let features = embedded.map(|embedded| {
+        let bytes = embedded.iter().flat_map(|&feature| i64::from(feature).to_le_bytes()).collect();
+        (format!("{before}{}", front::FEATURES), Dtype::I64, vec![embedded.len()], bytes)
+    });
+    let floats = |(name, shape, values): (String, Vec<usize>, &[f32])| {
+        (format!("{before}{name}"), Dtype::F32, shape, little_endian(values))
+    };
+    let front = front.map(|(tensor, values)| floats((tensor.name.into(), tensor.shape.clone(), values)));
+    let of_layer = |(index, layer): (usize, &Layer)| {
+        let weights = transpose(&parameters[layer.weights.clone()], layer.inputs, layer.outputs);
+        let biases = &parameters[layer.biases.clone()];
+        let number = 2 * index;
+        [
+            floats((format!("{number}.weight"), vec![layer.outputs, layer.inputs], &weights)),
+            floats((format!("{number}.bias"), vec![layer.outputs], biases)),
+        ]
+    };
+    let layers = model.layers().iter().enumerate().flat_map(of_layer);
+    features.into_iter().chain(front).chain(layers).collect()
+}
+
+/// The bytes of a file of `tensors`, of which the metadata say `text` under `key`.
+fn serialize(tensors: &[Named], key: &str, text: String) -> Result<Vec<u8>> {
+    let views = tensors
+        .iter()
+        .map(|(name, dtype, shape, bytes)| Ok((name.clone(), TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|error| undescribable(&error))?;
     let metadata = Some(HashMap::from([(key.to_owned(), text)]));
-    files::write(path, &safetensors::serialize(views, metadata).map_err(|error| failed(&error))?)
+    safetensors::serialize(views, metadata).map_err(|error| undescribable(&error))
+}
+
+fn undescribable(error: &dyn std::fmt::Display) -> Error {
+    Error::Data(format!("cannot describe the model: {error}"))
 }
 
 /// A model read from a file.
@@ -298,23 +334,33 @@ impl Checkpoint {
     /// # Errors
     /// As [`Selected::backend`].
     pub fn on(&self, selected: &Selected) -> Result<Box<dyn Backend>> {
-        let unknown = || Recipe { activation: self.model.activation(), ..Recipe::default() };
-        let kept = self.metadata.as_ref().map_or_else(unknown, |metadata| metadata.recipe.clone());
-        // What matters in training alone is left out: every plan evaluates and predicts.
-        let recipe = Recipe {
-            batch_size: 1,
-            optimizer: Optimizer::default(),
-            dropout: Vec::new(),
-            input_dropout: 0.0,
-            augment: Augment::default(),
-            label_smoothing: 0.0,
-            class_weight: Vec::new(),
-            row_weights: false,
-            ..kept
-        };
-        let (mut backend, _) = selected.backend(&recipe.apply(self.model.clone())?, &recipe)?;
-        backend.set_state(&State::new(self.state.parameters.clone(), recipe.optimizer.kind))?;
+        let (model, recipe) = self.to_evaluate()?;
+        let (mut backend, _) = selected.backend(&model, &recipe)?;
+        backend.set_state(&self.state_to_evaluate())?;
         Ok(backend)
+    }
+
+    /// What a backend that evaluates and predicts is opened with. Models for which it is the same can share one.
+    pub(crate) fn to_evaluate(&self) -> Result<(Mlp, Recipe)> {
+        let loss = match &self.metadata {
+            Some(metadata) => metadata.recipe.loss,
+            None => Loss::default(),
+        };
+        // What matters in training alone is left out: every plan evaluates and predicts.
+        let (hidden, activation) = (self.model.hidden().to_vec(), self.model.activation());
+        let recipe = Recipe { hidden, activation, loss, batch_size: 1, ..Recipe::default() };
+        Ok((recipe.apply(self.model.clone())?, recipe))
+    }
+
+    /// Its state on such a backend.
+    pub(crate) fn state_to_evaluate(&self) -> State {
+        State::new(self.state.parameters.clone(), OptimizerKind::default())
+    }
+
+    /// Whether data become rows for it as they do for `other`.
+    fn reads_as(&self, other: &Self) -> bool {
+        let drawn = |of: &Self| of.metadata.as_ref().map(|metadata| (metadata.drawn_by(), metadata.reading.clone()));
+        Known { model: "", ..self.known() } == Known { model: "", ..other.known() } && drawn(self) == drawn(other)
     }
 
     /// The activation between its layers, if its file says it.
@@ -421,9 +467,29 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
 /// software, whose linear layers are found by shapes and names, and by what `reading` says. F16, BF16 and F64 become f32.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::File`] naming what the file is, or the tensor that is missing or does not fit; [`Error::Usage`]
-/// where `reading` says what the file says itself.
+/// [`Error::Io`]; [`Error::File`] naming what the file is, or the tensor that is missing or does not fit, and for an
+/// [`Ensemble`] of several models; [`Error::Usage`] where `reading` says what the file says itself.
 pub fn load_as(path: &Path, reading: &Reading) -> Result<Checkpoint> {
+    match read(path, reading)? {
+        Loaded::Single(checkpoint) => Ok(*checkpoint),
+        Loaded::Ensemble(ensemble) => ensemble.into_single(),
+    }
+}
+
+/// What a file holds.
+enum Loaded {
+    Single(Box<Checkpoint>),
+    Ensemble(Ensemble),
+}
+
+impl From<Checkpoint> for Loaded {
+    fn from(checkpoint: Checkpoint) -> Self {
+        Self::Single(Box::new(checkpoint))
+    }
+}
+
+/// Reads the model or the models of a file, as [`load_as`] does.
+fn read(path: &Path, reading: &Reading) -> Result<Loaded> {
     if path.is_dir() {
         return Err(Error::file(path, "a folder", "a safetensors file, such as the one in it"));
     }
@@ -431,24 +497,28 @@ pub fn load_as(path: &Path, reading: &Reading) -> Result<Checkpoint> {
     if bytes.is_empty() {
         return Err(Error::file(path, "an empty file", "a safetensors file"));
     }
-    let own = |checkpoint: Checkpoint| match reading.is_for_others() {
+    let own = |loaded: Loaded| match reading.is_for_others() {
         true => {
             let message = format!("{}: it says its layers, activation and scaling itself", path.display());
             Err(Error::Usage(message).advise(&[Remedy::AsItIs]))
         }
-        false => Ok(checkpoint),
+        false => Ok(loaded),
     };
     let file = match SafeTensors::deserialize(&bytes) {
         Ok(file) => file,
         Err(broken) => match Exported::read(path, &bytes)? {
+            Some(exported) if !exported.members.is_empty() => {
+                return own(Loaded::Ensemble(ensemble::of_exported(path, exported)?));
+            }
             Some(exported) => {
                 let silent = exported.metadata.is_none() && exported.activation.is_none();
                 let only_activation = Reading { activation: None, ..reading.clone() };
                 return match reading.activation.filter(|_| silent && !only_activation.is_for_others()) {
                     Some(activation) => {
-                        of_exported(path, Exported { activation: Some(activation), ..exported }, reading.task)
+                        let exported = Exported { activation: Some(activation), ..exported };
+                        Ok(of_exported(path, exported, reading.task)?.into())
                     }
-                    None => own(of_exported(path, exported, reading.task)?),
+                    None => own(of_exported(path, exported, reading.task)?.into()),
                 };
             }
             None => return Err(foreign::kinds::error(path, &bytes, &broken)),
@@ -457,13 +527,14 @@ pub fn load_as(path: &Path, reading: &Reading) -> Result<Checkpoint> {
     let header = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, header)| header.metadata().clone());
     let header = header.unwrap_or_default();
     match header.get(KEY) {
-        Some(json) => own(of_file(path, &file, json)?),
+        Some(json) if ensemble::members_of(json).is_some() => own(Loaded::Ensemble(ensemble::read(path, &file, json)?)),
+        Some(json) => own(of_file(path, &file, "", parse(path, json)?)?.into()),
         None => {
             let activation = header.get(ACTIVATION_KEY).and_then(|name| Activation::named(name));
-            if let (Some(activation), 1..) = (activation, front::count(&file)) {
-                return own(bare(path, &file, activation, reading.task)?);
+            if let (Some(activation), 1..) = (activation, front::count(&file, "")) {
+                return own(bare(path, &file, activation, reading.task)?.into());
             }
-            foreign::read(path, &file, activation, reading)
+            Ok(foreign::read(path, &file, activation, reading)?.into())
         }
     }
 }
@@ -475,15 +546,16 @@ struct Layers {
     parameters: Vec<f32>,
 }
 
-/// The layers in `file`, which [`save`] wrote to `path`.
-fn layers_of(path: &Path, file: &SafeTensors<'_>) -> Result<Layers> {
+/// The layers in `file`, which [`save`] wrote to `path`: the tensors with `before` before their names.
+fn layers_of(path: &Path, file: &SafeTensors<'_>, before: &str) -> Result<Layers> {
     let bad = |found: String, expected: &str| Error::file(path, found, expected);
-    let front = front::read(path, file)?;
+    let front = front::read(path, file, before)?;
     let (mut widths, mut parameters) = (Vec::<usize>::new(), front.parameters.clone());
-    let slots = file.names().into_iter().filter(|name| name.starts_with(SLOT)).count();
-    for layer in 0..(file.len() - slots - front::count(file)).div_ceil(2) {
+    let names = file.names().into_iter().filter_map(|name| name.strip_prefix(before));
+    let tensors = names.filter(|name| !name.starts_with(SLOT)).count() - front::count(file, before);
+    for layer in 0..tensors.div_ceil(2) {
         let tensor = |part: &str, dimensions| {
-            let name = format!("{}.{part}", 2 * layer);
+            let name = format!("{before}{}.{part}", 2 * layer);
             let view = file
                 .tensor(&name)
                 .map_err(|_| bad(format!("no tensor {name}"), "a weight and a bias for each layer, and no others"))?;
@@ -493,7 +565,7 @@ fn layers_of(path: &Path, file: &SafeTensors<'_>) -> Result<Layers> {
         let (outputs, inputs) = (shape[0], shape[1]);
         let (_, biases) = tensor("bias", 1)?;
         if widths.last().is_some_and(|&width| width != inputs) || biases.len() != outputs {
-            let found = format!("{}.weight of {outputs} x {inputs} with {} biases", 2 * layer, biases.len());
+            let found = format!("{before}{}.weight of {outputs} x {inputs} with {} biases", 2 * layer, biases.len());
             return Err(bad(found, "the inputs that the layer before it gives, and a bias for each output"));
         }
         if widths.is_empty() {
@@ -516,22 +588,23 @@ fn front_unfit(path: &Path, inputs: usize) -> Error {
 
 /// The model in `file`, which [`save`] wrote to `path` without metadata.
 fn bare(path: &Path, file: &SafeTensors<'_>, activation: Activation, task: Option<Task>) -> Result<Checkpoint> {
-    let Layers { widths, front, parameters } = layers_of(path, file)?;
+    let Layers { widths, front, parameters } = layers_of(path, file, "")?;
     let exported = Exported { widths, front, parameters, activation: Some(activation), ..Exported::default() };
     of_exported(path, exported, task)
 }
 
-/// The model in `file`, which [`save`] wrote to `path` with the metadata `json`.
-fn of_file(path: &Path, file: &SafeTensors<'_>, json: &str) -> Result<Checkpoint> {
+/// The model in `file`, which [`save`] wrote to `path` with `metadata`: the tensors with `before` before their names.
+fn of_file(path: &Path, file: &SafeTensors<'_>, before: &str, metadata: Metadata) -> Result<Checkpoint> {
     let bad = |found: String, expected: &str| Error::file(path, found, expected);
-    let mut checkpoint = described(path, layers_of(path, file)?, parse(path, json)?)?;
+    let mut checkpoint = described(path, layers_of(path, file, before)?, metadata)?;
     let Checkpoint { model, state, metadata: Some(metadata), .. } = &mut checkpoint else { return Ok(checkpoint) };
     state.step = metadata.training.step;
-    let slots = std::mem::take(&mut metadata.training.slots);
-    state.slots = slots.iter().map(|slot| decode(slot)).collect::<Option<_>>().unwrap_or_default();
+    let texts = std::mem::take(&mut metadata.training.slots);
+    state.slots = texts.iter().map(|slot| decode(slot)).collect::<Option<_>>().unwrap_or_default();
     for number in 0..file.len() {
-        let Ok(view) = file.tensor(&format!("{SLOT}{number}")) else { break };
-        let slot = values(&view, 1).map_err(|(found, expected)| bad(format!("{SLOT}{number} {found}"), expected))?;
+        let name = format!("{before}{SLOT}{number}");
+        let Ok(view) = file.tensor(&name) else { break };
+        let slot = values(&view, 1).map_err(|(found, expected)| bad(format!("{name} {found}"), expected))?;
         state.slots.push(slot.1);
     }
     let kind = metadata.recipe.optimizer.kind;
@@ -560,7 +633,7 @@ fn described(path: &Path, layers: Layers, metadata: Metadata) -> Result<Checkpoi
 
 /// The model that was exported to `path`. Its training cannot go on: exports have no state of the optimizer.
 fn of_exported(path: &Path, exported: Exported, task: Option<Task>) -> Result<Checkpoint> {
-    let Exported { widths, front, parameters, metadata, activation, scaling, targets } = exported;
+    let Exported { widths, front, parameters, metadata, activation, scaling, targets, members: _ } = exported;
     if let Some(json) = metadata {
         let metadata = Metadata { training: Training::default(), ..parse(path, &json)? };
         return described(path, Layers { widths, front, parameters }, metadata);
@@ -584,22 +657,29 @@ fn decode(text: &str) -> Option<Vec<f32>> {
 
 /// The metadata that a file holds as `json`.
 fn parse(path: &Path, json: &str) -> Result<Metadata> {
+    if check_version(path, json, FORMAT_VERSION)? < WITHOUT_FRONT {
+        return serde_json::from_str::<format1::Metadata>(json).map(Metadata::from).map_err(malformed(path));
+    }
+    serde_json::from_str(json).map_err(malformed(path))
+}
+
+/// The version of the description `json`, if it is at most `most`. To be asked first: a newer one may have another form altogether.
+fn check_version(path: &Path, json: &str, most: u32) -> Result<u32> {
     #[derive(Deserialize)]
     struct Version {
         format_version: u32,
         version: String,
     }
-    let malformed = |error| Error::file(path, format!("metadata that does not parse ({error})"), "what mlp-gpu writes");
-    // The version first: a newer one may have another form altogether.
-    let Version { format_version, version } = serde_json::from_str(json).map_err(malformed)?;
-    if format_version > FORMAT_VERSION {
+    let Version { format_version, version } = serde_json::from_str(json).map_err(malformed(path))?;
+    if format_version > most {
         let found = format!("format version {format_version} of mlp-gpu {version}");
-        return Err(Error::file(path, found, format!("at most version {FORMAT_VERSION}: use a newer mlp-gpu")));
+        return Err(Error::file(path, found, format!("at most version {most}: use a newer mlp-gpu")));
     }
-    if format_version < WITHOUT_FRONT {
-        return serde_json::from_str::<format1::Metadata>(json).map(Metadata::from).map_err(malformed);
-    }
-    serde_json::from_str(json).map_err(malformed)
+    Ok(format_version)
+}
+
+fn malformed(path: &Path) -> impl Fn(serde_json::Error) -> Error {
+    move |error| Error::file(path, format!("metadata that does not parse ({error})"), "what mlp-gpu writes")
 }
 
 /// Shape and values of a tensor.
@@ -642,7 +722,6 @@ pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::model::Init;
-    use crate::recipe::OptimizerKind;
 
     #[test]
     fn an_export_without_metadata_is_of_what_the_task_says() {
@@ -670,7 +749,7 @@ mod tests {
             validation: None,
             classes: numbered(model.classes()),
             target_scale: None,
-            origin: Origin { rows: 9, checksum: 8, test: Some(0.1), validation: None },
+            origin: Origin { rows: 9, checksum: 8, test: Some(0.1), validation: None, seed: Some(1) },
             columns: Some(Columns { count: model.inputs() + 1, label: 0, names: None }),
             schema: None,
             scaling: Some(Scaling {

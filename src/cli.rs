@@ -1,5 +1,7 @@
 //! The command line: flags, checked and handed to one file per subcommand, and how what comes of it is told.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +25,8 @@ mod eval;
 mod export;
 mod fetch;
 mod inspect;
+mod jobs;
+mod log;
 mod model;
 mod predict;
 mod recipe;
@@ -382,6 +386,7 @@ fn flags_for(remedy: &Remedy) -> String {
             "mirror" => "give another one with --mirror URL".into(),
             "folder" => "name it with --data-dir DIR (or MLP_GPU_DATA=DIR)".into(),
             "validation_split" => "draw one with --validation-split SHARE".into(),
+            "seed" => "draw the same for all with --test-split and --seed".into(),
             "weight" => "name another column with --weight".into(),
             "image_size" => "use --image-size HEIGHTxWIDTH".into(),
             name => format!("use --{}", name.replace('_', "-")),
@@ -392,6 +397,10 @@ fn flags_for(remedy: &Remedy) -> String {
         Remedy::Activation => "name another with --activation".into(),
         Remedy::Normalize => "give the inputs' scaling with --normalize MEAN,STD".into(),
         Remedy::Values => "--task values for a number".into(),
+        Remedy::Member => {
+            "pick one with --member I of eval, predict, inspect and export; export writes it into a file of its own"
+                .into()
+        }
         Remedy::AsItIs => "leave --layers, --activation and --normalize out".into(),
     }
 }
@@ -408,6 +417,18 @@ fn print(line: &str) -> Result<()> {
 /// A line on standard error. If that is closed there is nobody to tell.
 fn note(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Lines on standard error, each of them once.
+#[derive(Default)]
+struct Once(RefCell<HashSet<String>>);
+
+impl Once {
+    fn note(&self, line: &str) {
+        if self.0.borrow_mut().insert(line.to_owned()) {
+            note(line);
+        }
+    }
 }
 
 #[cfg(test)]

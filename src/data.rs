@@ -58,7 +58,7 @@ pub use csv::{Columns, Decimal, Delimiter, Header, table_files};
 pub use framing::{Form, Framing};
 pub use known::Known;
 pub use note::Note;
-pub use samples::{COLOURS, Inputs, Samples, channels};
+pub use samples::{COLOURS, Inputs, Samples, View, channels};
 pub use scaling::{Scale, Scaling};
 pub use schema::{Kind, Missing, Schema};
 pub use split::{Origin, Part, Raw};

@@ -164,6 +164,8 @@ pub enum Remedy {
     Values,
     /// A model's file as it is.
     AsItIs,
+    /// One member of an ensemble.
+    Member,
 }
 
 /// As advice to who uses the library.
@@ -191,6 +193,7 @@ impl fmt::Display for Remedy {
             Self::Normalize => out.write_str("give the mean and deviation of the inputs"),
             Self::Values => out.write_str("say that the outputs are values"),
             Self::AsItIs => out.write_str("read it as it is"),
+            Self::Member => out.write_str("read it as an ensemble and take one member"),
         }
     }
 }

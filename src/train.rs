@@ -21,6 +21,8 @@ pub struct Run<'a> {
     pub recipe: &'a Recipe,
     /// Rows of the training part, which was uploaded.
     pub rows: usize,
+    /// Their numbers in the samples that were uploaded, where these have more.
+    pub numbers: Option<&'a [u32]>,
     /// The parts that were uploaded beside it, to be evaluated after each epoch.
     pub evaluated: &'a [Split],
     /// Epochs that the state was trained for before.
@@ -160,8 +162,13 @@ pub fn train(
 ) -> Result<Outcome> {
     let Run { recipe, rows, done, clock, .. } = run;
     let count = u32::try_from(rows).map_err(|_| Error::Data(format!("{rows} rows are more than 2^32 - 1")))?;
-    let order_of = |epoch: u32| {
-        if recipe.shuffle { random::order(recipe.seed, u64::from(epoch), count) } else { (0..count).collect() }
+    let order_of = |epoch: u32| -> Vec<u32> {
+        let mut order =
+            if recipe.shuffle { random::order(recipe.seed, u64::from(epoch), count) } else { (0..count).collect() };
+        if let Some(numbers) = run.numbers {
+            order.iter_mut().for_each(|row| *row = numbers[*row as usize]);
+        }
+        order
     };
     let batch_size = recipe.batch_size;
     let batches = rows.div_ceil(batch_size);

@@ -107,7 +107,7 @@ impl<'a> Trainer<'a> {
         let start = Instant::now();
         let clock = || start.elapsed();
         let mut epochs = Vec::new();
-        let run = Run { recipe: &recipe, rows, evaluated: &evaluated, done: 0, clock: &clock };
+        let run = Run { recipe: &recipe, rows, numbers: None, evaluated: &evaluated, done: 0, clock: &clock };
         let outcome = train::train(backend.as_mut(), run, |event| {
             let Event::Epoch(epoch, _) = event else { return Ok(ControlFlow::Continue(())) };
             epochs.push(epoch.clone());

@@ -223,6 +223,22 @@ fn a_resumed_run_ends_with_the_bits_of_a_whole_one_on_any_number_of_threads() {
 }
 
 #[test]
+fn members_of_an_ensemble_have_fronts_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = table(folder.path());
+    let (model, _) = train(folder.path(), "many", &data, &[&FRONT[..], &["--epochs", "2", "--members", "3"]].concat());
+    let ensemble = checkpoint::Ensemble::load(Path::new(&model)).unwrap();
+    let places: Vec<_> = ensemble.members().iter().map(|member| &member.state.parameters[..32]).collect();
+    assert!(ensemble.len() == 3 && places[0] != places[1] && places[1] != places[2]);
+    assert!(ensemble.members().iter().all(|member| member.model.front().embedded.len() == 2));
+    let predict = |path: &str| run(&["predict", path, &data, "--json", "--backend", "cpu"]).0;
+    let onnx = folder.path().join("many.onnx");
+    let onnx = onnx.to_str().unwrap();
+    run(&["export", &model, "--output", onnx]);
+    assert_eq!(predict(onnx), predict(&model));
+}
+
+#[test]
 fn what_cannot_be_embedded_or_scaled_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for flags in [&FRONT[..2], &FRONT[2..]] {

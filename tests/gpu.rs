@@ -222,7 +222,8 @@ fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, batch_size:
     let recipe = Recipe { epochs, ..recipe(batch_size) };
     let mut losses = Vec::new();
     let rows = dataset.train.len();
-    let run = Run { recipe: &recipe, rows, evaluated: &[Split::Test], done: 0, clock: &|| Duration::ZERO };
+    let run =
+        Run { recipe: &recipe, rows, numbers: None, evaluated: &[Split::Test], done: 0, clock: &|| Duration::ZERO };
     train::train(backend, run, |event| {
         if let Event::Epoch(epoch, _) = event {
             losses.push(epoch.train.as_ref().unwrap().mean_loss());
@@ -276,7 +277,7 @@ fn an_epoch_is_told_as_it_was_though_the_device_is_steps_ahead() {
             gpu
         };
         let recipe = Recipe { epochs: 3, ..recipe(batch_size) };
-        let run = Run { recipe: &recipe, rows, evaluated: &splits, done: 0, clock: &|| Duration::ZERO };
+        let run = Run { recipe: &recipe, rows, numbers: None, evaluated: &splits, done: 0, clock: &|| Duration::ZERO };
         let mut told = Vec::new();
         let mut gpu = open();
         assert!(gpu.evaluate(&splits).unwrap().ahead);

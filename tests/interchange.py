@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Saved models in other software: PyTorch's nn.Sequential with the safetensors, onnxruntime with the ONNX file and NumPy with
-the npz must give the probabilities of mlp-gpu, on all of MNIST's test images.
+the npz must give the probabilities of mlp-gpu, on all of MNIST's test images; and so must an nn.ModuleList and one ONNX graph
+of an ensemble of them.
 
 Usage: interchange.py BINARY DATA_DIR [FLAGS OF train]     needs numpy, torch, safetensors and onnxruntime
 """
@@ -13,6 +14,7 @@ import tempfile
 
 import numpy as np
 import onnxruntime
+import safetensors.numpy
 import safetensors.torch
 import torch
 
@@ -30,14 +32,46 @@ def images(folder):
 
 def sequential(path):
     tensors = safetensors.torch.load_file(path)
+    model = sequential_of(tensors)
+    model.load_state_dict(tensors)
+    return model
+
+
+def sequential_of(tensors):
     indices = sorted({int(name.split(".")[0]) for name in tensors})
     layers = []
     for index in indices:
         outputs, inputs = tensors[f"{index}.weight"].shape
         layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers[:-1])
-    model.load_state_dict(tensors)
-    return model
+    return torch.nn.Sequential(*layers[:-1])
+
+
+class Ensemble(torch.nn.Module):
+    """The members of the file at `path`, loaded strictly: no name may be missing or too many."""
+
+    def __init__(self, path):
+        super().__init__()
+        tensors, members = safetensors.torch.load_file(path), {}
+        for name, tensor in tensors.items():
+            _, number, rest = name.split(".", 2)
+            members.setdefault(int(number), {})[rest] = tensor
+        self.members = torch.nn.ModuleList([sequential_of(members[number]) for number in range(len(members))])
+        self.load_state_dict(tensors, strict=True)
+
+    def forward(self, x, weights):
+        p = torch.stack([weight * torch.softmax(member(x), 1) for member, weight in zip(self.members, weights)])
+        return p.sum(0) / sum(weights)
+
+
+def join(paths, weights, path):
+    """Writes the models at `paths` as one ensemble."""
+    tensors, members = {}, []
+    for number, single in enumerate(paths):
+        with safetensors.safe_open(single, "np") as file:
+            members.append(json.loads(file.metadata()["mlp-gpu"]))
+            tensors |= {f"members.{number}.{name}": file.get_tensor(name) for name in file.keys()}
+    description = {"format_version": 3, "version": "0", "weights": weights, "shared": {}, "members": members}
+    safetensors.numpy.save_file(tensors, path, {"mlp-gpu": json.dumps(description)})
 
 
 def numpy_model(path, x):
@@ -52,34 +86,55 @@ def numpy_model(path, x):
 def main():
     binary, data = sys.argv[1], pathlib.Path(sys.argv[2])
     pixels = images(data)
+    x = pixels.astype(np.float32) / np.float32(255)
     worst = 0.0
-    for hidden in ("7", "128", "64,32", "none"):
-        with tempfile.TemporaryDirectory() as folder:
-            folder = pathlib.Path(folder)
-            model, rows = folder / "m.safetensors", folder / "rows.csv"
-            run = lambda *arguments: subprocess.run([binary, *map(str, arguments)], check=True, capture_output=True, text=True)
+
+    def run(*arguments):
+        return subprocess.run([binary, *map(str, arguments)], check=True, capture_output=True, text=True)
+
+    def predict(model):
+        return run("predict", model, rows, "--header", "no", "--json", *sys.argv[3:]).stdout.splitlines()
+
+    def onnx(path):
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        one, all = (session.run(None, {"input": x})[0] for x in (x[:1], x))
+        assert np.abs(one - all[:1]).max() < MOST
+        return all
+
+    def compare(name, lines, found):
+        ours = np.array([json.loads(line)["probabilities"] for line in lines])
+        assert ours.shape == (len(pixels), 10), ours.shape
+        differences = {other: np.abs(p - ours).max() for other, p in found.items()}
+        for other, difference in differences.items():
+            print(f"{name}  {other:<12} {len(pixels)} images, largest difference {difference:.1e}")
+        return max(worst, *differences.values())
+
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        rows, singles = folder / "rows.csv", []
+        np.savetxt(rows, pixels, fmt="%d", delimiter=",")
+        for hidden in ("7", "128", "64,32", "none"):
+            model = folder / f"{hidden}.safetensors"
+            singles.append(model)
             run("train", "--data", "mnist", "--data-dir", data, "--hidden", hidden, "--epochs", 2, "--save", model, *sys.argv[3:])
+            lines = predict(model)
             for kind in ("onnx", "npz"):
                 run("export", model, "--format", kind, "--output", folder / f"m.{kind}")
-            np.savetxt(rows, pixels, fmt="%d", delimiter=",")
-            lines = run("predict", model, rows, "--header", "no", "--json", *sys.argv[3:]).stdout.splitlines()
-            ours = np.array([json.loads(line)["probabilities"] for line in lines])
-            assert ours.shape == (len(pixels), 10), ours.shape
-            for kind in ("onnx", "npz"):
-                again = run("predict", folder / f"m.{kind}", rows, "--header", "no", "--json", *sys.argv[3:]).stdout
-                assert again.splitlines() == lines, kind
-            x = pixels.astype(np.float32) / np.float32(255)
+                assert predict(folder / f"m.{kind}") == lines, kind
             with torch.no_grad():
                 found = {"torch": torch.softmax(sequential(model)(torch.from_numpy(x)), 1).numpy()}
-            session = onnxruntime.InferenceSession(folder / "m.onnx", providers=["CPUExecutionProvider"])
-            one = session.run(None, {"input": x[:1]})[0]
-            found["onnxruntime"] = session.run(None, {"input": x})[0]
-            assert np.abs(one - found["onnxruntime"][:1]).max() < MOST
-            found["numpy"] = numpy_model(folder / "m.npz", x)
-            for name, other in found.items():
-                difference = np.abs(other - ours).max()
-                worst = max(worst, difference)
-                print(f"784-{hidden}-10  {name:<12} {len(pixels)} images, largest difference {difference:.1e}")
+            found |= {"onnxruntime": onnx(folder / "m.onnx"), "numpy": numpy_model(folder / "m.npz", x)}
+            worst = compare(f"784-{hidden}-10", lines, found)
+        weights, ensemble, again = [1, 3, 2, 1], folder / "all.safetensors", folder / "again.safetensors"
+        join(singles, weights, ensemble)
+        # Written again by mlp-gpu.
+        run("export", ensemble, "--output", again)
+        run("export", again, "--output", folder / "all.onnx")
+        lines = predict(again)
+        assert predict(folder / "all.onnx") == lines
+        with torch.no_grad():
+            found = {"torch": Ensemble(again)(torch.from_numpy(x), weights).numpy()}
+        worst = compare("ensemble of the 4", lines, found | {"onnxruntime": onnx(folder / "all.onnx")})
     print("ok" if worst <= MOST else f"FAILED: more than {MOST}")
     sys.exit(int(worst > MOST))
 

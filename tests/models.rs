@@ -674,7 +674,7 @@ fn models_are_exported_for_other_software() {
     assert_eq!(fs::read(&again).unwrap(), fs::read(&model).unwrap());
     let onnx = folder.path("m.onnx");
     succeeds(&["export", &model, "--output", &onnx]);
-    assert_eq!(fs::read(&onnx).unwrap(), export::onnx(&loaded).unwrap());
+    assert_eq!(fs::read(&onnx).unwrap(), export::onnx(&loaded.into()).unwrap());
     fails(&["export", &model, "--output", &folder.path("m.pt")], 2, &["m.pt", "--format"]);
     fails(&["export", &model, "--output", &folder.path("no/m.onnx")], 1, &["no/m.onnx"]);
     fails(&["export", &folder.path("none"), "--output", &onnx], 1, &["none"]);

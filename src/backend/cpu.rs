@@ -8,13 +8,15 @@ use rayon::prelude::*;
 
 use crate::backend::fit::{check_samples, row_weights, rows_of, warper};
 use crate::backend::{About, Backend, Evaluating, KernelTime, Measure, Parts, Peak, Precision, Split, Steps, Ticket};
-use crate::data::{Inputs, Samples, Targets};
+use crate::data::{Inputs, Targets, View};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
-use network::{Buffers, Examples, Network, Rows};
+use network::{Buffers, Examples, Held, Network, Rows};
+use sparse::SparseRows;
+use store::Store;
 use team::{Pace, Team};
 use vector::augment::Augmenter;
 use vector::{Vectors, pitch};
@@ -49,6 +51,7 @@ pub mod scale_backward;
 mod sparse;
 pub mod squares;
 pub mod step;
+pub mod store;
 pub mod sum;
 mod team;
 pub mod vector;
@@ -70,6 +73,7 @@ pub struct Cpu {
     evaluating: Evaluating<Pending>,
     /// The state that the last evaluation is of.
     evaluated: State,
+    store: Store,
     team: Team,
 }
 
@@ -83,8 +87,8 @@ pub(crate) fn gather(inputs: &Inputs, order: &[u32], width: usize, x: &mut [f32]
 
 /// A part of a data set.
 struct Resident {
-    rows: Rows,
-    samples: Arc<Samples>,
+    rows: Arc<Rows>,
+    view: View,
     /// How much each row weighs, where they differ.
     weights: Option<Vec<f32>>,
     /// What training augments them with.
@@ -106,6 +110,14 @@ impl Cpu {
         Self::with_vectors(model, recipe, threads, Vectors::detect())
     }
 
+    /// The same, which shares what there is of data sets in `store`.
+    ///
+    /// # Errors
+    /// As [`Cpu::new`].
+    pub fn sharing(store: &Store, model: Mlp, recipe: &Recipe, threads: usize) -> Result<Self> {
+        Ok(Self { store: store.clone(), ..Self::new(model, recipe, threads)? })
+    }
+
     /// The same with the instructions `vectors`.
     ///
     /// # Errors
@@ -120,6 +132,7 @@ impl Cpu {
             data: Parts::default(),
             evaluating: Evaluating::default(),
             evaluated: State::default(),
+            store: Store::default(),
             team: Team::new(threads)?,
             recipe: recipe.clone(),
             model,
@@ -140,31 +153,31 @@ impl Cpu {
 
     /// What there is to measure over the whole of `split`.
     fn evaluation(&self, split: Split) -> Result<Evaluation> {
-        let Resident { rows, samples, .. } = self.data.get(split)?;
-        let outputs = self.model.outputs();
-        match &samples.targets {
+        let Resident { rows, view, .. } = self.data.get(split)?;
+        let (order, outputs) = (view.order(), self.model.outputs());
+        match &view.samples.targets {
             Targets::Classes(labels) => {
                 // Each row's loss and predicted class.
-                let mut results = vec![(0.0f32, 0u32); labels.len()];
-                self.outputs(rows, &mut results, 1, |results, order, p| {
+                let mut results = vec![(0.0f32, 0u32); order.len()];
+                self.outputs(rows, &order, &mut results, 1, |results, order, p| {
                     for ((result, &row), p) in results.iter_mut().zip(order).zip(p.chunks_exact(pitch(outputs))) {
                         *result = cross_entropy::loss_and_class(&p[..outputs], labels[row as usize] as usize);
                     }
                 });
                 let mut total = Evaluation::empty(outputs);
-                for (&(loss, class), &label) in results.iter().zip(labels) {
-                    total.count(f64::from(loss), label, class);
+                for (&(loss, class), &row) in results.iter().zip(order.iter()) {
+                    total.count(f64::from(loss), labels[row as usize], class);
                 }
                 Ok(total)
             }
-            Targets::Values(values) => {
-                let mut predicted = vec![0.0; values.len()];
-                self.outputs(rows, &mut predicted, outputs, |predicted, _, f| {
+            Targets::Values(_) => {
+                let mut predicted = vec![0.0; order.len() * outputs];
+                self.outputs(rows, &order, &mut predicted, outputs, |predicted, _, f| {
                     for (predicted, f) in predicted.chunks_exact_mut(outputs).zip(f.chunks_exact(pitch(outputs))) {
                         predicted.copy_from_slice(&f[..outputs]);
                     }
                 });
-                Ok(head::values_evaluation(self.recipe.loss, &predicted, values, outputs))
+                Ok(head::values_evaluation(self.recipe.loss, &predicted, &view.values(), outputs))
             }
         }
     }
@@ -176,21 +189,20 @@ impl Cpu {
         self.team.set_pace(if drawn { Pace::Drawn { most, state: 1 } } else { Pace::Fixed(most) });
     }
 
-    /// Calls `with` with each chunk of `results` (`count` values a row), the rows it is for, and their outputs
+    /// Calls `with` with each chunk of `results` (`count` values for each row of `order`), the rows it is for, and their outputs
     /// (rows of `pitch(outputs)`), in parallel.
     fn outputs<T: Send>(
         &self,
         rows: &Rows,
+        order: &[u32],
         results: &mut [T],
         count: usize,
         with: impl Fn(&mut [T], &[u32], &[f32]) + Sync,
     ) {
         self.team.install(|| {
-            let chunks = results.par_chunks_mut(EVALUATION_ROWS * count).enumerate();
-            chunks.for_each_init(Buffers::default, |buffers, (index, results)| {
-                let first = index * EVALUATION_ROWS;
-                let order: Vec<u32> = (first as u32..(first + results.len() / count) as u32).collect();
-                with(results, &order, self.network.outputs(rows, &order, buffers));
+            let chunks = results.par_chunks_mut(EVALUATION_ROWS * count).zip(order.par_chunks(EVALUATION_ROWS));
+            chunks.for_each_init(Buffers::default, |buffers, (results, order)| {
+                with(results, order, self.network.outputs(rows, order, buffers));
             });
         });
     }
@@ -198,7 +210,7 @@ impl Cpu {
 
 impl Backend for Cpu {
     fn about(&self) -> About {
-        let data: usize = self.data.iter().map(|part| part.rows.bytes() + part.samples.targets.bytes()).sum();
+        let data: usize = self.data.iter().map(|part| part.rows.bytes() + part.view.samples.targets.bytes()).sum();
         let threads = self.team.threads();
         About {
             name: "cpu",
@@ -211,25 +223,27 @@ impl Backend for Cpu {
         }
     }
 
-    fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
+    fn upload_view(&mut self, split: Split, view: &View) -> Result<()> {
+        let samples = &view.samples;
         check_samples(&self.model, samples)?;
         let augmenter = warper(&self.recipe, split, samples)?.map(Augmenter::new);
         // Inputs that are dropped, moved or embedded are not those that are 0.
         let changed = self.model.input_dropout() > 0.0 || augmenter.is_some() || !self.model.front().is_none();
-        let rows = if changed {
-            Rows::Dense(samples.inputs.clone())
+        let rows = if changed || self.recipe.batch_size > SparseRows::MAX_BATCH {
+            Arc::new(Rows::dense(samples))
         } else {
-            Rows::new(&samples.inputs, samples.width, self.recipe.batch_size, self.team.threads())
+            self.store.rows(samples, self.team.threads())
         };
         let weights = row_weights(&self.model, &self.recipe, split, samples)?;
-        self.data.set(split, Resident { rows, samples: Arc::clone(samples), weights, augmenter });
+        self.data.set(split, Resident { rows, view: view.clone(), weights, augmenter });
         Ok(())
     }
 
     fn train(&mut self, steps: Steps<'_>) -> Result<usize> {
         self.settle()?;
         let Self { model, network, recipe, buffers, data, team, .. } = self;
-        let Resident { rows, samples, weights, augmenter } = data.get(Split::Train)?;
+        let Resident { rows, view, weights, augmenter } = data.get(Split::Train)?;
+        let samples = &view.samples;
         let batch_size = recipe.batch_size;
         let portion = WORK / (6.0 * model.parameters() as f64 * batch_size as f64);
         let steps = steps.take((portion as usize).max(1), batch_size);
@@ -262,9 +276,10 @@ impl Backend for Cpu {
     fn predict(&mut self, inputs: &Inputs) -> Result<Vec<f32>> {
         let count = rows_of(&self.model, inputs)? as usize;
         let width = self.model.outputs();
-        let rows = Rows::Dense(inputs.clone());
+        let rows = Rows::Dense(Held::Own(inputs.clone()));
+        let order: Vec<u32> = (0..count as u32).collect();
         let mut found = vec![0.0; count * width];
-        self.outputs(&rows, &mut found, width, |results, _, outputs| {
+        self.outputs(&rows, &order, &mut found, width, |results, _, outputs| {
             for (result, outputs) in results.chunks_exact_mut(width).zip(outputs.chunks_exact(pitch(width))) {
                 result.copy_from_slice(&outputs[..width]);
             }
@@ -307,6 +322,7 @@ mod tests {
     use super::*;
     use crate::augment::Augment;
     use crate::backend::BackendExt;
+    use crate::data::Samples;
     use crate::model::Init;
 
     /// The parameters after two epochs of 150 rows.

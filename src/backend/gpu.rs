@@ -1,11 +1,10 @@
 //! The GPU backend: a shell around [`engine::Engine`] that waits for what the engine awaits, and has the clock that measuring
 //! needs.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::{About, Backend, KernelTime, Measure, Peak, Split, Steps, Ticket};
-use crate::data::{Inputs, Samples};
+use crate::data::{Inputs, View};
 use crate::error::Result;
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
@@ -58,8 +57,8 @@ impl Backend for Gpu {
         self.0.about()
     }
 
-    fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
-        pollster::block_on(self.0.upload(split, samples))
+    fn upload_view(&mut self, split: Split, view: &View) -> Result<()> {
+        pollster::block_on(self.0.upload(split, view))
     }
 
     fn train(&mut self, steps: Steps<'_>) -> Result<usize> {

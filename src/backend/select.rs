@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 
 use crate::backend::cpu::Cpu;
+use crate::backend::cpu::store;
 use crate::backend::gpu::device::{self, Device};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::gpu::{Gpu, Store};
@@ -47,6 +48,8 @@ pub struct Selected {
     pub why: Option<String>,
     /// What there is to say beside that.
     pub notes: Vec<String>,
+    /// What networks on the CPU share.
+    memory: store::Store,
     request: Request,
 }
 
@@ -148,11 +151,24 @@ impl Request {
             }
             Store::new(device)
         });
-        Selected { gpu, why, notes, request: self.clone() }
+        Selected { gpu, why, notes, memory: store::Store::default(), request: self.clone() }
     }
 }
 
 impl Selected {
+    /// Threads of the CPU that there are for all that runs at a time.
+    pub fn threads(&self) -> usize {
+        match self.request.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    /// The CPU with `threads` threads, to train `model` by `recipe`, all parameters 0.
+    pub(crate) fn cpu(&self, model: &Mlp, recipe: &Recipe, threads: usize) -> Result<Cpu> {
+        Cpu::sharing(&self.memory, model.clone(), recipe, threads)
+    }
+
     /// A backend that trains `model` by `recipe`, all parameters 0, and what there is to say of it.
     ///
     /// # Errors
@@ -160,7 +176,7 @@ impl Selected {
     pub fn backend(&self, model: &Mlp, recipe: &Recipe) -> Result<(Box<dyn Backend>, Vec<String>)> {
         let Request { precision, plan, threads, .. } = &self.request;
         let Some(store) = &self.gpu else {
-            return Ok((Box::new(Cpu::new(model.clone(), recipe, *threads)?), Vec::new()));
+            return Ok((Box::new(self.cpu(model, recipe, *threads)?), Vec::new()));
         };
         let gpu = Gpu::new(store.clone(), model.clone(), recipe, *plan)?;
         let full = *precision == Precision::Mixed && gpu.about().precision == Precision::F32;

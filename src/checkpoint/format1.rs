@@ -82,7 +82,7 @@ impl From<Metadata> for super::Metadata {
                 Some(OldInit::He) => Init::He,
                 None => recipe.init,
             };
-            training = super::Training { rows, step, init_from, device, best, slots: Vec::new() };
+            training = super::Training { rows, step, init_from, device, best, ..super::Training::default() };
         }
         Self {
             format_version: 1,

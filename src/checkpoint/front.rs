@@ -64,10 +64,10 @@ impl Read {
 /// Shape and values.
 pub(crate) type Floats = (Vec<usize>, Vec<f32>);
 
-/// The front that `file` at `path` has.
-pub(super) fn read(path: &Path, file: &SafeTensors<'_>) -> Result<Read> {
+/// The front that `file` at `path` has in tensors with `before` before their names.
+pub(super) fn read(path: &Path, file: &SafeTensors<'_>, before: &str) -> Result<Read> {
     Read::new(path, |name| {
-        let Ok(view) = file.tensor(name) else { return Ok(None) };
+        let Ok(view) = file.tensor(&format!("{before}{name}")) else { return Ok(None) };
         if view.dtype() == Dtype::I64 && name == FEATURES {
             let words = view.data().as_chunks::<8>().0;
             return Ok(Some((
@@ -80,10 +80,11 @@ pub(super) fn read(path: &Path, file: &SafeTensors<'_>) -> Result<Read> {
     })
 }
 
-/// How many tensors of `file` are those of a front.
-pub(super) fn count(file: &SafeTensors<'_>) -> usize {
+/// How many tensors of `file` are those of a front, with `before` before their names.
+pub(super) fn count(file: &SafeTensors<'_>, before: &str) -> usize {
     let names = Front::default().tensors(0).map(|tensor| tensor.name);
-    file.names().into_iter().filter(|name| *name == FEATURES || names.contains(name)).count()
+    let own = file.names().into_iter().filter_map(|name| name.strip_prefix(before));
+    own.filter(|name| *name == FEATURES || names.contains(name)).count()
 }
 
 /// The columns that `model` embeds, if any, and those tensors of its front that it has, with their values among `parameters`.

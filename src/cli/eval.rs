@@ -5,17 +5,19 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::model::ModelOptions;
-use super::{ComputeOptions, DataOptions, note, read_so, select, spare_data};
-use crate::backend::{BackendExt, Split};
-use crate::checkpoint::Checkpoint;
+use super::{ComputeOptions, DataOptions, Once, note, read_so, select, spare_data};
+use crate::checkpoint::{Checkpoint, Ensemble, Metadata};
 use crate::data::{self, Part, Samples};
+use crate::ensemble::Evaluated;
 use crate::error::{Error, Result};
 use crate::files::Named;
 use crate::metrics::errors::Deviations;
 
 use classes::Figures;
+use members::Members;
 
 mod classes;
+mod members;
 mod values;
 
 #[derive(Debug, Args)]
@@ -45,14 +47,14 @@ pub(super) struct RowOptions {
 }
 
 impl RowOptions {
-    /// The rows as the model takes them; what there is to say of them goes to standard error. None of `outputs` may be a file
-    /// that they are read from.
-    pub(super) fn load(&self, checkpoint: &Checkpoint, outputs: &[Named]) -> Result<Samples> {
+    /// The rows as the model takes them; what there is to say of them goes to `tell`. None of `outputs` may be a file that they
+    /// are read from.
+    pub(super) fn load(&self, checkpoint: &Checkpoint, outputs: &[Named], tell: impl Fn(&str)) -> Result<Samples> {
         let metadata = checkpoint.metadata.as_ref();
         if self.data.table.weight.is_some() {
             return Err(Error::Usage("--weight is for training, and here all rows count alike: leave it out".into()));
         }
-        let seed = self.seed.or(metadata.map(|metadata| metadata.recipe.seed)).unwrap_or(0);
+        let seed = self.seed.or(metadata.map(Metadata::drawn_by)).unwrap_or(0);
         let given = self.data.reading(seed);
         let (source, reading) = match (&self.data.data, metadata) {
             (Some(source), _) => (source.as_str(), given),
@@ -60,36 +62,64 @@ impl RowOptions {
             (None, Some(metadata)) if metadata.data.is_empty() => ("auto", given),
             (None, Some(metadata)) => (metadata.data.as_str(), given.or(&metadata.reading)),
         };
-        let (source, folder) = self.data.locate(source, false, note)?;
+        let (source, folder) = self.data.locate(source, false, &tell)?;
         let reading = data::Options { folder, ..reading };
         spare_data("--data", source, &reading, outputs)?;
         let (samples, notes) = data::load_for(source, &reading, &checkpoint.known(), self.part)?;
-        notes.iter().for_each(|line| note(&read_so(line)));
+        notes.iter().for_each(|line| tell(&read_so(line)));
         Ok(samples)
+    }
+
+    /// The rows as each reader of the ensemble takes them; what there is to say of them goes to standard error once.
+    fn load_for(&self, ensemble: &Ensemble) -> Result<Vec<Arc<Samples>>> {
+        let readers = ensemble.readers();
+        if readers.len() > 1 && self.data.data.as_deref() == Some("-") {
+            let (name, ways) = (ensemble.name(), readers.len());
+            return Err(Error::Usage(format!(
+                "standard input can be read once, and the members of {name} read data in {ways} ways: give --data a file"
+            )));
+        }
+        let told = Once::default();
+        readers.iter().map(|reader| Ok(Arc::new(self.load(reader, &[], |line| told.note(line))?))).collect()
     }
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
-    let checkpoint = options.model.load(options.rows.data.table.task)?;
+    let ensemble = options.model.load(options.rows.data.table.task)?;
     let selected = select(&options.compute.request())?;
-    let samples = Arc::new(options.rows.load(&checkpoint, &[])?);
-    let mut backend = checkpoint.on(&selected)?;
-    let because = selected.why.map_or_else(String::new, |why| format!(": {why}"));
-    let about = backend.about();
+    let samples = options.rows.load_for(&ensemble)?;
+    let mut running = ensemble.on(&selected);
+    let because = selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    let about = running.about()?;
     note(&format!("Backend: {}, {}{because}", about.name, about.device));
-    backend.upload(Split::Test, &samples)?;
-    let found = backend.evaluate_now(Split::Test)?;
-    let predicted = backend.predict_all(&samples)?;
-    match checkpoint.target_scale() {
+    let mut members = Members::new(&ensemble);
+    let Evaluated { found, predicted } = running.evaluate(&samples, |number, Evaluated { found, predicted }| {
+        let (member, samples) = (&ensemble.members()[number], &samples[ensemble.readings()[number]]);
+        if ensemble.len() > 1 {
+            members.add(match member.target_scale() {
+                Some(scale) => {
+                    let deviations = Deviations::of(predicted, samples.values(), scale);
+                    values::summary(&found.in_units(scale), &deviations)
+                }
+                None => Figures::new(&member.classes(), found, predicted, samples.labels()).summary(),
+            });
+        }
+        Ok(())
+    })?;
+    let samples = &samples[0];
+    match ensemble.target_scale() {
         Some(scale) => {
             let deviations = Deviations::of(&predicted, samples.values(), scale);
-            values::tell(&found.in_units(scale), &deviations, scale, options.json)
+            values::tell(&found.in_units(scale), &deviations, scale, &members, options.json)
         }
-        None => classes::tell(&Figures::new(&checkpoint.classes(), &found, &predicted, samples.labels()), options.json),
+        None => {
+            let classes = ensemble.first().classes();
+            classes::tell(&Figures::new(&classes, &found, &predicted, samples.labels()), &members, options.json)
+        }
     }
 }
 
 /// A figure as the text shows it.
-fn shown(figure: Option<f64>) -> String {
-    figure.filter(|figure| figure.is_finite()).map_or_else(|| "-".into(), |figure| format!("{figure:.4}"))
+fn shown(figure: Option<f64>, digits: usize) -> String {
+    figure.filter(|figure| figure.is_finite()).map_or_else(|| "-".into(), |figure| format!("{figure:.digits$}"))
 }

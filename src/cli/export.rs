@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::model::{ModelOptions, OutputOptions};
 use super::print;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::{checkpoint, export, files};
 
 #[derive(Debug, Args)]
@@ -44,14 +44,21 @@ pub(super) fn run(options: &Options) -> Result<()> {
     };
     files::check_replaceable(&options.output)?;
     files::refuse_overwriting(&[("--output", options.output.clone())], &[("<MODEL>", options.model.model.clone())])?;
-    let checkpoint = options.model.load(options.outputs.task)?;
+    let ensemble = options.model.load(options.outputs.task)?;
     match format {
-        Format::Onnx => files::write(&options.output, &export::onnx(&checkpoint)?)?,
-        Format::Npz => files::write(&options.output, &export::npz(&checkpoint)?)?,
+        Format::Onnx => files::write(&options.output, &export::onnx(&ensemble)?)?,
+        Format::Npz if ensemble.len() > 1 => {
+            let (name, count) = (ensemble.name(), ensemble.len());
+            let error = Error::Usage(format!("an archive holds one model, and {name} is an ensemble of {count}"));
+            return Err(error.advise(&[Remedy::Member]));
+        }
+        Format::Npz => files::write(&options.output, &export::npz(ensemble.first())?)?,
+        Format::Safetensors if ensemble.len() > 1 => ensemble.save(&options.output)?,
         Format::Safetensors => {
-            let checkpoint::Checkpoint { model, state, metadata, .. } = &checkpoint;
+            let checkpoint::Checkpoint { model, state, metadata, .. } = ensemble.first();
             checkpoint::save(&options.output, model, state, metadata.as_ref())?;
         }
     }
-    print(&format!("{}: {}", options.output.display(), checkpoint.model))
+    let of = if ensemble.len() > 1 { format!("{} members, the first ", ensemble.len()) } else { String::new() };
+    print(&format!("{}: {of}{}", options.output.display(), ensemble.first().model))
 }

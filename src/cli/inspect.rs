@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::eval::RowOptions;
 use super::model::{self, ModelOptions};
-use super::print;
+use super::{note, print};
 use crate::checkpoint::{Metadata, Training};
 use crate::error::Result;
 use crate::files::{self, Named};
@@ -39,10 +39,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
         files::refuse_overwriting(&outputs, &[("<MODEL>", options.model.model.clone())])?;
     }
     // What was assumed is part of what is shown.
-    let checkpoint = options.model.read(options.rows.data.table.task)?;
+    let checkpoint = options.model.read(options.rows.data.table.task)?.into_single()?;
     let (model, parameters) = (&checkpoint.model, &checkpoint.state.parameters);
     let samples = match options.rows.data.data {
-        Some(_) => Some(options.rows.load(&checkpoint, &outputs)?),
+        Some(_) => Some(options.rows.load(&checkpoint, &outputs, note)?),
         None => None,
     };
     let initial = checkpoint.metadata.as_ref().and_then(|metadata| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{flags_for, note};
-use crate::checkpoint::{self, Assumption, Checkpoint, Normalize, Reading};
+use crate::checkpoint::{self, Assumption, Checkpoint, Ensemble, Normalize, Reading};
 use crate::data::Task;
 use crate::error::{Remedy, Result};
 use crate::model::Activation;
@@ -16,6 +16,9 @@ pub(super) struct ModelOptions {
     /// A file of train --save or of export, or a safetensors file of other software
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
+    /// Take one member of an ensemble alone: its number, from 0 on
+    #[arg(long, value_name = "I")]
+    member: Option<usize>,
     #[command(flatten)]
     reading: ReadingOptions,
     /// Activation between the layers of a model of other software [default: relu]
@@ -44,25 +47,33 @@ pub(super) struct OutputOptions {
 }
 
 impl ModelOptions {
-    /// The model.
-    pub(super) fn read(&self, task: Option<Task>) -> Result<Checkpoint> {
-        self.reading.load(&self.model, self.activation, task)
+    /// The models of the file.
+    pub(super) fn read(&self, task: Option<Task>) -> Result<Ensemble> {
+        let ensemble = Ensemble::load_as(&self.model, &self.reading.reading(self.activation, task))?;
+        match self.member {
+            Some(number) => ensemble.member(number),
+            None => Ok(ensemble),
+        }
     }
 
-    /// The model; what was assumed of it goes to standard error.
-    pub(super) fn load(&self, task: Option<Task>) -> Result<Checkpoint> {
-        let checkpoint = self.read(task)?;
-        checkpoint.assumed.iter().for_each(|assumption| note(&format!("Model: {}", told(assumption))));
-        Ok(checkpoint)
+    /// The models of the file; what was assumed of them goes to standard error.
+    pub(super) fn load(&self, task: Option<Task>) -> Result<Ensemble> {
+        let ensemble = self.read(task)?;
+        let assumed = ensemble.members().iter().flat_map(|member| &member.assumed);
+        assumed.for_each(|assumption| note(&format!("Model: {}", told(assumption))));
+        Ok(ensemble)
     }
 }
 
 impl ReadingOptions {
-    /// The model of `path`, whose outputs are of `task`.
-    pub(super) fn load(&self, path: &Path, activation: Option<Activation>, task: Option<Task>) -> Result<Checkpoint> {
-        let Self { layers, normalize } = self;
-        let layers = layers.iter().map(|name| name.trim().to_owned()).collect();
-        checkpoint::load_as(path, &Reading { layers, activation, normalize: *normalize, task })
+    /// The single model of `path`, whose outputs are of `task`.
+    pub(super) fn load(&self, path: &Path, task: Task) -> Result<Checkpoint> {
+        checkpoint::load_as(path, &self.reading(None, Some(task)))
+    }
+
+    fn reading(&self, activation: Option<Activation>, task: Option<Task>) -> Reading {
+        let layers = self.layers.iter().map(|name| name.trim().to_owned()).collect();
+        Reading { layers, activation, normalize: self.normalize, task }
     }
 
     /// The first flag that is given.

@@ -7,12 +7,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::model::{self, ModelOptions};
-use super::{ArrayOptions, ComputeOptions, note, print, read_so, select};
-use crate::checkpoint::Checkpoint;
+use super::{ArrayOptions, ComputeOptions, Once, note, print, read_so, select};
+use crate::checkpoint::{Checkpoint, Ensemble};
 use crate::data::csv::Kept;
 use crate::data::framing::{self, Framing};
 use crate::data::images::{self, decode};
 use crate::data::{self, Columns, Decimal, Delimiter, Header, Inputs, Scale, csv};
+use crate::ensemble::Prediction;
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::preview;
@@ -105,7 +106,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         inputs::expand(argument).map_or_else(&mut fail, |found| paths.extend(found));
     }
     spare_inputs(options, &paths)?;
-    let checkpoint = options.model.load(options.outputs.task)?;
+    let ensemble = options.model.load(options.outputs.task)?;
     let (mut inputs, mut broken) = (Vec::new(), Vec::new());
     for path in &paths {
         match Input::new(path) {
@@ -131,27 +132,25 @@ pub(super) fn run(options: &Options) -> Result<()> {
         return Err(Error::Usage(message.into()));
     }
     let mut output = match options.output.output {
-        Some(_) => Some(Output::new(&options.output, &checkpoint, &inputs)?),
+        Some(_) => Some(Output::new(&options.output, &ensemble, &inputs)?),
         None => None,
     };
-    let mut backend = checkpoint.on(&select(&options.compute.request())?)?;
+    let selected = select(&options.compute.request())?;
+    let mut running = ensemble.on(&selected);
+    running.about()?;
 
     let mut seen = Seen::default();
     for input in &inputs {
-        let rows = if input.image {
-            image(options, &checkpoint, input, &mut seen)
-        } else if input.is_arrays() {
-            arrays(options, &checkpoint, input)
-        } else {
-            table(options, &checkpoint, input, output.as_ref().map_or(&[], Output::keep))
-        };
-        match rows.and_then(|rows| Ok((backend.predict(&rows.inputs)?, rows))) {
-            Ok((outputs, rows)) => {
+        let keep = output.as_ref().map_or(&[][..], Output::keep);
+        let rows = read(options, &ensemble, input, keep, &mut seen);
+        match rows.and_then(|(rows, inputs)| Ok((running.predict(&inputs)?, rows))) {
+            Ok((prediction, rows)) => {
+                let predicted = Predicted::new(&ensemble, prediction);
                 if let Some(output) = &mut output {
-                    output.add(&rows, &outputs)?;
+                    output.add(&rows, &predicted)?;
                 }
                 if output.is_none() || options.json {
-                    show(options, &checkpoint, &rows.names, &outputs)?;
+                    show(options, &ensemble, &rows.names, &predicted)?;
                 }
             }
             Err(error @ (Error::File { .. } | Error::Io { .. })) if options.skip_broken && input.image => {
@@ -171,11 +170,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
         note(&format!("{} of {} {are} left out as broken: {told}", broken.len(), paths.len()));
     }
     if let Some(taken) = images::taken_in_grey(seen.colourful, seen.images) {
-        note(&format!("{taken}, as {} takes them", checkpoint.name));
+        note(&format!("{taken}, as {} takes them", ensemble.name()));
     }
     let framed = seen.framed;
     if let (Some(path), false) = (&options.framed, framed.is_empty()) {
-        let size = checkpoint.image().unwrap_or((framing::SIDE, framing::SIDE));
+        let size = ensemble.first().image().unwrap_or((framing::SIDE, framing::SIDE));
         files::write(path, &preview::grid(&framed, size, framed.len().clamp(1, 10), 4)?)?;
     }
     match (failed, output, &options.output.output) {
@@ -215,8 +214,38 @@ fn spare_inputs(options: &Options, paths: &[PathBuf]) -> Result<()> {
     files::refuse_overwriting(&outputs, &inputs)
 }
 
+/// The rows of `input` with the columns `keep`, and their inputs as each reader of the ensemble takes them.
+fn read(
+    options: &Options,
+    ensemble: &Ensemble,
+    input: &Input,
+    keep: &[String],
+    seen: &mut Seen,
+) -> Result<(Rows, Vec<Inputs>)> {
+    let told = Once::default();
+    let mut first: Option<Rows> = None;
+    let mut inputs = Vec::new();
+    for reader in ensemble.readers() {
+        let (mut again, is_first) = (Seen::default(), first.is_none());
+        let (keep, seen) = if is_first { (keep, &mut *seen) } else { (&[][..], &mut again) };
+        let mut rows = if input.image {
+            image(options, reader, input, seen, &told)?
+        } else if input.is_arrays() {
+            arrays(options, reader, input, &told)?
+        } else {
+            table(options, reader, input, keep, &told)?
+        };
+        inputs.push(std::mem::replace(&mut rows.inputs, Inputs::F32(Vec::new())));
+        first.get_or_insert(rows);
+    }
+    match first {
+        Some(rows) => Ok((rows, inputs)),
+        None => Err(Error::Data(format!("{} has no members", ensemble.name()))),
+    }
+}
+
 /// The image `input` as a row.
-fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, seen: &mut Seen) -> Result<Rows> {
+fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, seen: &mut Seen, told: &Once) -> Result<Rows> {
     let path = &input.path;
     let form = checkpoint.known().form(path, options.framing.unwrap_or(checkpoint.framing()))?;
     let picture = match &input.content {
@@ -233,7 +262,7 @@ fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, seen: &mut S
     } else {
         let (row, pieces) = form.written(path, picture)?;
         if pieces > 1 {
-            note(&format!("{name} seems to hold {pieces} pieces of writing; --split predicts each"));
+            told.note(&format!("{name} seems to hold {pieces} pieces of writing; --split predicts each"));
         }
         (vec![row], vec![name])
     };
@@ -245,7 +274,7 @@ fn image(options: &Options, checkpoint: &Checkpoint, input: &Input, seen: &mut S
 }
 
 /// The rows of the arrays `input`.
-fn arrays(options: &Options, checkpoint: &Checkpoint, input: &Input) -> Result<Rows> {
+fn arrays(options: &Options, checkpoint: &Checkpoint, input: &Input, told: &Once) -> Result<Rows> {
     let path = &input.path;
     if let Some((flag, _)) = [("--label", options.label.is_some()), ("--keep", !options.output.keep.is_empty())]
         .into_iter()
@@ -256,14 +285,14 @@ fn arrays(options: &Options, checkpoint: &Checkpoint, input: &Input) -> Result<R
     let reading = data::Options { scale: options.scale, ..options.arrays.reading() };
     let mut notes = Vec::new();
     let inputs = data::arrays::inputs(path, &reading, &checkpoint.known(), &mut notes)?;
-    notes.iter().for_each(|line| note(&read_so(line)));
+    notes.iter().for_each(|line| told.note(&read_so(line)));
     let inputs = checkpoint.rows(path, inputs, options.scale)?;
     let (name, rows) = (input.name(), inputs.len() / checkpoint.model.inputs());
     Ok(Rows { inputs, names: (0..rows).map(|row| format!("{name}[{row}]")).collect(), kept: None })
 }
 
 /// The rows of the table `input`, with the columns `keep`.
-fn table(options: &Options, checkpoint: &Checkpoint, input: &Input, keep: &[String]) -> Result<Rows> {
+fn table(options: &Options, checkpoint: &Checkpoint, input: &Input, keep: &[String], told: &Once) -> Result<Rows> {
     let (path, content) = (&input.path, input.content.as_deref());
     let unnamed = Columns { count: checkpoint.model.inputs() + 1, label: 0, names: None };
     let known = checkpoint.known();
@@ -279,14 +308,14 @@ fn table(options: &Options, checkpoint: &Checkpoint, input: &Input, keep: &[Stri
     let read = csv::features(path, content, &reading, columns, known.schema, &mut notes)?;
     let extra: Vec<String> = read.extra.into_iter().filter(|name| !keep.contains(name)).collect();
     notes.extend(csv::left_aside(path, &extra));
-    notes.iter().for_each(|line| note(&read_so(line)));
+    notes.iter().for_each(|line| told.note(&read_so(line)));
     let kept = match keep {
         [] => None,
         keep => Some(Kept::read(path, content, &reading, &read.columns, keep, &read.lines)?),
     };
     let mut notes = Vec::new();
     let inputs = known.pixels(path, Inputs::F32(read.values), &mut notes)?;
-    notes.iter().for_each(|line| note(&read_so(line)));
+    notes.iter().for_each(|line| told.note(&read_so(line)));
     let inputs = checkpoint.rows(path, inputs, options.scale)?;
     let name = input.name();
     Ok(Rows { inputs, names: read.lines.iter().map(|line| format!("{name}:{line}")).collect(), kept })
@@ -301,20 +330,48 @@ fn most_probable(p: &[f32], count: usize) -> Vec<usize> {
     order
 }
 
-fn show(options: &Options, checkpoint: &Checkpoint, names: &[String], probabilities: &[f32]) -> Result<()> {
-    if let Some(scale) = checkpoint.target_scale() {
-        let values = scale.undo(probabilities);
-        for (name, values) in names.iter().zip(values.chunks_exact(scale.names.len())) {
-            if options.json {
-                print(&json!({ "input": name, "values": values }).to_string())?;
-            } else {
-                let values: Vec<String> = values.iter().map(|value| format!("{value}")).collect();
-                print(&format!("{name}: {}", values.join(", ")))?;
-            }
+/// The outputs of a model for some rows, as they are told.
+enum Predicted {
+    /// Probabilities, `rows x classes`.
+    Classes(Vec<f32>),
+    /// Values in the unit of the targets, `rows x outputs`, and the spread of each between the members of an ensemble.
+    Values { values: Vec<f64>, spread: Option<Vec<f64>> },
+}
+
+impl Predicted {
+    fn new(ensemble: &Ensemble, Prediction { of, spread }: Prediction) -> Self {
+        match ensemble.target_scale() {
+            Some(_) => Self::Values { values: of, spread: (ensemble.len() > 1).then_some(spread) },
+            None => Self::Classes(of.into_iter().map(|probability| probability as f32).collect()),
         }
-        return Ok(());
     }
-    let classes = checkpoint.classes();
+}
+
+fn show(options: &Options, ensemble: &Ensemble, names: &[String], predicted: &Predicted) -> Result<()> {
+    let outputs = ensemble.first().model.outputs();
+    let probabilities = match predicted {
+        Predicted::Classes(probabilities) => probabilities,
+        Predicted::Values { values, spread } => {
+            for (row, (name, values)) in names.iter().zip(values.chunks_exact(outputs)).enumerate() {
+                let spread = spread.as_ref().map(|spread| &spread[row * outputs..(row + 1) * outputs]);
+                if options.json {
+                    let mut line = json!({ "input": name, "values": values });
+                    if let Some(spread) = spread {
+                        line["spread"] = json!(spread);
+                    }
+                    print(&line.to_string())?;
+                } else {
+                    let texts = values.iter().enumerate().map(|(output, value)| match spread {
+                        Some(spread) => format!("{value} (spread {})", spread[output]),
+                        None => format!("{value}"),
+                    });
+                    print(&format!("{name}: {}", texts.collect::<Vec<_>>().join(", ")))?;
+                }
+            }
+            return Ok(());
+        }
+    };
+    let classes = ensemble.first().classes();
     for (name, p) in names.iter().zip(probabilities.chunks_exact(classes.len())) {
         let order = most_probable(p, usize::from(options.top));
         if options.json {

@@ -40,8 +40,9 @@ pub(super) struct RecipeOptions {
     #[arg(long, value_name = "SHARE[,SHARE]", value_delimiter = ',', value_parser = parse_share_of_units)]
     dropout: Option<Vec<f64>>,
     /// Share of the inputs that training drops [default: 0]
-    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units)]
-    input_dropout: Option<f64>,
+    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    input_dropout: Option<Vec<f64>>,
     /// How far training moves the pixels of each image, anew in each step: any of shift:PIXELS, rotate:DEGREES, scale:SHARE and
     /// elastic[:PIXELS] with commas between them, such as shift:2,rotate:15,scale:0.15,elastic [default: none]
     #[arg(long, value_name = "HOW")]
@@ -50,65 +51,85 @@ pub(super) struct RecipeOptions {
     #[arg(long, value_enum, value_name = "NAME")]
     pub(super) loss: Option<Loss>,
     /// Share of each label that is spread over all classes [default: 0]
-    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units)]
-    label_smoothing: Option<f64>,
+    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    label_smoothing: Option<Vec<f64>>,
     /// How parameters follow their gradients [default: the recipe's]
     #[arg(long, value_enum, value_name = "NAME")]
     optimizer: Option<OptimizerKind>,
     /// Momentum of the optimizers momentum and nesterov [default: 0.9]
-    #[arg(long, value_name = "SHARE", value_parser = parse_rate)]
-    momentum: Option<f64>,
+    #[arg(long, value_name = "SHARE", value_parser = parse_rate, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    momentum: Option<Vec<f64>>,
     /// How slowly adam's and adamw's mean of the gradients changes [default: 0.9]
-    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units)]
-    beta1: Option<f64>,
+    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    beta1: Option<Vec<f64>>,
     /// How slowly adam's and adamw's mean of the squared gradients changes [default: 0.999]
-    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units)]
-    beta2: Option<f64>,
+    #[arg(long, value_name = "SHARE", value_parser = parse_share_of_units, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    beta2: Option<Vec<f64>>,
     /// Added to adam's and adamw's divisor [default: 1e-8]
-    #[arg(long, value_name = "NUMBER", value_parser = parse_rate)]
-    epsilon: Option<f64>,
+    #[arg(long, value_name = "NUMBER", value_parser = parse_rate, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    epsilon: Option<Vec<f64>>,
     /// Weight decay: an L2 penalty, but for adamw, which shrinks the parameters themselves [default: the
     /// recipe's; of an --optimizer that is not the recipe's 0.01 for adamw, else 0]
-    #[arg(long, value_name = "NUMBER", value_parser = parse_rate)]
-    weight_decay: Option<f64>,
+    #[arg(long, value_name = "NUMBER", value_parser = parse_rate, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    weight_decay: Option<Vec<f64>>,
     /// Whether biases decay too [default: true]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     decay_biases: Option<bool>,
     /// Greatest norm of a step's gradient, over all parameters [default: none]
-    #[arg(long, value_name = "NORM", value_parser = parse_positive)]
-    clip_norm: Option<f64>,
+    #[arg(long, value_name = "NORM", value_parser = parse_positive, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    clip_norm: Option<Vec<f64>>,
     /// How the learning rate goes [default: the recipe's; in place of notebook's constant where --lr is given without
     /// --lr-decay]
     #[arg(long, value_enum, value_name = "NAME")]
     schedule: Option<ScheduleKind>,
     /// Learning rate of the first step after the warm-up; of the schedule notebook before its first decay [default:
     /// the recipe's; of an --optimizer that is not the recipe's 0.1 for sgd, 0.01 for momentum and nesterov, 0.001 for adam and adamw]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    lr: Option<f64>,
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    lr: Option<Vec<f64>>,
     /// What the schedule notebook subtracts, first before the first epoch [default: 0.05]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    lr_decay: Option<f64>,
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    lr_decay: Option<Vec<f64>>,
     /// Epochs between two falls of the schedules notebook and step [default: 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    lr_decay_every: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    lr_decay_every: Option<Vec<u32>>,
     /// Lowest learning rate of the schedules notebook, cosine and linear [default: 0.01 for notebook, else 0]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    min_lr: Option<f64>,
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    min_lr: Option<Vec<f64>>,
     /// Factor of the schedules step and exponential [default: 0.1 for step, 0.95 for exponential]
-    #[arg(long, value_name = "NUMBER", value_parser = parse_rate)]
-    gamma: Option<f64>,
+    #[arg(long, value_name = "NUMBER", value_parser = parse_rate, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    gamma: Option<Vec<f64>>,
     /// First steps, in which the learning rate rises: their number, or a share of all such as 5% [default: 0]
-    #[arg(long, value_name = "STEPS|SHARE%")]
-    warmup: Option<Warmup>,
+    #[arg(long, value_name = "STEPS|SHARE%", value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    warmup: Option<Vec<Warmup>>,
     /// Passes over the training set, those before --resume included [default: the recipe's]
-    #[arg(long, value_name = "N")]
-    epochs: Option<u32>,
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    epochs: Option<Vec<u32>>,
     /// Rows per step [default: the recipe's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    batch_size: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    batch_size: Option<Vec<u32>>,
     /// Seed of the initial weights, of the order of the rows and of those that are drawn [default: 0]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    seed: Option<Vec<u64>>,
+    /// Seeds of as many runs: 0..9 for those from 0 to 9, or 0,3,5. The rows that are drawn are the same for all, by --seed
+    #[arg(long, value_name = "FIRST..LAST", value_parser = parse_seeds)]
+    #[serde(skip)]
+    pub(super) seeds: Option<Seeds>,
     /// Visit the rows in the order of the files
     #[arg(long)]
     #[serde(rename = "shuffle", serialize_with = "not")]
@@ -119,14 +140,17 @@ pub(super) struct RecipeOptions {
           value_parser = clap::value_parser!(u32).range(1..))]
     early_stop: Option<u32>,
     /// How much less the validation loss must be to count as better [default: 0]
-    #[arg(long, value_name = "LOSS", value_parser = parse_rate)]
-    min_delta: Option<f64>,
+    #[arg(long, value_name = "LOSS", value_parser = parse_rate, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    min_delta: Option<Vec<f64>>,
     /// Stop at this accuracy on the validation part, or on the test part where there is none
-    #[arg(long, value_name = "SHARE", value_parser = parse_rate)]
-    target_accuracy: Option<f64>,
+    #[arg(long, value_name = "SHARE", value_parser = parse_rate, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    target_accuracy: Option<Vec<f64>>,
     /// Stop with the epoch in which so many seconds are over
-    #[arg(long, value_name = "SECONDS", value_parser = parse_positive)]
-    max_seconds: Option<f64>,
+    #[arg(long, value_name = "SECONDS", value_parser = parse_positive, value_delimiter = ',')]
+    #[serde(serialize_with = "one_or_all")]
+    max_seconds: Option<Vec<f64>>,
     /// Evaluate every N epochs, and after the last [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     eval_every: Option<u32>,
@@ -136,32 +160,82 @@ pub(super) struct RecipeOptions {
     no_train_eval: bool,
 }
 
+/// A single value as it is, or the list of several.
+fn one_or_all<T: Serialize, S: Serializer>(
+    given: &Option<Vec<T>>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    match given.as_deref() {
+        Some([one]) => one.serialize(serializer),
+        given => given.serialize(serializer),
+    }
+}
+
 /// A flag that switches an option off.
 fn not<S: Serializer>(given: &bool, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     given.then_some(false).serialize(serializer)
 }
 
 impl RecipeOptions {
-    /// The options that are given, by their names in a recipe.
-    pub(super) fn given(&self) -> Result<Map<String, Value>> {
+    /// The options that are given, by their names in a recipe; lists where there are several values.
+    fn lists(&self) -> Result<Given> {
         let options = serde_json::to_value(self).map_err(|error| Error::Usage(error.to_string()))?;
         let options = options.as_object().cloned().unwrap_or_default();
         Ok(options.into_iter().filter(|(_, value)| !value.is_null()).collect())
     }
 
+    /// What each run has of the options that are given: every value of each list with every value of the others, in the order of
+    /// the names, the seeds within them. Also the names of the options that have lists.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a value that a list has twice.
+    pub(super) fn runs(&self) -> Result<(Vec<Given>, Vec<String>)> {
+        let mut given = self.lists()?;
+        let mut lists: Vec<(String, Vec<Value>)> = Vec::new();
+        if let Some(Seeds(seeds)) = &self.seeds {
+            lists.push(("seed".into(), seeds.iter().map(|seed| Value::from(*seed)).collect()));
+        }
+        for (name, value) in &given {
+            if let Value::Array(values) = value
+                && is_list(name, value)
+                && (name != "seed" || self.seeds.is_none())
+            {
+                lists.push((name.clone(), values.clone()));
+            }
+        }
+        let mut runs = vec![Given::new()];
+        // The last list varies fastest.
+        lists.sort_by_key(|(name, _)| name == "seed");
+        for (name, values) in &lists {
+            if let Some(twice) = values.iter().enumerate().find(|(at, value)| values[..*at].contains(value)) {
+                return Err(Error::Usage(format!("{} has {} twice", flag(name), shown(twice.1))));
+            }
+            given.remove(name);
+            runs = runs.iter().flat_map(|run| values.iter().map(|value| with(run, name, value))).collect();
+        }
+        for run in &mut runs {
+            run.extend(given.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        Ok((runs, lists.into_iter().map(|(name, _)| name).collect()))
+    }
+
+    /// The seed by which rows are drawn, where it is not that of a run.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.as_ref().and_then(|seeds| seeds.first()).copied().unwrap_or(0)
+    }
+
     /// The recipe of a new run whose rows are images, or are none: the one that is named or suits them, with the options that are
-    /// given and what follows from them. `hidden` are the hidden layers that it has anyway, if it has.
+    /// `given` and what follows from them. `hidden` are the hidden layers that it has anyway, if it has.
     ///
     /// # Errors
     /// [`Error::Usage`] for an option that would do nothing.
-    pub(super) fn recipe(&self, images: bool, hidden: Option<&[usize]>) -> Result<Recipe> {
+    pub(super) fn recipe(&self, given: &Given, images: bool, hidden: Option<&[usize]>) -> Result<Recipe> {
         let hidden = self.hidden.as_ref().map(|Hidden(hidden)| &hidden[..]).or(hidden);
+        let has = |name: &str| given.contains_key(name);
         // No other recipe has the notebook's schedule.
-        let falls = self.schedule.is_none() && (self.lr_decay.is_some() || self.lr_decay_every.is_some());
+        let falls = self.schedule.is_none() && (has("lr_decay") || has("lr_decay_every"));
         let suited = if falls { RecipeName::Notebook } else { RecipeName::suited(images, hidden) };
         let recipe = Recipe::new(self.recipe.unwrap_or(suited), hidden.map(<[usize]>::to_vec));
-        let given = self.given()?;
-        let has = |name: &str| given.contains_key(name);
         let mut all = given.clone();
         let mut default = |name: &str, value: Value| {
             if !has(name) {
@@ -183,7 +257,7 @@ impl RecipeOptions {
             default("weight_decay", if kind == OptimizerKind::AdamW { 0.01 } else { 0.0 }.into());
         }
         let recipe = recipe.overlaid(&all)?;
-        refuse_idle(&given, &recipe)?;
+        refuse_idle(given, &recipe)?;
         Ok(recipe)
     }
 }
@@ -203,7 +277,7 @@ fn parse_positive(text: &str) -> std::result::Result<f64, String> {
 ///
 /// # Errors
 /// [`Error::Usage`] naming the flag, and what it is for.
-fn refuse_idle(given: &Map<String, Value>, recipe: &Recipe) -> Result<()> {
+fn refuse_idle(given: &Given, recipe: &Recipe) -> Result<()> {
     use ScheduleKind::{Cosine, Coslog4, Exponential, Linear, Notebook, OneCycle, Step};
     let (optimizer, schedule) = (recipe.optimizer.kind, recipe.schedule.kind);
     let adam = matches!(optimizer, OptimizerKind::Adam | OptimizerKind::AdamW);
@@ -241,6 +315,31 @@ fn refuse_idle(given: &Map<String, Value>, recipe: &Recipe) -> Result<()> {
     }
 }
 
+/// Options of a recipe by their names.
+pub(super) type Given = Map<String, Value>;
+
+/// Whether `value` is a list of values for the option `name`, and not one value that is a list.
+fn is_list(name: &str, value: &Value) -> bool {
+    value.is_array() && !matches!(name, "hidden" | "dropout")
+}
+
+/// `run` with one option more.
+fn with(run: &Given, name: &str, value: &Value) -> Given {
+    let mut run = run.clone();
+    run.insert(name.into(), value.clone());
+    run
+}
+
+/// An option's value as it is given on the command line.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) if values.is_empty() => "none".into(),
+        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(","),
+        value => value.to_string(),
+    }
+}
+
 /// The flag that gives the option `name`.
 pub(super) fn flag(name: &str) -> String {
     match name {
@@ -248,6 +347,29 @@ pub(super) fn flag(name: &str) -> String {
         "train_eval" => "--no-train-eval".into(),
         name => format!("--{}", name.replace('_', "-")),
     }
+}
+
+/// Seeds of as many runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seeds(pub(super) Vec<u64>);
+
+/// The most runs that one command makes.
+const MOST_RUNS: u64 = 100_000;
+
+fn parse_seeds(text: &str) -> std::result::Result<Seeds, String> {
+    let seeds = match text.split_once("..") {
+        Some((first, last)) => {
+            let (first, last) = (first.trim().parse::<u64>().ok(), last.trim_start_matches('=').trim().parse().ok());
+            first
+                .zip(last)
+                .filter(|(first, last)| first <= last && last - first < MOST_RUNS)
+                .map(|(a, b)| (a..=b).collect())
+        }
+        None => text.split(',').map(|seed| seed.trim().parse().ok()).collect(),
+    };
+    seeds
+        .map(Seeds)
+        .ok_or_else(|| "give the first and the last, such as 0..9, or seeds with commas between them".into())
 }
 
 /// Widths of hidden layers.
@@ -293,7 +415,7 @@ mod tests {
                     .find(Result::is_ok)
                     .unwrap(),
             };
-            let given = Flags::from_arg_matches(&flags.unwrap()).unwrap().recipe.given().unwrap();
+            let given = Flags::from_arg_matches(&flags.unwrap()).unwrap().recipe.runs().unwrap().0.remove(0);
             assert!(given.keys().any(|name| flag(name) == long), "{long}: {given:?}");
             Recipe::default().overlaid(&given).unwrap();
         }

@@ -1,41 +1,40 @@
 //! `mlp-gpu train`
 
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use self::advice::Advice;
-use self::class_weight::class_weights;
 use self::saving::Saving;
 use self::settings::{Resumed, Settings};
+use super::jobs;
+use super::log::{Log, object, of_epoch};
 use super::model::{self, ReadingOptions};
 use super::recipe::RecipeOptions;
 use super::{ComputeOptions, DataOptions, note, print};
 use crate::backend::gpu::plan::PlanName;
-use crate::backend::{Backend, BackendExt, Split};
-use crate::checkpoint::Metadata;
+use crate::backend::{About, BackendExt, Split};
+use crate::checkpoint::{Checkpoint, Metadata};
 use crate::data::{Dataset, Samples, TargetScale, Task};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::Evaluation;
-use crate::model::{Embed, Front, Head, Mlp};
-use crate::recipe::{Facts, Recipe};
-use crate::state::State;
+use crate::recipe::Recipe;
 use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
 mod advice;
 mod class_weight;
+mod grid;
+mod members;
+mod prepare;
 mod saving;
 mod settings;
+mod table;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -45,6 +44,10 @@ pub(super) struct Options {
     data: DataOptions,
     #[command(flatten)]
     recipe: RecipeOptions,
+    /// Train so many networks at once that differ in their seeds, from --seed on, as one ensemble: --save writes them to one file,
+    /// which eval, predict and export take as one model
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    members: Option<u32>,
     /// How much the rows of each class weigh in training: balanced (every class the same in all), or a CSV file with a line
     /// class,weight for each class [default: all rows the same]
     #[arg(long, value_name = "balanced|FILE", conflicts_with = "label_smoothing")]
@@ -70,12 +73,23 @@ pub(super) struct Options {
     /// Write a line of JSON per epoch to this file, after a first one with all options
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Print the table of several runs as JSON, and nothing else on standard output
+    #[arg(long)]
+    json: bool,
     /// Print nothing but errors
     #[arg(long)]
     quiet: bool,
     /// Say which plan runs a step, and why
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
+}
+
+impl Options {
+    /// The model in the file `path`, to start from or to go on with.
+    fn load(&self, path: &Path) -> Result<Checkpoint> {
+        // One output may stand for a value or for two classes: the data say which.
+        self.reading.load(path, Task::Values)
+    }
 }
 
 /// Below this many steps a run is told that it may be too short.
@@ -85,6 +99,24 @@ const FEW_STEPS: u64 = 500;
 const LARGE_RATE: f64 = 50.0;
 
 pub(super) fn run(options: &Options) -> Result<()> {
+    let (mut runs, lists) = options.recipe.runs()?;
+    if !lists.is_empty() {
+        if options.members.is_some() {
+            return Err(Error::Usage(
+                "--members is for one recipe, and lists or --seeds make several: leave one out".into(),
+            ));
+        }
+        return grid::run(options, &runs, &lists);
+    }
+    let given = runs.pop().unwrap_or_default();
+    if let Some(count) = options.members {
+        return members::run(options, &given, count);
+    }
+    if options.json {
+        return Err(Error::Usage(
+            "--json is for the table of several runs, as --seeds 0..9 makes: --log is for one".into(),
+        ));
+    }
     // What can be refused is refused before any work.
     let mut saving = Saving::new(options)?;
     if let Some(path) = &options.log {
@@ -99,9 +131,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if let (Some(flag), None) = (options.reading.given(), &options.init_from) {
         return Err(Error::Usage(format!("{flag} is for a model of other software: give one with --init-from")));
     }
-    // One output may stand for a value or for two classes: the data say which.
-    let load = |path| options.reading.load(path, None, Some(Task::Values));
-    let initial = initial.map(|path| Ok((path, load(path)?))).transpose()?;
+    let initial = initial.map(|path| Ok((path, options.load(path)?))).transpose()?;
     if let Some((path, initial)) = initial.as_ref().filter(|_| options.resume.is_none()) {
         model::of_parameters(&initial.assumed)
             .for_each(|assumption| tell(&format!("{}: {}", path.display(), model::told(assumption))));
@@ -111,8 +141,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
         _ => None,
     };
     let settings = match &resumed {
-        Some(resumed) => resumed.settings(options)?,
-        None => Settings::new(options, initial.as_ref().map(|(_, checkpoint)| checkpoint))?,
+        Some(resumed) => resumed.settings(options, &given)?,
+        None => Settings::new(options, &given, initial.as_ref().map(|(_, checkpoint)| checkpoint))?,
     };
     let done = resumed.as_ref().map_or(0, |resumed| resumed.metadata.epochs);
     let outputs = saving.outputs(options, done, settings.epochs())?;
@@ -129,87 +159,29 @@ pub(super) fn run(options: &Options) -> Result<()> {
     // A resumed run draws the same rows.
     reading.validation_split = reading.validation_split.or(dataset.origin.validation);
     let mut recipe = settings.recipe(!is_table(&dataset))?;
-    if resumed.is_none() {
-        let facts = Facts {
-            table: is_table(&dataset),
-            values: dataset.task() == Task::Values,
-            rows: dataset.train.len(),
-            validation: dataset.validation.is_some(),
-            numbers: !dataset.numbers().is_empty(),
-        };
-        let given = options.recipe.given()?;
-        recipe.suit(&facts, |name| !given.contains_key(name));
-        if let Some((_, initial)) = &initial {
-            let front = initial.model.front();
-            if !given.contains_key("embed") {
-                recipe.embed = front.embed();
-            }
-            if !given.contains_key("trained_scale") {
-                recipe.trained_scale = front.scaled;
-            }
-        }
+    match &resumed {
+        Some(resumed) => resumed.check_data(options, &dataset)?,
+        None => prepare::suit(&mut recipe, &given, &dataset, initial.as_ref().map(|(_, initial)| initial)),
     }
-    refuse_front(&recipe, &dataset)?;
-    if let Some(resumed) = &resumed {
-        resumed.check_data(options, &dataset)?;
-    }
-
-    if (dataset.task() == Task::Values) != (recipe.loss.head() == Head::Values) {
-        let (loss, task) = (recipe.loss.name(), dataset.task().name());
-        return Err(Error::Usage(format!(
-            "--loss {loss} is not for {task}, as the targets of {} are: give {} (or --task, where they were taken for the \
-             wrong kind)",
-            dataset.name,
-            if task == "values" { "mse, mae or huber" } else { "cross-entropy" }
-        )));
-    }
-    if !recipe.augment.is_none() && dataset.image().is_none() {
-        let message = format!(
-            "--augment {} is for images, and the rows of {} are no images of known size; leave it out",
-            recipe.augment, dataset.name
-        );
-        return Err(Error::Usage(message));
-    }
-    if let Some(text) = &options.class_weight {
-        let weights = class_weights(text, &dataset)?;
-        if resumed.is_some() && weights != recipe.class_weight {
-            let message = "--class-weight contradicts the model, which was trained with other weights: leave it out";
-            return Err(Error::Usage(message.into()));
-        }
-        recipe.class_weight = weights;
-    }
-    recipe.row_weights = dataset.train.weights.is_some();
-    recipe.batch_size = recipe.batch_size.min(dataset.train.len());
+    let recipe = prepare::fit(recipe, &dataset, options.class_weight.as_deref(), resumed.is_some())?;
     let model = recipe.model_of(&dataset)?;
     let kind = recipe.optimizer.kind;
-    let two = initial.as_ref().filter(|_| resumed.is_none() && dataset.task() == Task::Classes);
-    let two = two.and_then(|(path, initial)| Some((*path, initial.with_two_classes()?)));
-    let initial = two
-        .as_ref()
-        .map(|(path, initial)| (*path, initial))
-        .or(initial.as_ref().map(|(path, initial)| (*path, initial)));
-    if let Some((path, initial)) = initial.filter(|_| resumed.is_none()) {
-        let (known, now) = (initial.activation(), recipe.activation);
-        if let Some(known) = known.filter(|known| *known != now && !recipe.hidden.is_empty()) {
-            let (path, known, now) = (path.display(), known.name(), now.name());
-            tell(&format!("{path} has {known} between its layers, this run {now} (--activation {known}: the same)"));
-        }
-    }
-    if let Some((path, initial)) = initial {
-        let front = |model: &Mlp| Front { deviation: 0.0, ..model.front().clone() };
-        if initial.model.widths() == model.widths() && front(&initial.model) != front(&model) {
-            let expected = "those of this run (--embed, --trained-scale)";
-            return Err(Error::file(path, "other embedded numbers, or another trained scale", expected));
-        }
-    }
+    let two = match (&resumed, &initial) {
+        (None, Some((_, initial))) if dataset.task() == Task::Classes => initial.with_two_classes(),
+        _ => None,
+    };
+    let initial = initial.as_ref().map(|(path, initial)| (path.as_path(), two.as_ref().unwrap_or(initial)));
     let state = match initial {
-        Some((path, initial)) if initial.model.widths() != model.widths() => {
-            let expected = format!("widths {:?} (the data's, and --hidden)", model.widths());
-            return Err(Error::file(path, format!("a network of widths {:?}", initial.model.widths()), expected));
+        Some((path, initial)) if resumed.is_some() => {
+            prepare::check_shape(&model, path, initial)?;
+            initial.state.clone()
         }
-        Some((_, initial)) if resumed.is_some() => initial.state.clone(),
-        Some((_, initial)) => State::new(initial.state.parameters.clone(), kind),
-        None => State::new(model.initial_parameters(recipe.init, recipe.seed), kind),
+        initial => {
+            if let Some((path, initial)) = initial {
+                tell_activation(path, initial, &recipe, tell);
+            }
+            prepare::start(&model, &recipe, initial)?
+        }
     };
     tell(&format!("Recipe: {recipe}"));
     let (rate, usual) = (recipe.schedule.lr, kind.usual_rate());
@@ -266,18 +238,19 @@ pub(super) fn run(options: &Options) -> Result<()> {
         (Some(resumed), _) => resumed.metadata.training.init_from.clone(),
         (None, path) => path.as_ref().map(|path| path.display().to_string()),
     };
-    let mut log = match &options.log {
-        Some(path) => Some(Log::create(path, options, &metadata, &dataset, done, backend)?),
-        None => None,
-    };
+    let mut log = options.log.as_deref().map(Log::create).transpose()?;
+    if let Some(log) = &mut log {
+        log.line(&options_of_run(options, &metadata, &dataset, done, &about)?)?;
+    }
     let best = resumed.as_ref().and_then(|resumed| resumed.metadata.training.best);
     saving.start(&model, metadata, (done, dataset.validation.is_some()), &state, best)?;
-    let bar = progress_bar(dataset.train.len(), options.quiet);
+    let bar = jobs::bar(dataset.train.len() as u64, "{prefix} [{wide_bar}] {pos}/{len} rows", options.quiet);
     let mut advice = Advice::default();
     let mut tested = None;
-    let (interrupted, start) = (interrupted(), Instant::now());
+    let (interrupted, start) = (jobs::interrupted(), Instant::now());
     let clock = || start.elapsed();
-    let run = Run { recipe: &recipe, rows: dataset.train.len(), evaluated: &evaluated, done, clock: &clock };
+    let run =
+        Run { recipe: &recipe, rows: dataset.train.len(), numbers: None, evaluated: &evaluated, done, clock: &clock };
     let trained = train::train(backend, run, |event| {
         match event {
             Event::Progress { epoch, done, .. } => {
@@ -289,7 +262,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             }
             Event::Epoch(epoch, snapshot) => {
                 if let Some(log) = &mut log {
-                    log.epoch(epoch, dataset.target_scale.as_ref())?;
+                    log.line(&of_epoch(epoch, dataset.target_scale.as_ref()))?;
                 }
                 if !options.quiet && epoch.is_evaluated() {
                     bar.suspend(|| print(&line(epoch, recipe.epochs, dataset.target_scale.as_ref())))?;
@@ -340,29 +313,18 @@ pub(super) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Tells where a run has another activation than the model that it starts from.
+fn tell_activation(path: &Path, initial: &Checkpoint, recipe: &Recipe, tell: impl Fn(&str)) {
+    let now = recipe.activation;
+    if let Some(known) = initial.activation().filter(|known| *known != now && !recipe.hidden.is_empty()) {
+        let (path, known, now) = (path.display(), known.name(), now.name());
+        tell(&format!("{path} has {known} between its layers, this run {now} (--activation {known}: the same)"));
+    }
+}
+
 /// Whether the rows are features of any kind, and not bytes or images.
 fn is_table(dataset: &Dataset) -> bool {
     dataset.scaling.is_some() && dataset.image().is_none()
-}
-
-/// Refuses an embedding or a trained scale where there is nothing to embed or to scale.
-///
-/// # Errors
-/// [`Error::Usage`] naming the flag.
-fn refuse_front(recipe: &Recipe, dataset: &Dataset) -> Result<()> {
-    let name = &dataset.name;
-    let why = match (is_table(dataset), dataset.numbers().is_empty()) {
-        (false, _) => format!("is for tables, and the rows of {name} are bytes or images"),
-        (true, true) => format!("is for numbers, and no feature of {name} is one"),
-        (true, false) => return Ok(()),
-    };
-    if recipe.embed != Embed::None {
-        return Err(Error::Usage(format!("--embed {} {why}; leave it out", recipe.embed)));
-    }
-    match recipe.trained_scale && !is_table(dataset) {
-        true => Err(Error::Usage(format!("--trained-scale {why}; leave it out"))),
-        false => Ok(()),
-    }
 }
 
 fn line(epoch: &Epoch, epochs: u32, scale: Option<&TargetScale>) -> String {
@@ -397,116 +359,42 @@ fn errors(found: &Evaluation, scale: &TargetScale) -> String {
     format!("RMSE: {:.6}, MAE: {:.6}, R2: {:.4}", found.rmse(), found.mae(), found.r2())
 }
 
-/// A bar on standard error; hidden where that is no terminal.
-fn progress_bar(rows: usize, quiet: bool) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(rows as u64);
-    if let Ok(style) = ProgressStyle::with_template("{prefix} [{wide_bar}] {pos}/{len} rows") {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar
-}
-
-/// Set once Ctrl-C is pressed. A second one ends the process at once.
-fn interrupted() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&flag);
-    // Where no handler can be set, Ctrl-C simply ends the process.
-    let _ = ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    flag
-}
-
-/// The JSON lines of a run.
-struct Log {
-    path: PathBuf,
-    file: BufWriter<File>,
-}
-
-impl Log {
-    fn create(
-        path: &Path,
-        options: &Options,
-        metadata: &Metadata,
-        dataset: &Dataset,
-        done: u32,
-        backend: &dyn Backend,
-    ) -> Result<Self> {
-        let file = File::create(path).map_err(Error::io("create", path))?;
-        let mut log = Self { path: path.to_path_buf(), file: BufWriter::new(file) };
-        let (about, rows) = (backend.about(), |part: &Option<Arc<Samples>>| part.as_ref().map_or(0, |part| part.len()));
-        let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        let mut line = object(&json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "data": dataset.name,
-            "data_dir": shown(&options.data.data_dir),
-            "train_samples": dataset.train.len(),
-            "test_samples": rows(&dataset.test),
-            "validation_samples": rows(&dataset.validation),
-            "classes": dataset.classes,
-            "targets": dataset.target_scale.as_ref().map(|scale| &scale.names),
-            "widths": metadata.widths,
-            "backend": about.name,
-            "adapter": about.device,
-            "plan": about.plan,
-            "plan_reason": about.plan_reason,
-            "precision": about.precision.name(),
-            "init_from": shown(&options.init_from),
-            "resume": shown(&options.resume),
-            "epochs_done": done,
-            "save": shown(&options.save),
-            "save_every": options.save_every,
-            "save_best": options.save_best.as_ref().map(shown),
-            "quiet": options.quiet,
-        }))?;
-        line.extend(object(&metadata.reading)?);
-        // JSON is text, and a path may be something else.
-        line.insert("test".into(), shown(&metadata.reading.test).into());
-        line.extend(metadata.recipe.options()?);
-        log.line(&Value::Object(line))?;
-        Ok(log)
-    }
-
-    fn epoch(&mut self, epoch: &Epoch, scale: Option<&TargetScale>) -> Result<()> {
-        let mut line = json!({
-            "epoch": epoch.number,
-            "lr": epoch.learning_rate,
-            "train_seconds": epoch.train_seconds,
-            "eval_seconds": epoch.eval_seconds,
-            "samples_per_second": epoch.samples_per_second(),
-        });
-        for (name, part) in [("train", &epoch.train), ("test", &epoch.test), ("validation", &epoch.validation)] {
-            let Some(part) = part else { continue };
-            let mut set = |what: &str, value: f64| line[format!("{name}_{what}")] = value.into();
-            set("loss", part.mean_loss());
-            match scale {
-                None => set("accuracy", part.accuracy()),
-                Some(scale) => {
-                    let part = part.in_units(scale);
-                    set("rmse", part.rmse());
-                    set("mae", part.mae());
-                    set("r2", part.r2());
-                }
-            }
-            if name == "train" {
-                set("loss_sum", part.loss_sum);
-            }
-        }
-        self.line(&line)
-    }
-
-    fn line(&mut self, value: &Value) -> Result<()> {
-        writeln!(self.file, "{value}").and_then(|()| self.file.flush()).map_err(Error::io("write", &self.path))
-    }
-}
-
-/// `value` as a JSON object.
-fn object(value: &impl Serialize) -> Result<Map<String, Value>> {
-    let value = serde_json::to_value(value).map_err(|error| Error::Data(format!("the log: {error}")))?;
-    Ok(value.as_object().cloned().unwrap_or_default())
+/// The first line of the log: all options.
+fn options_of_run(
+    options: &Options,
+    metadata: &Metadata,
+    dataset: &Dataset,
+    done: u32,
+    about: &About,
+) -> Result<Value> {
+    let rows = |part: &Option<Arc<Samples>>| part.as_ref().map_or(0, |part| part.len());
+    let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let mut line = object(&json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "data": dataset.name,
+        "data_dir": shown(&options.data.data_dir),
+        "train_samples": dataset.train.len(),
+        "test_samples": rows(&dataset.test),
+        "validation_samples": rows(&dataset.validation),
+        "classes": dataset.classes,
+        "targets": dataset.target_scale.as_ref().map(|scale| &scale.names),
+        "widths": metadata.widths,
+        "backend": about.name,
+        "adapter": about.device,
+        "plan": about.plan,
+        "plan_reason": about.plan_reason,
+        "precision": about.precision.name(),
+        "init_from": shown(&options.init_from),
+        "resume": shown(&options.resume),
+        "epochs_done": done,
+        "save": shown(&options.save),
+        "save_every": options.save_every,
+        "save_best": options.save_best.as_ref().map(shown),
+        "quiet": options.quiet,
+    }))?;
+    line.extend(object(&metadata.reading)?);
+    // JSON is text, and a path may be something else.
+    line.insert("test".into(), shown(&metadata.reading.test).into());
+    line.extend(metadata.recipe.options()?);
+    Ok(Value::Object(line))
 }

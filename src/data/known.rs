@@ -12,7 +12,7 @@ use super::{
 use crate::error::{Error, Remedy, Result};
 
 /// A model's knowledge of its training data. Other data are read into the same form.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Known<'a> {
     /// The name of the model in messages.
     pub model: &'a str,

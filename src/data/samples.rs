@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Targets, Task};
 use crate::error::{Error, Result};
@@ -200,6 +201,60 @@ impl Samples {
         };
         let weights = self.weights.as_ref().map(|weights| rows(weights, 1, &wanted));
         Ok(Self { image: self.image, weights, ..selected })
+    }
+}
+
+/// Samples that several runs may share, or some of their rows.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The samples.
+    pub samples: Arc<Samples>,
+    /// The numbers of the rows, in their order; all rows where there are none.
+    pub rows: Option<Arc<[u32]>>,
+}
+
+impl View {
+    /// The rows `rows` of `samples`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a row that is not there.
+    pub fn of_rows(samples: &Arc<Samples>, rows: Vec<u32>) -> Result<Self> {
+        match rows.iter().find(|&&row| row as usize >= samples.len()) {
+            Some(row) => Err(Error::Data(format!("row {row} is not in samples of {} rows", samples.len()))),
+            None => Ok(Self { samples: Arc::clone(samples), rows: Some(rows.into()) }),
+        }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.as_ref().map_or(self.samples.len(), |rows| rows.len())
+    }
+
+    /// The numbers of the rows, in their order.
+    pub fn order(&self) -> Cow<'_, [u32]> {
+        match &self.rows {
+            Some(rows) => Cow::Borrowed(rows),
+            None => (0..self.samples.len() as u32).collect(),
+        }
+    }
+
+    /// The target values of the rows, `len() x outputs`. Empty where targets are classes.
+    pub fn values(&self) -> Cow<'_, [f32]> {
+        let values = self.samples.values();
+        let Some(rows) = &self.rows else { return Cow::Borrowed(values) };
+        let outputs = values.len() / self.samples.len().max(1);
+        rows.iter().flat_map(|&row| &values[row as usize * outputs..][..outputs]).copied().collect()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<&Arc<Samples>> for View {
+    fn from(samples: &Arc<Samples>) -> Self {
+        Self { samples: Arc::clone(samples), rows: None }
     }
 }
 

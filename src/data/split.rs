@@ -27,6 +27,9 @@ pub struct Origin {
     pub test: Option<f64>,
     /// The share that was drawn as the validation part, if it was, from the rows that were left.
     pub validation: Option<f64>,
+    /// The seed of these draws; in a saved model only where it is not the recipe's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
 }
 
 impl Origin {
@@ -38,7 +41,7 @@ impl Origin {
             Inputs::F32(values) => checksum.update(bytemuck::cast_slice(values)),
         }
         checksum.update(samples.targets.as_bytes());
-        Self { rows: samples.len(), checksum: checksum.sum(), test: None, validation: None }
+        Self { rows: samples.len(), checksum: checksum.sum(), ..Self::default() }
     }
 
     /// Whether both have the same rows, however they were split.
@@ -109,7 +112,8 @@ impl Raw {
             self.validation = None;
         }
         let validation_share = options.validation_split.filter(|share| *share > 0.0);
-        let origin = Origin { test: share, validation: validation_share, ..Origin::new(&self.train) };
+        let seed = Some(options.seed);
+        let origin = Origin { test: share, validation: validation_share, seed, ..Origin::new(&self.train) };
         let test = self.draw_test(share, options.seed, notes)?;
         let validation = self.draw_validation(validation_share, options.seed, notes)?;
         let read_scale = self.read_scale();

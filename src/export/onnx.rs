@@ -7,8 +7,8 @@ use prost::Message;
 use super::read::{Exported, Floats};
 use crate::activation::{Activation, Operand, Operator};
 use crate::checkpoint::front::{self, FEATURES};
-use crate::checkpoint::{Checkpoint, little_endian};
-use crate::error::{Error, Result};
+use crate::checkpoint::{Checkpoint, Ensemble, ensemble, little_endian};
+use crate::error::{Error, Remedy, Result};
 
 /// The software that writes the file, as it says, and the key under which it describes its model.
 const PRODUCER: &str = "mlp-gpu";
@@ -147,130 +147,38 @@ struct Dimension {
 
 /// The ONNX model: `input` (`batch x inputs`, float32) to `probabilities` (`batch x classes`, float32), for batches of any
 /// size. Its inputs are raw features where the model scales them, which the graph does first; pixels / 255, from 0 to 1, for a
-/// model of images of bytes. The metadata has `classes`, a JSON array of their names in the order of the probabilities, `features`, one of the names of the
+/// model of images of bytes. Of an ensemble it gives the weighted mean over all members, each of which scales its inputs itself.
+/// The metadata has `classes`, a JSON array of their names in the order of the probabilities, `features`, one of the names of the
 /// inputs for a model of tables, and `mlp-gpu`, what the model's own file says of it.
 ///
 /// # Errors
-/// [`Error::Data`] for a model of 2 GiB and more: the format cannot hold it.
-pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let (mut node, mut initializer, mut integers) = (Vec::new(), Vec::new(), Vec::new());
-    let mut last = "input".to_owned();
-    // Its input's name is given back.
-    let mut step = |op_type: &str, others: &[&str], output: &str| {
-        let mut input: Vec<String> = [&last[..]].iter().chain(others).map(|name| (*name).to_owned()).collect();
-        let name = format!("{op_type} to {output}");
-        let whole = |name: &str, i| vec![Attribute { name: name.into(), i, r#type: WHOLE }];
-        let attribute = match op_type {
-            "Gather" | "Concat" => whole("axis", 1),
-            "ReduceSum" => whole("keepdims", 0),
-            _ => Vec::new(),
-        };
-        if op_type == "Concat" {
-            // What was made comes behind.
-            input.reverse();
-        }
-        node.push(Node { input, output: vec![output.to_owned()], name, op_type: op_type.to_owned(), attribute });
-        std::mem::replace(&mut last, output.to_owned())
-    };
-    let mut constant = |name: &str, dims: &[usize], values: &[f32]| {
-        let dims = dims.iter().map(|&length| length as i64).collect();
-        let raw_data = little_endian(values);
-        initializer.push(Tensor { dims, data_type: FLOAT, name: name.to_owned(), raw_data });
-    };
-    let metadata = checkpoint.metadata.as_ref();
-    if let Some(scaling) = metadata.and_then(|metadata| metadata.scaling.as_ref()) {
-        constant("offset", &[scaling.offset.len()], &scaling.offset);
-        constant("divisor", &[scaling.divisor.len()], &scaling.divisor);
-        step("Sub", &["offset"], "centred");
-        step("Div", &["divisor"], "scaled");
-        if let Some(clip) = scaling.clip {
-            // x / sqrt(1 + (x / clip)^2)
-            constant("clip", &[1], &[clip]);
-            constant("one", &[1], &[1.0]);
-            step("Div", &["clip"], "parts");
-            step("Mul", &["parts"], "squares");
-            step("Add", &["one"], "sums");
-            step("Sqrt", &[], "roots");
-            step("Reciprocal", &[], "shares");
-            step("Mul", &["scaled"], "held");
-        }
+/// [`Error::Data`] for a model of 2 GiB and more: the format cannot hold it. Or for members that make different features of the
+/// columns of tables: a graph has one input.
+pub fn onnx(ensemble: &Ensemble) -> Result<Vec<u8>> {
+    let (first, count) = (ensemble.first(), ensemble.len());
+    let metadata = first.metadata.as_ref();
+    let schema = |of: &Checkpoint| of.metadata.as_ref().and_then(|metadata| metadata.schema.clone());
+    let features = schema(first);
+    if let Some(number) = ensemble.members().iter().position(|member| schema(member) != features) {
+        let name = ensemble.name();
+        let error = Error::Data(format!(
+            "members 0 and {number} of {name} make different features of the columns, and a graph has one input"
+        ));
+        return Err(error.advise(&[Remedy::Member]));
     }
-    let (embedded, front) = front::tensors(&checkpoint.model, &checkpoint.state.parameters);
-    for (tensor, values) in front {
-        constant(tensor.name, &tensor.shape, values);
-    }
-    if let Some(embedded) = embedded {
-        let features: Vec<i64> = embedded.iter().map(|&feature| i64::from(feature)).collect();
-        for (name, values) in [(FEATURES, &features[..]), ("axis", &[2]), ("last", &[-1])] {
-            let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            let (dims, name) = (vec![values.len() as i64], name.to_owned());
-            integers.push(Tensor { dims, data_type: INT64, name, raw_data });
-        }
-        constant("tau", &[1], &[std::f32::consts::TAU]);
-        // numbers: batch x features; turns, waves: batch x features x waves; products: batch x features x values x waves.
-        let x = step("Gather", &[FEATURES], "numbers");
-        step("Unsqueeze", &["axis"], "columns");
-        step("Mul", &["embedding.frequencies"], "turns");
-        step("Mul", &["tau"], "angles");
-        step("Add", &["embedding.phases"], "shifted");
-        step("Cos", &[], "waves");
-        step("Unsqueeze", &["axis"], "rows");
-        step("Mul", &["embedding.weight"], "products");
-        step("ReduceSum", &["last"], "weighted");
-        step("Add", &["embedding.bias"], "embedded");
-        step("Flatten", &[], "flat");
-        step("Concat", &[&x], "all");
-    }
-    if checkpoint.model.front().scaled {
-        step("Mul", &["scale"], "factored");
-    }
-    let layers = checkpoint.model.layers();
-    for (number, layer) in (1..).zip(layers) {
-        let (weights, biases) = (format!("W{number}"), format!("b{number}"));
-        constant(&weights, &[layer.inputs, layer.outputs], &checkpoint.state.parameters[layer.weights.clone()]);
-        constant(&biases, &[layer.outputs], &checkpoint.state.parameters[layer.biases.clone()]);
-        let (f, h) = (format!("f{number}"), format!("h{number}"));
-        step(PRODUCT, &[&weights, &biases], &f);
-        if number == layers.len() {
-            break;
-        }
-        let operators = layer.activation.operators();
-        for (part, operator) in (1..).zip(operators) {
-            let output = if part == operators.len() { h.clone() } else { format!("{h}.{part}") };
-            match operator.operand {
-                None => drop(step(operator.name, &[], &output)),
-                Some(Operand::Input) => drop(step(operator.name, &[&f], &output)),
-                Some(Operand::Number(number)) => {
-                    let operand = format!("{output}.operand");
-                    constant(&operand, &[1], &[number]);
-                    step(operator.name, &[&operand], &output);
-                }
-            }
-        }
-    }
-    let output = match metadata.and_then(|metadata| metadata.target_scale.as_ref()) {
-        None => {
-            step("Softmax", &[], "probabilities");
-            "probabilities"
-        }
-        Some(scale) => {
-            let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
-            constant("deviation", &[scale.deviation.len()], &single(&scale.deviation));
-            constant("mean", &[scale.mean.len()], &single(&scale.mean));
-            step("Mul", &["deviation"], "deviations");
-            step("Add", &["mean"], "values");
-            "values"
-        }
-    };
+    let mut parts = Parts::default();
+    let output = if count == 1 { parts.member(first) } else { parts.mean(ensemble) };
 
-    initializer.extend(integers);
     let failed = |error: serde_json::Error| Error::Data(format!("cannot describe the model: {error}"));
     let property = |key: &str, value| Property { key: key.to_owned(), value };
-    let mut metadata_props = vec![property("classes", serde_json::to_string(&checkpoint.classes()).map_err(failed)?)];
-    if let Some(schema) = metadata.and_then(|metadata| metadata.schema.as_ref()) {
+    let mut metadata_props = vec![property("classes", serde_json::to_string(&first.classes()).map_err(failed)?)];
+    if let Some(schema) = features {
         metadata_props.push(property("features", serde_json::to_string(&schema.features).map_err(failed)?));
     }
-    if let Some(metadata) = metadata {
+    if count > 1 {
+        let description = ensemble.description(|_, metadata, _| metadata.clone())?;
+        metadata_props.push(property(DESCRIPTION, description));
+    } else if let Some(metadata) = metadata {
         metadata_props.push(property(DESCRIPTION, serde_json::to_string(metadata).map_err(failed)?));
     }
     let model = Model {
@@ -278,11 +186,11 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         producer_name: PRODUCER.into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(Graph {
-            node,
-            name: checkpoint.model.to_string(),
-            initializer,
-            input: vec![rows_of("input", checkpoint.model.inputs())],
-            output: vec![rows_of(output, checkpoint.model.outputs())],
+            node: parts.node,
+            name: if count > 1 { format!("{count} members") } else { first.model.to_string() },
+            initializer: parts.initializer,
+            input: vec![rows_of("input", first.model.inputs())],
+            output: vec![rows_of(output, first.model.outputs())],
         }),
         opset_import: vec![OperatorSet { domain: String::new(), version: OPERATORS }],
         metadata_props,
@@ -292,6 +200,161 @@ pub fn onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
             Err(Error::Data(format!("{length} bytes are more than an ONNX file holds (2 GiB)")))
         }
         _ => Ok(model.encode_to_vec()),
+    }
+}
+
+/// What a graph is made of.
+#[derive(Default)]
+struct Parts {
+    node: Vec<Node>,
+    initializer: Vec<Tensor>,
+    /// What stands before all names but that of the input.
+    before: String,
+    /// The value that the next operator takes.
+    last: String,
+}
+
+impl Parts {
+    /// Adds an operator of the last value and of `others`, whose value is `output`.
+    fn step(&mut self, op_type: &str, others: &[&str], output: &str) {
+        let others = others.iter().map(|name| format!("{}{name}", self.before));
+        let input = std::iter::once(self.last.clone()).chain(others).collect();
+        self.operator(op_type, input, output, None);
+    }
+
+    /// Adds an operator of `input`, whose value is `output`, with an attribute that is a whole number.
+    fn operator(&mut self, op_type: &str, input: Vec<String>, output: &str, attribute: Option<(&str, i64)>) {
+        let output = format!("{}{output}", self.before);
+        self.last.clone_from(&output);
+        let attribute = attribute.map(|(name, i)| Attribute { name: name.to_owned(), i, r#type: WHOLE });
+        let (name, attribute) = (format!("{op_type} to {output}"), attribute.into_iter().collect());
+        self.node.push(Node { input, output: vec![output], name, op_type: op_type.to_owned(), attribute });
+    }
+
+    /// Adds a list of whole numbers, and returns its name.
+    fn integers(&mut self, name: &str, values: &[i64]) -> String {
+        let (dims, name) = (vec![values.len() as i64], format!("{}{name}", self.before));
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.initializer.push(Tensor { dims, data_type: INT64, name: name.clone(), raw_data });
+        name
+    }
+
+    /// Adds the front of a model: what its features pass before the first layer.
+    fn front(&mut self, checkpoint: &Checkpoint) {
+        let (embedded, front) = front::tensors(&checkpoint.model, &checkpoint.state.parameters);
+        for (tensor, values) in front {
+            self.constant(tensor.name, &tensor.shape, values);
+        }
+        if let Some(embedded) = embedded {
+            let features: Vec<i64> = embedded.iter().map(|&feature| i64::from(feature)).collect();
+            let features = self.integers(FEATURES, &features);
+            let last = self.integers("last", &[-1]);
+            self.integers("axis", &[2]);
+            self.constant("tau", &[1], &[std::f32::consts::TAU]);
+            // numbers: batch x features; turns, waves: batch x features x waves; products: batch x features x values x waves.
+            let x = self.last.clone();
+            self.operator("Gather", vec![x.clone(), features], "numbers", Some(("axis", 1)));
+            self.step("Unsqueeze", &["axis"], "columns");
+            self.step("Mul", &["embedding.frequencies"], "turns");
+            self.step("Mul", &["tau"], "angles");
+            self.step("Add", &["embedding.phases"], "shifted");
+            self.step("Cos", &[], "waves");
+            self.step("Unsqueeze", &["axis"], "rows");
+            self.step("Mul", &["embedding.weight"], "products");
+            self.operator("ReduceSum", vec![self.last.clone(), last], "weighted", Some(("keepdims", 0)));
+            self.step("Add", &["embedding.bias"], "embedded");
+            self.step("Flatten", &[], "flat");
+            self.operator("Concat", vec![x, self.last.clone()], "all", Some(("axis", 1)));
+        }
+        if checkpoint.model.front().scaled {
+            self.step("Mul", &["scale"], "factored");
+        }
+    }
+
+    fn constant(&mut self, name: &str, dims: &[usize], values: &[f32]) {
+        let dims = dims.iter().map(|&length| length as i64).collect();
+        let (name, raw_data) = (format!("{}{name}", self.before), little_endian(values));
+        self.initializer.push(Tensor { dims, data_type: FLOAT, name, raw_data });
+    }
+
+    /// Adds a model. Its output, but for what stands before it: `probabilities` or `values`.
+    fn member(&mut self, checkpoint: &Checkpoint) -> &'static str {
+        self.last = "input".to_owned();
+        let metadata = checkpoint.metadata.as_ref();
+        if let Some(scaling) = metadata.and_then(|metadata| metadata.scaling.as_ref()) {
+            self.constant("offset", &[scaling.offset.len()], &scaling.offset);
+            self.constant("divisor", &[scaling.divisor.len()], &scaling.divisor);
+            self.step("Sub", &["offset"], "centred");
+            self.step("Div", &["divisor"], "scaled");
+            if let Some(clip) = scaling.clip {
+                // x / sqrt(1 + (x / clip)^2)
+                self.constant("clip", &[1], &[clip]);
+                self.constant("one", &[1], &[1.0]);
+                self.step("Div", &["clip"], "parts");
+                self.step("Mul", &["parts"], "squares");
+                self.step("Add", &["one"], "sums");
+                self.step("Sqrt", &[], "roots");
+                self.step("Reciprocal", &[], "shares");
+                self.step("Mul", &["scaled"], "held");
+            }
+        }
+        self.front(checkpoint);
+        let layers = checkpoint.model.layers();
+        for (number, layer) in (1..).zip(layers) {
+            let (weights, biases) = (format!("W{number}"), format!("b{number}"));
+            let parameters = &checkpoint.state.parameters;
+            self.constant(&weights, &[layer.inputs, layer.outputs], &parameters[layer.weights.clone()]);
+            self.constant(&biases, &[layer.outputs], &parameters[layer.biases.clone()]);
+            let (f, h) = (format!("f{number}"), format!("h{number}"));
+            self.step(PRODUCT, &[&weights, &biases], &f);
+            if number == layers.len() {
+                break;
+            }
+            let operators = layer.activation.operators();
+            for (part, operator) in (1..).zip(operators) {
+                let output = if part == operators.len() { h.clone() } else { format!("{h}.{part}") };
+                match operator.operand {
+                    None => self.step(operator.name, &[], &output),
+                    Some(Operand::Input) => self.step(operator.name, &[&f], &output),
+                    Some(Operand::Number(number)) => {
+                        let operand = format!("{output}.operand");
+                        self.constant(&operand, &[1], &[number]);
+                        self.step(operator.name, &[&operand], &output);
+                    }
+                }
+            }
+        }
+        match metadata.and_then(|metadata| metadata.target_scale.as_ref()) {
+            None => {
+                self.step("Softmax", &[], "probabilities");
+                "probabilities"
+            }
+            Some(scale) => {
+                let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+                self.constant("deviation", &[scale.deviation.len()], &single(&scale.deviation));
+                self.constant("mean", &[scale.mean.len()], &single(&scale.mean));
+                self.step("Mul", &["deviation"], "deviations");
+                self.step("Add", &["mean"], "values");
+                "values"
+            }
+        }
+    }
+
+    /// Adds all members and their weighted mean.
+    fn mean(&mut self, ensemble: &Ensemble) -> &'static str {
+        let total: f64 = ensemble.weights().iter().copied().map(f64::from).sum();
+        let (mut shares, mut output) = (Vec::new(), "");
+        for (number, (member, weight)) in ensemble.members().iter().zip(ensemble.weights()).enumerate() {
+            self.before = ensemble::before(number);
+            output = self.member(member);
+            self.constant("weight", &[1], &[(f64::from(*weight) / total) as f32]);
+            self.step("Mul", &["weight"], "share");
+            shares.push(self.last.clone());
+        }
+        let (name, op_type) = (format!("Sum to {output}"), "Sum".to_owned());
+        let attribute = Vec::new();
+        self.node.push(Node { input: shares, output: vec![output.to_owned()], name, op_type, attribute });
+        output
     }
 }
 
@@ -317,9 +380,9 @@ pub(super) fn read(bytes: &[u8]) -> Option<(Exported, usize, HashMap<String, Flo
         whole.then(|| (tensor.name.clone(), (shape, values.collect())))
     };
     let mut arrays: HashMap<String, Floats> = graph.initializer.iter().filter_map(floats).collect();
-    if let Some(Tensor { raw_data, .. }) = graph.initializer.iter().find(|tensor| tensor.name == FEATURES) {
+    for Tensor { name, raw_data, .. } in graph.initializer.iter().filter(|tensor| tensor.name.ends_with(FEATURES)) {
         let features: Vec<f32> = raw_data.as_chunks().0.iter().map(|word| i64::from_le_bytes(*word) as f32).collect();
-        arrays.insert(FEATURES.into(), (vec![features.len()], features));
+        arrays.insert(name.clone(), (vec![features.len()], features));
     }
     let activation = activation(&graph.node, &arrays);
     let layers = graph.node.iter().filter(|node| node.op_type == PRODUCT).count();
@@ -411,6 +474,10 @@ mod tests {
                     }
                     (vec![1, sums.len()], sums)
                 }
+                "Sum" => {
+                    let sums = (0..x.len()).map(|at| node.input.iter().map(|name| values[name].1[at]).sum());
+                    (shape, sums.collect())
+                }
                 "Add" => pairs(|x, y| x + y),
                 "Sub" => pairs(|x, y| x - y),
                 "Mul" => pairs(|x, y| x * y),
@@ -460,7 +527,7 @@ mod tests {
                 metadata: None,
                 assumed: Vec::new(),
             };
-            let bytes = onnx(&checkpoint).unwrap();
+            let bytes = onnx(&checkpoint.into()).unwrap();
             let graph = Model::decode(&bytes[..]).unwrap().graph.unwrap();
             let mut backend = Cpu::new(model.clone(), &Recipe::default(), 1).unwrap();
             backend.set_state(&state).unwrap();
@@ -493,7 +560,7 @@ mod tests {
                 metadata: Some(metadata),
                 assumed: Vec::new(),
             };
-            let graph = Model::decode(&onnx(&checkpoint).unwrap()[..]).unwrap().graph.unwrap();
+            let graph = Model::decode(&onnx(&checkpoint.clone().into()).unwrap()[..]).unwrap().graph.unwrap();
             let recipe = Recipe { loss: Loss::Mse, ..Recipe::default() };
             let mut backend = Cpu::new(model.clone(), &recipe, 1).unwrap();
             backend.set_state(&state).unwrap();
@@ -503,6 +570,29 @@ mod tests {
             for (found, expected) in run(&graph, &row).iter().zip(expected) {
                 assert!((f64::from(*found) - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn the_graph_of_members_gives_the_weighted_mean_of_their_values() {
+        let member = |seed: u32| {
+            let shift = seed as f32;
+            let model = Mlp::new(&[3, 2 + seed as usize, 2]).unwrap().with_head(Head::Values);
+            let state = State::new(model.initial_parameters(Init::He, u64::from(seed)), OptimizerKind::Sgd);
+            let scaling =
+                Scaling { offset: vec![shift, 2.0, 0.5], divisor: vec![1.0 + shift, 0.5, 8.0], clip: Some(3.0) };
+            let metadata =
+                Metadata::bare(&model, Some(scaling), Some((vec![10.0 * shift, -7.0], vec![2.5, 1.0 + shift])));
+            Checkpoint { name: "m".into(), model, state, metadata: Some(metadata), assumed: Vec::new() }
+        };
+        let graph = |ensemble: &Ensemble| Model::decode(&onnx(ensemble).unwrap()[..]).unwrap().graph.unwrap();
+        let members: Vec<Checkpoint> = (0..3).map(member).collect();
+        let row = [0.75, 2.5, -9.0];
+        let each: Vec<_> = members.iter().map(|member| run(&graph(&member.clone().into()), &row)).collect();
+        let found = run(&graph(&Ensemble::weighted(members, vec![5, 1, 2]).unwrap()), &row);
+        for (output, found) in found.iter().enumerate() {
+            let expected = (5.0 * each[0][output] + each[1][output] + 2.0 * each[2][output]) / 8.0;
+            assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
         }
     }
 
@@ -518,7 +608,7 @@ mod tests {
                 metadata: None,
                 assumed: Vec::new(),
             };
-            let written = Model::decode(&onnx(&checkpoint).unwrap()[..]).unwrap();
+            let written = Model::decode(&onnx(&checkpoint.clone().into()).unwrap()[..]).unwrap();
             let graph = written.graph.unwrap();
             assert_eq!(graph.node.len(), 2 * (widths.len() - 1));
             assert_eq!(written.metadata_props[0].value, serde_json::to_string(&numbered(3)).unwrap());

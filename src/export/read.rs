@@ -6,6 +6,7 @@ use std::path::Path;
 use zip::ZipArchive;
 
 use super::onnx;
+use crate::checkpoint::ensemble;
 use crate::checkpoint::front::Read;
 use crate::data::arrays::Array;
 use crate::data::{Inputs, Scaling};
@@ -29,6 +30,8 @@ pub(crate) struct Exported {
     pub(crate) scaling: Option<Scaling>,
     /// Means and deviations of the values that it predicts, where there are arrays of them.
     pub(crate) targets: Option<(Vec<f32>, Vec<f32>)>,
+    /// The members of an ensemble, which has layers in nothing but them.
+    pub(crate) members: Vec<Exported>,
 }
 
 /// A float32 array: its shape and values.
@@ -48,9 +51,19 @@ impl Exported {
         if bytes.starts_with(b"PK") {
             return Self::npz(path, bytes);
         }
-        let read = onnx::read(bytes);
-        read.map(|(found, layers, mut arrays)| found.with_layers(path, layers, |name| Ok(arrays.remove(name))))
-            .transpose()
+        let Some((found, layers, mut arrays)) = onnx::read(bytes) else { return Ok(None) };
+        let Some(count) = found.metadata.as_deref().and_then(ensemble::members_of) else {
+            return found.with_layers(path, layers, |name| Ok(arrays.remove(name))).map(Some);
+        };
+        let members = (0..count).map(|number| {
+            let before = ensemble::before(number);
+            let weights = format!("{before}W");
+            let layers = arrays.keys().filter(|name| name.starts_with(&weights)).count();
+            Self::default()
+                .with_layers(path, layers, |name| Ok(arrays.remove(&format!("{before}{name}"))))
+                .map_err(ensemble::of_member(number))
+        });
+        Ok(Some(Self { members: members.collect::<Result<_>>()?, ..found }))
     }
 
     fn npz(path: &Path, bytes: &[u8]) -> Result<Option<Self>> {

@@ -3,7 +3,8 @@
 //! where columns are few; then each updates some rows of a narrow layer's weights, and of a wide one's the columns that it
 //! reads going forward. No gradient of a wide layer is ever stored: its product adds to the weights.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
 
 use super::augment::Warper;
 use super::dropout::{self, Dropout};
@@ -18,7 +19,7 @@ use super::vector::optimizer::{Step, update_all, with_optimizer};
 use super::vector::{Aligned, FEW_OUTPUTS, Vectors, pitch, reduce_rows, vectorize};
 use super::{gather, narrow, vector};
 use crate::backend::Steps;
-use crate::data::Inputs;
+use crate::data::{Inputs, Samples};
 use crate::model::front::Decay;
 use crate::model::{Activation, Head, Layer, Mlp};
 use crate::recipe::{Optimizer, Recipe};
@@ -56,19 +57,41 @@ pub enum Rows {
     /// Bytes of which most are 0.
     Sparse(SparseRows),
     /// Anything else.
-    Dense(Inputs),
+    Dense(Held),
+}
+
+/// Rows as they came.
+pub enum Held {
+    /// Of samples that others hold too.
+    Of(Arc<Samples>),
+    /// Nobody else's.
+    Own(Inputs),
+}
+
+impl Deref for Held {
+    type Target = Inputs;
+
+    fn deref(&self) -> &Inputs {
+        match self {
+            Self::Of(samples) => &samples.inputs,
+            Self::Own(inputs) => inputs,
+        }
+    }
 }
 
 impl Rows {
-    /// `inputs` (`.. x width`), for batches of at most `batch_size` rows and a team of `threads`.
-    pub fn new(inputs: &Inputs, width: usize, batch_size: usize, threads: usize) -> Self {
-        match inputs {
-            Inputs::U8(data) if batch_size <= SparseRows::MAX_BATCH => {
-                SparseRows::new(data, width, threads).map(Rows::Sparse)
-            }
-            _ => None,
-        }
-        .unwrap_or_else(|| Rows::Dense(inputs.clone()))
+    /// Those of `samples`, for teams of at most `threads`.
+    pub fn new(samples: &Arc<Samples>, threads: usize) -> Self {
+        let sparse = match &samples.inputs {
+            Inputs::U8(data) => SparseRows::new(data, samples.width, threads),
+            Inputs::F32(_) => None,
+        };
+        sparse.map_or_else(|| Self::dense(samples), Rows::Sparse)
+    }
+
+    /// Those of `samples`, whatever they are.
+    pub fn dense(samples: &Arc<Samples>) -> Self {
+        Rows::Dense(Held::Of(Arc::clone(samples)))
     }
 
     /// Bytes they take.

@@ -1,7 +1,5 @@
 //! A training step as the plain composition of the twins: the oracle of every plan, on one thread.
 
-use std::sync::Arc;
-
 use super::augment::{self, Warper};
 use super::dropout::{self, Dropout};
 use super::head::{Objective, Targets, values_evaluation};
@@ -15,7 +13,7 @@ use super::{cross_entropy, embed, embed_backward, front_step, sum};
 use crate::backend::fit::{check_samples, row_weights, rows_of, warper};
 use crate::backend::numbers::Numbers;
 use crate::backend::{About, Backend, Evaluating, Parts, Precision, Split, Steps, Ticket};
-use crate::data::{Inputs, Samples};
+use crate::data::{Inputs, View};
 use crate::error::Result;
 use crate::metrics::Evaluation;
 use crate::model::front::VALUES;
@@ -226,7 +224,7 @@ pub struct Reference {
     model: Mlp,
     recipe: Recipe,
     state: State,
-    data: Parts<Arc<Samples>>,
+    data: Parts<View>,
     /// Of the training part, where rows weigh differently.
     weights: Option<Vec<f32>>,
     /// What the training part is augmented with.
@@ -252,13 +250,13 @@ impl Reference {
     }
 
     fn evaluation(&self, split: Split) -> Result<Evaluation> {
-        let samples = self.data.get(split)?;
+        let view = self.data.get(split)?;
+        let (samples, order) = (&view.samples, view.order());
         let classes = self.model.outputs();
-        let order: Vec<u32> = (0..samples.len() as u32).collect();
         let activations = forward(&self.model, &self.state.parameters, &samples.inputs, &order, None).activations;
         let p = &activations[self.model.layers().len()];
         if self.model.head() == Head::Values {
-            return Ok(values_evaluation(self.recipe.loss, p, samples.values(), self.model.outputs()));
+            return Ok(values_evaluation(self.recipe.loss, p, &view.values(), self.model.outputs()));
         }
         let (mut losses, mut confusion) = (vec![0.0; order.len()], vec![0; classes * classes]);
         cross_entropy::cross_entropy(p, samples.labels(), &order, classes, &mut losses, &mut confusion);
@@ -273,7 +271,7 @@ impl Reference {
 
 impl Backend for Reference {
     fn about(&self) -> About {
-        let data = |part: &Arc<Samples>| part.inputs.bytes() + part.targets.bytes();
+        let data = |part: &View| part.samples.inputs.bytes() + part.samples.targets.bytes();
         About {
             name: "reference",
             device: "1 thread".into(),
@@ -285,7 +283,8 @@ impl Backend for Reference {
         }
     }
 
-    fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
+    fn upload_view(&mut self, split: Split, view: &View) -> Result<()> {
+        let samples = &view.samples;
         check_samples(&self.model, samples)?;
         if split == Split::Train {
             self.weights = row_weights(&self.model, &self.recipe, split, samples)?;
@@ -293,12 +292,12 @@ impl Backend for Reference {
         if let Some(warper) = warper(&self.recipe, split, samples)? {
             self.warper = Some(warper);
         }
-        self.data.set(split, Arc::clone(samples));
+        self.data.set(split, view.clone());
         Ok(())
     }
 
     fn train(&mut self, steps: Steps<'_>) -> Result<usize> {
-        let samples = self.data.get(Split::Train)?;
+        let samples = &self.data.get(Split::Train)?.samples;
         steps.check(samples.len(), self.recipe.batch_size)?;
         for (batch, rate) in steps.batches(self.recipe.batch_size) {
             let (seed, step, warper) = (self.recipe.seed, self.state.step + 1, self.warper.as_ref());

@@ -17,7 +17,7 @@ use crate::backend::gpu::submit::{BATCH_STRIDE, Batch, Ready, submit};
 use crate::backend::gpu::timer::{self, Timer};
 use crate::backend::numbers::Numbers;
 use crate::backend::{About, Evaluating, KernelTime, Parts, Precision, Split, Steps, Ticket};
-use crate::data::{Inputs, Samples};
+use crate::data::{Inputs, View};
 use crate::error::{Error, Remedy, Result};
 use crate::metrics::Evaluation;
 use crate::model::{Head, Mlp};
@@ -69,7 +69,9 @@ pub struct Engine {
 /// A part of a data set, and what runs over it.
 struct Resident {
     part: Arc<Part>,
-    /// The values that the rows should give, `rows x outputs`; none of classes.
+    /// Rows that are evaluated.
+    rows: usize,
+    /// The values that these should give, `rows x outputs`; none of classes.
     values: Arc<Vec<f32>>,
     /// Of the training part: the weights of the rows in the loss, here and on the device, where they differ.
     weights: Option<(Vec<f32>, wgpu::Buffer)>,
@@ -215,15 +217,17 @@ impl Engine {
         }
     }
 
-    /// Makes `samples` resident as `split`.
+    /// Makes `view` resident as `split`.
     ///
     /// # Errors
     /// When the rows do not fit the model or the device.
-    pub async fn upload(&mut self, split: Split, samples: &Arc<Samples>) -> Result<()> {
+    pub async fn upload(&mut self, split: Split, view: &View) -> Result<()> {
+        let samples = &view.samples;
         check_samples(&self.model, samples)?;
         let weights = row_weights(&self.model, &self.recipe, split, samples)?;
         let warper = fit::warper(&self.recipe, split, samples)?;
         let part = self.store.upload(split.name(), samples)?;
+        let listed = view.rows.as_ref().map(|rows| self.store.numbers("numbers of the rows", rows)).transpose()?;
         let device = self.device();
         let weights = match weights {
             Some(weights) => {
@@ -233,7 +237,7 @@ impl Engine {
             None => None,
         };
         let batch_size = self.recipe.batch_size;
-        let totals = part.rows.div_ceil(self.evaluation_rows);
+        let totals = view.len().div_ceil(self.evaluation_rows);
         let totals = device.storage("losses of the batches", 4 * totals as u64)?;
         let with = |order: &wgpu::Buffer| {
             let mut buffers = self.buffers.clone();
@@ -258,9 +262,13 @@ impl Engine {
         let step = step.collect::<Result<Vec<_>>>()?.concat();
         let rows = self.evaluation_rows;
         let evaluation = Plan::evaluation(self.plan, &self.model, &self.recipe, part.element, rows, hardware);
-        let evaluation = self.store.prepare(&evaluation, &with(&part.identity), &self.batches)?;
-        let values = Arc::new(samples.values().to_vec());
-        self.data.set(split, Resident { part, values, weights, order, totals, buffers, plan, step, evaluation });
+        let evaluation =
+            self.store.prepare(&evaluation, &with(listed.as_ref().unwrap_or(&part.identity)), &self.batches)?;
+        let values = Arc::new(view.values().into_owned());
+        self.data.set(
+            split,
+            Resident { part, rows: view.len(), values, weights, order, totals, buffers, plan, step, evaluation },
+        );
         Ok(())
     }
 
@@ -361,7 +369,7 @@ impl Engine {
     fn begin(&mut self, split: Split) -> Result<Begun> {
         let resident = self.data.get(split)?;
         let values = Arc::clone(&resident.values);
-        let rows = resident.part.rows;
+        let rows = resident.rows;
         let starts = (0..rows).step_by(self.evaluation_rows);
         let batch = |(index, first)| Batch::of_rows(first, self.evaluation_rows.min(rows - first), index);
         let batches: Vec<Batch> = starts.enumerate().map(batch).collect();

@@ -2,13 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::shown;
+use super::members::{Figure, Members};
 use crate::cli::{note, print};
 use crate::data::classes;
 use crate::error::Result;
 use crate::metrics::Evaluation;
 use crate::metrics::calibration::{self, BINS};
 use crate::metrics::ranking::Ranking;
+
+/// Digits behind the point of figures of classes.
+const DIGITS: usize = 4;
 
 /// What was found of the predictions of a model of classes.
 pub(super) struct Figures<'a> {
@@ -77,6 +80,22 @@ impl<'a> Figures<'a> {
             lines.push("Some probabilities are not finite numbers: what is made of them is undefined".into());
         }
         lines
+    }
+
+    /// The figures that are one number.
+    pub(super) fn summary(&self) -> Vec<Figure> {
+        let found = self.found;
+        vec![
+            ("loss", Some(found.mean_loss())),
+            ("accuracy", Some(found.accuracy())),
+            ("log_loss", self.log_loss),
+            ("balanced_accuracy", found.balanced_accuracy()),
+            ("roc_auc", self.roc_auc()),
+            ("average_precision", self.average_precision()),
+            ("f1_macro", found.f1_macro()),
+            ("matthews", found.matthews()),
+            ("calibration_error", self.calibration_error),
+        ]
     }
 
     fn json(&self) -> Value {
@@ -173,11 +192,13 @@ impl<'a> Figures<'a> {
     }
 }
 
-/// Tells `figures`.
-pub(super) fn tell(figures: &Figures<'_>, as_json: bool) -> Result<()> {
+/// Tells `figures`, and those of the `members` of an ensemble.
+pub(super) fn tell(figures: &Figures<'_>, members: &Members<'_>, as_json: bool) -> Result<()> {
     figures.undefined().iter().for_each(|line| note(line));
     if as_json {
-        return print(&figures.json().to_string());
+        let mut json = figures.json();
+        members.add_to(&mut json);
+        return print(&json.to_string());
     }
     let found = figures.found;
     print(&format!("Rows: {}", found.samples()))?;
@@ -187,12 +208,17 @@ pub(super) fn tell(figures: &Figures<'_>, as_json: bool) -> Result<()> {
         print(&format!("Positive class: {class}"))?;
     }
     figures.overview()?;
+    members.tell(&figures.summary(), DIGITS)?;
     figures.classes_table()?;
     figures.confusion_table()
 }
 
 fn confusion(found: &Evaluation) -> Vec<&[u64]> {
     found.confusion.chunks_exact(found.classes.max(1)).collect()
+}
+
+fn shown(figure: Option<f64>) -> String {
+    super::shown(figure, DIGITS)
 }
 
 fn width_of(classes: &[String]) -> usize {

@@ -4,20 +4,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::most_probable;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Ensemble;
 use crate::cli::note;
 use crate::data::TargetScale;
 use crate::error::{Error, Result};
 use crate::files;
 
-use super::Rows;
 use super::inputs::Input;
+use super::{Predicted, Rows, most_probable};
 
 #[derive(Debug, Args)]
 pub(super) struct FileOptions {
     /// Write the predictions to this file, a row for each row, in place of standard output (of which --json stays): CSV of the
-    /// class and the probability of each, or the values in their own unit. Images have their paths in the column `input`
+    /// class and the probability of each, or the values in their own unit, of an ensemble with their spread between its members.
+    /// Images have their paths in the column `input`
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Columns of the input to copy into --output before the predictions, as they stand: names, or numbers from 1 on
@@ -38,10 +38,12 @@ pub(super) struct FileOptions {
 /// Predictions on their way into a file.
 pub(super) struct Output<'a> {
     options: &'a FileOptions,
-    checkpoint: &'a Checkpoint,
+    ensemble: &'a Ensemble,
     /// Whether there is a column of the inputs' names.
     inputs: bool,
     probabilities: bool,
+    /// Whether there is a column of the spread of each value.
+    spread: bool,
     /// The names of the columns, once the first row's are known.
     named: bool,
     rows: usize,
@@ -49,29 +51,35 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Predictions of `inputs` by the model of `checkpoint`.
+    /// Predictions of `inputs` by `ensemble`.
     ///
     /// # Errors
     /// [`Error::Usage`] for options that do not fit them.
-    pub(super) fn new(options: &'a FileOptions, checkpoint: &'a Checkpoint, inputs: &[Input]) -> Result<Self> {
+    pub(super) fn new(options: &'a FileOptions, ensemble: &'a Ensemble, inputs: &[Input]) -> Result<Self> {
         let image = inputs.iter().find(|input| input.image);
         if let (Some(image), false) = (image, options.keep.is_empty()) {
             let path = image.path.display();
             return Err(Error::Usage(format!("--keep is for the columns of CSV files, and {path} is an image")));
         }
-        let scale = checkpoint.target_scale();
+        let scale = ensemble.target_scale();
         if let (Some(_), Some(_)) = (scale, options.probabilities) {
-            let name = &checkpoint.name;
+            let name = ensemble.name();
             return Err(Error::Usage(format!("--probabilities is for models of classes, and {name} predicts values")));
         }
         let before = usize::from(options.row_numbers) + usize::from(image.is_some()) + options.keep.len();
-        let least = before + scale.map_or(1, |scale| scale.names.len());
-        let classes = if scale.is_some() { 0 } else { checkpoint.model.outputs() };
+        let outputs = ensemble.first().model.outputs();
+        let least = before + scale.map_or(1, |_| outputs);
+        let classes = if scale.is_some() { 0 } else { outputs };
         let given = options.column_names.len();
         let probabilities = options.probabilities.unwrap_or(scale.is_none() && given != least);
-        let count = if probabilities { least + classes } else { least };
+        let spread = scale.is_some() && ensemble.len() > 1 && given != least;
+        let count = if probabilities || spread { least + outputs } else { least };
         if given != 0 && given != count {
-            let less = if probabilities { format!(", or {least} with --probabilities false") } else { String::new() };
+            let less = match (probabilities, spread) {
+                (true, _) => format!(", or {least} with --probabilities false"),
+                (_, true) => format!(", or {least} without the spreads"),
+                _ => String::new(),
+            };
             return Err(Error::Usage(format!(
                 "--column-names: {given} names for {count} columns{less}; --row-numbers and --keep add columns before them"
             )));
@@ -80,7 +88,7 @@ impl<'a> Output<'a> {
             note("--output has no probabilities, as --column-names names none");
         }
         let table = csv::Writer::from_writer(Vec::new());
-        Ok(Self { options, checkpoint, inputs: image.is_some(), probabilities, named: false, rows: 0, table })
+        Ok(Self { options, ensemble, inputs: image.is_some(), probabilities, spread, named: false, rows: 0, table })
     }
 
     /// The columns of the input that go before the predictions.
@@ -88,29 +96,38 @@ impl<'a> Output<'a> {
         &self.options.keep
     }
 
-    /// Adds the `outputs` of a network (`rows x outputs`, row-major) for `rows`.
+    /// Adds what is `predicted` for `rows`.
     ///
     /// # Errors
     /// [`Error::Usage`] for two columns of the same name.
-    pub(super) fn add(&mut self, rows: &Rows, outputs: &[f32]) -> Result<()> {
+    pub(super) fn add(&mut self, rows: &Rows, predicted: &Predicted) -> Result<()> {
         if !self.named {
             self.name(rows)?;
             self.named = true;
         }
-        let classes = self.checkpoint.classes();
-        for (index, outputs) in outputs.chunks_exact(self.checkpoint.model.outputs()).enumerate() {
+        let classes = self.ensemble.first().classes();
+        let outputs = self.ensemble.first().model.outputs();
+        for index in 0..rows.names.len() {
             self.rows += 1;
             let mut cells = Vec::new();
             cells.extend(self.options.row_numbers.then(|| self.rows.to_string()));
             cells.extend(self.inputs.then(|| rows.names[index].clone()));
             cells.extend(rows.kept.iter().flat_map(|kept| kept.rows[index].iter().cloned()));
-            match self.checkpoint.target_scale() {
-                Some(scale) => cells.extend(scale.undo(outputs).iter().map(f64::to_string)),
-                None => cells.extend(most_probable(outputs, 1).into_iter().map(|class| classes[class].clone())),
-            }
-            if self.probabilities {
-                // As few digits as tell it apart, and an exponent where it is next to 0.
-                cells.extend(outputs.iter().map(|p| format!("{p:?}")));
+            let row = index * outputs..(index + 1) * outputs;
+            match predicted {
+                Predicted::Values { values, spread } => {
+                    cells.extend(values[row.clone()].iter().map(f64::to_string));
+                    let spread = spread.as_ref().filter(|_| self.spread);
+                    cells.extend(spread.iter().flat_map(|spread| spread[row.clone()].iter().map(f64::to_string)));
+                }
+                Predicted::Classes(p) => {
+                    let p = &p[row];
+                    cells.extend(most_probable(p, 1).into_iter().map(|class| classes[class].clone()));
+                    if self.probabilities {
+                        // As few digits as tell it apart, and an exponent where it is next to 0.
+                        cells.extend(p.iter().map(|p| format!("{p:?}")));
+                    }
+                }
             }
             self.table.write_record(&cells).map_err(|error| self.failed(error.into()))?;
         }
@@ -124,12 +141,16 @@ impl<'a> Output<'a> {
             names.extend(self.options.row_numbers.then(|| "row".into()));
             names.extend(self.inputs.then(|| "input".into()));
             names.extend(rows.kept.iter().flat_map(|kept| kept.names.iter().cloned()));
-            match self.checkpoint.target_scale() {
-                Some(TargetScale { names: targets, .. }) => names.extend(targets.iter().cloned()),
+            match self.ensemble.target_scale() {
+                Some(TargetScale { names: targets, .. }) => {
+                    names.extend(targets.iter().cloned());
+                    let spreads = targets.iter().filter(|_| self.spread);
+                    names.extend(spreads.map(|target| format!("spread_{target}")));
+                }
                 None => names.push("class".into()),
             }
             if self.probabilities {
-                names.extend(self.checkpoint.classes().iter().map(|class| format!("p_{class}")));
+                names.extend(self.ensemble.first().classes().iter().map(|class| format!("p_{class}")));
             }
         }
         if let Some((_, twice)) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {

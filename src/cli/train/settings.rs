@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Options;
 use crate::checkpoint::{Checkpoint, Metadata};
-use crate::cli::recipe::flag;
+use crate::cli::recipe::{Given, flag, shown};
 use crate::data::{self, Dataset, Header, classes};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
@@ -28,9 +28,9 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Of a new run, perhaps with the parameters of `initial`.
-    pub(super) fn new(options: &Options, initial: Option<&Checkpoint>) -> Result<Self> {
-        let recipe = |images| options.recipe.recipe(images, initial.map(|initial| initial.model.hidden()));
+    /// Of a new run with what is `given` of its recipe, perhaps with the parameters of `initial`.
+    pub(super) fn new(options: &Options, given: &Given, initial: Option<&Checkpoint>) -> Result<Self> {
+        let recipe = |images| options.recipe.recipe(given, images, initial.map(|initial| initial.model.hidden()));
         let (images, others) = match (recipe(true), recipe(false)) {
             // Refused before any work, whatever the rows are.
             (Err(error), Err(_)) => return Err(error),
@@ -57,7 +57,7 @@ impl Settings {
 
 /// The model that a run goes on from, and how it was trained.
 pub(super) struct Resumed<'a> {
-    path: &'a Path,
+    pub(super) path: &'a Path,
     pub(super) metadata: &'a Metadata,
 }
 
@@ -73,10 +73,10 @@ impl<'a> Resumed<'a> {
         }
     }
 
-    /// What the run does: what the model was trained with. Flags may say the same again, and how many epochs there are to be.
-    pub(super) fn settings(&self, options: &Options) -> Result<Settings> {
+    /// What the run does: what the model was trained with. The flags that are `given` may say the same again, and how many epochs there are to be.
+    pub(super) fn settings(&self, options: &Options, given: &Given) -> Result<Settings> {
         let Metadata { training, recipe, epochs: done, .. } = self.metadata;
-        let (kept, mut given) = (recipe.options()?, options.recipe.given()?);
+        let (kept, mut given) = (recipe.options()?, given.clone());
         // A batch of at least all rows is as large as they are many.
         let capped = recipe.batch_size == training.rows;
         if capped && given.get("batch_size").and_then(Value::as_u64) > Some(training.rows as u64) {
@@ -96,7 +96,7 @@ impl<'a> Resumed<'a> {
             }
         }
         let recipe = recipe.overlaid(&given)?;
-        let reading = self.reading(options, recipe.seed)?;
+        let reading = self.reading(options, self.metadata.drawn_by())?;
         Ok(Settings { source: self.source(options)?, reading, images: Ok(recipe.clone()), others: Ok(recipe) })
     }
 
@@ -186,15 +186,5 @@ impl<'a> Resumed<'a> {
             ))),
             None => Ok(()),
         }
-    }
-}
-
-/// An option's value as it is given on the command line.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(values) if values.is_empty() => "none".into(),
-        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(","),
-        value => value.to_string(),
     }
 }

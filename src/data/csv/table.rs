@@ -54,7 +54,13 @@ impl Table {
         if let Some(weights) = &weights {
             checksum.update(bytemuck::cast_slice(weights));
         }
-        let origin = Origin { rows, checksum: checksum.sum(), test: test_share, validation: options.validation_split };
+        let origin = Origin {
+            rows,
+            checksum: checksum.sum(),
+            test: test_share,
+            validation: options.validation_split,
+            seed: Some(options.seed),
+        };
         let mut inputs = encoded.parts.into_iter();
         let mut part = |wanted: usize| -> Result<Option<Samples>> {
             let inputs = Inputs::F32(inputs.next().unwrap_or_default());

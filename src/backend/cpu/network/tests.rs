@@ -267,11 +267,10 @@ impl Case {
         rates: &[f32],
     ) -> State {
         let team = Team::new(threads).unwrap();
-        let rows = if model.input_dropout() > 0.0 || !model.front().is_none() {
-            Rows::Dense(self.inputs.clone())
-        } else {
-            Rows::new(&self.inputs, self.widths[0], BATCH, threads)
-        };
+        let samples = Samples::new(self.inputs.clone(), self.widths[0], self.labels.clone());
+        let samples = Arc::new(samples.unwrap());
+        let changed = model.input_dropout() > 0.0 || !model.front().is_none();
+        let rows = if changed { Rows::dense(&samples) } else { Rows::new(&samples, threads) };
         let mut network = Network::new(model, learning.clone(), vectors);
         network.set_state(&State::new(start(model), learning.optimizer.kind));
         let mut buffers = Buffers::default();

@@ -1,0 +1,82 @@
+//! Many networks at the terminal: how far they are, Ctrl-C, the lines of the log and those of the networks, in their order.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::backend::Split;
+use crate::backend::select::Selected;
+use crate::error::Result;
+use crate::many::{self, Job, Told, Trained};
+
+/// Trains `jobs` on what was selected; a bar says how far they are, unless `quiet`. `ended` is told what came of each, in their
+/// order whenever they end. Those that had not begun when Ctrl-C was pressed are not told. Returns whether it was pressed.
+///
+/// # Errors
+/// What `ended` fails with.
+pub(super) fn train(
+    selected: &Selected,
+    jobs: &[Job],
+    quiet: bool,
+    mut ended: impl FnMut(usize, Result<Trained>) -> Result<()>,
+) -> Result<bool> {
+    let rows_of = |job: &Job| job.data.get(Split::Train).map_or(0, |view| view.len());
+    let all = |job: &Job| rows_of(job) as u64 * u64::from(job.recipe.epochs.saturating_sub(job.done));
+    let bar = bar(jobs.iter().map(all).sum(), "{prefix} [{wide_bar}] {percent} %, {eta} left", quiet);
+    let interrupted = interrupted();
+    let mut waiting: BTreeMap<usize, Result<Trained>> = BTreeMap::new();
+    let (mut next, mut done) = (0, 0);
+    bar.set_prefix(format!("0 of {} networks", jobs.len()));
+    let trained = many::train(selected, jobs, |number, told| {
+        match told {
+            Told::Rows(rows) => bar.inc(rows as u64),
+            Told::Epoch(_) => {}
+            Told::Ended(found) => {
+                done += 1;
+                bar.set_prefix(format!("{done} of {} networks", jobs.len()));
+                let epochs = found.as_ref().as_ref().map_or(0, |trained| trained.epochs.len());
+                bar.inc(all(&jobs[number]).saturating_sub(rows_of(&jobs[number]) as u64 * epochs as u64));
+                waiting.insert(number, *found);
+            }
+        }
+        while let Some(found) = waiting.remove(&next) {
+            bar.suspend(|| ended(next, found))?;
+            next += 1;
+        }
+        Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    });
+    bar.finish_and_clear();
+    trained?;
+    // Behind one that had not begun.
+    waiting.into_iter().try_for_each(|(number, found)| ended(number, found))?;
+    Ok(interrupted.load(Ordering::Relaxed))
+}
+
+/// A bar on standard error of `length` steps; hidden where that is no terminal.
+pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+/// Set once Ctrl-C is pressed. A second one ends the process at once.
+pub(super) fn interrupted() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&flag);
+    // Where no handler can be set, Ctrl-C simply ends the process.
+    let _ = ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    flag
+}

@@ -1,0 +1,269 @@
+//! Several runs by one command: seeds, or lists of values in flags. All train side by side, and a table says how they did.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::settings::{Resumed, Settings};
+use super::table::Table;
+use super::{Options, is_table, prepare, tell_activation};
+use crate::backend::select::Selected;
+use crate::backend::{Parts, Split};
+use crate::checkpoint::{self, Checkpoint, Metadata};
+use crate::cli::log::Log;
+use crate::cli::recipe::{Given, flag, shown};
+use crate::cli::{jobs, note, print};
+use crate::data::{Dataset, View};
+use crate::error::{Error, Result};
+use crate::files::{self, Named};
+use crate::many::{Job, Trained};
+use crate::recipe::Recipe;
+
+/// A model that a run goes on from, and the path by which messages call it.
+pub(super) type Before = Option<(PathBuf, Checkpoint)>;
+
+/// The runs of a command, on one data set.
+pub(super) struct Runs {
+    pub(super) dataset: Dataset,
+    pub(super) selected: Selected,
+    pub(super) jobs: Vec<Job>,
+    /// What a file says of each run that was not trained yet.
+    pub(super) metadata: Vec<Metadata>,
+}
+
+/// Trains all of `runs`, which differ in the options `lists`.
+pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result<()> {
+    if let Some(flag) = unsuited(options) {
+        let what = lists.iter().map(|name| flag_of(name)).collect::<Vec<_>>().join(", ");
+        return Err(Error::Usage(format!("{flag} is for a single run, and {what} makes several: leave one out")));
+    }
+    let paths = options.save.as_deref().map(|save| paths(save, "--save", runs, lists)).transpose()?;
+    let before = match &options.resume {
+        Some(path) => before(options, path, runs, lists)?,
+        None => Vec::new(),
+    };
+    let outputs: Vec<Named> = paths.iter().flatten().map(|path| ("--save", path.clone())).collect();
+    outputs.iter().try_for_each(|(_, path)| files::check_replaceable(path))?;
+    let Runs { dataset, selected, jobs, metadata } = Runs::new(options, runs, &outputs, &before)?;
+    let mut log = options.log.as_deref().map(Log::create).transpose()?;
+    let mut table = Table::new(&dataset, lists);
+    let interrupted = jobs::train(&selected, &jobs, options.quiet, |number, found| {
+        let Some(trained) = table.add(number, &runs[number], found) else { return Ok(()) };
+        if let Some(log) = &mut log {
+            table.log(number, &trained, log)?;
+        }
+        if let Some(paths) = &paths {
+            let metadata = described(&metadata[number], &trained);
+            checkpoint::save(&paths[number], &jobs[number].model, &trained.state, Some(&metadata))?;
+        }
+        if !options.quiet && !options.json { table.tell(number, runs.len()) } else { Ok(()) }
+    })?;
+    if interrupted {
+        let kept = match &options.save {
+            Some(save) => format!("; to go on: the same command with --resume {}", save.display()),
+            None => String::new(),
+        };
+        let done = table.rows.iter().filter(|row| row.whole).count();
+        note(&format!("Interrupted: {done} of {} runs are done{kept}", runs.len()));
+    }
+    table.sort();
+    if options.json {
+        print(&table.json().to_string())?;
+    } else if !options.quiet {
+        table.print()?;
+    }
+    match (interrupted, table.rows.iter().all(|row| row.failure.is_some())) {
+        (true, _) => Err(Error::Interrupted),
+        (false, true) => Err(Error::Data("no run ended with a model: see above".into())),
+        (false, false) => Ok(()),
+    }
+}
+
+/// The flag that several runs have no use for, if it is given.
+pub(super) fn unsuited(options: &Options) -> Option<&'static str> {
+    let given = [(options.save_best.is_some(), "--save-best"), (options.save_every.is_some(), "--save-every")];
+    given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
+}
+
+/// The flag that made a list of the option `name`.
+fn flag_of(name: &str) -> String {
+    if name == "seed" { "--seeds".into() } else { flag(name) }
+}
+
+/// `metadata` of a run that `trained`.
+pub(super) fn described(metadata: &Metadata, trained: &Trained) -> Metadata {
+    let mut metadata = Metadata { epochs: trained.outcome.epoch, ..metadata.clone() };
+    metadata.training.ended = trained.is_whole();
+    metadata
+}
+
+impl Runs {
+    /// Those that `runs` say, each going on from its model of `before`, which messages call by a path, where there is one. None of
+    /// `outputs` may be a file that is read.
+    ///
+    /// # Errors
+    /// Those of a single run.
+    pub(super) fn new(options: &Options, runs: &[Given], outputs: &[Named], before: &[Before]) -> Result<Self> {
+        if let Some(path) = &options.log {
+            files::check_writable(path)?;
+        }
+        let tell = |line: &str| {
+            if !options.quiet {
+                note(line);
+            }
+        };
+        if let (Some(flag), None) = (options.reading.given(), &options.init_from) {
+            return Err(Error::Usage(format!("{flag} is for a model of other software: give one with --init-from")));
+        }
+        let initial = options.init_from.as_deref();
+        let initial = initial.map(|path| Ok((path, options.load(path)?))).transpose()?;
+        let resumed =
+            before.iter().map(|before| before.as_ref().map(|(path, kept)| Resumed::new(path, kept)).transpose());
+        let of_runs = resumed.collect::<Result<Vec<_>>>()?;
+        let resumed_all: Vec<&Resumed> = of_runs.iter().flatten().collect();
+        let resumed = |run: usize| of_runs.get(run).and_then(Option::as_ref);
+        let settings = runs.iter().enumerate().map(|(run, given)| match resumed(run) {
+            Some(resumed) => resumed.settings(options, given),
+            None => Settings::new(options, given, initial.as_ref().map(|(_, initial)| initial)),
+        });
+        let settings = settings.collect::<Result<Vec<_>>>()?;
+        let selected = options.compute.request().select()?;
+        selected.notes.iter().for_each(|line| tell(line));
+        let mut reading = settings[0].reading.clone();
+        reading.table_validation = settings.iter().find_map(|settings| settings.reading.table_validation);
+        // All runs have the same rows in each part.
+        reading.seed = resumed_all.first().map_or(options.recipe.seed(), |resumed| resumed.metadata.drawn_by());
+        if let Some(other) = resumed_all.iter().find(|resumed| resumed.metadata.drawn_by() != reading.seed) {
+            let (path, by) = (other.path.display(), other.metadata.drawn_by());
+            return Err(Error::Data(format!(
+                "{path}: its rows were drawn with seed {by}, those of others with {}",
+                reading.seed
+            )));
+        }
+        let named = |flag, path: Option<&PathBuf>| path.map(|path| (flag, path.clone()));
+        let log: Vec<Named> = named("--log", options.log.as_ref()).into_iter().collect();
+        let read: Vec<Named> = named("--init-from", options.init_from.as_ref()).into_iter().collect();
+        let all: Vec<Named> = outputs.iter().chain(&log).cloned().collect();
+        files::refuse_overwriting(&all, &read)?;
+        let source = settings[0].source.clone();
+        let dataset = options.data.read(&source, reading.clone(), &all, options.verbose, tell)?;
+        reading.validation_split = reading.validation_split.or(dataset.origin.validation);
+        let mut all_runs = Self { dataset, selected, jobs: Vec::new(), metadata: Vec::new() };
+        let mut told: Option<Recipe> = None;
+        for (run, (settings, given)) in settings.into_iter().zip(runs).enumerate() {
+            let mut recipe = settings.recipe(!is_table(&all_runs.dataset))?;
+            match resumed(run) {
+                Some(resumed) => resumed.check_data(options, &all_runs.dataset)?,
+                None => {
+                    prepare::suit(&mut recipe, given, &all_runs.dataset, initial.as_ref().map(|(_, initial)| initial))
+                }
+            }
+            let is_kept = resumed(run).is_some();
+            let recipe = prepare::fit(recipe, &all_runs.dataset, options.class_weight.as_deref(), is_kept)?;
+            if told.is_none() {
+                tell(&format!("Recipe: {recipe}"));
+                if let Some((path, initial)) = &initial {
+                    tell_activation(path, initial, &recipe, tell);
+                }
+            }
+            told.get_or_insert_with(|| recipe.clone());
+            let from = before.get(run).and_then(Option::as_ref).zip(resumed(run));
+            let from = from.map(|((path, kept), resumed)| (path.as_path(), resumed.metadata, kept));
+            all_runs.add(recipe, &reading, initial.as_ref().map(|(path, initial)| (*path, initial)), from)?;
+        }
+        let because = all_runs.selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        let device = match &all_runs.selected.gpu {
+            Some(store) => format!("gpu, {}", store.device().info.name),
+            None => format!("cpu, {} threads", all_runs.selected.threads()),
+        };
+        tell(&format!("Backend: {device}{because}"));
+        Ok(all_runs)
+    }
+
+    /// Adds a run by `recipe`, which starts anew, from the parameters of `initial`, or goes on from a file.
+    fn add(
+        &mut self,
+        recipe: Recipe,
+        reading: &crate::data::Options,
+        initial: Option<(&Path, &Checkpoint)>,
+        from: Option<(&Path, &Metadata, &Checkpoint)>,
+    ) -> Result<()> {
+        let dataset = &self.dataset;
+        let model = recipe.model_of(dataset)?;
+        let two = initial.map(|(path, initial)| (path, prepare::initial(initial.clone(), dataset.task())));
+        let state = match from {
+            Some((path, _, kept)) => {
+                prepare::check_shape(&model, path, kept)?;
+                kept.state.clone()
+            }
+            None => prepare::start(&model, &recipe, two.as_ref().map(|(path, initial)| (*path, initial)))?,
+        };
+        let mut metadata = Metadata::new(&model, dataset, &recipe);
+        metadata.framing = reading.framing.or(metadata.framing);
+        metadata.reading = reading.clone();
+        metadata.training.device = Some(match &self.selected.gpu {
+            Some(_) => {
+                let about = self.selected.backend(&model, &recipe)?.0.about();
+                (about.name.into(), about.plan.into())
+            }
+            None => ("cpu".into(), "fused".into()),
+        });
+        metadata.training.init_from = match (from, initial) {
+            (Some((_, kept, _)), _) => kept.training.init_from.clone(),
+            (None, initial) => initial.map(|(path, _)| path.display().to_string()),
+        };
+        let done = from.map_or(0, |(_, kept, _)| kept.epochs);
+        let ended = from.is_some_and(|(_, kept, _)| kept.training.ended && kept.recipe.epochs == recipe.epochs);
+        // One that had ended is evaluated and no more.
+        let epochs = if ended { done } else { recipe.epochs };
+        let mut data = Parts::default();
+        let parts = [(Split::Test, &dataset.test), (Split::Validation, &dataset.validation)];
+        data.set(Split::Train, View::from(&dataset.train));
+        for (split, part) in parts {
+            if let Some(part) = part {
+                data.set(split, part.into());
+            }
+        }
+        self.jobs.push(Job { model, recipe: Recipe { epochs, ..recipe }, data, state, done });
+        self.metadata.push(metadata);
+        Ok(())
+    }
+}
+
+/// The file of each run: `path` with the run's options in its name.
+fn paths(path: &Path, flag: &str, runs: &[Given], lists: &[String]) -> Result<Vec<PathBuf>> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let place = |option: &str| [option.to_owned(), option.replace('_', "-")].map(|option| format!("{{{option}}}"));
+    if let Some(missing) = lists.iter().find(|option| !place(option).iter().any(|place| name.contains(place))) {
+        let [place, _] = place(missing);
+        return Err(Error::Usage(format!(
+            "{flag} {}: runs that differ in {} would write the same file: put {place} into its name",
+            path.display(),
+            flag_of(missing)
+        )));
+    }
+    let file = |run: &Given| {
+        let mut name = name.to_owned();
+        for option in lists {
+            let value = shown(run.get(option).unwrap_or(&Value::Null));
+            place(option).iter().for_each(|place| name = name.replace(place, &value));
+        }
+        path.with_file_name(name)
+    };
+    Ok(runs.iter().map(file).collect())
+}
+
+/// The models that the runs go on from, of which some must be there.
+fn before(options: &Options, path: &Path, runs: &[Given], lists: &[String]) -> Result<Vec<Before>> {
+    let load = |path: PathBuf| match path.exists() {
+        true => options.load(&path).map(|kept| Some((path, kept))),
+        false => Ok(None),
+    };
+    let paths = paths(path, "--resume", runs, lists)?;
+    let first = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
+    let before = paths.into_iter().map(load).collect::<Result<Vec<Before>>>()?;
+    if before.iter().all(Option::is_none) {
+        return Err(Error::Data(format!("there is nothing to go on from: no file such as {first}")));
+    }
+    Ok(before)
+}

@@ -1,0 +1,297 @@
+//! The table of several runs: what they differ in, and how good they are, the best first.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::log::{Log, of_epoch};
+use crate::cli::recipe::{Given, shown};
+use crate::cli::{note, print};
+use crate::data::{Dataset, TargetScale};
+use crate::error::{Error, Result};
+use crate::many::Trained;
+use crate::metrics::Evaluation;
+use crate::train::Epoch;
+
+/// One run.
+pub(super) struct Row {
+    number: usize,
+    /// What it has of the options in which runs differ.
+    varied: Given,
+    /// The epoch that is kept; none where it failed.
+    epoch: Option<Epoch>,
+    /// Whether it is as it would be had nobody stopped it.
+    pub(super) whole: bool,
+    /// What it failed with.
+    pub(super) failure: Option<String>,
+}
+
+impl Row {
+    /// The run `number`, which `trained`.
+    fn of(number: usize, varied: Given, trained: &Trained) -> Self {
+        let kept = |epoch: &&Epoch| epoch.number == trained.outcome.epoch;
+        let epoch = trained.epochs.iter().find(kept).or(trained.epochs.last()).cloned();
+        Self { number, varied, epoch, whole: trained.is_whole(), failure: None }
+    }
+
+    /// The run `number`, which failed.
+    fn failed(number: usize, varied: Given, error: &Error) -> Self {
+        Self { number, varied, epoch: None, whole: true, failure: Some(error.to_string()) }
+    }
+
+    /// What it has of the options in which runs differ, as in `seed 3, lr 0.1`.
+    fn options(&self) -> String {
+        let option = |(name, value): (&String, &Value)| format!("{} {}", name.replace('_', "-"), shown(value));
+        self.varied.iter().map(option).collect::<Vec<_>>().join(", ")
+    }
+
+    /// How good it is, higher for better.
+    fn score(&self) -> Option<f64> {
+        self.epoch.as_ref().and_then(Epoch::score)
+    }
+}
+
+/// All runs.
+pub(super) struct Table<'a> {
+    scale: Option<&'a TargetScale>,
+    validated: bool,
+    lists: &'a [String],
+    pub(super) rows: Vec<Row>,
+}
+
+impl<'a> Table<'a> {
+    /// No runs yet on `dataset`, which will differ in the options `lists`.
+    pub(super) fn new(dataset: &'a Dataset, lists: &'a [String]) -> Self {
+        let (scale, validated) = (dataset.target_scale.as_ref(), dataset.validation.is_some());
+        Self { scale, validated, lists, rows: Vec::new() }
+    }
+
+    /// Adds run `number`, which has the options `given`: what it trained, unless it failed or had not told an epoch when it was
+    /// interrupted.
+    pub(super) fn add(&mut self, number: usize, given: &Given, found: Result<Trained>) -> Option<Trained> {
+        let varied = self.lists.iter().filter_map(|name| Some((name.clone(), given.get(name)?.clone()))).collect();
+        match found {
+            Ok(trained) => {
+                self.rows.push(Row::of(number, varied, &trained));
+                Some(trained)
+            }
+            Err(Error::Interrupted) => None,
+            Err(error) => {
+                let row = Row::failed(number, varied, &error);
+                note(&format!("Run {}: {}: {error}", number + 1, row.options()));
+                self.rows.push(row);
+                None
+            }
+        }
+    }
+
+    /// Logs the epochs of run `number`, which was added last.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub(super) fn log(&self, number: usize, trained: &Trained, log: &mut Log) -> Result<()> {
+        for epoch in &trained.epochs {
+            let mut line = of_epoch(epoch, self.scale);
+            line["run"] = (number + 1).into();
+            let varied = self.rows.last().map(|row| &row.varied);
+            varied.into_iter().flatten().for_each(|(name, value)| line[name] = value.clone());
+            log.line(&line)?;
+        }
+        Ok(())
+    }
+
+    /// Prints the line of run `number` of `all`, which was added last.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub(super) fn tell(&self, number: usize, all: usize) -> Result<()> {
+        let Some(row) = self.rows.last() else { return Ok(()) };
+        print(&format!("Run {}/{all}: {}: {}", number + 1, row.options(), self.line(row)))
+    }
+
+    /// The figures of a run by their names.
+    fn figures(&self, row: &Row) -> Vec<(String, f64)> {
+        let Some(epoch) = &row.epoch else { return Vec::new() };
+        let parts = [("validation", &epoch.validation), ("test", &epoch.test)];
+        let of = |(name, part): (&str, &Option<Evaluation>)| {
+            let figures = part.as_ref().map(|part| self.figures_of(part)).unwrap_or_default();
+            figures.into_iter().map(|(what, figure)| (format!("{name} {what}"), figure)).collect::<Vec<_>>()
+        };
+        parts.into_iter().flat_map(of).collect()
+    }
+
+    fn figures_of(&self, part: &Evaluation) -> Vec<(&'static str, f64)> {
+        match self.scale {
+            None => vec![("loss", part.mean_loss()), ("accuracy", part.accuracy())],
+            Some(scale) => {
+                let found = part.in_units(scale);
+                vec![("RMSE", found.rmse()), ("MAE", found.mae()), ("R2", found.r2())]
+            }
+        }
+    }
+
+    /// A run's figures in a line.
+    fn line(&self, row: &Row) -> String {
+        let stopped = if row.whole { "" } else { " (interrupted)" };
+        let epoch = row.epoch.as_ref().map_or(0, |epoch| epoch.number);
+        let figures = self.figures(row).into_iter().map(|(name, figure)| format!(", {name} {}", digits(figure)));
+        format!("epoch {epoch}{stopped}{}", figures.collect::<String>())
+    }
+
+    /// Puts the best run first.
+    pub(super) fn sort(&mut self) {
+        self.rows.sort_by(|one, other| match (one.score(), other.score()) {
+            (Some(one_score), Some(other_score)) => {
+                other_score.total_cmp(&one_score).then(one.number.cmp(&other.number))
+            }
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => one.number.cmp(&other.number),
+        });
+    }
+
+    /// Prints the runs, and what seeds make of each setting.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub(super) fn print(&self) -> Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let by = if self.validated { "validation loss" } else { "test figure, as there is no validation part" };
+        print(&format!("\nRuns, the best first by {by}:"))?;
+        let mut lines = vec![self.lists.iter().map(|name| name.replace('_', "-")).collect::<Vec<_>>()];
+        let names: Vec<String> = self
+            .rows
+            .iter()
+            .map(|row| self.figures(row))
+            .find(|figures| !figures.is_empty())
+            .map(|figures| figures.into_iter().map(|(name, _)| name).collect())
+            .unwrap_or_default();
+        lines[0].push("epoch".into());
+        lines[0].extend(names);
+        for row in &self.rows {
+            let mut line: Vec<String> =
+                self.lists.iter().map(|name| row.varied.get(name).map(shown).unwrap_or_default()).collect();
+            match (&row.failure, &row.epoch) {
+                (Some(failure), _) => line.push(failure.clone()),
+                (None, epoch) => {
+                    let number = epoch.as_ref().map_or(0, |epoch| epoch.number);
+                    line.push(if row.whole { number.to_string() } else { format!("{number}, interrupted") });
+                    line.extend(self.figures(row).into_iter().map(|(_, figure)| digits(figure)));
+                }
+            }
+            lines.push(line);
+        }
+        print(&aligned(&lines))?;
+        self.print_seeds()
+    }
+
+    /// The mean and the standard deviation of each figure over the seeds of each setting.
+    pub(super) fn print_seeds(&self) -> Result<()> {
+        for (options, means) in self.means() {
+            let of = if options.is_empty() { String::new() } else { format!(" of {options}") };
+            let shown = |(name, (mean, deviation, _)): &(String, (f64, f64, usize))| {
+                let deviation = if mean.abs() < 1000.0 { format!("{deviation:.4}") } else { format!("{deviation:.1}") };
+                format!("{name} {} ± {deviation}", digits(*mean))
+            };
+            let count = means.first().map_or(0, |(_, (.., count))| *count);
+            let figures = means.iter().map(shown).collect::<Vec<_>>().join(", ");
+            print(&format!("Mean of {count} seeds{of}: {figures}"))?;
+        }
+        Ok(())
+    }
+
+    /// For each setting that has several seeds, each figure's mean, its standard deviation (of a sample), and their number.
+    fn means(&self) -> Vec<(String, Vec<(String, (f64, f64, usize))>)> {
+        if !self.lists.iter().any(|name| name == "seed") {
+            return Vec::new();
+        }
+        let mut settings: Vec<(String, BTreeMap<String, Vec<f64>>, Vec<String>)> = Vec::new();
+        let mut rows: Vec<&Row> = self.rows.iter().filter(|row| row.failure.is_none() && row.whole).collect();
+        rows.sort_by_key(|row| row.number);
+        for row in rows {
+            let mut other = Row { varied: row.varied.clone(), epoch: None, failure: None, ..*row };
+            other.varied.remove("seed");
+            let (options, figures) = (other.options(), self.figures(row));
+            let at = settings.iter().position(|(known, ..)| *known == options).unwrap_or_else(|| {
+                settings.push((options, BTreeMap::new(), figures.iter().map(|(name, _)| name.clone()).collect()));
+                settings.len() - 1
+            });
+            for (name, figure) in figures {
+                settings[at].1.entry(name).or_default().push(figure);
+            }
+        }
+        let of = |figures: &[f64]| {
+            let count = figures.len();
+            let mean = figures.iter().sum::<f64>() / count as f64;
+            let squares: f64 = figures.iter().map(|figure| (figure - mean).powi(2)).sum();
+            (mean, (squares / (count - 1) as f64).sqrt(), count)
+        };
+        let several = settings.into_iter().filter(|(_, figures, _)| figures.values().all(|found| found.len() > 1));
+        several
+            .map(|(options, figures, names)| {
+                (
+                    options,
+                    names
+                        .into_iter()
+                        .filter_map(|name| Some((of(figures.get(&name)?), name)))
+                        .map(|(of, name)| (name, of))
+                        .collect(),
+                )
+            })
+            .collect()
+    }
+
+    /// The runs, and what seeds make of each setting.
+    pub(super) fn json(&self) -> Value {
+        let key = |name: &str| name.replace(' ', "_").to_lowercase();
+        let row = |row: &Row| {
+            let mut line: Map<String, Value> = row.varied.clone();
+            line.insert("run".into(), (row.number + 1).into());
+            if let Some(epoch) = &row.epoch {
+                line.insert("epoch".into(), epoch.number.into());
+            }
+            if !row.whole {
+                line.insert("interrupted".into(), true.into());
+            }
+            if let Some(failure) = &row.failure {
+                line.insert("error".into(), failure.as_str().into());
+            }
+            line.extend(self.figures(row).into_iter().map(|(name, figure)| (key(&name), figure.into())));
+            Value::Object(line)
+        };
+        let mean = |(options, figures): (String, Vec<(String, (f64, f64, usize))>)| {
+            let figures = figures.into_iter().map(|(name, (mean, deviation, seeds))| {
+                (key(&name), json!({ "mean": mean, "deviation": deviation, "seeds": seeds }))
+            });
+            json!({ "options": options, "figures": figures.collect::<Map<String, Value>>() })
+        };
+        json!({
+            "runs": self.rows.iter().map(row).collect::<Vec<_>>(),
+            "means": self.means().into_iter().map(mean).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// A figure with as many digits as say something.
+fn digits(figure: f64) -> String {
+    if figure.abs() < 1000.0 { format!("{figure:.4}") } else { format!("{figure:.1}") }
+}
+
+/// `lines` with their cells in columns, two blanks between them.
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        // The message of a failure is the last cell of its line, and no column.
+        let cells = lines.iter().filter(|line| line.len() > column + 1 || line.len() == columns);
+        cells.filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |line: &Vec<String>| {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}
