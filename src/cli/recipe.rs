@@ -29,10 +29,10 @@ pub(super) struct RecipeOptions {
     #[arg(long, value_name = "HOW")]
     init: Option<Init>,
     /// How numbers of tables are embedded: none, or pbld[:DEVIATION], 16 trained waves of each number, whose first frequencies have
-    /// this standard deviation [default: none; 0.1]
+    /// this standard deviation, 0.1 if none is named [default: the recipe's]
     #[arg(long, value_name = "HOW")]
     embed: Option<Embed>,
-    /// Whether each input of the first layer has a factor that is trained [default: false]
+    /// Whether each input of the first layer has a factor that is trained [default: the recipe's]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     trained_scale: Option<bool>,
     /// Share of the hidden layers' outputs that training drops: one for all, or one per layer with commas [default:
