@@ -1,6 +1,6 @@
 //! Models as safetensors files that PyTorch loads into `nn.Sequential(Linear, ReLU, Linear, ...)` as they are: keys
 //! `0.weight` (out x in), `0.bias`, `2.weight`, ...; everything else is one JSON object in the metadata. Files of linear
-//! layers that other software wrote are read too.
+//! layers that other software wrote are read too. A model with a front has its tensors beside them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,13 +21,14 @@ use crate::data::{
 use crate::error::{Error, Remedy, Result};
 use crate::export::Exported;
 use crate::files;
-use crate::model::{Activation, Head, Layer, Mlp};
+use crate::model::{Activation, Front, Head, Layer, Mlp};
 use crate::recipe::{Loss, OptimizerKind, Recipe};
 use crate::state::State;
 
 pub(crate) mod ensemble;
 mod foreign;
 mod format1;
+pub(crate) mod front;
 
 pub use ensemble::Ensemble;
 pub use foreign::{ACTIVATION, Assumption, Normalize, Reading};
@@ -35,7 +36,9 @@ pub use foreign::{ACTIVATION, Assumption, Normalize, Reading};
 /// The metadata's one key. More would be written in an order that changes from run to run.
 const KEY: &str = "mlp-gpu";
 /// Raised whenever an older version could misread what a newer one wrote.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
+/// The version of files of models without a front, which older versions read.
+const WITHOUT_FRONT: u32 = 2;
 /// The metadata's one key where there is no more to say than the activation of the hidden layers.
 const ACTIVATION_KEY: &str = "activation";
 /// The optimizer's slots are text in the metadata, so that the tensors are those of the layers and nothing else; but readers
@@ -135,7 +138,7 @@ impl Metadata {
     /// how far training came and the device are left to the caller.
     pub fn new(model: &Mlp, dataset: &Dataset, recipe: &Recipe) -> Self {
         Self {
-            format_version: FORMAT_VERSION,
+            format_version: version_of(model),
             version: env!("CARGO_PKG_VERSION").into(),
             widths: model.widths().to_vec(),
             data: dataset.name.clone(),
@@ -172,7 +175,7 @@ impl Metadata {
         let loss = if target_scale.is_some() { Loss::Mse } else { Loss::CrossEntropy };
         let activation = model.activation();
         Self {
-            format_version: FORMAT_VERSION,
+            format_version: version_of(model),
             version: env!("CARGO_PKG_VERSION").into(),
             widths: model.widths().to_vec(),
             data: String::new(),
@@ -187,7 +190,15 @@ impl Metadata {
             epochs: 0,
             origin: Origin::default(),
             reading: Options::default(),
-            recipe: Recipe { hidden: model.hidden().to_vec(), activation, loss, epochs: 0, ..Recipe::default() },
+            recipe: Recipe {
+                hidden: model.hidden().to_vec(),
+                activation,
+                embed: model.front().embed(),
+                trained_scale: model.front().scaled,
+                loss,
+                epochs: 0,
+                ..Recipe::default()
+            },
             training: Training::default(),
         }
     }
@@ -205,7 +216,7 @@ impl Metadata {
         for (number, slot) in state.slots.iter().enumerate() {
             let bytes = little_endian(slot);
             if slot.len() > most {
-                tensors.push((format!("{before}{SLOT}{number}"), vec![slot.len()], bytes));
+                tensors.push((format!("{before}{SLOT}{number}"), Dtype::F32, vec![slot.len()], bytes));
             } else {
                 metadata.training.slots.push(BASE64.encode(bytes));
             }
@@ -252,6 +263,11 @@ impl Metadata {
     }
 }
 
+/// The version of a file of `model`.
+fn version_of(model: &Mlp) -> u32 {
+    if model.front().is_none() { WITHOUT_FRONT } else { FORMAT_VERSION }
+}
+
 /// Writes `state` of `model` to `path`, whole or not at all. The same model gives the same bytes. Without `metadata` there
 /// are only the parameters and the name of the activation.
 ///
@@ -269,28 +285,38 @@ pub fn save(path: &Path, model: &Mlp, state: &State, metadata: Option<&Metadata>
     files::write(path, &serialize(&tensors, key, text)?)
 }
 
-/// A tensor of a file: its name, shape and bytes.
-type Named = (String, Vec<usize>, Vec<u8>);
+/// A tensor of a file: its name, type, shape and bytes.
+type Named = (String, Dtype, Vec<usize>, Vec<u8>);
 
-/// The tensors of the layers of `model`; `before` stands before their names.
+/// The tensors of the front and the layers of `model`; `before` stands before their names.
 fn layers(before: &str, model: &Mlp, parameters: &[f32]) -> Vec<Named> {
+    let (embedded, front) = front::tensors(model, parameters);
+    let features = embedded.map(|embedded| {
+        let bytes = embedded.iter().flat_map(|&feature| i64::from(feature).to_le_bytes()).collect();
+        (format!("{before}{}", front::FEATURES), Dtype::I64, vec![embedded.len()], bytes)
+    });
+    let floats = |(name, shape, values): (String, Vec<usize>, &[f32])| {
+        (format!("{before}{name}"), Dtype::F32, shape, little_endian(values))
+    };
+    let front = front.map(|(tensor, values)| floats((tensor.name.into(), tensor.shape.clone(), values)));
     let of_layer = |(index, layer): (usize, &Layer)| {
         let weights = transpose(&parameters[layer.weights.clone()], layer.inputs, layer.outputs);
-        let biases = little_endian(&parameters[layer.biases.clone()]);
+        let biases = &parameters[layer.biases.clone()];
         let number = 2 * index;
         [
-            (format!("{before}{number}.weight"), vec![layer.outputs, layer.inputs], little_endian(&weights)),
-            (format!("{before}{number}.bias"), vec![layer.outputs], biases),
+            floats((format!("{number}.weight"), vec![layer.outputs, layer.inputs], &weights)),
+            floats((format!("{number}.bias"), vec![layer.outputs], biases)),
         ]
     };
-    model.layers().iter().enumerate().flat_map(of_layer).collect()
+    let layers = model.layers().iter().enumerate().flat_map(of_layer);
+    features.into_iter().chain(front).chain(layers).collect()
 }
 
 /// The bytes of a file of `tensors`, of which the metadata say `text` under `key`.
 fn serialize(tensors: &[Named], key: &str, text: String) -> Result<Vec<u8>> {
     let views = tensors
         .iter()
-        .map(|(name, shape, bytes)| Ok((name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .map(|(name, dtype, shape, bytes)| Ok((name.clone(), TensorView::new(*dtype, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| undescribable(&error))?;
     let metadata = Some(HashMap::from([(key.to_owned(), text)]));
@@ -368,7 +394,7 @@ impl Checkpoint {
     /// the sigmoid of that output and the rest.
     pub fn with_two_classes(&self) -> Option<Self> {
         let said = self.metadata.as_ref().is_some_and(|metadata| !metadata.data.is_empty());
-        let (last, hidden) = self.model.layers().split_last()?;
+        let last = self.model.layers().last()?;
         if said || last.outputs != 1 {
             return None;
         }
@@ -377,8 +403,10 @@ impl Checkpoint {
         let mut parameters = self.state.parameters[..last.weights.start].to_vec();
         parameters.extend(weights.iter().flat_map(|&weight| [0.0, weight]));
         parameters.extend([0.0, biases[0]]);
-        let widths: Vec<usize> = hidden.iter().map(|layer| layer.inputs).chain([last.inputs, 2]).collect();
-        let model = Mlp::new(&widths).ok()?.with_activation(self.model.activation());
+        let mut widths = self.model.widths().to_vec();
+        *widths.last_mut()? = 2;
+        let model = Mlp::new(&widths).and_then(|model| model.with_front(self.model.front().clone())).ok()?;
+        let model = model.with_activation(self.model.activation());
         let state = State { parameters, ..State::default() };
         Some(Self { model, state, metadata: None, ..self.clone() })
     }
@@ -524,18 +552,29 @@ fn read(path: &Path, reading: &Reading) -> Result<Loaded> {
         Some(json) => own(of_file(path, &file, "", parse(path, json)?)?.into()),
         None => {
             let activation = header.get(ACTIVATION_KEY).and_then(|name| Activation::named(name));
+            if let (Some(activation), 1..) = (activation, front::count(&file, "")) {
+                return own(bare(path, &file, activation, reading.task)?.into());
+            }
             Ok(foreign::read(path, &file, activation, reading)?.into())
         }
     }
 }
 
-/// The model in `file`, which [`save`] wrote to `path` with `metadata`: the tensors with `before` before their names.
-fn of_file(path: &Path, file: &SafeTensors<'_>, before: &str, metadata: Metadata) -> Result<Checkpoint> {
+/// The layers in a file: widths, front, and the parameters of both.
+struct Layers {
+    widths: Vec<usize>,
+    front: Front,
+    parameters: Vec<f32>,
+}
+
+/// The layers in `file`, which [`save`] wrote to `path`: the tensors with `before` before their names.
+fn layers_of(path: &Path, file: &SafeTensors<'_>, before: &str) -> Result<Layers> {
     let bad = |found: String, expected: &str| Error::file(path, found, expected);
-    let (mut widths, mut parameters) = (Vec::<usize>::new(), Vec::new());
+    let front = front::read(path, file, before)?;
+    let (mut widths, mut parameters) = (Vec::<usize>::new(), front.parameters.clone());
     let names = file.names().into_iter().filter_map(|name| name.strip_prefix(before));
-    let (slots, tensors): (Vec<&str>, Vec<&str>) = names.partition(|name| name.starts_with(SLOT));
-    for layer in 0..tensors.len().div_ceil(2) {
+    let tensors = names.filter(|name| !name.starts_with(SLOT)).count() - front::count(file, before);
+    for layer in 0..tensors.div_ceil(2) {
         let tensor = |part: &str, dimensions| {
             let name = format!("{before}{}.{part}", 2 * layer);
             let view = file
@@ -557,12 +596,33 @@ fn of_file(path: &Path, file: &SafeTensors<'_>, before: &str, metadata: Metadata
         parameters.extend(transpose(&weights, outputs, inputs));
         parameters.extend(biases);
     }
-    let mut checkpoint = described(path, &widths, parameters, metadata)?;
+    if let Some(first) = widths.first_mut() {
+        *first = front.inputs(*first).ok_or_else(|| front_unfit(path, *first))?;
+    }
+    Ok(Layers { widths, front: front.front, parameters })
+}
+
+/// A front that does not give the first layer its inputs.
+fn front_unfit(path: &Path, inputs: usize) -> Error {
+    Error::file(path, "an embedding and a scale of other inputs", format!("the {inputs} of the first layer"))
+}
+
+/// The model in `file`, which [`save`] wrote to `path` without metadata.
+fn bare(path: &Path, file: &SafeTensors<'_>, activation: Activation, task: Option<Task>) -> Result<Checkpoint> {
+    let Layers { widths, front, parameters } = layers_of(path, file, "")?;
+    let exported = Exported { widths, front, parameters, activation: Some(activation), ..Exported::default() };
+    of_exported(path, exported, task)
+}
+
+/// The model in `file`, which [`save`] wrote to `path` with `metadata`: the tensors with `before` before their names.
+fn of_file(path: &Path, file: &SafeTensors<'_>, before: &str, metadata: Metadata) -> Result<Checkpoint> {
+    let bad = |found: String, expected: &str| Error::file(path, found, expected);
+    let mut checkpoint = described(path, layers_of(path, file, before)?, metadata)?;
     let Checkpoint { model, state, metadata: Some(metadata), .. } = &mut checkpoint else { return Ok(checkpoint) };
     state.step = metadata.training.step;
     let texts = std::mem::take(&mut metadata.training.slots);
     state.slots = texts.iter().map(|slot| decode(slot)).collect::<Option<_>>().unwrap_or_default();
-    for number in 0..slots.len() {
+    for number in 0..file.len() {
         let name = format!("{before}{SLOT}{number}");
         let Ok(view) = file.tensor(&name) else { break };
         let slot = values(&view, 1).map_err(|(found, expected)| bad(format!("{name} {found}"), expected))?;
@@ -576,10 +636,13 @@ fn of_file(path: &Path, file: &SafeTensors<'_>, before: &str, metadata: Metadata
     Ok(checkpoint)
 }
 
-/// The model of `widths` that `metadata` of the file at `path` describe; without slots.
-fn described(path: &Path, widths: &[usize], parameters: Vec<f32>, metadata: Metadata) -> Result<Checkpoint> {
+/// The model of these layers that `metadata` of the file at `path` describe; without slots.
+fn described(path: &Path, layers: Layers, metadata: Metadata) -> Result<Checkpoint> {
     let unfit = |error: Error| Error::file(path, error.to_string(), "a network that can be run");
-    let model = Mlp::new(widths).map_err(unfit)?;
+    let Layers { widths, front, parameters } = layers;
+    // How its frequencies began is the recipe's.
+    let front = Front { deviation: metadata.recipe.front(Vec::new()).deviation, ..front };
+    let model = Mlp::new(&widths).and_then(|model| model.with_front(front)).map_err(unfit)?;
     if let Some((found, expected)) = metadata.fault(&model) {
         return Err(Error::file(path, found, expected));
     }
@@ -591,13 +654,14 @@ fn described(path: &Path, widths: &[usize], parameters: Vec<f32>, metadata: Meta
 
 /// The model that was exported to `path`. Its training cannot go on: exports have no state of the optimizer.
 fn of_exported(path: &Path, exported: Exported, task: Option<Task>) -> Result<Checkpoint> {
-    let Exported { widths, parameters, metadata, activation, scaling, targets, members: _ } = exported;
+    let Exported { widths, front, parameters, metadata, activation, scaling, targets, members: _ } = exported;
     if let Some(json) = metadata {
         let metadata = Metadata { training: Training::default(), ..parse(path, &json)? };
-        return described(path, &widths, parameters, metadata);
+        return described(path, Layers { widths, front, parameters }, metadata);
     }
     let unfit = |error: Error| Error::file(path, error.to_string(), "a network that can be run");
-    let model = Mlp::new(&widths).map_err(unfit)?.with_activation(activation.unwrap_or_default());
+    let model = Mlp::new(&widths).and_then(|model| model.with_front(front)).map_err(unfit)?;
+    let model = model.with_activation(activation.unwrap_or_default());
     let mut assumed = Vec::new();
     if activation.is_none() && widths.len() > 2 {
         assumed.push(foreign::relu());
@@ -614,7 +678,7 @@ fn decode(text: &str) -> Option<Vec<f32>> {
 
 /// The metadata that a file holds as `json`.
 fn parse(path: &Path, json: &str) -> Result<Metadata> {
-    if check_version(path, json, FORMAT_VERSION)? < FORMAT_VERSION {
+    if check_version(path, json, FORMAT_VERSION)? < WITHOUT_FRONT {
         return serde_json::from_str::<format1::Metadata>(json).map(Metadata::from).map_err(malformed(path));
     }
     serde_json::from_str(json).map_err(malformed(path))

@@ -150,6 +150,16 @@ impl Dataset {
         self.train.image
     }
 
+    /// The features that are numbers, and not categories, booleans, pixels or signs of missing cells: all features where the
+    /// columns of no table say it.
+    pub fn numbers(&self) -> Vec<u32> {
+        match (&self.schema, &self.train.inputs) {
+            (Some(schema), _) => (0..).zip(schema.binary()).filter(|(_, binary)| !binary).map(|(at, _)| at).collect(),
+            (None, Inputs::F32(_)) if self.image().is_none() => (0..self.train.width as u32).collect(),
+            (None, _) => Vec::new(),
+        }
+    }
+
     /// The number of outputs of a network for these targets: the number of classes, or of numbers per row.
     pub fn outputs(&self) -> usize {
         self.target_scale.as_ref().map_or(self.classes.len(), |scale| scale.names.len())

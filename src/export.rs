@@ -5,7 +5,7 @@ use std::io::{Cursor, Write};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::checkpoint::{Checkpoint, little_endian};
+use crate::checkpoint::{Checkpoint, front, little_endian};
 use crate::error::{Error, Result};
 
 mod onnx;
@@ -17,13 +17,16 @@ pub(crate) use read::{Exported, is_onnx};
 /// The NumPy archive (`.npz`) of a model: arrays `W1` (inputs x outputs), `b1` (outputs), `W2`, ... of float32, layer by layer,
 /// so that `f = x @ W1 + b1`. Where the model scales its inputs, with `offset` and `divisor` too: `x = (raw - offset) / divisor`,
 /// and with `clip` where that is held: `x / sqrt(1 + (x / clip) ** 2)`;
+/// where numbers are embedded or inputs have trained factors, with `embedding.features` (int64) and `scale`, ... as in the model's own
+/// file: `e = embedding.bias + sum(embedding.weight * cos(2 pi x[features] * frequencies + phases))` behind `x`;
 /// where it predicts values, with `target_mean` and `target_deviation`: `value = f * target_deviation + target_mean`. What the
 /// model's own file says of it is `metadata`, JSON as uint8; where that says nothing, `activation` is the name of its activation.
 ///
 /// # Errors
 /// [`Error::Data`] when it is too large for an archive.
 pub fn npz(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let mut arrays = Vec::new();
+    let (embedded, front) = front::tensors(&checkpoint.model, &checkpoint.state.parameters);
+    let mut arrays: Vec<_> = front.map(|(tensor, values)| (tensor.name.into(), tensor.shape.clone(), values)).collect();
     for (number, layer) in (1..).zip(checkpoint.model.layers()) {
         let of = |range: &std::ops::Range<usize>| &checkpoint.state.parameters[range.clone()];
         arrays.push((format!("W{number}"), vec![layer.inputs, layer.outputs], of(&layer.weights)));
@@ -53,6 +56,10 @@ pub fn npz(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     };
     for (name, shape, values) in arrays {
         add(&name, header("<f4", &shape), &little_endian(values))?;
+    }
+    if let Some(embedded) = embedded {
+        let bytes: Vec<u8> = embedded.iter().flat_map(|&feature| i64::from(feature).to_le_bytes()).collect();
+        add(front::FEATURES, header("<i8", &[embedded.len()]), &bytes)?;
     }
     let (name, text) = match &checkpoint.metadata {
         Some(metadata) => ("metadata", serde_json::to_string(metadata).map_err(|error| failed(&error))?),

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::backend::cpu::activate::activate;
+use crate::backend::cpu::reference::front;
 use crate::data::{Inputs, Samples};
 use crate::metrics::norm;
 use crate::model::{Layer, Mlp};
@@ -79,7 +80,7 @@ fn alive(model: &Mlp, parameters: &[f32], samples: &Samples) -> Vec<Vec<bool>> {
     let rows: Vec<usize> = (0..samples.len()).collect();
     let of_rows = |mut alive: Vec<Vec<bool>>, rows: &[usize]| {
         for &row in rows {
-            let mut values = row_of(samples, row);
+            let (mut values, _) = front(model, parameters, &row_of(samples, row));
             for (layer, alive) in hidden.iter().zip(&mut alive) {
                 let mut sums = parameters[layer.biases.clone()].to_vec();
                 for (value, weights) in values.iter().zip(parameters[layer.weights.clone()].chunks_exact(layer.outputs))

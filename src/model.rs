@@ -10,8 +10,12 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 pub use crate::activation::Activation;
+pub use front::{Embed, Front, FrontTensor};
+
 use crate::error::{Error, Result};
 use crate::random;
+
+pub mod front;
 
 /// The most parameters a model may have: the flat buffer is indexed with 32 bits on the device.
 const MAX_PARAMETERS: usize = 1 << 30;
@@ -51,6 +55,8 @@ pub struct Mlp {
     layers: Vec<Layer>,
     head: Head,
     input_dropout: f64,
+    front: Front,
+    front_tensors: [FrontTensor; 5],
 }
 
 impl Mlp {
@@ -60,13 +66,40 @@ impl Mlp {
     /// # Errors
     /// [`Error::Usage`] for fewer than two widths, a width of 0, or more than 2^30 parameters.
     pub fn new(widths: &[usize]) -> Result<Self> {
+        Self::with_layout(widths, Front::default())
+    }
+
+    /// The same model with `front` before its first layer, whose inputs are those that it gives. Its parameters come first in the
+    /// flat buffer.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an embedded feature that rows do not have, features that do not ascend, or more than 2^30 parameters.
+    pub fn with_front(self, front: Front) -> Result<Self> {
+        let ascends = front.embedded.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascends || front.embedded.last().is_some_and(|&last| last as usize >= self.inputs()) {
+            let (embedded, inputs) = (&front.embedded, self.inputs());
+            return Err(Error::Usage(format!(
+                "features {embedded:?} are to be embedded: give some of the {inputs} in ascending order"
+            )));
+        }
+        let mut model =
+            Self { head: self.head, input_dropout: self.input_dropout, ..Self::with_layout(&self.widths, front)? };
+        for (layer, old) in model.layers.iter_mut().zip(&self.layers) {
+            (layer.activation, layer.dropout) = (old.activation, old.dropout);
+        }
+        Ok(model)
+    }
+
+    fn with_layout(widths: &[usize], front: Front) -> Result<Self> {
         if widths.len() < 2 || widths.contains(&0) {
             return Err(Error::Usage(format!("a network needs at least two layer widths above 0, not {widths:?}")));
         }
         let mut layers = Vec::with_capacity(widths.len() - 1);
-        let mut end = 0;
-        for pair in widths.windows(2) {
-            let (inputs, outputs) = (pair[0], pair[1]);
+        let front_tensors = front.tensors(widths[0]);
+        let mut end = front_tensors[4].place.end;
+        for (index, pair) in widths.windows(2).enumerate() {
+            let inputs = if index == 0 { front.outputs(pair[0]) } else { pair[0] };
+            let outputs = pair[1];
             let size =
                 inputs.checked_mul(outputs).and_then(|w| w.checked_add(outputs)).and_then(|s| s.checked_add(end));
             if size.is_none_or(|size| size > MAX_PARAMETERS) {
@@ -81,7 +114,8 @@ impl Mlp {
             let (weights, biases) = (start..middle, middle..end);
             layers.push(Layer { inputs, outputs, weights, biases, activation, dropout: 0.0 });
         }
-        Ok(Self { widths: widths.to_vec(), layers, head: Head::Classes, input_dropout: 0.0 })
+        let (widths, head) = (widths.to_vec(), Head::Classes);
+        Ok(Self { widths, layers, head, input_dropout: 0.0, front, front_tensors })
     }
 
     /// The same model with `activation` in all hidden layers.
@@ -120,7 +154,7 @@ impl Mlp {
         Ok(self)
     }
 
-    /// The widths it was made of.
+    /// The widths it was made of: the features of a row, the hidden layers, the outputs.
     pub fn widths(&self) -> &[usize] {
         &self.widths
     }
@@ -128,6 +162,11 @@ impl Mlp {
     /// Its dense layers, first to last; at least one.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    /// Width of what layer `index` takes; of the outputs where that is the number of layers.
+    pub(crate) fn width(&self, index: usize) -> usize {
+        self.layers.get(index).map_or(self.outputs(), |layer| layer.inputs)
     }
 
     /// Width of an input row.
@@ -155,6 +194,16 @@ impl Mlp {
         self.input_dropout
     }
 
+    /// What the features of a row pass before the first layer.
+    pub fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// The front's tensors, in the order of the flat buffer, which begins with them.
+    pub fn front_tensors(&self) -> &[FrontTensor; 5] {
+        &self.front_tensors
+    }
+
     /// Widths of the hidden layers.
     pub fn hidden(&self) -> &[usize] {
         &self.widths[1..self.widths.len() - 1]
@@ -170,10 +219,12 @@ impl Mlp {
         self.layers.last().map_or(0, |layer| layer.biases.end)
     }
 
-    /// Initial parameters: biases 0, weights by `init` from stream 0 of `seed`, drawn in the order of the flat buffer.
+    /// Initial parameters: biases 0, weights by `init` and the front's as it says, from stream 0 of `seed`, drawn in the order of the
+    /// flat buffer.
     pub fn initial_parameters(&self, init: Init, seed: u64) -> Vec<f32> {
         let mut rng = random::weights(seed);
         let mut parameters = vec![0.0; self.parameters()];
+        self.front.draw(&self.front_tensors, &mut rng, &mut parameters);
         for layer in &self.layers {
             let (inputs, outputs) = (layer.inputs as f32, layer.outputs as f32);
             let deviation = match init {

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::augment::Augment;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::{Activation, Head, Init, Mlp};
+use crate::model::{Activation, Embed, Front, Head, Init, Mlp};
 use crate::schedule::{Schedule, ScheduleKind};
 
 /// A recipe by name.
@@ -63,6 +64,12 @@ pub struct Recipe {
     pub activation: Activation,
     /// How parameters start.
     pub init: Init,
+    /// How features that are numbers are embedded.
+    #[serde(default)]
+    pub embed: Embed,
+    /// Whether each input of the first layer has a factor that is trained.
+    #[serde(default)]
+    pub trained_scale: bool,
     /// The shares of their outputs that training drops in the hidden layers: one for all, or one per layer.
     #[serde(default)]
     pub dropout: Vec<f64>,
@@ -139,6 +146,8 @@ pub struct Facts {
     pub rows: usize,
     /// Whether it has a validation part.
     pub validation: bool,
+    /// Whether any of its features is a number.
+    pub numbers: bool,
 }
 
 /// Steps of the recipe `table`, and epochs that it has however many rows there are.
@@ -175,6 +184,8 @@ impl Default for Recipe {
             hidden: vec![7],
             activation: Activation::Relu,
             init: Init::Normal(0.01),
+            embed: Embed::None,
+            trained_scale: false,
             dropout: Vec::new(),
             input_dropout: 0.0,
             augment: Augment::default(),
@@ -232,6 +243,8 @@ impl Recipe {
                 hidden: vec![128, 128, 128],
                 activation: Activation::Gelu,
                 init: Init::He,
+                embed: Embed::Pbld(Embed::DEVIATION),
+                trained_scale: true,
                 dropout: vec![0.2],
                 optimizer: adam(OptimizerKind::AdamW, 0.3),
                 schedule: cosine(0.002),
@@ -263,6 +276,9 @@ impl Recipe {
                 if left("epochs") {
                     self.epochs = self.epochs_of_table(data.rows);
                 }
+                if !data.numbers && left("embed") {
+                    self.embed = Embed::None;
+                }
                 // Too few rows for a validation part: all epochs are done.
                 if !data.validation && left("early_stop") && left("min_delta") {
                     self.stopping.early_stop = None;
@@ -278,12 +294,29 @@ impl Recipe {
         u32::try_from(MOST_STEPS / steps).unwrap_or(u32::MAX).clamp(LEAST_EPOCHS, self.epochs.max(LEAST_EPOCHS))
     }
 
-    /// The model that it trains on rows of `inputs` values with `outputs` classes or target values.
+    /// The model that it trains on `data`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for widths that make no network.
+    pub fn model_of(&self, data: &Dataset) -> Result<Mlp> {
+        self.model(data.train.width, data.outputs())?.with_front(self.front(data.numbers()))
+    }
+
+    /// The model that it trains on rows of `inputs` values with `outputs` classes or target values, without a front.
     ///
     /// # Errors
     /// [`Error::Usage`] for widths that make no network.
     pub fn model(&self, inputs: usize, outputs: usize) -> Result<Mlp> {
         self.apply(Mlp::new(&[&[inputs], &self.hidden[..], &[outputs]].concat())?)
+    }
+
+    /// The front of its models where the features `numbers`, in ascending order, are numbers.
+    pub fn front(&self, numbers: Vec<u32>) -> Front {
+        let (embedded, deviation) = match self.embed {
+            Embed::None => (Vec::new(), 0.0),
+            Embed::Pbld(deviation) => (numbers, deviation),
+        };
+        Front { embedded, deviation, scaled: self.trained_scale }
     }
 
     /// `model` with this recipe's activation, head and dropout.
@@ -313,6 +346,7 @@ impl Recipe {
         let optimizer = |recipe: &Self| (recipe.optimizer.kind, recipe.optimizer.clip_norm.is_some());
         (&self.hidden, self.activation, self.loss, self.batch_size)
             == (&other.hidden, other.activation, other.loss, other.batch_size)
+            && (self.embed, self.trained_scale) == (other.embed, other.trained_scale)
             && (self.augment, &self.class_weight, self.row_weights)
                 == (other.augment, &other.class_weight, other.row_weights)
             && optimizer(self) == optimizer(other)
@@ -355,6 +389,12 @@ impl fmt::Display for Recipe {
         match &hidden[..] {
             [] => write!(out, "no hidden layers")?,
             hidden => write!(out, "hidden {}, {}", listed(hidden), self.activation.name())?,
+        }
+        if self.embed != Embed::None {
+            write!(out, ", numbers embedded by {}", self.embed)?;
+        }
+        if self.trained_scale {
+            write!(out, ", inputs scaled by training")?;
         }
         write!(out, ", init {}; {} at {}, {}", self.init, optimizer.kind.name(), schedule.lr, schedule.kind.name())?;
         if optimizer.weight_decay > 0.0 {

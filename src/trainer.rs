@@ -49,7 +49,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Trains by `recipe`; its hidden layers, activation and loss are left to the model.
+    /// Trains by `recipe`; its hidden layers, activation, loss and front are left to the model.
     pub fn recipe(self, recipe: Recipe) -> Self {
         Self { recipe, ..self }
     }
@@ -76,6 +76,8 @@ impl<'a> Trainer<'a> {
             hidden: model.hidden().to_vec(),
             activation: model.activation(),
             loss: if model.head() == recipe.loss.head() { recipe.loss } else { Loss::Mse },
+            embed: model.front().embed(),
+            trained_scale: model.front().scaled,
             row_weights: data.train.weights.is_some(),
             batch_size: recipe.batch_size.min(rows.max(1)),
             ..recipe

@@ -280,14 +280,15 @@ fn a_file_of_members_gives_each_back_as_it_was() {
     succeeds(&["export", &path, "--output", &again]);
     assert_eq!(fs::read(&again).unwrap(), bytes);
 
-    // What PyTorch finds in a ModuleList of Sequentials, and nothing else.
+    // What PyTorch finds in a ModuleList of Sequentials with a front each, and nothing else.
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let mut names = file.names();
     names.sort_unstable();
     let layers = [("0", 2), ("1", 3), ("2", 1)];
+    let front = ["bias", "features", "frequencies", "phases", "weight"].map(|part| format!("embedding.{part}"));
     let expected = layers.iter().flat_map(|(member, layers)| {
-        (0..*layers)
-            .flat_map(move |layer| ["bias", "weight"].map(|part| format!("members.{member}.{}.{part}", 2 * layer)))
+        let layers = (0..*layers).flat_map(|layer| ["bias", "weight"].map(|part| format!("{}.{part}", 2 * layer)));
+        layers.chain(front.clone()).chain(["scale".into()]).map(move |name| format!("members.{member}.{name}"))
     });
     assert_eq!(names, expected.collect::<Vec<_>>());
     let shape = ensemble.members()[1].model.layers()[1].clone();

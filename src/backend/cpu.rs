@@ -25,9 +25,13 @@ pub mod activate;
 pub mod activate_backward;
 pub mod augment;
 pub mod bias_add;
+pub mod circle;
 pub mod clip;
 pub mod cross_entropy;
 pub mod dropout;
+pub mod embed;
+pub mod embed_backward;
+pub mod front_step;
 pub mod gather_f32;
 pub mod gather_u8;
 pub mod head;
@@ -42,6 +46,8 @@ mod peak;
 pub mod reduce_rows;
 pub mod reference;
 pub mod row_softmax;
+pub mod scale;
+pub mod scale_backward;
 mod sparse;
 pub mod squares;
 pub mod step;
@@ -221,9 +227,9 @@ impl Backend for Cpu {
         let samples = &view.samples;
         check_samples(&self.model, samples)?;
         let augmenter = warper(&self.recipe, split, samples)?.map(Augmenter::new);
-        // Inputs that are dropped or moved are not those that are 0.
-        let moved = self.model.input_dropout() > 0.0 || augmenter.is_some();
-        let rows = if moved || self.recipe.batch_size > SparseRows::MAX_BATCH {
+        // Inputs that are dropped, moved or embedded are not those that are 0.
+        let changed = self.model.input_dropout() > 0.0 || augmenter.is_some() || !self.model.front().is_none();
+        let rows = if changed || self.recipe.batch_size > SparseRows::MAX_BATCH {
             Arc::new(Rows::dense(samples))
         } else {
             self.store.rows(samples, self.team.threads())

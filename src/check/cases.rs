@@ -27,6 +27,7 @@ use pack::{Packed, TAKING_PART, packed};
 
 mod dense;
 mod elementary;
+mod front;
 mod narrow;
 mod output;
 mod pack;
@@ -56,6 +57,11 @@ pub static KERNELS: &[Checked] = &[
     checked(&registry::GATHER_U8, elementary::gather_u8),
     checked(&registry::GATHER_F32, elementary::gather_f32),
     checked(&registry::AUGMENT, elementary::augment),
+    checked(&registry::EMBED, front::embed),
+    checked(&registry::EMBED_BACKWARD, front::embed_backward),
+    checked(&registry::SCALE, front::scale),
+    checked(&registry::SCALE_BACKWARD, front::scale_backward),
+    checked(&registry::FRONT_STEP, front::front_step),
     checked(&registry::MATMUL, elementary::matmul),
     checked(&registry::MATMUL_AT_B, elementary::matmul_at_b),
     checked(&registry::MATMUL_A_BT, elementary::matmul_a_bt),

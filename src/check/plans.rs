@@ -16,7 +16,7 @@ use crate::compare::{Tolerance, compare};
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::norm;
-use crate::model::{Activation, Head, Init, Mlp};
+use crate::model::{Activation, Front, Head, Init, Mlp};
 use crate::random;
 use crate::recipe::{Loss, Optimizer, OptimizerKind, Recipe};
 use crate::state::State;
@@ -42,6 +42,8 @@ struct Trial {
     clip_norm: Option<f64>,
     /// (height, width) of the images that rows are, where training augments them.
     image: Option<(usize, usize)>,
+    /// Whether every other feature is embedded, and whether inputs have trained factors.
+    front: (bool, bool),
 }
 
 /// How training augments images.
@@ -51,7 +53,10 @@ impl Trial {
     fn model(&self) -> Result<Mlp> {
         let dropout = vec![self.dropout; self.widths.len() - 2];
         let model = Mlp::new(self.widths)?.with_activation(self.activation).with_head(self.loss.head());
-        model.with_dropout(self.input_dropout, &dropout)
+        let features = model.inputs() as u32;
+        let embedded = if self.front.0 { (0..features).step_by(2).collect() } else { Vec::new() };
+        let front = Front { embedded, deviation: 0.3, scaled: self.front.1 };
+        model.with_dropout(self.input_dropout, &dropout)?.with_front(front)
     }
 
     fn recipe(&self) -> Recipe {
@@ -118,6 +123,7 @@ const fn trial(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial
         weighs: false,
         clip_norm: None,
         image: None,
+        front: (false, false),
     }
 }
 
@@ -141,6 +147,10 @@ const fn plain(widths: &'static [usize], batch_size: usize, kind: Kind) -> Trial
 
 const fn of_values(widths: &'static [usize], batch_size: usize, kind: Kind, loss: Loss) -> Trial {
     Trial { loss, ..plain(widths, batch_size, kind) }
+}
+
+const fn fronted(widths: &'static [usize], batch_size: usize, front: (bool, bool), optimizer: OptimizerKind) -> Trial {
+    Trial { front, ..trial_of(widths, batch_size, Kind::Floats, Activation::Gelu, optimizer) }
 }
 
 const fn augmenting(widths: &'static [usize], batch_size: usize, kind: Kind, image: (usize, usize)) -> Trial {
@@ -209,6 +219,11 @@ const HEAD_TRIALS: &[Trial] = &[
     augmenting(&[72, 9, 5], 32, Kind::Bytes, (6, 4)),
     Trial { dropout: 0.3, ..augmenting(&[36, 40, 20, 7], 48, Kind::Floats, (4, 9)) },
     Trial { input_dropout: 0.2, ..augmenting(&[36, 40, 7], 48, Kind::Bytes, (6, 6)) },
+    fronted(&[12, 5], 32, (true, true), OptimizerKind::Adam),
+    fronted(&[9, 7, 4], 32, (true, false), OptimizerKind::Sgd),
+    fronted(&[21, 40, 20, 3], 48, (false, true), OptimizerKind::Nesterov),
+    Trial { input_dropout: 0.2, weighs: true, ..fronted(&[21, 40, 3], 48, (true, true), OptimizerKind::AdamW) },
+    Trial { clip_norm: Some(0.3), dropout: 0.2, ..fronted(&[33, 9, 20, 2], 20, (true, true), OptimizerKind::Momentum) },
 ];
 
 /// Shapes at which the CPU's engine changes its ways.

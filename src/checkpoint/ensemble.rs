@@ -286,9 +286,9 @@ pub(super) fn read(path: &Path, file: &SafeTensors<'_>, json: &str) -> Result<En
 /// The ensemble that was exported to `path`. No training of it can go on: exports have no state of the optimizer.
 pub(super) fn of_exported(path: &Path, exported: Exported) -> Result<Ensemble> {
     let (described, weights) = parse(path, exported.metadata.as_deref().unwrap_or_default())?;
-    let member = |(number, (Exported { widths, parameters, .. }, metadata)): (usize, (Exported, Metadata))| {
+    let member = |(number, (Exported { widths, front, parameters, .. }, metadata)): (usize, (Exported, Metadata))| {
         let metadata = Metadata { training: Training::default(), ..metadata };
-        super::described(path, &widths, parameters, metadata).map_err(of_member(number))
+        super::described(path, super::Layers { widths, front, parameters }, metadata).map_err(of_member(number))
     };
     let members = exported.members.into_iter().zip(described).enumerate().map(member);
     checked(path, members.collect::<Result<_>>()?, weights)

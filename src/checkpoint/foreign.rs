@@ -163,7 +163,9 @@ pub(super) fn undescribed(path: &Path, bare: Bare, task: Option<Task>) -> Result
     }
     if scaling.is_some() || targets.is_some() {
         let metadata = Metadata::bare(&model, scaling, targets);
-        return Ok(Checkpoint { assumed, ..super::described(path, model.widths(), parameters, metadata)? });
+        let (widths, front) = (model.widths().to_vec(), model.front().clone());
+        let layers = super::Layers { widths, front, parameters };
+        return Ok(Checkpoint { assumed, ..super::described(path, layers, metadata)? });
     }
     if one {
         let what = "its one output is taken for the sigmoid of two classes, 0 and 1";

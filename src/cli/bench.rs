@@ -101,7 +101,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             optimizer: Optimizer { kind, ..Optimizer::default() },
             ..Recipe::default()
         };
-        let model = recipe.model(dataset.train.width, dataset.outputs())?;
+        let model = recipe.model_of(&dataset)?;
         if let (true, Some(store)) = (options.tune, &selected.gpu) {
             selected.gpu = Some(tune(store, &model, &recipe, options, &dataset)?);
         }

@@ -134,7 +134,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             };
             recipe.seed = seed;
             let dataset = learnt_from(&fold)?;
-            prepare::suit(&mut recipe, &given, &dataset);
+            prepare::suit(&mut recipe, &given, &dataset, None);
             let recipe = prepare::fit(recipe, &dataset, options.class_weight.as_deref(), false)?;
             if first {
                 tell(&format!("Recipe: {recipe}"));
@@ -260,7 +260,7 @@ fn study(
     reading: &data::Options,
     resumed: Option<&Ensemble>,
 ) -> Result<Study> {
-    let model = recipe.model(fold.train.samples.width, fold.dataset.outputs())?;
+    let model = recipe.model_of(&fold.dataset)?;
     let mut metadata = Metadata::new(&model, &fold.dataset, &recipe);
     metadata.framing = reading.framing.or(metadata.framing);
     metadata.reading = reading.clone();

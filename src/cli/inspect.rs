@@ -12,6 +12,7 @@ use crate::checkpoint::{Metadata, Training};
 use crate::error::Result;
 use crate::files::{self, Named};
 use crate::inspect::{self, Report};
+use crate::model::Embed;
 use crate::recipe::Recipe;
 use crate::schedule::{Schedule, ScheduleKind};
 use crate::{data, preview};
@@ -128,6 +129,12 @@ fn describe(metadata: &Metadata) -> Result<()> {
         Some(scale) => print(&format!("values: {}", data::classes::list(&scale.names)))?,
     }
     print(&format!("activation: {}", metadata.recipe.activation.name()))?;
+    if recipe.embed != Embed::None {
+        print(&format!("numbers: embedded by {}", recipe.embed))?;
+    }
+    if recipe.trained_scale {
+        print("first layer's inputs: with trained factors")?;
+    }
     let Training { rows, device, best, .. } = training;
     if *rows > 0 {
         let Recipe { epochs, batch_size, shuffle, schedule, .. } = recipe;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::parse_rate;
 use crate::augment::Augment;
 use crate::error::{Error, Result};
-use crate::model::{Activation, Init};
+use crate::model::{Activation, Embed, Init};
 use crate::recipe::{Loss, OptimizerKind, Recipe, RecipeName};
 use crate::schedule::{ScheduleKind, Warmup};
 
@@ -28,6 +28,13 @@ pub(super) struct RecipeOptions {
     /// recipe normal:0.01 for images]
     #[arg(long, value_name = "HOW")]
     init: Option<Init>,
+    /// How numbers of tables are embedded: none, or pbld[:DEVIATION], 16 trained waves of each number, whose first frequencies have
+    /// this standard deviation, 0.1 if none is named [default: the recipe's]
+    #[arg(long, value_name = "HOW")]
+    embed: Option<Embed>,
+    /// Whether each input of the first layer has a factor that is trained [default: the recipe's]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    trained_scale: Option<bool>,
     /// Share of the hidden layers' outputs that training drops: one for all, or one per layer with commas [default:
     /// the recipe's]
     #[arg(long, value_name = "SHARE[,SHARE]", value_delimiter = ',', value_parser = parse_share_of_units)]
@@ -397,7 +404,8 @@ mod tests {
     #[test]
     fn every_flag_sets_an_option_of_the_recipe() {
         let command = Flags::command();
-        for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
+        let of_many = ["help", "seeds"];
+        for argument in command.get_arguments().filter(|argument| !of_many.contains(&argument.get_id().as_str())) {
             let long = format!("--{}", argument.get_long().unwrap());
             let values = ["1", "none", "he", "0.5", "tanh", "mse", "adam", "cosine", "image", "true"];
             let flags = match argument.get_action().takes_values() {

@@ -161,10 +161,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let mut recipe = settings.recipe(!is_table(&dataset))?;
     match &resumed {
         Some(resumed) => resumed.check_data(options, &dataset)?,
-        None => prepare::suit(&mut recipe, &given, &dataset),
+        None => prepare::suit(&mut recipe, &given, &dataset, initial.as_ref().map(|(_, initial)| initial)),
     }
     let recipe = prepare::fit(recipe, &dataset, options.class_weight.as_deref(), resumed.is_some())?;
-    let model = recipe.model(dataset.train.width, dataset.outputs())?;
+    let model = recipe.model_of(&dataset)?;
     let kind = recipe.optimizer.kind;
     let two = match (&resumed, &initial) {
         (None, Some((_, initial))) if dataset.task() == Task::Classes => initial.with_two_classes(),
@@ -173,7 +173,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let initial = initial.as_ref().map(|(path, initial)| (path.as_path(), two.as_ref().unwrap_or(initial)));
     let state = match initial {
         Some((path, initial)) if resumed.is_some() => {
-            prepare::check_widths(&model, path, initial)?;
+            prepare::check_shape(&model, path, initial)?;
             initial.state.clone()
         }
         initial => {

@@ -6,6 +6,7 @@ use prost::Message;
 
 use super::read::{Exported, Floats};
 use crate::activation::{Activation, Operand, Operator};
+use crate::checkpoint::front::{self, FEATURES};
 use crate::checkpoint::{Checkpoint, Ensemble, ensemble, little_endian};
 use crate::error::{Error, Remedy, Result};
 
@@ -18,8 +19,11 @@ const PRODUCT: &str = "Gemm";
 /// Version of the format of the file, and of its operators: ONNX 1.12 (2022).
 const IR_VERSION: i64 = 8;
 const OPERATORS: i64 = 17;
-/// The element type float32.
+/// The element types float32 and int64.
 const FLOAT: i32 = 1;
+const INT64: i32 = 7;
+/// The type of an attribute that is a whole number.
+const WHOLE: i32 = 2;
 /// The largest message that readers take.
 const MAX_BYTES: usize = i32::MAX as usize;
 
@@ -79,6 +83,18 @@ struct Node {
     name: String,
     #[prost(string, tag = "4")]
     op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(int64, tag = "3")]
+    i: i64,
+    #[prost(int32, tag = "20")]
+    r#type: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -201,12 +217,58 @@ struct Parts {
 impl Parts {
     /// Adds an operator of the last value and of `others`, whose value is `output`.
     fn step(&mut self, op_type: &str, others: &[&str], output: &str) {
-        let output = format!("{}{output}", self.before);
-        let last = std::mem::replace(&mut self.last, output.clone());
         let others = others.iter().map(|name| format!("{}{name}", self.before));
-        let input = std::iter::once(last).chain(others).collect();
-        let name = format!("{op_type} to {output}");
-        self.node.push(Node { input, output: vec![output], name, op_type: op_type.to_owned() });
+        let input = std::iter::once(self.last.clone()).chain(others).collect();
+        self.operator(op_type, input, output, None);
+    }
+
+    /// Adds an operator of `input`, whose value is `output`, with an attribute that is a whole number.
+    fn operator(&mut self, op_type: &str, input: Vec<String>, output: &str, attribute: Option<(&str, i64)>) {
+        let output = format!("{}{output}", self.before);
+        self.last.clone_from(&output);
+        let attribute = attribute.map(|(name, i)| Attribute { name: name.to_owned(), i, r#type: WHOLE });
+        let (name, attribute) = (format!("{op_type} to {output}"), attribute.into_iter().collect());
+        self.node.push(Node { input, output: vec![output], name, op_type: op_type.to_owned(), attribute });
+    }
+
+    /// Adds a list of whole numbers, and returns its name.
+    fn integers(&mut self, name: &str, values: &[i64]) -> String {
+        let (dims, name) = (vec![values.len() as i64], format!("{}{name}", self.before));
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.initializer.push(Tensor { dims, data_type: INT64, name: name.clone(), raw_data });
+        name
+    }
+
+    /// Adds the front of a model: what its features pass before the first layer.
+    fn front(&mut self, checkpoint: &Checkpoint) {
+        let (embedded, front) = front::tensors(&checkpoint.model, &checkpoint.state.parameters);
+        for (tensor, values) in front {
+            self.constant(tensor.name, &tensor.shape, values);
+        }
+        if let Some(embedded) = embedded {
+            let features: Vec<i64> = embedded.iter().map(|&feature| i64::from(feature)).collect();
+            let features = self.integers(FEATURES, &features);
+            let last = self.integers("last", &[-1]);
+            self.integers("axis", &[2]);
+            self.constant("tau", &[1], &[std::f32::consts::TAU]);
+            // numbers: batch x features; turns, waves: batch x features x waves; products: batch x features x values x waves.
+            let x = self.last.clone();
+            self.operator("Gather", vec![x.clone(), features], "numbers", Some(("axis", 1)));
+            self.step("Unsqueeze", &["axis"], "columns");
+            self.step("Mul", &["embedding.frequencies"], "turns");
+            self.step("Mul", &["tau"], "angles");
+            self.step("Add", &["embedding.phases"], "shifted");
+            self.step("Cos", &[], "waves");
+            self.step("Unsqueeze", &["axis"], "rows");
+            self.step("Mul", &["embedding.weight"], "products");
+            self.operator("ReduceSum", vec![self.last.clone(), last], "weighted", Some(("keepdims", 0)));
+            self.step("Add", &["embedding.bias"], "embedded");
+            self.step("Flatten", &[], "flat");
+            self.operator("Concat", vec![x, self.last.clone()], "all", Some(("axis", 1)));
+        }
+        if checkpoint.model.front().scaled {
+            self.step("Mul", &["scale"], "factored");
+        }
     }
 
     fn constant(&mut self, name: &str, dims: &[usize], values: &[f32]) {
@@ -236,6 +298,7 @@ impl Parts {
                 self.step("Mul", &["scaled"], "held");
             }
         }
+        self.front(checkpoint);
         let layers = checkpoint.model.layers();
         for (number, layer) in (1..).zip(layers) {
             let (weights, biases) = (format!("W{number}"), format!("b{number}"));
@@ -289,7 +352,8 @@ impl Parts {
             shares.push(self.last.clone());
         }
         let (name, op_type) = (format!("Sum to {output}"), "Sum".to_owned());
-        self.node.push(Node { input: shares, output: vec![output.to_owned()], name, op_type });
+        let attribute = Vec::new();
+        self.node.push(Node { input: shares, output: vec![output.to_owned()], name, op_type, attribute });
         output
     }
 }
@@ -315,7 +379,11 @@ pub(super) fn read(bytes: &[u8]) -> Option<(Exported, usize, HashMap<String, Flo
             tensor.raw_data.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         whole.then(|| (tensor.name.clone(), (shape, values.collect())))
     };
-    let arrays: HashMap<String, Floats> = graph.initializer.iter().filter_map(floats).collect();
+    let mut arrays: HashMap<String, Floats> = graph.initializer.iter().filter_map(floats).collect();
+    for Tensor { name, raw_data, .. } in graph.initializer.iter().filter(|tensor| tensor.name.ends_with(FEATURES)) {
+        let features: Vec<f32> = raw_data.as_chunks().0.iter().map(|word| i64::from_le_bytes(*word) as f32).collect();
+        arrays.insert(name.clone(), (vec![features.len()], features));
+    }
     let activation = activation(&graph.node, &arrays);
     let layers = graph.node.iter().filter(|node| node.op_type == PRODUCT).count();
     Some((Exported { metadata, activation, ..Exported::default() }, layers, arrays))
@@ -355,50 +423,124 @@ mod tests {
     use crate::backend::cpu::Cpu;
     use crate::checkpoint::Metadata;
     use crate::data::{Inputs, Scaling, numbered};
-    use crate::model::{Head, Init, Mlp};
+    use crate::model::{Front, Head, Init, Mlp};
     use crate::recipe::{Loss, OptimizerKind, Recipe};
     use crate::state::State;
+
+    /// Lengths and values.
+    type Array = (Vec<usize>, Vec<f32>);
+
+    /// `with` of two arrays, one of which may have length 1, or no length, where the other has more.
+    fn broadcast((a_shape, a): &Array, (b_shape, b): &Array, with: fn(f32, f32) -> f32) -> Array {
+        let dimensions = a_shape.len().max(b_shape.len());
+        let padded = |shape: &[usize]| [vec![1; dimensions - shape.len()], shape.to_vec()].concat();
+        let (a_shape, b_shape) = (padded(a_shape), padded(b_shape));
+        let shape: Vec<usize> = a_shape.iter().zip(&b_shape).map(|(a, b)| *a.max(b)).collect();
+        let at = |own: &[usize], mut index: usize| {
+            let (mut place, mut step) = (0, 1);
+            for (&length, &all) in own.iter().zip(&shape).rev() {
+                place += index % all % length * step;
+                (index, step) = (index / all, step * length);
+            }
+            place
+        };
+        let count = shape.iter().product();
+        let values = (0..count).map(|index| with(a[at(&a_shape, index)], b[at(&b_shape, index)])).collect();
+        (shape, values)
+    }
 
     /// What the graph makes of one row, by the definitions of its operators.
     fn run(graph: &Graph, row: &[f32]) -> Vec<f32> {
         let constant = |tensor: &Tensor| {
-            let values = tensor.raw_data.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().unwrap()));
-            (tensor.name.clone(), values.collect())
+            let whole = |word: &[u8]| i64::from_le_bytes(word.try_into().unwrap()) as f32;
+            let values: Vec<f32> = match tensor.data_type {
+                INT64 => tensor.raw_data.chunks_exact(8).map(whole).collect(),
+                _ => tensor.raw_data.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect(),
+            };
+            (tensor.name.clone(), (tensor.dims.iter().map(|&length| length as usize).collect(), values))
         };
-        let mut values: HashMap<String, Vec<f32>> = graph.initializer.iter().map(constant).collect();
-        values.insert("input".into(), row.to_vec());
+        let mut values: HashMap<String, Array> = graph.initializer.iter().map(constant).collect();
+        values.insert("input".into(), (vec![1, row.len()], row.to_vec()));
         for node in &graph.node {
             let input = |index: usize| values[&node.input[index]].clone();
-            let x = input(0);
-            // One value on the right stands for as many as are on the left.
-            let pairs = |with: fn(f32, f32) -> f32| -> Vec<f32> {
-                x.iter().zip(input(1).iter().cycle()).map(|(x, y)| with(*x, *y)).collect()
-            };
+            let (shape, x) = input(0);
+            let pairs = |with| broadcast(&input(0), &input(1), with);
+            let each = |with: fn(f32) -> f32| (shape.clone(), x.iter().map(|x| with(*x)).collect());
             let result = match &node.op_type[..] {
                 "Gemm" => {
-                    let (weights, mut sums) = (input(1), input(2));
+                    let ((_, weights), (_, mut sums)) = (input(1), input(2));
                     for (x, weights) in x.iter().zip(weights.chunks_exact(sums.len())) {
                         sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += x * weight);
                     }
-                    sums
+                    (vec![1, sums.len()], sums)
                 }
-                "Sum" => (0..x.len()).map(|at| node.input.iter().map(|name| values[name][at]).sum()).collect(),
+                "Sum" => {
+                    let sums = (0..x.len()).map(|at| node.input.iter().map(|name| values[name].1[at]).sum());
+                    (shape, sums.collect())
+                }
                 "Add" => pairs(|x, y| x + y),
                 "Sub" => pairs(|x, y| x - y),
                 "Mul" => pairs(|x, y| x * y),
                 "Div" => pairs(|x, y| x / y),
-                "Sqrt" => x.iter().map(|x| x.sqrt()).collect(),
-                "Reciprocal" => x.iter().map(|x| x.recip()).collect(),
-                "Relu" => x.iter().map(|x| x.max(0.0)).collect(),
+                "Sqrt" => each(f32::sqrt),
+                "Reciprocal" => each(f32::recip),
+                "Cos" => each(f32::cos),
+                "Relu" => each(|x| x.max(0.0)),
+                "Gather" => {
+                    let (_, columns) = input(1);
+                    (vec![1, columns.len()], columns.iter().map(|&column| x[column as usize]).collect())
+                }
+                "Unsqueeze" => {
+                    let mut shape = shape;
+                    shape.insert(input(1).1[0] as usize, 1);
+                    (shape, x)
+                }
+                "ReduceSum" => {
+                    let (last, rest) = shape.split_last().unwrap();
+                    (rest.to_vec(), x.chunks(*last).map(|values| values.iter().sum()).collect())
+                }
+                "Flatten" => (vec![1, x.len()], x),
+                "Concat" => (vec![1, x.len() + input(1).1.len()], [x, input(1).1].concat()),
                 "Softmax" => {
                     let sum: f32 = x.iter().map(|x| x.exp()).sum();
-                    x.iter().map(|x| x.exp() / sum).collect()
+                    (shape, x.iter().map(|x| x.exp() / sum).collect())
                 }
                 other => panic!("{other}"),
             };
             values.insert(node.output[0].clone(), result);
         }
-        values[&graph.output[0].name].clone()
+        values[&graph.output[0].name].1.clone()
+    }
+
+    #[test]
+    fn the_graph_embeds_numbers_and_scales_inputs_as_the_model() {
+        for (embedded, scaled) in [(vec![0, 2, 3], true), (vec![1], false), (Vec::new(), true)] {
+            let front = Front { embedded, deviation: 0.5, scaled };
+            let model = Mlp::new(&[5, 4, 3]).unwrap().with_front(front).unwrap();
+            let mut state = State::new(model.initial_parameters(Init::He, 4), OptimizerKind::Sgd);
+            let factors = model.front_tensors()[4].place.clone();
+            state.parameters[factors].iter_mut().enumerate().for_each(|(at, factor)| *factor = 0.2 * at as f32 - 0.5);
+            let checkpoint = Checkpoint {
+                name: "m".into(),
+                model: model.clone(),
+                state: state.clone(),
+                metadata: None,
+                assumed: Vec::new(),
+            };
+            let bytes = onnx(&checkpoint.into()).unwrap();
+            let graph = Model::decode(&bytes[..]).unwrap().graph.unwrap();
+            let mut backend = Cpu::new(model.clone(), &Recipe::default(), 1).unwrap();
+            backend.set_state(&state).unwrap();
+            let row = [-2.0, 0.3, 1.7, -0.4, 5.0];
+            let expected = backend.predict(&Inputs::F32(row.to_vec())).unwrap();
+            for (found, expected) in run(&graph, &row).iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+            }
+            let (exported, layers, mut arrays) = read(&bytes).unwrap();
+            let back = exported.with_layers("m".as_ref(), layers, |name| Ok(arrays.remove(name))).unwrap();
+            let front = Front { deviation: 0.0, ..model.front().clone() };
+            assert_eq!((back.front, back.parameters), (front, state.parameters));
+        }
     }
 
     #[test]

@@ -7,16 +7,19 @@ use zip::ZipArchive;
 
 use super::onnx;
 use crate::checkpoint::ensemble;
+use crate::checkpoint::front::Read;
 use crate::data::arrays::Array;
 use crate::data::{Inputs, Scaling};
 use crate::error::{Error, Result};
-use crate::model::Activation;
+use crate::model::{Activation, Front};
 
 /// What an exported file holds of a model.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Exported {
-    /// The widths of its layers.
+    /// The widths of a row, of its hidden layers and its output.
     pub(crate) widths: Vec<usize>,
+    /// What the features pass before the first layer.
+    pub(crate) front: Front,
     /// Its parameters as [`crate::model::Mlp`] lays them out.
     pub(crate) parameters: Vec<f32>,
     /// What its own file said of it, JSON.
@@ -103,12 +106,14 @@ impl Exported {
     }
 
     /// The same with so many layers, whose arrays are `W1`, `b1`, `W2`, ...
-    fn with_layers(
+    pub(super) fn with_layers(
         mut self,
         path: &Path,
         layers: usize,
         mut array: impl FnMut(&str) -> Result<Option<Floats>>,
     ) -> Result<Self> {
+        let front = Read::new(path, &mut array)?;
+        self.parameters.clone_from(&front.parameters);
         for number in 1..=layers {
             let name = format!("W{number}");
             let Some((shape, weights)) = array(&name)? else {
@@ -140,6 +145,12 @@ impl Exported {
             self.parameters.extend(weights);
             self.parameters.extend(biases);
         }
+        if let Some(first) = self.widths.first_mut() {
+            let expected = || format!("an embedding and a scale for the {first} inputs of W1");
+            let found = "an embedding or a scale of other inputs";
+            *first = front.inputs(*first).ok_or_else(|| Error::file(path, found, expected()))?;
+        }
+        self.front = front.front;
         match self.parameters.iter().position(|value| !value.is_finite()) {
             Some(index) => {
                 Err(Error::file(path, format!("a parameter that is {}", self.parameters[index]), "finite numbers"))

@@ -20,9 +20,14 @@ use super::vector::{Aligned, FEW_OUTPUTS, Vectors, pitch, reduce_rows, vectorize
 use super::{gather, narrow, vector};
 use crate::backend::Steps;
 use crate::data::{Inputs, Samples};
+use crate::model::front::Decay;
 use crate::model::{Activation, Head, Layer, Mlp};
 use crate::recipe::{Optimizer, Recipe};
 use crate::state::State;
+
+mod front;
+
+use front::Front;
 
 /// Rows of a thread's share of a batch, and of a narrow layer's weights: whole multiples of this.
 const ROWS: usize = 4;
@@ -185,6 +190,7 @@ struct Values {
 
 /// A model's parameters in the engine's layout, and what training keeps beside them.
 pub struct Network {
+    front: Option<Front>,
     layers: Vec<Shape>,
     head: Head,
     input_dropout: f64,
@@ -206,8 +212,10 @@ impl Network {
             dropout: layer.dropout,
         };
         let layers: Vec<Shape> = model.layers().iter().map(shape).collect();
+        let front = Front::new(model, &learning);
         let values = layers.iter().enumerate().map(|(index, layer)| {
-            let transposed = if index > 0 && layer.narrow() { layer.outputs * pitch(layer.inputs) } else { 0 };
+            let transposed =
+                if (index > 0 || front.is_some()) && layer.narrow() { layer.outputs * pitch(layer.inputs) } else { 0 };
             Values {
                 weights: Tensor::new(layer.inputs * layer.pitch, &learning.optimizer),
                 biases: Tensor::new(layer.pitch, &learning.optimizer),
@@ -215,7 +223,8 @@ impl Network {
             }
         });
         let values = values.collect();
-        Self { values, layers, head: model.head(), input_dropout: model.input_dropout(), learning, step: 0, vectors }
+        let (head, input_dropout) = (model.head(), model.input_dropout());
+        Self { front, values, layers, head, input_dropout, learning, step: 0, vectors }
     }
 
     /// The vector instructions in use.
@@ -226,7 +235,8 @@ impl Network {
     /// Bytes of the parameters, and of what is kept beside them.
     pub fn bytes(&self) -> usize {
         let count = |values: &Values| values.weights.len() + values.biases.len() + values.transposed.len();
-        size_of::<f32>() * self.values.iter().map(count).sum::<usize>()
+        let front = self.front.iter().flat_map(|front| &front.values).map(Tensor::len).sum::<usize>();
+        size_of::<f32>() * (front + self.values.iter().map(count).sum::<usize>())
     }
 
     /// The parameters, the optimizer's slots, and the steps taken.
@@ -247,6 +257,9 @@ impl Network {
     /// The parameters or a slot, laid out as [`Mlp`] says.
     fn flat(&self, slot: Option<usize>) -> Vec<f32> {
         let mut flat = Vec::new();
+        if let Some(front) = &self.front {
+            front.flatten(slot, &mut flat);
+        }
         for (layer, values) in self.layers.iter().zip(&self.values) {
             let weights = values.weights.values(slot);
             for row in 0..layer.inputs {
@@ -261,6 +274,9 @@ impl Network {
 
     /// Replaces the parameters or a slot by flat values.
     fn set_flat(&mut self, slot: Option<usize>, mut flat: &[f32]) {
+        if let Some(front) = &mut self.front {
+            flat = front.fill(slot, flat);
+        }
         for (layer, values) in self.layers.iter().zip(&mut self.values) {
             let (weights, rest) = flat.split_at(layer.inputs * layer.outputs);
             let (biases, rest) = rest.split_at(layer.outputs);
@@ -285,12 +301,22 @@ impl Network {
     /// Class probabilities, or values, (`order.len() x pitch(outputs)`) of the rows `order`, on the caller's thread.
     pub fn outputs<'b>(&self, rows: &Rows, order: &[u32], buffers: &'b mut Buffers) -> &'b [f32] {
         let all = 0..order.len();
-        let frame = Frame { layers: &self.layers, vectors: self.vectors, rows, capacity: order.len() };
+        let front = self.front.as_ref();
+        let shape = front.map(|front| &front.shape);
+        let frame = Frame { front: shape, layers: &self.layers, vectors: self.vectors, rows, capacity: order.len() };
         buffers.resize(self, rows, order.len(), false);
-        let Buffers { x, activations, deltas, .. } = buffers;
+        let Buffers { raw, x, activations, deltas, scratch, .. } = buffers;
         let last = self.layers.len() - 1;
         if let Rows::Dense(inputs) = rows {
-            gather(inputs, order, self.layers[0].inputs, x);
+            let to = if front.is_some() { &mut *raw } else { &mut *x };
+            gather(inputs, order, frame.width(), to);
+        }
+        if let Some(front) = front {
+            scratch.resize_with(1, Scratch::default);
+            let layout = frame.input(0);
+            let rows = front::Rows { raw, range: all.clone(), layout, embedded: None, x: &Shared::new(x) };
+            // SAFETY: nobody else has these values.
+            unsafe { front.shape.forward(self.vectors, front.parameters(), rows, &mut scratch[0].0) };
         }
         let mut h: &[f32] = x;
         let outputs = activations[..last].iter_mut().chain(&mut deltas[last..]);
@@ -319,22 +345,31 @@ impl Network {
         let Examples { rows, augmenter, targets } = examples;
         let capacity = batch_size.min(steps.order.len());
         buffers.resize(self, rows, capacity, true);
-        let Self { layers, input_dropout, values, learning, step, vectors, .. } = self;
-        let Buffers { x, activations, saved, deltas, columns, squares, scratch } = buffers;
+        let Self { front, layers, input_dropout, values, learning, step, vectors, .. } = self;
+        let Buffers { raw, embedded, x, dx, activations, saved, deltas, columns, squares, scratch } = buffers;
         scratch.resize_with(team.threads(), Scratch::default);
+        let fronts = front.iter().flat_map(|front| front.values.each_ref().map(|tensor| tensor.gradients.len()));
         let lengths = values.iter().flat_map(|values| [values.weights.gradients.len(), values.biases.gradients.len()]);
-        squares.resize(lengths.map(|length| length.div_ceil(BLOCK)).sum(), 0.0);
+        squares.resize(fronts.chain(lengths).map(|length| length.div_ceil(BLOCK)).sum(), 0.0);
         if let (Rows::Sparse(rows), false) = (rows, layers[0].narrow()) {
             columns.resize(rows.parts(), Columns::default());
         }
+        let (shape, front) = match front {
+            Some(Front { shape, values }) => (Some(&*shape), Some(values.each_mut().map(SharedTensor::new))),
+            None => (None, None),
+        };
         let run = Run {
-            frame: Frame { layers, vectors: *vectors, rows, capacity },
+            frame: Frame { front: shape, layers, vectors: *vectors, rows, capacity },
+            front,
             targets,
             augmenter,
             learning,
             input_dropout: *input_dropout,
             values: values.iter_mut().map(SharedValues::new).collect(),
+            raw: Shared::new(raw),
+            embedded: Shared::new(embedded),
             x: Shared::new(x),
+            dx: Shared::new(dx),
             activations: activations.iter_mut().map(|values| Shared::new(values)).collect(),
             saved: saved.iter_mut().map(|values| Shared::new(values)).collect(),
             deltas: deltas.iter_mut().map(|values| Shared::new(values)).collect(),
@@ -360,8 +395,14 @@ impl Network {
 /// A batch's activations and gradients; reused from step to step.
 #[derive(Default)]
 pub struct Buffers {
-    /// The input rows where they are dense: `rows x inputs`.
+    /// The input rows before the front, where there is one: `rows x features`.
+    raw: Aligned,
+    /// The embedded rows before the front's factors, where these are trained: as `x`.
+    embedded: Aligned,
+    /// The first layer's input where it is dense: `rows x inputs`; in panels behind a front.
     x: Aligned,
+    /// The gradient there, where there is a front: as `x`.
+    dx: Aligned,
     /// Each hidden layer's output: `rows x pitch`, in panels.
     activations: Vec<Aligned>,
     /// What each hidden layer's derivative is computed from, where that is not its output: as the output.
@@ -385,13 +426,22 @@ impl Buffers {
     /// Bytes they take.
     pub fn bytes(&self) -> usize {
         let rest = [&self.activations, &self.saved, &self.deltas].into_iter().flatten();
+        let rest = rest.chain([&self.raw, &self.embedded, &self.x, &self.dx]);
         let columns = self.columns.iter().map(Columns::bytes).sum::<usize>();
-        size_of::<f32>() * (self.x.len() + rest.map(|values| values.len()).sum::<usize>()) + columns
+        size_of::<f32>() * (rest.map(|values| values.len()).sum::<usize>()) + columns
     }
 
     fn resize(&mut self, network: &Network, rows: &Rows, count: usize, training: bool) {
         let last = network.layers.len() - 1;
-        self.x.resize(if matches!(rows, Rows::Dense(_)) { count * network.layers[0].inputs } else { 0 });
+        if let Some(Front { shape, .. }) = &network.front {
+            let length = Layout::panels(count, network.layers[0].inputs).len();
+            self.raw.resize(count * shape.inputs);
+            self.x.resize(length);
+            self.embedded.resize(if training && shape.scales() { length } else { 0 });
+            self.dx.resize(if training { length } else { 0 });
+        } else {
+            self.x.resize(if matches!(rows, Rows::Dense(_)) { count * network.layers[0].inputs } else { 0 });
+        }
         for buffers in [&mut self.activations, &mut self.saved, &mut self.deltas] {
             buffers.resize(last + 1, Aligned::default());
         }
@@ -441,6 +491,7 @@ impl<'a> SharedValues<'a> {
 /// What a run of steps and an evaluation have in common.
 #[derive(Clone, Copy)]
 struct Frame<'a> {
+    front: Option<&'a front::Shape>,
     layers: &'a [Shape],
     vectors: Vectors,
     rows: &'a Rows,
@@ -461,10 +512,16 @@ impl<'a> Frame<'a> {
 
     /// Of layer `index`'s input.
     fn input(&self, index: usize) -> Layout {
-        match index {
-            0 => Layout::plain(self.capacity, self.layers[0].inputs),
+        match (index, self.front) {
+            (0, None) => Layout::plain(self.capacity, self.layers[0].inputs),
+            (0, Some(_)) => Layout::panels(self.capacity, self.layers[0].inputs),
             _ => self.output(index - 1),
         }
+    }
+
+    /// Features of a row.
+    fn width(&self) -> usize {
+        self.front.map_or(self.layers[0].inputs, |front| front.inputs)
     }
 
     /// The rows as lists of pixels, where `index` is the first layer and has them so.
@@ -479,12 +536,17 @@ impl<'a> Frame<'a> {
 /// A run of steps, shared by the threads.
 struct Run<'a> {
     frame: Frame<'a>,
+    /// The front's parameters.
+    front: Option<[SharedTensor<'a>; 5]>,
     targets: Targets<'a>,
     augmenter: Option<&'a Augmenter>,
     learning: &'a Learning,
     input_dropout: f64,
     values: Vec<SharedValues<'a>>,
+    raw: Shared<'a, f32>,
+    embedded: Shared<'a, f32>,
     x: Shared<'a, f32>,
+    dx: Shared<'a, f32>,
     activations: Vec<Shared<'a, f32>>,
     saved: Vec<Shared<'a, f32>>,
     deltas: Vec<Shared<'a, f32>>,
@@ -638,9 +700,10 @@ impl Walk<'_> {
         let Frame { layers, vectors, rows, .. } = frame;
         let (batch, last, share) = (self.batch, layers.len() - 1, self.share());
         if let Rows::Dense(inputs) = rows {
-            let width = layers[0].inputs;
+            let width = frame.width();
+            let to = if frame.front.is_some() { &self.run.raw } else { &self.run.x };
             // SAFETY: each member writes its own rows.
-            let x = unsafe { self.run.x.part_mut(share.start * width..share.end * width) };
+            let x = unsafe { to.part_mut(share.start * width..share.end * width) };
             gather(inputs, &batch[share.clone()], width, x);
             if let Some(augmenter) = augmenter {
                 let key = Warper::key(learning.seed, self.number);
@@ -649,6 +712,15 @@ impl Walk<'_> {
             if input_dropout > 0.0 {
                 let drop = Dropout::new(learning.seed, self.number, 0, input_dropout);
                 vectorize!(vectors, |_simd| dropout::dropout(drop, share.start as u32, width, x));
+            }
+            if let (Some(shape), Some(values)) = (frame.front, &self.run.front) {
+                // SAFETY: nobody writes parameters before the update.
+                let parameters = std::array::from_fn(|index| unsafe { values[index].parameters.all() });
+                let (range, layout) = (share.clone(), frame.input(0));
+                let embedded = Some(&self.run.embedded).filter(|embedded| !embedded.is_empty());
+                let rows = front::Rows { raw: x, range, layout, embedded, x: &self.run.x };
+                // SAFETY: each member writes its own rows.
+                unsafe { shape.forward(vectors, parameters, rows, self.scratch) };
             }
             self.mine = true;
         }
@@ -702,12 +774,18 @@ impl Walk<'_> {
                 sparse.transpose(batch, part, &mut unsafe { self.run.columns.part_mut(part..part + 1) }[0]);
             }
         }
-        for (index, layer) in layers.iter().enumerate().skip(1).rev() {
+        // A front needs the gradient at the first layer's input too.
+        let first = usize::from(frame.front.is_none());
+        for (index, layer) in layers.iter().enumerate().skip(first).rev() {
             let (from, to) = (frame.output(index), frame.input(index));
             let values = &self.run.values[index];
-            let (df, dh) = (&self.run.deltas[index], &self.run.deltas[index - 1]);
-            let behind = Behind { activation: layers[index - 1].activation, saved: run.saved(index - 1) };
-            let dropout = self.dropout(index - 1);
+            let (df, dh) =
+                (&self.run.deltas[index], if index > 0 { &self.run.deltas[index - 1] } else { &self.run.dx });
+            let behind = index.checked_sub(1).map(|before| Behind {
+                activation: layers[before].activation,
+                saved: run.saved(before),
+                dropout: self.dropout(before),
+            });
             if layer.narrow() {
                 // SAFETY: this member's own rows.
                 let df = unsafe { df.part(share.start * layer.pitch..share.end * layer.pitch) };
@@ -718,9 +796,11 @@ impl Walk<'_> {
                     let values = unsafe { dh.part_mut(part.row(share.start)..part.row(share.end)) };
                     let transposed = (&transposed[part.columns.start..], t_pitch);
                     narrow::input_gradient(vectors, (df, layer.pitch, layer.outputs), transposed, (values, part.width));
-                    let block = Block { rows: share.clone(), part: &part };
-                    // SAFETY: this member's own rows.
-                    unsafe { behind.backward(vectors, dropout, block, dh) };
+                    if let Some(behind) = &behind {
+                        let block = Block { rows: share.clone(), part: &part };
+                        // SAFETY: this member's own rows.
+                        unsafe { behind.backward(vectors, block, dh) };
+                    }
                 }
                 self.mine = true;
             } else {
@@ -742,19 +822,37 @@ impl Walk<'_> {
                     // SAFETY: each member writes its own tile.
                     unsafe {
                         product(vectors, left, rows.clone(), layer.outputs, self.scratch, &packed, Store, (dh, to));
-                        behind.backward(vectors, dropout, block, dh);
+                        if let Some(behind) = &behind {
+                            behind.backward(vectors, block, dh);
+                        }
                     }
                 }
                 self.member.wait();
             }
         }
         self.meet();
+        if let (Some(shape), Some(values)) = (frame.front, &run.front) {
+            // SAFETY: a barrier is behind those who wrote them; nobody writes rows or parameters before the update.
+            let (raw, embedded, dx) =
+                unsafe { (run.raw.part(0..batch.len() * shape.inputs), run.embedded.all(), run.dx.all()) };
+            let (layout, count) = (frame.input(0), batch.len());
+            let batch = front::Batch { raw, layout, embedded, dx };
+            // SAFETY: each member writes its own share.
+            unsafe { shape.backward(vectors, self.member, values, count, batch, self.scratch) };
+        }
     }
 
     fn update(&mut self) {
         let Run { targets, learning, .. } = *self.run;
         let step = Step::new(&learning.optimizer, self.learning_rate, self.number, targets.total(self.batch));
-        let Some(norm) = learning.optimizer.clip_norm else { return self.update_layers(step) };
+        let Some(norm) = learning.optimizer.clip_norm else {
+            self.update_layers(step);
+            if self.run.front.is_some() {
+                self.member.wait();
+                self.update_front(step);
+            }
+            return;
+        };
         self.update_layers(step.keeping());
         self.member.wait();
         let squares = self.squares();
@@ -768,15 +866,15 @@ impl Walk<'_> {
         }
     }
 
-    /// All tensors, each with its layer's index.
-    fn tensors(&self) -> impl Iterator<Item = (usize, &SharedTensor<'_>)> {
-        let values = self.run.values.iter().enumerate();
-        values.flat_map(|(index, values)| [(index, &values.weights), (index, &values.biases)])
+    /// All tensors: the front's, then those of the layers.
+    fn tensors(&self) -> impl Iterator<Item = &SharedTensor<'_>> {
+        let layers = self.run.values.iter().flat_map(|values| [&values.weights, &values.biases]);
+        self.run.front.iter().flatten().chain(layers)
     }
 
     /// The sum of the squares of all gradients, in an order that does not depend on the number of threads.
     fn squares(&mut self) -> f64 {
-        let blocks = self.tensors().flat_map(|(_, tensor)| {
+        let blocks = self.tensors().flat_map(|tensor| {
             (0..tensor.gradients.len()).step_by(BLOCK).map(|start| {
                 let end = tensor.gradients.len().min(start + BLOCK);
                 // SAFETY: nobody writes gradients in this phase.
@@ -794,24 +892,41 @@ impl Walk<'_> {
         unsafe { self.run.squares.all() }.iter().sum()
     }
 
+    /// The step of this member's share of the front's parameters.
+    fn update_front(&self, step: Step) {
+        let (Some(shape), Some(values)) = (self.run.frame.front, &self.run.front) else { return };
+        for (values, tensor) in values.iter().zip(&shape.tensors) {
+            let step = match tensor.decay {
+                Decay::Weights => step,
+                Decay::Biases => step.of_biases(),
+                Decay::Never => step.without_decay(),
+            };
+            self.step_kept(values, step.with_rate(tensor.rate));
+        }
+    }
+
+    /// The step of this member's share of a tensor from gradients that were kept.
+    fn step_kept(&self, tensor: &SharedTensor, step: Step) {
+        // Whole rows of a narrow layer.
+        let share = self.member.share(tensor.parameters.len(), GRAIN);
+        // SAFETY: each member has its own share, and nobody writes gradients.
+        unsafe {
+            let (sums, parameters) = (tensor.gradients.part(share.clone()), tensor.parameters.part_mut(share.clone()));
+            with_optimizer!(step, sgd, tensor, |optimizer| {
+                update_all(self.run.frame.vectors, optimizer, share.start, sums, parameters);
+            });
+        }
+    }
+
     /// The step of this member's share of each tensor from gradients that were kept.
     fn update_kept(&self, step: Step) {
-        let Frame { layers, vectors, .. } = self.run.frame;
+        self.update_front(step);
+        let Frame { layers, .. } = self.run.frame;
         for (index, layer) in layers.iter().enumerate() {
             let Shape { inputs, outputs, pitch, .. } = *layer;
             let values = &self.run.values[index];
-            for (tensor, step) in [(&values.weights, step), (&values.biases, step.of_biases())] {
-                // Whole rows of a narrow layer.
-                let share = self.member.share(tensor.parameters.len(), GRAIN);
-                // SAFETY: each member has its own share, and nobody writes gradients.
-                unsafe {
-                    let (sums, parameters) =
-                        (tensor.gradients.part(share.clone()), tensor.parameters.part_mut(share.clone()));
-                    with_optimizer!(step, sgd, tensor, |optimizer| {
-                        update_all(vectors, optimizer, share.start, sums, parameters);
-                    });
-                }
-            }
+            self.step_kept(&values.weights, step);
+            self.step_kept(&values.biases, step.of_biases());
             if !values.transposed.is_empty() {
                 let share = self.member.share(values.weights.parameters.len(), GRAIN);
                 // SAFETY: this member's own rows.
@@ -854,7 +969,7 @@ impl Walk<'_> {
                 with_optimizer!(step, sgd_in_order, tensor, |optimizer| unsafe {
                     narrow::update(vectors, h, (df, pitch), optimizer, at, weights);
                 });
-                if index > 0 {
+                if !values.transposed.is_empty() {
                     let t_pitch = vector::pitch(inputs);
                     transpose(weights, pitch, part.columns.start, t_pitch, outputs, |at, value| {
                         // SAFETY: a column of the transpose is a row of the weights.
@@ -930,6 +1045,7 @@ struct Behind<'a> {
     activation: Activation,
     /// What its derivative is computed from.
     saved: &'a Shared<'a, f32>,
+    dropout: Option<Dropout>,
 }
 
 impl Behind<'_> {
@@ -937,9 +1053,9 @@ impl Behind<'_> {
     ///
     /// # Safety
     /// Nobody else touches the block of `dh`, and nobody writes what was saved, until the next barrier.
-    unsafe fn backward(&self, vectors: Vectors, dropout: Option<Dropout>, block: Block, dh: &Shared<f32>) {
+    unsafe fn backward(&self, vectors: Vectors, block: Block, dh: &Shared<f32>) {
         // SAFETY, of both: as the caller promises.
-        if let Some(dropout) = dropout {
+        if let Some(dropout) = self.dropout {
             // SAFETY: as the caller promises.
             unsafe { vector::dropout::dropout(vectors, dropout, block.clone(), dh) };
         }

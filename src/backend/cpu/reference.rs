@@ -7,22 +7,27 @@ use super::squares::{BLOCK, squares};
 use super::step::Mean;
 use super::{
     activate, activate_backward, bias_add, clip, gather, loss_gradient, matmul, matmul_a_bt, matmul_at_b, reduce_rows,
-    row_softmax, step,
+    row_softmax, scale, scale_backward, step,
 };
-use super::{cross_entropy, sum};
+use super::{cross_entropy, embed, embed_backward, front_step, sum};
 use crate::backend::fit::{check_samples, row_weights, rows_of, warper};
 use crate::backend::numbers::Numbers;
 use crate::backend::{About, Backend, Evaluating, Parts, Precision, Split, Steps, Ticket};
 use crate::data::{Inputs, View};
 use crate::error::Result;
 use crate::metrics::Evaluation;
+use crate::model::front::VALUES;
 use crate::model::{Head, Mlp};
 use crate::recipe::{Optimizer, Recipe};
 use crate::state::State;
 
 /// What the rows of a batch make on their way through a model.
 pub struct Forward {
-    /// The input rows after dropout, then each layer's output after its activation or softmax.
+    /// The rows after dropout: `.. x features`.
+    pub rows: Vec<f32>,
+    /// What the front's factors are multiplied with; empty where there are none.
+    pub embedded: Vec<f32>,
+    /// The first layer's input, then each layer's output after its activation or softmax.
     pub activations: Vec<Vec<f32>>,
     /// What the slopes of the hidden layers' activations are computed from: their inputs, or outputs before dropout.
     pub saved: Vec<Vec<f32>>,
@@ -80,6 +85,8 @@ pub fn forward(
     if let Some(dropout) = training.and_then(|training| training.input_dropout(model)) {
         dropout::dropout(dropout, 0, model.inputs(), &mut x);
     }
+    let rows = x;
+    let (x, embedded) = front(model, parameters, &rows);
     let (mut activations, mut saved) = (vec![x], Vec::new());
     for (index, layer) in model.layers().iter().enumerate() {
         let mut f = vec![0.0; order.len() * layer.outputs];
@@ -98,7 +105,59 @@ pub fn forward(
         }
         activations.push(f);
     }
-    Forward { activations, saved }
+    Forward { rows, embedded, activations, saved }
+}
+
+/// What the model's front makes of `rows` (`.. x features`): the first layer's input, and what its factors are multiplied with, if it
+/// has any.
+pub fn front(model: &Mlp, parameters: &[f32], rows: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let front = model.front();
+    if front.is_none() {
+        return (rows.to_vec(), Vec::new());
+    }
+    let mut embedded = vec![0.0; rows.len() / model.inputs() * model.layers()[0].inputs];
+    embed::embed(waves(model, parameters), &front.embedded, model.inputs(), rows, &mut embedded);
+    if !front.scaled {
+        return (embedded, Vec::new());
+    }
+    let mut x = vec![0.0; embedded.len()];
+    scale::scale(&parameters[model.front_tensors()[4].place.clone()], &embedded, &mut x);
+    (x, embedded)
+}
+
+/// The parameters of the model's embedding.
+fn waves<'a>(model: &Mlp, parameters: &'a [f32]) -> embed::Waves<'a> {
+    let [frequencies, phases, weights, biases, _] =
+        model.front_tensors().each_ref().map(|tensor| &parameters[tensor.place.clone()]);
+    embed::Waves { frequencies, phases, weights, biases }
+}
+
+/// Fills the gradients of the front from `dx`, the gradient at the first layer's input.
+fn front_gradient(model: &Mlp, parameters: &[f32], forward: &Forward, mut dx: Vec<f32>, gradients: &mut [f32]) {
+    let front = model.front();
+    let [frequencies, phases, weights, biases, factors] =
+        model.front_tensors().each_ref().map(|tensor| tensor.place.clone());
+    if front.scaled {
+        let sums = &mut gradients[factors.clone()];
+        scale_backward::scale_backward(&parameters[factors], &forward.embedded, &mut dx, sums);
+    }
+    for (feature, &column) in front.embedded.iter().enumerate() {
+        let x: Vec<f32> = forward.rows.chunks_exact(model.inputs()).map(|row| row[column as usize]).collect();
+        let values = dx.chunks_exact(model.layers()[0].inputs).map(|row| {
+            let first = model.inputs() + feature * VALUES;
+            std::array::from_fn(|j| row[first + j])
+        });
+        let sums = embed_backward::embed_backward(waves(model, parameters), feature, &x, &values.collect::<Vec<_>>());
+        let all: [(_, &[f32]); 4] = [
+            (&frequencies, &sums.frequencies),
+            (&phases, &sums.phases),
+            (&weights, sums.weights.as_flattened()),
+            (&biases, &sums.biases),
+        ];
+        for (place, sums) in all {
+            gradients[place.start + feature * sums.len()..][..sums.len()].copy_from_slice(sums);
+        }
+    }
 }
 
 /// The gradient of the summed loss over `rows`, laid out as the parameters are.
@@ -118,9 +177,13 @@ pub fn gradient(
         let weights = &mut gradients[layer.weights.clone()];
         matmul_at_b::matmul_at_b(h, &df, layer.inputs, layer.outputs, weights);
         reduce_rows::reduce_rows(&df, &mut gradients[layer.biases.clone()]);
-        if index > 0 {
+        if index > 0 || !model.front().is_none() {
             let mut dh = vec![0.0; h.len()];
             matmul_a_bt::matmul_a_bt(&df, &parameters[layer.weights.clone()], layer.inputs, layer.outputs, &mut dh);
+            if index == 0 {
+                front_gradient(model, parameters, &forward, dh, &mut gradients);
+                break;
+            }
             if let Some(dropout) = training.and_then(|training| training.dropout(model, index - 1)) {
                 dropout::dropout(dropout, 0, layer.inputs, &mut dh);
             }
@@ -142,6 +205,11 @@ pub fn update(model: &Mlp, optimizer: &Optimizer, gradients: &[f32], divisor: f3
     }
     state.step += 1;
     let numbers = Numbers::new(optimizer, rate, state.step);
+    for tensor in model.front_tensors() {
+        let mut slots: Vec<_> = state.slots.iter_mut().map(|slot| &mut slot[tensor.place.clone()]).collect();
+        let (gradients, parameters) = (&gradients[tensor.place.clone()], &mut state.parameters[tensor.place.clone()]);
+        front_step::front_step(optimizer.kind, &numbers, tensor, gradients, mean, parameters, &mut slots);
+    }
     for layer in model.layers() {
         for (range, bias) in [(&layer.weights, false), (&layer.biases, true)] {
             let mut slots: Vec<_> = state.slots.iter_mut().map(|slot| &mut slot[range.clone()]).collect();

@@ -7,6 +7,7 @@ use pulp::Simd;
 pub mod activation;
 pub mod augment;
 pub mod dropout;
+pub mod embed;
 pub mod exponential;
 pub mod optimizer;
 

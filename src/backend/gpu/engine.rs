@@ -93,7 +93,7 @@ impl Engine {
         let device = store.device().clone();
         let hardware = &device.hardware;
         let (plan, reason) = PlanName::choose(model, recipe, hardware, wanted)?;
-        let longest = model.widths().iter().copied().fold(batch_size, usize::max);
+        let longest = (0..model.widths().len()).map(|index| model.width(index)).fold(batch_size, usize::max);
         if hardware.software && longest > SOFTWARE_LOOP {
             return Err(Error::Gpu(format!(
                 "the software adapter {} may cut loops of more than {SOFTWARE_LOOP} rounds, and the batch or a layer is {longest} \
@@ -106,6 +106,9 @@ impl Engine {
         let mut buffers = BTreeMap::new();
         for (buffer, (name, bytes)) in sizes.buffers(&device, plan, model, recipe) {
             buffers.insert(buffer, device.storage(&name, bytes)?);
+        }
+        if let Some(columns) = buffers.get(&Buffer::Columns) {
+            device.queue.write_buffer(columns, 0, bytemuck::cast_slice(&model.front().embedded));
         }
         if let Some(norms) = buffers.get(&Buffer::ClipNorms) {
             let norm = |(_, recipe): &(&Mlp, &Recipe)| recipe.optimizer.clip_norm.unwrap_or(f64::INFINITY) as f32;

@@ -73,6 +73,11 @@ kernels! {
         GATHER_U8 "gather_u8",
         GATHER_F32 "gather_f32",
         AUGMENT "augment",
+        EMBED "embed",
+        EMBED_BACKWARD "embed_backward",
+        SCALE "scale",
+        SCALE_BACKWARD "scale_backward",
+        FRONT_STEP "front_step",
         MATMUL "matmul",
         MATMUL_AT_B "matmul_at_b",
         MATMUL_A_BT "matmul_a_bt",
@@ -115,6 +120,7 @@ shared![
     "adam_step",
     "batch",
     "bytes",
+    "circle",
     "cooperative",
     "decay",
     "exponential",
@@ -133,6 +139,7 @@ shared![
     "slots",
     "softmax",
     "values",
+    "waves",
 ];
 
 /// What a shader's line `// uses:` names.

@@ -7,6 +7,7 @@ use crate::recipe::OptimizerKind;
 
 pub mod dense;
 pub mod elementary;
+pub mod front;
 pub mod narrow;
 pub mod output;
 pub mod resident;

@@ -18,6 +18,8 @@ use crate::error::{Error, Remedy, Result};
 use crate::model::{Head, Mlp};
 use crate::recipe::{OptimizerKind, Recipe};
 
+mod front;
+
 /// What a network with one hidden layer, or none, is made with.
 fn link(model: &Mlp, recipe: &Recipe) -> Link {
     Link {
@@ -33,7 +35,7 @@ fn link(model: &Mlp, recipe: &Recipe) -> Link {
 /// Whether a training step makes the rows of a batch before anything else, in [`Buffer::Activations`] of 0: where they
 /// are not what the data set has. Otherwise the fused kernels read the data set themselves.
 fn makes_inputs(model: &Mlp, recipe: &Recipe) -> bool {
-    model.input_dropout() > 0.0 || !recipe.augment.is_none()
+    model.input_dropout() > 0.0 || !recipe.augment.is_none() || !model.front().is_none()
 }
 
 /// The ways in which a step can run.
@@ -85,6 +87,9 @@ impl PlanName {
             ),
             Self::Resident if !recipe.augment.is_none() => {
                 unfit("does not augment images".into(), &[Remedy::Plan(Self::Fused)])
+            }
+            Self::Resident if !model.front().is_none() => {
+                unfit("does not embed numbers or train factors of inputs".into(), &[Remedy::Plan(Self::Fused)])
             }
             Self::Resident if makes_inputs(model, recipe) || model.layers().iter().any(|layer| layer.dropout > 0.0) => {
                 unfit("trains without dropout only".into(), &[Remedy::Plan(Self::Fused)])
@@ -159,6 +164,7 @@ impl PlanName {
 /// The shape for the narrow kernels, where they can run `model`.
 fn narrow_shape(model: &Mlp, element: Element) -> Option<Narrow> {
     match *model.widths() {
+        _ if !model.front().is_none() => None,
         [inputs, hidden, classes] if hidden <= narrow::MAX_HIDDEN && classes <= narrow::MAX_OUTPUTS => {
             Some(Narrow { inputs, hidden, classes, floats: element == Element::F32 })
         }
@@ -203,6 +209,14 @@ pub enum Buffer {
     ClipNorms,
     /// What clipping multiplies all of them by.
     ClipFactor,
+    /// The rows of the batch as they are, where the front embeds them.
+    Rows,
+    /// The features that the front embeds.
+    Columns,
+    /// What the front's factors are multiplied with, where it has any.
+    Embedded,
+    /// The gradient at the first layer's input, for the front.
+    InputGradient,
     /// The input rows (0), and each layer's output before its softmax.
     Activations(usize),
     /// What the slope of the activation that made [`Buffer::Activations`] is computed from, where those do not suffice.
@@ -388,6 +402,10 @@ impl Plan {
                 let unused = activation.saves_input().then_some(("saved", Buffer::Unused));
                 plan.dispatches.push(best(ways, hardware, bindings.into_iter().chain(unused)));
             }
+            if index == 0 {
+                plan.dispatches.extend(Self::front_gradients(model, rows));
+                plan.dispatches.extend(Self::front_step(model, optimizer, None));
+            }
             let ways = dense::dense(Product::Update(optimizer), layer, rows, hardware);
             let b = Buffer::Deltas(index);
             let bindings = Self::product(Self::input(layer, index), b, b, Buffer::Parameters);
@@ -458,17 +476,6 @@ impl Plan {
     /// Where `layer`, the network's layer `index`, reads its input.
     fn input(layer: Dense, index: usize) -> Buffer {
         if layer.source == Source::Activations { Buffer::Activations(index) } else { Buffer::Data }
-    }
-
-    /// What makes the rows of a batch, in [`Buffer::Activations`] of 0.
-    fn inputs(model: &Mlp, element: Element, rows: usize, training: bool) -> Vec<Dispatch> {
-        let dropout = Dropping::of_inputs(model).filter(|_| training);
-        let gather = match element {
-            Element::U8 => elementary::gather_u8(rows, model.inputs(), dropout),
-            Element::F32 => elementary::gather_f32(rows, model.inputs(), dropout),
-        };
-        let bindings = [("data", Buffer::Data), ("order", Buffer::Order), ("x", Buffer::Activations(0))];
-        vec![dispatch(gather, &bindings)]
     }
 
     /// What a product of a dense layer binds; one that reads no `h` is given another buffer that it reads.
@@ -545,6 +552,7 @@ impl Plan {
                 ));
             }
         }
+        plan.dispatches.extend(Self::front_gradients(model, rows));
         let clipping = recipe.optimizer.clip_norm.map(|_| {
             let (count, sums) = (model.parameters(), ("sums", Buffer::Squares));
             let squares = elementary::squares(count, stride(count));
@@ -554,6 +562,7 @@ impl Plan {
             ("clip_factor", Buffer::ClipFactor)
         });
         let optimizer = recipe.optimizer.kind;
+        plan.dispatches.extend(Self::front_step(model, optimizer, clipping));
         for layer in model.layers() {
             let mut bindings = vec![("gradients", Buffer::Gradients), ("parameters", Buffer::Parameters)];
             bindings.extend(clipping.into_iter().chain(slots(optimizer)));
@@ -611,6 +620,12 @@ impl Plan {
             (_, Some(shape)) => {
                 Self { rows, dispatches: vec![Self::narrow_forward(shape, rows, false, link(model, recipe), hardware)] }
             }
+            (_, None) if !model.front().is_none() => {
+                let mut dispatches = Self::inputs(model, element, rows, false);
+                dispatches
+                    .extend(Self::fused_forward(model, recipe, Source::Activations, rows, false, hardware).dispatches);
+                Self { rows, dispatches }
+            }
             (_, None) => Self::fused_forward(model, recipe, element.source(), rows, false, hardware),
         };
         if model.head() == Head::Values {
@@ -652,7 +667,7 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::backend::gpu::kernels::BindingKind;
-    use crate::model::Activation;
+    use crate::model::{Activation, Front};
     use crate::recipe::Loss;
 
     fn roomy() -> Hardware {
@@ -684,11 +699,21 @@ mod tests {
     fn check_bindings(activation: Activation, recipe: &Recipe, input_dropout: f64) {
         let kind = recipe.optimizer.kind;
         let subgroups = Hardware { subgroup: 8, ..Hardware::SOFTWARE };
-        for widths in [&[784, 10][..], &[784, 7, 10], &[784, 128, 10], &[20, 9, 8, 3], &[784, 512, 512, 10]] {
+        let (none, both) = (Front::default(), Front { embedded: vec![0, 5], deviation: 0.1, scaled: true });
+        for (widths, front) in [
+            (&[784, 10][..], &none),
+            (&[784, 7, 10], &none),
+            (&[784, 128, 10], &none),
+            (&[20, 9, 8, 3], &none),
+            (&[20, 9, 8, 3], &both),
+            (&[20, 9, 3], &Front { scaled: false, ..both.clone() }),
+            (&[20, 3], &Front { embedded: Vec::new(), ..both.clone() }),
+            (&[784, 512, 512, 10], &none),
+        ] {
             let share = if kind == OptimizerKind::Momentum { 0.5 } else { 0.0 };
             let hidden = vec![share; widths.len() - 2];
             let model = Mlp::new(widths).unwrap().with_activation(activation).with_head(recipe.loss.head());
-            let model = model.with_dropout(input_dropout, &hidden).unwrap();
+            let model = model.with_dropout(input_dropout, &hidden).unwrap().with_front(front.clone()).unwrap();
             let names = PlanName::ALL.into_iter().filter(|name| name.check(&model, recipe, &roomy()).is_ok());
             let elements = [Element::U8, Element::F32];
             let cases = names.flat_map(|name| elements.map(|element| (element, name)));

@@ -47,12 +47,12 @@ fn lies(launch: &Launch, name: &str, values: &Values) -> Lies {
     let updates = constant("product") == Some(2);
     match (launch.kernel.name, name) {
         (_, "order") => Lies::Order,
-        (_, "data" | "targets" | "row_weights" | "steps") => Lies::Together,
+        (_, "data" | "targets" | "row_weights" | "steps" | "columns") => Lies::Together,
         (_, "a" | "a4") if from_data => Lies::Together,
         (_, "confusion" | "totals" | "clip_norms") => Lies::ByMember(values.len()),
-        (_, "parameters" | "biases") | ("matmul" | "matmul_a_bt" | "output", "b") => Lies::ByMember(stride),
+        (_, "parameters" | "biases" | "factors") | ("matmul" | "matmul_a_bt" | "output", "b") => Lies::ByMember(stride),
         (_, "slots") => Lies::ByMember(stride * launch.link.optimizer.slots()),
-        (_, "gradients") | ("matmul_at_b", "c") | ("reduce_rows", "sums") => Lies::ByEntry(stride),
+        (_, "gradients") | ("matmul_at_b", "c") | ("reduce_rows" | "scale_backward", "sums") => Lies::ByEntry(stride),
         (dense, "b" | "b4") if dense.starts_with("dense") && !updates => Lies::ByMember(stride),
         (dense, "c") if dense.starts_with("dense") && updates => Lies::ByMember(stride),
         _ => Lies::ByEntry(values.len()),

@@ -154,7 +154,9 @@ impl Runs {
             let mut recipe = settings.recipe(!is_table(&all_runs.dataset))?;
             match resumed(run) {
                 Some(resumed) => resumed.check_data(options, &all_runs.dataset)?,
-                None => prepare::suit(&mut recipe, given, &all_runs.dataset),
+                None => {
+                    prepare::suit(&mut recipe, given, &all_runs.dataset, initial.as_ref().map(|(_, initial)| initial))
+                }
             }
             let is_kept = resumed(run).is_some();
             let recipe = prepare::fit(recipe, &all_runs.dataset, options.class_weight.as_deref(), is_kept)?;
@@ -184,11 +186,11 @@ impl Runs {
         from: Option<(&Path, &Metadata, &Checkpoint)>,
     ) -> Result<()> {
         let dataset = &self.dataset;
-        let model = recipe.model(dataset.train.width, dataset.outputs())?;
+        let model = recipe.model_of(dataset)?;
         let two = initial.map(|(path, initial)| (path, prepare::initial(initial.clone(), dataset.task())));
         let state = match from {
             Some((path, _, kept)) => {
-                prepare::check_widths(&model, path, kept)?;
+                prepare::check_shape(&model, path, kept)?;
                 kept.state.clone()
             }
             None => prepare::start(&model, &recipe, two.as_ref().map(|(path, initial)| (*path, initial)))?,

@@ -8,19 +8,27 @@ use crate::checkpoint::Checkpoint;
 use crate::cli::recipe::Given;
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
-use crate::model::{Head, Mlp};
+use crate::model::{Embed, Front, Head, Mlp};
 use crate::recipe::{Facts, Recipe};
 use crate::state::State;
 
-/// Changes what nobody asked for, as `given` says, to what suits `dataset`.
-pub(in crate::cli) fn suit(recipe: &mut Recipe, given: &Given, dataset: &Dataset) {
+/// Changes what nobody asked for, as `given` says, to what suits `dataset`. A run that starts from the model `initial` has its front.
+pub(in crate::cli) fn suit(recipe: &mut Recipe, given: &Given, dataset: &Dataset, initial: Option<&Checkpoint>) {
     let facts = Facts {
         table: is_table(dataset),
         values: dataset.task() == Task::Values,
         rows: dataset.train.len(),
         validation: dataset.validation.is_some(),
+        numbers: !dataset.numbers().is_empty(),
     };
     recipe.suit(&facts, |name| !given.contains_key(name));
+    let Some(front) = initial.map(|initial| initial.model.front()) else { return };
+    if !given.contains_key("embed") {
+        recipe.embed = front.embed();
+    }
+    if !given.contains_key("trained_scale") {
+        recipe.trained_scale = front.scaled;
+    }
 }
 
 /// `recipe` with what the rows of `dataset` decide; `class_weight` is what the flag says, and a recipe that is `kept` from an
@@ -50,6 +58,7 @@ pub(in crate::cli) fn fit(
         );
         return Err(Error::Usage(message));
     }
+    check_front(&recipe, dataset)?;
     if let Some(text) = class_weight {
         let weights = class_weights(text, dataset)?;
         if kept && weights != recipe.class_weight {
@@ -63,6 +72,23 @@ pub(in crate::cli) fn fit(
     Ok(recipe)
 }
 
+/// Refuses an embedding or a trained scale where there is nothing to embed or to scale.
+fn check_front(recipe: &Recipe, dataset: &Dataset) -> Result<()> {
+    let name = &dataset.name;
+    let why = match (is_table(dataset), dataset.numbers().is_empty()) {
+        (false, _) => format!("is for tables, and the rows of {name} are bytes or images"),
+        (true, true) => format!("is for numbers, and no feature of {name} is one"),
+        (true, false) => return Ok(()),
+    };
+    if recipe.embed != Embed::None {
+        return Err(Error::Usage(format!("--embed {} {why}; leave it out", recipe.embed)));
+    }
+    match recipe.trained_scale && !is_table(dataset) {
+        true => Err(Error::Usage(format!("--trained-scale {why}; leave it out"))),
+        false => Ok(()),
+    }
+}
+
 /// The model that a run starts from, as `task` takes it: one output may stand for two classes.
 pub(in crate::cli) fn initial(checkpoint: Checkpoint, task: Task) -> Checkpoint {
     match checkpoint.with_two_classes() {
@@ -74,25 +100,31 @@ pub(in crate::cli) fn initial(checkpoint: Checkpoint, task: Task) -> Checkpoint 
 /// Where the training of `model` by `recipe` starts: from what it is told, or from the parameters of the file that is `initial`.
 ///
 /// # Errors
-/// [`Error::File`] for a model of other widths.
+/// [`Error::File`] for a model of other widths or with another front.
 pub(in crate::cli) fn start(model: &Mlp, recipe: &Recipe, initial: Option<(&Path, &Checkpoint)>) -> Result<State> {
     let parameters = match initial {
         None => model.initial_parameters(recipe.init, recipe.seed),
         Some((path, initial)) => {
-            check_widths(model, path, initial)?;
+            check_shape(model, path, initial)?;
             initial.state.parameters.clone()
         }
     };
     Ok(State::new(parameters, recipe.optimizer.kind))
 }
 
-/// Refuses an `initial` model of other widths than `model`.
+/// Refuses an `initial` model of other widths than `model`, or with another front.
 ///
 /// # Errors
 /// [`Error::File`] naming both.
-pub(in crate::cli) fn check_widths(model: &Mlp, path: &Path, initial: &Checkpoint) -> Result<()> {
+pub(in crate::cli) fn check_shape(model: &Mlp, path: &Path, initial: &Checkpoint) -> Result<()> {
+    // How frequencies began does not matter.
+    let front = |model: &Mlp| Front { deviation: 0.0, ..model.front().clone() };
     if initial.model.widths() == model.widths() {
-        return Ok(());
+        if front(&initial.model) == front(model) {
+            return Ok(());
+        }
+        let expected = "those of this run (--embed, --trained-scale)";
+        return Err(Error::file(path, "other embedded numbers, or another trained scale", expected));
     }
     let expected = format!("widths {:?} (the data's, and --hidden)", model.widths());
     Err(Error::file(path, format!("a network of widths {:?}", initial.model.widths()), expected))

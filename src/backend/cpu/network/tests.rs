@@ -1,7 +1,11 @@
 //! The engine against a plain network in f64, and against itself with other threads.
 
+use std::f64::consts::TAU;
+
 use super::*;
 use crate::backend::cpu::head::Target;
+use crate::model::Front;
+use crate::model::front::{VALUES, WAVES};
 use crate::recipe::{Loss, OptimizerKind};
 
 /// A network in f64, written to be read.
@@ -39,6 +43,8 @@ impl Plain {
                 let share = self.model.input_dropout();
                 (0..).zip(&mut h).for_each(|(unit, h)| *h *= factor(dropout(0, share), share, unit));
             }
+            let raw = h.clone();
+            h = self.front(&raw, &self.parameters);
             // Each layer's input, and each unit's slope with its dropout.
             let (mut hs, mut slopes) = (Vec::new(), Vec::new());
             for (index, layer) in self.model.layers().iter().enumerate() {
@@ -74,8 +80,40 @@ impl Plain {
                 d.iter().enumerate().for_each(|(column, d)| gradient[layer.biases.start + column] += d);
                 d = dh;
             }
+            self.add_front_gradient(&raw, &d, &mut gradient);
         }
         gradient
+    }
+
+    /// What the front makes of a row.
+    fn front(&self, x: &[f64], parameters: &[f64]) -> Vec<f64> {
+        let [w, p, weights, b, factors] =
+            self.model.front_tensors().each_ref().map(|tensor| &parameters[tensor.place.clone()]);
+        let mut h = x.to_vec();
+        for (feature, &column) in self.model.front().embedded.iter().enumerate() {
+            let waves = feature * WAVES..(feature + 1) * WAVES;
+            let cosines: Vec<f64> = waves.map(|k| (TAU * w[k] * x[column as usize] + p[k]).cos()).collect();
+            for j in feature * VALUES..(feature + 1) * VALUES {
+                let products = cosines.iter().zip(&weights[j * WAVES..]).map(|(cosine, weight)| cosine * weight);
+                h.push(b[j] + products.sum::<f64>());
+            }
+        }
+        h.iter_mut().zip(factors).for_each(|(h, factor)| *h *= factor);
+        h
+    }
+
+    /// Adds the front's gradients of a row by finite differences, given the gradient `d` behind it.
+    fn add_front_gradient(&self, x: &[f64], d: &[f64], gradient: &mut [f64]) {
+        let mut parameters = self.parameters.clone();
+        for at in 0..self.model.front_tensors()[4].place.end {
+            let mut behind = |change: f64| {
+                parameters[at] = self.parameters[at] + change;
+                let h = self.front(x, &parameters);
+                parameters[at] = self.parameters[at];
+                h.iter().zip(d).map(|(h, d)| h * d).sum::<f64>()
+            };
+            gradient[at] += (behind(1e-5) - behind(-1e-5)) / 2e-5;
+        }
     }
 
     fn head_gradient(&self, f: &[f64], targets: &Targets, row: u32) -> Vec<f64> {
@@ -116,8 +154,14 @@ impl Plain {
             let rate = f64::from(rate);
             let t = self.step as i32;
             for (at, mut g) in gradient.into_iter().enumerate() {
-                let bias = self.model.layers().iter().any(|layer| layer.biases.contains(&at));
-                let decay = if bias && !decay_biases { 0.0 } else { weight_decay };
+                let front = self.model.front_tensors().iter().find(|tensor| tensor.place.contains(&at));
+                let rate = rate * front.map_or(1.0, |tensor| f64::from(tensor.rate));
+                let bias = match front.map(|tensor| tensor.decay) {
+                    Some(decay) => decay == Decay::Biases,
+                    None => self.model.layers().iter().any(|layer| layer.biases.contains(&at)),
+                };
+                let never = front.is_some_and(|tensor| tensor.decay == Decay::Never);
+                let decay = if never || bias && !decay_biases { 0.0 } else { weight_decay };
                 let w = &mut self.parameters[at];
                 if kind == OptimizerKind::AdamW {
                     *w -= rate * decay * *w;
@@ -225,7 +269,8 @@ impl Case {
         let team = Team::new(threads).unwrap();
         let samples = Samples::new(self.inputs.clone(), self.widths[0], self.labels.clone());
         let samples = Arc::new(samples.unwrap());
-        let rows = if model.input_dropout() > 0.0 { Rows::dense(&samples) } else { Rows::new(&samples, threads) };
+        let changed = model.input_dropout() > 0.0 || !model.front().is_none();
+        let rows = if changed { Rows::dense(&samples) } else { Rows::new(&samples, threads) };
         let mut network = Network::new(model, learning.clone(), vectors);
         network.set_state(&State::new(start(model), learning.optimizer.kind));
         let mut buffers = Buffers::default();
@@ -347,6 +392,33 @@ fn dropout_trains_as_the_plain_network() {
                 let learning = learning(OptimizerKind::Sgd);
                 let model = case.model(activation, &learning).with_dropout(input, &[0.4]).unwrap();
                 case.check(&model, &learning, false, &rates(0.1), 3e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_front_trains_as_the_plain_network() {
+    for case in [Case::new(&[6, 40, 9, 3], false), Case::new(&[7, 6, 70], false), Case::new(&[5, 4], false)] {
+        let some: Vec<u32> = (0..case.widths[0] as u32).filter(|at| at % 3 != 1).collect();
+        for (number, (kind, clip_norm, input)) in [
+            (OptimizerKind::Sgd, None, 0.0),
+            (OptimizerKind::Nesterov, Some(0.3), 0.2),
+            (OptimizerKind::Adam, Some(1e9), 0.0),
+            (OptimizerKind::AdamW, None, 0.2),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut learning = learning(kind);
+            let decay_biases = number % 2 == 0;
+            learning.optimizer =
+                Optimizer { weight_decay: 0.1, decay_biases, clip_norm, epsilon: 1e-3, ..learning.optimizer };
+            let rate = if kind.slots() == 2 { 0.01 } else { 0.05 };
+            for (embedded, scaled) in [(some.clone(), false), (Vec::new(), true), (some.clone(), true)] {
+                let model = case.model(Activation::Tanh, &learning).with_dropout(input, &[0.3]).unwrap();
+                let model = model.with_front(Front { embedded, deviation: 0.5, scaled }).unwrap();
+                case.check(&model, &learning, number > 0, &rates(rate), 1e-5);
             }
         }
     }

@@ -231,6 +231,16 @@ impl Step {
         Self { decay: if self.decay_biases { self.decay } else { 0.0 }, ..self }
     }
 
+    /// The same for what never decays.
+    pub fn without_decay(self) -> Self {
+        Self { decay: 0.0, ..self }
+    }
+
+    /// The same at `factor` times the learning rate.
+    pub fn with_rate(self, factor: f32) -> Self {
+        Self { learning_rate: self.learning_rate * factor, ..self }
+    }
+
     /// What decay leaves of a parameter, where it does not go through the gradient.
     fn keep(&self) -> f32 {
         (1.0 - f64::from(self.learning_rate) * self.decay) as f32

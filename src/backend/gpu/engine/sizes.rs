@@ -42,7 +42,7 @@ pub(super) struct Sizes {
 impl Sizes {
     /// For `members` members that train `model` with batches of `batch_size` rows on `device`.
     pub(super) fn new(device: &Device, model: &Mlp, batch_size: usize, members: usize) -> Self {
-        let widest = model.widths().iter().max().copied().unwrap_or(1);
+        let widest = (0..model.widths().len()).map(|index| model.width(index)).max().unwrap_or(1);
         let flops = 2.0 * model.parameters() as f64;
         let rows_by_work = (work(device) / flops) as usize;
         let evaluation_rows = EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
@@ -68,7 +68,11 @@ impl Sizes {
                 Buffer::Squares => ("squares of the gradients".into(), members * model.parameters().div_ceil(BLOCK)),
                 Buffer::ClipNorms => ("norms of the gradients".into(), members),
                 Buffer::ClipFactor => ("factors of the gradients".into(), members),
-                Buffer::Activations(index) => (format!("activations of layer {index}"), rows * model.widths()[index]),
+                Buffer::Rows => ("rows of a batch".into(), rows * model.inputs()),
+                Buffer::Columns => ("embedded features".into(), model.front().embedded.len()),
+                Buffer::Embedded => ("embedded rows".into(), rows * model.width(0)),
+                Buffer::InputGradient => ("gradients at the inputs".into(), rows * model.width(0)),
+                Buffer::Activations(index) => (format!("activations of layer {index}"), rows * model.width(index)),
                 Buffer::Saved(index) => (format!("sums of layer {index}"), rows * model.widths()[index]),
                 Buffer::Slots => ("optimizer's slots".into(), members * recipe.optimizer.kind.slots() * stride),
                 Buffer::Deltas(index) => (format!("gradients at layer {index}"), rows * model.widths()[index + 1]),

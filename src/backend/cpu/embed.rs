@@ -1,0 +1,56 @@
+//! The embedding of numbers in waves: a number `x` gives, beside itself, `e[j] = b[j] + sum_k W[j, k] cos(2 pi w[k] x + p[k])`.
+
+use super::circle::{cosine, fraction};
+use crate::model::front::{VALUES, WAVES};
+
+/// The parameters of the embedding of some features.
+#[derive(Debug, Clone, Copy)]
+pub struct Waves<'a> {
+    /// `w`: [`WAVES`] of each feature
+    pub frequencies: &'a [f32],
+    /// `p`: [`WAVES`] of each feature
+    pub phases: &'a [f32],
+    /// `W`: `VALUES x WAVES` of each feature
+    pub weights: &'a [f32],
+    /// `b`: [`VALUES`] of each feature
+    pub biases: &'a [f32],
+}
+
+impl Waves<'_> {
+    /// Where wave `k` of the embedded feature number `feature` is at `x`, in turns from -1/2 to 1/2.
+    #[inline(always)]
+    pub fn turn(&self, feature: usize, k: usize, x: f32) -> f32 {
+        let at = feature * WAVES + k;
+        fraction(self.frequencies[at] * x + self.phases[at] * std::f32::consts::FRAC_1_PI * 0.5)
+    }
+}
+
+/// Sums 16 values by halves: the order that vectors have.
+#[inline(always)]
+pub fn sum(mut values: [f32; WAVES]) -> f32 {
+    let mut half = WAVES / 2;
+    while half > 0 {
+        for k in 0..half {
+            values[k] += values[k + half];
+        }
+        half /= 2;
+    }
+    values[0]
+}
+
+/// Fills `outputs` (`.. x (inputs + VALUES features)`) from the rows `x` (`.. x inputs`): these, then the values of each feature in
+/// `embedded`.
+pub fn embed(waves: Waves, embedded: &[u32], inputs: usize, x: &[f32], outputs: &mut [f32]) {
+    let width = inputs + VALUES * embedded.len();
+    for (x, outputs) in x.chunks_exact(inputs).zip(outputs.chunks_exact_mut(width)) {
+        let (same, values) = outputs.split_at_mut(inputs);
+        same.copy_from_slice(x);
+        for (feature, &column) in embedded.iter().enumerate() {
+            for j in 0..VALUES {
+                let at = feature * VALUES + j;
+                let wave = |k| waves.weights[at * WAVES + k] * cosine(waves.turn(feature, k, x[column as usize]));
+                values[at] = waves.biases[at] + sum(std::array::from_fn(wave));
+            }
+        }
+    }
+}
