@@ -151,7 +151,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
 
 /// The schedule of `recipe` at the rate that is asked for.
 fn rate_of(options: &Options, recipe: &Recipe) -> Schedule {
-    Schedule { lr: options.lr.unwrap_or(recipe.optimizer.kind.usual_rate()), ..recipe.schedule.clone() }
+    Schedule { lr: options.lr.unwrap_or(recipe.optimizer.kind.usual_rate()), ..recipe.schedule }
 }
 
 /// Times packs of networks, each beside one alone.

@@ -18,6 +18,7 @@ use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::many::{Job, Trained};
+use crate::metrics::mean_and_deviation;
 use crate::recipe::Recipe;
 
 mod predictions;
@@ -336,14 +337,6 @@ fn means(table: &[Row]) -> Vec<(&'static str, Option<(f64, f64)>)> {
         (*name, figures.map(|figures: Vec<f64>| mean_and_deviation(&figures)))
     };
     first.iter().enumerate().map(of).collect()
-}
-
-/// The mean, and the standard deviation of a sample: 0 of a single figure.
-fn mean_and_deviation(figures: &[f64]) -> (f64, f64) {
-    let count = figures.len() as f64;
-    let mean = figures.iter().sum::<f64>() / count;
-    let squares: f64 = figures.iter().map(|figure| (figure - mean).powi(2)).sum();
-    (mean, (squares / (count - 1.0).max(1.0)).sqrt())
 }
 
 /// The figures that the table shows; JSON has all.

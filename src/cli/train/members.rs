@@ -1,6 +1,6 @@
 //! An ensemble by one command: networks that differ in their seeds alone, trained side by side, in one file.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ fn with_seed(given: &Given, seed: u64) -> Given {
 }
 
 /// The member of each seed in the file `path` of an ensemble that was not done.
-fn before(path: &PathBuf, seeds: &[u64]) -> Result<Vec<Before>> {
+fn before(path: &Path, seeds: &[u64]) -> Result<Vec<Before>> {
     let ensemble = Ensemble::load(path)?;
     let seed = |member: &Checkpoint| member.metadata.as_ref().map(|metadata| metadata.recipe.seed);
     if let Some(other) = ensemble.members().iter().find_map(|member| seed(member).filter(|seed| !seeds.contains(seed)))
@@ -138,5 +138,5 @@ fn before(path: &PathBuf, seeds: &[u64]) -> Result<Vec<Before>> {
         )));
     }
     let member = |wanted: &u64| ensemble.members().iter().find(|member| seed(member) == Some(*wanted)).cloned();
-    Ok(seeds.iter().map(|wanted| member(wanted).map(|member| (path.clone(), member))).collect())
+    Ok(seeds.iter().map(|wanted| member(wanted).map(|member| (path.to_path_buf(), member))).collect())
 }

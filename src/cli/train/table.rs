@@ -1,7 +1,6 @@
 //! The table of several runs: what they differ in, and how good they are, the best first.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +10,7 @@ use crate::cli::{note, print};
 use crate::data::{Dataset, TargetScale};
 use crate::error::{Error, Result};
 use crate::many::Trained;
-use crate::metrics::Evaluation;
+use crate::metrics::{Evaluation, mean_and_deviation};
 use crate::train::Epoch;
 
 /// One run.
@@ -40,10 +39,13 @@ impl Row {
         Self { number, varied, epoch: None, whole: true, failure: Some(error.to_string()) }
     }
 
-    /// What it has of the options in which runs differ, as in `seed 3, lr 0.1`.
+    /// What it has of the options in which runs differ, as in `lr 0.1, seed 3`.
     fn options(&self) -> String {
-        let option = |(name, value): (&String, &Value)| format!("{} {}", name.replace('_', "-"), shown(value));
-        self.varied.iter().map(option).collect::<Vec<_>>().join(", ")
+        listed(self.varied.iter())
+    }
+
+    fn options_but_the_seed(&self) -> String {
+        listed(self.varied.iter().filter(|(name, _)| *name != "seed"))
     }
 
     /// How good it is, higher for better.
@@ -188,58 +190,48 @@ impl<'a> Table<'a> {
         self.print_seeds()
     }
 
-    /// The mean and the standard deviation of each figure over the seeds of each setting.
+    /// Prints the mean and the standard deviation of each figure over the seeds of each setting.
+    ///
+    /// # Errors
+    /// What cannot be written.
     pub(super) fn print_seeds(&self) -> Result<()> {
-        for (options, means) in self.means() {
+        for Setting { options, seeds, figures } in self.settings() {
             let of = if options.is_empty() { String::new() } else { format!(" of {options}") };
-            let shown = |(name, (mean, deviation, _)): &(String, (f64, f64, usize))| {
+            let shown = |Mean { name, mean, deviation }: &Mean| {
                 let deviation = if mean.abs() < 1000.0 { format!("{deviation:.4}") } else { format!("{deviation:.1}") };
                 format!("{name} {} ± {deviation}", digits(*mean))
             };
-            let count = means.first().map_or(0, |(_, (.., count))| *count);
-            let figures = means.iter().map(shown).collect::<Vec<_>>().join(", ");
-            print(&format!("Mean of {count} seeds{of}: {figures}"))?;
+            let figures = figures.iter().map(shown).collect::<Vec<_>>().join(", ");
+            print(&format!("Mean of {seeds} seeds{of}: {figures}"))?;
         }
         Ok(())
     }
 
-    /// For each setting that has several seeds, each figure's mean, its standard deviation (of a sample), and their number.
-    fn means(&self) -> Vec<(String, Vec<(String, (f64, f64, usize))>)> {
+    /// The settings that have several seeds.
+    fn settings(&self) -> Vec<Setting> {
         if !self.lists.iter().any(|name| name == "seed") {
             return Vec::new();
         }
-        let mut settings: Vec<(String, BTreeMap<String, Vec<f64>>, Vec<String>)> = Vec::new();
         let mut rows: Vec<&Row> = self.rows.iter().filter(|row| row.failure.is_none() && row.whole).collect();
         rows.sort_by_key(|row| row.number);
+        let mut settings: Vec<(String, Vec<&Row>)> = Vec::new();
         for row in rows {
-            let mut other = Row { varied: row.varied.clone(), epoch: None, failure: None, ..*row };
-            other.varied.remove("seed");
-            let (options, figures) = (other.options(), self.figures(row));
-            let at = settings.iter().position(|(known, ..)| *known == options).unwrap_or_else(|| {
-                settings.push((options, BTreeMap::new(), figures.iter().map(|(name, _)| name.clone()).collect()));
-                settings.len() - 1
-            });
-            for (name, figure) in figures {
-                settings[at].1.entry(name).or_default().push(figure);
+            let options = row.options_but_the_seed();
+            match settings.iter_mut().find(|(known, _)| *known == options) {
+                Some((_, rows)) => rows.push(row),
+                None => settings.push((options, vec![row])),
             }
         }
-        let of = |figures: &[f64]| {
-            let count = figures.len();
-            let mean = figures.iter().sum::<f64>() / count as f64;
-            let squares: f64 = figures.iter().map(|figure| (figure - mean).powi(2)).sum();
-            (mean, (squares / (count - 1) as f64).sqrt(), count)
-        };
-        let several = settings.into_iter().filter(|(_, figures, _)| figures.values().all(|found| found.len() > 1));
+        let several = settings.into_iter().filter(|(_, rows)| rows.len() > 1);
         several
-            .map(|(options, figures, names)| {
-                (
-                    options,
-                    names
-                        .into_iter()
-                        .filter_map(|name| Some((of(figures.get(&name)?), name)))
-                        .map(|(of, name)| (name, of))
-                        .collect(),
-                )
+            .map(|(options, rows)| {
+                let all: Vec<_> = rows.iter().map(|row| self.figures(row)).collect();
+                let mean = |(index, (name, _)): (usize, &(String, f64))| {
+                    let figures = all.iter().filter_map(|figures| figures.get(index)).map(|(_, figure)| *figure);
+                    Mean::of(name, &figures.collect::<Vec<_>>())
+                };
+                let figures = all[0].iter().enumerate().map(mean).collect();
+                Setting { options, seeds: rows.len(), figures }
             })
             .collect()
     }
@@ -262,17 +254,45 @@ impl<'a> Table<'a> {
             line.extend(self.figures(row).into_iter().map(|(name, figure)| (key(&name), figure.into())));
             Value::Object(line)
         };
-        let mean = |(options, figures): (String, Vec<(String, (f64, f64, usize))>)| {
-            let figures = figures.into_iter().map(|(name, (mean, deviation, seeds))| {
+        let setting = |Setting { options, seeds, figures }: Setting| {
+            let figures = figures.into_iter().map(|Mean { name, mean, deviation }| {
                 (key(&name), json!({ "mean": mean, "deviation": deviation, "seeds": seeds }))
             });
             json!({ "options": options, "figures": figures.collect::<Map<String, Value>>() })
         };
         json!({
             "runs": self.rows.iter().map(row).collect::<Vec<_>>(),
-            "means": self.means().into_iter().map(mean).collect::<Vec<_>>(),
+            "means": self.settings().into_iter().map(setting).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Runs that differ in their seeds alone.
+struct Setting {
+    options: String,
+    seeds: usize,
+    figures: Vec<Mean>,
+}
+
+/// A figure of several runs.
+struct Mean {
+    name: String,
+    mean: f64,
+    /// The standard deviation of a sample.
+    deviation: f64,
+}
+
+impl Mean {
+    fn of(name: &str, figures: &[f64]) -> Self {
+        let (mean, deviation) = mean_and_deviation(figures);
+        Self { name: name.to_owned(), mean, deviation }
+    }
+}
+
+/// Options and their values, with commas between them.
+fn listed<'a>(options: impl Iterator<Item = (&'a String, &'a Value)>) -> String {
+    let option = |(name, value): (&String, &Value)| format!("{} {}", name.replace('_', "-"), shown(value));
+    options.map(option).collect::<Vec<_>>().join(", ")
 }
 
 /// A figure with as many digits as say something.
