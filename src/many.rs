@@ -49,6 +49,12 @@ impl Trained {
     pub fn is_whole(&self) -> bool {
         self.outcome.end != End::Stopped
     }
+
+    /// Whether a run by `recipe` can go on from it, if anything is left to do, and end as if it had not been stopped. A run that may
+    /// stop early knows of its best epoch, and the state does not.
+    pub fn can_go_on(&self, recipe: &Recipe) -> bool {
+        self.is_whole() || recipe.stopping.early_stop.is_none()
+    }
 }
 
 /// What is told of a job.

@@ -252,6 +252,56 @@ fn members_are_those_of_single_commands_in_one_file_and_go_on() {
     );
 }
 
+/// Interrupts a run once it has printed a line with `text`.
+#[cfg(unix)]
+fn interrupted(arguments: &[&str], text: &str) {
+    use std::io::{BufRead as _, BufReader};
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
+    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1").args(arguments);
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains(text)), "no line with {text}");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    lines.for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_ensemble_goes_on_and_loses_nothing() {
+    let folder = Folder::new();
+    // Rows enough for a validation part: the recipe stops early.
+    let data = folder.write("t.csv", &table(&lines(640, false)));
+    let common =
+        ["train", "--data", &data, "--backend", "cpu", "--hidden", "8", "--ignore", "person", "--label", "label"];
+    for (name, flags) in [("early", &["--epochs", "60"][..]), ("whole", &["--epochs", "60", "--recipe", "image"])] {
+        let (whole, part) = (folder.path("whole.safetensors"), folder.path(&format!("{name}.safetensors")));
+        let command = |save: &str| {
+            [&common[..], flags, &["--members", "150", "--save"]]
+                .concat()
+                .into_iter()
+                .map(String::from)
+                .chain([save.into()])
+                .collect::<Vec<String>>()
+        };
+        let first = command(&part);
+        interrupted(&first.iter().map(String::as_str).collect::<Vec<_>>(), "Run 3/150");
+        let kept = Ensemble::load(part.as_ref()).unwrap().len();
+        assert!((3..150).contains(&kept), "{kept}");
+        // Again, soon: what was there is still there.
+        let mut again = command(&part);
+        again.extend(["--resume".into(), part.clone()]);
+        let again: Vec<&str> = again.iter().map(String::as_str).collect();
+        interrupted(&again, "Run 1/150");
+        assert!(Ensemble::load(part.as_ref()).unwrap().len() >= kept);
+        run(&[&again[..], &["--quiet"]].concat(), 0);
+        let all = command(&whole);
+        run(&[&all.iter().map(String::as_str).collect::<Vec<_>>()[..], &["--quiet"]].concat(), 0);
+        assert!(fs::read(&part).unwrap() == fs::read(&whole).unwrap(), "{name}");
+    }
+}
+
 /// The rows of each fold, from 0, as the out-of-fold file has them.
 fn folds(out_of_fold: &str) -> Vec<Vec<usize>> {
     let text = fs::read_to_string(out_of_fold).unwrap();

@@ -1,5 +1,6 @@
 //! `mlp-gpu cv`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -77,6 +78,8 @@ struct Study {
     fold: Fold,
     job: Job,
     metadata: Metadata,
+    /// What it goes on from.
+    before: Option<Checkpoint>,
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
@@ -162,7 +165,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let device = jobs::device_and_plan(&selected, &studies[0].job)?;
     let mut log = options.log.as_deref().map(Log::create).transpose()?;
     let jobs: Vec<Job> = studies.iter().map(|study| study.job.clone()).collect();
-    let (mut members, mut failures) = (Vec::new(), Vec::new());
+    // What is in a file stays in it until there is more.
+    let kept = studies.iter().enumerate().filter_map(|(number, study)| Some((number, study.before.clone()?)));
+    let mut members: BTreeMap<usize, Checkpoint> = kept.collect();
+    let mut failures = Vec::new();
     let interrupted = jobs::train(&selected, &jobs, options.quiet, |number, found| {
         let study = &studies[number];
         match found {
@@ -170,7 +176,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 if let Some(log) = &mut log {
                     log_epochs(log, study, &trained)?;
                 }
-                members.push((number, study.member(&trained, &device), trained.is_whole()));
+                if trained.can_go_on(&study.job.recipe) {
+                    members.insert(number, study.member(&trained, &device));
+                }
             }
             Err(Error::Interrupted) => {}
             Err(error) => {
@@ -181,10 +189,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Ok(())
     })?;
     if let (Some(path), false) = (&options.save, members.is_empty()) {
-        Ensemble::new(members.iter().map(|(_, member, _)| member.clone()).collect())?.save(path)?;
+        Ensemble::new(members.values().cloned().collect())?.save(path)?;
     }
     if interrupted {
-        let done = members.iter().filter(|(.., whole)| *whole).count();
+        let is_whole = |member: &&Checkpoint| member.metadata.as_ref().is_some_and(|kept| kept.training.ended);
+        let done = members.values().filter(is_whole).count();
         let kept = match &options.save {
             Some(path) if !members.is_empty() => {
                 format!("; to go on: the same command with --resume {}", path.display())
@@ -196,7 +205,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     let mut table = Vec::new();
     let mut predicted = options.out_of_fold.as_ref().map(|_| predictions::Predictions::new(options.repeats));
-    for (number, member, _) in members {
+    for (number, member) in members.into_iter().filter(|(number, _)| !failures.contains(number)) {
         let (study, epoch) = (&studies[number], member.metadata.as_ref().map_or(0, |metadata| metadata.epochs));
         let samples = Arc::new(study.fold.test.select()?);
         let ensemble = Ensemble::from(member);
@@ -274,9 +283,8 @@ fn study(
         })
     };
     let kept = resumed.and_then(|resumed| resumed.members().iter().find(same));
-    let before = kept.and_then(|member| Some((member.state.clone(), member.metadata.as_ref()?)));
-    let (state, done, ended) = match before {
-        Some((state, kept)) => (state, kept.epochs, kept.training.ended),
+    let (state, done, ended) = match kept.and_then(|member| Some((member, member.metadata.as_ref()?))) {
+        Some((member, kept)) => (member.state.clone(), kept.epochs, kept.training.ended),
         None => (prepare::start(&model, &recipe, None)?, 0, false),
     };
     let mut data = Parts::default();
@@ -287,7 +295,8 @@ fn study(
     }
     // One that had ended is evaluated and no more.
     let recipe = Recipe { epochs: if ended { done } else { recipe.epochs }, ..recipe };
-    Ok(Study { held_back, fold, job: Job { model, recipe, data, state, done }, metadata })
+    let before = kept.cloned();
+    Ok(Study { held_back, fold, job: Job { model, recipe, data, state, done }, metadata, before })
 }
 
 impl Study {

@@ -195,6 +195,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if done > 0 {
         let rest = if done == recipe.epochs { "nothing is left to do: --epochs is the total" } else { "on it goes" };
         tell(&format!("{done} of {} epochs are done: {rest}", recipe.epochs));
+        if recipe.stopping.early_stop.is_some() && done < recipe.epochs {
+            tell("The epoch with the least validation loss is looked for from here on: those before do not count");
+        }
         let planned = resumed.as_ref().map_or(recipe.epochs, |resumed| resumed.metadata.recipe.epochs);
         if planned != recipe.epochs && recipe.schedule.kind.spans_the_run() {
             let (name, epochs) = (recipe.schedule.kind.name(), recipe.epochs);

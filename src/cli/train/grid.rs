@@ -52,7 +52,9 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
         if let Some(log) = &mut log {
             table.log(number, &trained, log)?;
         }
-        if let Some(paths) = &paths {
+        if let Some(paths) = &paths
+            && trained.can_go_on(&jobs[number].recipe)
+        {
             let metadata = described(&metadata[number], &trained);
             checkpoint::save(&paths[number], &jobs[number].model, &trained.state, Some(&metadata))?;
         }

@@ -1,5 +1,6 @@
 //! An ensemble by one command: networks that differ in their seeds alone, trained side by side, in one file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,8 +41,12 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
     let lists = ["seed".to_owned()];
     let mut log = options.log.as_deref().map(Log::create).transpose()?;
     let mut table = Table::new(&dataset, &lists);
-    let (mut members, mut whole) = (Vec::new(), 0);
+    // What is in a file stays in it until there is more.
+    let kept = before.iter().enumerate().filter_map(|(number, before)| Some((number, before.as_ref()?.1.clone())));
+    let mut members: BTreeMap<usize, Checkpoint> = kept.collect();
+    let mut failed = 0;
     let interrupted = jobs::train(&selected, &jobs, options.quiet, |number, found| {
+        failed += usize::from(!matches!(found, Ok(_) | Err(Error::Interrupted)));
         let Some(trained) = table.add(number, &runs[number], found) else { return Ok(()) };
         if let Some(log) = &mut log {
             table.log(number, &trained, log)?;
@@ -49,18 +54,23 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
         if !options.quiet && !options.json {
             table.tell(number, runs.len())?;
         }
-        whole += usize::from(trained.is_whole());
+        if !trained.can_go_on(&jobs[number].recipe) {
+            return Ok(());
+        }
         let metadata = described(&metadata[number], &trained);
-        members.push(Checkpoint {
+        let member = Checkpoint {
             name: format!("member {number}"),
             model: jobs[number].model.clone(),
             state: trained.state,
             metadata: Some(metadata),
             assumed: Vec::new(),
-        });
+        };
+        members.insert(number, member);
         Ok(())
     })?;
-    let trained = members.len();
+    let members: Vec<Checkpoint> = members.into_values().collect();
+    let is_whole = |member: &&Checkpoint| member.metadata.as_ref().is_some_and(|kept| kept.training.ended);
+    let (trained, whole) = (members.len(), members.iter().filter(is_whole).count());
     let ensemble = if members.is_empty() { None } else { Some(Ensemble::new(members)?) };
     if let (Some(ensemble), Some(path)) = (&ensemble, &options.save) {
         ensemble.save(path)?;
@@ -99,7 +109,7 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
             note(&format!("Tested as an ensemble of {trained} on the {rows} test rows of {name}"));
         }
     }
-    match count as usize - trained {
+    match failed {
         0 => Ok(()),
         failed => {
             let rest = if options.save.is_some() && trained > 0 { ": the file has the others" } else { "" };
