@@ -41,7 +41,7 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
     let mut log = options.log.as_deref().map(Log::create).transpose()?;
     let mut table = Table::new(&dataset, &lists);
     let (mut members, mut whole) = (Vec::new(), 0);
-    let interrupted = jobs::train(&selected, &jobs, options.quiet, |number, found| {
+    let interrupted = jobs::train(&selected, &jobs, options.quiet, None, |number, found| {
         let Some(trained) = table.add(number, &runs[number], found) else { return Ok(()) };
         if let Some(log) = &mut log {
             table.log(number, &trained, log)?;
