@@ -50,8 +50,11 @@ impl Folder {
     /// A small search of this folder's table, with more flags.
     fn search(&self, more: &[&str]) -> Vec<String> {
         let data = self.path("t.csv");
-        let common = ["search", "--backend", "cpu", "--data", &data, "--trials", "10", "--epochs", "9", "--seed", "3"];
-        common.iter().chain(more).map(|&word| word.to_owned()).collect()
+        let defaults = [("--trials", "10"), ("--epochs", "9"), ("--seed", "3")];
+        let defaults =
+            defaults.iter().filter(|(flag, _)| !more.contains(flag)).flat_map(|(flag, value)| [*flag, *value]);
+        let common = ["search", "--backend", "cpu", "--data", &data];
+        common.into_iter().chain(defaults).chain(more.iter().copied()).map(str::to_owned).collect()
     }
 
     /// What it prints, and what it says beside that.
@@ -195,6 +198,31 @@ fn a_search_goes_on_from_its_log_wherever_it_was_cut() {
     resumed(&["--folds", "3"], &["is the log of another search", "--folds"]);
     folder.write("t.csv", &table(290, false));
     resumed(&[], &["is the log of another search", "data"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_done_before_ctrl_c_is_kept() {
+    let folder = Folder::new();
+    let log = folder.path("log");
+    let words = folder.search(&["--trials", "400", "--log", &log]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
+    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1");
+    let child = command.args(words).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    let child = child.spawn().unwrap();
+    let lines = || fs::read_to_string(&log).unwrap_or_default().lines().count();
+    while lines() < 4 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{err}");
+    assert!(err.contains("to go on: the same command with --resume") && err.contains(&log), "{err}");
+    let kept = fs::read_to_string(&log).unwrap();
+    assert!(kept.ends_with('\n') && kept.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{kept}");
+    let resumed = folder.answer(&["--trials", "400", "--resume", &log]);
+    assert_eq!(resumed, folder.answer(&["--trials", "400"]));
 }
 
 #[test]

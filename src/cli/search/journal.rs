@@ -56,7 +56,7 @@ impl Journal {
             let kept = kept.ok_or_else(|| {
                 Error::file(path, "no first line that says what is searched", "a log of search --log")
             })?;
-            if let Some(name) = head.keys().find(|name| head.get(*name) != kept.get(*name)) {
+            if let Some(name) = PARTS.into_iter().find(|name| head.get(*name) != kept.get(*name)) {
                 return Err(Error::Usage(format!(
                     "--resume {} is the log of another search, with other {}: give the same flags and data, or leave --resume out",
                     path.display(),
@@ -107,6 +107,9 @@ impl Journal {
         Ok(())
     }
 }
+
+/// The parts of the first line: what flags say, then what follows from it.
+const PARTS: [&str; 8] = ["trials", "folds", "seed", "backend", "space", "options", "data", "recipe"];
 
 /// What a part of the first line is called.
 fn part(name: &str) -> &str {
