@@ -76,13 +76,15 @@ impl Space {
 
     /// What is worth searching around `recipe` on data of these `facts`.
     pub fn suited(recipe: &Recipe, facts: &Facts) -> Self {
-        let (widths, depth, activations): ([usize; 3], _, _) = match (facts.table, facts.rows) {
-            (false, _) => ([128, 256, 512], 3, ["relu", "gelu", "silu"]),
-            (true, 0..1500) => ([32, 64, 128], 4, ["gelu", "relu", "silu"]),
-            (true, 1500..20_000) => ([64, 128, 256], 4, ["gelu", "relu", "silu"]),
-            (true, _) => ([128, 256, 512], 4, ["gelu", "relu", "silu"]),
+        // Wide and deep networks cost most, and few rows do not need them.
+        let (widths, depth, activations): (&[usize], _, _) = match (facts.table, facts.rows) {
+            (false, _) => (&[128, 256, 512], 3, ["relu", "gelu", "silu"]),
+            (true, 0..1500) => (&[32, 64, 128], 4, ["gelu", "relu", "silu"]),
+            (true, 1500..20_000) => (&[32, 64, 128, 192], 4, ["gelu", "relu", "silu"]),
+            (true, _) => (&[64, 128, 256], 4, ["gelu", "relu", "silu"]),
         };
-        let hidden = (1..=depth).flat_map(|depth| widths.map(|width| json!(vec![width; depth])));
+        let layers = |depth| widths.iter().map(move |width| json!(vec![*width; depth]));
+        let hidden = (1..=depth).flat_map(layers);
         let around = |value: f64, below: f64, above: f64| {
             Choice::Range(Range {
                 from: digits(value / below),
