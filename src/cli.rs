@@ -31,6 +31,7 @@ mod log;
 mod model;
 mod predict;
 mod recipe;
+mod search;
 mod train;
 
 /// Trains multi-layer perceptrons on any GPU, or on the CPU.
@@ -47,6 +48,8 @@ enum Command {
     Train(Box<train::Options>),
     /// Cross-validate: train a network per fold, and judge each by the rows that it did not see
     Cv(Box<cv::Options>),
+    /// Search for a recipe: train many settings, the promising ones longer, and say which is best
+    Search(Box<search::Options>),
     /// Time the training pass of some networks
     Bench(Box<bench::Options>),
     /// List the GPU adapters, and say which one `auto` takes
@@ -329,6 +332,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(options) => train::run(&options),
         Command::Cv(options) => cv::run(&options),
+        Command::Search(options) => search::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Devices => devices::run(),
         Command::Check(options) => check::run(&options),

@@ -13,7 +13,7 @@ use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Remedy, Result};
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
-use crate::recipe::Recipe;
+use crate::recipe::{Loss, Recipe};
 
 /// An ensemble on a device.
 pub struct Running<'a> {
@@ -153,22 +153,24 @@ impl Running<'_> {
             Some(scale) => scale.apply(&of),
             None => of.into_iter().map(|probability| probability as f32).collect(),
         };
-        let outputs = ensemble.first().model.outputs();
-        let found = match &first.targets {
-            Targets::Classes(labels) => {
-                let mut total = Evaluation::empty(outputs);
-                for (p, &label) in predicted.chunks_exact(outputs).zip(labels) {
-                    let (loss, class) = cross_entropy::loss_and_class(p, label as usize);
-                    total.count(f64::from(loss), label, class);
-                }
-                total
-            }
-            Targets::Values(values) => {
-                let (_, recipe) = ensemble.first().to_evaluate()?;
-                head::values_evaluation(recipe.loss, &predicted, values, outputs)
-            }
-        };
+        let (model, recipe) = ensemble.first().to_evaluate()?;
+        let found = evaluation(recipe.loss, &predicted, &first.targets, model.outputs());
         Ok(Evaluated { found, predicted })
+    }
+}
+
+/// How good the `predicted` rows of `outputs` probabilities, or standardised values, are by `loss`.
+pub(crate) fn evaluation(loss: Loss, predicted: &[f32], targets: &Targets, outputs: usize) -> Evaluation {
+    match targets {
+        Targets::Classes(labels) => {
+            let mut total = Evaluation::empty(outputs);
+            for (p, &label) in predicted.chunks_exact(outputs).zip(labels) {
+                let (loss, class) = cross_entropy::loss_and_class(p, label as usize);
+                total.count(f64::from(loss), label, class);
+            }
+            total
+        }
+        Targets::Values(values) => head::values_evaluation(loss, predicted, values, outputs),
     }
 }
 

@@ -46,6 +46,7 @@ pub mod preview;
 pub mod random;
 pub mod recipe;
 pub mod schedule;
+pub mod search;
 pub mod state;
 pub mod train;
 mod trainer;

@@ -1,6 +1,7 @@
 //! Random numbers: ChaCha8 seeded once a run, stream 0 for the weights, stream `1 + e` for the order of epoch `e`, so
 //! that a resumed run sees the same order without any history. Which rows are taken for a test or a validation part, or for
-//! which fold, comes from the last streams, which no epoch reaches: epochs are counted in 32 bits.
+//! which fold, comes from the last streams, which no epoch reaches: epochs are counted in 32 bits. The settings of a search come
+//! from streams between them.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -22,6 +23,11 @@ pub fn weights(seed: u64) -> ChaCha8Rng {
 /// The order in which epoch `epoch` (from 0) visits `n` rows: a permutation of `0..n`.
 pub fn order(seed: u64, epoch: u64, n: u32) -> Vec<u32> {
     permutation(stream(seed, 1 + epoch), n)
+}
+
+/// The generator that the setting of trial `trial` of a search is drawn from.
+pub fn trial(seed: u64, trial: u32) -> ChaCha8Rng {
+    stream(seed, (1 << 33) + u64::from(trial))
 }
 
 /// What a random part of a data set is for.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::eval::{Figure, figures};
 use super::log::{Log, of_epoch};
-use super::recipe::RecipeOptions;
+use super::recipe::{self, RecipeOptions};
 use super::train::{is_table, prepare};
 use super::{ComputeOptions, DataOptions, jobs, note, print, read_so, spare_data};
 use crate::backend::{Parts, Split};
@@ -25,7 +25,7 @@ use crate::recipe::Recipe;
 mod predictions;
 
 /// The share of a table's rows that says when to stop.
-const TABLE_VALIDATION: f64 = 0.1;
+pub(super) const TABLE_VALIDATION: f64 = 0.1;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -73,11 +73,11 @@ pub(super) struct Options {
 }
 
 /// A fold that was drawn, and the network that is trained without it.
-struct Study {
+pub(super) struct Study {
     held_back: HeldBack,
     fold: Fold,
-    job: Job,
-    metadata: Metadata,
+    pub(super) job: Job,
+    pub(super) metadata: Metadata,
     /// What it goes on from.
     before: Option<Checkpoint>,
 }
@@ -91,13 +91,13 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let outputs = options.outputs()?;
     let (mut runs, lists) = options.recipe.runs()?;
     if let Some(list) = lists.first() {
-        let flag = super::recipe::flag(list);
+        let flag = recipe::flag(list);
         return Err(Error::Usage(format!(
             "{flag}: cv takes a single value; train takes lists, and --repeats seeds anew"
         )));
     }
     let given = runs.pop().unwrap_or_default();
-    let recipe = |images| options.recipe.recipe(&given, images, None);
+    let recipe = |images| recipe::recipe(&given, images, None);
     let recipes = match (recipe(true), recipe(false)) {
         // Refused before any work, whatever the rows are.
         (Err(error), Err(_)) => return Err(error),
@@ -134,7 +134,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             }
             let mut recipe: Recipe = match if is_table(&fold.dataset) { &recipes.1 } else { &recipes.0 } {
                 Ok(recipe) => recipe.clone(),
-                Err(_) => options.recipe.recipe(&given, !is_table(&fold.dataset), None)?,
+                Err(_) => recipe::recipe(&given, !is_table(&fold.dataset), None)?,
             };
             recipe.seed = seed;
             let dataset = learnt_from(&fold)?;
@@ -169,7 +169,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let kept = studies.iter().enumerate().filter_map(|(number, study)| Some((number, study.before.clone()?)));
     let mut members: BTreeMap<usize, Checkpoint> = kept.collect();
     let mut failures = Vec::new();
-    let interrupted = jobs::train(&selected, &jobs, options.quiet, |number, found| {
+    let interrupted = jobs::train(&selected, &jobs, options.quiet, None, |number, found| {
         let study = &studies[number];
         match found {
             Ok(trained) => {
@@ -253,7 +253,7 @@ impl Options {
 }
 
 /// What there is to know of the data that `fold` learns from, with the rows themselves.
-fn learnt_from(fold: &Fold) -> Result<Dataset> {
+pub(super) fn learnt_from(fold: &Fold) -> Result<Dataset> {
     let train = match fold.train.rows {
         None => Arc::clone(&fold.train.samples),
         Some(_) => Arc::new(fold.train.select()?),
@@ -263,7 +263,7 @@ fn learnt_from(fold: &Fold) -> Result<Dataset> {
 }
 
 /// The network without `fold`: it starts anew, or goes on from its member of `resumed`.
-fn study(
+pub(super) fn study(
     held_back: HeldBack,
     fold: Fold,
     recipe: Recipe,

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -14,7 +15,8 @@ use crate::error::Result;
 use crate::many::{self, Job, Told, Trained};
 
 /// Trains `jobs` on what was selected; a bar says how far they are, unless `quiet`. `ended` is told what came of each, in their
-/// order whenever they end. Those that had not begun when Ctrl-C was pressed are not told. Returns whether it was pressed.
+/// order whenever they end. Those that had not begun when Ctrl-C was pressed, or at the moment `until`, are not told. Returns
+/// whether it was pressed.
 ///
 /// # Errors
 /// What `ended` fails with.
@@ -22,6 +24,7 @@ pub(super) fn train(
     selected: &Selected,
     jobs: &[Job],
     quiet: bool,
+    until: Option<Instant>,
     mut ended: impl FnMut(usize, Result<Trained>) -> Result<()>,
 ) -> Result<bool> {
     let rows_of = |job: &Job| job.data.get(Split::Train).map_or(0, |view| view.len());
@@ -47,7 +50,9 @@ pub(super) fn train(
             bar.suspend(|| ended(next, found))?;
             next += 1;
         }
-        Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        let over = || until.is_some_and(|until| Instant::now() >= until);
+        let stop = interrupted.load(Ordering::Relaxed) || over();
+        Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     });
     bar.finish_and_clear();
     trained?;
@@ -89,14 +94,16 @@ pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
 }
 
 /// Set once Ctrl-C is pressed. A second one ends the process at once.
-pub(super) fn interrupted() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&flag);
-    // Where no handler can be set, Ctrl-C simply ends the process.
-    let _ = ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
+pub(super) fn interrupted() -> &'static AtomicBool {
+    static PRESSED: AtomicBool = AtomicBool::new(false);
+    static HANDLER: Once = Once::new();
+    HANDLER.call_once(|| {
+        // Where no handler can be set, Ctrl-C simply ends the process.
+        let _ = ctrlc::set_handler(|| {
+            if PRESSED.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        });
     });
-    flag
+    &PRESSED
 }

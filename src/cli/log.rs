@@ -1,7 +1,7 @@
 //! The log of a run: a line of JSON for its options, then one per epoch.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -21,6 +21,13 @@ impl Log {
     /// An empty log.
     pub(super) fn create(path: &Path) -> Result<Self> {
         let file = File::create(path).map_err(Error::io("create", path))?;
+        Ok(Self { path: path.to_path_buf(), file: BufWriter::new(file) })
+    }
+
+    /// The log in the file `path`, which goes on behind its first `length` bytes.
+    pub(super) fn append(path: &Path, length: u64) -> Result<Self> {
+        let mut file = OpenOptions::new().write(true).open(path).map_err(Error::io("write", path))?;
+        file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(Error::io("write", path))?;
         Ok(Self { path: path.to_path_buf(), file: BufWriter::new(file) })
     }
 

@@ -1,6 +1,7 @@
 //! Flags that make the recipe of a run. Each has the name of the recipe's option that it sets.
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -223,43 +224,72 @@ impl RecipeOptions {
     pub(super) fn seed(&self) -> u64 {
         self.seed.as_ref().and_then(|seeds| seeds.first()).copied().unwrap_or(0)
     }
+}
 
-    /// The recipe of a new run whose rows are images, or are none: the one that is named or suits them, with the options that are
-    /// `given` and what follows from them. `hidden` are the hidden layers that it has anyway, if it has.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for an option that would do nothing.
-    pub(super) fn recipe(&self, given: &Given, images: bool, hidden: Option<&[usize]>) -> Result<Recipe> {
-        let hidden = self.hidden.as_ref().map(|Hidden(hidden)| &hidden[..]).or(hidden);
-        let has = |name: &str| given.contains_key(name);
-        // No other recipe has the notebook's schedule.
-        let falls = self.schedule.is_none() && (has("lr_decay") || has("lr_decay_every"));
-        let suited = if falls { RecipeName::Notebook } else { RecipeName::suited(images, hidden) };
-        let recipe = Recipe::new(self.recipe.unwrap_or(suited), hidden.map(<[usize]>::to_vec));
-        let mut all = given.clone();
-        let mut default = |name: &str, value: Value| {
-            if !has(name) {
-                all.insert(name.into(), value);
-            }
-        };
-        let other = self.optimizer.filter(|&kind| kind != recipe.optimizer.kind);
-        // The notebook's schedule goes with the notebook's rates, and it alone subtracts before the first epoch: a rate by
-        // itself is the rate.
-        let kind = recipe.schedule.kind;
-        if has("lr_decay") || has("lr_decay_every") {
-            default("schedule", ScheduleKind::Notebook.name().into());
-        } else if kind == ScheduleKind::Notebook && !has("min_lr") && (has("lr") || other.is_some()) {
-            default("schedule", ScheduleKind::Constant.name().into());
+/// The recipe of a new run whose rows are images, or are none: the one that is named or suits them, with the options that are
+/// `given` and what follows from them. `hidden` are the hidden layers that it has anyway, if it has.
+///
+/// # Errors
+/// [`Error::Usage`] for an option that would do nothing.
+pub(super) fn recipe(given: &Given, images: bool, hidden: Option<&[usize]>) -> Result<Recipe> {
+    let recipe = overlaid(given, images, hidden)?;
+    match idle(given, &recipe)? {
+        Some((name, of)) => {
+            let flag = flag(name);
+            Err(Error::Usage(format!("{flag} would do nothing here: it is for {of}; leave it out, or give that")))
         }
-        // Rates are those of an optimizer.
-        if let Some(kind) = other {
-            default("lr", kind.usual_rate().into());
-            default("weight_decay", if kind == OptimizerKind::AdamW { 0.01 } else { 0.0 }.into());
-        }
-        let recipe = recipe.overlaid(&all)?;
-        refuse_idle(given, &recipe)?;
-        Ok(recipe)
+        None => Ok(recipe),
     }
+}
+
+/// As [`recipe`], but without what is `given` of the options `drawn` and would do nothing beside the others.
+///
+/// # Errors
+/// As [`recipe`].
+pub(super) fn without_idle(given: &Given, drawn: impl Fn(&str) -> bool, images: bool) -> Result<Given> {
+    let mut given = given.clone();
+    while let Some((name, _)) = idle(&given, &overlaid(&given, images, None)?)?.filter(|(name, _)| drawn(name)) {
+        given.remove(name);
+    }
+    Ok(given)
+}
+
+fn overlaid(given: &Given, images: bool, hidden: Option<&[usize]>) -> Result<Recipe> {
+    let own: Option<Vec<usize>> = value_of(given, "hidden")?;
+    let hidden = own.as_deref().or(hidden);
+    let has = |name: &str| given.contains_key(name);
+    // No other recipe has the notebook's schedule.
+    let falls = !has("schedule") && (has("lr_decay") || has("lr_decay_every"));
+    let suited = if falls { RecipeName::Notebook } else { RecipeName::suited(images, hidden) };
+    let recipe = Recipe::new(value_of(given, "recipe")?.unwrap_or(suited), hidden.map(<[usize]>::to_vec));
+    let mut all = given.clone();
+    let mut default = |name: &str, value: Value| {
+        if !has(name) {
+            all.insert(name.into(), value);
+        }
+    };
+    let other = value_of(given, "optimizer")?.filter(|&kind: &OptimizerKind| kind != recipe.optimizer.kind);
+    // The notebook's schedule goes with the notebook's rates, and it alone subtracts before the first epoch: a rate by itself is
+    // the rate.
+    let kind = recipe.schedule.kind;
+    if has("lr_decay") || has("lr_decay_every") {
+        default("schedule", ScheduleKind::Notebook.name().into());
+    } else if kind == ScheduleKind::Notebook && !has("min_lr") && (has("lr") || other.is_some()) {
+        default("schedule", ScheduleKind::Constant.name().into());
+    }
+    // Rates are those of an optimizer.
+    if let Some(kind) = other {
+        default("lr", kind.usual_rate().into());
+        default("weight_decay", if kind == OptimizerKind::AdamW { 0.01 } else { 0.0 }.into());
+    }
+    recipe.overlaid(&all)
+}
+
+/// The option `name`, if it is `given`.
+fn value_of<T: DeserializeOwned>(given: &Given, name: &str) -> Result<Option<T>> {
+    let value = |value: &Value| serde_json::from_value(value.clone());
+    let value = given.get(name).map(value).transpose();
+    value.map_err(|error| Error::Usage(format!("{}: {error}", flag(name))))
 }
 
 /// A share of units or labels: from 0 on, below 1.
@@ -273,11 +303,11 @@ fn parse_positive(text: &str) -> std::result::Result<f64, String> {
     number.ok_or_else(|| "give a number above 0".into())
 }
 
-/// Refuses options in `given` that would do nothing in `recipe`, which has them, or that contradict each other.
+/// An option in `given` that would do nothing in `recipe`, which has it, and what it is for.
 ///
 /// # Errors
-/// [`Error::Usage`] naming the flag, and what it is for.
-fn refuse_idle(given: &Given, recipe: &Recipe) -> Result<()> {
+/// [`Error::Usage`] for options that contradict each other.
+fn idle(given: &Given, recipe: &Recipe) -> Result<Option<(&'static str, &'static str)>> {
     use ScheduleKind::{Cosine, Coslog4, Exponential, Linear, Notebook, OneCycle, Step};
     let (optimizer, schedule) = (recipe.optimizer.kind, recipe.schedule.kind);
     let adam = matches!(optimizer, OptimizerKind::Adam | OptimizerKind::AdamW);
@@ -306,13 +336,8 @@ fn refuse_idle(given: &Given, recipe: &Recipe) -> Result<()> {
             recipe.schedule.lr
         )));
     }
-    match uses.iter().find(|(name, used, _)| !used && given.contains_key(*name)) {
-        Some((name, _, of)) => {
-            let flag = flag(name);
-            Err(Error::Usage(format!("{flag} would do nothing here: it is for {of}; leave it out, or give that")))
-        }
-        None => Ok(()),
-    }
+    let idle = uses.into_iter().find(|(name, used, _)| !used && given.contains_key(*name));
+    Ok(idle.map(|(name, _, of)| (name, of)))
 }
 
 /// Options of a recipe by their names.

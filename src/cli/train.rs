@@ -29,12 +29,12 @@ use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
 mod advice;
 mod class_weight;
-mod grid;
+pub(super) mod grid;
 mod members;
 pub(super) mod prepare;
 mod saving;
 mod settings;
-mod table;
+pub(super) mod table;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

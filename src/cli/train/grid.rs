@@ -47,7 +47,7 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
     let Runs { dataset, selected, jobs, metadata } = Runs::new(options, runs, &outputs, &before)?;
     let mut log = options.log.as_deref().map(Log::create).transpose()?;
     let mut table = Table::new(&dataset, lists);
-    let interrupted = jobs::train(&selected, &jobs, options.quiet, |number, found| {
+    let interrupted = jobs::train(&selected, &jobs, options.quiet, None, |number, found| {
         let Some(trained) = table.add(number, &runs[number], found) else { return Ok(()) };
         if let Some(log) = &mut log {
             table.log(number, &trained, log)?;
@@ -93,7 +93,7 @@ fn flag_of(name: &str) -> String {
 }
 
 /// `metadata` of a run that `trained`.
-pub(super) fn described(metadata: &Metadata, trained: &Trained) -> Metadata {
+pub(in crate::cli) fn described(metadata: &Metadata, trained: &Trained) -> Metadata {
     let mut metadata = Metadata { epochs: trained.outcome.epoch, ..metadata.clone() };
     metadata.training.ended = trained.is_whole();
     metadata
@@ -187,46 +187,55 @@ impl Runs {
         initial: Option<(&Path, &Checkpoint)>,
         from: Option<(&Path, &Metadata, &Checkpoint)>,
     ) -> Result<()> {
-        let dataset = &self.dataset;
-        let model = recipe.model_of(dataset)?;
-        let two = initial.map(|(path, initial)| (path, prepare::initial(initial.clone(), dataset.task())));
-        let state = match from {
-            Some((path, _, kept)) => {
-                prepare::check_shape(&model, path, kept)?;
-                kept.state.clone()
-            }
-            None => prepare::start(&model, &recipe, two.as_ref().map(|(path, initial)| (*path, initial)))?,
-        };
-        let mut metadata = Metadata::new(&model, dataset, &recipe);
-        metadata.framing = reading.framing.or(metadata.framing);
-        metadata.reading = reading.clone();
-        metadata.training.device = Some(match &self.selected.gpu {
-            Some(_) => {
-                let about = self.selected.backend(&model, &recipe)?.0.about();
-                (about.name.into(), about.plan.into())
-            }
-            None => ("cpu".into(), "fused".into()),
-        });
-        metadata.training.init_from = match (from, initial) {
-            (Some((_, kept, _)), _) => kept.training.init_from.clone(),
-            (None, initial) => initial.map(|(path, _)| path.display().to_string()),
-        };
-        let done = from.map_or(0, |(_, kept, _)| kept.epochs);
-        let ended = from.is_some_and(|(_, kept, _)| kept.training.ended && kept.recipe.epochs == recipe.epochs);
-        // One that had ended is evaluated and no more.
-        let epochs = if ended { done } else { recipe.epochs };
-        let mut data = Parts::default();
-        let parts = [(Split::Test, &dataset.test), (Split::Validation, &dataset.validation)];
-        data.set(Split::Train, View::from(&dataset.train));
-        for (split, part) in parts {
-            if let Some(part) = part {
-                data.set(split, part.into());
-            }
-        }
-        self.jobs.push(Job { model, recipe: Recipe { epochs, ..recipe }, data, state, done });
+        let (job, mut metadata) = job(&self.dataset, recipe, reading, initial, from)?;
+        metadata.training.device = Some(jobs::device_and_plan(&self.selected, &job)?);
+        self.jobs.push(job);
         self.metadata.push(metadata);
         Ok(())
     }
+}
+
+/// A run by `recipe` on `dataset`, which starts anew, from the parameters of `initial`, or goes on from a file; and what its file
+/// will say of it, but for the device.
+///
+/// # Errors
+/// [`Error::Usage`] where recipe and data do not fit, [`Error::File`] for a model of another shape.
+pub(in crate::cli) fn job(
+    dataset: &Dataset,
+    recipe: Recipe,
+    reading: &crate::data::Options,
+    initial: Option<(&Path, &Checkpoint)>,
+    from: Option<(&Path, &Metadata, &Checkpoint)>,
+) -> Result<(Job, Metadata)> {
+    let model = recipe.model_of(dataset)?;
+    let two = initial.map(|(path, initial)| (path, prepare::initial(initial.clone(), dataset.task())));
+    let state = match from {
+        Some((path, _, kept)) => {
+            prepare::check_shape(&model, path, kept)?;
+            kept.state.clone()
+        }
+        None => prepare::start(&model, &recipe, two.as_ref().map(|(path, initial)| (*path, initial)))?,
+    };
+    let mut metadata = Metadata::new(&model, dataset, &recipe);
+    metadata.framing = reading.framing.or(metadata.framing);
+    metadata.reading = reading.clone();
+    metadata.training.init_from = match (from, initial) {
+        (Some((_, kept, _)), _) => kept.training.init_from.clone(),
+        (None, initial) => initial.map(|(path, _)| path.display().to_string()),
+    };
+    let done = from.map_or(0, |(_, kept, _)| kept.epochs);
+    let ended = from.is_some_and(|(_, kept, _)| kept.training.ended && kept.recipe.epochs == recipe.epochs);
+    // One that had ended is evaluated and no more.
+    let epochs = if ended { done } else { recipe.epochs };
+    let mut data = Parts::default();
+    let parts = [(Split::Test, &dataset.test), (Split::Validation, &dataset.validation)];
+    data.set(Split::Train, View::from(&dataset.train));
+    for (split, part) in parts {
+        if let Some(part) = part {
+            data.set(split, part.into());
+        }
+    }
+    Ok((Job { model, recipe: Recipe { epochs, ..recipe }, data, state, done }, metadata))
 }
 
 /// The file of each run: `path` with the run's options in its name.

@@ -45,7 +45,7 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
     let kept = before.iter().enumerate().filter_map(|(number, before)| Some((number, before.as_ref()?.1.clone())));
     let mut members: BTreeMap<usize, Checkpoint> = kept.collect();
     let mut failed = 0;
-    let interrupted = jobs::train(&selected, &jobs, options.quiet, |number, found| {
+    let interrupted = jobs::train(&selected, &jobs, options.quiet, None, |number, found| {
         failed += usize::from(!matches!(found, Ok(_) | Err(Error::Interrupted)));
         let Some(trained) = table.add(number, &runs[number], found) else { return Ok(()) };
         if let Some(log) = &mut log {

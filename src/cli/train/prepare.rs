@@ -12,16 +12,20 @@ use crate::model::{Embed, Front, Head, Mlp};
 use crate::recipe::{Facts, Recipe};
 use crate::state::State;
 
-/// Changes what nobody asked for, as `given` says, to what suits `dataset`. A run that starts from the model `initial` has its front.
-pub(in crate::cli) fn suit(recipe: &mut Recipe, given: &Given, dataset: &Dataset, initial: Option<&Checkpoint>) {
-    let facts = Facts {
+/// What of `dataset` decides a recipe's numbers.
+pub(in crate::cli) fn facts(dataset: &Dataset) -> Facts {
+    Facts {
         table: is_table(dataset),
         values: dataset.task() == Task::Values,
         rows: dataset.train.len(),
         validation: dataset.validation.is_some(),
         numbers: !dataset.numbers().is_empty(),
-    };
-    recipe.suit(&facts, |name| !given.contains_key(name));
+    }
+}
+
+/// Changes what nobody asked for, as `given` says, to what suits `dataset`. A run that starts from the model `initial` has its front.
+pub(in crate::cli) fn suit(recipe: &mut Recipe, given: &Given, dataset: &Dataset, initial: Option<&Checkpoint>) {
+    recipe.suit(&facts(dataset), |name| !given.contains_key(name));
     let Some(front) = initial.map(|initial| initial.model.front()) else { return };
     if !given.contains_key("embed") {
         recipe.embed = front.embed();

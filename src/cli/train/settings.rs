@@ -7,13 +7,11 @@ use serde_json::Value;
 
 use super::Options;
 use crate::checkpoint::{Checkpoint, Metadata};
-use crate::cli::recipe::{Given, flag, shown};
+use crate::cli::cv::TABLE_VALIDATION;
+use crate::cli::recipe::{Given, flag, recipe, shown};
 use crate::data::{self, Dataset, Header, classes};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
-
-/// The share of a table's rows that says when to stop.
-const TABLE_VALIDATION: f64 = 0.1;
 
 /// What a run does, whether by a flag, by the model that it goes on from, or by default.
 pub(super) struct Settings {
@@ -30,8 +28,8 @@ pub(super) struct Settings {
 impl Settings {
     /// Of a new run with what is `given` of its recipe, perhaps with the parameters of `initial`.
     pub(super) fn new(options: &Options, given: &Given, initial: Option<&Checkpoint>) -> Result<Self> {
-        let recipe = |images| options.recipe.recipe(given, images, initial.map(|initial| initial.model.hidden()));
-        let (images, others) = match (recipe(true), recipe(false)) {
+        let of = |images| recipe(given, images, initial.map(|initial| initial.model.hidden()));
+        let (images, others) = match (of(true), of(false)) {
             // Refused before any work, whatever the rows are.
             (Err(error), Err(_)) => return Err(error),
             recipes => recipes,

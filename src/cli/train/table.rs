@@ -117,20 +117,10 @@ impl<'a> Table<'a> {
         let Some(epoch) = &row.epoch else { return Vec::new() };
         let parts = [("validation", &epoch.validation), ("test", &epoch.test)];
         let of = |(name, part): (&str, &Option<Evaluation>)| {
-            let figures = part.as_ref().map(|part| self.figures_of(part)).unwrap_or_default();
+            let figures = part.as_ref().map(|part| figures_of(part, self.scale)).unwrap_or_default();
             figures.into_iter().map(|(what, figure)| (format!("{name} {what}"), figure)).collect::<Vec<_>>()
         };
         parts.into_iter().flat_map(of).collect()
-    }
-
-    fn figures_of(&self, part: &Evaluation) -> Vec<(&'static str, f64)> {
-        match self.scale {
-            None => vec![("loss", part.mean_loss()), ("accuracy", part.accuracy())],
-            Some(scale) => {
-                let found = part.in_units(scale);
-                vec![("RMSE", found.rmse()), ("MAE", found.mae()), ("R2", found.r2())]
-            }
-        }
     }
 
     /// A run's figures in a line.
@@ -295,13 +285,24 @@ fn listed<'a>(options: impl Iterator<Item = (&'a String, &'a Value)>) -> String 
     options.map(option).collect::<Vec<_>>().join(", ")
 }
 
+/// The figures of `part` by their names; values have their errors in the unit of the targets, which `scale` says.
+pub(in crate::cli) fn figures_of(part: &Evaluation, scale: Option<&TargetScale>) -> Vec<(&'static str, f64)> {
+    match scale {
+        None => vec![("loss", part.mean_loss()), ("accuracy", part.accuracy())],
+        Some(scale) => {
+            let found = part.in_units(scale);
+            vec![("RMSE", found.rmse()), ("MAE", found.mae()), ("R2", found.r2())]
+        }
+    }
+}
+
 /// A figure with as many digits as say something.
-fn digits(figure: f64) -> String {
+pub(in crate::cli) fn digits(figure: f64) -> String {
     if figure.abs() < 1000.0 { format!("{figure:.4}") } else { format!("{figure:.1}") }
 }
 
 /// `lines` with their cells in columns, two blanks between them.
-fn aligned(lines: &[Vec<String>]) -> String {
+pub(in crate::cli) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         // The message of a failure is the last cell of its line, and no column.

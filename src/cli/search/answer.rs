@@ -1,0 +1,201 @@
+//! The answer of a search: which trial is best, by which command it can be had again, and an ensemble of the last trials.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::command;
+use super::journal::Found;
+use super::trials::{Outcome, Search};
+use crate::checkpoint::{self, Checkpoint, Ensemble};
+use crate::cli::recipe::{Given, shown};
+use crate::cli::train::table::{aligned, digits, figures_of};
+use crate::cli::{note, print};
+use crate::data::{Samples, Targets};
+use crate::ensemble::evaluation;
+use crate::error::Result;
+use crate::search::select::{MOST_PICKS, greedy};
+
+/// A selection of trials, and how good their mean is.
+struct Selection {
+    ensemble: Ensemble,
+    /// Trials and how often each counts.
+    picks: Vec<(u32, u32)>,
+    figures: Map<String, Value>,
+}
+
+/// Writes what is to be saved, and tells the answer.
+///
+/// # Errors
+/// What cannot be written, or trained again.
+pub(super) fn tell(search: &mut Search<'_>, outcome: &Outcome) -> Result<()> {
+    let (options, best) = (search.options, &outcome.ranked[0]);
+    if let Some(path) = &options.save {
+        let mut models = search.models(&[best])?.remove(0);
+        match (&mut models[..], options.folds) {
+            ([Checkpoint { model, state, metadata, .. }], None) => {
+                checkpoint::save(path, model, state, metadata.as_ref())?;
+            }
+            _ => Ensemble::new(models)?.save(path)?,
+        }
+    }
+    let selection = match &options.save_ensemble {
+        Some(path) => {
+            let selection = select(search, outcome)?;
+            if let Some(selection) = &selection {
+                selection.ensemble.save(path)?;
+            }
+            selection
+        }
+        None => None,
+    };
+    if outcome.cut {
+        let time = options.time.as_ref().map_or("", |time| &time.text);
+        options
+            .tell(&format!("--time {time} was over before all was done: the answer depends on this machine's speed"));
+    }
+    let again = command::of(&again(search, best), options.folds.is_some());
+    if options.json {
+        print(&json_of(search, outcome, selection.as_ref(), &again).to_string())
+    } else if options.quiet {
+        Ok(())
+    } else {
+        print_all(search, outcome, selection.as_ref(), &again)
+    }
+}
+
+/// The options of the trial that `found` is of, beside those that flags give.
+fn again(search: &Search<'_>, found: &Found) -> Given {
+    let trial = search.trial(found.trial);
+    let mut set = trial.setting.clone();
+    let recipe = &trial.recipes[0];
+    set.extend(search.ground.own.clone());
+    if found.epochs != recipe.epochs {
+        set.insert("epochs".into(), found.epochs.into());
+    }
+    set
+}
+
+/// The greedy selection among the trials that were left.
+fn select(search: &mut Search<'_>, outcome: &Outcome) -> Result<Option<Selection>> {
+    let left: Vec<&Found> = outcome.ranked.iter().filter(|found| found.rung == outcome.rung).collect();
+    let left = if left.is_empty() { outcome.ranked.iter().collect() } else { left };
+    let models = search.models(&left)?;
+    let (ground, targets) = (search.ground, search.ground.targets()?);
+    let mut predicted = Vec::new();
+    for trial in &models {
+        let mut rows = Vec::new();
+        for (number, model) in trial.iter().enumerate() {
+            let ensemble = Ensemble::from(model.clone());
+            rows.extend(ensemble.on(search.selected).evaluate(&[ground.judged(number)?], |_, _| Ok(()))?.predicted);
+        }
+        predicted.push(rows);
+    }
+    let loss = search.trial(1).recipes[0].loss;
+    let outputs = ground.divisions[0].dataset.outputs();
+    let of = |mean: &[f32]| evaluation(loss, mean, &targets, outputs);
+    let Some((counts, least)) = greedy(&predicted, MOST_PICKS, |mean| of(mean).mean_loss()) else { return Ok(None) };
+    let (mut members, mut weights, mut picks) = (Vec::new(), Vec::new(), Vec::new());
+    for ((found, models), count) in left.iter().zip(models).zip(&counts).filter(|(_, count)| **count > 0) {
+        picks.push((found.trial, *count));
+        weights.resize(weights.len() + models.len(), *count);
+        members.extend(models);
+    }
+    let ensemble = Ensemble::weighted(members, weights)?;
+    let mut figures = Map::new();
+    let (_, name) = ground.judge();
+    let name = name.replace('-', "_");
+    figures.insert(format!("{name}_loss"), least.into());
+    let division = &ground.divisions[0].dataset;
+    let scale = division.target_scale.as_ref();
+    if search.options.folds.is_none() {
+        for (part, samples) in [(&name[..], &division.validation), ("test", &division.test)] {
+            let Some(samples) = samples else { continue };
+            let samples: Vec<Arc<Samples>> = ensemble.readers().iter().map(|_| Arc::clone(samples)).collect();
+            let found = ensemble.on(search.selected).evaluate(&samples, |_, _| Ok(()))?.found;
+            for (what, figure) in figures_of(&found, scale) {
+                figures.insert(format!("{part}_{}", what.to_lowercase()), figure.into());
+            }
+        }
+    } else if let Targets::Classes(_) = &targets {
+        let total = predicted.iter().zip(&counts).map(|(_, count)| f64::from(*count)).sum::<f64>();
+        let value = |row: usize| {
+            let sum: f64 = predicted.iter().zip(&counts).map(|(p, count)| f64::from(p[row]) * f64::from(*count)).sum();
+            (sum / total) as f32
+        };
+        let mean: Vec<f32> = (0..predicted[0].len()).map(value).collect();
+        figures.insert(format!("{name}_accuracy"), of(&mean).accuracy().into());
+    }
+    Ok(Some(Selection { ensemble, picks, figures }))
+}
+
+/// Figures by their keys, and as text shows them, in order.
+fn shown_figures(part: &str) -> Vec<(String, String)> {
+    let whats = [("loss", "loss"), ("accuracy", "accuracy"), ("rmse", "RMSE"), ("mae", "MAE"), ("r2", "R2")];
+    let parts = [part, "test"];
+    let names = parts.iter().flat_map(|part| {
+        whats.iter().map(move |(key, what)| (format!("{}_{key}", part.replace('-', "_")), format!("{part} {what}")))
+    });
+    names.collect()
+}
+
+fn print_all(search: &Search<'_>, outcome: &Outcome, selection: Option<&Selection>, again: &str) -> Result<()> {
+    let (best, (_, part)) = (&outcome.ranked[0], search.ground.judge());
+    let varied: Vec<&str> = search.names().collect();
+    let figures: Vec<(String, String)> = shown_figures(part)
+        .into_iter()
+        .filter(|(key, _)| outcome.ranked.iter().any(|found| found.figures.contains_key(key)))
+        .collect();
+    let mut lines = vec![vec!["trial".to_owned()]];
+    lines[0].extend(varied.iter().map(|name| name.replace('_', "-")));
+    lines[0].push("epoch".into());
+    lines[0].extend(figures.iter().map(|(_, shown)| shown.clone()));
+    for found in &outcome.ranked {
+        let own = search.trial(found.trial).recipes[0].options()?;
+        let mut line = vec![found.trial.to_string()];
+        line.extend(varied.iter().map(|name| own.get(*name).map(shown).unwrap_or_default()));
+        let mean = f64::from(found.epoch.iter().sum::<u32>()) / found.epoch.len().max(1) as f64;
+        line.push(format!("{mean:.0} of {}", found.epochs));
+        line.extend(figures.iter().map(|(key, _)| found.figures.get(key).map_or_else(|| "-".into(), |it| digits(*it))));
+        lines.push(line);
+    }
+    print(&format!("\nTrials that were left, the best first by {part} loss:"))?;
+    print(&aligned(&lines))?;
+    let own = if best.trial == 1 { ", the recipe's own setting" } else { "" };
+    print(&format!("\nBest: trial {}{own}", best.trial))?;
+    print(again)?;
+    if let Some(Selection { picks, figures: found, .. }) = selection {
+        let picked =
+            picks.iter().map(|(trial, count)| format!("trial {trial} x {count}")).collect::<Vec<_>>().join(", ");
+        let shown = shown_figures(part);
+        let shown =
+            shown.iter().filter_map(|(key, name)| Some(format!("{name} {}", digits(found.get(key)?.as_f64()?))));
+        print(&format!("Ensemble of {picked}: {}", shown.collect::<Vec<_>>().join(", ")))?;
+    }
+    for (flag, path) in [("--save", &search.options.save), ("--save-ensemble", &search.options.save_ensemble)] {
+        if let Some(path) = path {
+            note(&format!("Saved to {} ({flag})", path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn json_of(search: &Search<'_>, outcome: &Outcome, selection: Option<&Selection>, again: &str) -> Value {
+    let (best, (_, part)) = (&outcome.ranked[0], search.ground.judge());
+    let selection = selection.map(|Selection { picks, figures, .. }| {
+        let picks = picks.iter().map(|(trial, count)| json!({ "trial": trial, "count": count }));
+        let mut of = figures.clone();
+        of.insert("picks".into(), picks.collect());
+        of
+    });
+    json!({
+        "trials": search.trials.len(),
+        "judged_by": part,
+        "best": best,
+        "command": again,
+        "left": outcome.ranked,
+        "found": search.found(),
+        "ensemble": selection,
+        "cut_by_time": outcome.cut,
+    })
+}

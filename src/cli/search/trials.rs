@@ -1,0 +1,317 @@
+//! The rungs of a search, and the models that came of them.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::Options;
+use super::ground::Ground;
+use super::journal::{Found, Journal};
+use crate::backend::Split;
+use crate::backend::select::Selected;
+use crate::checkpoint::{Checkpoint, Metadata};
+use crate::cli::recipe::Given;
+use crate::cli::train::grid::described;
+use crate::cli::train::table::{digits, figures_of};
+use crate::cli::{jobs, note, print};
+use crate::error::{Error, Result};
+use crate::many::{Job, Trained};
+use crate::recipe::Recipe;
+use crate::search;
+
+/// A setting.
+pub(super) struct Trial {
+    /// From 1.
+    pub(super) number: u32,
+    /// The options that were drawn.
+    pub(super) setting: Given,
+    /// Its recipe on each division of the data, with all epochs.
+    pub(super) recipes: Vec<Recipe>,
+}
+
+/// A search under way.
+pub(super) struct Search<'a> {
+    pub(super) options: &'a Options,
+    pub(super) selected: &'a Selected,
+    pub(super) ground: &'a Ground,
+    pub(super) trials: Vec<Trial>,
+    journal: Journal,
+    until: Option<Instant>,
+    /// The models of trials in the rung, by both, as far as they are kept.
+    models: BTreeMap<(u32, u32), Vec<Checkpoint>>,
+}
+
+/// What came of a search.
+pub(super) struct Outcome {
+    /// The trials that were left, the best first.
+    pub(super) ranked: Vec<Found>,
+    /// The rung that was the last one.
+    pub(super) rung: u32,
+    /// Whether the time was over before all was done.
+    pub(super) cut: bool,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        options: &'a Options,
+        selected: &'a Selected,
+        ground: &'a Ground,
+        trials: Vec<Trial>,
+        journal: Journal,
+        until: Option<Instant>,
+    ) -> Self {
+        Self { options, selected, ground, trials, journal, until, models: BTreeMap::new() }
+    }
+
+    pub(super) fn trial(&self, number: u32) -> &Trial {
+        &self.trials[number as usize - 1]
+    }
+
+    /// The options that any trial has drawn, in the order of their names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let names: std::collections::BTreeSet<&str> =
+            self.trials.iter().flat_map(|trial| trial.setting.keys().map(String::as_str)).collect();
+        names.into_iter()
+    }
+
+    /// All that was found, by rungs and trials.
+    pub(super) fn found(&self) -> Vec<&Found> {
+        self.journal.all()
+    }
+
+    /// Number of rungs.
+    fn rungs(&self) -> u32 {
+        search::rungs(self.trials.len() as u32, self.trials[0].recipes[0].epochs)
+    }
+
+    /// All rungs, one after the other, until they are done or the time is over.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] after Ctrl-C, [`Error::Data`] where no trial ended with a model.
+    pub(super) fn run(&mut self) -> Result<Outcome> {
+        let rungs = self.rungs();
+        let mut left: Vec<u32> = self.trials.iter().map(|trial| trial.number).collect();
+        let mut latest: BTreeMap<u32, Found> = BTreeMap::new();
+        let (mut rung, mut cut) = (1, false);
+        loop {
+            self.rung(rung, rungs, &left)?;
+            let found: Vec<Found> = left.iter().filter_map(|&trial| self.journal.found(rung, trial)).cloned().collect();
+            cut |= found.len() < left.len();
+            self.tell_rung(rung, rungs, left.len(), &found)?;
+            let losses: Vec<(u32, Option<f64>)> = found.iter().map(|found| (found.trial, found.loss)).collect();
+            found.into_iter().for_each(|found| drop(latest.insert(found.trial, found)));
+            if cut || rung == rungs {
+                break;
+            }
+            left = search::promoted(&losses);
+            self.models.retain(|(_, trial), _| left.contains(trial));
+            if left.is_empty() {
+                break;
+            }
+            rung += 1;
+        }
+        let mut ranked: Vec<Found> = left.iter().filter_map(|trial| latest.remove(trial)).collect();
+        ranked.retain(|found| found.loss.is_some());
+        let loss = |found: &Found| found.loss.unwrap_or(f64::INFINITY);
+        ranked.sort_by(|one, other| loss(one).total_cmp(&loss(other)).then(one.trial.cmp(&other.trial)));
+        match (&self.options.time, ranked.is_empty()) {
+            (Some(time), true) if cut => {
+                let message = format!("--time {}: the time was over before a trial was done: give more", time.text);
+                Err(Error::Data(message))
+            }
+            (_, true) => Err(Error::Data("no trial ended with a model: see above".into())),
+            (_, false) => Ok(Outcome { ranked, rung, cut }),
+        }
+    }
+
+    /// Trains those of `trials` that are not known in this rung.
+    fn rung(&mut self, rung: u32, rungs: u32, trials: &[u32]) -> Result<()> {
+        let new: Vec<u32> = trials.iter().copied().filter(|trial| self.journal.found(rung, *trial).is_none()).collect();
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(());
+        }
+        let saves = self.options.save.is_some() || self.options.save_ensemble.is_some();
+        let keep = saves && (rung == rungs || self.until.is_some());
+        self.train(&new.iter().map(|trial| (rung, *trial)).collect::<Vec<_>>(), rungs, keep, self.until)
+    }
+
+    /// Trains trials, each in its rung, and adds what is not known to the journal. Their models are kept if they are to be.
+    fn train(&mut self, wanted: &[(u32, u32)], rungs: u32, keep: bool, until: Option<Instant>) -> Result<()> {
+        let mut runs = Vec::new();
+        for &(rung, trial) in wanted {
+            for (division, recipe) in self.trial(trial).recipes.iter().enumerate() {
+                let epochs = search::epochs(recipe.epochs, rung, rungs);
+                let recipe = Recipe { epochs, ..recipe.clone() };
+                let (job, metadata) = self.ground.job(division, recipe, rung == rungs)?;
+                let cost = job.state.parameters.len() as u64 * u64::from(epochs);
+                runs.push((cost, (rung, trial), division, job, metadata));
+            }
+        }
+        // The longest first, so that no thread is left alone with one at the end.
+        runs.sort_by_key(|(cost, ..)| std::cmp::Reverse(*cost));
+        let (mut of, mut jobs, mut metadata) = (Vec::new(), Vec::new(), Vec::new());
+        for (_, which, division, job, described) in runs {
+            of.push((which, division));
+            jobs.push(job);
+            metadata.push(described);
+        }
+        let divisions = self.ground.divisions.len();
+        let mut ended: BTreeMap<(u32, u32), BTreeMap<usize, (usize, Result<Trained>)>> = BTreeMap::new();
+        let (selected, quiet) = (self.selected, self.options.quiet);
+        let interrupted = jobs::train(selected, &jobs, quiet, until, |number, found| {
+            let (which, division) = of[number];
+            let stopped = match &found {
+                Ok(trained) => !trained.is_whole(),
+                Err(error) => matches!(error, Error::Interrupted),
+            };
+            if stopped {
+                return Ok(());
+            }
+            let trial = ended.entry(which).or_default();
+            trial.insert(division, (number, found));
+            if trial.len() < divisions {
+                return Ok(());
+            }
+            let all = ended.remove(&which).unwrap_or_default();
+            self.ended(which, all, (&jobs, &metadata), keep)
+        })?;
+        if interrupted {
+            self.tell_interrupted();
+            return Err(Error::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// Notes what came of a trial in a rung, of whose networks all have ended.
+    fn ended(
+        &mut self,
+        (rung, trial): (u32, u32),
+        networks: BTreeMap<usize, (usize, Result<Trained>)>,
+        (jobs, metadata): (&[Job], &[Metadata]),
+        keep: bool,
+    ) -> Result<()> {
+        let mut found = Found {
+            trial,
+            rung,
+            epochs: networks.values().next().map_or(0, |(number, _)| jobs[*number].recipe.epochs),
+            setting: self.trial(trial).setting.clone(),
+            epoch: Vec::new(),
+            loss: None,
+            figures: BTreeMap::new(),
+            error: None,
+        };
+        let (judge, name) = self.ground.judge();
+        let count = networks.len() as f64;
+        let (mut losses, mut models) = (Vec::new(), Vec::new());
+        for (division, (number, network)) in networks {
+            let trained = match network {
+                Ok(trained) => trained,
+                Err(error) => {
+                    if self.journal.found(rung, trial).is_none() {
+                        note(&format!("Trial {trial} ({}): {error}", super::in_words(&found.setting)));
+                    }
+                    found.error = Some(error.to_string());
+                    break;
+                }
+            };
+            let kept = trained.epochs.iter().find(|epoch| epoch.number == trained.outcome.epoch);
+            let scale = self.ground.divisions[division].dataset.target_scale.as_ref();
+            if let Some(epoch) = kept.or(trained.epochs.last()) {
+                let (judged, test) = match judge {
+                    Split::Test => (&epoch.test, &None),
+                    _ => (&epoch.validation, &epoch.test),
+                };
+                losses.extend(judged.as_ref().map(|part| part.mean_loss()));
+                for (part, evaluated) in [(name, judged), ("test", test)] {
+                    for (what, figure) in evaluated.iter().flat_map(|evaluated| figures_of(evaluated, scale)) {
+                        let name = format!("{}_{}", part.replace('-', "_"), what.to_lowercase());
+                        *found.figures.entry(name).or_insert(0.0) += figure / count;
+                    }
+                }
+            }
+            found.epoch.push(trained.outcome.epoch);
+            if keep {
+                models.push(self.model(trial, division, &jobs[number], &metadata[number], trained)?);
+            }
+        }
+        match &found.error {
+            Some(_) => found.figures.clear(),
+            None => {
+                found.loss = Some(losses.iter().sum::<f64>() / count).filter(|_| losses.len() as f64 == count);
+                if keep {
+                    self.models.retain(|(_, other), _| *other != trial);
+                    self.models.insert((rung, trial), models);
+                }
+            }
+        }
+        if self.journal.found(rung, trial).is_none() { self.journal.add(found) } else { Ok(()) }
+    }
+
+    fn model(
+        &self,
+        trial: u32,
+        division: usize,
+        job: &Job,
+        metadata: &Metadata,
+        trained: Trained,
+    ) -> Result<Checkpoint> {
+        let mut metadata = described(metadata, &trained);
+        metadata.training.device = Some(jobs::device_and_plan(self.selected, job)?);
+        let divisions = self.ground.divisions.len();
+        // As a file of a single run, which does not say it.
+        metadata.training.ended &= divisions > 1;
+        let fold = if divisions > 1 { format!(", fold {}/{divisions}", division + 1) } else { String::new() };
+        let (name, model) = (format!("trial {trial}{fold}"), job.model.clone());
+        Ok(Checkpoint { name, model, state: trained.state, metadata: Some(metadata), assumed: Vec::new() })
+    }
+
+    /// The models of trials, each in its rung. Those that another command trained are trained again, to the same bits.
+    ///
+    /// # Errors
+    /// What fails in training.
+    pub(super) fn models(&mut self, wanted: &[&Found]) -> Result<Vec<Vec<Checkpoint>>> {
+        let missing = |found: &&&Found| !self.models.contains_key(&(found.rung, found.trial));
+        let missing: Vec<(u32, u32)> = wanted.iter().filter(missing).map(|found| (found.rung, found.trial)).collect();
+        if !missing.is_empty() {
+            self.train(&missing, self.rungs(), true, None)?;
+        }
+        let model = |found: &&Found| {
+            let lost = || Error::Data(format!("trial {} did not train as before", found.trial));
+            self.models.get(&(found.rung, found.trial)).cloned().ok_or_else(lost)
+        };
+        wanted.iter().map(model).collect()
+    }
+
+    fn tell_rung(&self, rung: u32, rungs: u32, trials: usize, found: &[Found]) -> Result<()> {
+        if self.options.quiet || self.options.json {
+            return Ok(());
+        }
+        let loss = |found: &&Found| found.loss.unwrap_or(f64::INFINITY);
+        let best = found.iter().min_by(|one, other| loss(one).total_cmp(&loss(other)));
+        let best = best.and_then(|best| {
+            let (_, name) = self.ground.judge();
+            Some(format!(": least {name} loss {}, of trial {}", digits(best.loss?), best.trial))
+        });
+        let failed = found.iter().filter(|found| found.loss.is_none()).count();
+        let failed = if failed > 0 { format!("; {failed} failed") } else { String::new() };
+        let epochs = found.iter().map(|found| found.epochs);
+        let epochs = match (epochs.clone().min(), epochs.max()) {
+            (Some(least), Some(most)) if least != most => format!(" of {least} to {most} epochs"),
+            (Some(one), _) => format!(" of {one} epoch{}", if one == 1 { "" } else { "s" }),
+            _ => String::new(),
+        };
+        let done = if found.len() < trials { format!("{} of {trials}", found.len()) } else { trials.to_string() };
+        let noun = if trials == 1 { "trial" } else { "trials" };
+        print(&format!("Rung {rung}/{rungs}: {done} {noun}{epochs}{}{failed}", best.unwrap_or_default()))
+    }
+
+    fn tell_interrupted(&self) {
+        let file = self.options.log.as_ref().or(self.options.resume.as_ref());
+        let on = match file {
+            Some(path) => {
+                format!("what is done is in {0}; to go on: the same command with --resume {0}", path.display())
+            }
+            None => "nothing is kept, as there is no --log".into(),
+        };
+        note(&format!("Interrupted: {on}"));
+    }
+}
