@@ -28,6 +28,9 @@ pub(super) struct Trial {
     pub(super) recipes: Vec<Recipe>,
 }
 
+/// The networks of a trial by the number of their division: each by the number of its job, and what came of it.
+type Networks = BTreeMap<usize, (usize, Result<Trained>)>;
+
 /// A search under way.
 pub(super) struct Search<'a> {
     pub(super) options: &'a Options,
@@ -155,7 +158,7 @@ impl<'a> Search<'a> {
             metadata.push(described);
         }
         let divisions = self.ground.divisions.len();
-        let mut ended: BTreeMap<(u32, u32), BTreeMap<usize, (usize, Result<Trained>)>> = BTreeMap::new();
+        let mut ended: BTreeMap<(u32, u32), Networks> = BTreeMap::new();
         let (selected, quiet) = (self.selected, self.options.quiet);
         let interrupted = jobs::train(selected, &jobs, quiet, until, |number, found| {
             let (which, division) = of[number];
@@ -185,7 +188,7 @@ impl<'a> Search<'a> {
     fn ended(
         &mut self,
         (rung, trial): (u32, u32),
-        networks: BTreeMap<usize, (usize, Result<Trained>)>,
+        networks: Networks,
         (jobs, metadata): (&[Job], &[Metadata]),
         keep: bool,
     ) -> Result<()> {
