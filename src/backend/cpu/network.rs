@@ -726,7 +726,8 @@ impl Walk<'_> {
         }
         for (index, layer) in layers.iter().enumerate() {
             let f = if index < last { &self.run.activations[index] } else { &self.run.deltas[last] };
-            if !layer.narrow() {
+            // Rows of several panels do not lie together: behind a front a narrow layer may take such.
+            if !layer.narrow() || !frame.input(index).is_plain() {
                 self.meet();
             }
             let values = &self.run.values[index];
