@@ -1,6 +1,7 @@
 // d = d activate'(f): the gradient before an activation, from that behind its dropout
 //
-// h, what the activation's slope is computed from, its output or its input, and d: rows x width, d in place. One invocation changes one value.
+// h, what the activation's slope is computed from, its output or its input, and d: rows x width, d in place. One invocation
+// changes one value.
 //
 // uses: own_rows, activation, dropout
 

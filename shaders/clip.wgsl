@@ -1,7 +1,8 @@
 // factor = min(1, clip_norm / (norm + 1e-6)), where norm is the square root of the sum of `sums`: what gradients of
 // that norm are multiplied by, as torch.nn.utils.clip_grad_norm_ does
 //
-// sums: `blocks` values an entry; clip_norms: one a member; factor: one an entry. One workgroup sums all of an entry: each invocation every 64th value, then pairs, so the order is fixed.
+// sums: `blocks` values an entry; clip_norms: one a member; factor: one an entry. One workgroup sums all of an entry: each
+// invocation every 64th value, then pairs, so the order is fixed.
 //
 // uses: batch, nan
 
@@ -25,5 +26,6 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     }
     // A norm that is no number makes the parameters NaN, for all to see.
     let norm = sqrt(partial[0]);
-    if lane == 0u { factor[entry] = select(min(1.0, clip_norms[batch.member] / (norm + 1e-6)), partial[0], is_nan(partial[0])); }
+    let found = min(1.0, clip_norms[batch.member] / (norm + 1e-6));
+    if lane == 0u { factor[entry] = select(found, partial[0], is_nan(partial[0])); }
 }

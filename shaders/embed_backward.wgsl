@@ -1,7 +1,7 @@
 // The gradients of the waves' frequencies, phases, weights and biases, from dx, the gradient at what embed makes
 //
-// x: rows x inputs; dx: rows x (inputs + VALUES embedded); gradients: an entry's, as the parameters. One invocation sums those of one wave over
-// the rows, in order; the first VALUES of a feature sum its biases too.
+// x: rows x inputs; dx: rows x (inputs + VALUES embedded); gradients: an entry's, as the parameters. One invocation sums those
+// of one wave over the rows, in order; the first VALUES of a feature sum its biases too.
 //
 // uses: own_rows, waves
 

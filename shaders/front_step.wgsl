@@ -1,9 +1,10 @@
 // A step of the front's parameters, at their shares of the learning rate: each optimizer moves a parameter in proportion to it
 //
-// parameters and gradients: of a member and an entry begin with `count` values of the front, of which 16 a feature are frequencies and 16 phases, 48 weights
-// and 3 biases of `embedded` features; the rest are factors, which do not decay. One invocation changes one value.
+// parameters and gradients: a member's and an entry's begin with `count` values of the front: of each of `embedded` features
+// WAVES frequencies, WAVES phases, VALUES x WAVES weights and VALUES biases, kind by kind; the rest are factors, which do not
+// decay. One invocation changes one value.
 //
-// uses: own_parameters, optimizer, clipping
+// uses: own_parameters, optimizer, clipping, wave_sizes
 
 override count: u32;
 override embedded: u32;
@@ -25,12 +26,13 @@ fn main(
     let at = own_parameters() + i;
     let gradient = clipped(gradients[own_gradients() + i] / batch.divisor);
     let value = parameters[at];
-    if i >= 83u * embedded {
+    let biases = (2u + VALUES) * WAVES * embedded;
+    if i >= biases + VALUES * embedded {
         // Decay is in proportion to the parameter: of 0 there is none.
         parameters[at] = value + scale_rate * step(at, 0.0, gradient, true);
         return;
     }
-    let phase = i >= 16u * embedded && i < 32u * embedded;
-    let moved = step(at, value, gradient, phase || i >= 80u * embedded);
+    let phase = i >= WAVES * embedded && i < 2u * WAVES * embedded;
+    let moved = step(at, value, gradient, phase || i >= biases);
     parameters[at] = value + embedding_rate * (moved - value);
 }

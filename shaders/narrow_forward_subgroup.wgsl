@@ -4,26 +4,10 @@
 // Each of a workgroup's 8 invocations has 4 rows; `group_rows` is 32. What they need of W0 is the same for all: for 8
 // hidden units at a time, each loads the weights of one.
 //
-// uses: narrow
+// uses: narrow, unit_weights
 
 // The sums of 8 units.
 struct Sums { low: vec4<f32>, high: vec4<f32> }
-
-fn weights(own: u32, k: u32, j: u32) -> vec4<f32> {
-    if j >= hidden { return vec4<f32>(); }
-    let at = own + k * hidden + j;
-    if k + 3u < inputs {
-        return vec4<f32>(
-            parameters[at],
-            parameters[at + hidden],
-            parameters[at + 2u * hidden],
-            parameters[at + 3u * hidden],
-        );
-    }
-    var found: vec4<f32>;
-    for (var i = 0u; k + i < inputs; i++) { found[i] = parameters[at + i * hidden]; }
-    return found;
-}
 
 fn add(sums: Sums, x: vec4<f32>, w: array<vec4<f32>, 8>) -> Sums {
     return Sums(

@@ -4,38 +4,7 @@
 // Each of a workgroup's 8 invocations has 8 inputs. What they need of d0 is the same for all: of 8 units at a time, each loads
 // that of one.
 //
-// uses: narrow_parameters
-
-// Sums for four inputs, of 8 units.
-struct Sums { low: mat4x4<f32>, high: mat4x4<f32> }
-
-fn add(sums: Sums, x: vec4<f32>, low: vec4<f32>, high: vec4<f32>) -> Sums {
-    return Sums(
-        sums.low + mat4x4<f32>(x * low.x, x * low.y, x * low.z, x * low.w),
-        sums.high + mat4x4<f32>(x * high.x, x * high.y, x * high.z, x * high.w),
-    );
-}
-
-// Unrolled: software drivers keep what is indexed by a loop in memory.
-fn update_unit(k: u32, j: u32, sums: vec4<f32>) {
-    if j >= hidden { return; }
-    let at = w0 + k * hidden + j;
-    if k < inputs { update(at, sums.x, false); }
-    if k + 1u < inputs { update(at + hidden, sums.y, false); }
-    if k + 2u < inputs { update(at + 2u * hidden, sums.z, false); }
-    if k + 3u < inputs { update(at + 3u * hidden, sums.w, false); }
-}
-
-fn update_units(k: u32, first: u32, sums: Sums) {
-    update_unit(k, first, sums.low[0]);
-    update_unit(k, first + 1u, sums.low[1]);
-    update_unit(k, first + 2u, sums.low[2]);
-    update_unit(k, first + 3u, sums.low[3]);
-    update_unit(k, first + 4u, sums.high[0]);
-    update_unit(k, first + 5u, sums.high[1]);
-    update_unit(k, first + 6u, sums.high[2]);
-    update_unit(k, first + 7u, sums.high[3]);
-}
+// uses: narrow_parameters, unit_gradients
 
 @compute @workgroup_size(lanes)
 fn main(
@@ -55,8 +24,8 @@ fn main(
     for (var first = 0u; first < hidden; first += 8u) {
         let unit = first + member % 8u;
         let own = own_rows(hidden) + unit;
-        var sums_0: Sums;
-        var sums_1: Sums;
+        var sums_0: Gradients;
+        var sums_1: Gradients;
         for (var r = 0u; r < batches[group.z].rows; r++) {
             var mine = 0.0;
             if unit < hidden { mine = d0[own + r * hidden]; }
@@ -75,8 +44,8 @@ fn main(
             let at = data_row(r);
             let x_0 = quad(at, k);
             let x_1 = quad(at, k + 4u);
-            sums_0 = add(sums_0, x_0, low, high);
-            sums_1 = add(sums_1, x_1, low, high);
+            sums_0 = add_gradients(sums_0, x_0, low, high);
+            sums_1 = add_gradients(sums_1, x_1, low, high);
         }
         update_units(k, first, sums_0);
         update_units(k + 4u, first, sums_1);

@@ -4,27 +4,10 @@
 // Each of a workgroup's 8 invocations has 4 rows at a time, then 8 inputs. What they need of W0, or of d0, is the same for
 // all: for 8 hidden units at a time, each loads that of one. Sums are added up in the order of `resident`.
 //
-// uses: resident
+// uses: resident, unit_weights, unit_gradients
 
-// The sums of 8 units: of a row, or of four inputs.
+// The sums of 8 units of a row.
 struct Sums { low: vec4<f32>, high: vec4<f32> }
-struct Gradients { low: mat4x4<f32>, high: mat4x4<f32> }
-
-fn weights(own: u32, k: u32, j: u32) -> vec4<f32> {
-    if j >= hidden { return vec4<f32>(); }
-    let at = own + k * hidden + j;
-    if k + 3u < inputs {
-        return vec4<f32>(
-            parameters[at],
-            parameters[at + hidden],
-            parameters[at + 2u * hidden],
-            parameters[at + 3u * hidden],
-        );
-    }
-    var found: vec4<f32>;
-    for (var i = 0u; k + i < inputs; i++) { found[i] = parameters[at + i * hidden]; }
-    return found;
-}
 
 // One input after the other.
 fn add(sums: Sums, x: vec4<f32>, w: array<vec4<f32>, 8>) -> Sums {
@@ -52,36 +35,10 @@ fn finish(row: u32, rows: u32, first: u32, sums: Sums) {
     if v + 1u < vectors { h[row * vectors + v + 1u] = units(row, v + 1u, sums.high); }
 }
 
-fn add_gradients(sums: Gradients, x: vec4<f32>, low: vec4<f32>, high: vec4<f32>) -> Gradients {
-    return Gradients(
-        sums.low + mat4x4<f32>(x * low.x, x * low.y, x * low.z, x * low.w),
-        sums.high + mat4x4<f32>(x * high.x, x * high.y, x * high.z, x * high.w),
-    );
-}
-
-fn step_one(at: u32, gradient: f32) {
-    parameters[at] = step(at, parameters[at], gradient / batch.divisor, false);
-}
-
-// Unrolled: software drivers keep what is indexed by a loop in memory.
-fn step_unit(own: u32, k: u32, j: u32, sums: vec4<f32>) {
-    if j >= hidden { return; }
-    let at = own + k * hidden + j;
-    if k < inputs { step_one(at, sums.x); }
-    if k + 1u < inputs { step_one(at + hidden, sums.y); }
-    if k + 2u < inputs { step_one(at + 2u * hidden, sums.z); }
-    if k + 3u < inputs { step_one(at + 3u * hidden, sums.w); }
-}
-
-fn step_units(own: u32, k: u32, first: u32, sums: Gradients) {
-    step_unit(own, k, first, sums.low[0]);
-    step_unit(own, k, first + 1u, sums.low[1]);
-    step_unit(own, k, first + 2u, sums.low[2]);
-    step_unit(own, k, first + 3u, sums.low[3]);
-    step_unit(own, k, first + 4u, sums.high[0]);
-    step_unit(own, k, first + 5u, sums.high[1]);
-    step_unit(own, k, first + 6u, sums.high[2]);
-    step_unit(own, k, first + 7u, sums.high[3]);
+// A step of the member's parameter `number`, from its gradient, summed over the rows.
+fn update(number: u32, sum: f32, bias: bool) {
+    let at = own_parameters() + number;
+    parameters[at] = step(at, parameters[at], sum / batch.divisor, bias);
 }
 
 @compute @workgroup_size(lanes)
@@ -172,8 +129,8 @@ fn main(
                     sums_0 = add_gradients(sums_0, quad(row, k), low, high);
                     sums_1 = add_gradients(sums_1, quad(row, k + 4u), low, high);
                 }
-                step_units(own, k, first, sums_0);
-                step_units(own, k + 4u, first, sums_1);
+                update_units(k, first, sums_0);
+                update_units(k + 4u, first, sums_1);
             }
         }
         step_rest(lane, rows);

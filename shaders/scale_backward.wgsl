@@ -1,7 +1,7 @@
 // sums[i] = sum_r dx[r, i] e[r, i], the gradient of the factors, then dx[r, i] *= factors[i]
 //
-// dx and e: rows x width; factors and sums: width, inside the member's parameters and the entry's gradients from factors_offset on. One invocation does one
-// column, its sum in order.
+// dx and e: rows x width; factors and sums: width, inside the member's parameters and the entry's gradients from factors_offset
+// on. One invocation does one column, its sum in order.
 //
 // uses: own_rows, own_parameters
 

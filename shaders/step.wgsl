@@ -1,7 +1,7 @@
 // parameters = step(parameters, gradients / divisor), by the optimizer, the gradients clipped where they are to be
 //
-// parameters and gradients: of a member and an entry a layer's `weights` weights and then its biases, `count` values in all from `offset` on, gradients
-// summed over the batch's rows. One invocation changes one value.
+// parameters and gradients: of a member and an entry a layer's `weights` weights and then its biases, `count` values in all
+// from `offset` on, gradients summed over the batch's rows. One invocation changes one value.
 //
 // uses: own_parameters, optimizer, clipping
 

@@ -1,7 +1,7 @@
 // totals[index] = sum_r values[r]: a batch's loss
 //
-// values: rows; totals: one a batch of each member. One workgroup sums all: each invocation every 64th value, then pairs, so the order
-// is fixed.
+// values: rows; totals: one a batch of each member. One workgroup sums all: each invocation every 64th value, then pairs, so
+// the order is fixed.
 //
 // uses: own_rows
 

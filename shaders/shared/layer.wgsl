@@ -7,9 +7,9 @@
 //                       always 1
 //
 // All row-major. W, inputs x outputs, and its biases start at `offset` of the member's parameters, which are b, for the
-// update c. The forward product's
-// and the update's a may be the batch's rows of a data set of bytes (four a word, little-endian) or floats, as `source`
-// says. a4, b4: a, b again in vectors of four, read where rows start at whole vectors (`a_quads`, `b_quads`).
+// update c. The forward product's and the update's a may be the batch's rows of a data set of bytes (four a word,
+// little-endian) or floats, as `source` says. a4, b4: a, b again in vectors of four, read where rows start at whole vectors
+// (`a_quads`, `b_quads`).
 //
 // uses: order, own_rows, own_parameters, bytes, activation, dropout, save, optimizer
 

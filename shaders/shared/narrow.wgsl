@@ -3,9 +3,8 @@
 //   d0 = that before the activation, from d1 W1^T
 //
 // data: n x inputs, bytes (four a word, little-endian) or floats; x: the batch's rows of it; parameters: W0 (inputs x
-// hidden), b0, W1 (hidden x classes), b1, row-major, where their offsets say of the
-// member's; h, d0: rows x hidden; p: rows x classes, p
-// or d1. One workgroup does `group_rows` rows.
+// hidden), b0, W1 (hidden x classes), b1, row-major, where their offsets say of the member's; h, d0: rows x hidden; p: rows x
+// classes, p or d1. One workgroup does `group_rows` rows.
 //
 // uses: order, own_rows, own_parameters, rows, activation, dropout, head, weights
 

@@ -1,10 +1,8 @@
 // The waves that numbers are embedded in: WAVES of each of `embedded` features, which give VALUES values. `columns` says which
-// features these are. A member's parameters begin with frequencies and phases (WAVES a feature), weights (VALUES x WAVES) and biases (VALUES).
+// features these are. A member's parameters begin with frequencies and phases (WAVES a feature), weights (VALUES x WAVES) and
+// biases (VALUES).
 //
-// uses: circle, own_parameters
-
-const WAVES: u32 = 16u;
-const VALUES: u32 = 3u;
+// uses: circle, own_parameters, wave_sizes
 
 override embedded: u32;
 

@@ -63,6 +63,9 @@ const EVALUATION_ROWS: usize = 256;
 /// they are slow.
 const WORK: f64 = 2e10;
 
+/// The name of its one plan.
+pub(crate) const PLAN: &str = "fused";
+
 /// A model and its data in memory, trained by a fixed number of threads.
 pub struct Cpu {
     model: Mlp,
@@ -215,7 +218,7 @@ impl Backend for Cpu {
         About {
             name: "cpu",
             device: if threads == 1 { "1 thread".into() } else { format!("{threads} threads") },
-            plan: "fused",
+            plan: PLAN,
             plan_reason: "the CPU backend's only one",
             precision: Precision::F32,
             dispatches: None,

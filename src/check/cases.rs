@@ -318,6 +318,26 @@ fn slots(state: &State) -> Vec<f32> {
     (0..state.parameters.len()).flat_map(|at| state.slots.iter().map(move |slot| slot[at])).collect()
 }
 
+/// A case of a step of parameters from `gradients`, which are clipped by a factor or not: the state before and after it.
+fn stepped(
+    launch: Launch,
+    batch: Batch,
+    share: f64,
+    clipping: Option<f32>,
+    gradients: Vec<f32>,
+    (before, after): (&State, &State),
+    tolerance: Tolerance,
+) -> Case {
+    let parameters = |state: &State| ("parameters", Values::F32(state.parameters.clone()));
+    let kept = |state: &State| (!state.slots.is_empty()).then(|| ("slots", Values::F32(slots(state))));
+    let mut buffers = vec![("gradients", Values::F32(gradients)), parameters(before)];
+    buffers.extend(clipping.map(|factor| ("clip_factor", Values::F32(vec![factor]))));
+    buffers.extend(kept(before));
+    let expected = [parameters(after)].into_iter().chain(kept(after));
+    let expected = expected.map(|(name, values)| (name, values, tolerance)).collect();
+    Case { launch, batch, share, before: buffers, after: expected }
+}
+
 /// A data set's inputs, `width` floats or bytes a row.
 fn inputs(draw: &mut Draw, floats: bool, width: usize) -> Inputs {
     if floats { Inputs::F32(draw.normal(SOURCE_ROWS * width)) } else { Inputs::U8(draw.bytes(SOURCE_ROWS * width)) }

@@ -1,6 +1,7 @@
 //! The embedding of numbers in waves: a number `x` gives, beside itself, `e[j] = b[j] + sum_k W[j, k] cos(2 pi w[k] x + p[k])`.
 
 use super::circle::{cosine, fraction};
+use crate::model::FrontTensor;
 use crate::model::front::{VALUES, WAVES};
 
 /// The parameters of the embedding of some features.
@@ -16,7 +17,14 @@ pub struct Waves<'a> {
     pub biases: &'a [f32],
 }
 
-impl Waves<'_> {
+impl<'a> Waves<'a> {
+    /// Those that `parameters`, which begin with a front's, have in the front's `tensors`.
+    pub fn of(parameters: &'a [f32], tensors: &[FrontTensor; 5]) -> Self {
+        let [frequencies, phases, weights, biases, _] =
+            tensors.each_ref().map(|tensor| &parameters[tensor.place.clone()]);
+        Self { frequencies, phases, weights, biases }
+    }
+
     /// Where wave `k` of the embedded feature number `feature` is at `x`, in turns from -1/2 to 1/2.
     #[inline(always)]
     pub fn turn(&self, feature: usize, k: usize, x: f32) -> f32 {

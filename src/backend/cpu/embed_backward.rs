@@ -19,6 +19,13 @@ pub struct WaveGradients {
     pub biases: [f32; VALUES],
 }
 
+impl WaveGradients {
+    /// Those of each tensor, in the order of the front's.
+    pub fn tensors(&self) -> [&[f32]; 4] {
+        [&self.frequencies, &self.phases, self.weights.as_flattened(), &self.biases]
+    }
+}
+
 /// The gradients of the embedded feature number `feature`, whose numbers are `x`, from those of its values, `de` (`.. x VALUES`).
 pub fn embed_backward(waves: Waves, feature: usize, x: &[f32], de: &[[f32; VALUES]]) -> WaveGradients {
     let mut sums = WaveGradients::default();

@@ -116,7 +116,13 @@ pub fn front(model: &Mlp, parameters: &[f32], rows: &[f32]) -> (Vec<f32>, Vec<f3
         return (rows.to_vec(), Vec::new());
     }
     let mut embedded = vec![0.0; rows.len() / model.inputs() * model.layers()[0].inputs];
-    embed::embed(waves(model, parameters), &front.embedded, model.inputs(), rows, &mut embedded);
+    embed::embed(
+        embed::Waves::of(parameters, model.front_tensors()),
+        &front.embedded,
+        model.inputs(),
+        rows,
+        &mut embedded,
+    );
     if !front.scaled {
         return (embedded, Vec::new());
     }
@@ -125,19 +131,12 @@ pub fn front(model: &Mlp, parameters: &[f32], rows: &[f32]) -> (Vec<f32>, Vec<f3
     (x, embedded)
 }
 
-/// The parameters of the model's embedding.
-fn waves<'a>(model: &Mlp, parameters: &'a [f32]) -> embed::Waves<'a> {
-    let [frequencies, phases, weights, biases, _] =
-        model.front_tensors().each_ref().map(|tensor| &parameters[tensor.place.clone()]);
-    embed::Waves { frequencies, phases, weights, biases }
-}
-
 /// Fills the gradients of the front from `dx`, the gradient at the first layer's input.
 fn front_gradient(model: &Mlp, parameters: &[f32], forward: &Forward, mut dx: Vec<f32>, gradients: &mut [f32]) {
     let front = model.front();
-    let [frequencies, phases, weights, biases, factors] =
-        model.front_tensors().each_ref().map(|tensor| tensor.place.clone());
+    let tensors = model.front_tensors();
     if front.scaled {
+        let factors = tensors[4].place.clone();
         let sums = &mut gradients[factors.clone()];
         scale_backward::scale_backward(&parameters[factors], &forward.embedded, &mut dx, sums);
     }
@@ -147,15 +146,14 @@ fn front_gradient(model: &Mlp, parameters: &[f32], forward: &Forward, mut dx: Ve
             let first = model.inputs() + feature * VALUES;
             std::array::from_fn(|j| row[first + j])
         });
-        let sums = embed_backward::embed_backward(waves(model, parameters), feature, &x, &values.collect::<Vec<_>>());
-        let all: [(_, &[f32]); 4] = [
-            (&frequencies, &sums.frequencies),
-            (&phases, &sums.phases),
-            (&weights, sums.weights.as_flattened()),
-            (&biases, &sums.biases),
-        ];
-        for (place, sums) in all {
-            gradients[place.start + feature * sums.len()..][..sums.len()].copy_from_slice(sums);
+        let sums = embed_backward::embed_backward(
+            embed::Waves::of(parameters, model.front_tensors()),
+            feature,
+            &x,
+            &values.collect::<Vec<_>>(),
+        );
+        for (tensor, sums) in tensors.iter().zip(sums.tensors()) {
+            gradients[tensor.place.start + feature * sums.len()..][..sums.len()].copy_from_slice(sums);
         }
     }
 }

@@ -138,7 +138,10 @@ shared![
     "sigmoids",
     "slots",
     "softmax",
+    "unit_gradients",
+    "unit_weights",
     "values",
+    "wave_sizes",
     "waves",
 ];
 

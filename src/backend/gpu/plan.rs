@@ -91,10 +91,10 @@ impl PlanName {
             Self::Resident if !model.front().is_none() => {
                 unfit("does not embed numbers or train factors of inputs".into(), &[Remedy::Plan(Self::Fused)])
             }
-            Self::Resident if makes_inputs(model, recipe) || model.layers().iter().any(|layer| layer.dropout > 0.0) => {
+            Self::Resident if model.input_dropout() > 0.0 || model.layers().iter().any(|layer| layer.dropout > 0.0) => {
                 unfit("trains without dropout only".into(), &[Remedy::Plan(Self::Fused)])
             }
-            // It divides gradients by the rows of a batch.
+            // The rows' weights are in none of its gradients.
             Self::Resident if recipe.weighs_rows() => unfit("does not weigh rows".into(), &[Remedy::Plan(Self::Fused)]),
             Self::Resident => {
                 let shape = narrow_shape(model, Element::U8).filter(|shape| shape.hidden <= resident::MAX_HIDDEN);

@@ -1,7 +1,7 @@
 //! Cases of the elementary kernels: expected is what the twin makes.
 
 use super::{
-    Answers, Case, HEADS, MARGIN, SOURCE_ROWS, Setting, Values, data, dropping, inputs, one_of, padded, slots,
+    Answers, Case, HEADS, MARGIN, SOURCE_ROWS, Setting, Values, data, dropping, inputs, one_of, padded, stepped,
     unwritten,
 };
 use crate::augment::Augment;
@@ -358,21 +358,8 @@ pub(super) fn step(setting: &mut Setting) -> Result<Vec<Case>> {
             let (gradients, parameters) = (&gradients[range.clone()], &mut after.parameters[range]);
             cpu::step::step(kind, &numbers, bias, gradients, mean, parameters, &mut slots);
         }
-        let mut buffers =
-            vec![("gradients", Values::F32(gradients)), ("parameters", Values::F32(before.parameters.clone()))];
-        buffers.extend(clipping.map(|factor| ("clip_factor", Values::F32(vec![factor]))));
-        let mut expected = vec![("parameters", Values::F32(after.parameters.clone()), near_one)];
-        if kind.slots() > 0 {
-            buffers.push(("slots", Values::F32(slots(&before))));
-            expected.push(("slots", Values::F32(slots(&after)), near_one));
-        }
-        Case {
-            launch: launch::step(weights, columns, within(count), kind, clipping.is_some()),
-            batch: Batch { numbers, ..batch },
-            share,
-            before: buffers,
-            after: expected,
-        }
+        let launch = launch::step(weights, columns, within(count), kind, clipping.is_some());
+        stepped(launch, Batch { numbers, ..batch }, share, clipping, gradients, (&before, &after), near_one)
     });
     Ok(cases.into())
 }

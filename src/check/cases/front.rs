@@ -1,6 +1,6 @@
 //! Cases of the kernels of the front: expected is what the twin makes.
 
-use super::{Case, MARGIN, Setting, Values, padded, slots, unwritten};
+use super::{Case, MARGIN, Setting, Values, padded, stepped, unwritten};
 use crate::backend::cpu;
 use crate::backend::cpu::embed::Waves;
 use crate::backend::cpu::step::Mean;
@@ -31,9 +31,7 @@ impl Embedding {
     }
 
     fn waves(&self, inner: usize) -> Waves<'_> {
-        let [frequencies, phases, weights, biases, _] =
-            self.front.tensors(inner).map(|tensor| &self.parameters[tensor.place]);
-        Waves { frequencies, phases, weights, biases }
+        Waves::of(&self.parameters, &self.front.tensors(inner))
     }
 
     fn buffers(&self) -> Vec<(&'static str, Values)> {
@@ -50,7 +48,7 @@ fn within(inner: usize) -> Within {
     Within { offset: MARGIN, stride: stride(inner + 2 * MARGIN) }
 }
 
-/// A turn of one or two, rounded as 1 + 2 x 2^-24, is an angle that is off by so much; there are 16 of them.
+/// How far rounding takes an angle near two turns, summed over 16 waves.
 const ANGLE: f64 = 16.0 * 2.0 * std::f64::consts::TAU * f32::EPSILON as f64;
 
 pub(super) fn embed(setting: &mut Setting) -> Result<Vec<Case>> {
@@ -81,8 +79,7 @@ pub(super) fn embed_backward(setting: &mut Setting) -> Result<Vec<Case>> {
         let first = inner + feature * VALUES;
         let de: Vec<[f32; VALUES]> = dx.chunks(width).map(|row| std::array::from_fn(|j| row[first + j])).collect();
         let sums = cpu::embed_backward::embed_backward(embedding.waves(inner), feature, &x, &de);
-        let all: [&[f32]; 4] = [&sums.frequencies, &sums.phases, sums.weights.as_flattened(), &sums.biases];
-        for (place, sums) in places.iter().zip(all) {
+        for (place, sums) in places.iter().zip(sums.tensors()) {
             gradients[place.start + feature * sums.len()..][..sums.len()].copy_from_slice(sums);
         }
     }
@@ -156,21 +153,8 @@ pub(super) fn front_step(setting: &mut Setting) -> Result<Vec<Case>> {
             let (gradients, parameters) = (&gradients[place.clone()], &mut after.parameters[place]);
             cpu::front_step::front_step(kind, &numbers, tensor, gradients, mean, parameters, &mut slots);
         }
-        let mut buffers =
-            vec![("gradients", Values::F32(gradients)), ("parameters", Values::F32(before.parameters.clone()))];
-        buffers.extend(clipping.map(|factor| ("clip_factor", Values::F32(vec![factor]))));
-        let mut expected = vec![("parameters", Values::F32(after.parameters.clone()), near_one)];
-        if kind.slots() > 0 {
-            buffers.push(("slots", Values::F32(slots(&before))));
-            expected.push(("slots", Values::F32(slots(&after)), near_one));
-        }
-        Case {
-            launch: launch::front_step(count, &front, stride(count + MARGIN), kind, clipping.is_some()),
-            batch: Batch { numbers, ..batch },
-            share,
-            before: buffers,
-            after: expected,
-        }
+        let launch = launch::front_step(count, &front, stride(count + MARGIN), kind, clipping.is_some());
+        stepped(launch, Batch { numbers, ..batch }, share, clipping, gradients, (&before, &after), near_one)
     });
     Ok(cases.into())
 }

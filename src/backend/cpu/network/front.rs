@@ -152,9 +152,7 @@ impl Shape {
             }
             let mut sums = WaveGradients::default();
             embed_backward(vectors, waves, feature, numbers, de, &mut sums);
-            let WaveGradients { frequencies, phases, weights, biases } = sums;
-            let all: [&[f32]; 4] = [&frequencies, &phases, weights.as_flattened(), &biases];
-            for (tensor, sums) in values.iter().zip(all) {
+            for (tensor, sums) in values.iter().zip(sums.tensors()) {
                 let first = feature * sums.len();
                 // SAFETY: each member has its own features.
                 unsafe { tensor.gradients.part_mut(first..first + sums.len()) }.copy_from_slice(sums);

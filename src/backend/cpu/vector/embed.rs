@@ -28,7 +28,7 @@ pub fn embed_backward(
     vectorize!(vectors, |_simd| add_rows(waves, feature, x, de, sums));
 }
 
-/// Number `at` of some vectors.
+/// The [`WAVES`] values of wave vector `at`.
 #[inline(always)]
 fn wave(values: &[f32], at: usize) -> Wave {
     let mut wave = [0.0; WAVES];

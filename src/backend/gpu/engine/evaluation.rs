@@ -19,6 +19,8 @@ use crate::model::Head;
 pub(super) type Asked = Vec<Vec<Split>>;
 /// What was found: of each member, for each of its parts.
 type Found = Vec<Vec<Evaluation>>;
+/// What was found of a part, for each of these members.
+type Part = (Split, Vec<usize>, Vec<Evaluation>);
 
 /// An evaluation: of a software driver to be done when it is collected, else under way.
 pub(super) enum Pending {
@@ -38,8 +40,8 @@ pub(super) struct Begun {
 enum Reads {
     /// Losses and counts.
     Classes(Read),
-    /// Predictions, batch by batch; of which members, and of how many rows of each.
-    Values(Vec<(Read, Vec<(usize, usize)>)>),
+    /// Predictions, batch by batch, and of which members.
+    Values(Vec<(Read, Vec<usize>)>),
 }
 
 impl Engine {
@@ -66,8 +68,7 @@ impl Engine {
                         (self.predicted(), start..start + 4 * u64::from(entry.rows) * outputs as u64)
                     };
                     let read = device.begin_read(&entries.iter().enumerate().map(of).collect::<Vec<_>>())?;
-                    let from = entries.iter().map(|entry| (entry.member as usize, entry.rows as usize));
-                    predicted.push((read, from.collect()));
+                    predicted.push((read, entries.iter().map(|entry| entry.member as usize).collect()));
                 }
             }
         }
@@ -92,7 +93,8 @@ impl Engine {
     }
 
     /// What an evaluation found of each of its members.
-    async fn finish(&self, Begun { split, members, reads }: Begun) -> Result<Vec<Evaluation>> {
+    async fn finish(&self, begun: Begun) -> Result<Part> {
+        let Begun { split, members, reads } = begun;
         let resident = self.data.get(split)?;
         let outputs = self.model.outputs();
         match reads {
@@ -112,13 +114,14 @@ impl Engine {
                         ..Evaluation::empty(self.model.classes())
                     }
                 };
-                Ok(members.into_iter().map(of).collect())
+                let found = members.iter().copied().map(of).collect();
+                Ok((split, members, found))
             }
             Reads::Values(reads) => {
                 let mut predicted: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
                 for (read, from) in reads {
                     let bytes = self.device().finish_read(read).await?;
-                    for ((member, _), bytes) in from.into_iter().zip(bytes) {
+                    for (member, bytes) in from.into_iter().zip(bytes) {
                         predicted.entry(member).or_default().extend(values::<f32>(&bytes));
                     }
                 }
@@ -127,7 +130,8 @@ impl Engine {
                     let targets = resident.values_of(member, outputs);
                     values_evaluation(self.recipe().loss, predicted, &targets, outputs)
                 };
-                Ok(members.into_iter().map(of).collect())
+                let found = members.iter().copied().map(of).collect();
+                Ok((split, members, found))
             }
         }
     }
@@ -138,8 +142,7 @@ impl Engine {
         for (split, members) in by_part(asked) {
             let begun = self.begin(split, members)?;
             self.synchronize().await?;
-            let members = begun.members.clone();
-            found.push((split, members, self.finish(begun).await?));
+            found.push(self.finish(begun).await?);
         }
         sorted(asked, &found)
     }
@@ -193,8 +196,7 @@ impl Engine {
             Pending::Begun(asked, begun) => {
                 let mut found = Vec::new();
                 for begun in begun {
-                    let (split, members) = (begun.split, begun.members.clone());
-                    found.push((split, members, self.finish(begun).await?));
+                    found.push(self.finish(begun).await?);
                 }
                 sorted(&asked, &found)
             }
@@ -264,7 +266,7 @@ fn by_part(asked: &Asked) -> Vec<(Split, Vec<usize>)> {
 }
 
 /// What was `found` by parts, in the order of `asked`.
-fn sorted(asked: &Asked, found: &[(Split, Vec<usize>, Vec<Evaluation>)]) -> Result<Found> {
+fn sorted(asked: &Asked, found: &[Part]) -> Result<Found> {
     let of = |member: usize, split: Split| {
         let (_, members, found) = found.iter().find(|(part, ..)| *part == split)?;
         found.get(members.iter().position(|&of| of == member)?).cloned()

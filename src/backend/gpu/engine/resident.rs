@@ -1,5 +1,6 @@
 //! Parts of a data set on the device, and whose rows they are.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ const ORDER_BYTES: usize = 64 << 20;
 pub(super) struct Resident {
     pub(super) part: Arc<Part>,
     /// The values that the rows should give, `rows x outputs`; none of classes.
-    pub(super) values: Arc<Vec<f32>>,
+    pub(super) values: Vec<f32>,
     /// Of the training part: the weights of the rows in the loss, here and on the device, where they differ.
     pub(super) weights: Option<(Vec<f32>, wgpu::Buffer)>,
     /// The rows of each member, where it does not have all.
@@ -38,7 +39,9 @@ pub(super) struct Resident {
 /// Numbers of rows, for each member.
 pub(super) struct Lists {
     pub(super) rows: Vec<Vec<u32>>,
-    /// One after the other.
+    /// Where each begins among all, one after the other.
+    starts: Vec<usize>,
+    /// All of them.
     pub(super) buffer: wgpu::Buffer,
 }
 
@@ -47,14 +50,14 @@ impl Resident {
     pub(super) fn rows_of(&self, member: usize) -> (usize, usize) {
         match &self.lists {
             None => (0, self.part.rows),
-            Some(lists) => (lists.rows[..member].iter().map(Vec::len).sum(), lists.rows[member].len()),
+            Some(lists) => (lists.starts[member], lists.rows[member].len()),
         }
     }
 
     /// The values that a member's rows should give.
-    pub(super) fn values_of(&self, member: usize, outputs: usize) -> Vec<f32> {
+    pub(super) fn values_of(&self, member: usize, outputs: usize) -> Cow<'_, [f32]> {
         match &self.lists {
-            None => self.values.to_vec(),
+            None => Cow::Borrowed(&self.values),
             Some(lists) => {
                 let of = |&row: &u32| &self.values[row as usize * outputs..(row as usize + 1) * outputs];
                 lists.rows[member].iter().flat_map(of).copied().collect()
@@ -96,7 +99,7 @@ impl Engine {
             .map(|plan| warper.iter().fold(plan, Plan::augmenting));
         let step = plan.iter().map(|plan| self.store.prepare(plan, &buffers, &self.table));
         let step = step.collect::<Result<Vec<_>>>()?.concat();
-        let values = Arc::new(samples.values().to_vec());
+        let values = samples.values().to_vec();
         let (totals, evaluation) = self.evaluation_of(&part, &part.identity, part.rows)?;
         let batches = part.rows.div_ceil(self.sizes.evaluation_rows);
         let resident =
@@ -146,7 +149,8 @@ impl Engine {
         let most = rows.iter().map(Vec::len).max().unwrap_or(0);
         let (totals, evaluation) = self.evaluation_of(&resident.part, &buffer, most)?;
         let batches = most.div_ceil(self.sizes.evaluation_rows);
-        let lists = Some(Lists { rows: rows.to_vec(), buffer });
+        let starts = rows.iter().scan(0, |next, rows| Some(std::mem::replace(next, *next + rows.len())));
+        let lists = Some(Lists { rows: rows.to_vec(), starts: starts.collect(), buffer });
         let resident = self.data.get_mut(split)?;
         (resident.lists, resident.totals, resident.evaluation, resident.batches) = (lists, totals, evaluation, batches);
         Ok(())

@@ -66,7 +66,7 @@ impl Sizes {
                 Buffer::Parameters => ("parameters".into(), members * stride),
                 Buffer::Gradients => ("gradients".into(), members * stride),
                 Buffer::Squares => ("squares of the gradients".into(), members * model.parameters().div_ceil(BLOCK)),
-                Buffer::ClipNorms => ("norms of the gradients".into(), members),
+                Buffer::ClipNorms => ("norms to clip to".into(), members),
                 Buffer::ClipFactor => ("factors of the gradients".into(), members),
                 Buffer::Rows => ("rows of a batch".into(), rows * model.inputs()),
                 Buffer::Columns => ("embedded features".into(), model.front().embedded.len()),
