@@ -24,9 +24,8 @@ fn pass(pack: &mut GpuPack, orders: &[Vec<u32>], batch_size: usize) {
     let rates = vec![0.1; ROWS / batch_size];
     let mut done = 0;
     while done < rates.len() {
-        let of = |order: &'_ Vec<u32>| order[done * batch_size..].to_vec();
-        let left: Vec<Vec<u32>> = orders.iter().map(of).collect();
-        let steps: Vec<Steps<'_>> = left.iter().map(|order| Steps { order, rates: &rates[done..] }).collect();
+        let left = orders.iter().map(|order| Steps { order: &order[done * batch_size..], rates: &rates[done..] });
+        let steps: Vec<Steps<'_>> = left.collect();
         done += pack.train(&steps).unwrap();
     }
     pack.wait().unwrap();

@@ -1,5 +1,5 @@
 //! Many networks trained side by side. Each ends with the bits that it would have alone. On the CPU whole networks go to
-//! threads, where no step waits for another thread, and what they learn from lies in memory once; on a GPU those of one shape
+//! threads, where no step waits for another thread, and they share what they learn from; on a GPU those of one shape
 //! are packs.
 
 use std::ops::ControlFlow;
@@ -165,7 +165,7 @@ impl Job {
 #[derive(Default)]
 struct Watch {
     epochs: Vec<Epoch>,
-    /// Rows of the epoch under way.
+    /// Rows of the epoch under way that were told of.
     rows: usize,
 }
 
@@ -173,16 +173,18 @@ impl Watch {
     /// Hands `event` on.
     fn see(&mut self, event: Event<'_>, tell: &mut impl FnMut(Told) -> ControlFlow<()>) -> ControlFlow<()> {
         match event {
-            Event::Progress { done, of, .. } => {
-                // Of each epoch `done` begins anew.
-                let more = done.checked_sub(self.rows).unwrap_or(done);
-                self.rows = if done == of { 0 } else { done };
+            Event::Progress { done, .. } => {
+                let more = done - self.rows;
+                self.rows = done;
                 tell(Told::Rows(more))
             }
             Event::RateFloor { .. } => ControlFlow::Continue(()),
             Event::Epoch(epoch, _) => {
+                // What a device was handed ahead is told of with the epoch.
+                let rest = epoch.rows - std::mem::take(&mut self.rows);
                 self.epochs.push(epoch.clone());
-                tell(Told::Epoch(Box::new(epoch.clone())))
+                let flow = if rest > 0 { tell(Told::Rows(rest)) } else { ControlFlow::Continue(()) };
+                if flow.is_break() { flow } else { tell(Told::Epoch(Box::new(epoch.clone()))) }
             }
         }
     }

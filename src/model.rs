@@ -164,6 +164,13 @@ impl Mlp {
         &self.layers
     }
 
+    /// Whether both do the same with other parameters, but for what training drops.
+    pub fn same_shape(&self, other: &Self) -> bool {
+        let activations = |of: &Self| of.layers.iter().map(|layer| layer.activation).collect::<Vec<_>>();
+        (&self.widths, &self.front, self.head) == (&other.widths, &other.front, other.head)
+            && activations(self) == activations(other)
+    }
+
     /// Width of what layer `index` takes; of the outputs where that is the number of layers.
     pub(crate) fn width(&self, index: usize) -> usize {
         self.layers.get(index).map_or(self.outputs(), |layer| layer.inputs)

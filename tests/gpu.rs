@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mlp_gpu::backend::cpu::Cpu;
-use mlp_gpu::backend::gpu::device::{Device, adapters, choose, cooperative};
+use mlp_gpu::backend::gpu::device::{Device, cooperative};
 use mlp_gpu::backend::gpu::kernels::{self, Kernel, REGISTRY};
 use mlp_gpu::backend::gpu::launch::{Within, elementary};
 use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
@@ -26,18 +26,9 @@ use mlp_gpu::schedule::Length;
 use mlp_gpu::state::State;
 use mlp_gpu::train::{self, End, Event, Outcome, Run};
 
-fn device(test: &str) -> Option<Device> {
-    let adapters = pollster::block_on(adapters());
-    let infos: Vec<_> = adapters.iter().map(|adapter| adapter.get_info()).collect();
-    match choose(&infos, None) {
-        Ok(index) => Some(pollster::block_on(Device::open(&adapters[index], Precision::F32)).unwrap()),
-        Err(error) if std::env::var("MLP_GPU_REQUIRE_ADAPTER").is_ok_and(|value| value == "1") => panic!("{error}"),
-        Err(_) => {
-            println!("no adapter: {test}");
-            None
-        }
-    }
-}
+use adapter::device;
+
+mod adapter;
 
 fn recipe(batch_size: usize) -> Recipe {
     Recipe { batch_size, ..Recipe::default() }

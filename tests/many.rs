@@ -4,7 +4,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use mlp_gpu::backend::select::Choice;
+use mlp_gpu::backend::gpu::Store;
+use mlp_gpu::backend::select::{Choice, Selected};
 use mlp_gpu::backend::{Parts, Split};
 use mlp_gpu::data::View;
 use mlp_gpu::many::{self, Job, Told, Trained};
@@ -12,6 +13,8 @@ use mlp_gpu::recipe::{Optimizer, OptimizerKind, RecipeName, Stopping};
 use mlp_gpu::state::State;
 use mlp_gpu::train::{End, Epoch};
 use mlp_gpu::{Error, Inputs, Mlp, Recipe, Request, Result, Samples};
+
+mod adapter;
 
 const ROWS: usize = 150;
 const WIDTH: usize = 20;
@@ -58,9 +61,12 @@ fn job(number: usize, rows: &Arc<Samples>, test: &Arc<Samples>) -> Job {
 }
 
 fn train(request: &Request, jobs: &[Job]) -> Vec<Option<Result<Trained>>> {
-    let selected = request.select().unwrap();
+    train_on(&request.select().unwrap(), jobs)
+}
+
+fn train_on(selected: &Selected, jobs: &[Job]) -> Vec<Option<Result<Trained>>> {
     let mut found: Vec<_> = jobs.iter().map(|_| None).collect();
-    many::train(&selected, jobs, |number, told| {
+    many::train(selected, jobs, |number, told| {
         if let Told::Ended(ended) = told {
             found[number] = Some(*ended);
         }
@@ -175,39 +181,71 @@ fn all_rows_and_epochs_are_told_and_the_caller_can_stop() {
     assert!(matches!(failed, Err(Error::Data(text)) if text == "no more"));
 }
 
+/// A GPU, where there is one.
+fn gpu(test: &str) -> Option<Selected> {
+    adapter::or_skip(Request { backend: Choice::Gpu, ..Request::default() }.select(), test)
+}
+
+#[test]
+fn all_rows_are_told_and_the_caller_can_stop_on_a_gpu_that_runs_ahead_too() {
+    let Some(mut selected) = gpu("all_rows_are_told_and_the_caller_can_stop_on_a_gpu_that_runs_ahead_too") else {
+        return;
+    };
+    let mut device = selected.gpu.as_ref().unwrap().device().clone();
+    device.hardware.software = false;
+    selected.gpu = Some(Store::new(device));
+    let (rows, test) = (samples(1), samples(2));
+    // Of one shape, and one that is alone.
+    let jobs: Vec<Job> = [0, 2, 4, 5].map(|number| job(number, &rows, &test)).to_vec();
+    let mut told = vec![(0, 0); jobs.len()];
+    many::train(&selected, &jobs, |number, event| {
+        match event {
+            Told::Rows(more) => told[number].0 += more,
+            Told::Epoch(_) => {}
+            Told::Ended(found) => told[number].1 = found.unwrap().epochs.len(),
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .unwrap();
+    assert!(told.iter().all(|(rows, epochs)| *rows == 100 * epochs && *epochs > 0), "{told:?}");
+
+    let mut calls = 0;
+    let failed = many::train(&selected, &jobs, |_, _| {
+        calls += 1;
+        Err(Error::Data(format!("call {calls}")))
+    });
+    assert!(matches!(failed, Err(Error::Data(text)) if text == "call 1"));
+    assert_eq!(calls, 1);
+    let mut ended = Vec::new();
+    many::train(&selected, &jobs, |number, event| {
+        if let Told::Ended(found) = &event {
+            ended.push((number, found.as_ref().as_ref().map(|found| found.outcome.end).ok()));
+        }
+        Ok(if matches!(event, Told::Epoch(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })
+    .unwrap();
+    assert!(ended.iter().all(|(number, end)| *number < 3 && end.is_none_or(|end| end == End::Stopped)), "{ended:?}");
+    assert_eq!(ended.len(), 3);
+}
+
 /// The jobs of a pack on a GPU are those of one shape and optimizer; their rows, epochs and numbers are their own.
 #[test]
 fn packs_on_a_gpu_have_the_bits_of_the_same_networks_alone() {
-    let request = Request { backend: Choice::Gpu, ..Request::default() };
-    let selected = match request.select() {
-        Ok(selected) => selected,
-        Err(error) if std::env::var("MLP_GPU_REQUIRE_ADAPTER").is_ok_and(|value| value == "1") => panic!("{error}"),
-        Err(_) => {
-            println!("no adapter: packs_on_a_gpu_have_the_bits_of_the_same_networks_alone");
-            return;
-        }
-    };
+    let Some(selected) = gpu("packs_on_a_gpu_have_the_bits_of_the_same_networks_alone") else { return };
     let (rows, test) = (samples(1), samples(2));
     // Two shapes: with dropout and without; one is done before it begins, one fails.
     let mut jobs: Vec<Job> = (0..7).map(|number| job(number, &rows, &test)).collect();
     jobs[3].done = jobs[3].recipe.epochs;
     jobs[4].state.parameters.fill(f32::NAN);
-    let trained = |jobs: &[Job]| {
-        let mut found: Vec<_> = jobs.iter().map(|_| None).collect();
-        many::train(&selected, jobs, |number, told| {
-            if let Told::Ended(ended) = told {
-                found[number] = Some(*ended);
-            }
-            Ok(ControlFlow::Continue(()))
-        })
-        .unwrap();
-        found.into_iter().map(Option::unwrap).collect::<Vec<_>>()
-    };
+    // One does not fit its model, so there is no pack of it: each fails or ends for itself.
+    jobs.push(Job { state: State::new(vec![0.0; 3], OptimizerKind::AdamW), ..jobs[0].clone() });
+    let trained = |jobs: &[Job]| train_on(&selected, jobs).into_iter().map(Option::unwrap).collect::<Vec<_>>();
     for (number, found) in trained(&jobs).into_iter().enumerate() {
         let alone = trained(&jobs[number..=number]).remove(0);
         match (found, alone) {
             (Ok(found), Ok(alone)) => same(&found, &alone, &format!("job {number}")),
             (Err(Error::Diverged { .. }), Err(Error::Diverged { .. })) if number == 4 => {}
+            (Err(Error::Data(found)), Err(Error::Data(alone))) if number == 7 => assert_eq!(found, alone),
             (found, alone) => panic!("job {number}: {found:?}, alone {alone:?}"),
         }
     }

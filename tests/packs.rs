@@ -7,32 +7,23 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlp_gpu::backend::gpu::device::{Device, adapters, choose};
+use mlp_gpu::backend::gpu::device::Device;
 use mlp_gpu::backend::gpu::plan::PlanName;
 use mlp_gpu::backend::gpu::{Gpu, GpuPack, Store};
 use mlp_gpu::backend::pack::Pack;
-use mlp_gpu::backend::{Backend, Precision, Split, Steps};
+use mlp_gpu::backend::{Backend, Split, Steps};
 use mlp_gpu::data::{Inputs, Samples};
 use mlp_gpu::error::Error;
 use mlp_gpu::metrics::Evaluation;
-use mlp_gpu::model::{Activation, Init, Mlp};
+use mlp_gpu::model::{Activation, Embed, Init, Mlp};
 use mlp_gpu::recipe::{Loss, OptimizerKind, Recipe, Stopping};
 use mlp_gpu::schedule::ScheduleKind;
 use mlp_gpu::state::State;
 use mlp_gpu::train::{self, End, Event, Outcome, Run};
 
-fn device(test: &str) -> Option<Device> {
-    let adapters = pollster::block_on(adapters());
-    let infos: Vec<_> = adapters.iter().map(|adapter| adapter.get_info()).collect();
-    match choose(&infos, None) {
-        Ok(index) => Some(pollster::block_on(Device::open(&adapters[index], Precision::F32)).unwrap()),
-        Err(error) if std::env::var("MLP_GPU_REQUIRE_ADAPTER").is_ok_and(|value| value == "1") => panic!("{error}"),
-        Err(_) => {
-            println!("no adapter: {test}");
-            None
-        }
-    }
-}
+use adapter::device;
+
+mod adapter;
 
 /// What an observer heard of an epoch, its state included.
 #[derive(Debug, Clone, PartialEq)]
@@ -180,7 +171,7 @@ fn base(hidden: &[usize], kind: OptimizerKind) -> Recipe {
 fn same(device: &Device, base: &Recipe, plan: PlanName, sizes: &[usize], folds: bool) {
     let store = Store::new(device.clone());
     let mut data = Data::new(20, 3, base.loss);
-    let model = base.model(20, 3).unwrap();
+    let model = base.model(20, 3).unwrap().with_front(base.front(vec![0, 5])).unwrap();
     let all = recipes(base, sizes.iter().copied().max().unwrap());
     if folds {
         // Of another number each, so that numbers of batches differ.
@@ -250,6 +241,28 @@ fn members_of_the_plan_elementary_are_as_alone() {
     same(&device, &base(&[12, 5], OptimizerKind::Sgd), PlanName::Elementary, &[3, 17], true);
     let values = Recipe { loss: Loss::Mse, row_weights: true, ..base(&[7], OptimizerKind::Nesterov) };
     same(&device, &values, PlanName::Elementary, &[3], true);
+}
+
+#[test]
+fn members_with_embedded_numbers_are_as_alone() {
+    let Some(device) = device("members_with_embedded_numbers_are_as_alone") else { return };
+    let both = |recipe| Recipe { embed: Embed::Pbld(0.3), trained_scale: true, ..recipe };
+    same(&device, &both(base(&[40, 9], OptimizerKind::AdamW)), PlanName::Fused, &[3], false);
+    let mut clipping = both(base(&[9], OptimizerKind::Momentum));
+    clipping.optimizer.clip_norm = Some(0.3);
+    same(&device, &clipping, PlanName::Elementary, &[3], true);
+}
+
+#[test]
+fn the_last_of_as_many_members_as_a_pack_can_have_is_as_alone() {
+    let Some(device) = device("the_last_of_as_many_members_as_a_pack_can_have_is_as_alone") else { return };
+    let (store, base) = (Store::new(device), base(&[7], OptimizerKind::Sgd));
+    let (data, model) = (Data::new(20, 3, base.loss), base.model(20, 3).unwrap());
+    let all = recipes(&base, 256);
+    let found = together(&store, &model, &all, PlanName::Fused, &data);
+    for member in [0, 100, 255] {
+        assert!(found[member] == alone(&store, &model, &all[member], PlanName::Fused, &data, member), "{member}");
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn fits(one: &Job, other: &Job) -> bool {
     let parts = |job: &Job| -> Vec<(Split, *const _)> {
         job.data.each().map(|(split, view)| (split, Arc::as_ptr(&view.samples))).collect()
     };
-    one.model.widths() == other.model.widths() && one.recipe.packs_with(&other.recipe) && parts(one) == parts(other)
+    one.model.same_shape(&other.model) && one.recipe.packs_with(&other.recipe) && parts(one) == parts(other)
 }
 
 /// Trains one job by itself.
@@ -79,7 +79,7 @@ fn alone(selected: &Selected, jobs: &[Job], number: usize, tell: &mut Tell<'_>) 
     Ok(if flow.is_break() { flow } else { last })
 }
 
-/// Trains the jobs whose `numbers` are given as one pack.
+/// Trains the jobs whose `numbers` are given as one pack; each by itself where they make none, so that each fails for itself.
 fn together(
     selected: &Selected,
     store: &Store,
@@ -89,14 +89,25 @@ fn together(
 ) -> Result<ControlFlow<()>> {
     let members: Vec<&Job> = numbers.iter().map(|&number| &jobs[number]).collect();
     let mut watches: Vec<Watch> = members.iter().map(|_| Watch::default()).collect();
+    let Ok(mut pack) = opened(selected, store, &members) else {
+        for &number in numbers {
+            let flow = alone(selected, jobs, number, tell)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        return Ok(ControlFlow::Continue(()));
+    };
     let (mut failed, mut flow) = (Ok(()), ControlFlow::Continue(()));
-    let ended = opened(selected, store, &members).and_then(|mut pack| {
-        let start = Instant::now();
-        let clock = || start.elapsed();
-        let evaluated: Vec<_> = members.iter().map(|job| job.evaluated()).collect();
-        let runs = members.iter().zip(&evaluated).map(|(job, evaluated)| job.run(evaluated, &clock));
-        let runs = runs.collect::<Result<Vec<_>>>()?;
+    let start = Instant::now();
+    let clock = || start.elapsed();
+    let evaluated: Vec<_> = members.iter().map(|job| job.evaluated()).collect();
+    let runs = members.iter().zip(&evaluated).map(|(job, evaluated)| job.run(evaluated, &clock));
+    let ended = runs.collect::<Result<Vec<_>>>().and_then(|runs| {
         train::train_pack(&mut pack, &runs, |member, event| {
+            if failed.is_err() {
+                return Ok(ControlFlow::Break(()));
+            }
             let seen = watches[member].see(event, &mut |told| {
                 tell(numbers[member], told).unwrap_or_else(|error| {
                     failed = Err(error);

@@ -127,16 +127,16 @@ impl<'a> Lockstep<'a, '_> {
                 }
                 self.tell(ticket, observe)?;
             }
-            self.each(|member| (!member.goes_on()).then_some(Ok(End::Done)))?;
+            self.each(|_, member| (!member.goes_on()).then_some(Ok(End::Done)))?;
             if self.members.iter().all(Option::is_none) {
                 return Ok(());
             }
-            self.each_of(|number, member| match member.course.floor(member.epoch) {
+            self.each(|number, member| match member.course.floor(member.epoch) {
                 Some(floor) => stopped(observe(number, floor)),
                 None => None,
             })?;
             while self.advance()? {
-                self.each_of(|number, member| {
+                self.each(|number, member| {
                     if member.untold == 0 {
                         return None;
                     }
@@ -214,12 +214,7 @@ impl<'a> Lockstep<'a, '_> {
     }
 
     /// Ends the members of which `why` says so.
-    fn each(&mut self, why: impl Fn(&Member<'a>) -> Option<Result<End>>) -> Result<()> {
-        self.each_of(|_, member| why(member))
-    }
-
-    /// The same, where it takes a member's number too.
-    fn each_of(&mut self, mut why: impl FnMut(usize, &Member<'a>) -> Option<Result<End>>) -> Result<()> {
+    fn each(&mut self, mut why: impl FnMut(usize, &Member<'a>) -> Option<Result<End>>) -> Result<()> {
         for number in 0..self.members.len() {
             let end = self.members[number].as_ref().and_then(|member| why(number, member));
             if let Some(end) = end {

@@ -70,7 +70,7 @@ struct Member {
 
 impl Engine {
     /// An engine that trains networks on the device of `store`, each by its recipe, all parameters 0. They are of one shape:
-    /// `members` are their models and recipes, and [`Recipe::packs_with`] holds for any two.
+    /// `members` are their models and recipes, and [`Mlp::same_shape`] and [`Recipe::packs_with`] hold for any two.
     ///
     /// # Errors
     /// [`Error::Gpu`] naming the buffer that the adapter cannot hold.
@@ -83,7 +83,8 @@ impl Engine {
             let count = members.len();
             return Err(Error::Usage(format!("a pack has {count} members, and at most {MOST_MEMBERS} fit")));
         }
-        if let Some(other) = members.iter().position(|(_, other)| !recipe.packs_with(other)) {
+        let fits = |(other, of): &(&Mlp, &Recipe)| model.same_shape(other) && recipe.packs_with(of);
+        if let Some(other) = members.iter().position(|member| !fits(member)) {
             return Err(Error::Usage(format!("member {other} of a pack is of another shape than the first")));
         }
         let batch_size = recipe.batch_size;

@@ -1,0 +1,26 @@
+//! The GPU adapter that tests run on. Where there is none they say so and check nothing; with MLP_GPU_REQUIRE_ADAPTER=1 they fail.
+#![allow(dead_code, reason = "no test file needs all of it")]
+
+use mlp_gpu::Error;
+use mlp_gpu::backend::Precision;
+use mlp_gpu::backend::gpu::device::{Device, adapters, choose};
+
+/// What `found` is; without it `test` is told to have checked nothing.
+pub fn or_skip<T>(found: Result<T, Error>, test: &str) -> Option<T> {
+    match found {
+        Ok(found) => Some(found),
+        Err(error) if std::env::var("MLP_GPU_REQUIRE_ADAPTER").is_ok_and(|value| value == "1") => panic!("{error}"),
+        Err(_) => {
+            println!("no adapter: {test}");
+            None
+        }
+    }
+}
+
+/// The adapter that `--backend gpu` takes, opened for `test`.
+pub fn device(test: &str) -> Option<Device> {
+    let adapters = pollster::block_on(adapters());
+    let infos: Vec<_> = adapters.iter().map(|adapter| adapter.get_info()).collect();
+    let index = or_skip(choose(&infos, None), test)?;
+    Some(pollster::block_on(Device::open(&adapters[index], Precision::F32)).unwrap())
+}
