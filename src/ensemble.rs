@@ -128,6 +128,8 @@ impl Running<'_> {
         mut each: impl FnMut(usize, &Evaluated) -> Result<()>,
     ) -> Result<Evaluated> {
         let ensemble = self.ensemble;
+        // Others may have been evaluated before.
+        self.opened.iter_mut().for_each(|opened| opened.uploaded = None);
         check_rows(ensemble, samples.iter().map(|samples| samples.len()))?;
         let first = &samples[0];
         if samples.iter().any(|other| matches!(&other.targets, Targets::Classes(_)) && other.targets != first.targets) {

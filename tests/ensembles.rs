@@ -4,57 +4,21 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use mlp_gpu::checkpoint::{self, Checkpoint};
 use mlp_gpu::data::{self, Inputs};
-use mlp_gpu::{Ensemble, Mlp, Recipe, Request, Trainer};
+use mlp_gpu::ensemble::Evaluated;
+use mlp_gpu::{Ensemble, Mlp, Recipe, Request, Samples, Trainer};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-/// Standard output and standard error of a run that ends with this exit code.
-fn run(arguments: &[&str], code: i32) -> (String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
-    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1");
-    let output = command.args(arguments).output().unwrap();
-    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {err}");
-    assert!(!err.contains("panicked"), "{err}");
-    (out, err)
-}
+use binary::{Folder, fails, run, succeeds};
 
-/// Standard output of a run that succeeds.
-fn succeeds(arguments: &[&str]) -> String {
-    run(arguments, 0).0
-}
-
-/// Expects the exit code, and one line of error that has all of `parts`.
-fn fails(arguments: &[&str], code: i32, parts: &[&str]) {
-    let (_, err) = run(arguments, code);
-    let errors: Vec<&str> = err.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(errors.len(), 1, "{err}");
-    parts.iter().for_each(|part| assert!(errors[0].contains(part), "no {part:?} in {err}"));
-}
-
-/// A folder, and paths in it as text.
-struct Folder(TempDir);
+mod binary;
 
 impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        fs::write(self.path(name), content).unwrap();
-        self.path(name)
-    }
-
     /// Trains a model on the CPU and returns its path.
     fn train(&self, name: &str, data: &str, flags: &[&str]) -> String {
         let model = self.path(name);
@@ -406,7 +370,7 @@ fn broken_files_say_which_member_is_wrong_and_why() {
 #[test]
 fn members_that_predict_something_else_or_take_other_inputs_are_refused() {
     let folder = Folder::new();
-    let (data, [model, ..]) = three(&folder);
+    let (_, [model, ..]) = three(&folder);
     let two = folder.write("two.csv", table(0..300, false).replace("cat", "bee"));
     let numbers = folder.write("numbers.csv", table(0..300, true));
     let other = folder.write("other.csv", table(0..300, true).replace("label", "cost"));
@@ -442,7 +406,6 @@ fn members_that_predict_something_else_or_take_other_inputs_are_refused() {
     assert!(Ensemble::new(Vec::new()).unwrap_err().to_string().contains("no members"));
     let error = Ensemble::weighted(vec![load(&model)], vec![1, 1]).unwrap_err().to_string();
     assert!(error.contains("2 weights of 1 members"), "{error}");
-    assert!(Path::new(&data).exists());
 }
 
 /// Members with seeds of their own on rows that were drawn by another one, as `Trainer` makes them.
@@ -497,6 +460,25 @@ fn members_of_other_seeds_share_the_rows_that_were_drawn_once() {
         let mean = each.iter().map(|of| f64::from(of[index])).sum::<f64>() / 3.0;
         assert!((found - mean).abs() < 1e-15, "{found} {mean}");
     }
+    // One that runs is not bound to the rows that it was given first.
+    let (set, _) = data::load(&data, &data::Options { test_split: Some(0.25), seed: 1, ..Default::default() }).unwrap();
+    let (test, mut running) = (set.test.unwrap(), ensemble.on(&selected));
+    let mut losses = |samples: &Arc<Samples>| {
+        let mut own = Vec::new();
+        let each = |_, found: &Evaluated| {
+            own.push(found.found.mean_loss());
+            Ok(())
+        };
+        let all = running.evaluate(std::slice::from_ref(samples), each).unwrap().found.mean_loss();
+        own.push(all);
+        own
+    };
+    let losses = [losses(&set.train), losses(&test), losses(&set.train)];
+    for (member, loss) in losses[1][..3].iter().enumerate() {
+        let expected = told["members"][member]["loss"].as_f64().unwrap();
+        assert!((loss - expected).abs() < 1e-12 && *loss != losses[0][member], "{losses:?}");
+    }
+    assert_eq!(losses[0], losses[2]);
     let wrong = ensemble.on(&selected).predict(&[rows.clone(), rows]).unwrap_err().to_string();
     assert!(wrong.contains("in 2 ways"), "{wrong}");
 }
