@@ -105,7 +105,7 @@ pub struct Training {
     /// The fold of cross-validation that it learnt without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back: Option<HeldBack>,
-    /// Whether the run had ended, perhaps before its last epoch; not noted of single runs.
+    /// Whether the run had ended, perhaps before its last epoch; noted of runs that one command makes with others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ended: bool,
     /// The optimizer's slots: little-endian floats in base64.
@@ -160,6 +160,12 @@ impl Metadata {
             recipe: recipe.clone(),
             training: Training { rows: dataset.train.len(), ..Training::default() },
         }
+    }
+
+    /// Notes how its data were read.
+    pub fn read_by(&mut self, reading: &Options) {
+        self.framing = reading.framing.or(self.framing);
+        self.reading = reading.clone();
     }
 
     /// The description of a model of which no more is known than its scaling of features, if any, and the means and deviations

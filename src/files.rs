@@ -80,6 +80,22 @@ pub fn refuse_overwriting(outputs: &[Named], inputs: &[Named]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses `outputs` of which two are one file, by whatever name or link.
+///
+/// # Errors
+/// [`Error::Usage`] naming both.
+pub fn check_apart(outputs: &[Named]) -> Result<()> {
+    for (index, (flag, path)) in outputs.iter().enumerate() {
+        if let Some((other, _)) = outputs[..index].iter().find(|(_, other)| same(other, path)) {
+            let path = path.display();
+            return Err(Error::Usage(format!(
+                "{other} and {flag} name the same file, {path}: give one of them another"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Whether two paths lead to one regular file, by whatever names or links, or would if it were made.
 pub fn same(a: &Path, b: &Path) -> bool {
     matches!((Identity::of(a), Identity::of(b)), (Some(a), Some(b)) if a == b)

@@ -8,43 +8,10 @@ use std::process::Command;
 
 use mlp_gpu::{Ensemble, checkpoint};
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// Standard output and standard error of a run that ends with this exit code.
-fn run(arguments: &[&str], code: i32) -> (String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
-    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1");
-    let output = command.args(arguments).output().unwrap();
-    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {err}");
-    assert!(!err.contains("panicked"), "{err}");
-    (out, err)
-}
+use binary::{Folder, command, fails, run};
 
-/// Expects the exit code, and one line of error that has all of `parts`.
-fn fails(arguments: &[&str], code: i32, parts: &[&str]) {
-    let (_, err) = run(arguments, code);
-    let errors: Vec<&str> = err.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(errors.len(), 1, "{err}");
-    parts.iter().for_each(|part| assert!(errors[0].contains(part), "no {part:?} in {err}"));
-}
-
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn write(&self, name: &str, content: &str) -> String {
-        fs::write(self.path(name), content).unwrap();
-        self.path(name)
-    }
-}
+mod binary;
 
 /// Parameters as bits, of the model in a file.
 fn parameters(path: &str) -> Vec<u32> {
@@ -90,8 +57,8 @@ const SMALL: [&str; 10] =
 #[test]
 fn seeds_and_lists_make_runs_that_are_those_of_single_commands() {
     let folder = Folder::new();
-    let data = folder.write("t.csv", &table(&lines(120, false)));
-    let test = folder.write("test.csv", &table(&lines(40, false)));
+    let data = folder.write("t.csv", table(&lines(120, false)));
+    let test = folder.write("test.csv", table(&lines(40, false)));
     let (save, log) = (folder.path("m-{seed}-{lr}.safetensors"), folder.path("log.jsonl"));
     let common = [&["train", "--data", &data, "--test", &test], &SMALL[..]].concat();
     let lists = ["--seeds", "3..5", "--lr", "0.01,0.002", "--save", &save, "--log", &log];
@@ -135,7 +102,7 @@ fn seeds_and_lists_make_runs_that_are_those_of_single_commands() {
 #[test]
 fn runs_whose_rows_are_drawn_share_the_rows_and_their_models_know_them() {
     let folder = Folder::new();
-    let data = folder.write("t.csv", &table(&lines(200, false)));
+    let data = folder.write("t.csv", table(&lines(200, false)));
     let common = [&["train", "--data", &data, "--seed", "7"], &SMALL[..]].concat();
     let more = ["--seeds", "0..2", "--validation-split", "0.2", "--save"];
     let save = folder.path("m-{seed}.safetensors");
@@ -158,13 +125,12 @@ fn runs_whose_rows_are_drawn_share_the_rows_and_their_models_know_them() {
 #[test]
 fn several_runs_go_on_from_their_files() {
     let folder = Folder::new();
-    let data = folder.write("t.csv", &table(&lines(120, true)));
-    let test = folder.write("test.csv", &table(&lines(40, true)));
+    let data = folder.write("t.csv", table(&lines(120, true)));
+    let test = folder.write("test.csv", table(&lines(40, true)));
     let common = [&["train", "--data", &data, "--test", &test], &SMALL[..]].concat();
     let (whole, parts) = (folder.path("w-{seed}.safetensors"), folder.path("p-{seed}.safetensors"));
     let (out, _) = run(&[&common[..], &["--seeds", "0..3", "--json", "--save", &whole]].concat(), 0);
-    // Two of the four are there, one of them after half its epochs.
-    fs::copy(folder.path("w-2.safetensors"), folder.path("p-2.safetensors")).unwrap();
+    // One of two is there, after half its epochs.
     let half = folder.path("p-1.safetensors");
     let half_run = ["--seed", "1", "--save", &half, "--schedule", "constant", "--epochs", "2"];
     let constant = ["--schedule", "constant"];
@@ -172,7 +138,6 @@ fn several_runs_go_on_from_their_files() {
         run(&[&common[..], &["--seeds", "1..2", "--json", "--save", &whole], &constant[..]].concat(), 0);
     let few: Vec<&str> = common.iter().copied().filter(|flag| !["--epochs", "4"].contains(flag)).collect();
     run(&[&few[..], &half_run].concat(), 0);
-    fs::remove_file(folder.path("p-2.safetensors")).unwrap();
     let go_on = ["--seeds", "1..2", "--json", "--save", &parts, "--resume", &parts];
     let (resumed, _) = run(&[&common[..], &go_on, &constant[..]].concat(), 0);
     assert_eq!(resumed, constant_out);
@@ -194,11 +159,14 @@ fn several_runs_go_on_from_their_files() {
 #[test]
 fn several_runs_are_refused_where_they_cannot_be_told_apart() {
     let folder = Folder::new();
-    let data = folder.write("t.csv", &table(&lines(60, false)));
+    let data = folder.write("t.csv", table(&lines(60, false)));
     let common = [&["train", "--data", &data], &SMALL[..]].concat();
-    let save = folder.path("m.safetensors");
+    let (save, both) = (folder.path("m.safetensors"), folder.path("m{seed}{batch-size}.st"));
+    let (one_of, zero) = (folder.path("m-{seed}.st"), folder.path("m-0.st"));
     for (flags, parts) in [
         (&["--seeds", "0..3", "--save", &save][..], &["--save", "{seed}", "--seeds"][..]),
+        (&["--seeds", "1,11", "--batch-size", "1,11", "--save", &both], &["two runs would write", "m111.st"]),
+        (&["--seeds", "0..3", "--save", &one_of, "--log", &zero], &["--save and --log name the same file"]),
         (&["--lr", "0.1,0.1"], &["--lr", "twice"]),
         (&["--lr", "0.1,0.2", "--members", "3"], &["--members"]),
         (&["--lr", "0.1,0.2", "--save", &save, "--save-best"], &["--save-best", "--lr"]),
@@ -218,8 +186,8 @@ fn several_runs_are_refused_where_they_cannot_be_told_apart() {
 #[test]
 fn members_are_those_of_single_commands_in_one_file_and_go_on() {
     let folder = Folder::new();
-    let data = folder.write("t.csv", &table(&lines(160, false)));
-    let test = folder.write("test.csv", &table(&lines(60, false)));
+    let data = folder.write("t.csv", table(&lines(160, false)));
+    let test = folder.write("test.csv", table(&lines(60, false)));
     let common = [&["train", "--data", &data, "--test", &test], &SMALL[..]].concat();
     let all = folder.path("all.safetensors");
     let (out, err) = run(&[&common[..], &["--members", "4", "--seed", "2", "--save", &all]].concat(), 0);
@@ -250,15 +218,19 @@ fn members_are_those_of_single_commands_in_one_file_and_go_on() {
         2,
         &["has a member of seed 2", "asks for 0 to 1"],
     );
+    // The log would destroy what the run goes on from.
+    let kept = fs::read(&all).unwrap();
+    let log = ["--members", "5", "--seed", "2", "--resume", &all, "--log", &all];
+    fails(&[&common[..], &log].concat(), 2, &["--log", "would overwrite", "--resume reads"]);
+    assert!(fs::read(&all).unwrap() == kept);
 }
 
 /// Interrupts a run once it has printed a line with `text`.
 #[cfg(unix)]
 fn interrupted(arguments: &[&str], text: &str) {
     use std::io::{BufRead as _, BufReader};
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
-    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1").args(arguments);
-    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child =
+        command(arguments).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.contains(text)), "no line with {text}");
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
@@ -272,7 +244,7 @@ fn interrupted(arguments: &[&str], text: &str) {
 fn an_interrupted_ensemble_goes_on_and_loses_nothing() {
     let folder = Folder::new();
     // Rows enough for a validation part: the recipe stops early.
-    let data = folder.write("t.csv", &table(&lines(640, false)));
+    let data = folder.write("t.csv", table(&lines(640, false)));
     let common =
         ["train", "--data", &data, "--backend", "cpu", "--hidden", "8", "--ignore", "person", "--label", "label"];
     for (name, flags) in [("early", &["--epochs", "60"][..]), ("whole", &["--epochs", "60", "--recipe", "image"])] {
@@ -319,7 +291,7 @@ fn folds_are_runs_by_hand_with_the_same_rows() {
     for values in [false, true] {
         let folder = Folder::new();
         let all = lines(640, values);
-        let data = folder.write("t.csv", &table(&all));
+        let data = folder.write("t.csv", table(&all));
         let (out_of_fold, models) = (folder.path("oof.csv"), folder.path("folds.safetensors"));
         // Rows enough for a validation part, which is drawn within each fold's training rows.
         let few = ["--backend", "cpu", "--hidden", "8", "--ignore", "person", "--epochs", "6", "--label", "label"];
@@ -337,7 +309,7 @@ fn folds_are_runs_by_hand_with_the_same_rows() {
                 let those = all.iter().enumerate().filter(|(row, _)| rows.contains(row) == held_back);
                 table(&those.map(|(_, line)| line.clone()).collect::<Vec<_>>())
             };
-            let (train, test) = (folder.write("train.csv", &part(false)), folder.write("held.csv", &part(true)));
+            let (train, test) = (folder.write("train.csv", part(false)), folder.write("held.csv", part(true)));
             let hand = folder.path("hand.safetensors");
             let flags = ["train", "--data", &train, "--test", &test, "--seed", "3", "--save", &hand];
             run(&[&flags, &few[..]].concat(), 0);
@@ -375,7 +347,7 @@ fn folds_are_runs_by_hand_with_the_same_rows() {
 fn folds_have_the_same_share_of_each_class_and_never_part_a_group() {
     let folder = Folder::new();
     let all = lines(203, false);
-    let data = folder.write("t.csv", &table(&all));
+    let data = folder.write("t.csv", table(&all));
     let out_of_fold = folder.path("oof.csv");
     let common = ["cv", "--data", &data, "--backend", "cpu", "--hidden", "4", "--epochs", "1", "--label", "label"];
     let label = |row: &usize| all[*row].rsplit(',').next().unwrap().to_owned();
@@ -407,6 +379,7 @@ fn folds_have_the_same_share_of_each_class_and_never_part_a_group() {
         (&["--groups", "label"], &["label", "predicted"]),
         (&["--test-split", "0.2"], &["--test-split", "every row is tested"]),
         (&["--lr", "0.1,0.2"], &["--lr", "single value"]),
+        (&["--seeds", "0..2"], &["--seeds", "single value"]),
     ] {
         fails(&[&common[..], flags].concat(), 2, parts);
     }
@@ -441,4 +414,37 @@ fn folds_of_images_share_their_rows_and_cross_validation_goes_on() {
     assert_eq!((again, fs::read(&part).unwrap()), (out, fs::read(&whole).unwrap()));
     let other = [&common[..], &flags, &["--resume", &part, "--seed", "1"]].concat();
     fails(&other, 1, &["was trained by another command"]);
+    for flag in ["--log", "--out-of-fold"] {
+        let onto = [&common[..], &flags, &["--resume", &part, flag, &part]].concat();
+        fails(&onto, 2, &[flag, "would overwrite", "--resume reads"]);
+    }
+    assert!(fs::read(&part).unwrap() == fs::read(&whole).unwrap());
+}
+
+#[test]
+fn predictions_that_would_lack_rows_are_not_written_and_left_out_rows_are_not_counted() {
+    let folder = Folder::new();
+    let all = lines(90, false);
+    let data = folder.write("t.csv", table(&all));
+    let out_of_fold = folder.write("oof.csv", "before");
+    let common = ["cv", "--data", &data, "--backend", "cpu", "--ignore", "person", "--label", "label", "--epochs", "2"];
+    let diverging = ["--recipe", "notebook", "--optimizer", "sgd", "--lr", "1e30", "--out-of-fold", &out_of_fold];
+    let (_, err) = run(&[&common[..], &diverging].concat(), 1);
+    assert!(err.contains("Fold 1/5: training diverged") && err.contains("it would lack rows"), "{err}");
+    assert_eq!(fs::read_to_string(&out_of_fold).unwrap(), "before");
+    // The rows that stay are numbered as if they were all.
+    let kept: Vec<String> =
+        all.iter().enumerate().filter(|(row, _)| row % 9 != 4).map(|(_, line)| line.clone()).collect();
+    let hole = |line: &str| format!(",{}", line.split_once(',').unwrap().1);
+    let holes = all.iter().enumerate().map(|(row, line)| if row % 9 == 4 { hole(line) } else { line.clone() });
+    let holes: Vec<String> = holes.collect();
+    let write = |name: &str, rows: &[String], flags: &[&str]| {
+        let data = folder.write("u.csv", table(rows));
+        let file = folder.path(name);
+        let common =
+            ["cv", "--data", &data, "--backend", "cpu", "--ignore", "person", "--label", "label", "--epochs", "2"];
+        run(&[&common[..], &["--out-of-fold", &file, "--quiet"], flags].concat(), 0);
+        fs::read_to_string(file).unwrap()
+    };
+    assert_eq!(write("a.csv", &holes, &["--missing", "drop"]), write("b.csv", &kept, &[]));
 }

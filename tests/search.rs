@@ -7,46 +7,19 @@ use std::process::Command;
 
 use mlp_gpu::{Ensemble, checkpoint};
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// Standard output and standard error of a run that ends with this exit code.
-fn run(arguments: &[&str], code: i32) -> (String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
-    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1");
-    let output = command.args(arguments).output().unwrap();
-    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {err}");
-    assert!(!err.contains("panicked"), "{err}");
-    (out, err)
+use binary::{Folder, command, fails, run};
+
+mod binary;
+
+/// A folder with a table t.csv of 300 rows in three classes.
+fn with_table() -> Folder {
+    let folder = Folder::new();
+    folder.write("t.csv", table(300, false));
+    folder
 }
-
-/// Expects the exit code, and one line of error that has all of `parts`.
-fn fails(arguments: &[&str], code: i32, parts: &[&str]) {
-    let (_, err) = run(arguments, code);
-    let errors: Vec<&str> = err.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(errors.len(), 1, "{err}");
-    parts.iter().for_each(|part| assert!(errors[0].contains(part), "no {part:?} in {err}"));
-}
-
-struct Folder(TempDir);
 
 impl Folder {
-    /// A folder with a table t.csv of 300 rows in three classes.
-    fn new() -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
-        folder.write("t.csv", &table(300, false));
-        folder
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn write(&self, name: &str, content: &str) -> String {
-        fs::write(self.path(name), content).unwrap();
-        self.path(name)
-    }
-
     /// A small search of this folder's table, with more flags.
     fn search(&self, more: &[&str]) -> Vec<String> {
         let data = self.path("t.csv");
@@ -106,7 +79,7 @@ fn words(command: &str) -> Vec<&str> {
 
 #[test]
 fn the_answer_is_that_of_the_seed_and_the_command_gives_the_model_again() {
-    let folder = Folder::new();
+    let folder = with_table();
     let (one, two, again) = (folder.path("1.safetensors"), folder.path("2.safetensors"), folder.path("3.safetensors"));
     let (single, _) = folder.found(&["--threads", "1", "--save", &one], 0);
     let (double, _) = folder.found(&["--threads", "2", "--save", &two], 0);
@@ -123,7 +96,7 @@ fn the_answer_is_that_of_the_seed_and_the_command_gives_the_model_again() {
 
 #[test]
 fn a_rung_leaves_the_best_third_and_the_default() {
-    let folder = Folder::new();
+    let folder = with_table();
     let answer = folder.answer(&[]);
     let found = answer["found"].as_array().unwrap();
     let rung = |number: u64| found.iter().filter(move |found| found["rung"] == number).collect::<Vec<_>>();
@@ -160,7 +133,7 @@ fn a_rung_leaves_the_best_third_and_the_default() {
 
 #[test]
 fn a_search_goes_on_from_its_log_wherever_it_was_cut() {
-    let folder = Folder::new();
+    let folder = with_table();
     let (log, save, all) = (folder.path("log"), folder.path("best.safetensors"), folder.path("all.safetensors"));
     let saves = ["--save", &save, "--save-ensemble", &all];
     let (whole, _) = folder.found(&[&["--log", &log], &saves[..]].concat(), 0);
@@ -196,20 +169,19 @@ fn a_search_goes_on_from_its_log_wherever_it_was_cut() {
     };
     resumed(&["--batch-size", "32"], &["is the log of another search", "options"]);
     resumed(&["--folds", "3"], &["is the log of another search", "--folds"]);
-    folder.write("t.csv", &table(290, false));
+    folder.write("t.csv", table(290, false));
     resumed(&[], &["is the log of another search", "data"]);
 }
 
 #[cfg(unix)]
 #[test]
 fn what_was_done_before_ctrl_c_is_kept() {
-    let folder = Folder::new();
+    let folder = with_table();
     let log = folder.path("log");
     let words = folder.search(&["--trials", "400", "--log", &log]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
-    command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1");
-    let child = command.args(words).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
-    let child = child.spawn().unwrap();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut command = command(&words);
+    let child = command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
     let lines = || fs::read_to_string(&log).unwrap_or_default().lines().count();
     while lines() < 4 {
         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -227,7 +199,7 @@ fn what_was_done_before_ctrl_c_is_kept() {
 
 #[test]
 fn the_ensemble_is_that_of_the_trials_that_it_names() {
-    let folder = Folder::new();
+    let folder = with_table();
     let (all, best) = (folder.path("all.safetensors"), folder.path("best.safetensors"));
     let answer = folder.answer(&["--save", &best, "--save-ensemble", &all]);
     let ensemble = Ensemble::load(all.as_ref()).unwrap();
@@ -251,8 +223,8 @@ fn the_ensemble_is_that_of_the_trials_that_it_names() {
 
 #[test]
 fn folds_judge_trials_as_cv_does() {
-    let folder = Folder::new();
-    folder.write("t.csv", &table(240, true));
+    let folder = with_table();
+    folder.write("t.csv", table(240, true));
     let (best, all) = (folder.path("best.safetensors"), folder.path("all.safetensors"));
     let again = folder.path("again.safetensors");
     let answer = folder.answer(&["--trials", "4", "--folds", "3", "--save", &best, "--save-ensemble", &all]);
@@ -276,7 +248,7 @@ fn folds_judge_trials_as_cv_does() {
 
 #[test]
 fn a_space_of_ones_own_is_what_is_drawn_from() {
-    let folder = Folder::new();
+    let folder = with_table();
     let (space, _) = folder.found(&["--print-space", "--dropout", "0.1"], 0);
     assert!(space.contains("hidden = [[") && space.contains("log = true") && !space.contains("dropout"), "{space}");
     let same = folder.write("same.toml", &space);
@@ -319,9 +291,9 @@ fn a_space_of_ones_own_is_what_is_drawn_from() {
 
 #[test]
 fn time_that_is_over_ends_the_search_and_is_said() {
-    let folder = Folder::new();
-    let words = folder.search(&["--time", "0.01s"]);
-    fails(&words.iter().map(String::as_str).collect::<Vec<_>>(), 1, &["--time 0.01s", "before a trial was done"]);
+    let folder = with_table();
+    let words = folder.search(&["--time", "0.000001s"]);
+    fails(&words.iter().map(String::as_str).collect::<Vec<_>>(), 1, &["--time 0.000001s", "before a trial was done"]);
     // The first rung is known, and no more can be done.
     let log = folder.path("log");
     folder.found(&["--log", &log], 0);
@@ -329,7 +301,7 @@ fn time_that_is_over_ends_the_search_and_is_said() {
     let rung = text.lines().take(11).map(|line| format!("{line}\n")).collect::<String>();
     fs::write(&log, &rung).unwrap();
     let save = folder.path("best.safetensors");
-    let (out, err) = folder.found(&["--resume", &log, "--time", "0.01s", "--save", &save], 0);
+    let (out, err) = folder.found(&["--resume", &log, "--time", "0.000001s", "--save", &save], 0);
     assert!(err.contains("depends on this machine's speed"), "{err}");
     let command = out.lines().find(|line| line.starts_with("mlp-gpu train ")).unwrap();
     let again = folder.path("again.safetensors");
@@ -341,7 +313,7 @@ fn time_that_is_over_ends_the_search_and_is_said() {
 
 #[test]
 fn what_cannot_be_searched_is_refused() {
-    let folder = Folder::new();
+    let folder = with_table();
     let refused = |more: &[&str], parts: &[&str]| {
         let words = folder.search(more);
         fails(&words.iter().map(String::as_str).collect::<Vec<_>>(), 2, parts);

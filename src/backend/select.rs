@@ -2,8 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::backend::cpu::Cpu;
-use crate::backend::cpu::store;
+use crate::backend::cpu::{self, Cpu, store};
 use crate::backend::gpu::device::{self, Device};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::gpu::{Gpu, Store};
@@ -172,6 +171,21 @@ impl Selected {
     /// The CPU with `threads` threads, to train `model` by `recipe`, all parameters 0.
     pub(crate) fn cpu(&self, model: &Mlp, recipe: &Recipe, threads: usize) -> Result<Cpu> {
         Cpu::sharing(&self.memory, model.clone(), recipe, threads)
+    }
+
+    /// The names of the backend that trains `model` by `recipe`, and of the plan of its steps.
+    ///
+    /// # Errors
+    /// [`Error::PlanUnfit`] where the plan that was asked for cannot train it.
+    pub(crate) fn backend_and_plan(&self, model: &Mlp, recipe: &Recipe) -> Result<(String, String)> {
+        let names = match &self.gpu {
+            None => ("cpu", cpu::PLAN),
+            Some(store) => {
+                let hardware = &store.device().hardware;
+                ("gpu", PlanName::choose(model, recipe, hardware, self.plan())?.0.name())
+            }
+        };
+        Ok((names.0.into(), names.1.into()))
     }
 
     /// A backend that trains `model` by `recipe`, all parameters 0, and what there is to say of it.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::eval::{Figure, figures};
 use super::log::{Log, of_epoch};
 use super::recipe::{self, RecipeOptions};
+use super::train::table::digits;
 use super::train::{is_table, prepare};
 use super::{ComputeOptions, DataOptions, jobs, note, print, read_so, spare_data};
 use crate::backend::{Parts, Split};
@@ -36,7 +37,7 @@ pub(super) struct Options {
     /// Number of folds: so many networks are trained, each without the rows of one fold, and judged by them
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     folds: u32,
-    /// Divide the rows so many times anew: with the seed, the one after it, and so on
+    /// Number of divisions of the rows into folds: by the seed, the one after it, and so on
     #[arg(long, value_name = "R", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeats: u32,
     /// Column of a table that says which rows belong together, such as those of a patient: all of a group are in one fold, and the
@@ -49,7 +50,8 @@ pub(super) struct Options {
     /// class,weight for each class [default: all rows the same]
     #[arg(long, value_name = "balanced|FILE", conflicts_with = "label_smoothing")]
     class_weight: Option<String>,
-    /// Write what each row is predicted by the network that was trained without it to this CSV file, in the order of the rows
+    /// Write what each row is predicted by the network that was trained without it to this CSV file, in the order of the rows; those
+    /// that are left out, as they have no target or by --missing drop, are not counted
     #[arg(long, value_name = "FILE")]
     out_of_fold: Option<PathBuf>,
     /// Write the networks of all folds to this safetensors file, as one ensemble
@@ -76,7 +78,6 @@ pub(super) struct Options {
 pub(super) struct Study {
     held_back: HeldBack,
     fold: Fold,
-    pub(super) job: Job,
     pub(super) metadata: Metadata,
     /// What it goes on from.
     before: Option<Checkpoint>,
@@ -91,7 +92,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let outputs = options.outputs()?;
     let (mut runs, lists) = options.recipe.runs()?;
     if let Some(list) = lists.first() {
-        let flag = recipe::flag(list);
+        let flag = recipe::flag_of_list(list);
         return Err(Error::Usage(format!(
             "{flag}: cv takes a single value; train takes lists, and --repeats seeds anew"
         )));
@@ -120,7 +121,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let (folding, notes) = Folding::read(source, &reading)?;
     notes.iter().for_each(|note| tell(&read_so(note)));
 
-    let mut studies: Vec<Study> = Vec::new();
+    let (mut studies, mut jobs): (Vec<Study>, Vec<Job>) = (Vec::new(), Vec::new());
     for repeat in 0..options.repeats {
         let seed = seed.checked_add(u64::from(repeat)).ok_or_else(|| {
             Error::Usage(format!("--seed {seed} with --repeats {}: seeds end at 2^64 - 1", options.repeats))
@@ -144,13 +145,15 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 tell(&format!("Recipe: {recipe}"));
             }
             let held_back = HeldBack { fold: number, of: options.folds, repeat: repeat + 1 };
-            studies.push(study(held_back, fold, recipe, &reading, resumed.as_ref())?);
+            let (study, job) = study(held_back, fold, recipe, &reading, resumed.as_ref())?;
+            studies.push(study);
+            jobs.push(job);
         }
     }
     if let Some(resumed) = &resumed {
         let found = |member: &Checkpoint| {
             let held_back = member.metadata.as_ref().and_then(|metadata| metadata.training.held_back);
-            studies.iter().any(|study| Some(study.held_back) == held_back && study.job.done > 0)
+            studies.iter().any(|study| Some(study.held_back) == held_back && study.before.is_some())
         };
         if let Some(other) = resumed.members().iter().find(|member| !found(member)) {
             return Err(Error::Data(format!(
@@ -162,9 +165,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     let because = selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
     tell(&format!("Backend: {}{because}", jobs::device(&selected)));
-    let device = jobs::device_and_plan(&selected, &studies[0].job)?;
     let mut log = options.log.as_deref().map(Log::create).transpose()?;
-    let jobs: Vec<Job> = studies.iter().map(|study| study.job.clone()).collect();
     // What is in a file stays in it until there is more.
     let kept = studies.iter().enumerate().filter_map(|(number, study)| Some((number, study.before.clone()?)));
     let mut members: BTreeMap<usize, Checkpoint> = kept.collect();
@@ -176,8 +177,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 if let Some(log) = &mut log {
                     log_epochs(log, study, &trained)?;
                 }
-                if trained.can_go_on(&study.job.recipe) {
-                    members.insert(number, study.member(&trained, &device));
+                if trained.can_go_on(&jobs[number].recipe) {
+                    let name = study.name().to_lowercase();
+                    let member = jobs::checkpoint(&selected, name, &jobs[number], &study.metadata, trained)?;
+                    members.insert(number, member);
                 }
             }
             Err(Error::Interrupted) => {}
@@ -215,8 +218,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
             predictions.add(study.held_back, &study.fold, &ensemble, &found, &samples);
         }
     }
-    if let (Some(predictions), Some(path)) = (predicted, &options.out_of_fold) {
-        predictions.write(path)?;
+    match (predicted, &options.out_of_fold) {
+        (Some(predictions), Some(path)) if failures.is_empty() => predictions.write(path)?,
+        (_, Some(path)) => note(&format!("{} is not written: it would lack rows", path.display())),
+        _ => {}
     }
     if options.json {
         print(&json_of(&studies, &table).to_string())?;
@@ -239,15 +244,12 @@ impl Options {
         let all = [("--save", &self.save), ("--out-of-fold", &self.out_of_fold), ("--log", &self.log)];
         let given: Vec<Named> =
             all.into_iter().filter_map(|(flag, path)| path.clone().map(|path| (flag, path))).collect();
-        for (index, (flag, path)) in given.iter().enumerate() {
-            files::check_replaceable(path)?;
-            if let Some((other, _)) = given[..index].iter().find(|(_, other)| files::same(other, path)) {
-                let path = path.display();
-                return Err(Error::Usage(format!(
-                    "{other} and {flag} name the same file, {path}: give one of them another"
-                )));
-            }
-        }
+        given.iter().try_for_each(|(_, path)| files::check_replaceable(path))?;
+        files::check_apart(&given)?;
+        // What goes on may be saved in the file that it comes from.
+        let others: Vec<Named> = given.iter().filter(|(flag, _)| *flag != "--save").cloned().collect();
+        let resumed: Vec<Named> = self.resume.iter().map(|path| ("--resume", path.clone())).collect();
+        files::refuse_overwriting(&others, &resumed)?;
         Ok(given)
     }
 }
@@ -269,11 +271,10 @@ pub(super) fn study(
     recipe: Recipe,
     reading: &data::Options,
     resumed: Option<&Ensemble>,
-) -> Result<Study> {
+) -> Result<(Study, Job)> {
     let model = recipe.model_of(&fold.dataset)?;
     let mut metadata = Metadata::new(&model, &fold.dataset, &recipe);
-    metadata.framing = reading.framing.or(metadata.framing);
-    metadata.reading = reading.clone();
+    metadata.read_by(reading);
     metadata.training.rows = fold.train.len();
     metadata.training.held_back = Some(held_back);
     let same = |member: &&Checkpoint| {
@@ -296,7 +297,7 @@ pub(super) fn study(
     // One that had ended is evaluated and no more.
     let recipe = Recipe { epochs: if ended { done } else { recipe.epochs }, ..recipe };
     let before = kept.cloned();
-    Ok(Study { held_back, fold, job: Job { model, recipe, data, state, done }, metadata, before })
+    Ok((Study { held_back, fold, metadata, before }, Job { model, recipe, data, state, done }))
 }
 
 impl Study {
@@ -304,20 +305,6 @@ impl Study {
     fn name(&self) -> String {
         let HeldBack { fold, of, repeat } = self.held_back;
         if repeat == 1 { format!("Fold {fold}/{of}") } else { format!("Fold {fold}/{of} of repeat {repeat}") }
-    }
-
-    /// The network that `trained` on a device and by a plan.
-    fn member(&self, trained: &Trained, device: &(String, String)) -> Checkpoint {
-        let mut metadata = Metadata { epochs: trained.outcome.epoch, ..self.metadata.clone() };
-        metadata.training.device = Some(device.clone());
-        metadata.training.ended = trained.is_whole();
-        Checkpoint {
-            name: self.name().to_lowercase(),
-            model: self.job.model.clone(),
-            state: trained.state.clone(),
-            metadata: Some(metadata),
-            assumed: Vec::new(),
-        }
     }
 }
 
@@ -343,7 +330,7 @@ fn means(table: &[Row]) -> Vec<(&'static str, Option<(f64, f64)>)> {
     let first = table.first().map(|row| &row.figures[..]).unwrap_or_default();
     let of = |(index, (name, _)): (usize, &Figure)| {
         let figures: Option<Vec<f64>> = table.iter().map(|row| row.figures[index].1).collect();
-        (*name, figures.map(|figures: Vec<f64>| mean_and_deviation(&figures)))
+        (*name, figures.as_deref().map(mean_and_deviation))
     };
     first.iter().enumerate().map(of).collect()
 }
@@ -352,7 +339,6 @@ fn means(table: &[Row]) -> Vec<(&'static str, Option<(f64, f64)>)> {
 const SHOWN: [&str; 7] = ["accuracy", "log_loss", "roc_auc", "f1_macro", "rmse", "mae", "r2"];
 
 fn print_table(studies: &[Study], table: &[Row]) -> Result<()> {
-    let digits = |figure: f64| if figure.abs() < 1000.0 { format!("{figure:.4}") } else { format!("{figure:.1}") };
     let means: Vec<_> = means(table).into_iter().filter(|(name, _)| SHOWN.contains(name)).collect();
     let names = means.iter().map(|(name, _)| format!("  {:>12}", name.replace('_', " ")));
     print(&format!("{:<22}  {:>6}  {:>6}{}", "", "rows", "epoch", names.collect::<String>()))?;

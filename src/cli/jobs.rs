@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::backend::Split;
 use crate::backend::select::Selected;
+use crate::checkpoint::{Checkpoint, Metadata};
 use crate::error::Result;
 use crate::many::{self, Job, Told, Trained};
 
@@ -69,16 +70,22 @@ pub(super) fn device(selected: &Selected) -> String {
     }
 }
 
-/// The backend that `job` is trained on, and the plan of its steps.
+/// The network of `job` that `trained`, called `name` in messages, with what `metadata` says of it before.
 ///
 /// # Errors
 /// As [`Selected::backend`].
-pub(super) fn device_and_plan(selected: &Selected, job: &Job) -> Result<(String, String)> {
-    if selected.gpu.is_none() {
-        return Ok(("cpu".into(), "fused".into()));
-    }
-    let about = selected.backend(&job.model, &job.recipe)?.0.about();
-    Ok((about.name.into(), about.plan.into()))
+pub(super) fn checkpoint(
+    selected: &Selected,
+    name: String,
+    job: &Job,
+    metadata: &Metadata,
+    trained: Trained,
+) -> Result<Checkpoint> {
+    let mut metadata = Metadata { epochs: trained.outcome.epoch, ..metadata.clone() };
+    metadata.training.device = Some(selected.backend_and_plan(&job.model, &job.recipe)?);
+    metadata.training.ended = trained.is_whole();
+    let model = job.model.clone();
+    Ok(Checkpoint { name, model, state: trained.state, metadata: Some(metadata), assumed: Vec::new() })
 }
 
 /// A bar on standard error of `length` steps; hidden where that is no terminal.

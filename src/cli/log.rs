@@ -1,4 +1,4 @@
-//! The log of a run: a line of JSON for its options, then one per epoch.
+//! Logs: lines of JSON.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};

@@ -323,7 +323,7 @@ fn table(options: &Options, checkpoint: &Checkpoint, input: &Input, keep: &[Stri
 
 /// The `count` most probable of the classes with the probabilities `p`, the most probable first; of equal ones the first, as in
 /// an evaluation.
-fn most_probable(p: &[f32], count: usize) -> Vec<usize> {
+pub(super) fn most_probable(p: &[f32], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
     order.truncate(count);

@@ -374,6 +374,17 @@ pub(super) fn flag(name: &str) -> String {
     }
 }
 
+/// The flag that made a list of the option `name`.
+pub(super) fn flag_of_list(name: &str) -> String {
+    if name == "seed" { "--seeds".into() } else { flag(name) }
+}
+
+/// Options and their values in words, with commas between them.
+pub(super) fn in_words<'a>(options: impl IntoIterator<Item = (&'a String, &'a Value)>) -> String {
+    let option = |(name, value): (&String, &Value)| format!("{} {}", name.replace('_', "-"), shown(value));
+    options.into_iter().map(option).collect::<Vec<_>>().join(", ")
+}
+
 /// Seeds of as many runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seeds(pub(super) Vec<u64>);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use self::ground::Ground;
 use self::journal::Journal;
@@ -117,15 +117,8 @@ impl Options {
             all.iter().filter_map(|(flag, path)| Some((*flag, path.as_ref()?.clone()))).collect()
         };
         let outputs = given(&all);
-        for (index, (flag, path)) in outputs.iter().enumerate() {
-            files::check_replaceable(path)?;
-            if let Some((other, _)) = outputs[..index].iter().find(|(_, other)| files::same(other, path)) {
-                let path = path.display();
-                return Err(Error::Usage(format!(
-                    "{other} and {flag} name the same file, {path}: give one of them another"
-                )));
-            }
-        }
+        outputs.iter().try_for_each(|(_, path)| files::check_replaceable(path))?;
+        files::check_apart(&outputs)?;
         // A log goes on in the file that it is read from.
         files::refuse_overwriting(&given(&all[..2]), &given(&[("--resume", &self.resume)]))?;
         files::refuse_overwriting(&outputs, &given(&[("--space", &self.space)]))?;
@@ -136,9 +129,17 @@ impl Options {
     fn given(&self) -> Result<Given> {
         let (mut runs, lists) = self.recipe.runs()?;
         match lists.first() {
-            None => Ok(runs.pop().unwrap_or_default()),
+            None => {
+                let given = runs.pop().unwrap_or_default();
+                if given.contains_key("max_seconds") {
+                    let message =
+                        "--max-seconds would judge trials by this machine's speed: give --time for all of them";
+                    return Err(Error::Usage(message.into()));
+                }
+                Ok(given)
+            }
             Some(list) => {
-                let flag = if list == "seed" { "--seeds".into() } else { recipe::flag(list) };
+                let flag = recipe::flag_of_list(list);
                 Err(Error::Usage(format!(
                     "{flag}: search takes a single value, which holds for all trials; values to draw from go into --space"
                 )))
@@ -201,10 +202,4 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let mut search = Search::new(options, &selected, &ground, trials, journal, until);
     let found = search.run()?;
     answer::tell(&mut search, &found)
-}
-
-/// Options by name, in one line.
-fn in_words(setting: &Map<String, Value>) -> String {
-    let option = |(name, value): (&String, &Value)| format!("{} {}", name.replace('_', "-"), recipe::shown(value));
-    setting.iter().map(option).collect::<Vec<_>>().join(", ")
 }

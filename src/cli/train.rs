@@ -70,7 +70,7 @@ pub(super) struct Options {
     /// FILE, or without it in that of --save, in place of the last epoch
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     save_best: Option<Option<PathBuf>>,
-    /// Write a line of JSON per epoch to this file, after a first one with all options
+    /// Write a line of JSON per epoch to this file, after a first one with all options; of several runs a line per run and epoch
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Print the table of several runs as JSON, and nothing else on standard output
@@ -166,22 +166,17 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let recipe = prepare::fit(recipe, &dataset, options.class_weight.as_deref(), resumed.is_some())?;
     let model = recipe.model_of(&dataset)?;
     let kind = recipe.optimizer.kind;
-    let two = match (&resumed, &initial) {
-        (None, Some((_, initial))) if dataset.task() == Task::Classes => initial.with_two_classes(),
-        _ => None,
-    };
-    let initial = initial.as_ref().map(|(path, initial)| (path.as_path(), two.as_ref().unwrap_or(initial)));
-    let state = match initial {
+    let state = match &initial {
         Some((path, initial)) if resumed.is_some() => {
             prepare::check_shape(&model, path, initial)?;
             initial.state.clone()
         }
-        initial => {
-            if let Some((path, initial)) = initial {
-                tell_activation(path, initial, &recipe, tell);
-            }
-            prepare::start(&model, &recipe, initial)?
+        Some((path, initial)) => {
+            let initial = prepare::initial(initial, dataset.task());
+            tell_activation(path, &initial, &recipe, tell);
+            prepare::start(&model, &recipe, Some((path, &initial)))?
         }
+        None => prepare::start(&model, &recipe, None)?,
     };
     tell(&format!("Recipe: {recipe}"));
     let (rate, usual) = (recipe.schedule.lr, kind.usual_rate());
@@ -234,8 +229,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     backend.set_state(&state)?;
 
     let mut metadata = Metadata::new(&model, &dataset, &recipe);
-    metadata.framing = reading.framing.or(metadata.framing);
-    metadata.reading = reading;
+    metadata.read_by(&reading);
     metadata.training.device = Some(device);
     metadata.training.init_from = match (&resumed, &options.init_from) {
         (Some(resumed), _) => resumed.metadata.training.init_from.clone(),

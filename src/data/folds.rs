@@ -147,9 +147,14 @@ impl Folding {
             }
             Source::Rows(raw) => {
                 let raw = Raw {
+                    name: raw.name.clone(),
                     train: raw.train.select(|row| !held_back[row])?,
                     test: Some(raw.train.select(|row| held_back[row])?),
-                    ..Raw::clone(raw)
+                    validation: None,
+                    classes: raw.classes.clone(),
+                    target_scale: raw.target_scale.clone(),
+                    columns: raw.columns.clone(),
+                    range: raw.range,
                 };
                 of_dataset(rows, raw.prepare(&options, notes)?)
             }

@@ -512,6 +512,11 @@ mod tests {
         values[&graph.output[0].name].1.clone()
     }
 
+    fn checkpoint(model: &Mlp, state: &State, metadata: Option<Metadata>) -> Checkpoint {
+        let (model, state) = (model.clone(), state.clone());
+        Checkpoint { name: "m".into(), model, state, metadata, assumed: Vec::new() }
+    }
+
     #[test]
     fn the_graph_embeds_numbers_and_scales_inputs_as_the_model() {
         for (embedded, scaled) in [(vec![0, 2, 3], true), (vec![1], false), (Vec::new(), true)] {
@@ -520,13 +525,7 @@ mod tests {
             let mut state = State::new(model.initial_parameters(Init::He, 4), OptimizerKind::Sgd);
             let factors = model.front_tensors()[4].place.clone();
             state.parameters[factors].iter_mut().enumerate().for_each(|(at, factor)| *factor = 0.2 * at as f32 - 0.5);
-            let checkpoint = Checkpoint {
-                name: "m".into(),
-                model: model.clone(),
-                state: state.clone(),
-                metadata: None,
-                assumed: Vec::new(),
-            };
+            let checkpoint = checkpoint(&model, &state, None);
             let bytes = onnx(&checkpoint.into()).unwrap();
             let graph = Model::decode(&bytes[..]).unwrap().graph.unwrap();
             let mut backend = Cpu::new(model.clone(), &Recipe::default(), 1).unwrap();
@@ -553,13 +552,7 @@ mod tests {
             let targets = (vec![1000.0, -7.0], vec![250.0, 0.5]);
             let metadata = Metadata::bare(&model, Some(scaling.clone()), Some(targets));
             let scale = metadata.target_scale.clone().unwrap();
-            let checkpoint = Checkpoint {
-                name: "m".into(),
-                model: model.clone(),
-                state: state.clone(),
-                metadata: Some(metadata),
-                assumed: Vec::new(),
-            };
+            let checkpoint = checkpoint(&model, &state, Some(metadata));
             let graph = Model::decode(&onnx(&checkpoint.clone().into()).unwrap()[..]).unwrap().graph.unwrap();
             let recipe = Recipe { loss: Loss::Mse, ..Recipe::default() };
             let mut backend = Cpu::new(model.clone(), &recipe, 1).unwrap();
@@ -583,7 +576,7 @@ mod tests {
                 Scaling { offset: vec![shift, 2.0, 0.5], divisor: vec![1.0 + shift, 0.5, 8.0], clip: Some(3.0) };
             let metadata =
                 Metadata::bare(&model, Some(scaling), Some((vec![10.0 * shift, -7.0], vec![2.5, 1.0 + shift])));
-            Checkpoint { name: "m".into(), model, state, metadata: Some(metadata), assumed: Vec::new() }
+            checkpoint(&model, &state, Some(metadata))
         };
         let graph = |ensemble: &Ensemble| Model::decode(&onnx(ensemble).unwrap()[..]).unwrap().graph.unwrap();
         let members: Vec<Checkpoint> = (0..3).map(member).collect();
@@ -601,13 +594,7 @@ mod tests {
         for widths in [&[6, 3][..], &[6, 5, 3], &[6, 5, 4, 3]] {
             let model = Mlp::new(widths).unwrap();
             let state = State::new(model.initial_parameters(Init::He, 4), OptimizerKind::Sgd);
-            let checkpoint = Checkpoint {
-                name: "m".into(),
-                model: model.clone(),
-                state: state.clone(),
-                metadata: None,
-                assumed: Vec::new(),
-            };
+            let checkpoint = checkpoint(&model, &state, None);
             let written = Model::decode(&onnx(&checkpoint.clone().into()).unwrap()[..]).unwrap();
             let graph = written.graph.unwrap();
             assert_eq!(graph.node.len(), 2 * (widths.len() - 1));

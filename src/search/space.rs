@@ -38,9 +38,10 @@ pub struct Range {
 }
 
 /// Options that make trials incomparable.
-const FIXED: [(&str, &str); 2] = [
+const FIXED: [(&str, &str); 3] = [
     ("seed", "it draws the rows that trials are compared by: give it as a flag"),
     ("loss", "trials are compared by it: give it as a flag"),
+    ("max_seconds", "trials would depend on the machine's speed"),
 ];
 
 /// What values are.

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::checkpoint::{Ensemble, HeldBack};
-use crate::data::Samples;
+use crate::cli::predict::most_probable;
 use crate::data::folds::Fold;
+use crate::data::{Dataset, Samples};
 use crate::ensemble::Evaluated;
 use crate::error::{Error, Result};
 use crate::files;
@@ -32,6 +33,38 @@ impl Predictions {
         samples: &Samples,
     ) {
         let dataset = &fold.dataset;
+        if self.header.is_empty() {
+            self.header = self.header_of(dataset);
+        }
+        let outputs = dataset.outputs();
+        // In the unit of the targets.
+        let scale = ensemble.target_scale();
+        let undone = |values: &[f32]| scale.map(|scale| scale.undo(values)).unwrap_or_default();
+        let (targets, predicted) = (undone(samples.values()), undone(&found.predicted));
+        for (index, &row) in fold.rows.iter().enumerate() {
+            let mut line = vec![(row + 1).to_string()];
+            line.extend((self.repeats > 1).then(|| held_back.repeat.to_string()));
+            line.push(held_back.fold.to_string());
+            if scale.is_none() {
+                let p = &found.predicted[index * outputs..][..outputs];
+                line.push(dataset.classes[samples.labels()[index] as usize].clone());
+                line.extend(most_probable(p, 1).into_iter().map(|class| dataset.classes[class].clone()));
+                // The shortest text of a number is not that of 1e-30 without an exponent.
+                line.extend(p.iter().map(|p| format!("{p:?}")));
+            } else {
+                let of = index * outputs..(index + 1) * outputs;
+                let pairs = targets[of.clone()].iter().zip(&predicted[of]);
+                line.extend(pairs.flat_map(|(target, predicted)| {
+                    // Targets are held in float32.
+                    [(*target as f32).to_string(), predicted.to_string()]
+                }));
+            }
+            self.lines.push(((held_back.repeat, row), line));
+        }
+    }
+
+    /// The names of the columns.
+    fn header_of(&self, dataset: &Dataset) -> Vec<String> {
         let mut header: Vec<String> = vec!["row".into()];
         header.extend((self.repeats > 1).then(|| "repeat".into()));
         header.push("fold".into());
@@ -44,32 +77,7 @@ impl Predictions {
                 header.extend(scale.names.iter().flat_map(|name| [name.clone(), format!("predicted_{name}")]));
             }
         }
-        self.header = header;
-        let outputs = dataset.outputs();
-        // In the unit of the targets.
-        let scale = ensemble.target_scale();
-        let undone = |values: &[f32]| scale.map(|scale| scale.undo(values)).unwrap_or_default();
-        let (targets, predicted) = (undone(samples.values()), undone(&found.predicted));
-        for (index, &row) in fold.rows.iter().enumerate() {
-            let mut line = vec![(row + 1).to_string()];
-            line.extend((self.repeats > 1).then(|| held_back.repeat.to_string()));
-            line.push(held_back.fold.to_string());
-            if scale.is_none() {
-                let p = &found.predicted[index * outputs..][..outputs];
-                let most = (0..outputs).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or(0);
-                line.push(dataset.classes[samples.labels()[index] as usize].clone());
-                line.push(dataset.classes[most].clone());
-                line.extend(p.iter().map(f32::to_string));
-            } else {
-                let of = index * outputs..(index + 1) * outputs;
-                let pairs = targets[of.clone()].iter().zip(&predicted[of]);
-                line.extend(pairs.flat_map(|(target, predicted)| {
-                    // Targets are held in float32.
-                    [(*target as f32).to_string(), predicted.to_string()]
-                }));
-            }
-            self.lines.push(((held_back.repeat, row), line));
-        }
+        header
     }
 
     /// Writes the file, the rows in their order, repeat after repeat.

@@ -82,14 +82,16 @@ fn select(search: &mut Search<'_>, outcome: &Outcome) -> Result<Option<Selection
     let left = if left.is_empty() { outcome.ranked.iter().collect() } else { left };
     let models = search.models(&left)?;
     let (ground, targets) = (search.ground, search.ground.targets()?);
-    let mut predicted = Vec::new();
-    for trial in &models {
-        let mut rows = Vec::new();
-        for (number, model) in trial.iter().enumerate() {
-            let ensemble = Ensemble::from(model.clone());
-            rows.extend(ensemble.on(search.selected).evaluate(&[ground.judged(number)?], |_, _| Ok(()))?.predicted);
-        }
-        predicted.push(rows);
+    // What each trial predicts of the rows that trials are judged by, division after division.
+    let mut predicted: Vec<Vec<f32>> = vec![Vec::new(); models.len()];
+    for number in 0..ground.divisions.len() {
+        let all = Ensemble::new(models.iter().map(|trial| trial[number].clone()).collect())?;
+        let judged = ground.judged(number)?;
+        let samples: Vec<Arc<Samples>> = all.readers().iter().map(|_| Arc::clone(&judged)).collect();
+        all.on(search.selected).evaluate(&samples, |trial, own| {
+            predicted[trial].extend_from_slice(&own.predicted);
+            Ok(())
+        })?;
     }
     let loss = search.trial(1).recipes[0].loss;
     let outputs = ground.divisions[0].dataset.outputs();

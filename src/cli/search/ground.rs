@@ -106,7 +106,7 @@ impl Ground {
             });
             let (recipes, all) = match built {
                 Err(error) if number > 1 => {
-                    let setting = super::in_words(&setting);
+                    let setting = recipe::in_words(&setting);
                     let message = format!("trial {number} ({setting}): {error}; change the space (--space)");
                     return Err(Error::Usage(message));
                 }
@@ -124,7 +124,7 @@ impl Ground {
         let division = &self.divisions[number];
         let (mut job, metadata) = match &division.fold {
             Some((held_back, fold)) => {
-                let Study { job, metadata, .. } = cv::study(*held_back, fold.clone(), recipe, &self.reading, None)?;
+                let (Study { metadata, .. }, job) = cv::study(*held_back, fold.clone(), recipe, &self.reading, None)?;
                 (job, metadata)
             }
             None => grid::job(&division.dataset, recipe, &self.reading, None, None)?,

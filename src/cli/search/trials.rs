@@ -10,7 +10,7 @@ use crate::backend::Split;
 use crate::backend::select::Selected;
 use crate::checkpoint::{Checkpoint, Metadata};
 use crate::cli::recipe::Given;
-use crate::cli::train::grid::described;
+use crate::cli::recipe::in_words;
 use crate::cli::train::table::{digits, figures_of};
 use crate::cli::{jobs, note, print};
 use crate::error::{Error, Result};
@@ -210,7 +210,7 @@ impl<'a> Search<'a> {
                 Ok(trained) => trained,
                 Err(error) => {
                     if self.journal.found(rung, trial).is_none() {
-                        note(&format!("Trial {trial} ({}): {error}", super::in_words(&found.setting)));
+                        note(&format!("Trial {trial} ({}): {error}", in_words(&found.setting)));
                     }
                     found.error = Some(error.to_string());
                     break;
@@ -257,14 +257,14 @@ impl<'a> Search<'a> {
         metadata: &Metadata,
         trained: Trained,
     ) -> Result<Checkpoint> {
-        let mut metadata = described(metadata, &trained);
-        metadata.training.device = Some(jobs::device_and_plan(self.selected, job)?);
         let divisions = self.ground.divisions.len();
-        // As a file of a single run, which does not say it.
-        metadata.training.ended &= divisions > 1;
         let fold = if divisions > 1 { format!(", fold {}/{divisions}", division + 1) } else { String::new() };
-        let (name, model) = (format!("trial {trial}{fold}"), job.model.clone());
-        Ok(Checkpoint { name, model, state: trained.state, metadata: Some(metadata), assumed: Vec::new() })
+        let mut model = jobs::checkpoint(self.selected, format!("trial {trial}{fold}"), job, metadata, trained)?;
+        if let Some(metadata) = &mut model.metadata {
+            // As a file of a single run, which does not say it.
+            metadata.training.ended &= divisions > 1;
+        }
+        Ok(model)
     }
 
     /// The models of trials, each in its rung. Those that another command trained are trained again, to the same bits.

@@ -1,5 +1,6 @@
 //! Several runs by one command: seeds, or lists of values in flags. All train side by side, and a table says how they did.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -11,12 +12,12 @@ use crate::backend::select::Selected;
 use crate::backend::{Parts, Split};
 use crate::checkpoint::{self, Checkpoint, Metadata};
 use crate::cli::log::Log;
-use crate::cli::recipe::{Given, flag, shown};
+use crate::cli::recipe::{Given, flag_of_list, shown};
 use crate::cli::{jobs, note, print};
 use crate::data::{Dataset, View};
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
-use crate::many::{Job, Trained};
+use crate::many::Job;
 use crate::recipe::Recipe;
 
 /// A model that a run goes on from, and the path by which messages call it.
@@ -34,7 +35,7 @@ pub(super) struct Runs {
 /// Trains all of `runs`, which differ in the options `lists`.
 pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result<()> {
     if let Some(flag) = unsuited(options) {
-        let what = lists.iter().map(|name| flag_of(name)).collect::<Vec<_>>().join(", ");
+        let what = lists.iter().map(|name| flag_of_list(name)).collect::<Vec<_>>().join(", ");
         return Err(Error::Usage(format!("{flag} is for a single run, and {what} makes several: leave one out")));
     }
     let paths = options.save.as_deref().map(|save| paths(save, "--save", runs, lists)).transpose()?;
@@ -55,8 +56,9 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
         if let Some(paths) = &paths
             && trained.can_go_on(&jobs[number].recipe)
         {
-            let metadata = described(&metadata[number], &trained);
-            checkpoint::save(&paths[number], &jobs[number].model, &trained.state, Some(&metadata))?;
+            let name = paths[number].display().to_string();
+            let kept = jobs::checkpoint(&selected, name, &jobs[number], &metadata[number], trained)?;
+            checkpoint::save(&paths[number], &kept.model, &kept.state, kept.metadata.as_ref())?;
         }
         if !options.quiet && !options.json { table.tell(number, runs.len()) } else { Ok(()) }
     })?;
@@ -85,18 +87,6 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
 pub(super) fn unsuited(options: &Options) -> Option<&'static str> {
     let given = [(options.save_best.is_some(), "--save-best"), (options.save_every.is_some(), "--save-every")];
     given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
-}
-
-/// The flag that made a list of the option `name`.
-fn flag_of(name: &str) -> String {
-    if name == "seed" { "--seeds".into() } else { flag(name) }
-}
-
-/// `metadata` of a run that `trained`.
-pub(in crate::cli) fn described(metadata: &Metadata, trained: &Trained) -> Metadata {
-    let mut metadata = Metadata { epochs: trained.outcome.epoch, ..metadata.clone() };
-    metadata.training.ended = trained.is_whole();
-    metadata
 }
 
 impl Runs {
@@ -142,16 +132,18 @@ impl Runs {
                 reading.seed
             )));
         }
-        let named = |flag, path: Option<&PathBuf>| path.map(|path| (flag, path.clone()));
-        let log: Vec<Named> = named("--log", options.log.as_ref()).into_iter().collect();
-        let read: Vec<Named> = named("--init-from", options.init_from.as_ref()).into_iter().collect();
+        let named = |flag, path: &PathBuf| (flag, path.clone());
+        let log: Vec<Named> = options.log.iter().map(|path| named("--log", path)).collect();
+        let kept: Vec<Named> = before.iter().flatten().map(|(path, _)| named("--resume", path)).collect();
+        let read: Vec<Named> = options.init_from.iter().map(|path| named("--init-from", path)).collect();
         let all: Vec<Named> = outputs.iter().chain(&log).cloned().collect();
+        files::check_apart(&all)?;
+        files::refuse_overwriting(&log, &kept)?;
         files::refuse_overwriting(&all, &read)?;
         let source = settings[0].source.clone();
         let dataset = options.data.read(&source, reading.clone(), &all, options.verbose, tell)?;
         reading.validation_split = reading.validation_split.or(dataset.origin.validation);
         let mut all_runs = Self { dataset, selected, jobs: Vec::new(), metadata: Vec::new() };
-        let mut told: Option<Recipe> = None;
         for (run, (settings, given)) in settings.into_iter().zip(runs).enumerate() {
             let mut recipe = settings.recipe(!is_table(&all_runs.dataset))?;
             match resumed(run) {
@@ -162,36 +154,23 @@ impl Runs {
             }
             let is_kept = resumed(run).is_some();
             let recipe = prepare::fit(recipe, &all_runs.dataset, options.class_weight.as_deref(), is_kept)?;
-            if told.is_none() {
+            if run == 0 {
                 tell(&format!("Recipe: {recipe}"));
                 if let Some((path, initial)) = &initial {
                     tell_activation(path, initial, &recipe, tell);
                 }
             }
-            told.get_or_insert_with(|| recipe.clone());
             let from = before.get(run).and_then(Option::as_ref).zip(resumed(run));
             let from = from.map(|((path, kept), resumed)| (path.as_path(), resumed.metadata, kept));
-            all_runs.add(recipe, &reading, initial.as_ref().map(|(path, initial)| (*path, initial)), from)?;
+            let initial = initial.as_ref().map(|(path, initial)| (*path, initial));
+            let (job, metadata) = job(&all_runs.dataset, recipe, &reading, initial, from)?;
+            all_runs.jobs.push(job);
+            all_runs.metadata.push(metadata);
         }
         let because = all_runs.selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         let device = jobs::device(&all_runs.selected);
         tell(&format!("Backend: {device}{because}"));
         Ok(all_runs)
-    }
-
-    /// Adds a run by `recipe`, which starts anew, from the parameters of `initial`, or goes on from a file.
-    fn add(
-        &mut self,
-        recipe: Recipe,
-        reading: &crate::data::Options,
-        initial: Option<(&Path, &Checkpoint)>,
-        from: Option<(&Path, &Metadata, &Checkpoint)>,
-    ) -> Result<()> {
-        let (job, mut metadata) = job(&self.dataset, recipe, reading, initial, from)?;
-        metadata.training.device = Some(jobs::device_and_plan(&self.selected, &job)?);
-        self.jobs.push(job);
-        self.metadata.push(metadata);
-        Ok(())
     }
 }
 
@@ -208,17 +187,18 @@ pub(in crate::cli) fn job(
     from: Option<(&Path, &Metadata, &Checkpoint)>,
 ) -> Result<(Job, Metadata)> {
     let model = recipe.model_of(dataset)?;
-    let two = initial.map(|(path, initial)| (path, prepare::initial(initial.clone(), dataset.task())));
-    let state = match from {
-        Some((path, _, kept)) => {
+    let state = match (from, initial) {
+        (Some((path, _, kept)), _) => {
             prepare::check_shape(&model, path, kept)?;
             kept.state.clone()
         }
-        None => prepare::start(&model, &recipe, two.as_ref().map(|(path, initial)| (*path, initial)))?,
+        (None, Some((path, initial))) => {
+            prepare::start(&model, &recipe, Some((path, &prepare::initial(initial, dataset.task()))))?
+        }
+        (None, None) => prepare::start(&model, &recipe, None)?,
     };
     let mut metadata = Metadata::new(&model, dataset, &recipe);
-    metadata.framing = reading.framing.or(metadata.framing);
-    metadata.reading = reading.clone();
+    metadata.read_by(reading);
     metadata.training.init_from = match (from, initial) {
         (Some((_, kept, _)), _) => kept.training.init_from.clone(),
         (None, initial) => initial.map(|(path, _)| path.display().to_string()),
@@ -247,7 +227,7 @@ fn paths(path: &Path, flag: &str, runs: &[Given], lists: &[String]) -> Result<Ve
         return Err(Error::Usage(format!(
             "{flag} {}: runs that differ in {} would write the same file: put {place} into its name",
             path.display(),
-            flag_of(missing)
+            flag_of_list(missing)
         )));
     }
     let file = |run: &Given| {
@@ -258,7 +238,16 @@ fn paths(path: &Path, flag: &str, runs: &[Given], lists: &[String]) -> Result<Ve
         }
         path.with_file_name(name)
     };
-    Ok(runs.iter().map(file).collect())
+    let files: Vec<PathBuf> = runs.iter().map(file).collect();
+    let mut seen = HashSet::new();
+    match files.iter().find(|file| !seen.insert(*file)) {
+        None => Ok(files),
+        Some(twice) => Err(Error::Usage(format!(
+            "{flag} {}: two runs would write {}: put something between the options in its name",
+            path.display(),
+            twice.display()
+        ))),
+    }
 }
 
 /// The models that the runs go on from, of which some must be there.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::grid::{Before, Runs, described, unsuited};
+use super::grid::{Before, Runs, unsuited};
 use super::table::Table;
 use super::{Options, errors};
 use crate::checkpoint::{Checkpoint, Ensemble};
@@ -57,15 +57,8 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
         if !trained.can_go_on(&jobs[number].recipe) {
             return Ok(());
         }
-        let metadata = described(&metadata[number], &trained);
-        let member = Checkpoint {
-            name: format!("member {number}"),
-            model: jobs[number].model.clone(),
-            state: trained.state,
-            metadata: Some(metadata),
-            assumed: Vec::new(),
-        };
-        members.insert(number, member);
+        let name = format!("member {number}");
+        members.insert(number, jobs::checkpoint(&selected, name, &jobs[number], &metadata[number], trained)?);
         Ok(())
     })?;
     let members: Vec<Checkpoint> = members.into_values().collect();

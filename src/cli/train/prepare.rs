@@ -1,5 +1,6 @@
 //! What a run does on the data at hand: a recipe that suits them, and the state that it starts from.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::class_weight::class_weights;
@@ -94,10 +95,10 @@ fn check_front(recipe: &Recipe, dataset: &Dataset) -> Result<()> {
 }
 
 /// The model that a run starts from, as `task` takes it: one output may stand for two classes.
-pub(in crate::cli) fn initial(checkpoint: Checkpoint, task: Task) -> Checkpoint {
-    match checkpoint.with_two_classes() {
-        Some(two) if task == Task::Classes => two,
-        _ => checkpoint,
+pub(in crate::cli) fn initial(checkpoint: &Checkpoint, task: Task) -> Cow<'_, Checkpoint> {
+    match task {
+        Task::Classes => checkpoint.with_two_classes().map_or(Cow::Borrowed(checkpoint), Cow::Owned),
+        Task::Values => Cow::Borrowed(checkpoint),
     }
 }
 

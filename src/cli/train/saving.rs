@@ -56,17 +56,15 @@ impl Saving {
             (save, best) => (save.clone(), best.clone().flatten()),
         };
         let all = [("--save", &last), ("--save-best", &best), ("--log", &options.log)];
-        let given: Vec<(&str, &PathBuf)> =
-            all.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?))).collect();
-        for (index, (flag, path)) in given.iter().enumerate() {
+        let given: Vec<Named> =
+            all.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?.clone()))).collect();
+        for (flag, path) in &given {
             match *flag {
                 "--log" => files::check_writable(path)?,
                 _ => files::check_replaceable(&numbered(path, 0))?,
             }
-            if let Some((other, _)) = given[..index].iter().find(|(_, other)| files::same(other, path)) {
-                return Err(same_file(other, flag, path));
-            }
         }
+        files::check_apart(&given)?;
         Ok(Self { last, every: options.save_every, best, run: None })
     }
 
@@ -84,11 +82,9 @@ impl Saving {
             let found = written(path, (done + 1).min(epochs), epochs, options.log.as_deref());
             models.extend(found.into_iter().map(|path| (flag, path)));
         }
-        for (flag, path) in &models {
-            if options.log.as_ref().is_some_and(|log| files::same(log, path)) {
-                return Err(same_file(flag, "--log", path));
-            }
-            files::check_replaceable(path)?;
+        for model in &models {
+            files::check_apart(&[std::slice::from_ref(model), &log[..]].concat())?;
+            files::check_replaceable(&model.1)?;
         }
         let named = |flag, path: &Option<PathBuf>| path.iter().map(|path| (flag, path.clone())).collect::<Vec<Named>>();
         files::refuse_overwriting(&log, &named("--resume", &options.resume))?;
@@ -215,10 +211,6 @@ fn quoted(path: &Path) -> String {
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
     }
-}
-
-fn same_file(one: &str, other: &str, path: &Path) -> Error {
-    Error::Usage(format!("{one} and {other} name the same file, {}: give one of them another", path.display()))
 }
 
 /// What the epochs from `first` to `last` may write to `path`. Where its name has a place for their number: those of the

@@ -71,7 +71,8 @@ impl<'a> Resumed<'a> {
         }
     }
 
-    /// What the run does: what the model was trained with. The flags that are `given` may say the same again, and how many epochs there are to be.
+    /// What the run does: what the model was trained with. The flags that are `given` may say the same again, and how many epochs
+    /// there are to be.
     pub(super) fn settings(&self, options: &Options, given: &Given) -> Result<Settings> {
         let Metadata { training, recipe, epochs: done, .. } = self.metadata;
         let (kept, mut given) = (recipe.options()?, given.clone());

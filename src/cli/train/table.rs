@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value, json};
 
 use crate::cli::log::{Log, of_epoch};
-use crate::cli::recipe::{Given, shown};
+use crate::cli::recipe::{Given, in_words, shown};
 use crate::cli::{note, print};
 use crate::data::{Dataset, TargetScale};
 use crate::error::{Error, Result};
@@ -41,11 +41,11 @@ impl Row {
 
     /// What it has of the options in which runs differ, as in `lr 0.1, seed 3`.
     fn options(&self) -> String {
-        listed(self.varied.iter())
+        in_words(&self.varied)
     }
 
     fn options_but_the_seed(&self) -> String {
-        listed(self.varied.iter().filter(|(name, _)| *name != "seed"))
+        in_words(self.varied.iter().filter(|(name, _)| *name != "seed"))
     }
 
     /// How good it is, higher for better.
@@ -277,12 +277,6 @@ impl Mean {
         let (mean, deviation) = mean_and_deviation(figures);
         Self { name: name.to_owned(), mean, deviation }
     }
-}
-
-/// Options and their values, with commas between them.
-fn listed<'a>(options: impl Iterator<Item = (&'a String, &'a Value)>) -> String {
-    let option = |(name, value): (&String, &Value)| format!("{} {}", name.replace('_', "-"), shown(value));
-    options.map(option).collect::<Vec<_>>().join(", ")
 }
 
 /// The figures of `part` by their names; values have their errors in the unit of the targets, which `scale` says.
