@@ -28,10 +28,12 @@ mod fetch;
 mod inspect;
 mod jobs;
 mod log;
+mod merge;
 mod model;
 mod predict;
 mod recipe;
 mod search;
+mod shards;
 mod train;
 
 /// Trains multi-layer perceptrons on any GPU, or on the CPU.
@@ -50,6 +52,8 @@ enum Command {
     Cv(Box<cv::Options>),
     /// Search for a recipe: train many settings, the promising ones longer, and say which is best
     Search(Box<search::Options>),
+    /// Put together what the shards of a cv, a search or a train of several networks trained: what one process would have made
+    Merge(merge::Options),
     /// Time the training pass of some networks
     Bench(Box<bench::Options>),
     /// List the GPU adapters, and say which one `auto` takes
@@ -329,20 +333,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let result = match cli.command {
-        Command::Train(options) => train::run(&options),
-        Command::Cv(options) => cv::run(&options),
-        Command::Search(options) => search::run(&options),
-        Command::Bench(options) => bench::run(&options),
-        Command::Devices => devices::run(),
-        Command::Check(options) => check::run(&options),
-        Command::Eval(options) => eval::run(&options),
-        Command::Predict(options) => predict::run(&options),
-        Command::Inspect(options) => inspect::run(&options),
-        Command::Export(options) => export::run(&options),
-        Command::Data(command) => data::run(&command),
-    };
-    match result {
+    match run(&cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         // Who read the output wants no more of it: the end is quiet, as that of programs which the signal ends.
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(CLOSED_PIPE),
@@ -350,6 +341,23 @@ pub fn main() -> ExitCode {
             note(&format!("error: {}", told(&error)));
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Train(options) => train::run(options),
+        Command::Cv(options) => cv::run(options),
+        Command::Search(options) => search::run(options),
+        Command::Merge(options) => merge::run(options),
+        Command::Bench(options) => bench::run(options),
+        Command::Devices => devices::run(),
+        Command::Check(options) => check::run(options),
+        Command::Eval(options) => eval::run(options),
+        Command::Predict(options) => predict::run(options),
+        Command::Inspect(options) => inspect::run(options),
+        Command::Export(options) => export::run(options),
+        Command::Data(command) => data::run(command),
     }
 }
 
@@ -410,6 +418,16 @@ fn flags_for(remedy: &Remedy) -> String {
                 .into()
         }
         Remedy::AsItIs => "leave --layers, --activation and --normalize out".into(),
+    }
+}
+
+/// `text` as a word of a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./,:=+%@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

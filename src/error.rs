@@ -97,6 +97,15 @@ impl Error {
         }
     }
 
+    /// Whether it is of the run itself, so that another attempt or machine would end the same way.
+    pub fn is_of_the_run(&self) -> bool {
+        match self {
+            Error::Diverged { .. } => true,
+            Error::Advised { error, .. } => error.is_of_the_run(),
+            error => error.exit_code() == 2,
+        }
+    }
+
     /// Whether a plan cannot run what it was to run.
     pub fn is_unfit(&self) -> bool {
         match self {

@@ -16,7 +16,10 @@ use crate::recipe::Recipe;
 use crate::state::State;
 use crate::train::{self, End, Epoch, Event, Outcome, Run};
 
+mod kept;
 mod packs;
+
+pub use kept::Identity;
 
 /// A network to train.
 #[derive(Debug, Clone)]

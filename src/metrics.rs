@@ -5,7 +5,10 @@
 pub mod calibration;
 pub mod counts;
 pub mod errors;
+mod float;
 pub mod ranking;
+
+use serde::{Deserialize, Serialize};
 
 pub use errors::Errors;
 
@@ -13,11 +16,12 @@ pub use errors::Errors;
 pub const LOSS_EPSILON: f32 = 1e-16;
 
 /// What the evaluation of some rows found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Rows that were evaluated.
     pub rows: u64,
     /// The loss, summed over the rows: of classes `-ln(p[label] + 1e-16)`, of values the mean over the outputs.
+    #[serde(with = "float")]
     pub loss_sum: f64,
     /// Of classes: rows by label (row of the matrix) and predicted class (column), `classes x classes`, row-major.
     pub confusion: Vec<u64>,

@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::backend::{Backend, Split, Steps};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
@@ -36,7 +38,7 @@ pub struct Run<'a> {
 }
 
 /// What one epoch did. Parts that were not evaluated after it have no evaluation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Its number, from 1.
     pub number: u32,
@@ -117,7 +119,7 @@ impl Snapshot<'_> {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The last epoch that was told, or the best one where the run may stop early. The backend has its state, unless the
     /// observer stopped the run before any epoch was told.
@@ -127,7 +129,7 @@ pub struct Outcome {
 }
 
 /// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// All epochs were done.
     Done,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::eval::{Figure, figures};
 use super::log::{Log, of_epoch};
 use super::recipe::{self, RecipeOptions};
+use super::shards::{Jobs, ShardOptions};
 use super::train::table::digits;
 use super::train::{is_table, prepare};
 use super::{ComputeOptions, DataOptions, jobs, note, print, read_so, spare_data};
@@ -60,6 +61,8 @@ pub(super) struct Options {
     /// Go on with the networks in this file, which --save of the same command wrote before it was interrupted
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) shards: ShardOptions,
     /// Write a line of JSON per fold and epoch to this file
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -90,6 +93,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
     };
     let outputs = options.outputs()?;
+    let shards = options.shards.open()?;
     let (mut runs, lists) = options.recipe.runs()?;
     if let Some(list) = lists.first() {
         let flag = recipe::flag_of_list(list);
@@ -165,12 +169,16 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     let because = selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
     tell(&format!("Backend: {}{because}", jobs::device(&selected)));
+    let all = Jobs { selected: &selected, jobs: &jobs, states: true, quiet: options.quiet };
+    if let Some(share) = shards.share() {
+        return share.train(&all);
+    }
     let mut log = options.log.as_deref().map(Log::create).transpose()?;
     // What is in a file stays in it until there is more.
     let kept = studies.iter().enumerate().filter_map(|(number, study)| Some((number, study.before.clone()?)));
     let mut members: BTreeMap<usize, Checkpoint> = kept.collect();
     let mut failures = Vec::new();
-    let interrupted = jobs::train(&selected, &jobs, options.quiet, None, |number, found| {
+    let interrupted = shards.train(&all, None, |number, found| {
         let study = &studies[number];
         match found {
             Ok(trained) => {

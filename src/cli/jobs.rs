@@ -28,12 +28,37 @@ pub(super) fn train(
     until: Option<Instant>,
     mut ended: impl FnMut(usize, Result<Trained>) -> Result<()>,
 ) -> Result<bool> {
+    let mut waiting: BTreeMap<usize, Result<Trained>> = BTreeMap::new();
+    let mut next = 0;
+    let interrupted = train_in_any_order(selected, jobs, quiet, until, |number, found| {
+        waiting.insert(number, found);
+        while let Some(found) = waiting.remove(&next) {
+            ended(next, found)?;
+            next += 1;
+        }
+        Ok(())
+    })?;
+    // Behind one that had not begun.
+    waiting.into_iter().try_for_each(|(number, found)| ended(number, found))?;
+    Ok(interrupted)
+}
+
+/// The same, but that `ended` is told what came of each as soon as it has ended.
+///
+/// # Errors
+/// What `ended` fails with.
+pub(super) fn train_in_any_order(
+    selected: &Selected,
+    jobs: &[Job],
+    quiet: bool,
+    until: Option<Instant>,
+    mut ended: impl FnMut(usize, Result<Trained>) -> Result<()>,
+) -> Result<bool> {
     let rows_of = |job: &Job| job.data.get(Split::Train).map_or(0, |view| view.len());
     let all = |job: &Job| rows_of(job) as u64 * u64::from(job.recipe.epochs.saturating_sub(job.done));
     let bar = bar(jobs.iter().map(all).sum(), "{prefix} [{wide_bar}] {percent} %, {eta} left", quiet);
     let interrupted = interrupted();
-    let mut waiting: BTreeMap<usize, Result<Trained>> = BTreeMap::new();
-    let (mut next, mut done) = (0, 0);
+    let mut done = 0;
     bar.set_prefix(format!("0 of {} networks", jobs.len()));
     let trained = many::train(selected, jobs, |number, told| {
         match told {
@@ -44,12 +69,8 @@ pub(super) fn train(
                 bar.set_prefix(format!("{done} of {} networks", jobs.len()));
                 let epochs = found.as_ref().as_ref().map_or(0, |trained| trained.epochs.len());
                 bar.inc(all(&jobs[number]).saturating_sub(rows_of(&jobs[number]) as u64 * epochs as u64));
-                waiting.insert(number, *found);
+                bar.suspend(|| ended(number, *found))?;
             }
-        }
-        while let Some(found) = waiting.remove(&next) {
-            bar.suspend(|| ended(next, found))?;
-            next += 1;
         }
         let over = || until.is_some_and(|until| Instant::now() >= until);
         let stop = interrupted.load(Ordering::Relaxed) || over();
@@ -57,8 +78,6 @@ pub(super) fn train(
     });
     bar.finish_and_clear();
     trained?;
-    // Behind one that had not begun.
-    waiting.into_iter().try_for_each(|(number, found)| ended(number, found))?;
     Ok(interrupted.load(Ordering::Relaxed))
 }
 

@@ -10,6 +10,7 @@ use self::ground::Ground;
 use self::journal::Journal;
 use self::trials::Search;
 use super::recipe::{self, Given, RecipeOptions};
+use super::shards::{ShardOptions, Shards};
 use super::{ComputeOptions, DataOptions, jobs, note, print};
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
@@ -70,6 +71,11 @@ pub(super) struct Options {
     /// --log
     #[arg(long, value_name = "LOG")]
     resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) shards: ShardOptions,
+    /// How long a shard waits for others that give no sign, such as 30s or 5m, before it trains their share too
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "shard", default_value = "60s")]
+    patience: Time,
     /// Print the answer as JSON, and nothing else on standard output
     #[arg(long)]
     json: bool,
@@ -125,6 +131,18 @@ impl Options {
         Ok(outputs)
     }
 
+    /// Where the networks come from.
+    fn shards(&self) -> Result<Shards> {
+        match (self.shards.open()?, &self.time) {
+            (Shards::Share(_), Some(_)) => Err(Error::Usage(
+                "--time would make the answer depend on how fast each shard is: leave it out, or leave --shard out"
+                    .into(),
+            )),
+            (Shards::Share(share), None) => Ok(Shards::Share(share.with_patience(self.patience.duration))),
+            (shards, _) => Ok(shards),
+        }
+    }
+
     /// What the flags give of every trial's recipe.
     fn given(&self) -> Result<Given> {
         let (mut runs, lists) = self.recipe.runs()?;
@@ -172,6 +190,7 @@ impl Options {
 pub(super) fn run(options: &Options) -> Result<()> {
     let until = options.time.as_ref().and_then(|time| Instant::now().checked_add(time.duration));
     let outputs = options.outputs()?;
+    let shards = options.shards()?;
     let given = options.given()?;
     let selected = options.compute.request().select()?;
     selected.notes.iter().for_each(|line| options.tell(line));
@@ -198,8 +217,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
         "backend": if selected.gpu.is_some() { "gpu" } else { "cpu" },
     });
     let Value::Object(head) = head else { return Err(Error::Data("the log: its first line is no object".into())) };
-    let journal = Journal::open(options.log.as_deref(), options.resume.as_deref(), head)?;
-    let mut search = Search::new(options, &selected, &ground, trials, journal, until);
-    let found = search.run()?;
-    answer::tell(&mut search, &found)
+    // The log of a share would lack what others found.
+    let log = options.log.as_deref().filter(|_| shards.share().is_none());
+    let journal = Journal::open(log, options.resume.as_deref(), head)?;
+    let mut search = Search::new(options, &selected, &ground, &shards, trials, journal, until);
+    match search.run()? {
+        Some(found) => answer::tell(&mut search, &found),
+        None => Ok(()),
+    }
 }

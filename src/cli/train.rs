@@ -16,6 +16,7 @@ use super::jobs;
 use super::log::{Log, object, of_epoch};
 use super::model::{self, ReadingOptions};
 use super::recipe::RecipeOptions;
+use super::shards::ShardOptions;
 use super::{ComputeOptions, DataOptions, note, print};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::{About, BackendExt, Split};
@@ -48,6 +49,8 @@ pub(super) struct Options {
     /// which eval, predict and export take as one model
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     members: Option<u32>,
+    #[command(flatten)]
+    pub(super) shards: ShardOptions,
     /// How much the rows of each class weigh in training: balanced (every class the same in all), or a CSV file with a line
     /// class,weight for each class [default: all rows the same]
     #[arg(long, value_name = "balanced|FILE", conflicts_with = "label_smoothing")]
@@ -112,6 +115,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if let Some(count) = options.members {
         return members::run(options, &given, count);
     }
+    options.shards.refuse()?;
     if options.json {
         return Err(Error::Usage(
             "--json is for the table of several runs, as --seeds 0..9 makes: --log is for one".into(),

@@ -1,18 +1,24 @@
 //! Errors of predicted values, each figure as scikit-learn and NumPy define it.
 
-use super::Evaluation;
+use serde::{Deserialize, Serialize};
+
+use super::{Evaluation, float};
 use crate::data::TargetScale;
 
 /// Sums over rows of an output's targets and of its errors (prediction minus target), in the unit of the targets.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
     /// Of the squared errors.
+    #[serde(with = "float")]
     pub squared: f64,
     /// Of the absolute errors.
+    #[serde(with = "float")]
     pub absolute: f64,
     /// Of the targets.
+    #[serde(with = "float")]
     pub targets: f64,
     /// Of the squared targets.
+    #[serde(with = "float")]
     pub squared_targets: f64,
 }
 

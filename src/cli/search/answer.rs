@@ -54,7 +54,7 @@ pub(super) fn tell(search: &mut Search<'_>, outcome: &Outcome) -> Result<()> {
         options
             .tell(&format!("--time {time} was over before all was done: the answer depends on this machine's speed"));
     }
-    let again = command::of(&again(search, best), options.folds.is_some());
+    let again = command::of(options.shards.command(), &again(search, best), options.folds.is_some());
     if options.json {
         print(&json_of(search, outcome, selection.as_ref(), &again).to_string())
     } else if options.quiet {

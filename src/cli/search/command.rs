@@ -6,11 +6,11 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory};
 use serde_json::Value;
 
-use crate::cli::Cli;
 use crate::cli::recipe::{Given, flag, shown};
+use crate::cli::{Cli, quoted};
 
 /// Flags of `search` that `train` and `cv` do not take, or that say what is done with the answer.
-const OWN: [&str; 12] = [
+const OWN: [&str; 15] = [
     "trials",
     "time",
     "space",
@@ -19,6 +19,9 @@ const OWN: [&str; 12] = [
     "save_ensemble",
     "log",
     "resume",
+    "shard",
+    "parts",
+    "patience",
     "json",
     "quiet",
     "verbose",
@@ -27,13 +30,9 @@ const OWN: [&str; 12] = [
 /// Those that `cv` takes.
 const FOLDS: [&str; 2] = ["folds", "groups"];
 
-/// The command that trains one trial: this process's flags, and the options `set` in place of theirs. With `folds` it is that of
-/// cross-validation.
-pub(super) fn of(set: &Given, folds: bool) -> String {
-    of_words(std::env::args_os().collect(), set, folds)
-}
-
-fn of_words(words: Vec<OsString>, set: &Given, folds: bool) -> String {
+/// The command that trains one trial: the flags of `words`, a command of `search`, and the options `set` in place of theirs. With
+/// `folds` it is that of cross-validation.
+pub(super) fn of(words: Vec<OsString>, set: &Given, folds: bool) -> String {
     let mut line = vec![if folds { "mlp-gpu cv".to_owned() } else { "mlp-gpu train".to_owned() }];
     let command = Cli::command();
     let own = command.find_subcommand("search");
@@ -62,16 +61,6 @@ fn of_words(words: Vec<OsString>, set: &Given, folds: bool) -> String {
     line.join(" ")
 }
 
-/// `text` as a word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./,:=+%@".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -85,7 +74,7 @@ mod tests {
         let mut words: Vec<OsString> = words.split_whitespace().map(OsString::from).collect();
         words.extend(["--target-accuracy", "0.9", "--test", "it's a file"].map(OsString::from));
         let set = Given::from_iter([("epochs".into(), json!(5)), ("hidden".into(), json!([64, 32]))]);
-        let command = of_words(words.clone(), &set, false);
+        let command = of(words.clone(), &set, false);
         assert!(
             command.starts_with("mlp-gpu train --threads 1 --data t.csv --label -1 --ignore a,b --test "),
             "{command}"
@@ -96,6 +85,6 @@ mod tests {
         }
         assert!(command.ends_with("--epochs 5 --hidden 64,32") && !command.contains("--epochs 20"), "{command}");
         assert!(["--trials", "--save", "--folds"].iter().all(|flag| !command.contains(flag)), "{command}");
-        assert!(of_words(words, &set, true).starts_with("mlp-gpu cv --threads 1"));
+        assert!(of(words, &set, true).starts_with("mlp-gpu cv --threads 1"));
     }
 }

@@ -11,6 +11,7 @@ use crate::backend::select::Selected;
 use crate::checkpoint::{Checkpoint, Metadata};
 use crate::cli::recipe::Given;
 use crate::cli::recipe::in_words;
+use crate::cli::shards::{Jobs, Shards};
 use crate::cli::train::table::{digits, figures_of};
 use crate::cli::{jobs, note, print};
 use crate::error::{Error, Result};
@@ -36,6 +37,7 @@ pub(super) struct Search<'a> {
     pub(super) options: &'a Options,
     pub(super) selected: &'a Selected,
     pub(super) ground: &'a Ground,
+    shards: &'a Shards,
     pub(super) trials: Vec<Trial>,
     journal: Journal,
     until: Option<Instant>,
@@ -58,11 +60,12 @@ impl<'a> Search<'a> {
         options: &'a Options,
         selected: &'a Selected,
         ground: &'a Ground,
+        shards: &'a Shards,
         trials: Vec<Trial>,
         journal: Journal,
         until: Option<Instant>,
     ) -> Self {
-        Self { options, selected, ground, trials, journal, until, models: BTreeMap::new() }
+        Self { options, selected, ground, shards, trials, journal, until, models: BTreeMap::new() }
     }
 
     pub(super) fn trial(&self, number: u32) -> &Trial {
@@ -90,13 +93,17 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// [`Error::Interrupted`] after Ctrl-C, [`Error::Data`] where no trial ended with a model.
-    pub(super) fn run(&mut self) -> Result<Outcome> {
+    ///
+    /// None where a share is all that this process trains.
+    pub(super) fn run(&mut self) -> Result<Option<Outcome>> {
         let rungs = self.rungs();
         let mut left: Vec<u32> = self.trials.iter().map(|trial| trial.number).collect();
         let mut latest: BTreeMap<u32, Found> = BTreeMap::new();
         let (mut rung, mut cut) = (1, false);
         loop {
-            self.rung(rung, rungs, &left)?;
+            if !self.rung(rung, rungs, &left)? {
+                return Ok(None);
+            }
             let found: Vec<Found> = left.iter().filter_map(|&trial| self.journal.found(rung, trial)).cloned().collect();
             cut |= found.len() < left.len();
             self.tell_rung(rung, rungs, left.len(), &found)?;
@@ -122,23 +129,24 @@ impl<'a> Search<'a> {
                 Err(Error::Data(message))
             }
             (_, true) => Err(Error::Data("no trial ended with a model: see above".into())),
-            (_, false) => Ok(Outcome { ranked, rung, cut }),
+            (_, false) => Ok(Some(Outcome { ranked, rung, cut })),
         }
     }
 
-    /// Trains those of `trials` that are not known in this rung.
-    fn rung(&mut self, rung: u32, rungs: u32, trials: &[u32]) -> Result<()> {
+    /// Trains those of `trials` that are not known in this rung. Returns whether it is known then what came of them.
+    fn rung(&mut self, rung: u32, rungs: u32, trials: &[u32]) -> Result<bool> {
         let new: Vec<u32> = trials.iter().copied().filter(|trial| self.journal.found(rung, *trial).is_none()).collect();
         if self.until.is_some_and(|until| Instant::now() >= until) {
-            return Ok(());
+            return Ok(true);
         }
         let saves = self.options.save.is_some() || self.options.save_ensemble.is_some();
         let keep = saves && (rung == rungs || self.until.is_some());
         self.train(&new.iter().map(|trial| (rung, *trial)).collect::<Vec<_>>(), rungs, keep, self.until)
     }
 
-    /// Trains trials, each in its rung, and adds what is not known to the journal. Their models are kept if they are to be.
-    fn train(&mut self, wanted: &[(u32, u32)], rungs: u32, keep: bool, until: Option<Instant>) -> Result<()> {
+    /// Trains trials, each in its rung, and adds what is not known to the journal. Their models are kept if they are to be. Returns
+    /// whether it is known what came of them: a shard that waits for no further rung trains its share alone.
+    fn train(&mut self, wanted: &[(u32, u32)], rungs: u32, keep: bool, until: Option<Instant>) -> Result<bool> {
         let mut runs = Vec::new();
         for &(rung, trial) in wanted {
             for (division, recipe) in self.trial(trial).recipes.iter().enumerate() {
@@ -159,8 +167,14 @@ impl<'a> Search<'a> {
         }
         let divisions = self.ground.divisions.len();
         let mut ended: BTreeMap<(u32, u32), Networks> = BTreeMap::new();
-        let (selected, quiet) = (self.selected, self.options.quiet);
-        let interrupted = jobs::train(selected, &jobs, quiet, until, |number, found| {
+        let all = Jobs { selected: self.selected, jobs: &jobs, states: keep, quiet: self.options.quiet };
+        let is_last = wanted.iter().all(|(rung, _)| *rung == rungs);
+        if let (Some(share), true) = (self.shards.share(), is_last) {
+            share.train(&all)?;
+            return Ok(false);
+        }
+        let shards = self.shards;
+        let interrupted = shards.train(&all, until, |number, found| {
             let (which, division) = of[number];
             let stopped = match &found {
                 Ok(trained) => !trained.is_whole(),
@@ -181,7 +195,7 @@ impl<'a> Search<'a> {
             self.tell_interrupted();
             return Err(Error::Interrupted);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Notes what came of a trial in a rung, of whose networks all have ended.
@@ -285,7 +299,7 @@ impl<'a> Search<'a> {
     }
 
     fn tell_rung(&self, rung: u32, rungs: u32, trials: usize, found: &[Found]) -> Result<()> {
-        if self.options.quiet || self.options.json {
+        if self.options.quiet || self.options.json || self.shards.share().is_some() {
             return Ok(());
         }
         let loss = |found: &&Found| found.loss.unwrap_or(f64::INFINITY);
@@ -308,6 +322,9 @@ impl<'a> Search<'a> {
     }
 
     fn tell_interrupted(&self) {
+        if self.shards.share().is_some() {
+            return;
+        }
         let file = self.options.log.as_ref().or(self.options.resume.as_ref());
         let on = match file {
             Some(path) => {

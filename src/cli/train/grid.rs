@@ -13,6 +13,7 @@ use crate::backend::{Parts, Split};
 use crate::checkpoint::{self, Checkpoint, Metadata};
 use crate::cli::log::Log;
 use crate::cli::recipe::{Given, flag_of_list, shown};
+use crate::cli::shards::Jobs;
 use crate::cli::{jobs, note, print};
 use crate::data::{Dataset, View};
 use crate::error::{Error, Result};
@@ -38,6 +39,7 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
         let what = lists.iter().map(|name| flag_of_list(name)).collect::<Vec<_>>().join(", ");
         return Err(Error::Usage(format!("{flag} is for a single run, and {what} makes several: leave one out")));
     }
+    let shards = options.shards.open()?;
     let paths = options.save.as_deref().map(|save| paths(save, "--save", runs, lists)).transpose()?;
     let before = match &options.resume {
         Some(path) => before(options, path, runs, lists)?,
@@ -46,9 +48,13 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
     let outputs: Vec<Named> = paths.iter().flatten().map(|path| ("--save", path.clone())).collect();
     outputs.iter().try_for_each(|(_, path)| files::check_replaceable(path))?;
     let Runs { dataset, selected, jobs, metadata } = Runs::new(options, runs, &outputs, &before)?;
+    let all = Jobs { selected: &selected, jobs: &jobs, states: paths.is_some(), quiet: options.quiet };
+    if let Some(share) = shards.share() {
+        return share.train(&all);
+    }
     let mut log = options.log.as_deref().map(Log::create).transpose()?;
     let mut table = Table::new(&dataset, lists);
-    let interrupted = jobs::train(&selected, &jobs, options.quiet, None, |number, found| {
+    let interrupted = shards.train(&all, None, |number, found| {
         let Some(trained) = table.add(number, &runs[number], found) else { return Ok(()) };
         if let Some(log) = &mut log {
             table.log(number, &trained, log)?;

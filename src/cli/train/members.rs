@@ -12,6 +12,7 @@ use super::{Options, errors};
 use crate::checkpoint::{Checkpoint, Ensemble};
 use crate::cli::log::Log;
 use crate::cli::recipe::Given;
+use crate::cli::shards::Jobs;
 use crate::cli::{jobs, note, print};
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
@@ -24,6 +25,7 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
             "{flag} is for a single network, and --members trains several: leave it out"
         )));
     }
+    let shards = options.shards.open()?;
     let outputs: Vec<Named> = options.save.iter().map(|path| ("--save", path.clone())).collect();
     outputs.iter().try_for_each(|(_, path)| files::check_replaceable(path))?;
     let first = options.recipe.seed();
@@ -38,6 +40,10 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
         None => Vec::new(),
     };
     let Runs { dataset, selected, jobs, metadata } = Runs::new(options, &runs, &outputs, &before)?;
+    let all = Jobs { selected: &selected, jobs: &jobs, states: true, quiet: options.quiet };
+    if let Some(share) = shards.share() {
+        return share.train(&all);
+    }
     let lists = ["seed".to_owned()];
     let mut log = options.log.as_deref().map(Log::create).transpose()?;
     let mut table = Table::new(&dataset, &lists);
@@ -45,7 +51,7 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
     let kept = before.iter().enumerate().filter_map(|(number, before)| Some((number, before.as_ref()?.1.clone())));
     let mut members: BTreeMap<usize, Checkpoint> = kept.collect();
     let mut failed = 0;
-    let interrupted = jobs::train(&selected, &jobs, options.quiet, None, |number, found| {
+    let interrupted = shards.train(&all, None, |number, found| {
         failed += usize::from(!matches!(found, Ok(_) | Err(Error::Interrupted)));
         let Some(trained) = table.add(number, &runs[number], found) else { return Ok(()) };
         if let Some(log) = &mut log {
