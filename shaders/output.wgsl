@@ -83,7 +83,9 @@ fn main(
             }
         }
         for (var r = 0u; r < group_rows; r++) {
-            for (var v = 0u; v < vectors; v++) { partial[4u * lane + v] = sums[4u * r + v]; }
+            // The row's sums come first: an index that varies would put all of them into memory.
+            for (var v = 0u; v < vectors; v++) { partial[4u * lane + v] = sums[v]; }
+            if group_rows > 1u { for (var i = 0u; i < 12u; i++) { sums[i] = sums[i + 4u]; } }
             workgroupBarrier();
             for (var i = lane; i < 16u; i += lanes) {
                 if first + i >= classes { break; }
