@@ -1,0 +1,141 @@
+//! Writes every kernel that GPUs launch for a list of networks, without a GPU: `cargo run --example launches -- FOLDER`.
+//!
+//! `FOLDER` gets the linked WGSL of each shader, and `launches.tsv`, a line for each dispatch of each plan: the plan, the place in it,
+//! what the dispatch makes, the number of workgroups, and its program: kernel, WGSL file, and values of the `override` constants.
+//! With `--ways` also the ways that only a tuned adapter takes. `tests/gpu-compilers/run` feeds GPU compilers with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::path::Path;
+
+use mlp_gpu::backend::cpu::augment::Warper;
+use mlp_gpu::backend::gpu::hardware::{Cooperative, Hardware};
+use mlp_gpu::backend::gpu::kernels::{Needs, REGISTRY};
+use mlp_gpu::backend::gpu::launch::Launch;
+use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
+use mlp_gpu::recipe::{Loss, OptimizerKind, RecipeName};
+use mlp_gpu::{Augment, Mlp, Recipe};
+
+/// What current GPUs have at least, for mixed precision matrix units too.
+fn hardware(mixed: bool) -> Hardware {
+    let cooperative = mixed.then_some(Cooperative { side: 16, subgroup: 32 });
+    Hardware { subgroup: 32, workgroup_bytes: 32_768, cooperative, ..Hardware::GPU }
+}
+
+/// Rows that are evaluated at a time.
+const EVALUATION_ROWS: usize = 4096;
+
+/// A network and how it is trained. A pack of them launches the same programs, with its members along the z axis.
+struct Workload {
+    name: &'static str,
+    model: Mlp,
+    recipe: Recipe,
+    element: Element,
+    hardware: Hardware,
+}
+
+fn workloads() -> Result<Vec<Workload>, Box<dyn Error>> {
+    let with = |name, recipe: RecipeName, kind, batch_size, hidden: &[usize]| {
+        let mut recipe = Recipe { batch_size, ..Recipe::new(recipe, Some(hidden.to_vec())) };
+        recipe.optimizer.kind = kind;
+        let model = recipe.model(784, 10)?;
+        Ok::<_, Box<dyn Error>>(Workload { name, model, recipe, element: Element::U8, hardware: hardware(false) })
+    };
+    let (plain, adam) = (OptimizerKind::Sgd, OptimizerKind::Adam);
+    let (notebook, image) = (RecipeName::Notebook, RecipeName::Image);
+    let mut list = vec![
+        with("notebook", notebook, plain, 64, &[7])?,
+        with("notebook, Adam", notebook, adam, 64, &[7])?,
+        with("tutorial", notebook, plain, 64, &[128])?,
+        with("tutorial, Adam", notebook, adam, 64, &[128])?,
+        with("deep", notebook, plain, 100, &[40, 21])?,
+        with("deep, Adam", notebook, adam, 100, &[40, 21])?,
+        with("image", image, adam, 128, &[512, 512])?,
+        with("wide", notebook, plain, 1024, &[2048, 2048])?,
+    ];
+
+    let mut augmented = with("augmented", image, adam, 128, &[512, 512])?;
+    augmented.recipe.augment = Augment { shift: 1.0, rotate: 15.0, scale: 0.15, elastic: 1.5 };
+    let mut clipped = with("clipped", notebook, plain, 64, &[7])?;
+    clipped.recipe.optimizer.clip_norm = Some(1.0);
+    list.extend([augmented, clipped]);
+
+    for (name, loss, outputs) in [("table, classes", Loss::CrossEntropy, 3), ("table, values", Loss::Mse, 1)] {
+        let recipe = Recipe { loss, row_weights: loss == Loss::Mse, ..Recipe::new(RecipeName::Table, None) };
+        let model = recipe.model(20, outputs)?.with_front(recipe.front((0..12).collect()))?;
+        list.push(Workload { name, model, recipe, element: Element::F32, hardware: hardware(false) });
+    }
+    list.push(Workload { hardware: hardware(true), ..with("image, mixed", image, adam, 128, &[512, 512])? });
+    list.push(Workload { hardware: hardware(true), ..with("wide, mixed", notebook, plain, 1024, &[2048, 2048])? });
+    Ok(list)
+}
+
+impl Workload {
+    /// A step and an evaluation by each plan that can run it.
+    fn plans(&self) -> Vec<(String, Plan)> {
+        let Self { name, model, recipe, element, hardware } = self;
+        let mut plans = Vec::new();
+        for plan in PlanName::ALL {
+            // Mixed precision changes nothing in the others.
+            let is_here = hardware.cooperative.is_none() || plan == PlanName::Fused;
+            if !is_here || plan.check(model, recipe, hardware).is_err() {
+                continue;
+            }
+            let step = Plan::step(plan, model, recipe, *element, recipe.batch_size, hardware);
+            let step =
+                if recipe.augment.is_none() { step } else { step.augmenting(&Warper::new(recipe.augment, (28, 28))) };
+            plans.push((format!("{name}: {} step", plan.name()), step));
+            let evaluation = Plan::evaluation(plan, model, recipe, *element, EVALUATION_ROWS, hardware);
+            plans.push((format!("{name}: {} evaluation", plan.name()), evaluation));
+        }
+        plans
+    }
+}
+
+/// What tells what compilers make of a launch from others. Sizes change nothing but the ends of loops in an elementary kernel.
+fn program(launch: &Launch) -> String {
+    if launch.kernel.fused { launch.program() } else { launch.shader() }
+}
+
+/// The kernels that no plan has launched and no software driver alone needs.
+fn left_out(launched: &BTreeSet<&str>) -> Vec<&'static str> {
+    let excused = |needs| matches!(needs, Needs::Subgroup(_)) || needs == Needs::Cooperative(8);
+    let kernels = REGISTRY.iter().filter(|kernel| !launched.contains(kernel.name) && !excused(kernel.needs));
+    kernels.map(|kernel| kernel.name).collect()
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (flags, folders): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| argument.starts_with("--"));
+    let [folder] = folders[..] else { return Err("usage: launches FOLDER [--ways]".into()) };
+    let folder = Path::new(folder);
+    std::fs::create_dir_all(folder)?;
+
+    let (mut files, mut programs) = (BTreeMap::new(), BTreeMap::new());
+    let mut launched = BTreeSet::new();
+    let mut lines = String::from("plan\tplace\twhat\tgrid\tprogram\tkernel\tshader\tconstants\n");
+    for (plan, dispatches) in workloads()?.iter().flat_map(Workload::plans) {
+        for (place, dispatch) in dispatches.dispatches.iter().enumerate() {
+            let others = dispatch.others.iter().filter(|_| flags.iter().any(|flag| *flag == "--ways"));
+            for launch in std::iter::once(&dispatch.launch).chain(others) {
+                launched.insert(launch.kernel.name);
+                let number = files.len();
+                let file = files.entry(launch.shader()).or_insert_with(|| format!("{}-{number}", launch.kernel.name));
+                std::fs::write(folder.join(format!("{file}.wgsl")), launch.kernel.source(launch.link)?)?;
+                let number = programs.len();
+                let constants: Vec<_> =
+                    launch.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let (number, constants) = programs.entry(program(launch)).or_insert((number, constants.join(" ")));
+                let ([x, y], kernel, what) = (launch.grid, launch.kernel.name, launch.label());
+                lines += &format!("{plan}\t{place}\t{what}\t{x}x{y}\t{number}\t{kernel}\t{file}\t{constants}\n");
+            }
+        }
+    }
+    std::fs::write(folder.join("launches.tsv"), lines)?;
+    match left_out(&launched)[..] {
+        [] => Ok(()),
+        ref kernels => {
+            Err(format!("no workload launches {}: add one to examples/launches.rs", kernels.join(", ")).into())
+        }
+    }
+}
