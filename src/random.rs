@@ -1,7 +1,7 @@
 //! Random numbers: ChaCha8 seeded once a run, stream 0 for the weights, stream `1 + e` for the order of epoch `e`, so
 //! that a resumed run sees the same order without any history. Which rows are taken for a test or a validation part, or for
-//! which fold, comes from the last streams, which no epoch reaches: epochs are counted in 32 bits. The settings of a search come
-//! from streams between them.
+//! which fold, comes from the last streams, which no epoch reaches: epochs are counted in 32 bits. The settings and the bags of
+//! a search come from streams between them.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -28,6 +28,11 @@ pub fn order(seed: u64, epoch: u64, n: u32) -> Vec<u32> {
 /// The generator that the setting of trial `trial` of a search is drawn from.
 pub fn trial(seed: u64, trial: u32) -> ChaCha8Rng {
     stream(seed, (1 << 33) + u64::from(trial))
+}
+
+/// The generator that the bags of a search's selection are drawn from.
+pub fn bags(seed: u64) -> ChaCha8Rng {
+    stream(seed, 1 << 34)
 }
 
 /// What a random part of a data set is for.

@@ -43,9 +43,10 @@ pub(super) struct Options {
     /// Print what would be drawn, in TOML, and end
     #[arg(long)]
     print_space: bool,
-    /// Judge each trial by the mean loss of this many folds, each held back from a network of its own [default: by the validation
-    /// part]
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    /// Judge the trials of the last rung by the mean loss of this many folds, each held back from a network of its own, and those
+    /// before by fewer; 0: by the validation part [default: 5 for tables of up to 10000 rows without --test, --test-split and
+    /// --validation-split, else 0]
+    #[arg(long, value_name = "K", value_parser = parse_folds)]
     folds: Option<u32>,
     /// Column of a table that says which rows belong together, such as those of a patient: all of a group are in one fold, and the
     /// column is no feature
@@ -106,6 +107,11 @@ fn parse_time(text: &str) -> std::result::Result<Time, String> {
     let duration = number.zip(seconds).and_then(|(number, unit)| Duration::try_from_secs_f64(number * unit).ok());
     let duration = duration.ok_or("give a time such as 60s, 5m or 1h")?;
     Ok(Time { text: text.to_owned(), duration })
+}
+
+fn parse_folds(text: &str) -> std::result::Result<u32, String> {
+    let folds = text.parse::<u32>().ok().filter(|folds| *folds == 0 || (2..=1000).contains(folds));
+    folds.ok_or_else(|| "give 0, or from 2 to 1000".into())
 }
 
 impl Options {
@@ -204,11 +210,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
     options.tell(&format!("Recipe: {}", trials[0].recipes[0]));
     let names: Vec<String> = space.names().map(|name| name.replace('_', "-")).collect();
     options.tell(&format!("Drawn: {} (--print-space: from what)", names.join(", ")));
+    options.tell(&format!("Judged by: {}", ground.judging()));
     let because = selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
     options.tell(&format!("Backend: {}{because}", jobs::device(&selected)));
     let head = json!({
         "trials": options.trials,
-        "folds": options.folds,
+        "folds": ground.folds(),
         "seed": options.recipe.seed(),
         "space": space.to_string(),
         "options": given,

@@ -1,22 +1,39 @@
-//! Which models are worth averaging: greedy selection with replacement (Caruana, Niculescu-Mizil, Crew and Ksikes 2004,
-//! "Ensemble selection from libraries of models").
+//! Which models are worth averaging: greedy selection with replacement, from bags of the models (Caruana, Niculescu-Mizil, Crew
+//! and Ksikes 2004, "Ensemble selection from libraries of models").
 
-/// The most picks that are worth while.
+use rand::RngExt;
+
+use crate::random;
+
+/// The most picks of a selection that are worth while.
 pub const MOST_PICKS: u32 = 50;
+/// The bags that are worth while.
+pub const BAGS: u32 = 20;
 
 /// How often each model is picked, and the loss of the mean with these counts. `predicted` has what each predicts for the same
 /// rows; `loss` is that of predictions of them. Each pick is the model with which the mean has the least loss, of equal ones the
 /// first; it ends after `most` picks, or when no pick makes the loss less. None for no models, or none with a loss.
 pub fn greedy(predicted: &[Vec<f32>], most: u32, loss: impl Fn(&[f32]) -> f64) -> Option<(Vec<u32>, f64)> {
+    let all: Vec<usize> = (0..predicted.len()).collect();
+    greedy_of(&all, predicted, most, &loss)
+}
+
+/// The same among the `models` alone, by their places in `predicted`.
+fn greedy_of(
+    models: &[usize],
+    predicted: &[Vec<f32>],
+    most: u32,
+    loss: &impl Fn(&[f32]) -> f64,
+) -> Option<(Vec<u32>, f64)> {
     let mut counts = vec![0; predicted.len()];
     let mut sum = vec![0.0; predicted.first()?.len()];
     let mut least: Option<f64> = None;
     for picked in 1..=most {
-        let with = |model: &Vec<f32>| -> f64 {
+        let with = |&model: &usize| -> (usize, f64) {
             let mean = |(sum, value): (&f64, &f32)| ((sum + f64::from(*value)) / f64::from(picked)) as f32;
-            loss(&sum.iter().zip(model).map(mean).collect::<Vec<f32>>())
+            (model, loss(&sum.iter().zip(&predicted[model]).map(mean).collect::<Vec<f32>>()))
         };
-        let losses = predicted.iter().map(with).enumerate();
+        let losses = models.iter().map(with);
         let best = losses.filter(|(_, loss)| loss.is_finite()).min_by(|one, other| one.1.total_cmp(&other.1));
         let Some((model, loss)) = best.filter(|(_, loss)| least.is_none_or(|least| *loss < least)) else { break };
         counts[model] += 1;
@@ -24,6 +41,42 @@ pub fn greedy(predicted: &[Vec<f32>], most: u32, loss: impl Fn(&[f32]) -> f64) -
         least = Some(loss);
     }
     Some((counts, least?))
+}
+
+/// How much each model weighs, and the loss of the mean with these weights: the mean of the greedy selections from so many `bags`
+/// by [`MOST_PICKS`]. A bag is half of the models, rounded up, drawn by `seed`, so that a model that a few rows
+/// overrate does not drive out all others. Each selection counts the same, however many picks it has: weights are sixtieths of the whole,
+/// rounded. Arguments otherwise, and None, as of [`greedy`].
+pub fn bagged(predicted: &[Vec<f32>], bags: u32, seed: u64, loss: impl Fn(&[f32]) -> f64) -> Option<(Vec<u32>, f64)> {
+    let mut rng = random::bags(seed);
+    let mut weights = vec![0.0; predicted.len()];
+    for _ in 0..bags {
+        let mut bag: Vec<usize> = (0..predicted.len()).collect();
+        // The first ones of Fisher and Yates' shuffle.
+        let half = bag.len().div_ceil(2);
+        for place in 0..half {
+            let other = rng.random_range(place..=bag.len() - 1);
+            bag.swap(place, other);
+        }
+        bag.truncate(half);
+        bag.sort_unstable();
+        let Some((counts, _)) = greedy_of(&bag, predicted, MOST_PICKS, &loss) else { continue };
+        let picks = f64::from(counts.iter().sum::<u32>());
+        weights.iter_mut().zip(counts).for_each(|(weight, count)| *weight += f64::from(count) / picks);
+    }
+    let counts: Vec<u32> =
+        weights.iter().map(|weight| (weight * 60.0 / f64::from(bags.max(1))).round() as u32).collect();
+    let total = f64::from(counts.iter().sum::<u32>());
+    if total == 0.0 {
+        return None;
+    }
+    let mean = |row: usize| {
+        let sum: f64 =
+            predicted.iter().zip(&counts).map(|(model, count)| f64::from(model[row]) * f64::from(*count)).sum();
+        (sum / total) as f32
+    };
+    let mean: Vec<f32> = (0..predicted[0].len()).map(mean).collect();
+    Some((counts, loss(&mean)))
 }
 
 #[cfg(test)]
@@ -82,6 +135,26 @@ mod tests {
             several += u32::from(picks.len() > 2);
         }
         assert!(several > 5, "only {several} of 20 had more than two picks");
+    }
+
+    #[test]
+    fn bags_keep_models_that_a_single_selection_leaves_out() {
+        // The first model is the best of these rows by a little, and no mean with it is better.
+        let predicted = vec![vec![1.0, 1.0], vec![1.1, 1.1], vec![1.2, 1.2], vec![1.3, 1.3]];
+        let loss = squares(&[0.9, 0.9]);
+        assert_eq!(greedy(&predicted, 50, &loss).unwrap().0, [1, 0, 0, 0]);
+        let (counts, found) = bagged(&predicted, BAGS, 0, &loss).unwrap();
+        // Half of the bags have the first; a third of the others lack the second too, and none lacks the first three.
+        assert!(counts[0] > counts[1] && counts[1] > counts[2] && counts[2] > 0 && counts[3] == 0, "{counts:?}");
+        assert_eq!(counts.iter().sum::<u32>(), 60);
+        let shares = counts.iter().zip(&predicted).map(|(count, model)| f64::from(*count) / 60.0 * f64::from(model[0]));
+        assert!((found - 2.0 * (shares.sum::<f64>() - 0.9).powi(2)).abs() < 1e-6);
+        assert_eq!(bagged(&predicted, BAGS, 0, &loss), bagged(&predicted, BAGS, 0, &loss));
+        assert_ne!(bagged(&predicted, BAGS, 1, &loss).unwrap().0, counts);
+        // A single model is the whole, and nothing is picked of none.
+        assert_eq!(bagged(&predicted[..1], BAGS, 0, &loss).unwrap().0, [60]);
+        assert_eq!(bagged(&[], BAGS, 0, &loss), None);
+        assert_eq!(bagged(&[vec![f32::NAN]], BAGS, 0, &loss), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use rand::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::model::Embed;
 use crate::random;
 use crate::recipe::{Facts, OptimizerKind, Recipe};
 
@@ -77,15 +78,15 @@ impl Space {
 
     /// What is worth searching around `recipe` on data of these `facts`.
     pub fn suited(recipe: &Recipe, facts: &Facts) -> Self {
-        // Wide and deep networks cost most, and few rows do not need them.
-        let (widths, depth, activations): (&[usize], _, _) = match (facts.table, facts.rows) {
-            (false, _) => (&[128, 256, 512], 3, ["relu", "gelu", "silu"]),
-            (true, 0..1500) => (&[32, 64, 128], 4, ["gelu", "relu", "silu"]),
-            (true, 1500..20_000) => (&[32, 64, 128, 192], 4, ["gelu", "relu", "silu"]),
-            (true, _) => (&[64, 128, 256], 4, ["gelu", "relu", "silu"]),
+        // Wide networks cost most, and few rows do not need them. The recipe's own is one of them.
+        let (widths, depths, activations): (&[usize], _, _) = match (facts.table, facts.rows) {
+            (false, _) => (&[128, 256, 512], 1..=3, ["relu", "gelu", "silu"]),
+            (true, 0..1500) => (&[32, 64, 128], 2..=4, ["gelu", "relu", "silu"]),
+            (true, 1500..20_000) => (&[64, 128], 2..=4, ["gelu", "relu", "silu"]),
+            (true, _) => (&[64, 128, 256], 2..=4, ["gelu", "relu", "silu"]),
         };
         let layers = |depth| widths.iter().map(move |width| json!(vec![*width; depth]));
-        let hidden = (1..=depth).flat_map(layers);
+        let hidden = depths.flat_map(layers);
         let around = |value: f64, below: f64, above: f64| {
             Choice::Range(Range {
                 from: digits(value / below),
@@ -97,19 +98,24 @@ impl Space {
         };
         let decay = match recipe.optimizer.kind {
             OptimizerKind::AdamW if recipe.optimizer.weight_decay > 0.0 => {
-                around(recipe.optimizer.weight_decay, 10.0, 3.0)
+                around(recipe.optimizer.weight_decay, 5.0, 3.0)
             }
             _ => Choice::Values(vec![json!(0.0), json!(1e-6), json!(1e-5), json!(1e-4)]),
         };
         // What few rows must not learn by heart; values suffer more from it.
-        let most = if facts.values { 0.3 } else { 0.5 };
-        Self(BTreeMap::from([
+        let most = if facts.values { 0.3 } else { 0.4 };
+        let mut space = BTreeMap::from([
             ("hidden".into(), Choice::Values(hidden.collect())),
             ("activation".into(), Choice::Values(activations.map(Value::from).to_vec())),
-            ("lr".into(), around(recipe.schedule.lr, 4.0, 4.0)),
+            ("lr".into(), around(recipe.schedule.lr, 3.0, 3.0)),
             ("weight_decay".into(), decay),
             ("dropout".into(), Choice::Range(Range { from: 0.0, to: most, log: false, whole: false, listed: true })),
-        ]))
+        ]);
+        if let (Embed::Pbld(deviation), true) = (recipe.embed, facts.numbers) {
+            let values = [0.5, 1.0, 3.0].map(|factor| json!(Embed::Pbld(digits(factor * f64::from(deviation)) as f32)));
+            space.insert("embed".into(), Choice::Values(values.to_vec()));
+        }
+        Self(space)
     }
 
     /// Leaves out the options that `given` names.

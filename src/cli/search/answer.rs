@@ -14,7 +14,7 @@ use crate::cli::{note, print};
 use crate::data::{Samples, Targets};
 use crate::ensemble::evaluation;
 use crate::error::Result;
-use crate::search::select::{MOST_PICKS, greedy};
+use crate::search::select::{BAGS, bagged};
 
 /// A selection of trials, and how good their mean is.
 struct Selection {
@@ -29,10 +29,10 @@ struct Selection {
 /// # Errors
 /// What cannot be written, or trained again.
 pub(super) fn tell(search: &mut Search<'_>, outcome: &Outcome) -> Result<()> {
-    let (options, best) = (search.options, &outcome.ranked[0]);
+    let (options, best) = (search.options, outcome.best());
     if let Some(path) = &options.save {
-        let mut models = search.models(&[best])?.remove(0);
-        match (&mut models[..], options.folds) {
+        let mut models = search.models(&[best], 0..search.ground.divisions.len())?.remove(0);
+        match (&mut models[..], search.ground.folds()) {
             ([Checkpoint { model, state, metadata, .. }], None) => {
                 checkpoint::save(path, model, state, metadata.as_ref())?;
             }
@@ -54,7 +54,7 @@ pub(super) fn tell(search: &mut Search<'_>, outcome: &Outcome) -> Result<()> {
         options
             .tell(&format!("--time {time} was over before all was done: the answer depends on this machine's speed"));
     }
-    let again = command::of(options.shards.command(), &again(search, best), options.folds.is_some());
+    let again = command::of(options.shards.command(), &again(search, best), search.ground.folds());
     if options.json {
         print(&json_of(search, outcome, selection.as_ref(), &again).to_string())
     } else if options.quiet {
@@ -76,16 +76,17 @@ fn again(search: &Search<'_>, found: &Found) -> Given {
     set
 }
 
-/// The greedy selection among the trials that were left.
+/// The selection among the trials that were left.
 fn select(search: &mut Search<'_>, outcome: &Outcome) -> Result<Option<Selection>> {
     let left: Vec<&Found> = outcome.ranked.iter().filter(|found| found.rung == outcome.rung).collect();
     let left = if left.is_empty() { outcome.ranked.iter().collect() } else { left };
-    let models = search.models(&left)?;
-    let (ground, targets) = (search.ground, search.ground.targets()?);
+    let divisions = search.divisions(left[0].rung);
+    let models = search.models(&left, divisions.clone())?;
+    let (ground, targets) = (search.ground, search.ground.targets(divisions.clone())?);
     // What each trial predicts of the rows that trials are judged by, division after division.
     let mut predicted: Vec<Vec<f32>> = vec![Vec::new(); models.len()];
-    for number in 0..ground.divisions.len() {
-        let all = Ensemble::new(models.iter().map(|trial| trial[number].clone()).collect())?;
+    for (place, number) in divisions.enumerate() {
+        let all = Ensemble::new(models.iter().map(|trial| trial[place].clone()).collect())?;
         let judged = ground.judged(number)?;
         let samples: Vec<Arc<Samples>> = all.readers().iter().map(|_| Arc::clone(&judged)).collect();
         all.on(search.selected).evaluate(&samples, |trial, own| {
@@ -96,7 +97,8 @@ fn select(search: &mut Search<'_>, outcome: &Outcome) -> Result<Option<Selection
     let loss = search.trial(1).recipes[0].loss;
     let outputs = ground.divisions[0].dataset.outputs();
     let of = |mean: &[f32]| evaluation(loss, mean, &targets, outputs);
-    let Some((counts, least)) = greedy(&predicted, MOST_PICKS, |mean| of(mean).mean_loss()) else { return Ok(None) };
+    let seed = search.options.recipe.seed();
+    let Some((counts, least)) = bagged(&predicted, BAGS, seed, |mean| of(mean).mean_loss()) else { return Ok(None) };
     let (mut members, mut weights, mut picks) = (Vec::new(), Vec::new(), Vec::new());
     for ((found, models), count) in left.iter().zip(models).zip(&counts).filter(|(_, count)| **count > 0) {
         picks.push((found.trial, *count));
@@ -105,12 +107,11 @@ fn select(search: &mut Search<'_>, outcome: &Outcome) -> Result<Option<Selection
     }
     let ensemble = Ensemble::weighted(members, weights)?;
     let mut figures = Map::new();
-    let (_, name) = ground.judge();
-    let name = name.replace('-', "_");
+    let name = ground.judge().replace('-', "_");
     figures.insert(format!("{name}_loss"), least.into());
     let division = &ground.divisions[0].dataset;
     let scale = division.target_scale.as_ref();
-    if search.options.folds.is_none() {
+    if ground.folds().is_none() {
         for (part, samples) in [(&name[..], &division.validation), ("test", &division.test)] {
             let Some(samples) = samples else { continue };
             let samples: Vec<Arc<Samples>> = ensemble.readers().iter().map(|_| Arc::clone(samples)).collect();
@@ -142,7 +143,7 @@ fn shown_figures(part: &str) -> Vec<(String, String)> {
 }
 
 fn print_all(search: &Search<'_>, outcome: &Outcome, selection: Option<&Selection>, again: &str) -> Result<()> {
-    let (best, (_, part)) = (&outcome.ranked[0], search.ground.judge());
+    let (best, part) = (outcome.best(), search.ground.judge());
     let varied: Vec<&str> = search.names().collect();
     let figures: Vec<(String, String)> = shown_figures(part)
         .into_iter()
@@ -161,10 +162,16 @@ fn print_all(search: &Search<'_>, outcome: &Outcome, selection: Option<&Selectio
         line.extend(figures.iter().map(|(key, _)| found.figures.get(key).map_or_else(|| "-".into(), |it| digits(*it))));
         lines.push(line);
     }
-    print(&format!("\nTrials that were left, the best first by {part} loss:"))?;
+    print(&format!("\nTrials that were left, the least {part} loss first:"))?;
     print(&aligned(&lines))?;
     let own = if best.trial == 1 { ", the recipe's own setting" } else { "" };
     print(&format!("\nBest: trial {}{own}", best.trial))?;
+    let least = outcome.ranked[0].trial;
+    if least != best.trial {
+        print(&format!(
+            "Trial {least} has less {part} loss, but does not beat trial 1 by more than a standard error of the difference"
+        ))?;
+    }
     print(again)?;
     if let Some(Selection { picks, figures: found, .. }) = selection {
         let picked =
@@ -183,7 +190,7 @@ fn print_all(search: &Search<'_>, outcome: &Outcome, selection: Option<&Selectio
 }
 
 fn json_of(search: &Search<'_>, outcome: &Outcome, selection: Option<&Selection>, again: &str) -> Value {
-    let (best, (_, part)) = (&outcome.ranked[0], search.ground.judge());
+    let (best, part) = (outcome.best(), search.ground.judge());
     let selection = selection.map(|Selection { picks, figures, .. }| {
         let picks = picks.iter().map(|(trial, count)| json!({ "trial": trial, "count": count }));
         let mut of = figures.clone();
@@ -193,6 +200,7 @@ fn json_of(search: &Search<'_>, outcome: &Outcome, selection: Option<&Selection>
     json!({
         "trials": search.trials.len(),
         "judged_by": part,
+        "folds": search.ground.folds(),
         "best": best,
         "command": again,
         "left": outcome.ranked,

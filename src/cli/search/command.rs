@@ -27,13 +27,11 @@ const OWN: [&str; 15] = [
     "verbose",
     "help",
 ];
-/// Those that `cv` takes.
-const FOLDS: [&str; 2] = ["folds", "groups"];
 
 /// The command that trains one trial: the flags of `words`, a command of `search`, and the options `set` in place of theirs. With
 /// `folds` it is that of cross-validation.
-pub(super) fn of(words: Vec<OsString>, set: &Given, folds: bool) -> String {
-    let mut line = vec![if folds { "mlp-gpu cv".to_owned() } else { "mlp-gpu train".to_owned() }];
+pub(super) fn of(words: Vec<OsString>, set: &Given, folds: Option<u32>) -> String {
+    let mut line = vec![if folds.is_some() { "mlp-gpu cv".to_owned() } else { "mlp-gpu train".to_owned() }];
     let command = Cli::command();
     let own = command.find_subcommand("search");
     let matches = command.clone().try_get_matches_from(words).ok();
@@ -42,7 +40,8 @@ pub(super) fn of(words: Vec<OsString>, set: &Given, folds: bool) -> String {
         own.into_iter().flat_map(clap::Command::get_arguments).filter_map(|it| Some((it, matches?)))
     {
         let id = argument.get_id().as_str();
-        let left_out = OWN.contains(&id) || (FOLDS.contains(&id) && !folds) || set.contains_key(id);
+        let left_out =
+            OWN.contains(&id) || id == "folds" || (id == "groups" && folds.is_none()) || set.contains_key(id);
         if left_out
             || matches.try_contains_id(id).is_err()
             || matches.value_source(id) != Some(ValueSource::CommandLine)
@@ -56,6 +55,7 @@ pub(super) fn of(words: Vec<OsString>, set: &Given, folds: bool) -> String {
             line.push(quoted(&values.collect::<Vec<_>>().join(&between)));
         }
     }
+    line.extend(folds.map(|folds| format!("--folds {folds}")));
     let option = |(name, value): (&String, &Value)| format!("{} {}", flag(name), quoted(&shown(value)));
     line.extend(set.iter().map(option));
     line.join(" ")
@@ -74,7 +74,7 @@ mod tests {
         let mut words: Vec<OsString> = words.split_whitespace().map(OsString::from).collect();
         words.extend(["--target-accuracy", "0.9", "--test", "it's a file"].map(OsString::from));
         let set = Given::from_iter([("epochs".into(), json!(5)), ("hidden".into(), json!([64, 32]))]);
-        let command = of(words.clone(), &set, false);
+        let command = of(words.clone(), &set, None);
         assert!(
             command.starts_with("mlp-gpu train --threads 1 --data t.csv --label -1 --ignore a,b --test "),
             "{command}"
@@ -85,6 +85,8 @@ mod tests {
         }
         assert!(command.ends_with("--epochs 5 --hidden 64,32") && !command.contains("--epochs 20"), "{command}");
         assert!(["--trials", "--save", "--folds"].iter().all(|flag| !command.contains(flag)), "{command}");
-        assert!(of(words, &set, true).starts_with("mlp-gpu cv --threads 1"));
+        // They may be those of the search's own choice.
+        let command = of(words, &set, Some(5));
+        assert!(command.starts_with("mlp-gpu cv --threads 1") && command.contains(" --folds 5 "), "{command}");
     }
 }

@@ -1,5 +1,6 @@
 //! What trials are trained on and judged by: one division of the data, or several folds.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -22,6 +23,15 @@ use crate::search::space::Space;
 
 /// The share of the training rows that judges trials.
 const VALIDATION: f64 = 0.1;
+
+/// The folds that judge trials where nothing else is asked for and a validation part would have few rows.
+const FOLDS: u32 = 5;
+/// The most rows of a table that has them: a validation part of a tenth has fewer than 1000.
+const FEW: usize = 10_000;
+/// The fewest: each fold has some rows to judge by.
+const ENOUGH: usize = 50;
+/// Blocks of the rows that judge a trial: enough that the deviation of their losses is known to about an eighth of it.
+const BLOCKS: usize = 32;
 
 /// All that is the same for every trial.
 pub(super) struct Ground {
@@ -47,16 +57,26 @@ impl Ground {
     /// Those of reading, and [`Error::Usage`] where nothing judges trials.
     pub(super) fn read(options: &Options, given: &Given, outputs: &[Named]) -> Result<Self> {
         let (divisions, reading) = match options.folds {
-            None => {
-                let (dataset, reading) = divide(options, outputs)?;
-                (vec![Division { dataset, fold: None }], reading)
+            Some(0) if options.groups.is_some() => {
+                return Err(Error::Usage("--groups is for folds, and --folds 0 has none: leave one out".into()));
+            }
+            None | Some(0) => {
+                let mut notes = Vec::new();
+                let (dataset, reading) = divide(options, outputs, &mut |line| notes.push(line.to_owned()))?;
+                if folds_suit(options, &dataset) {
+                    fold(options, given, FOLDS, outputs)?
+                } else {
+                    notes.iter().for_each(|line| options.tell(line));
+                    (vec![Division { dataset, fold: None }], reading)
+                }
             }
             Some(folds) => fold(options, given, folds, outputs)?,
         };
         let first = &divisions[0].dataset;
         let images = !is_table(first);
         let mut own = Given::new();
-        if let (None, None, Some(share)) = (options.folds, options.data.validation_split, first.origin.validation) {
+        let drawn = first.origin.validation.filter(|_| divisions[0].fold.is_none());
+        if let (None, Some(share)) = (options.data.validation_split, drawn) {
             own.insert("validation_split".into(), share.into());
         }
         let notebook = ["recipe", "hidden", "lr_decay", "lr_decay_every"];
@@ -129,7 +149,9 @@ impl Ground {
             }
             None => grid::job(&division.dataset, recipe, &self.reading, None, None)?,
         };
-        if division.fold.is_none() && !tested {
+        // Held-back rows are evaluated once, in the end; only a run that may stop by them sees them before.
+        let decides = division.fold.is_some() && job.recipe.stopping.target_accuracy.is_some();
+        if (division.fold.is_some() || !tested) && !decides {
             let mut parts = Parts::default();
             let kept = job.data.each().filter(|(split, _)| *split != Split::Test);
             kept.for_each(|(split, view)| parts.set(split, view.clone()));
@@ -140,9 +162,39 @@ impl Ground {
         Ok((job, metadata))
     }
 
-    /// The part that trials are judged by, and its name.
-    pub(super) fn judge(&self) -> (Split, &'static str) {
-        if self.divisions[0].fold.is_some() { (Split::Test, "held-back") } else { (Split::Validation, "validation") }
+    /// The number of folds, where trials are judged by folds.
+    pub(super) fn folds(&self) -> Option<u32> {
+        self.divisions[0].fold.is_some().then_some(self.divisions.len() as u32)
+    }
+
+    /// How trials are judged, in a line.
+    pub(super) fn judging(&self) -> String {
+        match self.folds() {
+            Some(folds) => {
+                let rows: usize = self.divisions.iter().filter_map(|it| Some(it.fold.as_ref()?.1.test.len())).sum();
+                format!(
+                    "{folds} folds of {rows} rows in all in the last rung, fewer before (--folds 0: a validation part)"
+                )
+            }
+            None => {
+                let rows = self.divisions[0].dataset.validation.as_ref().map_or(0, |part| part.len());
+                format!("the {rows} rows of the validation part (--folds K: all rows)")
+            }
+        }
+    }
+
+    /// The name of the rows that trials are judged by.
+    pub(super) fn judge(&self) -> &'static str {
+        if self.folds().is_some() { "held-back" } else { "validation" }
+    }
+
+    /// The number of blocks of the rows that judge a network: each has at least two rows, if there are as many.
+    pub(super) fn blocks(&self) -> usize {
+        let rows = |division: &Division| match &division.fold {
+            Some((_, fold)) => fold.test.len(),
+            None => division.dataset.validation.as_ref().map_or(0, |part| part.len()),
+        };
+        (self.divisions.iter().map(rows).min().unwrap_or(0) / 2).clamp(1, BLOCKS)
     }
 
     /// The rows of the division `number` that trials are judged by.
@@ -155,10 +207,10 @@ impl Ground {
         }
     }
 
-    /// The targets of all rows that trials are judged by.
-    pub(super) fn targets(&self) -> Result<Targets> {
+    /// The targets of all rows of `divisions` that trials are judged by.
+    pub(super) fn targets(&self, divisions: Range<usize>) -> Result<Targets> {
         let (mut labels, mut values) = (Vec::new(), Vec::new());
-        for number in 0..self.divisions.len() {
+        for number in divisions {
             let judged = self.judged(number)?;
             labels.extend_from_slice(judged.labels());
             values.extend_from_slice(judged.values());
@@ -177,8 +229,20 @@ impl Ground {
     }
 }
 
+/// Whether trials are judged by folds though nobody asks for it: `dataset` is a table of few rows, of which a validation part and a
+/// test part were drawn by default.
+fn folds_suit(options: &Options, dataset: &Dataset) -> bool {
+    let data = &options.data;
+    let asked =
+        options.folds.is_some() || data.test.is_some() || data.test_split.is_some() || data.validation_split.is_some();
+    let drawn = dataset.origin.test.is_some() && dataset.origin.validation.is_some();
+    let few = (ENOUGH..=FEW).contains(&dataset.origin.rows);
+    // Standard input is read once.
+    !asked && drawn && few && is_table(dataset) && data.data.as_deref() != Some("-")
+}
+
 /// The data with a validation part: their own, the one that is asked for, or one that is drawn.
-fn divide(options: &Options, outputs: &[Named]) -> Result<(Dataset, data::Options)> {
+fn divide(options: &Options, outputs: &[Named], tell: &mut dyn FnMut(&str)) -> Result<(Dataset, data::Options)> {
     let own = options.data.validation_split;
     if own == Some(0.0) {
         let message = "--validation-split 0 leaves nothing to judge trials by: leave it out, or give --folds";
@@ -198,10 +262,10 @@ fn divide(options: &Options, outputs: &[Named]) -> Result<(Dataset, data::Option
     let mut dataset = read(&reading, &|line| notes.borrow_mut().push(line.to_owned()))?;
     if dataset.validation.is_none() {
         reading.validation_split = Some(VALIDATION);
-        dataset = read(&reading, &|line| options.tell(line))?;
-    } else {
-        notes.borrow().iter().for_each(|line| options.tell(line));
+        notes.borrow_mut().clear();
+        dataset = read(&reading, &|line| notes.borrow_mut().push(line.to_owned()))?;
     }
+    notes.into_inner().iter().for_each(|line| tell(line));
     reading.validation_split = reading.validation_split.or(dataset.origin.validation);
     Ok((dataset, reading))
 }

@@ -1,21 +1,24 @@
 //! The rungs of a search, and the models that came of them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use super::Options;
 use super::ground::Ground;
 use super::journal::{Found, Journal};
-use crate::backend::Split;
 use crate::backend::select::Selected;
-use crate::checkpoint::{Checkpoint, Metadata};
+use crate::checkpoint::{Checkpoint, Ensemble, Metadata};
 use crate::cli::recipe::Given;
 use crate::cli::recipe::in_words;
 use crate::cli::shards::{Jobs, Shards};
 use crate::cli::train::table::{digits, figures_of};
 use crate::cli::{jobs, note, print};
+use crate::data::Targets;
+use crate::ensemble::{Evaluated, evaluation};
 use crate::error::{Error, Result};
 use crate::many::{Job, Trained};
+use crate::metrics::Evaluation;
 use crate::recipe::Recipe;
 use crate::search;
 
@@ -41,18 +44,33 @@ pub(super) struct Search<'a> {
     pub(super) trials: Vec<Trial>,
     journal: Journal,
     until: Option<Instant>,
-    /// The models of trials in the rung, by both, as far as they are kept.
-    models: BTreeMap<(u32, u32), Vec<Checkpoint>>,
+    /// The models of trials in the rung, by both and by their divisions, as far as they are kept.
+    models: BTreeMap<(u32, u32), BTreeMap<usize, Checkpoint>>,
+}
+
+/// How good a network is on the rows that judge it: in all, and its mean loss in each block of them.
+struct Judged {
+    found: Evaluation,
+    blocks: Vec<f64>,
 }
 
 /// What came of a search.
 pub(super) struct Outcome {
-    /// The trials that were left, the best first.
+    /// The trials that were left, the least loss first.
     pub(super) ranked: Vec<Found>,
+    /// The place among them of the one that is chosen.
+    chosen: usize,
     /// The rung that was the last one.
     pub(super) rung: u32,
     /// Whether the time was over before all was done.
     pub(super) cut: bool,
+}
+
+impl Outcome {
+    /// The trial that is chosen.
+    pub(super) fn best(&self) -> &Found {
+        &self.ranked[self.chosen]
+    }
 }
 
 impl<'a> Search<'a> {
@@ -89,6 +107,12 @@ impl<'a> Search<'a> {
         search::rungs(self.trials.len() as u32, self.trials[0].recipes[0].epochs)
     }
 
+    /// The divisions that judge the trials of `rung`.
+    pub(super) fn divisions(&self, rung: u32) -> Range<usize> {
+        let folds = search::folds(self.ground.divisions.len() as u32, rung, self.rungs());
+        folds.start as usize..folds.end as usize
+    }
+
     /// All rungs, one after the other, until they are done or the time is over.
     ///
     /// # Errors
@@ -122,14 +146,18 @@ impl<'a> Search<'a> {
         let mut ranked: Vec<Found> = left.iter().filter_map(|trial| latest.remove(trial)).collect();
         ranked.retain(|found| found.loss.is_some());
         let loss = |found: &Found| found.loss.unwrap_or(f64::INFINITY);
-        ranked.sort_by(|one, other| loss(one).total_cmp(&loss(other)).then(one.trial.cmp(&other.trial)));
+        // Where the time was over, some are judged by more folds than others, and better known.
+        let judged = |found: &Found| std::cmp::Reverse(self.divisions(found.rung).len());
+        ranked.sort_by(|one, other| {
+            (judged(one).cmp(&judged(other))).then(loss(one).total_cmp(&loss(other))).then(one.trial.cmp(&other.trial))
+        });
         match (&self.options.time, ranked.is_empty()) {
             (Some(time), true) if cut => {
                 let message = format!("--time {}: the time was over before a trial was done: give more", time.text);
                 Err(Error::Data(message))
             }
             (_, true) => Err(Error::Data("no trial ended with a model: see above".into())),
-            (_, false) => Ok(Some(Outcome { ranked, rung, cut })),
+            (_, false) => Ok(Some(Outcome { chosen: chosen(&ranked), ranked, rung, cut })),
         }
     }
 
@@ -141,15 +169,23 @@ impl<'a> Search<'a> {
         }
         let saves = self.options.save.is_some() || self.options.save_ensemble.is_some();
         let keep = saves && (rung == rungs || self.until.is_some());
-        self.train(&new.iter().map(|trial| (rung, *trial)).collect::<Vec<_>>(), rungs, keep, self.until)
+        let wanted: Vec<(u32, u32)> = new.iter().map(|trial| (rung, *trial)).collect();
+        self.train(&wanted, self.divisions(rung), keep, self.until)
     }
 
-    /// Trains trials, each in its rung, and adds what is not known to the journal. Their models are kept if they are to be. Returns
-    /// whether it is known what came of them: a shard that waits for no further rung trains its share alone.
-    fn train(&mut self, wanted: &[(u32, u32)], rungs: u32, keep: bool, until: Option<Instant>) -> Result<bool> {
-        let mut runs = Vec::new();
+    /// Trains trials on `divisions`, each in its rung, and adds what is not known to the journal. Their models are kept if they are
+    /// to be. Returns whether it is known what came of them: a shard that waits for no further rung trains its share alone.
+    fn train(
+        &mut self,
+        wanted: &[(u32, u32)],
+        divisions: Range<usize>,
+        keep: bool,
+        until: Option<Instant>,
+    ) -> Result<bool> {
+        let (rungs, mut runs) = (self.rungs(), Vec::new());
         for &(rung, trial) in wanted {
-            for (division, recipe) in self.trial(trial).recipes.iter().enumerate() {
+            for division in divisions.clone() {
+                let recipe = &self.trial(trial).recipes[division];
                 let epochs = search::epochs(recipe.epochs, rung, rungs);
                 let recipe = Recipe { epochs, ..recipe.clone() };
                 let (job, metadata) = self.ground.job(division, recipe, rung == rungs)?;
@@ -165,9 +201,10 @@ impl<'a> Search<'a> {
             jobs.push(job);
             metadata.push(described);
         }
-        let divisions = self.ground.divisions.len();
+        let divisions = divisions.len();
         let mut ended: BTreeMap<(u32, u32), Networks> = BTreeMap::new();
-        let all = Jobs { selected: self.selected, jobs: &jobs, states: keep, quiet: self.options.quiet };
+        // Trials are judged by what their networks predict.
+        let all = Jobs { selected: self.selected, jobs: &jobs, states: true, quiet: self.options.quiet };
         let is_last = wanted.iter().all(|(rung, _)| *rung == rungs);
         if let (Some(share), true) = (self.shards.share(), is_last) {
             share.train(&all)?;
@@ -213,15 +250,23 @@ impl<'a> Search<'a> {
             setting: self.trial(trial).setting.clone(),
             epoch: Vec::new(),
             loss: None,
+            blocks: vec![0.0; self.ground.blocks()],
             figures: BTreeMap::new(),
             error: None,
         };
-        let (judge, name) = self.ground.judge();
         let count = networks.len() as f64;
-        let (mut losses, mut models) = (Vec::new(), Vec::new());
+        let (mut sum, mut models) = (0.0, BTreeMap::new());
         for (division, (number, network)) in networks {
-            let trained = match network {
-                Ok(trained) => trained,
+            let judged = network.and_then(|trained| {
+                let kept = trained.epochs.iter().find(|epoch| epoch.number == trained.outcome.epoch);
+                let test = kept.or(trained.epochs.last()).and_then(|epoch| epoch.test.clone());
+                let test = test.filter(|_| self.ground.folds().is_none());
+                found.epoch.push(trained.outcome.epoch);
+                let model = self.model(trial, division, &jobs[number], &metadata[number], trained)?;
+                Ok((self.judge(division, &model)?, test, model))
+            });
+            let (judged, test, model) = match judged {
+                Ok(judged) => judged,
                 Err(error) => {
                     if self.journal.found(rung, trial).is_none() {
                         note(&format!("Trial {trial} ({}): {error}", in_words(&found.setting)));
@@ -230,30 +275,24 @@ impl<'a> Search<'a> {
                     break;
                 }
             };
-            let kept = trained.epochs.iter().find(|epoch| epoch.number == trained.outcome.epoch);
+            sum += judged.found.mean_loss();
+            found.blocks.iter_mut().zip(&judged.blocks).for_each(|(sum, loss)| *sum += loss / count);
             let scale = self.ground.divisions[division].dataset.target_scale.as_ref();
-            if let Some(epoch) = kept.or(trained.epochs.last()) {
-                let (judged, test) = match judge {
-                    Split::Test => (&epoch.test, &None),
-                    _ => (&epoch.validation, &epoch.test),
-                };
-                losses.extend(judged.as_ref().map(|part| part.mean_loss()));
-                for (part, evaluated) in [(name, judged), ("test", test)] {
-                    for (what, figure) in evaluated.iter().flat_map(|evaluated| figures_of(evaluated, scale)) {
-                        let name = format!("{}_{}", part.replace('-', "_"), what.to_lowercase());
-                        *found.figures.entry(name).or_insert(0.0) += figure / count;
-                    }
+            for (part, evaluated) in [(self.ground.judge(), Some(&judged.found)), ("test", test.as_ref())] {
+                for (what, figure) in evaluated.into_iter().flat_map(|evaluated| figures_of(evaluated, scale)) {
+                    let name = format!("{}_{}", part.replace('-', "_"), what.to_lowercase());
+                    *found.figures.entry(name).or_insert(0.0) += figure / count;
                 }
             }
-            found.epoch.push(trained.outcome.epoch);
-            if keep {
-                models.push(self.model(trial, division, &jobs[number], &metadata[number], trained)?);
-            }
+            models.insert(division, model);
         }
         match &found.error {
-            Some(_) => found.figures.clear(),
+            Some(_) => {
+                found.figures.clear();
+                found.blocks.clear();
+            }
             None => {
-                found.loss = Some(losses.iter().sum::<f64>() / count).filter(|_| losses.len() as f64 == count);
+                found.loss = Some(sum / count);
                 if keep {
                     self.models.retain(|(_, other), _| *other != trial);
                     self.models.insert((rung, trial), models);
@@ -261,6 +300,31 @@ impl<'a> Search<'a> {
             }
         }
         if self.journal.found(rung, trial).is_none() { self.journal.add(found) } else { Ok(()) }
+    }
+
+    /// How good `model` is on the rows of the division `number` that judge it.
+    fn judge(&self, number: usize, model: &Checkpoint) -> Result<Judged> {
+        let (ensemble, samples) = (Ensemble::from(model.clone()), self.ground.judged(number)?);
+        let Evaluated { found, predicted } =
+            ensemble.on(self.selected).evaluate(std::slice::from_ref(&samples), |_, _| Ok(()))?;
+        if !found.loss_sum.is_finite() {
+            return Err(Error::Data(format!("it has a loss of {} on rows that it did not learn from", found.loss_sum)));
+        }
+        let (loss, outputs) = (self.trials[0].recipes[0].loss, self.ground.divisions[number].dataset.outputs());
+        let count = self.ground.blocks();
+        let of = |block| {
+            let rows = (block..samples.len()).step_by(count);
+            let predicted: Vec<f32> =
+                rows.clone().flat_map(|row| &predicted[row * outputs..(row + 1) * outputs]).copied().collect();
+            let targets = match &samples.targets {
+                Targets::Classes(labels) => Targets::Classes(rows.map(|row| labels[row]).collect()),
+                Targets::Values(values) => {
+                    Targets::Values(rows.flat_map(|row| &values[row * outputs..(row + 1) * outputs]).copied().collect())
+                }
+            };
+            evaluation(loss, &predicted, &targets, outputs).mean_loss()
+        };
+        Ok(Judged { found, blocks: (0..count).map(of).collect() })
     }
 
     fn model(
@@ -281,19 +345,25 @@ impl<'a> Search<'a> {
         Ok(model)
     }
 
-    /// The models of trials, each in its rung. Those that another command trained are trained again, to the same bits.
+    /// The models of trials on `divisions`, each in its rung. Those that another command trained, or none, are trained again, to
+    /// the same bits.
     ///
     /// # Errors
     /// What fails in training.
-    pub(super) fn models(&mut self, wanted: &[&Found]) -> Result<Vec<Vec<Checkpoint>>> {
-        let missing = |found: &&&Found| !self.models.contains_key(&(found.rung, found.trial));
-        let missing: Vec<(u32, u32)> = wanted.iter().filter(missing).map(|found| (found.rung, found.trial)).collect();
+    pub(super) fn models(&mut self, wanted: &[&Found], divisions: Range<usize>) -> Result<Vec<Vec<Checkpoint>>> {
+        let kept = |found: &Found| self.models.get(&(found.rung, found.trial));
+        let whole = |found: &Found| {
+            kept(found).is_some_and(|models| divisions.clone().all(|division| models.contains_key(&division)))
+        };
+        let missing = wanted.iter().filter(|found| !whole(found));
+        let missing: Vec<(u32, u32)> = missing.map(|found| (found.rung, found.trial)).collect();
         if !missing.is_empty() {
-            self.train(&missing, self.rungs(), true, None)?;
+            self.train(&missing, divisions.clone(), true, None)?;
         }
         let model = |found: &&Found| {
             let lost = || Error::Data(format!("trial {} did not train as before", found.trial));
-            self.models.get(&(found.rung, found.trial)).cloned().ok_or_else(lost)
+            let models = self.models.get(&(found.rung, found.trial)).ok_or_else(lost)?;
+            divisions.clone().map(|division| models.get(&division).cloned().ok_or_else(lost)).collect()
         };
         wanted.iter().map(model).collect()
     }
@@ -305,7 +375,7 @@ impl<'a> Search<'a> {
         let loss = |found: &&Found| found.loss.unwrap_or(f64::INFINITY);
         let best = found.iter().min_by(|one, other| loss(one).total_cmp(&loss(other)));
         let best = best.and_then(|best| {
-            let (_, name) = self.ground.judge();
+            let name = self.ground.judge();
             Some(format!(": least {name} loss {}, of trial {}", digits(best.loss?), best.trial))
         });
         let failed = found.iter().filter(|found| found.loss.is_none()).count();
@@ -333,5 +403,38 @@ impl<'a> Search<'a> {
             None => "nothing is kept, as there is no --log".into(),
         };
         note(&format!("Interrupted: {on}"));
+    }
+}
+
+/// The place in `ranked`, the least loss first, of the trial that is chosen: the first one that beats trial 1 by more than a
+/// standard error, else trial 1.
+fn chosen(ranked: &[Found]) -> usize {
+    let Some(own) = ranked.iter().position(|found| found.trial == 1 && found.rung == ranked[0].rung) else { return 0 };
+    ranked[..own].iter().position(|found| search::beats(&found.blocks, &ranked[own].blocks)).unwrap_or(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A trial of rung `rung` whose loss is the mean of `blocks`.
+    fn found(trial: u32, rung: u32, blocks: [f64; 4]) -> Found {
+        let loss = Some(blocks.iter().sum::<f64>() / 4.0);
+        let (setting, figures, blocks) = (Given::new(), BTreeMap::new(), blocks.to_vec());
+        Found { trial, rung, epochs: 9, setting, epoch: vec![9], loss, blocks, figures, error: None }
+    }
+
+    #[test]
+    fn the_recipe_stays_where_the_least_loss_may_be_chance() {
+        let default = found(1, 3, [0.5, 0.7, 0.5, 0.7]);
+        let clear = found(5, 3, [0.4, 0.6, 0.4, 0.5]);
+        let lucky = found(6, 3, [0.0, 0.8, 0.4, 0.6]);
+        assert_eq!(chosen(&[clear.clone(), default.clone()]), 0);
+        assert_eq!(chosen(&[lucky.clone(), default.clone()]), 1);
+        assert_eq!(chosen(&[lucky.clone(), clear.clone(), default.clone()]), 1);
+        assert_eq!(chosen(&[default.clone(), clear]), 0);
+        // Rows differ between rungs, and trial 1 may have failed.
+        assert_eq!(chosen(&[lucky.clone(), found(1, 2, [0.5, 0.7, 0.5, 0.7])]), 0);
+        assert_eq!(chosen(&[lucky]), 0);
     }
 }
