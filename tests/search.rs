@@ -257,27 +257,27 @@ fn few_rows_are_judged_by_folds_where_nothing_else_is_asked_for() {
         serde_json::from_str(&run(&words, 0).0).unwrap()
     };
     let answer = unasked(&[]);
-    assert_eq!((&answer["folds"], &answer["judged_by"]), (&5.into(), &"held-back".into()));
-    assert_eq!(answer, folder.answer(&["--folds", "5"]));
-    assert!(
-        answer["command"].as_str().unwrap().starts_with("mlp-gpu cv ")
-            && answer["command"].as_str().unwrap().contains("--folds 5")
-    );
-    // One network of each trial in the rungs before the last.
+    assert_eq!((&answer["folds"], &answer["judged_by"]), (&10.into(), &"held-back".into()));
+    assert_eq!(answer, folder.answer(&["--folds", "10"]));
+    let command = answer["command"].as_str().unwrap();
+    assert!(command.starts_with("mlp-gpu cv ") && command.contains(" --folds 10"), "{command}");
+    // Fewer networks of each trial in the rungs before the last.
     let networks = |rung: u64| {
         let found = answer["found"].as_array().unwrap().iter().filter(move |found| found["rung"] == rung);
         found.map(|found| found["epoch"].as_array().unwrap().len()).collect::<Vec<_>>()
     };
-    assert_eq!((networks(1), networks(2)), (vec![1; 16], vec![1; networks(2).len()]));
-    assert!(networks(3).iter().all(|networks| *networks == 5));
+    assert_eq!((networks(1), networks(2)), (vec![1; 16], vec![2; networks(2).len()]));
+    assert!(networks(3).iter().all(|networks| *networks == 10));
     for more in [["--validation-split", "0.2"], ["--test-split", "0.2"], ["--test", &test]] {
         let answer = unasked(&more);
         assert_eq!((&answer["folds"], &answer["judged_by"]), (&Value::Null, &"validation".into()), "{more:?}");
     }
-    folder.write("t.csv", table(10_001, false));
-    assert_eq!(unasked(&["--trials", "1", "--epochs", "1"])["folds"], Value::Null);
-    folder.write("t.csv", table(10_000, false));
-    assert_eq!(unasked(&["--trials", "1", "--epochs", "1"])["folds"], 5);
+    for (rows, folds) in
+        [(49, Value::Null), (2500, 10.into()), (2501, 5.into()), (10_000, 5.into()), (10_001, Value::Null)]
+    {
+        folder.write("t.csv", table(rows, false));
+        assert_eq!(unasked(&["--trials", "1", "--epochs", "1"])["folds"], folds, "{rows}");
+    }
 }
 
 #[test]

@@ -44,8 +44,8 @@ pub(super) struct Options {
     #[arg(long)]
     print_space: bool,
     /// Judge the trials of the last rung by the mean loss of this many folds, each held back from a network of its own, and those
-    /// before by fewer; 0: by the validation part [default: 5 for tables of up to 10000 rows without --test, --test-split and
-    /// --validation-split, else 0]
+    /// before by fewer; 0: by the validation part [default: for tables without --test, --test-split and --validation-split
+    /// 10 up to 2500 rows and 5 up to 10000, else 0]
     #[arg(long, value_name = "K", value_parser = parse_folds)]
     folds: Option<u32>,
     /// Column of a table that says which rows belong together, such as those of a patient: all of a group are in one fold, and the

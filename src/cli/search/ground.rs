@@ -24,12 +24,12 @@ use crate::search::space::Space;
 /// The share of the training rows that judges trials.
 const VALIDATION: f64 = 0.1;
 
-/// The folds that judge trials where nothing else is asked for and a validation part would have few rows.
-const FOLDS: u32 = 5;
-/// The most rows of a table that has them: a validation part of a tenth has fewer than 1000.
-const FEW: usize = 10_000;
-/// The fewest: each fold has some rows to judge by.
+/// The fewest rows of a table whose trials are judged by folds without being asked for, so that each fold has some.
 const ENOUGH: usize = 50;
+/// The most rows of one that has ten folds: there a network misses the rows of a fifth more than those of a tenth.
+const VERY_FEW: usize = 2500;
+/// The most rows of one that has five: of more, a validation part of a tenth has at least 1000 rows, and time counts.
+const FEW: usize = 10_000;
 /// Blocks of the rows that judge a trial: enough that the deviation of their losses is known to about an eighth of it.
 const BLOCKS: usize = 32;
 
@@ -63,11 +63,12 @@ impl Ground {
             None | Some(0) => {
                 let mut notes = Vec::new();
                 let (dataset, reading) = divide(options, outputs, &mut |line| notes.push(line.to_owned()))?;
-                if folds_suit(options, &dataset) {
-                    fold(options, given, FOLDS, outputs)?
-                } else {
-                    notes.iter().for_each(|line| options.tell(line));
-                    (vec![Division { dataset, fold: None }], reading)
+                match suited_folds(options, &dataset) {
+                    Some(folds) => fold(options, given, folds, outputs)?,
+                    None => {
+                        notes.iter().for_each(|line| options.tell(line));
+                        (vec![Division { dataset, fold: None }], reading)
+                    }
                 }
             }
             Some(folds) => fold(options, given, folds, outputs)?,
@@ -229,16 +230,22 @@ impl Ground {
     }
 }
 
-/// Whether trials are judged by folds though nobody asks for it: `dataset` is a table of few rows, of which a validation part and a
-/// test part were drawn by default.
-fn folds_suit(options: &Options, dataset: &Dataset) -> bool {
+/// The folds that judge trials where nothing says by what: `dataset` is a table of few rows, of which a validation part and a test
+/// part were drawn by default.
+fn suited_folds(options: &Options, dataset: &Dataset) -> Option<u32> {
     let data = &options.data;
     let asked =
         options.folds.is_some() || data.test.is_some() || data.test_split.is_some() || data.validation_split.is_some();
     let drawn = dataset.origin.test.is_some() && dataset.origin.validation.is_some();
-    let few = (ENOUGH..=FEW).contains(&dataset.origin.rows);
     // Standard input is read once.
-    !asked && drawn && few && is_table(dataset) && data.data.as_deref() != Some("-")
+    if asked || !drawn || !is_table(dataset) || data.data.as_deref() == Some("-") {
+        return None;
+    }
+    match dataset.origin.rows {
+        ENOUGH..=VERY_FEW => Some(10),
+        ENOUGH..=FEW => Some(5),
+        _ => None,
+    }
 }
 
 /// The data with a validation part: their own, the one that is asked for, or one that is drawn.

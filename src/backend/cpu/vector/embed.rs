@@ -11,6 +11,17 @@ use crate::model::front::{VALUES, WAVES};
 /// A value of each wave of a feature.
 type Wave = [f32; WAVES];
 
+/// The value that `of` gives for each wave. `std::array::from_fn` is a function of its own that knows nothing of the vectors that its
+/// caller may use: there a rounding is a call for each number.
+#[inline(always)]
+fn each(of: impl Fn(usize) -> f32) -> Wave {
+    let mut wave = [0.0; WAVES];
+    for (k, value) in wave.iter_mut().enumerate() {
+        *value = of(k);
+    }
+    wave
+}
+
 /// Fills `values` (`VALUES` of each feature in `embedded`) from the row `x`.
 pub fn embed(vectors: Vectors, waves: Waves, embedded: &[u32], x: &[f32], values: &mut [f32]) {
     vectorize!(vectors, |_simd| embed_row(waves, embedded, x, values));
@@ -39,7 +50,7 @@ fn wave(values: &[f32], at: usize) -> Wave {
 /// Where the waves are at `x`, in turns from -1/2 to 1/2.
 #[inline(always)]
 fn turns(frequencies: &Wave, phases: &Wave, x: f32) -> Wave {
-    std::array::from_fn(|k| fraction(frequencies[k] * x + phases[k] * FRAC_1_PI * 0.5))
+    each(|k| fraction(frequencies[k] * x + phases[k] * FRAC_1_PI * 0.5))
 }
 
 #[inline(always)]
@@ -47,11 +58,11 @@ fn embed_row(waves: Waves, embedded: &[u32], x: &[f32], values: &mut [f32]) {
     let (values, _) = values.as_chunks_mut::<VALUES>();
     for ((feature, &column), values) in embedded.iter().enumerate().zip(values) {
         let turns = turns(&wave(waves.frequencies, feature), &wave(waves.phases, feature), x[column as usize]);
-        let cosines = turns.map(cosine);
+        let cosines = each(|k| cosine(turns[k]));
         for (j, value) in values.iter_mut().enumerate() {
             let at = feature * VALUES + j;
             let weights = wave(waves.weights, at);
-            *value = waves.biases[at] + sum(std::array::from_fn(|k| weights[k] * cosines[k]));
+            *value = waves.biases[at] + sum(each(|k| weights[k] * cosines[k]));
         }
     }
 }
@@ -59,11 +70,12 @@ fn embed_row(waves: Waves, embedded: &[u32], x: &[f32], values: &mut [f32]) {
 #[inline(always)]
 fn add_rows(waves: Waves, feature: usize, x: &[f32], de: &[[f32; VALUES]], sums: &mut WaveGradients) {
     let (frequencies, phases) = (wave(waves.frequencies, feature), wave(waves.phases, feature));
-    let weights: [Wave; VALUES] = std::array::from_fn(|j| wave(waves.weights, feature * VALUES + j));
+    let mut weights = [[0.0; WAVES]; VALUES];
+    weights.iter_mut().enumerate().for_each(|(j, weights)| *weights = wave(waves.weights, feature * VALUES + j));
     let mut all = WaveGradients::default();
     for (&x, de) in x.iter().zip(de) {
         let turns = turns(&frequencies, &phases, x);
-        let (cosines, sines) = (turns.map(cosine), turns.map(sine));
+        let (cosines, sines) = (each(|k| cosine(turns[k])), each(|k| sine(turns[k])));
         let mut slopes = [0.0; WAVES];
         for ((sums, weights), de) in all.weights.iter_mut().zip(&weights).zip(de) {
             for k in 0..WAVES {
