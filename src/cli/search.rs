@@ -37,7 +37,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     time: Option<Time>,
     /// What is drawn, in TOML: a list or a range for each option of the recipe, as --print-space prints it; an option that a flag
-    /// gives is not drawn [default: hidden, activation, dropout, lr and weight-decay, around the recipe's]
+    /// gives is not drawn [default: hidden, activation, dropout, embed, lr and weight-decay, around
+    /// the recipe's]
     #[arg(long, value_name = "FILE")]
     space: Option<PathBuf>,
     /// Print what would be drawn, in TOML, and end
@@ -61,8 +62,8 @@ pub(super) struct Options {
     /// Write the best model to this safetensors file; with --folds the networks of all folds, as an ensemble
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// Write an ensemble of the trials of the last rung to this safetensors file: greedily those whose mean has the least
-    /// validation loss
+    /// Write an ensemble of the trials of the last rung to this safetensors file: greedily those whose mean has the least loss,
+    /// from bags of them
     #[arg(long, value_name = "FILE")]
     save_ensemble: Option<PathBuf>,
     /// Write a line of JSON per trial and rung to this file, after a first one that says what is searched

@@ -43,10 +43,10 @@ fn greedy_of(
     Some((counts, least?))
 }
 
-/// How much each model weighs, and the loss of the mean with these weights: the mean of the greedy selections from so many `bags`
-/// by [`MOST_PICKS`]. A bag is half of the models, rounded up, drawn by `seed`, so that a model that a few rows
-/// overrate does not drive out all others. Each selection counts the same, however many picks it has: weights are sixtieths of the whole,
-/// rounded. Arguments otherwise, and None, as of [`greedy`].
+/// How much each model weighs, and the loss of the mean with these weights: the mean of the greedy selections of up to
+/// [`MOST_PICKS`] from so many `bags`, as in the paper. A bag is half of the models, rounded up, drawn by `seed`, so that
+/// a model that a few rows overrate does not drive out all others. Each selection counts the same, however many picks it has:
+/// weights are sixtieths of the whole, rounded. Arguments otherwise, and None, as of [`greedy`].
 pub fn bagged(predicted: &[Vec<f32>], bags: u32, seed: u64, loss: impl Fn(&[f32]) -> f64) -> Option<(Vec<u32>, f64)> {
     let mut rng = random::bags(seed);
     let mut weights = vec![0.0; predicted.len()];

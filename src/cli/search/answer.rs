@@ -197,14 +197,16 @@ fn json_of(search: &Search<'_>, outcome: &Outcome, selection: Option<&Selection>
         of.insert("picks".into(), picks.collect());
         of
     });
+    // Blocks are for the choice alone.
+    let told = |found: &Found| Found { blocks: Vec::new(), ..found.clone() };
     json!({
         "trials": search.trials.len(),
         "judged_by": part,
         "folds": search.ground.folds(),
-        "best": best,
+        "best": told(best),
         "command": again,
-        "left": outcome.ranked,
-        "found": search.found(),
+        "left": outcome.ranked.iter().map(told).collect::<Vec<_>>(),
+        "found": search.found().into_iter().map(told).collect::<Vec<_>>(),
         "ensemble": selection,
         "cut_by_time": outcome.cut,
     })

@@ -25,8 +25,9 @@ pub(super) struct Found {
     pub(super) epoch: Vec<u32>,
     /// What it is judged by: the loss on the validation part, or the mean of the held-back ones. None where it failed.
     pub(super) loss: Option<f64>,
-    /// The mean losses of so many blocks of the rows that judge it, means over the folds: how sure the loss is. Empty where it failed.
-    #[serde(default)]
+    /// The mean losses of so many blocks of the rows that judge it, means over the folds: how sure the loss is. Empty where it
+    /// failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) blocks: Vec<f64>,
     /// Figures of the kept epoch by names such as `validation_accuracy`, means over the folds.
     pub(super) figures: BTreeMap<String, f64>,

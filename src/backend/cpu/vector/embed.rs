@@ -11,8 +11,8 @@ use crate::model::front::{VALUES, WAVES};
 /// A value of each wave of a feature.
 type Wave = [f32; WAVES];
 
-/// The value that `of` gives for each wave. `std::array::from_fn` is a function of its own that knows nothing of the vectors that its
-/// caller may use: there a rounding is a call for each number.
+/// The value that `of` gives for each wave. `std::array::from_fn` is a function of its own that knows nothing of the vectors that
+/// its caller may use: there a rounding is a call for each number.
 #[inline(always)]
 fn each(of: impl Fn(usize) -> f32) -> Wave {
     let mut wave = [0.0; WAVES];
