@@ -122,7 +122,7 @@ mod tests {
     fn picks_are_those_of_a_search_by_hand() {
         let mut several = 0;
         for seed in 0..20 {
-            let mut rng = crate::random::trial(seed, 1);
+            let mut rng = random::trial(seed, 1);
             // Eighths: their sums are exact in any order.
             let mut row = || (0..6).map(|_| rng.random_range(0..=16) as f32 / 8.0).collect::<Vec<f32>>();
             let (targets, predicted) = (row(), (0..5).map(|_| row()).collect::<Vec<_>>());
