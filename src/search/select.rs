@@ -144,9 +144,13 @@ mod tests {
         let loss = squares(&[0.9, 0.9]);
         assert_eq!(greedy(&predicted, 50, &loss).unwrap().0, [1, 0, 0, 0]);
         let (counts, found) = bagged(&predicted, BAGS, 0, &loss).unwrap();
-        // Half of the bags have the first; a third of the others lack the second too, and none lacks the first three.
-        assert!(counts[0] > counts[1] && counts[1] > counts[2] && counts[2] > 0 && counts[3] == 0, "{counts:?}");
+        assert!(counts[0] > counts[1].max(counts[2]) && counts[1].min(counts[2]) > 0 && counts[3] == 0, "{counts:?}");
         assert_eq!(counts.iter().sum::<u32>(), 60);
+        // Of the six pairs three have the first, two more the second, and none lacks the first three.
+        let of = |seed| bagged(&predicted, BAGS, seed, &loss).unwrap().0;
+        let all = (0..50).map(of).fold([0; 4], |sum, counts| std::array::from_fn(|model| sum[model] + counts[model]));
+        let near = |count: u32, expected: u32| count.abs_diff(expected) < 130;
+        assert!(near(all[0], 1500) && near(all[1], 1000) && near(all[2], 500) && all[3] == 0, "{all:?}");
         let shares = counts.iter().zip(&predicted).map(|(count, model)| f64::from(*count) / 60.0 * f64::from(model[0]));
         assert!((found - 2.0 * (shares.sum::<f64>() - 0.9).powi(2)).abs() < 1e-6);
         assert_eq!(bagged(&predicted, BAGS, 0, &loss), bagged(&predicted, BAGS, 0, &loss));
