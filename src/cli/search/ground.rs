@@ -242,9 +242,9 @@ fn suited_folds(options: &Options, dataset: &Dataset) -> Option<u32> {
         return None;
     }
     match dataset.origin.rows {
-        ENOUGH..=VERY_FEW => Some(10),
-        ENOUGH..=FEW => Some(5),
-        _ => None,
+        rows if !(ENOUGH..=FEW).contains(&rows) => None,
+        ..=VERY_FEW => Some(10),
+        _ => Some(5),
     }
 }
 
