@@ -88,28 +88,58 @@ pub fn train(
     // The last jobs, fewer than there are workers, get the threads of those who have none.
     let last = jobs.len() % workers;
     let threads_of = |job: usize| if job >= jobs.len() - last { threads / last.max(1) } else { threads / workers };
+    let one = |number: usize, teller: &Teller<'_>| {
+        let job = &jobs[number];
+        let backend = selected.cpu(&job.model, &job.recipe, threads_of(number));
+        teller.ended(number, backend.and_then(|mut backend| job.train(&mut backend, |told| teller.tell(number, told))));
+    };
+    spread(workers, jobs.len(), &one, &mut tell)
+}
+
+/// Tells of jobs by their numbers.
+struct Teller<'a> {
+    sender: Sender<(usize, Told)>,
+    stop: &'a AtomicBool,
+}
+
+impl Teller<'_> {
+    /// Says whether those that are under way are to end.
+    fn tell(&self, number: usize, told: Told) -> ControlFlow<()> {
+        // Nobody listens once that has failed.
+        let _ = self.sender.send((number, told));
+        if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn ended(&self, number: usize, trained: Result<Trained>) {
+        let _ = self.tell(number, Told::Ended(Box::new(trained)));
+    }
+}
+
+/// Does `work` on each of so many `pieces`, in their order, on so many threads. `tell` is told, on this thread, what they tell. When it
+/// breaks, no other piece begins.
+///
+/// # Errors
+/// What `tell` fails with.
+fn spread(
+    threads: usize,
+    pieces: usize,
+    work: &(dyn Fn(usize, &Teller<'_>) + Sync),
+    tell: &mut dyn FnMut(usize, Told) -> Result<ControlFlow<()>>,
+) -> Result<()> {
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let mut failed = Ok(());
     std::thread::scope(|scope| {
         let (sender, told) = channel();
-        for _ in 0..workers {
-            let sender: Sender<(usize, Told)> = sender.clone();
-            scope.spawn(|| {
-                let sender = sender;
-                while !stop.load(Ordering::Relaxed) {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(job) = jobs.get(number) else { return };
-                    let send = |told| {
-                        // Nobody listens once `tell` has failed.
-                        let _ = sender.send((number, told));
-                    };
-                    let flow = |told| {
-                        send(told);
-                        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                    };
-                    let backend = selected.cpu(&job.model, &job.recipe, threads_of(number));
-                    let ended = backend.and_then(|mut backend| job.train(&mut backend, flow));
-                    send(Told::Ended(Box::new(ended)));
+        for _ in 0..threads {
+            let teller = Teller { sender: sender.clone(), stop: &stop };
+            let next = &next;
+            scope.spawn(move || {
+                while !teller.stop.load(Ordering::Relaxed) {
+                    let piece = next.fetch_add(1, Ordering::Relaxed);
+                    if piece >= pieces {
+                        return;
+                    }
+                    work(piece, &teller);
                 }
             });
         }

@@ -195,8 +195,9 @@ fn all_rows_are_told_and_the_caller_can_stop_on_a_gpu_that_runs_ahead_too() {
     device.hardware.software = false;
     selected.gpu = Some(Store::new(device));
     let (rows, test) = (samples(1), samples(2));
-    // Of one shape, and one that is alone.
-    let jobs: Vec<Job> = [0, 2, 4, 5].map(|number| job(number, &rows, &test)).to_vec();
+    // Three packs: of one shape, one that is alone, and one with rows of its own. Two are under way at once.
+    let mut jobs: Vec<Job> = [0, 2, 4, 5].map(|number| job(number, &rows, &test)).to_vec();
+    jobs.push(job(0, &samples(3), &test));
     let mut told = vec![(0, 0); jobs.len()];
     many::train(&selected, &jobs, |number, event| {
         match event {
@@ -224,8 +225,8 @@ fn all_rows_are_told_and_the_caller_can_stop_on_a_gpu_that_runs_ahead_too() {
         Ok(if matches!(event, Told::Epoch(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })
     .unwrap();
-    assert!(ended.iter().all(|(number, end)| *number < 3 && end.is_none_or(|end| end == End::Stopped)), "{ended:?}");
-    assert_eq!(ended.len(), 3);
+    assert!(ended.iter().all(|(number, end)| *number < 4 && end.is_none_or(|end| end == End::Stopped)), "{ended:?}");
+    assert!(ended.len() >= 3, "{ended:?}");
 }
 
 /// The jobs of a pack on a GPU are those of one shape and optimizer; their rows, epochs and numbers are their own.

@@ -1,36 +1,53 @@
 //! Jobs on a GPU: those of one shape that learn from the same samples are trained as packs, as many at once as fit.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use super::{Job, Told, Trained, Watch};
-use crate::backend::Split;
+use super::{Job, Teller, Told, Trained, Watch, spread};
 use crate::backend::gpu::{GpuPack, Store};
 use crate::backend::pack::Pack;
 use crate::backend::select::Selected;
+use crate::backend::{Backend, Split};
 use crate::data::View;
 use crate::error::{Error, Result};
 use crate::train::{self, End, Outcome};
 
-/// What is told of jobs by their numbers.
-type Tell<'a> = dyn FnMut(usize, Told) -> Result<ControlFlow<()>> + 'a;
+/// Packs that are under way at once: while the results of one are read and told, the device has work of another.
+const INTERLEAVED: usize = 2;
 
-/// Trains `jobs` pack after pack, until `tell` breaks.
+/// Trains `jobs` pack by pack, two of them interleaved, until `tell` breaks.
 ///
 /// # Errors
 /// What `tell` fails with.
-pub(super) fn train(selected: &Selected, store: &Store, jobs: &[Job], tell: &mut Tell<'_>) -> Result<()> {
-    for pack in packs(selected, store, jobs) {
-        let flow = match pack[..] {
-            [number] => alone(selected, jobs, number, tell)?,
-            _ => together(selected, store, jobs, &pack, tell)?,
-        };
-        if flow.is_break() {
-            return Ok(());
+pub(super) fn train(
+    selected: &Selected,
+    store: &Store,
+    jobs: &[Job],
+    tell: &mut dyn FnMut(usize, Told) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let packs = packs(selected, store, jobs);
+    // What the device cannot hold beside another is tried again by itself.
+    let turn = RwLock::new(());
+    let one = |pack: usize, teller: &Teller<'_>| {
+        let numbers = &packs[pack][..];
+        let beside = turn.read().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(opened) = Opened::new(selected, store, jobs, numbers) {
+            return opened.train(jobs, numbers, teller);
         }
-    }
-    Ok(())
+        drop(beside);
+        let _alone = turn.write().unwrap_or_else(PoisonError::into_inner);
+        match Opened::new(selected, store, jobs, numbers) {
+            Ok(opened) => opened.train(jobs, numbers, teller),
+            Err(error) if numbers.len() == 1 => teller.ended(numbers[0], Err(error)),
+            // Each by itself, so that each fails for itself.
+            Err(_) => numbers.iter().for_each(|&number| match Opened::new(selected, store, jobs, &[number]) {
+                Ok(opened) => opened.train(jobs, &[number], teller),
+                Err(error) => teller.ended(number, Err(error)),
+            }),
+        }
+    };
+    spread(INTERLEAVED.min(packs.len()), packs.len(), &one, tell)
 }
 
 /// The numbers of the jobs of each pack, those that come first in front. What has no epoch left is by itself.
@@ -61,67 +78,51 @@ fn fits(one: &Job, other: &Job) -> bool {
     one.model.same_shape(&other.model) && one.recipe.packs_with(&other.recipe) && parts(one) == parts(other)
 }
 
-/// Trains one job by itself.
-fn alone(selected: &Selected, jobs: &[Job], number: usize, tell: &mut Tell<'_>) -> Result<ControlFlow<()>> {
-    let job = &jobs[number];
-    let (mut failed, mut flow) = (Ok(()), ControlFlow::Continue(()));
-    let ended = selected.backend(&job.model, &job.recipe).and_then(|(mut backend, _)| {
-        job.train(backend.as_mut(), |told| {
-            flow = tell(number, told).unwrap_or_else(|error| {
-                failed = Err(error);
-                ControlFlow::Break(())
-            });
-            flow
-        })
-    });
-    failed?;
-    let last = tell(number, Told::Ended(Box::new(ended)))?;
-    Ok(if flow.is_break() { flow } else { last })
+/// What trains a job, or the jobs of a pack.
+enum Opened {
+    One(Box<dyn Backend>),
+    Pack(Box<GpuPack>),
 }
 
-/// Trains the jobs whose `numbers` are given as one pack; each by itself where they make none, so that each fails for itself.
-fn together(
-    selected: &Selected,
-    store: &Store,
-    jobs: &[Job],
-    numbers: &[usize],
-    tell: &mut Tell<'_>,
-) -> Result<ControlFlow<()>> {
+impl Opened {
+    /// What trains the jobs `numbers`.
+    fn new(selected: &Selected, store: &Store, jobs: &[Job], numbers: &[usize]) -> Result<Self> {
+        match *numbers {
+            [number] => Ok(Self::One(selected.backend(&jobs[number].model, &jobs[number].recipe)?.0)),
+            _ => Ok(Self::Pack(Box::new(opened(selected, store, jobs, numbers)?))),
+        }
+    }
+
+    fn train(self, jobs: &[Job], numbers: &[usize], teller: &Teller<'_>) {
+        match self {
+            Self::One(mut backend) => {
+                let number = numbers[0];
+                teller.ended(number, jobs[number].train(backend.as_mut(), |told| teller.tell(number, told)));
+            }
+            Self::Pack(mut pack) => together(&mut pack, jobs, numbers, teller),
+        }
+    }
+}
+
+/// Trains the jobs `numbers`, which are the members of `pack`.
+fn together(pack: &mut GpuPack, jobs: &[Job], numbers: &[usize], teller: &Teller<'_>) {
     let members: Vec<&Job> = numbers.iter().map(|&number| &jobs[number]).collect();
     let mut watches: Vec<Watch> = members.iter().map(|_| Watch::default()).collect();
-    let Ok(mut pack) = opened(selected, store, &members) else {
-        for &number in numbers {
-            let flow = alone(selected, jobs, number, tell)?;
-            if flow.is_break() {
-                return Ok(flow);
-            }
-        }
-        return Ok(ControlFlow::Continue(()));
-    };
-    let (mut failed, mut flow) = (Ok(()), ControlFlow::Continue(()));
+    let mut flow = ControlFlow::Continue(());
     let start = Instant::now();
     let clock = || start.elapsed();
     let evaluated: Vec<_> = members.iter().map(|job| job.evaluated()).collect();
     let runs = members.iter().zip(&evaluated).map(|(job, evaluated)| job.run(evaluated, &clock));
     let ended = runs.collect::<Result<Vec<_>>>().and_then(|runs| {
-        train::train_pack(&mut pack, &runs, |member, event| {
-            if failed.is_err() {
-                return Ok(ControlFlow::Break(()));
-            }
-            let seen = watches[member].see(event, &mut |told| {
-                tell(numbers[member], told).unwrap_or_else(|error| {
-                    failed = Err(error);
-                    ControlFlow::Break(())
-                })
-            });
+        train::train_pack(pack, &runs, |member, event| {
+            let seen = watches[member].see(event, &mut |told| teller.tell(numbers[member], told));
+            // All members end with the first that is told to.
             if seen.is_break() {
                 flow = seen;
             }
-            // All members end with the first that is told to.
             Ok(flow)
         })
     });
-    failed?;
     match ended {
         Ok(ended) => {
             for ((&number, watch), ended) in numbers.iter().zip(watches).zip(ended) {
@@ -129,27 +130,22 @@ fn together(
                     (epochs, Outcome { end: End::Stopped, .. }) if epochs.is_empty() => Err(Error::Interrupted),
                     (epochs, outcome) => Ok(Trained { outcome, state, epochs }),
                 });
-                if tell(number, Told::Ended(Box::new(trained)))?.is_break() {
-                    flow = ControlFlow::Break(());
-                }
+                teller.ended(number, trained);
             }
         }
         // What the device fails with is each member's.
         Err(error) => {
             let message = error.to_string();
             for &number in numbers {
-                let error = Error::Gpu(message.clone());
-                if tell(number, Told::Ended(Box::new(Err(error))))?.is_break() {
-                    flow = ControlFlow::Break(());
-                }
+                teller.ended(number, Err(Error::Gpu(message.clone())));
             }
         }
     }
-    Ok(flow)
 }
 
-/// The pack of `members`, with their data and states.
-fn opened(selected: &Selected, store: &Store, members: &[&Job]) -> Result<GpuPack> {
+/// The pack of the jobs `numbers`, with their data and states.
+fn opened(selected: &Selected, store: &Store, jobs: &[Job], numbers: &[usize]) -> Result<GpuPack> {
+    let members: Vec<&Job> = numbers.iter().map(|&number| &jobs[number]).collect();
     let recipes: Vec<_> = members.iter().map(|job| job.recipe.clone()).collect();
     let mut pack = GpuPack::new(store.clone(), &members[0].model, &recipes, selected.plan())?;
     for (split, view) in members[0].data.each() {

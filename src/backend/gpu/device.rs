@@ -1,7 +1,9 @@
 //! Adapters: which there are, which one to take, and a device opened on it whose errors come back as errors.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use wgpu::DeviceType;
@@ -113,7 +115,17 @@ pub struct Device {
     /// Whether the driver checks what shaders do: bounds, loops, memory that starts at zero. They are written to need none
     /// of it.
     pub checked: bool,
-    failure: Arc<Mutex<Option<String>>>,
+    failures: Arc<Mutex<Failures>>,
+}
+
+/// What the driver reported.
+#[derive(Default)]
+struct Failures {
+    /// That the device was lost, for good.
+    lost: Option<String>,
+    /// The first error since the last call of [`Device::check`], by the thread whose call it is of: engines on several threads share
+    /// a device.
+    errors: HashMap<ThreadId, String>,
 }
 
 /// What `adapter` has for [`Precision::Mixed`], if it has it: cooperative matrices with 16-bit operands and 32-bit sums, and
@@ -183,19 +195,21 @@ impl Device {
             .await
             .map_err(|error| Error::Adapter(format!("cannot open adapter {}: {error}", info.name)))?;
 
-        let failure = Arc::new(Mutex::new(None));
-        let note = |failure: &Arc<Mutex<Option<String>>>, message: String| {
-            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
-        };
-        let of_errors = Arc::clone(&failure);
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&of_errors, one_line(&error))));
-        let of_loss = Arc::clone(&failure);
+        let failures: Arc<Mutex<Failures>> = Arc::default();
+        let of_errors = Arc::clone(&failures);
+        // Called on the thread whose call failed.
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let mut failures = of_errors.lock().unwrap_or_else(PoisonError::into_inner);
+            failures.errors.entry(std::thread::current().id()).or_insert_with(|| one_line(&error));
+        }));
+        let of_loss = Arc::clone(&failures);
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
-                note(&of_loss, format!("the device was lost: {message}; fewer rows per step may help, or the CPU"));
+                let message = format!("the device was lost: {message}; fewer rows per step may help, or the CPU");
+                of_loss.lock().unwrap_or_else(PoisonError::into_inner).lost.get_or_insert(message);
             }
         });
-        Ok(Self { device, queue, adapter: adapter.clone(), info, limits, hardware, checked: false, failure })
+        Ok(Self { device, queue, adapter: adapter.clone(), info, limits, hardware, checked: false, failures })
     }
 
     /// The same device, but shaders run with the driver's checks.
@@ -203,12 +217,14 @@ impl Device {
         Self { checked: true, ..self.clone() }
     }
 
-    /// The first error the driver reported since the last call, about `what`.
+    /// The first error the driver reported of this thread's calls since the last check, about `what`; or that the device was lost.
     ///
     /// # Errors
     /// [`Error::Gpu`] when there is one.
     pub fn check(&self, what: &str) -> Result<()> {
-        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = failures.errors.remove(&std::thread::current().id());
+        match error.or_else(|| failures.lost.clone()) {
             Some(message) => Err(Error::Gpu(format!("{what}: {message} (adapter {})", self.info.name))),
             None => Ok(()),
         }
