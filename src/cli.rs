@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 use crate::backend::select::{Request, Selected};
 use crate::data::{Dataset, Decimal, Delimiter, Framing, Header, Missing, Scale, Task};
@@ -18,6 +18,7 @@ use fetch::{FetchOptions, Place};
 
 mod bench;
 mod check;
+mod completions;
 mod compute;
 mod cv;
 mod data;
@@ -25,9 +26,11 @@ mod devices;
 mod eval;
 mod export;
 mod fetch;
+mod help;
 mod inspect;
 mod jobs;
 mod log;
+mod man;
 mod merge;
 mod model;
 mod predict;
@@ -71,6 +74,10 @@ enum Command {
     /// Fetch, list, check and look at data sets
     #[command(subcommand)]
     Data(data::Command),
+    /// Print the completions of a shell
+    Completions(completions::Options),
+    /// Write a man page per command
+    Man(man::Options),
 }
 
 /// Flags that choose the data set.
@@ -325,7 +332,8 @@ const CLOSED_PIPE: u8 = 141;
 
 /// Runs the program: parses the process's arguments, does what they say, prints a failure in one line.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let matches = help::command().try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output with exit code 0, misuse to standard error with 2.
@@ -358,6 +366,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Inspect(options) => inspect::run(options),
         Command::Export(options) => export::run(options),
         Command::Data(command) => data::run(command),
+        Command::Completions(options) => completions::run(options),
+        Command::Man(options) => man::run(options),
     }
 }
 

@@ -32,8 +32,6 @@ pub(super) const TABLE_VALIDATION: f64 = 0.1;
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    compute: ComputeOptions,
-    #[command(flatten)]
     data: DataOptions,
     /// Number of folds: so many networks are trained, each without the rows of one fold, and judged by them
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=10_000))]
@@ -51,6 +49,8 @@ pub(super) struct Options {
     /// class,weight for each class [default: all rows the same]
     #[arg(long, value_name = "balanced|FILE", conflicts_with = "label_smoothing")]
     class_weight: Option<String>,
+    #[command(flatten)]
+    compute: ComputeOptions,
     /// Write what each row is predicted by the network that was trained without it to this CSV file, in the order of the rows; those
     /// that are left out, as they have no target or by --missing drop, are not counted
     #[arg(long, value_name = "FILE")]

@@ -26,8 +26,6 @@ mod trials;
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    compute: ComputeOptions,
-    #[command(flatten)]
     data: DataOptions,
     /// Number of settings to try: the recipe's own, and others that are drawn by --seed
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -59,6 +57,8 @@ pub(super) struct Options {
     /// class,weight for each class [default: all rows the same]
     #[arg(long, value_name = "balanced|FILE", conflicts_with = "label_smoothing")]
     class_weight: Option<String>,
+    #[command(flatten)]
+    compute: ComputeOptions,
     /// Write the best model to this safetensors file; with --folds the networks of all folds, as an ensemble
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,

@@ -40,8 +40,6 @@ pub(super) mod table;
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    compute: ComputeOptions,
-    #[command(flatten)]
     data: DataOptions,
     #[command(flatten)]
     recipe: RecipeOptions,
@@ -63,6 +61,8 @@ pub(super) struct Options {
     /// Go on with the training of this model, as if it had not ended: its file says data, network and options
     #[arg(long, value_name = "FILE", conflicts_with_all = ["init", "init_from"])]
     resume: Option<PathBuf>,
+    #[command(flatten)]
+    compute: ComputeOptions,
     /// Write the trained model to this safetensors file; {epoch} in its name becomes the epoch's number, as in 005
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,

@@ -75,18 +75,15 @@ mod tests {
         words.extend(["--target-accuracy", "0.9", "--test", "it's a file"].map(OsString::from));
         let set = Given::from_iter([("epochs".into(), json!(5)), ("hidden".into(), json!([64, 32]))]);
         let command = of(words.clone(), &set, None);
-        assert!(
-            command.starts_with("mlp-gpu train --threads 1 --data t.csv --label -1 --ignore a,b --test "),
-            "{command}"
-        );
+        assert!(command.starts_with("mlp-gpu train --data t.csv --label -1 --ignore a,b --test "), "{command}");
         assert!(command.contains(r"--test 'it'\''s a file'"), "{command}");
-        for flag in ["--lr 0.1", "--no-shuffle", "--early-stop 10", "--target-accuracy 0.9"] {
+        for flag in ["--lr 0.1", "--threads 1", "--no-shuffle", "--early-stop 10", "--target-accuracy 0.9"] {
             assert!(command.contains(flag), "{command}");
         }
         assert!(command.ends_with("--epochs 5 --hidden 64,32") && !command.contains("--epochs 20"), "{command}");
         assert!(["--trials", "--save", "--folds"].iter().all(|flag| !command.contains(flag)), "{command}");
         // They may be those of the search's own choice.
         let command = of(words, &set, Some(5));
-        assert!(command.starts_with("mlp-gpu cv --threads 1") && command.contains(" --folds 5 "), "{command}");
+        assert!(command.starts_with("mlp-gpu cv --data t.csv ") && command.contains(" --folds 5 "), "{command}");
     }
 }

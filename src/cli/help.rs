@@ -1,0 +1,237 @@
+//! What `--help` and man pages say beside the flags' own texts: flags in groups, and examples.
+
+use clap::{Command, CommandFactory};
+
+use super::Cli;
+
+/// A group of flags: its name, that with an example, and the flags.
+type Group = (&'static str, &'static str, &'static [&'static str]);
+
+/// Groups in the order of help texts. A flag in none of them is special to its command, and stands before them.
+const GROUPS: [Group; 6] = [
+    (
+        "Data",
+        "Data, such as --data table.csv --target price --ignore id",
+        &[
+            "data",
+            "data_dir",
+            "label",
+            "target",
+            "task",
+            "header",
+            "ignore",
+            "categories",
+            "max_categories",
+            "weight",
+            "missing",
+            "missing_values",
+            "delimiter",
+            "decimal",
+            "test",
+            "test_split",
+            "validation_split",
+            "scale",
+            "arrays",
+            "transpose",
+            "image_size",
+            "framing",
+            "colour",
+            "skip_broken",
+            "split",
+            "offline",
+            "mirror",
+            "fetch_timeout",
+            "groups",
+            "part",
+        ],
+    ),
+    (
+        "Network",
+        "Network, such as --hidden 128,64 --activation gelu --dropout 0.2",
+        &[
+            "recipe",
+            "hidden",
+            "activation",
+            "init",
+            "embed",
+            "trained_scale",
+            "dropout",
+            "input_dropout",
+            "init_from",
+            "layers",
+            "normalize",
+            "member",
+        ],
+    ),
+    (
+        "Training",
+        "Training, such as --optimizer adamw --lr 0.001 --schedule cosine --epochs 20",
+        &[
+            "loss",
+            "label_smoothing",
+            "class_weight",
+            "augment",
+            "optimizer",
+            "momentum",
+            "beta1",
+            "beta2",
+            "epsilon",
+            "weight_decay",
+            "decay_biases",
+            "clip_norm",
+            "schedule",
+            "lr",
+            "lr_decay",
+            "lr_decay_every",
+            "min_lr",
+            "gamma",
+            "warmup",
+            "epochs",
+            "batch_size",
+            "seed",
+            "no_shuffle",
+            "early_stop",
+            "min_delta",
+            "target_accuracy",
+            "max_seconds",
+            "eval_every",
+            "no_train_eval",
+            "resume",
+        ],
+    ),
+    (
+        "Many networks",
+        "Many networks, such as --seeds 0..9 --shard auto --parts DIR",
+        &[
+            "members",
+            "seeds",
+            "folds",
+            "repeats",
+            "trials",
+            "time",
+            "space",
+            "print_space",
+            "shard",
+            "parts",
+            "patience",
+        ],
+    ),
+    ("Device", "Device, such as --backend gpu --adapter 0", &["backend", "adapter", "precision", "plan", "threads"]),
+    (
+        "Output",
+        "Output, such as --save model.safetensors --log run.jsonl",
+        &[
+            "save",
+            "save_every",
+            "save_best",
+            "save_ensemble",
+            "out_of_fold",
+            "log",
+            "output",
+            "json",
+            "quiet",
+            "verbose",
+            "top",
+            "row_numbers",
+            "probabilities",
+            "keep",
+            "column_names",
+            "inverse",
+            "framed",
+            "units",
+            "format",
+        ],
+    ),
+];
+
+/// Examples of commands.
+const EXAMPLES: [(&str, &[&str]); 11] = [
+    (
+        "train",
+        &[
+            "mlp-gpu train",
+            "mlp-gpu train --data table.csv --target price --save model.safetensors",
+            "mlp-gpu train --data pictures/ --hidden 512,512 --augment shift:2,rotate:15",
+            "mlp-gpu train --data table.csv --label churn --members 16 --save all.safetensors",
+        ],
+    ),
+    (
+        "cv",
+        &[
+            "mlp-gpu cv --data table.csv --label churn",
+            "mlp-gpu cv --data table.csv --target price --folds 10 --groups customer --out-of-fold predictions.csv",
+        ],
+    ),
+    (
+        "search",
+        &[
+            "mlp-gpu search --data table.csv --label churn --save best.safetensors",
+            "mlp-gpu search --data table.csv --label churn --trials 200 --log search.jsonl --resume search.jsonl",
+        ],
+    ),
+    ("merge", &["mlp-gpu merge parts"]),
+    ("bench", &["mlp-gpu bench", "mlp-gpu bench --hidden 128 --members 1,16,64 --backend cpu"]),
+    ("check", &["mlp-gpu check --backend gpu"]),
+    ("eval", &["mlp-gpu eval model.safetensors --data held-back.csv --json"]),
+    (
+        "predict",
+        &[
+            "mlp-gpu predict model.safetensors digit.png",
+            "mlp-gpu predict model.safetensors rows.csv --keep id --output predictions.csv",
+        ],
+    ),
+    ("inspect", &["mlp-gpu inspect model.safetensors --units units.png"]),
+    ("export", &["mlp-gpu export model.safetensors --output model.onnx"]),
+    ("completions", &["mlp-gpu completions bash > ~/.local/share/bash-completion/completions/mlp-gpu"]),
+];
+
+/// The command line with its groups and examples.
+pub(super) fn command() -> Command {
+    Cli::command().mut_subcommands(|command| {
+        // What the examples of groups show are flags of training.
+        let trains = ["train", "cv", "search"].contains(&command.get_name());
+        let examples = EXAMPLES.iter().find(|(name, _)| *name == command.get_name());
+        let command = command.mut_args(|argument| {
+            let group = GROUPS.iter().find(|(_, _, flags)| flags.contains(&argument.get_id().as_str()));
+            match group {
+                Some((name, example, _)) if !argument.is_positional() => {
+                    argument.help_heading(if trains { *example } else { *name })
+                }
+                _ => argument,
+            }
+        });
+        match examples {
+            Some((_, lines)) => command.after_help(format!("Examples:\n  {}", lines.join("\n  "))),
+            None => command,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_of_what_trains_is_in_a_group_and_every_example_is_understood() {
+        for name in ["train", "cv", "search"] {
+            let command = command();
+            let own = command.find_subcommand(name).expect("a command");
+            let lost = own.get_arguments().filter(|flag| flag.get_help_heading().is_none());
+            let lost: Vec<_> = lost.map(|flag| flag.get_id().as_str()).filter(|id| *id != "help").collect();
+            assert!(lost.is_empty(), "{name}: {lost:?}");
+        }
+        for (_, lines) in EXAMPLES {
+            for line in lines {
+                let words = line.split(" > ").next().unwrap_or_default().split(' ');
+                command().try_get_matches_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+            }
+        }
+        let flags: Vec<String> = command()
+            .get_subcommands()
+            .flat_map(|command| command.get_arguments().map(|flag| flag.get_id().to_string()).collect::<Vec<_>>())
+            .collect();
+        for flag in GROUPS.iter().flat_map(|(_, _, group)| *group) {
+            assert!(flags.iter().any(|own| own == flag), "{flag} is a flag of no command");
+        }
+    }
+}
