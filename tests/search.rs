@@ -276,7 +276,7 @@ fn few_rows_are_judged_by_folds_where_nothing_else_is_asked_for() {
         [(49, Value::Null), (2500, 10.into()), (2501, 5.into()), (10_000, 5.into()), (10_001, Value::Null)]
     {
         folder.write("t.csv", table(rows, false));
-        assert_eq!(unasked(&["--trials", "1", "--epochs", "1"])["folds"], folds, "{rows}");
+        assert_eq!(unasked(&["--trials", "1", "--epochs", "1", "--hidden", "2"])["folds"], folds, "{rows}");
     }
 }
 
