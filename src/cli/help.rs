@@ -136,7 +136,6 @@ const GROUPS: [Group; 6] = [
             "probabilities",
             "keep",
             "column_names",
-            "inverse",
             "framed",
             "units",
             "format",
