@@ -292,7 +292,7 @@ pub fn save(path: &Path, model: &Mlp, state: &State, metadata: Option<&Metadata>
 }
 
 /// A tensor of a file: its name, type, shape and bytes.
-type Named = (String, Dtype, Vec<usize>, Vec<u8>);
+pub(crate) type Named = (String, Dtype, Vec<usize>, Vec<u8>);
 
 /// The tensors of the front and the layers of `model`; `before` stands before their names.
 fn layers(before: &str, model: &Mlp, parameters: &[f32]) -> Vec<Named> {
@@ -319,7 +319,7 @@ fn layers(before: &str, model: &Mlp, parameters: &[f32]) -> Vec<Named> {
 }
 
 /// The bytes of a file of `tensors`, of which the metadata say `text` under `key`.
-fn serialize(tensors: &[Named], key: &str, text: String) -> Result<Vec<u8>> {
+pub(crate) fn serialize(tensors: &[Named], key: &str, text: String) -> Result<Vec<u8>> {
     let views = tensors
         .iter()
         .map(|(name, dtype, shape, bytes)| Ok((name.clone(), TensorView::new(*dtype, shape.clone(), bytes)?)))

@@ -37,6 +37,7 @@ pub mod ensemble;
 pub mod error;
 pub mod export;
 mod files;
+mod hex;
 pub mod inspect;
 pub mod many;
 pub mod metrics;

@@ -169,7 +169,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     let because = selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
     tell(&format!("Backend: {}{because}", jobs::device(&selected)));
-    let all = Jobs { selected: &selected, jobs: &jobs, states: true, quiet: options.quiet };
+    let all = Jobs { selected: &selected, jobs: &jobs, quiet: options.quiet };
     if let Some(share) = shards.share() {
         return share.train(&all);
     }

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use clap::Args;
 
-use self::engine::Shard;
 use self::parts::Parts;
 use super::jobs;
 use crate::error::{Error, Result};
@@ -111,12 +110,5 @@ impl Shards {
             Self::Share(share) => share.exchange(jobs, ended),
             Self::Merged(parts) => parts.merged(jobs, ended).map(|()| false),
         }
-    }
-}
-
-/// What a share is called, from 1.
-impl std::fmt::Display for Shard {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}/{}", self.index + 1, self.of)
     }
 }

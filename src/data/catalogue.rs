@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::idx;
 use crate::error::{Error, Result};
+use crate::hex::hex;
 
 /// A published file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -327,7 +328,7 @@ fn hash(source: &mut dyn Read, most: u64) -> std::io::Result<(u64, String)> {
             }
         }
     }
-    Ok((length, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((length, hex(&hasher.finalize())))
 }
 
 #[cfg(test)]

@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Job, Trained};
+use crate::checkpoint::{little_endian, serialize};
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::hex::hex;
 use crate::state::State;
 use crate::train::{Epoch, Outcome};
 
@@ -58,7 +60,7 @@ impl Identity {
             .for_each(|values| add(&mut hash, bytemuck::cast_slice(values)));
         hash.update(state.step.to_le_bytes());
         hash.update(done.to_le_bytes());
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&hash.finalize()))
     }
 
     fn samples(&mut self, samples: &Arc<Samples>) -> Hash {
@@ -105,24 +107,18 @@ impl Trained {
     /// # Errors
     /// [`Error::Io`] where that cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let bad = |error: &dyn std::fmt::Display| Error::Data(format!("cannot describe a network: {error}"));
         let Trained { outcome, state, epochs } = self;
         let description =
             Description { step: state.step, slots: state.slots.len(), outcome: *outcome, epochs: epochs.clone() };
-        let text = serde_json::to_string(&description).map_err(|error| bad(&error))?;
+        let text = serde_json::to_string(&description)
+            .map_err(|error| Error::Data(format!("cannot describe a network: {error}")))?;
         let names = std::iter::once(PARAMETERS.to_owned()).chain((0..state.slots.len()).map(slot));
-        let tensors = names.zip(std::iter::once(&state.parameters).chain(&state.slots)).map(|(name, values)| {
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            (name, values.len(), bytes)
-        });
-        let tensors: Vec<_> = tensors.collect();
-        let views = tensors
-            .iter()
-            .map(|(name, length, bytes)| Ok((name, TensorView::new(Dtype::F32, vec![*length], bytes)?)))
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .map_err(|error| bad(&error))?;
-        let metadata = Some(HashMap::from([(KEY.to_owned(), text)]));
-        files::write(path, &safetensors::serialize(views, metadata).map_err(|error| bad(&error))?)
+        let values = std::iter::once(&state.parameters).chain(&state.slots);
+        let tensors: Vec<_> = names
+            .zip(values)
+            .map(|(name, values)| (name, Dtype::F32, vec![values.len()], little_endian(values)))
+            .collect();
+        files::write(path, &serialize(&tensors, KEY, text)?)
     }
 
     /// The network in the file `path`, which [`Trained::save`] wrote.

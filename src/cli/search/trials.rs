@@ -203,8 +203,7 @@ impl<'a> Search<'a> {
         }
         let divisions = divisions.len();
         let mut ended: BTreeMap<(u32, u32), Networks> = BTreeMap::new();
-        // Trials are judged by what their networks predict.
-        let all = Jobs { selected: self.selected, jobs: &jobs, states: true, quiet: self.options.quiet };
+        let all = Jobs { selected: self.selected, jobs: &jobs, quiet: self.options.quiet };
         let is_last = wanted.iter().all(|(rung, _)| *rung == rungs);
         if let (Some(share), true) = (self.shards.share(), is_last) {
             share.train(&all)?;

@@ -1,5 +1,7 @@
 //! Which share a process has: as a flag says, or the engine that started it does in the environment.
 
+use std::fmt;
+
 use crate::error::{Error, Result};
 
 /// A share of the networks of a command.
@@ -8,6 +10,13 @@ pub(in crate::cli) struct Shard {
     /// From 0.
     pub(super) index: u32,
     pub(super) of: u32,
+}
+
+/// What a share is called, from 1.
+impl fmt::Display for Shard {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.index + 1, self.of)
+    }
 }
 
 /// What --shard asks for.

@@ -1,9 +1,9 @@
 //! The folder that the shards of a command share: a file per network, and a sign of life per shard. Each file is written by one
 //! process, whole or not at all.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -15,14 +15,14 @@ use super::share::{BEAT, Jobs};
 use crate::cli::{note, quoted};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::hex::hex;
 use crate::many::Trained;
-use crate::state::State;
 
 /// The folder.
 pub(in crate::cli) struct Parts {
     folder: PathBuf,
     /// What tells the command from others: a hash of the names of the first networks that it asks for.
-    study: OnceCell<String>,
+    study: OnceLock<String>,
 }
 
 /// What a shard says of itself.
@@ -53,12 +53,12 @@ impl Sign {
 
 impl Parts {
     pub(in crate::cli) fn new(folder: PathBuf) -> Self {
-        Self { folder, study: OnceCell::new() }
+        Self { folder, study: OnceLock::new() }
     }
 
     /// What tells the command from others, of whose networks these are some.
     pub(super) fn study(&self, names: &[String]) -> String {
-        let hash = || Sha256::digest(names.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = || hex(&Sha256::digest(names.concat()));
         self.study.get_or_init(hash).clone()
     }
 
@@ -72,24 +72,19 @@ impl Parts {
         self.folder.join(format!("{kind}-{}.{extension}", &name[..32]))
     }
 
-    /// Whether it is known what came of the network `name`, with its state where `states` are wanted.
-    pub(super) fn has(&self, name: &str, states: bool) -> bool {
-        let kinds = [Some(NETWORK), Some(FAILURE), (!states).then_some(FIGURES)];
-        kinds.into_iter().flatten().any(|kind| self.file(kind, name).exists())
+    /// Whether it is known what came of the network `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        [NETWORK, FAILURE].iter().any(|kind| self.file(kind, name).exists())
     }
 
     /// Keeps what came of the network `name`, unless another attempt may end otherwise. Returns whether it was kept.
     ///
     /// # Errors
     /// What cannot be written.
-    pub(super) fn keep(&self, name: &str, states: bool, found: &Result<Trained>) -> Result<bool> {
+    pub(super) fn keep(&self, name: &str, found: &Result<Trained>) -> Result<bool> {
         match found {
             Ok(trained) if !trained.is_whole() => return Ok(false),
-            Ok(trained) if states => trained.save(&self.file(NETWORK, name))?,
-            Ok(trained) => {
-                let figures = Trained { state: State::default(), ..trained.clone() };
-                figures.save(&self.file(FIGURES, name))?;
-            }
+            Ok(trained) => trained.save(&self.file(NETWORK, name))?,
             Err(error) if error.is_of_the_run() => {
                 let text = json!({ "error": error.to_string() }).to_string();
                 files::write(&self.file(FAILURE, name), text.as_bytes())?;
@@ -112,9 +107,7 @@ impl Parts {
                 .map_err(|error| Error::file(&failure, error.to_string(), "what a network failed with"))?;
             return Ok(Err(Error::Data(found.error)));
         }
-        let network = self.file(NETWORK, name);
-        let path = if network.exists() { network } else { self.file(FIGURES, name) };
-        Trained::load(&path).map(Ok)
+        Trained::load(&self.file(NETWORK, name)).map(Ok)
     }
 
     /// Tells `ended` what came of each of `jobs`, in their order.
@@ -134,7 +127,7 @@ impl Parts {
                 self.folder.display()
             )));
         }
-        let missing = self.missing(&names, jobs.states);
+        let missing = self.missing(&names);
         if !missing.is_empty() {
             return Err(self.refusal(&names, &missing));
         }
@@ -145,8 +138,8 @@ impl Parts {
     }
 
     /// The numbers of those of the networks `names` of which it is not known what came of them.
-    pub(super) fn missing(&self, names: &[String], states: bool) -> Vec<usize> {
-        (0..names.len()).filter(|&number| !self.has(&names[number], states)).collect()
+    pub(super) fn missing(&self, names: &[String]) -> Vec<usize> {
+        (0..names.len()).filter(|&number| !self.has(&names[number])).collect()
     }
 
     /// That networks are missing, after a note on each of their shards.
@@ -240,7 +233,6 @@ impl Parts {
     }
 }
 
-/// What files are called by what they hold: a network with its state, its figures alone, or what it failed with.
+/// What files are called by what they hold: a network, or what it failed with.
 const NETWORK: &str = "network";
-const FIGURES: &str = "figures";
 const FAILURE: &str = "failure";

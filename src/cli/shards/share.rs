@@ -23,8 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(in crate::cli) struct Jobs<'a> {
     pub(in crate::cli) selected: &'a Selected,
     pub(in crate::cli) jobs: &'a [Job],
-    /// Whether the states of the networks are wanted, and not their figures alone.
-    pub(in crate::cli) states: bool,
     pub(in crate::cli) quiet: bool,
 }
 
@@ -76,7 +74,7 @@ impl Share {
         let own = self.own(&names);
         self.at_work(&names, || self.all(jobs, &names, &own))?;
         let (folder, all) = (self.parts.path().display(), names.len());
-        let there = all - self.parts.missing(&names, jobs.states).len();
+        let there = all - self.parts.missing(&names).len();
         let when = if there == all { "now" } else { "when all are" };
         let shard = self.shard;
         jobs.tell(&format!(
@@ -122,13 +120,11 @@ impl Share {
         self.parts.sign(self.shard, &sign)?;
         std::thread::scope(|scope| {
             let (end, ended) = channel::<()>();
-            let (folder, shard) = (self.parts.path().to_path_buf(), self.shard);
             scope.spawn(move || {
-                let parts = Parts::new(folder);
                 while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(BEAT) {
                     sign.beats += 1;
                     // A sign that is not seen makes others do this share too, which does no harm.
-                    let _ = parts.sign(shard, &sign);
+                    let _ = self.parts.sign(self.shard, &sign);
                 }
             });
             let done = work();
@@ -139,12 +135,12 @@ impl Share {
 
     /// Trains those of the jobs `numbers` that are missing.
     fn all(&self, jobs: &Jobs<'_>, names: &[String], numbers: &[usize]) -> Result<()> {
-        let is_missing = |number: &usize| !self.parts.has(&names[*number], jobs.states);
+        let is_missing = |number: &usize| !self.parts.has(&names[*number]);
         let numbers: Vec<usize> = numbers.iter().copied().filter(is_missing).collect();
         let own: Vec<Job> = numbers.iter().map(|&number| jobs.jobs[number].clone()).collect();
         let (mut kept, mut failed) = (0, Ok(()));
         let interrupted = jobs::train_in_any_order(jobs.selected, &own, jobs.quiet, None, |at, found| {
-            let is_kept = self.parts.keep(&names[numbers[at]], jobs.states, &found)?;
+            let is_kept = self.parts.keep(&names[numbers[at]], &found)?;
             kept += usize::from(is_kept);
             match found {
                 Err(error) if is_kept => note(&format!("Shard {}: a network failed: {error}", self.shard)),
@@ -168,7 +164,7 @@ impl Share {
         let mut seen: BTreeMap<u32, (u64, Instant)> = BTreeMap::new();
         let (begun, mut told) = (Instant::now(), 0);
         loop {
-            let missing = self.parts.missing(names, jobs.states);
+            let missing = self.parts.missing(names);
             if missing.is_empty() {
                 return Ok(());
             }

@@ -48,7 +48,7 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
     let outputs: Vec<Named> = paths.iter().flatten().map(|path| ("--save", path.clone())).collect();
     outputs.iter().try_for_each(|(_, path)| files::check_replaceable(path))?;
     let Runs { dataset, selected, jobs, metadata } = Runs::new(options, runs, &outputs, &before)?;
-    let all = Jobs { selected: &selected, jobs: &jobs, states: paths.is_some(), quiet: options.quiet };
+    let all = Jobs { selected: &selected, jobs: &jobs, quiet: options.quiet };
     if let Some(share) = shards.share() {
         return share.train(&all);
     }

@@ -40,7 +40,7 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
         None => Vec::new(),
     };
     let Runs { dataset, selected, jobs, metadata } = Runs::new(options, &runs, &outputs, &before)?;
-    let all = Jobs { selected: &selected, jobs: &jobs, states: true, quiet: options.quiet };
+    let all = Jobs { selected: &selected, jobs: &jobs, quiet: options.quiet };
     if let Some(share) = shards.share() {
         return share.train(&all);
     }
