@@ -66,17 +66,19 @@ pub fn bagged(predicted: &[Vec<f32>], bags: u32, seed: u64, loss: impl Fn(&[f32]
     }
     let counts: Vec<u32> =
         weights.iter().map(|weight| (weight * 60.0 / f64::from(bags.max(1))).round() as u32).collect();
+    let loss = counts.iter().any(|count| *count > 0).then(|| loss(&mean(predicted, &counts)))?;
+    Some((counts, loss))
+}
+
+/// The mean of what models predicted, each as often as its count says; some count is not 0.
+pub fn mean(predicted: &[Vec<f32>], counts: &[u32]) -> Vec<f32> {
     let total = f64::from(counts.iter().sum::<u32>());
-    if total == 0.0 {
-        return None;
-    }
-    let mean = |row: usize| {
+    let of = |row: usize| {
         let sum: f64 =
-            predicted.iter().zip(&counts).map(|(model, count)| f64::from(model[row]) * f64::from(*count)).sum();
+            predicted.iter().zip(counts).map(|(model, count)| f64::from(model[row]) * f64::from(*count)).sum();
         (sum / total) as f32
     };
-    let mean: Vec<f32> = (0..predicted[0].len()).map(mean).collect();
-    Some((counts, loss(&mean)))
+    (0..predicted.first().map_or(0, Vec::len)).map(of).collect()
 }
 
 #[cfg(test)]

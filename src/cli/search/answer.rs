@@ -14,7 +14,7 @@ use crate::cli::{note, print};
 use crate::data::{Samples, Targets};
 use crate::ensemble::evaluation;
 use crate::error::Result;
-use crate::search::select::{BAGS, bagged};
+use crate::search::select::{BAGS, bagged, mean};
 
 /// A selection of trials, and how good their mean is.
 struct Selection {
@@ -121,13 +121,7 @@ fn select(search: &mut Search<'_>, outcome: &Outcome) -> Result<Option<Selection
             }
         }
     } else if let Targets::Classes(_) = &targets {
-        let total = predicted.iter().zip(&counts).map(|(_, count)| f64::from(*count)).sum::<f64>();
-        let value = |row: usize| {
-            let sum: f64 = predicted.iter().zip(&counts).map(|(p, count)| f64::from(p[row]) * f64::from(*count)).sum();
-            (sum / total) as f32
-        };
-        let mean: Vec<f32> = (0..predicted[0].len()).map(value).collect();
-        figures.insert(format!("{name}_accuracy"), of(&mean).accuracy().into());
+        figures.insert(format!("{name}_accuracy"), of(&mean(&predicted, &counts)).accuracy().into());
     }
     Ok(Some(Selection { ensemble, picks, figures }))
 }

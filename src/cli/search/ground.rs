@@ -48,6 +48,8 @@ pub(super) struct Division {
     /// With the rows to learn from.
     pub(super) dataset: Dataset,
     fold: Option<(HeldBack, Fold)>,
+    /// The rows that trials are judged by: those of the fold, or the validation part.
+    judged: Option<Arc<Samples>>,
 }
 
 impl Ground {
@@ -67,7 +69,7 @@ impl Ground {
                     Some(folds) => fold(options, given, folds, outputs)?,
                     None => {
                         notes.iter().for_each(|line| options.tell(line));
-                        (vec![Division { dataset, fold: None }], reading)
+                        (vec![Division { judged: dataset.validation.clone(), dataset, fold: None }], reading)
                     }
                 }
             }
@@ -191,21 +193,14 @@ impl Ground {
 
     /// The number of blocks of the rows that judge a network: each has at least two rows, if there are as many.
     pub(super) fn blocks(&self) -> usize {
-        let rows = |division: &Division| match &division.fold {
-            Some((_, fold)) => fold.test.len(),
-            None => division.dataset.validation.as_ref().map_or(0, |part| part.len()),
-        };
+        let rows = |division: &Division| division.judged.as_ref().map_or(0, |judged| judged.len());
         (self.divisions.iter().map(rows).min().unwrap_or(0) / 2).clamp(1, BLOCKS)
     }
 
     /// The rows of the division `number` that trials are judged by.
     pub(super) fn judged(&self, number: usize) -> Result<Arc<Samples>> {
-        let division = &self.divisions[number];
-        match (&division.fold, &division.dataset.validation) {
-            (Some((_, fold)), _) => Ok(Arc::new(fold.test.select()?)),
-            (None, Some(validation)) => Ok(Arc::clone(validation)),
-            (None, None) => Err(Error::Data("there is no validation part".into())),
-        }
+        let judged = self.divisions[number].judged.clone();
+        judged.ok_or_else(|| Error::Data("there is no validation part".into()))
     }
 
     /// The targets of all rows of `divisions` that trials are judged by.
@@ -304,7 +299,8 @@ fn fold(options: &Options, given: &Given, count: u32, outputs: &[Named]) -> Resu
             notes.iter().for_each(|note| options.tell(&format!("{} (the first fold)", read_so(note))));
         }
         let held_back = HeldBack { fold: number, of: count, repeat: 1 };
-        divisions.push(Division { dataset: cv::learnt_from(&fold)?, fold: Some((held_back, fold)) });
+        let (dataset, rows) = (cv::learnt_from(&fold)?, Arc::new(fold.test.select()?));
+        divisions.push(Division { dataset, fold: Some((held_back, fold)), judged: Some(rows) });
     }
     Ok((divisions, reading))
 }
