@@ -635,3 +635,20 @@ fn the_cpu_checks_itself() {
     assert!(output.status.success(), "{}", stdout(&output));
     assert!(stdout(&output).trim_end().ends_with("checks, 0 failed"));
 }
+
+#[test]
+fn completions_and_man_pages_know_all_commands() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = stdout(&run(&["completions", shell]));
+        assert!(script.contains("mlp-gpu") && script.contains("early-stop") && script.contains("merge"), "{shell}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("share/man1");
+    assert!(run(&["man", pages.to_str().unwrap()]).status.success());
+    let page = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap();
+    for name in ["train", "cv", "search", "merge", "data-fetch"] {
+        assert!(page("mlp-gpu.1").contains(name.split('-').next().unwrap()));
+        assert!(page(&format!("mlp-gpu-{name}.1")).contains("Print help"), "{name}");
+    }
+    assert!(page("mlp-gpu-train.1").contains(r"mlp\-gpu train \-\-data table.csv"));
+}

@@ -4,13 +4,15 @@ use clap::{Command, CommandFactory};
 
 use super::Cli;
 
-/// A group of flags: its name, that with an example, and the flags.
-type Group = (&'static str, &'static str, &'static [&'static str]);
+/// What stands between the name of a group and its example.
+const SUCH_AS: &str = ", such as ";
+
+/// A group of flags: its name and an example, and the flags.
+type Group = (&'static str, &'static [&'static str]);
 
 /// Groups in the order of help texts. A flag in none of them is special to its command, and stands before them.
 const GROUPS: [Group; 6] = [
     (
-        "Data",
         "Data, such as --data table.csv --target price --ignore id",
         &[
             "data",
@@ -46,7 +48,6 @@ const GROUPS: [Group; 6] = [
         ],
     ),
     (
-        "Network",
         "Network, such as --hidden 128,64 --activation gelu --dropout 0.2",
         &[
             "recipe",
@@ -64,7 +65,6 @@ const GROUPS: [Group; 6] = [
         ],
     ),
     (
-        "Training",
         "Training, such as --optimizer adamw --lr 0.001 --schedule cosine --epochs 20",
         &[
             "loss",
@@ -100,7 +100,6 @@ const GROUPS: [Group; 6] = [
         ],
     ),
     (
-        "Many networks",
         "Many networks, such as --seeds 0..9 --shard auto --parts DIR",
         &[
             "members",
@@ -116,9 +115,8 @@ const GROUPS: [Group; 6] = [
             "patience",
         ],
     ),
-    ("Device", "Device, such as --backend gpu --adapter 0", &["backend", "adapter", "precision", "plan", "threads"]),
+    ("Device, such as --backend gpu --adapter 0", &["backend", "adapter", "precision", "plan", "threads"]),
     (
-        "Output",
         "Output, such as --save model.safetensors --log run.jsonl",
         &[
             "save",
@@ -191,10 +189,11 @@ pub(super) fn command() -> Command {
         let trains = ["train", "cv", "search"].contains(&command.get_name());
         let examples = EXAMPLES.iter().find(|(name, _)| *name == command.get_name());
         let command = command.mut_args(|argument| {
-            let group = GROUPS.iter().find(|(_, _, flags)| flags.contains(&argument.get_id().as_str()));
+            let group = GROUPS.iter().find(|(_, flags)| flags.contains(&argument.get_id().as_str()));
             match group {
-                Some((name, example, _)) if !argument.is_positional() => {
-                    argument.help_heading(if trains { *example } else { *name })
+                Some((name, _)) if !argument.is_positional() => {
+                    let alone = name.split(SUCH_AS).next().unwrap_or(name);
+                    argument.help_heading(if trains { name } else { alone })
                 }
                 _ => argument,
             }
@@ -229,7 +228,7 @@ mod tests {
             .get_subcommands()
             .flat_map(|command| command.get_arguments().map(|flag| flag.get_id().to_string()).collect::<Vec<_>>())
             .collect();
-        for flag in GROUPS.iter().flat_map(|(_, _, group)| *group) {
+        for flag in GROUPS.iter().flat_map(|(_, group)| *group) {
             assert!(flags.iter().any(|own| own == flag), "{flag} is a flag of no command");
         }
     }

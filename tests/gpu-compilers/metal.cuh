@@ -44,18 +44,12 @@ template <class T> struct alignas(4 * sizeof(T)) Vec<T, 4> {
     const T& operator[](uint i) const { return (&x)[i]; }
 };
 
-typedef Vec<bool, 2> bool2;
-typedef Vec<bool, 3> bool3;
-typedef Vec<bool, 4> bool4;
-typedef Vec<int, 2> int2;
-typedef Vec<int, 3> int3;
-typedef Vec<int, 4> int4;
-typedef Vec<uint, 2> uint2;
-typedef Vec<uint, 3> uint3;
-typedef Vec<uint, 4> uint4;
-typedef Vec<float, 2> float2;
-typedef Vec<float, 3> float3;
-typedef Vec<float, 4> float4;
+#define VECTORS(T) typedef Vec<T, 2> T##2; typedef Vec<T, 3> T##3; typedef Vec<T, 4> T##4;
+VECTORS(bool)
+VECTORS(int)
+VECTORS(uint)
+VECTORS(float)
+#undef VECTORS
 
 // Loops over the parts of a vector are unrolled.
 #define EACH _Pragma("unroll") for (int i = 0; i < N; i++)
