@@ -1,6 +1,6 @@
 //! Every order in which the threads of a team can meet, tried by the `loom` crate.
 //!
-//!     RUSTFLAGS="--cfg loom" cargo test --release --lib loom
+//!     RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p loom-team loom
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
