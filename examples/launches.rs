@@ -10,7 +10,7 @@ use std::path::Path;
 
 use mlp_gpu::backend::cpu::augment::Warper;
 use mlp_gpu::backend::gpu::hardware::{Cooperative, Hardware};
-use mlp_gpu::backend::gpu::kernels::{Needs, REGISTRY};
+use mlp_gpu::backend::gpu::kernels::{Kernel, NARROW_FORWARD, NARROW_UPDATE, Needs, REGISTRY};
 use mlp_gpu::backend::gpu::launch::Launch;
 use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
 use mlp_gpu::recipe::{Loss, OptimizerKind, RecipeName};
@@ -99,8 +99,11 @@ fn program(launch: &Launch) -> String {
 
 /// The kernels that no plan has launched and no software driver alone needs.
 fn left_out(launched: &BTreeSet<&str>) -> Vec<&'static str> {
-    let excused = |needs| matches!(needs, Needs::Subgroup(_)) || needs == Needs::Cooperative(8);
-    let kernels = REGISTRY.iter().filter(|kernel| !launched.contains(kernel.name) && !excused(kernel.needs));
+    let software = [&NARROW_FORWARD, &NARROW_UPDATE];
+    let excused = |kernel: &&Kernel| {
+        matches!(kernel.needs, Needs::Subgroup(_) | Needs::Cooperative(8)) || software.contains(kernel)
+    };
+    let kernels = REGISTRY.iter().filter(|kernel| !launched.contains(kernel.name) && !excused(kernel));
     kernels.map(|kernel| kernel.name).collect()
 }
 

@@ -21,18 +21,28 @@ override team: u32 = lanes / slices;
 override blocks: u32 = k_quads * (m_quads + n_quads);
 override loads: u32 = (blocks + team - 1u) / team;
 
+override a_blocks: u32 = k_quads * m_quads;
+// Vectors in workgroup memory.
+override staging_vectors: u32;
+
 // Loads of an invocation a step, at most.
 const LOADS = 2u;
 
 // slices x tile_k x (tile_m + tile_n) values, then slices x tile_m x tile_n
-var<workgroup> staging: array<vec4<f32>, 1024>;
+var<workgroup> staging: array<vec4<f32>, staging_vectors>;
 
 // Of a tile, blocks of 4 rows or columns by 4 terms: first those of the left operand.
 struct Block { of_a: bool, q: u32, k: u32 }
 
-fn place(number: u32) -> Block {
-    let of_a = number < k_quads * m_quads;
-    let i = select(number - k_quads * m_quads, number, of_a);
+// Whether block `number`, an invocation's load `load`, is of the left operand; where one load of all is, compilers know.
+fn is_of_a(number: u32, load: u32) -> bool {
+    if a_blocks % team == 0u { return load * team < a_blocks; }
+    return number < a_blocks;
+}
+
+fn place(number: u32, load: u32) -> Block {
+    let of_a = is_of_a(number, load);
+    let i = select(number - a_blocks, number, of_a);
     let quads = select(n_quads, m_quads, of_a);
     // Neighbours read what lies side by side in memory.
     let by_term = select(product == INPUT_GRADIENT, product != UPDATE, of_a);
@@ -62,12 +72,21 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     let mine = slice * tile_k * (m_quads + n_quads);
     var next: array<mat4x4<f32>, LOADS>;
     let turns = (depth + slices * tile_k - 1u) / (slices * tile_k);
+    // The rows of a that the next loads take: always the same, but for the update, where they are known a turn before.
+    var rows: array<vec4<u32>, LOADS>;
+    for (var load = 0u; load < loads; load++) {
+        let block = place(member + load * team, load);
+        if block.of_a {
+            let row = select(group.y * tile_m + 4u * block.q, slice * tile_k + 4u * block.k, product == UPDATE);
+            rows[load] = rows_of_a(row, width);
+        }
+    }
     for (var turn = 0u; turn <= turns; turn++) {
         if turn > 0u {
             workgroupBarrier();
             for (var load = 0u; load < loads; load++) {
-                if member + load * team >= blocks { break; }
-                let block = place(member + load * team);
+                if blocks % team != 0u && member + load * team >= blocks { break; }
+                let block = place(member + load * team, load);
                 let quads = select(n_quads, m_quads, block.of_a);
                 let at = mine + select(tile_k * m_quads, 0u, block.of_a) + 4u * block.k * quads + block.q;
                 for (var term = 0u; term < 4u; term++) { staging[at + term * quads] = next[load][term]; }
@@ -77,12 +96,12 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         if turn < turns {
             let first = (turn * slices + slice) * tile_k;
             for (var load = 0u; load < loads; load++) {
-                if member + load * team >= blocks { break; }
-                let block = place(member + load * team);
+                if blocks % team != 0u && member + load * team >= blocks { break; }
+                let block = place(member + load * team, load);
                 if block.of_a {
-                    let row = group.y * tile_m + 4u * block.q;
                     let term = first + 4u * block.k;
-                    next[load] = left(rows_of_a(select(row, term, product == UPDATE), width), row, term);
+                    next[load] = left(rows[load], group.y * tile_m + 4u * block.q, term);
+                    if product == UPDATE { rows[load] = rows_of_a(term + slices * tile_k, width); }
                 } else {
                     next[load] = right(group.x * tile_n + 4u * block.q, first + 4u * block.k);
                 }

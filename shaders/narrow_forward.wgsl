@@ -1,9 +1,10 @@
-// Forward and backward through one narrow hidden layer: shared/narrow.wgsl says what, this is how x W0 is made.
+// Forward and backward through one narrow hidden layer: shared/narrow.wgsl says what, this is how x W0 is made. For
+// software drivers without subgroups.
 //
 // A workgroup's invocations share out the inputs, four at a time, each with all sums in registers, then add up in the
 // order of the invocations.
 //
-// uses: narrow
+// uses: narrow_rows
 
 const MAX_ROWS = 4u;
 // group_rows times the vectors of four that hold the hidden units

@@ -4,7 +4,7 @@
 // Each of a workgroup's 8 invocations has 4 rows; `group_rows` is 32. What they need of W0 is the same for all: for 8
 // hidden units at a time, each loads the weights of one.
 //
-// uses: narrow, unit_weights
+// uses: narrow_rows, unit_weights
 
 // The sums of 8 units.
 struct Sums { low: vec4<f32>, high: vec4<f32> }

@@ -6,6 +6,8 @@
 //
 // uses: narrow_parameters, unit_gradients
 
+override lanes: u32;
+
 @compute @workgroup_size(lanes)
 fn main(
     @builtin(local_invocation_index) lane: u32,

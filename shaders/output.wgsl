@@ -1,35 +1,13 @@
-// The last layer, row by row, up to the gradient at the layer before it:
-//   p = the head's prediction from a W + biases, and when training d = the loss's gradient there, c = that before the
-//   activation that made a, from d W^T and h, where `backward` says so; else, of classes, c = each row's loss, and a
-//   count in the confusion matrix
+// The last layer, row by row: shared/last_layer.wgsl says what, this is how. In an evaluation of classes c = each row's loss,
+// and a count in the confusion matrix.
 //
-// a: rows x inputs, the layer before it or the rows that were made of the batch's, or where `source` says so the
-// batch's rows of a data set of bytes (four a word, little-endian) or floats. h: rows x inputs, a, or what it was made
-// from where the activation's slope needs that. b: the member's parameters, W (inputs x classes) and its biases from
-// `offset` on; p: rows x classes, p or d; c: rows x inputs; all row-major. One workgroup does `group_rows` rows: its invocations
-// share out the inputs, for 16 classes or values at a time, then add up in the order of the invocations.
+// One workgroup does `group_rows` rows: its invocations share out the inputs, for 16 classes or values at a time, then add up in
+// the order of the invocations.
 //
-// uses: order, own_rows, own_parameters, bytes, activation, dropout, head, weights, tally
+// uses: last_layer, tally
 
-override source: u32;
 override training: bool;
-override backward: bool;
-override inputs: u32;
-// Classes, or values of a row
-override classes: u32;
-override offset: u32;
 override group_rows: u32;
-override lanes: u32;
-
-const ACTIVATIONS = 0u;
-const BYTES = 1u;
-
-@group(0) @binding(2) var<storage, read> a: array<u32>;
-@group(0) @binding(3) var<storage, read> b: array<f32>;
-@group(0) @binding(4) var<storage, read> targets: array<u32>;
-@group(0) @binding(5) var<storage, read_write> p: array<f32>;
-@group(0) @binding(6) var<storage, read_write> c: array<f32>;
-@group(0) @binding(7) var<storage, read> h: array<f32>;
 
 const MAX_ROWS = 4u;
 
@@ -37,13 +15,6 @@ const MAX_ROWS = 4u;
 var<workgroup> partial: array<vec4<f32>, 256>;
 // group_rows x classes
 var<workgroup> outputs: array<f32, 2048>;
-
-// Input k of the row that starts at `start`.
-fn value(start: u32, k: u32) -> f32 {
-    let i = start + k;
-    if source == BYTES { return byte(a[i / 4u], i); }
-    return bitcast<f32>(a[i]);
-}
 
 fn weight(own: u32, k: u32, category: u32) -> f32 {
     if k >= inputs || category >= classes { return 0.0; }

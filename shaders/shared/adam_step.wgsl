@@ -3,9 +3,14 @@
 //
 // uses: batch, slots
 
-fn adam_step(at: u32, value: f32, gradient: f32) -> f32 {
-    let m = batch.beta1 * slots[2u * at] + (1.0 - batch.beta1) * gradient;
-    let v = batch.beta2 * slots[2u * at + 1u] + (1.0 - batch.beta2) * (gradient * gradient);
+// What is kept of parameter `at`: m and v.
+fn kept_of(at: u32) -> vec2<f32> {
+    return vec2<f32>(slots[2u * at], slots[2u * at + 1u]);
+}
+
+fn adam_step(at: u32, value: f32, kept: vec2<f32>, gradient: f32) -> f32 {
+    let m = batch.beta1 * kept.x + (1.0 - batch.beta1) * gradient;
+    let v = batch.beta2 * kept.y + (1.0 - batch.beta2) * (gradient * gradient);
     slots[2u * at] = m;
     slots[2u * at + 1u] = v;
     return value - batch.step_size * (m / (sqrt(v) / batch.correction + batch.epsilon));

@@ -141,27 +141,59 @@ fn add_block(sums: mat4x4<f32>, x: mat4x4<f32>, y: mat4x4<f32>) -> mat4x4<f32> {
     return add_outer(add_outer(add_outer(add_outer(sums, x[0], y[0]), x[1], y[1]), x[2], y[2]), x[3], y[3]);
 }
 
+fn is_in_result(m: u32, n: u32) -> bool {
+    if product == FORWARD { return m < batch.rows && n < outputs; }
+    if product == INPUT_GRADIENT { return m < batch.rows && n < inputs; }
+    return m <= inputs && n < outputs;
+}
+
+// Where the value of row m, column n of the result lies in c; beyond its ends that of the last.
+fn place_in_result(m: u32, n: u32) -> u32 {
+    if product == UPDATE { return own_parameters() + offset + min(m, inputs) * outputs + min(n, outputs - 1u); }
+    let width = select(outputs, inputs, product == INPUT_GRADIENT);
+    return own_rows(width) + min(m, batch.rows - 1u) * width + min(n, width - 1u);
+}
+
+// What a value of the result is made of beside its sum: a bias, what a slope is computed from, or a parameter.
+fn beside(m: u32, n: u32) -> f32 {
+    if product == FORWARD { return b[own_parameters() + offset + inputs * outputs + min(n, outputs - 1u)]; }
+    if product == INPUT_GRADIENT { return h[place_in_result(m, n)]; }
+    return c[place_in_result(m, n)];
+}
+
 // What becomes of the sum for row m, column n of the result.
-fn finish(m: u32, n: u32, sum: f32) {
+fn finish_with(m: u32, n: u32, sum: f32, beside: f32, kept: vec2<f32>) {
+    if !is_in_result(m, n) { return; }
+    let at = place_in_result(m, n);
     if product == FORWARD {
-        if m >= batch.rows || n >= outputs { return; }
-        let f = sum + b[own_parameters() + offset + inputs * outputs + n];
-        let at = own_rows(outputs) + m * outputs + n;
+        let f = sum + beside;
         save(at, f);
         c[at] = dropped(activate(f), m, n);
     } else if product == INPUT_GRADIENT {
-        if m >= batch.rows || n >= inputs { return; }
-        let at = own_rows(inputs) + m * inputs + n;
-        c[at] = activate_backward(dropped(sum, m, n), select(undropped(h[at]), h[at], SAVES_INPUT));
+        c[at] = activate_backward(dropped(sum, m, n), select(undropped(beside), beside, SAVES_INPUT));
     } else {
-        if m > inputs || n >= outputs { return; }
-        let at = own_parameters() + offset + m * outputs + n;
-        c[at] = step(at, c[at], sum / batch.divisor, m == inputs);
+        c[at] = step_from(at, beside, kept, sum / batch.divisor, m == inputs);
     }
 }
 
+fn kept_beside(m: u32, n: u32) -> vec2<f32> {
+    if product != UPDATE { return vec2<f32>(); }
+    return kept_of(place_in_result(m, n));
+}
+
+fn finish(m: u32, n: u32, sum: f32) {
+    finish_with(m, n, sum, beside(m, n), kept_beside(m, n));
+}
+
+// The same for four rows and columns from m and n on; of a row all loads, then all stores.
 fn finish_block(m: u32, n: u32, sums: mat4x4<f32>) {
     for (var i = 0u; i < 4u; i++) {
-        for (var j = 0u; j < 4u; j++) { finish(m + i, n + j, sums[i][j]); }
+        var values: vec4<f32>;
+        var kept: array<vec2<f32>, 4>;
+        for (var j = 0u; j < 4u; j++) {
+            values[j] = beside(m + i, n + j);
+            kept[j] = kept_beside(m + i, n + j);
+        }
+        for (var j = 0u; j < 4u; j++) { finish_with(m + i, n + j, sums[i][j], values[j], kept[j]); }
     }
 }

@@ -1,8 +1,8 @@
 // Shared by the kernels that update the parameters of a network with one narrow hidden layer:
 //   a step of W0 by x^T d0 / divisor, of b0 by the sum of d0's rows / divisor, of W1 and b1 by the same of h and d1
 //
-// Buffers as in shared/narrow.wgsl. The first workgroups share out the inputs of W0; one more does all the rest, one
-// invocation a parameter.
+// Buffers as in shared/narrow.wgsl. For software drivers the first workgroups share out the inputs of W0; one more does all the
+// rest, one invocation a parameter.
 //
 // uses: order, own_rows, own_parameters, rows, optimizer
 
@@ -15,7 +15,6 @@ override w0: u32;
 override b0: u32;
 override w1: u32;
 override b1: u32;
-override lanes: u32;
 
 @group(0) @binding(3) var<storage, read> h: array<f32>;
 @group(0) @binding(4) var<storage, read> d0: array<f32>;

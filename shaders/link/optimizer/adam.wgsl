@@ -1,8 +1,8 @@
 // w by adam_step, from a gradient that has the L2 penalty's weight_decay w
 //
-// uses: adam_step, decay
+// uses: adam_step, decay, stepping
 
-// The new value of parameter `at`, from its gradient, the mean over the batch's rows.
-fn step(at: u32, value: f32, gradient: f32, bias: bool) -> f32 {
-    return adam_step(at, value, gradient + weight_decay(bias) * value);
+// The new value of parameter `at`, from what is kept of it and its gradient, the mean over the batch's rows.
+fn step_from(at: u32, value: f32, kept: vec2<f32>, gradient: f32, bias: bool) -> f32 {
+    return adam_step(at, value, kept, gradient + weight_decay(bias) * value);
 }

@@ -1,8 +1,13 @@
 // w -= learning_rate g, where g has the L2 penalty's weight_decay w
 //
-// uses: batch, decay
+// uses: batch, decay, stepping
 
-// The new value of parameter `at`, from its gradient, the mean over the batch's rows.
-fn step(at: u32, value: f32, gradient: f32, bias: bool) -> f32 {
+// What is kept of parameter `at`: nothing.
+fn kept_of(at: u32) -> vec2<f32> {
+    return vec2<f32>();
+}
+
+// The new value of parameter `at`, from what is kept of it and its gradient, the mean over the batch's rows.
+fn step_from(at: u32, value: f32, kept: vec2<f32>, gradient: f32, bias: bool) -> f32 {
     return value - batch.learning_rate * (gradient + weight_decay(bias) * value);
 }

@@ -2,6 +2,7 @@
 
 use crate::backend::gpu::kernels::Kernel;
 use crate::backend::gpu::link::{Dropping, HeadKind, Link, Part};
+use crate::error::Result;
 use crate::model::Activation;
 use crate::recipe::OptimizerKind;
 
@@ -32,12 +33,44 @@ pub struct Launch {
     pub constants: Vec<(&'static str, f64)>,
     /// Workgroups along x and y; along z lie the members of a pack.
     pub grid: [u32; 2],
+    /// What it does for a member, at the least.
+    pub work: Work,
+}
+
+/// What a launch does, counted as the textbook does: nothing twice, nothing skipped.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Work {
+    /// Floating-point operations: two for each term of a product, one for any other value that is made.
+    pub flop: f64,
+    /// Bytes read and written, each once.
+    pub bytes: f64,
+}
+
+impl Work {
+    /// `flop` operations over `values` values of four bytes.
+    fn of(flop: usize, values: usize) -> Self {
+        Self { flop: flop as f64, bytes: 4.0 * values as f64 }
+    }
 }
 
 impl Launch {
     fn new(kernel: &'static Kernel, constants: &[(&'static str, usize)], grid: [u32; 2]) -> Self {
         let constants = constants.iter().map(|&(name, value)| (name, value as f64)).collect();
-        Self { kernel, what: String::new(), way: String::new(), link: Link::default(), constants, grid }
+        Self {
+            kernel,
+            what: String::new(),
+            way: String::new(),
+            link: Link::default(),
+            constants,
+            grid,
+            work: Work::default(),
+        }
+    }
+
+    /// That it does `work`.
+    fn work(mut self, work: Work) -> Self {
+        self.work = work;
+        self
     }
 
     /// With room for `rows` rows of each member in the buffers that only a dispatch writes and the next one reads.
@@ -92,6 +125,15 @@ impl Launch {
     fn with(mut self, what: &str, way: String) -> Self {
         (self.what, self.way) = (what.to_owned(), way);
         self
+    }
+
+    /// Invocations of a workgroup.
+    ///
+    /// # Errors
+    /// As [`Kernel::reflect`].
+    pub fn lanes(&self) -> Result<u32> {
+        let constant = self.constants.iter().find(|(name, _)| *name == "lanes");
+        constant.map_or_else(|| Ok(self.kernel.reflect(self.link)?.invocations), |&(_, lanes)| Ok(lanes as u32))
     }
 
     /// What it makes, by which kernel, and in which way.

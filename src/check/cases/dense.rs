@@ -1,6 +1,6 @@
 //! Cases of the products of dense layers: expected is what the elementary twins make, one after the other.
 
-use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, dropping, one_of, slots, turn, unwritten};
+use super::{Case, MARGIN, SOURCE_ROWS, Setting, Values, all_ways, dropping, one_of, slots, turn, unwritten};
 use crate::backend::cpu::activate::activate;
 use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::bias_add::bias_add;
@@ -65,7 +65,11 @@ fn products(setting: &mut Setting, cooperative: Option<Cooperative>) -> Result<V
     let numbers = |kind| all_numbers.iter().find(|(of, _)| *of == kind).map_or(batch.numbers, |&(_, numbers)| numbers);
     let mut add = |product, source, mut before: Vec<(&'static str, Values)>, h: &[f32], after| {
         let layer = Dense { inputs, outputs, weights, source };
-        let ways = dense(product, layer, room, &Hardware { cooperative, ..any_hardware() });
+        let ways = all_ways(|hardware| dense(product, layer, room, &Hardware { cooperative, ..hardware.clone() }));
+        // Of another product or width.
+        if ways.iter().all(|way| way.kernel.name != kernel.name) {
+            return;
+        }
         let batch = match product {
             Product::Update(kind) => Batch { numbers: numbers(kind), ..batch },
             _ => batch,

@@ -1,8 +1,6 @@
 //! Cases of the kernels for one narrow hidden layer: expected is what the elementary twins make, one after the other.
 
-use super::{
-    Answers, Case, HEADS, Setting, Values, any_hardware, data, dropping, inputs, one_of, slots, turn, unwritten,
-};
+use super::{Answers, Case, HEADS, Setting, Values, all_ways, data, dropping, inputs, one_of, slots, turn, unwritten};
 use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::loss_gradient::loss_gradient;
 use crate::backend::cpu::matmul_a_bt::matmul_a_bt;
@@ -65,6 +63,7 @@ pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
     let dropout = dropping(setting.number, 1);
     let link = Link { activation: model.activation(), dropout, head, weights, ..Link::default() };
     let sums = Tolerance::of_sum(inner);
+    let ways = all_ways(|hardware| launch::forward(room, shape, true, link, hardware));
     let mut before = answers.buffers();
     before.extend([
         ("data", data(&inputs)),
@@ -75,7 +74,7 @@ pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
         ("p", unwritten(d1.len())),
     ]);
     Ok(vec![Case {
-        launch: turn(setting.kernel, launch::forward(room, shape, true, link, &any_hardware()), room + inner),
+        launch: turn(setting.kernel, ways, room + inner),
         batch: Batch { smoothing: answers.label_smoothing, ..setting.batch },
         share,
         before,
@@ -107,7 +106,7 @@ pub(super) fn update(setting: &mut Setting) -> Result<Vec<Case>> {
         buffers.push(("slots", Values::F32(slots(&before))));
         expected.push(("slots", Values::F32(slots(&after)), sums));
     }
-    let ways = launch::update(room, shape, kind, &any_hardware());
+    let ways = all_ways(|hardware| launch::update(room, shape, kind, hardware));
     let batch = Batch { numbers: setting.numbers(kind), ..batch };
     let launch = turn(setting.kernel, ways, room + inner);
     Ok(vec![Case { launch, batch, share, before: buffers, after: expected }])

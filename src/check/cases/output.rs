@@ -1,8 +1,6 @@
 //! Cases of the last layer, in training and not, for each head, with rows for one workgroup and for several of them.
 
-use super::{
-    Answers, Case, HEADS, MARGIN, SOURCE_ROWS, Setting, Values, any_hardware, dropping, one_of, turn, unwritten,
-};
+use super::{Answers, Case, HEADS, MARGIN, SOURCE_ROWS, Setting, Values, all_ways, dropping, one_of, turn, unwritten};
 use crate::backend::cpu::activate::activate;
 use crate::backend::cpu::activate_backward::activate_backward;
 use crate::backend::cpu::bias_add::bias_add;
@@ -86,7 +84,11 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
         let layer = Dense { inputs, outputs, weights, source };
         let tolerance = Tolerance::of_sum(inputs);
         let link = Link { activation, dropout: dropping, head: answers.head, weights: weighs, ..Link::default() };
-        let ways = output(room, layer, pass, link, &any_hardware());
+        let ways = all_ways(|hardware| output(room, layer, pass, link, hardware));
+        // Of another width or pass.
+        if ways.iter().all(|way| way.kernel.name != kernel.name) {
+            continue;
+        }
         let mut before = answers.buffers();
         before.extend([
             ("a", a.clone()),

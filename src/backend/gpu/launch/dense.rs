@@ -1,8 +1,8 @@
 //! The products of dense layers.
 
-use super::{Launch, Within};
+use super::{Launch, Within, Work};
 use crate::backend::gpu::hardware::{Cooperative, Hardware};
-use crate::backend::gpu::kernels::{DENSE, DENSE_COOPERATIVE, DENSE_COOPERATIVE_SMALL, DENSE_SUBGROUP};
+use crate::backend::gpu::kernels::{DENSE, DENSE_COOPERATIVE, DENSE_COOPERATIVE_SMALL, DENSE_SLICED, DENSE_SUBGROUP};
 use crate::backend::gpu::link::Dropping;
 use crate::model::Activation;
 use crate::recipe::OptimizerKind;
@@ -58,6 +58,12 @@ const TILE_TERMS: usize = 16;
 /// Rows and columns of the tile of `dense_subgroup`.
 const SUBGROUP_TILE: (usize, usize) = (64, 8);
 
+/// The most outputs of a layer for `dense_sliced`, and rows for which it comes first.
+const SLICED_OUTPUTS: usize = 16;
+const SLICED_ROWS: usize = 256;
+/// The most outputs of its workgroups.
+pub(super) const SLICED_UNITS: usize = 8;
+
 impl Tile {
     /// Those to choose from, largest first: a larger one loads less, smaller ones keep more of the GPU busy.
     pub const ALL: [Self; 6] = [
@@ -89,6 +95,12 @@ impl Tile {
     fn lanes(self) -> usize {
         (self.side / self.each).pow(2) * self.slices
     }
+
+    /// Vectors of four in workgroup memory: both operands, then the sums of the slices.
+    fn vectors(self) -> usize {
+        let operands = self.slices * TILE_TERMS * self.side / 2;
+        if self.slices > 1 { operands.max(4 * self.lanes()) } else { operands }
+    }
 }
 
 impl Dense {
@@ -104,6 +116,20 @@ impl Dense {
             Product::InputGradient(..) => (rows, self.inputs, self.outputs),
             Product::Update(_) => (self.inputs + 1, self.outputs, rows),
         }
+    }
+
+    /// What a product of it does for `rows` rows.
+    fn work(self, product: Product, rows: usize) -> Work {
+        let (height, width, terms) = self.extent(product, rows);
+        let Self { inputs, outputs, .. } = self;
+        let input = rows * inputs * if self.source == Source::Bytes { 1 } else { 4 };
+        let parameters = (inputs + 1) * outputs;
+        let bytes = match product {
+            Product::Forward(..) => input + 4 * (parameters + rows * outputs),
+            Product::InputGradient(..) => 4 * (rows * outputs + parameters + 2 * rows * inputs),
+            Product::Update(optimizer) => input + 4 * (rows * outputs + 2 * (1 + optimizer.slots()) * parameters),
+        };
+        Work { flop: 2.0 * height as f64 * width as f64 * terms as f64, bytes: bytes as f64 }
     }
 
     fn constants(self, product: Product, rows: usize) -> Vec<(&'static str, usize)> {
@@ -129,8 +155,9 @@ impl Dense {
 }
 
 impl Product {
-    /// Links the part that the product ends with.
-    fn link(self, launch: Launch) -> Launch {
+    /// Links the part that the product of `layer` ends with, and says what it does.
+    fn link(self, launch: Launch, layer: Dense, rows: usize) -> Launch {
+        let launch = launch.work(layer.work(self, rows));
         match self {
             Product::Forward(activation, dropout) | Product::InputGradient(activation, dropout) => {
                 launch.activation(activation).dropout(dropout)
@@ -180,7 +207,26 @@ pub fn dense(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -
     let best = if hardware.software { Tile::SOFTWARE } else { Tile::choose(height, width, terms) };
     let others = Tile::ALL.into_iter().filter(|&tile| tile != best);
     ways.extend([best].into_iter().chain(others).map(|tile| dense_tiled(product, layer, rows, tile)));
+    if !hardware.software && matches!(product, Product::Update(_)) && layer.outputs <= SLICED_OUTPUTS {
+        // With many rows tiles load less.
+        let place = if rows <= SLICED_ROWS { 0 } else { ways.len() };
+        ways.splice(
+            place..place,
+            [(2, 32), (1, 64)].map(|(words, slices)| dense_sliced(product, layer, rows, words, slices)),
+        );
+    }
     ways
+}
+
+/// `dense_sliced`, by `words` groups of four inputs a workgroup.
+fn dense_sliced(product: Product, layer: Dense, rows: usize, words: usize, slices: usize) -> Launch {
+    let groups = layer.outputs.div_ceil(SLICED_UNITS);
+    let units = layer.outputs.div_ceil(groups);
+    let tiles = [("words", words), ("units", units), ("slices", slices), ("lanes", words * slices)];
+    let grid = [((layer.inputs / 4 + 1).div_ceil(words) * layer.outputs.div_ceil(units)) as u32, 1];
+    let constants = [&layer.constants(product, rows)[..], &tiles].concat();
+    let how = format!("{words} words in {slices} slices");
+    product.link(Launch::new(&DENSE_SLICED, &constants, grid).with(&layer.what(product, rows), how), layer, rows)
 }
 
 /// `dense`, by `tile`.
@@ -194,12 +240,13 @@ fn dense_tiled(product: Product, layer: Dense, rows: usize, tile: Tile) -> Launc
         ("each_n", tile.each),
         ("slices", tile.slices),
         ("lanes", tile.lanes()),
+        ("staging_vectors", tile.vectors()),
     ];
     let grid = [width.div_ceil(tile.side) as u32, height.div_ceil(tile.side) as u32];
     let Tile { side, each, slices } = tile;
     let how = format!("{side} x {side} by {each} x {each} in {slices} slices");
     let launch = Launch::new(&DENSE, &[&layer.constants(product, rows)[..], &tiles].concat(), grid);
-    product.link(launch.with(&layer.what(product, rows), how))
+    product.link(launch.with(&layer.what(product, rows), how), layer, rows)
 }
 
 /// `dense_subgroup`, where subgroups have `share` invocations (4 or 8) or more.
@@ -209,7 +256,7 @@ fn dense_subgroup(product: Product, layer: Dense, rows: usize, share: usize) -> 
     let grid = [width.div_ceil(tile_columns) as u32, height.div_ceil(tile_rows) as u32];
     let constants = [&layer.constants(product, rows)[..], &[("share", share)]].concat();
     let how = format!("{share} share");
-    product.link(Launch::new(&DENSE_SUBGROUP, &constants, grid).with(&layer.what(product, rows), how))
+    product.link(Launch::new(&DENSE_SUBGROUP, &constants, grid).with(&layer.what(product, rows), how), layer, rows)
 }
 
 /// `dense_cooperative`, or `dense_cooperative_small`: the ways, the one to take untuned first.
@@ -224,7 +271,7 @@ fn dense_cooperative(product: Product, layer: Dense, rows: usize, matrices: Coop
         let tiles = [("down", down), ("across", across), ("subgroup", subgroup), ("lanes", lanes)];
         let grid = [width.div_ceil(tile_n) as u32, height.div_ceil(tile_m) as u32];
         let constants = [&layer.constants(product, rows)[..], &tiles].concat();
-        product.link(Launch::new(kernel, &constants, grid).with(&what, format!("{tile_m} x {tile_n}")))
+        product.link(Launch::new(kernel, &constants, grid).with(&what, format!("{tile_m} x {tile_n}")), layer, rows)
     };
     // An invocation loads at most 8 blocks, and every device takes 256 of them.
     let fits = |&(down, across): &(usize, usize)| {

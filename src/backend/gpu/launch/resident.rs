@@ -57,7 +57,8 @@ pub fn resident(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardwar
         let shared = shape.constants().into_iter().filter(|(name, _)| !["w1", "b1"].contains(name));
         let launch = Launch::new(kernel, &shared.chain(own).collect::<Vec<_>>(), [1, 1]);
         let launch = launch.with(&what, format!("{lanes} invocations"));
-        launch.activation(link.activation).head(link.head).optimizer(link.optimizer)
+        let work = shape.step_work(batch_size, link.optimizer);
+        launch.activation(link.activation).head(link.head).optimizer(link.optimizer).work(work)
     };
     let mut ways = Vec::new();
     if hardware.software && hardware.subgroup >= 8 {
