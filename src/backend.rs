@@ -126,7 +126,7 @@ impl Precision {
 }
 
 /// What a device can do at best, as measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Peak {
     /// 10^9 floating-point operations a second of a large product in the backend's precision.
     pub gflops: f64,

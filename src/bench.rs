@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::backend::gpu::plan::PlanName;
+use crate::backend::gpu::{Gpu, Store};
 use crate::backend::select::Selected;
 use crate::backend::{Backend, BackendExt, KernelTime, Measure, Parts, Split, Steps};
 use crate::data::{Dataset, Inputs};
@@ -173,6 +175,47 @@ pub fn measure(
         copy_share: peak.map(|peak| moved / epoch_s / 1e9 / peak.copy_gb_per_s),
         kernels,
     })
+}
+
+/// Rounds in which plans are compared.
+const PLAN_ROUNDS: usize = 5;
+/// Steps of a plan in a round, at most.
+const PLAN_STEPS: usize = 512;
+
+/// Median seconds per step of each of `plans` that trains `model` by `recipe` on `dataset`, taken in turns.
+///
+/// # Errors
+/// What the device fails with.
+pub fn plans(
+    store: &Store,
+    model: &Mlp,
+    recipe: &Recipe,
+    dataset: &Dataset,
+    plans: &[PlanName],
+) -> Result<Vec<(PlanName, f64)>> {
+    let parameters = model.initial_parameters(recipe.init, recipe.seed);
+    let order = random::order(recipe.seed, 0, dataset.train.len() as u32);
+    let order = &order[..order.len().min(PLAN_STEPS * recipe.batch_size)];
+    let steps = order.len().div_ceil(recipe.batch_size) as f64;
+    let mut timed = Vec::new();
+    for &plan in plans {
+        let mut gpu = Gpu::new(store.clone(), model.clone(), recipe, Some(plan))?;
+        gpu.upload(Split::Train, &dataset.train)?;
+        gpu.set_state(&State::new(parameters.clone(), recipe.optimizer.kind))?;
+        timed.push((plan, gpu, Vec::new()));
+    }
+    // The first round builds what the driver has not built yet.
+    for round in 0..=PLAN_ROUNDS {
+        for (_, gpu, times) in &mut timed {
+            let start = Instant::now();
+            gpu.pass(order, recipe.batch_size, 0.0)?;
+            gpu.wait()?;
+            if round > 0 {
+                times.push(start.elapsed().as_secs_f64() / steps);
+            }
+        }
+    }
+    Ok(timed.iter().map(|(plan, _, times)| (*plan, median(times))).collect())
 }
 
 /// What was measured of many networks at once.

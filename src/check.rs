@@ -8,10 +8,14 @@ use crate::compare::{Comparison, Tolerance};
 use crate::error::Result;
 
 mod cases;
+mod packs;
 mod plans;
+mod report;
 
 pub use cases::{Checked, KERNELS, kernels};
+pub use packs::packs;
 pub use plans::{cpu, plans};
+pub use report::{Report, Steps};
 
 /// One line of the table.
 #[derive(Debug, Clone)]
@@ -28,7 +32,7 @@ pub struct Row {
     pub comparison: Comparison,
 }
 
-/// All there is to check on `device`'s adapter: every kernel, every plan, and where it has cooperative matrices the kernels
+/// All there is to check on `device`'s adapter: every kernel, every plan, packs, and where it has cooperative matrices the kernels
 /// and plans that use them.
 ///
 /// # Errors
@@ -36,6 +40,7 @@ pub struct Row {
 pub fn gpu(device: &Device) -> Result<Vec<Row>> {
     let mut rows = kernels(device, KERNELS)?;
     rows.extend(plans(device)?);
+    rows.extend(packs(device)?);
     if device.hardware.cooperative.is_none() && cooperative(&device.adapter).is_some() {
         rows.extend(mixed(&pollster::block_on(Device::open(&device.adapter, Precision::Mixed))?)?);
     }

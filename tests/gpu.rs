@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mlp_gpu::backend::cpu::Cpu;
-use mlp_gpu::backend::gpu::device::{Device, cooperative};
+use mlp_gpu::backend::gpu::device::{Device, adapters, cooperative};
 use mlp_gpu::backend::gpu::kernels::{self, Kernel, REGISTRY};
 use mlp_gpu::backend::gpu::launch::{Within, elementary};
 use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
@@ -65,6 +65,26 @@ fn every_kernel_matches_its_twin_where_the_driver_checks_bounds_too() {
 fn every_plan_matches_the_cpu() {
     let Some(device) = device("every_plan_matches_the_cpu") else { return };
     assert_all(&check::plans(&device).unwrap());
+}
+
+/// As if the adapter were a GPU: a software driver has other ways.
+fn as_gpu(device: &Device) -> Device {
+    let mut device = device.clone();
+    device.hardware.software = false;
+    device
+}
+
+#[test]
+fn every_plan_matches_the_cpu_on_what_every_webgpu_device_has_in_the_ways_of_gpus() {
+    let test = "every_plan_matches_the_cpu_on_what_every_webgpu_device_has_in_the_ways_of_gpus";
+    if device(test).is_none() {
+        return;
+    }
+    for adapter in pollster::block_on(adapters()) {
+        let common = pollster::block_on(Device::open_common(&adapter)).unwrap();
+        assert_eq!(common.device.limits(), wgpu::Limits::default());
+        assert_all(&check::plans(&as_gpu(&common)).unwrap());
+    }
 }
 
 #[test]

@@ -272,6 +272,8 @@ fn members_are_as_alone_where_the_device_is_steps_ahead() {
     device.hardware.software = false;
     device.hardware.subgroup = 0;
     same(&device, &base(&[7], OptimizerKind::Momentum), PlanName::Resident, &[2, 17], true);
+    let narrow = Recipe { dropout: vec![0.2], ..base(&[7], OptimizerKind::Momentum) };
+    same(&device, &narrow, PlanName::Fused, &[3, 17], true);
     let wide = Recipe { dropout: vec![0.2], ..base(&[40, 9], OptimizerKind::AdamW) };
     same(&device, &wide, PlanName::Fused, &[3, 17], true);
     let values = Recipe { loss: Loss::Mse, ..base(&[7], OptimizerKind::Sgd) };

@@ -1,4 +1,4 @@
-//! The GPU backend: a shell around [`engine::Engine`] that waits for what the engine awaits, and has the clock that measuring
+//! The GPU backend: a shell around [`engine::Engine`] that waits for what the engine awaits, and has the clock that it
 //! needs.
 
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
-use engine::Engine;
+use engine::{Clock, Engine};
 use hardware::Tuning;
 pub use pack::GpuPack;
 use plan::PlanName;
@@ -19,6 +19,7 @@ pub use tune::Tuned;
 
 pub mod device;
 pub mod engine;
+pub mod explain;
 pub mod hardware;
 pub mod kernels;
 pub mod launch;
@@ -32,6 +33,12 @@ pub(crate) mod submit;
 mod timer;
 mod tune;
 
+/// The time since now.
+fn clock() -> Clock {
+    let start = Instant::now();
+    Box::new(move || start.elapsed())
+}
+
 /// A model, its state and its data on a GPU.
 pub struct Gpu(Engine);
 
@@ -41,7 +48,7 @@ impl Gpu {
     /// # Errors
     /// As [`Engine::new`].
     pub fn new(store: Store, model: Mlp, recipe: &Recipe, plan: Option<PlanName>) -> Result<Self> {
-        pollster::block_on(Engine::new(store, &[(&model, recipe)], plan)).map(Self)
+        pollster::block_on(Engine::new(store, &[(&model, recipe)], plan, clock())).map(Self)
     }
 
     /// Measures which way to launch each kernel of a training step is the fastest here, on the uploaded training part.
@@ -49,8 +56,7 @@ impl Gpu {
     /// # Errors
     /// When nothing was uploaded, or the device fails.
     pub fn tune(&mut self) -> Result<(Vec<Tuned>, Tuning)> {
-        let start = Instant::now();
-        pollster::block_on(self.0.measure_ways(|| start.elapsed()))
+        pollster::block_on(self.0.measure_ways())
     }
 }
 
@@ -108,7 +114,6 @@ impl Measure for Gpu {
     }
 
     fn peak(&mut self) -> Result<Peak> {
-        let start = Instant::now();
-        pollster::block_on(self.0.measure_peak(|| start.elapsed()))
+        pollster::block_on(self.0.measure_peak())
     }
 }

@@ -145,7 +145,12 @@ impl Request {
         let mut notes = Vec::new();
         let gpu = device.map(|mut device| {
             match tuning::load(&device.info) {
-                Ok(tuning) => device.hardware.tuning = tuning,
+                Ok(tuning) => {
+                    if !tuning.is_empty() {
+                        notes.push(format!("Tuning: {} choices that were measured on this adapter", tuning.len()));
+                    }
+                    device.hardware.tuning = tuning;
+                }
                 Err(error) => notes.push(format!("Tuning: none: {error}")),
             }
             Store::new(device)

@@ -15,7 +15,7 @@ use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels::{self as registry, Kernel};
 use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::link::{Dropping, HeadKind};
-use crate::backend::gpu::submit::{Batch, run_once};
+use crate::backend::gpu::submit::{Batch, Single};
 use crate::backend::numbers::Numbers;
 use crate::compare::{Tolerance, compare};
 use crate::data::{Inputs, Targets};
@@ -77,13 +77,17 @@ pub static KERNELS: &[Checked] = &[
     checked(&registry::CLIP, elementary::clip),
     checked(&registry::STEP, elementary::step),
     checked(&registry::DENSE, dense::cases),
+    checked(&registry::DENSE_SLICED, dense::cases),
     checked(&registry::DENSE_SUBGROUP, dense::cases),
     checked(&registry::DENSE_COOPERATIVE, dense::cooperative_cases),
     checked(&registry::DENSE_COOPERATIVE_SMALL, dense::cooperative_cases),
     checked(&registry::OUTPUT, output::cases),
+    checked(&registry::OUTPUT_REGISTERS, output::cases),
     checked(&registry::NARROW_FORWARD, narrow::forward),
+    checked(&registry::NARROW_FORWARD_FLAT, narrow::forward),
     checked(&registry::NARROW_FORWARD_SUBGROUP, narrow::forward),
     checked(&registry::NARROW_UPDATE, narrow::update),
+    checked(&registry::NARROW_UPDATE_SLICED, narrow::update),
     checked(&registry::NARROW_UPDATE_SUBGROUP, narrow::update),
     checked(&registry::RESIDENT, resident::cases),
     checked(&registry::RESIDENT_SUBGROUP, resident::cases),
@@ -356,6 +360,11 @@ fn any_hardware() -> Hardware {
     Hardware { subgroup: 8, ..Hardware::SOFTWARE }
 }
 
+/// The ways to launch a kernel on any hardware: GPUs and software drivers have some of their own.
+fn all_ways(ways: impl Fn(&Hardware) -> Vec<Launch>) -> Vec<Launch> {
+    [any_hardware(), Hardware::GPU].iter().flat_map(ways).collect()
+}
+
 /// Of the `ways` those of `kernel`, by turns: each is taken at some shape.
 fn turn(kernel: &Kernel, ways: Vec<Launch>, number: usize) -> Launch {
     let mut fitting: Vec<Launch> = ways.into_iter().filter(|way| way.kernel.name == kernel.name).collect();
@@ -384,10 +393,13 @@ pub fn kernels(device: &Device, checked: &[Checked]) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// Runs of each case: faults that show on the second show.
+const RUNS: usize = 3;
+
 async fn run_case(
     device: &Device,
     kernel: &'static Kernel,
-    shape: (usize, usize, usize),
+    (m, k, n): (usize, usize, usize),
     case: Packed,
 ) -> Result<Vec<Row>> {
     let buffers = case
@@ -395,36 +407,51 @@ async fn run_case(
         .iter()
         .map(|(name, values)| {
             let bytes = values.bytes();
-            if let Values::Table(_) = values {
-                return Ok((*name, device.uniform(name, &bytes)?));
-            }
-            let buffer = device.storage(name, bytes.len() as u64)?;
-            device.queue.write_buffer(&buffer, 0, &bytes);
+            let buffer = match values {
+                Values::Table(_) => device.uniform(name, &bytes)?,
+                _ => device.storage(name, bytes.len() as u64)?,
+            };
             Ok((*name, buffer))
         })
         .collect::<Result<Vec<_>>>()?;
-    // The kernel that was passed, also where it is not the registry's of that name.
-    let launch = Launch { kernel, ..case.launch };
-    run_once(device, &launch, &buffers, case.entries).await?;
-
-    let mut rows = Vec::new();
-    for (name, expected, tolerance) in case.after {
-        let buffer = buffers.iter().find(|(bound, _)| *bound == name).map(|(_, buffer)| buffer);
+    let mut results = Vec::new();
+    for (name, expected, _) in &case.after {
+        let buffer = buffers.iter().find(|(bound, _)| bound == name).map(|(_, buffer)| buffer);
         let buffer = buffer.ok_or_else(|| Error::Check(format!("kernel {}: no buffer {name}", kernel.name)))?;
-        let bytes = device.read(&[(buffer, 0..expected.bytes().len() as u64)]).await?.concat();
-        let comparison = match expected {
-            Values::F32(expected) => compare(&values::<f32>(&bytes), &expected, tolerance),
-            Values::U32(expected) => {
-                let as_f32 = |values: &[u32]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
-                compare(&as_f32(&values::<u32>(&bytes)), &as_f32(&expected), tolerance)
-            }
-            Values::Bytes(_) | Values::Table(_) => {
-                return Err(Error::Check(format!("kernel {}: writes bytes", kernel.name)));
-            }
-        };
-        let (m, k, n) = shape;
+        results.push((buffer, 0..expected.bytes().len() as u64));
+    }
+    // The kernel that was passed, also where it is not the registry's of that name.
+    let single = Single::new(device, &Launch { kernel, ..case.launch }, &buffers, case.entries)?;
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        for ((_, buffer), (_, values)) in buffers.iter().zip(&case.before) {
+            device.queue.write_buffer(buffer, 0, &values.bytes());
+        }
+        single.run().await?;
+        runs.push(device.read(&results).await?);
+    }
+
+    let row = |what, tolerance, comparison| {
         let shape = format!("{m} x {k} x {n}");
-        rows.push(Row { name: kernel.name.into(), shape, what: name, tolerance, comparison });
+        Row { name: kernel.name.into(), shape, what, tolerance, comparison }
+    };
+    let of = |expected: &Values, bytes: &[u8]| -> Result<Vec<f32>> {
+        match expected {
+            Values::F32(_) => Ok(values::<f32>(bytes)),
+            Values::U32(_) => Ok(values::<u32>(bytes).into_iter().map(|value| value as f32).collect()),
+            Values::Bytes(_) | Values::Table(_) => Err(Error::Check(format!("kernel {}: writes bytes", kernel.name))),
+        }
+    };
+    let mut rows = Vec::new();
+    for (number, (name, expected, tolerance)) in case.after.iter().enumerate() {
+        let first = of(expected, &runs[0][number])?;
+        rows.push(row(*name, *tolerance, compare(&first, &of(expected, &expected.bytes())?, *tolerance)));
+        for run in &runs[1..] {
+            let again = compare(&of(expected, &run[number])?, &first, Tolerance::EXACT);
+            if !again.passed() {
+                rows.push(row("the same again", Tolerance::EXACT, again));
+            }
+        }
     }
     Ok(rows)
 }

@@ -300,8 +300,8 @@ fn plans_of<'a>(device: &Device, trials: impl Iterator<Item = &'a Trial>) -> Res
             let step = Plan::step(plan, &model, &recipe, Element::F32, trial.batch_size, &device.hardware);
             device.hardware.cooperative.is_none() || step.precision() == Precision::Mixed
         };
-        let runs = |plan: PlanName| plan.check(&model, &recipe, &device.hardware).is_ok();
-        for plan in PlanName::ALL.into_iter().filter(|&plan| runs(plan) && changed(plan)) {
+        let plans = PlanName::fitting(&model, &recipe, &device.hardware);
+        for plan in plans.into_iter().filter(|&plan| changed(plan)) {
             let open = || Gpu::new(Store::new(device.clone()), model.clone(), &recipe, Some(plan));
             rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
         }

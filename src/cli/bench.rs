@@ -1,17 +1,23 @@
 //! `mlp-gpu bench`
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
 use super::recipe::{Hidden, parse_hidden};
 use super::{ComputeOptions, DataOptions, jobs, note, print, select};
+use crate::backend::gpu::explain::Dispatch;
+use crate::backend::gpu::hardware::{Hardware, Tuning};
+use crate::backend::gpu::plan::PlanName;
 use crate::backend::gpu::{Gpu, Store, Tuned};
 use crate::backend::select::Selected;
-use crate::backend::{Backend, Split};
+use crate::backend::{Backend, Precision, Split, Steps};
 use crate::bench::{self, Measurement, Timing, Workload};
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
 use crate::model::{Init, Mlp};
+use crate::random;
 use crate::recipe::{Loss, Optimizer, OptimizerKind, Recipe};
 use crate::schedule::Schedule;
 use crate::state::State;
@@ -51,13 +57,20 @@ pub(super) struct Options {
     /// Time each kernel too, by the GPU's own clock
     #[arg(long)]
     profile: bool,
+    /// Tell what a step on the GPU is made of, dispatch by dispatch: workgroups, operations, bytes, the least time by launches,
+    /// memory and arithmetic, and the time that was measured
+    #[arg(long, conflicts_with = "members")]
+    explain: bool,
     /// Say which plan runs, and why
     #[arg(long, short)]
     verbose: bool,
-    /// Measure which way to launch each kernel is the fastest on this GPU, and keep that in the cache folder: from then on
-    /// every run on this adapter uses it
+    /// Measure which plan and which way to launch each kernel are the fastest on this GPU, and keep that in the cache folder:
+    /// from then on every run on this adapter uses it
     #[arg(long)]
     tune: bool,
+    /// Add what --tune measures to this file too, in the form of assets/tuning.json, so that it can come with the program
+    #[arg(long, value_name = "FILE", requires = "tune")]
+    export: Option<PathBuf>,
     /// Train so many networks at once, that differ in their seeds; numbers with commas between them, such as 1,4,16,64
     #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with_all = ["profile", "tune"],
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -84,6 +97,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if options.tune && selected.gpu.is_none() {
         return Err(Error::Usage("--tune is for a GPU, and this runs on the CPU: use --backend gpu".into()));
     }
+    if options.explain && selected.gpu.is_none() {
+        return Err(Error::Usage("--explain is of a GPU's step, and this runs on the CPU: use --backend gpu".into()));
+    }
     let mut dataset = options.data.load(options.seed, options.verbose, note)?;
     if let Some(samples) = options.samples {
         dataset.train = dataset.train.select(|row| row < samples as usize)?.into();
@@ -104,6 +120,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
         let model = recipe.model_of(&dataset)?;
         if let (true, Some(store)) = (options.tune, &selected.gpu) {
             selected.gpu = Some(tune(store, &model, &recipe, options, &dataset)?);
+        }
+        if let (true, Some(store)) = (options.explain, &selected.gpu) {
+            explain(store, &model, &recipe, options, &dataset)?;
+            continue;
         }
         if !options.members.is_empty() {
             let recipe = Recipe { schedule: rate_of(options, &recipe), ..recipe };
@@ -196,22 +216,111 @@ fn packs(
     Ok(())
 }
 
-/// Measures the ways to launch the kernels of `model`'s step and keeps the fastest: a store whose device uses them.
-fn tune(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, dataset: &Dataset) -> Result<Store> {
+/// Rows of the steps that are explained, at most.
+const EXPLAINED_STEPS: usize = 500;
+
+/// Tells what a step of `model` is made of.
+fn explain(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, dataset: &Dataset) -> Result<()> {
     let mut gpu = Gpu::new(store.clone(), model.clone(), recipe, options.compute.request().plan)?;
     gpu.upload(Split::Train, &dataset.train)?;
-    gpu.set_state(&State::new(model.initial_parameters(Init::He, recipe.seed), recipe.optimizer.kind))?;
-    let (tuned, tuning) = gpu.tune()?;
-    for Tuned { what, before, before_seconds, best, best_seconds } in &tuned {
-        let (was, now) = (1e6 * before_seconds, 1e6 * best_seconds);
-        note(&if before == best {
-            format!("Tuning: {what}: {best}, {now:.1} us, stays")
-        } else {
-            format!("Tuning: {what}: {best}, {now:.1} us, instead of {before}, {was:.1} us")
-        });
+    gpu.set_state(&State::new(model.initial_parameters(recipe.init, recipe.seed), recipe.optimizer.kind))?;
+    let batch_size = recipe.batch_size;
+    let order = random::order(recipe.seed, 0, dataset.train.len() as u32);
+    // Whole batches.
+    let rows = (order.len() / batch_size).clamp(1, EXPLAINED_STEPS) * batch_size;
+    let order = &order[..rows.min(order.len())];
+    let rates = vec![rate_of(options, recipe).lr as f32; order.len().div_ceil(batch_size)];
+    let explained = gpu.explain(Steps { order, rates: &rates }, batch_size)?;
+    if options.json {
+        let mut line = json!(explained);
+        line["layers"] = json!(model.widths());
+        line["batch"] = batch_size.into();
+        line["adapter"] = gpu.about().device.into();
+        return print(&line.to_string());
     }
+    let us = |seconds: f64| format!("{:.2} us", 1e6 * seconds);
+    print(&format!("{model}, {batch_size} rows a step, plan {}, {}", explained.plan, gpu.about().device))?;
+    for dispatch in &explained.dispatches {
+        let [memory, arithmetic] = dispatch.floors(&explained.peak);
+        let Dispatch { what, how, groups, lanes, flop, bytes, seconds, .. } = dispatch;
+        print(&format!("  {}", if what.is_empty() { how } else { what }))?;
+        if !what.is_empty() {
+            print(&format!("    {how}"))?;
+        }
+        let measured = seconds.map_or_else(String::new, |seconds| format!("; measured {}", us(seconds)));
+        print(&format!(
+            "    {groups} x {lanes} invocations, {:.3} MFLOP, {:.1} KiB{measured}",
+            1e-6 * flop,
+            bytes / 1024.0
+        ))?;
+        print(&format!("    at least {} by arithmetic, {} by memory", us(arithmetic), us(memory)))?;
+    }
+    let [launches, memory, arithmetic] = explained.floors();
+    let per_step: f64 = explained.dispatches.iter().map(|dispatch| dispatch.per_step).sum();
+    print(&format!(
+        "  a step: at least {} by arithmetic, {} by memory,\n    {} by {per_step:.2} launches of {}",
+        us(arithmetic),
+        us(memory),
+        us(launches),
+        us(explained.launch_seconds)
+    ))?;
+    let idle =
+        explained.idle().map_or_else(String::new, |idle| format!(", the device idle {:.0} % of it", 100.0 * idle));
+    print(&format!(
+        "    measured {}{idle}; the host takes {} a dispatch",
+        us(explained.step_seconds),
+        us(explained.host_seconds)
+    ))
+}
+
+/// A plan must save this share of a step to be preferred to the one that is taken untuned: less is noise.
+const MARGIN: f64 = 0.03;
+
+/// Measures the ways to launch the kernels of `model`'s step in each plan, then the plans, unless one was asked for, and keeps the
+/// fastest: a store whose device uses them.
+fn tune(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, dataset: &Dataset) -> Result<Store> {
+    let request = options.compute.request();
     let mut device = store.device().clone();
+    let plans = match request.plan {
+        Some(plan) => vec![plan],
+        // No other plan computes in mixed precision.
+        None if request.precision == Precision::Mixed => vec![PlanName::Fused],
+        None => PlanName::fitting(model, recipe, &device.hardware),
+    };
+    let mut tuning = Tuning::default();
+    for &plan in &plans {
+        let mut gpu = Gpu::new(store.clone(), model.clone(), recipe, Some(plan))?;
+        gpu.upload(Split::Train, &dataset.train)?;
+        gpu.set_state(&State::new(model.initial_parameters(Init::He, recipe.seed), recipe.optimizer.kind))?;
+        let (tuned, found) = gpu.tune()?;
+        for Tuned { what, before, before_seconds, best, best_seconds } in &tuned {
+            let (was, now) = (1e6 * before_seconds, 1e6 * best_seconds);
+            note(&if before == best {
+                format!("Tuning: {what}: {best}, {now:.1} us, stays")
+            } else {
+                format!("Tuning: {what}: {best}, {now:.1} us, instead of {before}, {was:.1} us")
+            });
+        }
+        tuning.extend(found);
+    }
     device.hardware.tuning.extend(tuning.clone());
+    if request.plan.is_none() && plans.len() > 1 {
+        let times = bench::plans(&Store::new(device.clone()), model, recipe, dataset, &plans)?;
+        let untuned =
+            PlanName::choose(model, recipe, &Hardware { tuning: Tuning::default(), ..device.hardware.clone() }, None)?
+                .0;
+        let of = |plan| times.iter().find(|(timed, _)| *timed == plan).map_or(f64::INFINITY, |&(_, time)| time);
+        let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(untuned, |&(plan, _)| plan);
+        let best = if of(fastest) < (1.0 - MARGIN) * of(untuned) { fastest } else { untuned };
+        let all: Vec<_> = times.iter().map(|(plan, time)| format!("{} {:.1} us", plan.name(), 1e6 * time)).collect();
+        note(&format!("Tuning: {}: {}, of {} a step", PlanName::subject(model, recipe), best.name(), all.join(", ")));
+        tuning.set_plan(model, recipe, best);
+        device.hardware.tuning.set_plan(model, recipe, best);
+    }
+    if let Some(path) = &options.export {
+        tuning::export(path, &device.info, tuning.clone())?;
+        note(&format!("Tuning: written to {}", path.display()));
+    }
     let path = tuning::save(&device.info, tuning)?;
     note(&format!("Tuning: kept in {}", path.display()));
     Ok(Store::new(device))

@@ -1,10 +1,13 @@
 //! `mlp-gpu check`
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{DeviceOptions, note, print, select};
-use crate::check;
+use crate::check::{self, Report, Steps};
 use crate::error::{Error, Result};
+use crate::files;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -13,14 +16,21 @@ pub(super) struct Options {
     /// Run the kernels once more with the checks of bounds and loops that training does without
     #[arg(long)]
     shader_checks: bool,
+    /// Write all that was found to this file, as JSON, with what the adapter is, hashes and times of whole steps: to be posted
+    /// with a problem, or for docs/adapters.md
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
     let selected = select(&options.device.request())?;
-    if let Some(why) = selected.why {
+    if options.report.is_some() && selected.gpu.is_none() {
+        return Err(Error::Usage("--report is of a GPU adapter, and this checks the CPU: use --backend gpu".into()));
+    }
+    if let Some(why) = &selected.why {
         note(&format!("Chosen: {why}"));
     }
-    let (rows, where_) = match selected.gpu {
+    let (rows, where_) = match &selected.gpu {
         None => (check::cpu()?, "the CPU".into()),
         Some(store) => {
             let device = store.device();
@@ -48,10 +58,24 @@ pub(super) fn run(options: &Options) -> Result<()> {
             row.tolerance.relative,
         ))?;
     }
-    let failed = rows.iter().filter(|row| !row.comparison.passed()).count();
-    print(&format!("{} checks, {failed} failed", rows.len()))?;
+    let mut failed = rows.iter().filter(|row| !row.comparison.passed()).count();
+    let mut checks = rows.len();
+    if let (Some(path), Some(store)) = (&options.report, &selected.gpu) {
+        let report = Report::new(store.device(), &rows)?;
+        for steps in &report.steps {
+            let again = if steps.reproduced { "" } else { ", NOT the same again" };
+            let Steps { network, plan, step_us, sha256, .. } = steps;
+            print(&format!("{network}, plan {plan}: {step_us:.1} us a step, {}{again}", &sha256[..16]))?;
+        }
+        checks += report.steps.len();
+        failed += report.steps.iter().filter(|steps| !steps.reproduced).count();
+        let text = serde_json::to_string_pretty(&report).map_err(|error| Error::Check(error.to_string()))?;
+        files::write(path, format!("{text}\n").as_bytes())?;
+        note(&format!("Report: {}", path.display()));
+    }
+    print(&format!("{checks} checks, {failed} failed"))?;
     match failed {
         0 => Ok(()),
-        _ => Err(Error::Check(format!("{failed} of {} checks failed on {where_}", rows.len()))),
+        _ => Err(Error::Check(format!("{failed} of {checks} checks failed on {where_}"))),
     }
 }

@@ -154,7 +154,31 @@ impl Device {
     /// # Errors
     /// [`Error::Adapter`] when it refuses, or has no units for that precision.
     pub async fn open(adapter: &wgpu::Adapter, precision: Precision) -> Result<Self> {
-        let (info, offered) = (adapter.get_info(), adapter.limits());
+        let offered = adapter.limits();
+        let mut limits = wgpu::Limits::default().or_worse_values_from(&offered);
+        limits.max_buffer_size = offered.max_buffer_size;
+        limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
+        limits.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        Self::open_with(adapter, precision, limits, adapter.features() & wanted).await
+    }
+
+    /// Opens `adapter` with no more than every WebGPU device has: its default limits, and no features.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] when it refuses.
+    pub async fn open_common(adapter: &wgpu::Adapter) -> Result<Self> {
+        Self::open_with(adapter, Precision::F32, wgpu::Limits::default(), wgpu::Features::empty()).await
+    }
+
+    /// Opens `adapter` with these limits and features, and those that `precision` takes.
+    async fn open_with(
+        adapter: &wgpu::Adapter,
+        precision: Precision,
+        limits: wgpu::Limits,
+        features: wgpu::Features,
+    ) -> Result<Self> {
+        let info = adapter.get_info();
         let mixed = precision == Precision::Mixed;
         let cooperative = if mixed { cooperative(adapter) } else { None };
         if mixed && cooperative.is_none() {
@@ -164,12 +188,7 @@ impl Device {
             ))
             .advise(&[Remedy::FullPrecision]));
         }
-        let mut limits = wgpu::Limits::default().or_worse_values_from(&offered);
-        limits.max_buffer_size = offered.max_buffer_size;
-        limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
-        limits.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
-        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
-        let features = adapter.features() & if mixed { wanted | MIXED } else { wanted };
+        let features = features | if mixed { MIXED } else { wgpu::Features::empty() };
         let hardware = Hardware {
             software: info.device_type == DeviceType::Cpu,
             subgroup: if features.contains(wgpu::Features::SUBGROUP) { info.subgroup_min_size } else { 0 },

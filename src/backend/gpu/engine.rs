@@ -1,10 +1,11 @@
 //! The GPU engine: resident buffers, pipelines built once, submission in short portions, results read back by ticket. It trains a
 //! pack: networks of one shape, which share every dispatch. A network alone is a pack of one.
 //!
-//! Everything here is `async` and takes no clock, no thread and no file, so that it can run in a browser too. The blocking shells
+//! Everything here is `async` and takes no thread, no file and no clock but the one it is given, so that it can run in a browser too. The blocking shells
 //! around it are [`super::Gpu`] and [`super::GpuPack`].
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::backend::cpu::dropout::{Dropout, step_key};
 use crate::backend::cpu::head::total_weight;
@@ -21,10 +22,13 @@ use crate::model::Mlp;
 use crate::recipe::Recipe;
 use crate::state::State;
 use evaluation::Pending;
+pub use pace::Clock;
+use pace::Pace;
 use resident::Resident;
 use sizes::{Sizes, work};
 
 mod evaluation;
+mod pace;
 mod resident;
 mod sizes;
 
@@ -53,12 +57,22 @@ pub struct Engine {
     data: Parts<Resident>,
     /// Steps handed over since the last wait.
     handed: usize,
-    in_flight: VecDeque<Submitted>,
+    in_flight: VecDeque<Flight>,
+    pace: Pace,
     /// How many of the last submissions in flight are evaluations.
     evaluations_in_flight: usize,
     evaluating: Evaluating<Pending>,
     /// The parameters that the last evaluation is of, and the steps of each member before it.
     evaluated: (BTreeMap<Buffer, wgpu::Buffer>, Vec<u64>),
+}
+
+/// A submission under way.
+struct Flight {
+    submitted: Submitted,
+    /// Steps of the member that takes most; none of an evaluation.
+    steps: usize,
+    /// When it was handed over.
+    handed: Duration,
 }
 
 /// One of the networks of a pack.
@@ -70,12 +84,18 @@ struct Member {
 
 impl Engine {
     /// An engine that trains networks on the device of `store`, each by its recipe, all parameters 0. They are of one shape:
-    /// `members` are their models and recipes, and [`Mlp::same_shape`] and [`Recipe::packs_with`] hold for any two.
+    /// `members` are their models and recipes, and [`Mlp::same_shape`] and [`Recipe::packs_with`] hold for any two. By `clock`
+    /// submissions are made as long as they should be; results do not depend on it.
     ///
     /// # Errors
     /// [`Error::Gpu`] naming the buffer that the adapter cannot hold.
     /// [`Error::Usage`] when they cannot be one pack, or not be run by the plan `wanted`; without one, the best is taken.
-    pub async fn new(store: Store, members: &[(&Mlp, &Recipe)], wanted: Option<PlanName>) -> Result<Self> {
+    pub async fn new(
+        store: Store,
+        members: &[(&Mlp, &Recipe)],
+        wanted: Option<PlanName>,
+        clock: Clock,
+    ) -> Result<Self> {
         let Some(&(model, recipe)) = members.first() else {
             return Err(Error::Usage("a pack has no members".into()));
         };
@@ -147,6 +167,7 @@ impl Engine {
             data: Parts::default(),
             handed: 0,
             in_flight: VecDeque::new(),
+            pace: Pace::new(clock),
             evaluations_in_flight: 0,
             evaluating: Evaluating::default(),
             evaluated: (evaluated, vec![0; members.len()]),
@@ -156,6 +177,11 @@ impl Engine {
     /// The device.
     pub(super) fn device(&self) -> &Device {
         self.store.device()
+    }
+
+    /// The time by the engine's clock.
+    pub(super) fn now(&self) -> Duration {
+        self.pace.now()
     }
 
     /// The first member's: what is structure is the same in all.
@@ -205,8 +231,9 @@ impl Engine {
         let (entries, taken) = self.portion(steps, usize::MAX)?;
         if !entries.is_empty() {
             let resident = self.data.get(Split::Train)?;
+            let handed = self.pace.now();
             let submitted = submit(self.device(), &self.table, &resident.step, &entries, None)?;
-            self.in_flight.push_back(submitted);
+            self.in_flight.push_back(Flight { submitted, steps: taken, handed });
             self.evaluations_in_flight = 0;
             self.wait_until(IN_FLIGHT).await?;
         }
@@ -224,9 +251,11 @@ impl Engine {
         let batch_size = self.recipe().batch_size;
         let busy = |(_, steps): &(usize, Steps<'_>)| !steps.rates.is_empty() || !steps.order.is_empty();
         let busy: Vec<(usize, Steps<'_>)> = steps.iter().copied().enumerate().filter(busy).collect();
-        let flops = 6.0 * self.model.parameters() as f64 * (batch_size * busy.len().max(1)) as f64;
         let room = (resident.order.size() as usize / 4 / batch_size / busy.len().max(1)).min(self.table.steps);
-        let most = ((work(self.device()) / flops) as usize).clamp(1, most).min(room);
+        // Before any was timed, as a slow device would take.
+        let flops = 6.0 * self.model.parameters() as f64 * (batch_size * busy.len().max(1)) as f64;
+        let timed = self.pace.most().unwrap_or((work(self.device()) / flops) as usize);
+        let most = timed.clamp(1, most).min(room);
         let rounds = if self.device().hardware.software { SOFTWARE_LOOP } else { usize::MAX };
         let most = most.min(self.plan.most_steps(&self.model, batch_size, rounds).unwrap_or(usize::MAX));
         // The device starts on a short portion while the next, as long as all before it, is encoded.
@@ -303,9 +332,10 @@ impl Engine {
     /// Waits until no more than `most` submissions are under way.
     async fn wait_until(&mut self, most: usize) -> Result<()> {
         while self.in_flight.len() > most
-            && let Some(submitted) = self.in_flight.pop_front()
+            && let Some(Flight { submitted, steps, handed }) = self.in_flight.pop_front()
         {
             self.device().wait(submitted).await?;
+            self.pace.done(steps, handed);
         }
         self.evaluations_in_flight = self.evaluations_in_flight.min(self.in_flight.len());
         self.device().check("running kernels")

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::gpu::launch::Launch;
+use crate::backend::gpu::plan::PlanName;
+use crate::model::Mlp;
+use crate::recipe::Recipe;
 
 /// Cooperative matrices with operands of 16 bits and sums of 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +45,8 @@ impl Hardware {
     }
 }
 
-/// Of what is made, the way that was measured to be the fastest: [`Launch::what`] to kernel and way. Empty where nothing
-/// was measured.
+/// What was measured to be the fastest: of what is made, the kernel and way, under [`Launch::what`]; of a network, the plan, under
+/// [`PlanName::subject`]. Empty where nothing was measured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tuning(BTreeMap<String, String>);
@@ -52,6 +55,26 @@ impl Tuning {
     /// Remembers `launch` as the fastest way to make what it makes.
     pub fn set(&mut self, launch: &Launch) {
         self.0.insert(launch.what.clone(), launch.choice());
+    }
+
+    /// Remembers `plan` as the fastest to train `model` by `recipe`.
+    pub fn set_plan(&mut self, model: &Mlp, recipe: &Recipe, plan: PlanName) {
+        self.0.insert(PlanName::subject(model, recipe), plan.name().to_owned());
+    }
+
+    /// The fastest plan to train `model` by `recipe`, where that was measured.
+    pub fn plan(&self, model: &Mlp, recipe: &Recipe) -> Option<PlanName> {
+        self.0.get(&PlanName::subject(model, recipe)).and_then(|name| PlanName::named(name))
+    }
+
+    /// How many things were measured.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Takes over what `other` has.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::clock;
 use super::engine::{Engine, capacity};
 use super::plan::PlanName;
 use super::store::Store;
@@ -25,7 +26,7 @@ impl GpuPack {
     pub fn new(store: Store, model: &Mlp, recipes: &[Recipe], plan: Option<PlanName>) -> Result<Self> {
         let models = recipes.iter().map(|recipe| recipe.apply(model.clone())).collect::<Result<Vec<_>>>()?;
         let members: Vec<_> = models.iter().zip(recipes).collect();
-        pollster::block_on(Engine::new(store, &members, plan)).map(Self)
+        pollster::block_on(Engine::new(store, &members, plan, clock())).map(Self)
     }
 
     /// How many members of a pack that trains networks of the widths of `model` by `recipe` fit on the device of `store` at once.

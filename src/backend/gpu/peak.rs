@@ -1,7 +1,5 @@
 //! What the device can do at best: a large product and a large copy.
 
-use std::time::Duration;
-
 use crate::backend::Peak;
 use crate::backend::gpu::engine::Engine;
 use crate::backend::gpu::launch::Within;
@@ -17,8 +15,8 @@ const SOFTWARE: (usize, u64) = (512, 32 << 20);
 const ROUNDS: usize = 4;
 
 impl Engine {
-    /// What [`crate::backend::Measure::peak`] tells; takes a clock, as there is none everywhere.
-    pub(super) async fn measure_peak(&mut self, clock: impl Fn() -> Duration) -> Result<Peak> {
+    /// What [`crate::backend::Measure::peak`] tells.
+    pub(super) async fn measure_peak(&mut self) -> Result<Peak> {
         let device = self.device().clone();
         let (side, bytes) = if device.hardware.software { SOFTWARE } else { HARDWARE };
         let (store, table) = self.table();
@@ -40,9 +38,9 @@ impl Engine {
         for way in &ways {
             let ready = [store.ready(way, &bound, table)?];
             for _ in 0..ROUNDS {
-                let start = clock();
+                let start = self.now();
                 device.wait(submit(&device, table, &ready, std::slice::from_ref(&entries), None)?).await?;
-                product = product.min((clock() - start).as_secs_f64());
+                product = product.min((self.now() - start).as_secs_f64());
             }
         }
         drop((a, b, c));
@@ -54,9 +52,9 @@ impl Engine {
         for _ in 0..ROUNDS {
             let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
-            let start = clock();
+            let start = self.now();
             device.wait(device.submit(encoder.finish())).await?;
-            copy = copy.min((clock() - start).as_secs_f64());
+            copy = copy.min((self.now() - start).as_secs_f64());
         }
         Ok(Peak { gflops: 2e-9 * (side as f64).powi(3) / product, copy_gb_per_s: 2e-9 * bytes as f64 / copy })
     }

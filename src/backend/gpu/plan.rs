@@ -67,6 +67,17 @@ impl PlanName {
         Self::ALL.into_iter().find(|plan| plan.name() == name)
     }
 
+    /// The plans that can train `model` by `recipe` on `hardware`.
+    pub fn fitting(model: &Mlp, recipe: &Recipe, hardware: &Hardware) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|plan| plan.check(model, recipe, hardware).is_ok()).collect()
+    }
+
+    /// What a plan is chosen for, in words: what of a network and its recipe decides how fast each is.
+    pub fn subject(model: &Mlp, recipe: &Recipe) -> String {
+        let (optimizer, rows) = (recipe.optimizer.kind.name(), recipe.batch_size);
+        format!("plan of {model}, {}, {optimizer}, {rows} rows", model.activation().name())
+    }
+
     /// Whether it can train `model` by `recipe` on `hardware`; if not, why.
     ///
     /// # Errors
@@ -145,6 +156,10 @@ impl PlanName {
     ) -> Result<(Self, &'static str)> {
         if let Some(plan) = wanted {
             return plan.check(model, recipe, hardware).map(|()| (plan, "it was asked for"));
+        }
+        let tuned = hardware.tuning.plan(model, recipe);
+        if let Some(plan) = tuned.filter(|plan| plan.check(model, recipe, hardware).is_ok()) {
+            return Ok((plan, "the fastest as it was measured on this adapter"));
         }
         Ok(match Self::Fused.check(model, recipe, hardware) {
             Ok(()) if narrow_shape(model, Element::U8).is_some() && !makes_inputs(model, recipe) => {

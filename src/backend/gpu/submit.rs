@@ -144,16 +144,31 @@ pub(super) fn submit(
     Ok(submitted)
 }
 
-/// Runs one launch over `buffers`, each under the shader's name for it.
-pub(crate) async fn run_once(
-    device: &Device,
-    launch: &Launch,
-    buffers: &[(&str, wgpu::Buffer)],
-    entries: Entries,
-) -> Result<()> {
-    let table = Table::new(device, entries.len())?;
-    let bound: Vec<_> = buffers.iter().map(|(name, buffer)| (*name, buffer)).collect();
-    let ready = Programs::new(device.clone()).ready(launch, &bound, &table)?;
-    let submitted = submit(device, &table, &[ready], &[entries], None)?;
-    device.wait(submitted).await
+/// One launch with its buffers, to run by itself.
+pub(crate) struct Single {
+    device: Device,
+    table: Table,
+    ready: [Ready; 1],
+    entries: [Entries; 1],
+}
+
+impl Single {
+    /// Of `launch` over `buffers`, each under the shader's name for it.
+    pub(crate) fn new(
+        device: &Device,
+        launch: &Launch,
+        buffers: &[(&str, wgpu::Buffer)],
+        entries: Entries,
+    ) -> Result<Self> {
+        let table = Table::new(device, entries.len())?;
+        let bound: Vec<_> = buffers.iter().map(|(name, buffer)| (*name, buffer)).collect();
+        let ready = [Programs::new(device.clone()).ready(launch, &bound, &table)?];
+        Ok(Self { device: device.clone(), table, ready, entries: [entries] })
+    }
+
+    /// Runs it.
+    pub(crate) async fn run(&self) -> Result<()> {
+        let submitted = submit(&self.device, &self.table, &self.ready, &self.entries, None)?;
+        self.device.wait(submitted).await
+    }
 }

@@ -1,7 +1,6 @@
 //! Which of several ways to launch a kernel is the fastest here: measured on the model's own buffers.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -35,8 +34,8 @@ const MARGIN: f64 = 0.03;
 
 impl Engine {
     /// Measures all ways to launch each kernel of a training step, on the uploaded training part, with a learning rate of
-    /// 0; takes a clock, as there is none everywhere.
-    pub(super) async fn measure_ways(&mut self, clock: impl Fn() -> Duration) -> Result<(Vec<Tuned>, Tuning)> {
+    /// 0.
+    pub(super) async fn measure_ways(&mut self) -> Result<(Vec<Tuned>, Tuning)> {
         let device = self.device().clone();
         let Trial { dispatches, buffers, table, entries, store } = self.trial()?;
         let (mut tuned, mut tuning, mut seen) = (Vec::new(), Tuning::default(), BTreeSet::new());
@@ -52,11 +51,11 @@ impl Engine {
                 let mut launches = 1;
                 // The first run builds what the driver has not built yet, the second says how many launches fill the time.
                 for round in 0..ROUNDS + 2 {
-                    let start = clock();
+                    let start = self.now();
                     let steps = vec![entries.clone(); launches];
                     let submitted = submit(&device, table, &ready, &steps, None)?;
                     device.wait(submitted).await?;
-                    let seconds = (clock() - start).as_secs_f64();
+                    let seconds = (self.now() - start).as_secs_f64();
                     match round {
                         0 => {}
                         1 => launches = ((TARGET / seconds.max(1e-9)) as usize).clamp(1, table.steps),

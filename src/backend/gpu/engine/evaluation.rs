@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::sizes::work;
-use super::{Engine, Resident};
+use super::{Engine, Flight, Resident};
 use crate::backend::cpu::head::values_evaluation;
 use crate::backend::fit::rows_of;
 use crate::backend::gpu::device::{Read, values};
@@ -83,7 +83,8 @@ impl Engine {
             _ => Reads::Values(predicted),
         };
         self.evaluations_in_flight += submitted.len();
-        self.in_flight.extend(submitted);
+        let handed = self.pace.now();
+        self.in_flight.extend(submitted.into_iter().map(|submitted| Flight { submitted, steps: 0, handed }));
         Ok(Begun { split, members, reads })
     }
 
