@@ -467,9 +467,17 @@ fn print(line: &str) -> Result<()> {
     writeln!(output, "{line}").and_then(|()| output.flush()).map_err(Error::io("write", "standard output".as_ref()))
 }
 
+/// A line of text on standard output, folded where it is wider than a terminal.
+///
+/// # Errors
+/// As [`print`].
+fn print_text(line: &str) -> Result<()> {
+    print(&terminal::folded_result(line))
+}
+
 /// A line on standard error, folded where it is wider than a terminal. If that is closed there is nobody to tell.
 fn note(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::folded(line));
+    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::folded_note(line));
 }
 
 /// Lines on standard error, each of them once.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{DeviceOptions, note, print, select};
+use super::{DeviceOptions, note, print, print_text, select};
 use crate::check;
 use crate::error::{Error, Result};
 
@@ -32,20 +32,19 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
     };
     print(&format!("Checked on {where_}"))?;
-    print(&format!(
-        "{:<24} {:<20} {:<14} {:>12} {:>10} {:>10}  result",
-        "kernel or plan", "shape", "compared", "worst error", "absolute", "relative"
-    ))?;
+    print("What differs at most, and what it may differ by: absolute + relative part")?;
+    let mut before = None;
     for row in &rows {
+        let subject = (&row.name, &row.shape);
+        if before != Some(subject) {
+            print_text(&format!("{} {}", row.name, row.shape))?;
+            before = Some(subject);
+        }
         let result = if row.comparison.passed() { "ok".into() } else { format!("FAILED, {}", row.comparison) };
-        print(&format!(
-            "{:<24} {:<20} {:<14} {:>12.3e} {:>10.1e} {:>10.1e}  {result}",
-            row.name,
-            row.shape,
-            row.what,
-            row.comparison.error(),
-            row.tolerance.absolute,
-            row.tolerance.relative,
+        let (error, allowed) = (row.comparison.error(), row.tolerance);
+        print_text(&format!(
+            "    {:<14} {error:>10.3e} of {:>7.1e} + {:>7.1e}  {result}",
+            row.what, allowed.absolute, allowed.relative
         ))?;
     }
     let failed = rows.iter().filter(|row| !row.comparison.passed()).count();

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// The subcommand that takes such a file.
 const COMMAND: &str = "train";
 /// Flags that say what becomes of a run and not what it does, or that make several: no file keeps them.
-const NOT_KEPT: [&str; 16] = [
+const NOT_KEPT: [&str; 19] = [
     "config",
     "run_dir",
     "save",
@@ -29,6 +29,9 @@ const NOT_KEPT: [&str; 16] = [
     "json",
     "quiet",
     "verbose",
+    "offline",
+    "mirror",
+    "fetch_timeout",
     "members",
     "seeds",
     "shard",
@@ -147,16 +150,15 @@ pub(super) fn written(words: &[OsString], recipe: &Map<String, Value>, drawn: &M
             ArgAction::SetTrue => Value::Bool(true),
             _ => {
                 let values = matches.get_raw(id).into_iter().flatten();
-                let values: Vec<Value> =
-                    values
-                        .map(|value| {
-                            if PATHS.contains(&id) {
-                                absolute(Path::new(value))
-                            } else {
-                                plain(&value.to_string_lossy())
-                            }
-                        })
-                        .collect();
+                let values: Vec<Value> = values
+                    .map(|value| {
+                        if PATHS.contains(&id) {
+                            absolute(Path::new(value)).to_string_lossy().into_owned().into()
+                        } else {
+                            plain(&value.to_string_lossy())
+                        }
+                    })
+                    .collect();
                 match (argument.get_value_delimiter(), &values[..]) {
                     (None, [value]) => value.clone(),
                     _ => Value::Array(values),
@@ -180,14 +182,13 @@ fn is_of_recipe(id: &str) -> bool {
 }
 
 /// `path` so that it can be found from any folder, if it is one.
-fn absolute(path: &Path) -> Value {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     let text = path.to_string_lossy();
     let is_path = path.exists() || text.contains(['/', '\\', '*', '?', '.']);
     if NO_PATHS.contains(&&*text) || !is_path {
-        return text.into_owned().into();
+        return path.to_path_buf();
     }
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    whole.to_string_lossy().into_owned().into()
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// A number or a truth value as what it is, all else as text.

@@ -7,7 +7,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::backend::Split;
 use crate::backend::select::Selected;
@@ -56,7 +56,7 @@ pub(super) fn train_in_any_order(
 ) -> Result<bool> {
     let rows_of = |job: &Job| job.data.get(Split::Train).map_or(0, |view| view.len());
     let all = |job: &Job| rows_of(job) as u64 * u64::from(job.recipe.epochs.saturating_sub(job.done));
-    let bar = bar(jobs.iter().map(all).sum(), "{prefix} [{wide_bar}] {percent:>3} %, {rate}, {eta} left", quiet);
+    let bar = bar(jobs.iter().map(all).sum(), "{prefix} [{wide_bar}] {percent:>3} %, {rate}, {left} left", quiet);
     let interrupted = interrupted();
     let mut done = 0;
     bar.set_prefix(format!("0 of {} networks", jobs.len()));
@@ -110,7 +110,7 @@ pub(super) fn checkpoint(
 /// How often a bar is drawn anew where nothing happens.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A bar on standard error of `length` rows, whose `template` may have their `{rate}`; hidden where that is no terminal.
+/// A bar on standard error of `length` rows, whose `template` may have their `{rate}` and the time that is `{left}`; hidden where that is no terminal.
 pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -122,7 +122,11 @@ pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
             // A narrow column: thousands from ten of them on.
             let _ = if rate < 1e4 { write!(out, "{rate:.0} rows/s") } else { write!(out, "{:.0}k rows/s", rate / 1e3) };
         };
-        bar.set_style(style.with_key("rate", rate).progress_chars("=> "));
+        let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let left = if state.pos() == 0 { "?".into() } else { format!("{:#}", HumanDuration(state.eta())) };
+            let _ = out.write_str(&left);
+        };
+        bar.set_style(style.with_key("rate", rate).with_key("left", left).progress_chars("=> "));
     }
     bar.enable_steady_tick(TICK);
     bar

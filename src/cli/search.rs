@@ -83,7 +83,7 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
     /// Print nothing but errors
-    #[arg(long)]
+    #[arg(long, short)]
     quiet: bool,
     /// Say more of where data come from
     #[arg(long, short, conflicts_with = "quiet")]

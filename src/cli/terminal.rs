@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
-use terminal_size::{Width, terminal_size_of};
+use terminal_size::{Height, Width, terminal_size_of};
 
 use super::note;
 
@@ -13,39 +13,62 @@ pub(super) const WIDTH: usize = 80;
 /// Narrower than this nothing is folded.
 const LEAST: usize = 20;
 
+/// What ends a line of a command that goes on in the next one.
+const CONTINUED: &str = " \\";
+
 /// The columns of the terminal on standard error; without one what COLUMNS says, if it says anything.
-fn width() -> Option<usize> {
+fn width_of_notes() -> Option<usize> {
     let error = std::io::stderr();
-    let own = || terminal_size_of(&error).map(|(Width(width), _)| usize::from(width));
+    if error.is_terminal() {
+        return usable(terminal_size_of(&error));
+    }
     let said = || std::env::var("COLUMNS").ok()?.parse().ok();
-    let width: Option<usize> = if error.is_terminal() { own() } else { said() };
-    width.filter(|width| *width >= LEAST)
+    said().filter(|width| *width >= LEAST)
 }
 
-/// `line` as lines that fit the terminal, those behind the first indented; as it is where there is none.
-pub(super) fn folded(line: &str) -> Cow<'_, str> {
-    match width() {
-        Some(width) if line.lines().any(|line| line.chars().count() > width) => {
-            line.lines().map(|line| fold(line, width, "")).collect::<Vec<_>>().join("\n").into()
+/// The columns of the terminal on standard output. What goes elsewhere is read by programs.
+fn width_of_results() -> Option<usize> {
+    let output = std::io::stdout();
+    if output.is_terminal() { usable(terminal_size_of(&output)) } else { None }
+}
+
+fn usable(size: Option<(Width, Height)>) -> Option<usize> {
+    size.map(|(Width(width), _)| usize::from(width)).filter(|width| *width >= LEAST)
+}
+
+/// `text`, which goes to standard error, with lines that fit the terminal there, if there is one.
+pub(super) fn folded_note(text: &str) -> Cow<'_, str> {
+    folded(text, width_of_notes())
+}
+
+/// `text`, which goes to standard output, with lines that fit the terminal there, if there is one.
+pub(super) fn folded_result(text: &str) -> Cow<'_, str> {
+    folded(text, width_of_results())
+}
+
+fn folded(text: &str, width: Option<usize>) -> Cow<'_, str> {
+    match width {
+        Some(width) if text.lines().any(|line| line.chars().count() > width) => {
+            text.lines().map(|line| fold(line, width, "")).collect::<Vec<_>>().join("\n").into()
         }
-        _ => line.into(),
+        _ => text.into(),
     }
 }
 
-/// A command of a shell as lines that fit the terminal and can be copied as they are.
-pub(super) fn folded_command(line: &str) -> Cow<'_, str> {
-    match width() {
-        Some(width) => fold(line, width, " \\").into(),
-        None => line.into(),
+/// A command that goes to standard output, with lines that fit the terminal there and can be copied as they are.
+pub(super) fn folded_command(command: &str) -> Cow<'_, str> {
+    match width_of_results() {
+        Some(width) => fold(command, width, CONTINUED).into(),
+        None => command.into(),
     }
 }
 
 /// A line on standard error that ends with a command, which has lines of its own on a terminal.
 pub(super) fn note_command(line: &str, command: &str) {
-    match width() {
-        Some(_) => {
+    match width_of_notes() {
+        Some(width) => {
             note(line);
-            let _ = writeln!(std::io::stderr().lock(), "  {}", folded_command(command));
+            let _ = writeln!(std::io::stderr().lock(), "{}", fold(&format!("  {command}"), width, CONTINUED));
         }
         None => note(&format!("{line} {command}")),
     }

@@ -147,6 +147,12 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     if let Some(folder) = &folder {
         options.run_dir = Some(folder.path().to_path_buf());
         options.save = Some(folder.model());
+        // What is kept says where the data are, wherever it is read.
+        options.data.data =
+            options.data.data.map(|source| config::absolute(source.as_ref()).to_string_lossy().into_owned());
+        for path in [&mut options.data.test, &mut options.data.data_dir, &mut options.init_from] {
+            *path = path.take().map(|path| config::absolute(&path));
+        }
     }
     let options = &options;
     // What can be refused is refused before any work.

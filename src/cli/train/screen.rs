@@ -15,7 +15,7 @@ use crate::observe::{Observer, RunInfo};
 use crate::train::{End, Epoch, Event, Outcome, Snapshot};
 
 /// Rate, time left and loss, as the bar shows them.
-const BAR: &str = "{prefix} [{wide_bar}] {percent:>3} %, {rate}, {eta} left{msg}";
+const BAR: &str = "{prefix} [{wide_bar}] {percent:>3} %, {rate}, {left} left{msg}";
 
 /// Shows a run.
 pub(super) struct Screen {
@@ -54,6 +54,15 @@ impl Screen {
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> Result<()> {
+        self.show(epoch)?;
+        if epoch.number < self.epochs {
+            self.progress(epoch.number + 1, 0, "");
+        }
+        Ok(())
+    }
+
+    /// Prints the line of an epoch.
+    fn show(&mut self, epoch: &Epoch) -> Result<()> {
         if !epoch.is_evaluated() {
             return Ok(());
         }
@@ -91,6 +100,7 @@ impl Observer for Screen {
         self.scale.clone_from(&run.data.target_scale);
         let all = self.rows as u64 * u64::from(self.epochs.saturating_sub(self.done));
         self.bar = jobs::bar(all, BAR, self.quiet);
+        self.progress(self.done + 1, 0, "");
         Ok(())
     }
 
