@@ -60,5 +60,6 @@ pub use checkpoint::{Ensemble, load as load_model};
 pub use data::{Dataset, Inputs, Samples};
 pub use error::{Error, Result};
 pub use model::{Activation, Init, Mlp};
+pub use observe::Observer;
 pub use recipe::Recipe;
 pub use trainer::{Trained, Trainer};

@@ -12,6 +12,7 @@ use toml::de::DeTable;
 
 use super::help;
 use super::recipe::{flag, shown};
+use crate::data::catalogue;
 use crate::error::{Error, Result};
 
 /// The subcommand that takes such a file.
@@ -40,8 +41,8 @@ const NOT_KEPT: [&str; 19] = [
 ];
 /// Flags that may name a file or a folder, which is kept as an absolute path.
 const PATHS: [&str; 5] = ["data", "data_dir", "test", "init_from", "class_weight"];
-/// What the words of a path stand for where it is no path.
-const NO_PATHS: [&str; 3] = ["-", "auto", "balanced"];
+/// Words that stand for something else where a path may stand, beside the names of published data sets.
+const NO_PATHS: [&str; 4] = ["-", "auto", "balanced", "digits"];
 
 /// `words`, the words of a command, with the flags of the file that its --config names. Those of the command win: a flag of the file is
 /// left out where the command has it, or one that it contradicts.
@@ -184,11 +185,10 @@ fn is_of_recipe(id: &str) -> bool {
 /// `path` so that it can be found from any folder, if it is one.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     let text = path.to_string_lossy();
+    let named = NO_PATHS.contains(&&*text) || catalogue::set(&text).is_some();
     let is_path = path.exists() || text.contains(['/', '\\', '*', '?', '.']);
-    if NO_PATHS.contains(&&*text) || !is_path {
-        return path.to_path_buf();
-    }
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+    let whole = if named || !is_path { None } else { std::path::absolute(path).ok() };
+    whole.unwrap_or_else(|| path.to_path_buf())
 }
 
 /// A number or a truth value as what it is, all else as text.

@@ -349,7 +349,7 @@ fn inspect(options: &InspectOptions) -> Result<()> {
 }
 
 /// Characters of what a column holds, at the least and at the most.
-const LEAST_HELD: usize = 16;
+const LEAST_HELD: usize = 14;
 const MOST_HELD: usize = 44;
 
 /// The range or the most frequent values of a column, in at most `most` characters.
@@ -388,8 +388,8 @@ fn becomes(profile: &Profile) -> String {
         Kind::Boolean { texts: [no, yes], indicator, .. } => format!("{no} 0, {yes} 1{}", missing(indicator)),
         Kind::Time { form, indicator, .. } => format!("days, read as {form}{}", missing(indicator)),
         Kind::Categories { values, other, indicator, .. } => {
-            let other = if *other { " and one for all others" } else { "" };
-            format!("{} features of 0 or 1{other}{}", values.len(), missing(indicator))
+            let others = if *other { ", 1 for others" } else { "" };
+            format!("{} features of 0 or 1{others}{}", values.len() + usize::from(*other), missing(indicator))
         }
     }
 }

@@ -44,6 +44,12 @@ impl RunFolder {
     pub(super) fn open(wanted: &Path, source: Option<&str>, resume: Option<&Path>) -> Result<Self> {
         let path = if wanted.as_os_str() == AUTO { unused(source) } else { wanted.to_path_buf() };
         let resumed = resume.is_some_and(|model| files::same(model, &path.join(MODEL)));
+        if let Some(model) = resume.filter(|_| !resumed || !path.join(CONFIG).is_file()) {
+            return Err(Error::Usage(format!(
+                "--resume {} goes on in the folder of its run: give --run-dir that folder, or --save in its place",
+                model.display()
+            )));
+        }
         let empty = match std::fs::read_dir(&path) {
             Ok(mut entries) => entries.next().is_none(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -3,30 +3,28 @@
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use self::advice::Advice;
 use self::saving::Saving;
 use self::screen::Screen;
 use self::settings::{Resumed, Settings};
 use super::model::{self, ReadingOptions};
-use super::recipe::{Given, RecipeOptions, without_idle};
+use super::recipe::RecipeOptions;
 use super::run_folder::RunFolder;
 use super::shards::ShardOptions;
 use super::{ComputeOptions, DataOptions, config, jobs, note, print, terminal};
 use crate::backend::gpu::plan::PlanName;
-use crate::backend::{About, BackendExt, Split};
+use crate::backend::{BackendExt, Split};
 use crate::checkpoint::{Checkpoint, Metadata};
-use crate::data::{Dataset, Samples, TargetScale, Task};
+use crate::data::{Dataset, TargetScale, Task};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::Evaluation;
-use crate::observe::log::{self, EpochLog, Log, object};
+use crate::observe::log::{self, EpochLog, Log};
 use crate::observe::tensorboard::TensorBoard;
 use crate::observe::{self, Observer, RunInfo};
 use crate::recipe::Recipe;
@@ -37,6 +35,7 @@ mod class_weight;
 pub(super) mod grid;
 mod members;
 pub(super) mod prepare;
+mod record;
 mod saving;
 mod screen;
 mod settings;
@@ -160,7 +159,6 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     if let Some(path) = &options.log {
         files::check_writable(path)?;
     }
-    let tensorboard = options.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
     let tell = |line: &str| {
         if !options.quiet {
             note(line);
@@ -258,11 +256,9 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         tell(&format!("Trained so far on {name} (plan {plan}), now on {now} (plan {now_plan}): last bits will differ"));
     }
     backend.upload(Split::Train, &dataset.train)?;
-    let mut evaluated = Vec::new();
     for (split, part) in [(Split::Test, &dataset.test), (Split::Validation, &dataset.validation)] {
         if let Some(part) = part {
             backend.upload(split, part)?;
-            evaluated.push(split);
         }
     }
     backend.set_state(&state)?;
@@ -274,7 +270,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         (Some(resumed), _) => resumed.metadata.training.init_from.clone(),
         (None, path) => path.as_ref().map(|path| path.display().to_string()),
     };
-    let head = options_of_run(options, &metadata, &dataset, done, &about)?;
+    let head = record::options(options, &metadata, &dataset, done, &about)?;
     let mut logs = Vec::new();
     if let Some(path) = &options.log {
         let mut log = Log::create(path, &log::columns([], &dataset, recipe.train_eval))?;
@@ -283,7 +279,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     }
     if let Some(folder) = &mut folder {
         tell(&format!("Kept in {}", folder.path().display()));
-        let config = || again(options, &given, &recipe, &dataset, initial.as_ref().map(|(_, initial)| initial));
+        let config = || record::config(options, &given, &recipe, &dataset, initial.as_ref().map(|(_, initial)| initial));
         let (mut log, empty) = folder.begin(config, done, recipe.epochs)?;
         if empty {
             log.head(&head)?;
@@ -294,17 +290,16 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     saving.begin(options, &model, metadata, (done, dataset.validation.is_some()), &state, best)?;
     let mut screen = Screen::new(options.quiet, options.verbose);
     let mut advice = Advice::new(&model, &dataset, options.quiet);
-    let mut tested = None;
+    let (interrupted, mut tested) = (jobs::interrupted(), None);
     let mut test = |event: &mut Event<'_>| {
         if let Event::Epoch(epoch, _) = event {
             tested = epoch.test.clone().map(|found| (epoch.number, found));
         }
-        let stop = jobs::interrupted().load(Ordering::Relaxed);
-        Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
     let start = Instant::now();
     let info = RunInfo { model: &model, data: &dataset, recipe: &recipe, device: &about, done };
-    let mut tensorboard = tensorboard;
+    let mut tensorboard = options.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
     let mut observers: Vec<&mut dyn Observer> = Vec::new();
     observers.extend(logs.iter_mut().map(|log| log as &mut dyn Observer));
     observers.extend(tensorboard.iter_mut().map(|board| board as &mut dyn Observer));
@@ -351,42 +346,6 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     Ok(())
 }
 
-/// The configuration that does again what this run does.
-fn again(
-    options: &Options,
-    given: &Given,
-    recipe: &Recipe,
-    dataset: &Dataset,
-    initial: Option<&Checkpoint>,
-) -> Result<String> {
-    let mut all = recipe.options()?;
-    // Not flags of the recipe, or not in effect.
-    let flagless = |name: &str| ["class_weight", "row_weights"].contains(&name);
-    all.retain(|name, value| match value {
-        Value::Null => false,
-        Value::Bool(true) if ["shuffle", "train_eval"].contains(&name.as_str()) => false,
-        Value::Array(values) if name == "dropout" => !values.is_empty(),
-        _ => !flagless(name),
-    });
-    // Where a file says how the network starts, or classes weigh, these flags are refused.
-    if initial.is_some() {
-        all.remove("init");
-    }
-    if options.class_weight.is_some() {
-        all.remove("label_smoothing");
-    }
-    // Too few rows for a validation part: the recipe sees that again.
-    if recipe.stopping.early_stop.is_none() {
-        all.remove("min_delta");
-    }
-    let all = without_idle(&all, |name| !given.contains_key(name), !is_table(dataset))?;
-    let origin = dataset.origin;
-    let drawn = json!({ "data": dataset.name, "test_split": origin.test, "validation_split": origin.validation });
-    let mut drawn = object(&drawn)?;
-    drawn.retain(|_, value| !value.is_null());
-    Ok(config::written(&options.words, &all, &drawn))
-}
-
 /// Tells where a run has another activation than the model that it starts from.
 fn tell_activation(path: &Path, initial: &Checkpoint, recipe: &Recipe, tell: impl Fn(&str)) {
     let now = recipe.activation;
@@ -405,45 +364,4 @@ pub(super) fn is_table(dataset: &Dataset) -> bool {
 fn errors(found: &Evaluation, scale: &TargetScale) -> String {
     let found = found.in_units(scale);
     format!("RMSE: {:.6}, MAE: {:.6}, R2: {:.4}", found.rmse(), found.mae(), found.r2())
-}
-
-/// The first line of the log: all options.
-fn options_of_run(
-    options: &Options,
-    metadata: &Metadata,
-    dataset: &Dataset,
-    done: u32,
-    about: &About,
-) -> Result<Value> {
-    let rows = |part: &Option<Arc<Samples>>| part.as_ref().map_or(0, |part| part.len());
-    let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    let mut line = object(&json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "data": dataset.name,
-        "data_dir": shown(&options.data.data_dir),
-        "train_samples": dataset.train.len(),
-        "test_samples": rows(&dataset.test),
-        "validation_samples": rows(&dataset.validation),
-        "classes": dataset.classes,
-        "targets": dataset.target_scale.as_ref().map(|scale| &scale.names),
-        "widths": metadata.widths,
-        "backend": about.name,
-        "adapter": about.device,
-        "plan": about.plan,
-        "plan_reason": about.plan_reason,
-        "precision": about.precision.name(),
-        "init_from": shown(&options.init_from),
-        "resume": shown(&options.resume),
-        "epochs_done": done,
-        "run_dir": shown(&options.run_dir),
-        "save": shown(&options.save),
-        "save_every": options.save_every,
-        "save_best": options.save_best.as_ref().map(shown),
-        "quiet": options.quiet,
-    }))?;
-    line.extend(object(&metadata.reading)?);
-    // JSON is text, and a path may be something else.
-    line.insert("test".into(), shown(&metadata.reading.test).into());
-    line.extend(metadata.recipe.options()?);
-    Ok(Value::Object(line))
 }

@@ -162,9 +162,7 @@ fn print_all(search: &Search<'_>, outcome: &Outcome, selection: Option<&Selectio
     print(&format!("\nBest: trial {}{own}", best.trial))?;
     let least = outcome.ranked[0].trial;
     if least != best.trial {
-        print_text(&format!(
-            "Trial {least} has less {part} loss, but does not beat trial 1 by more than a standard error of the difference"
-        ))?;
+        print(&format!("Trial {least} has less {part} loss than trial 1, by at most a standard error"))?;
     }
     print(&terminal::folded_command(again))?;
     if let Some(Selection { picks, figures: found, .. }) = selection {

@@ -161,7 +161,16 @@ impl Saving {
 
     /// The run was stopped after `epoch`: it is written, and what goes on from it is said.
     fn stopped(&self, epoch: u32, end: &mut Snapshot<'_>) -> Result<()> {
-        let (Some(path), Some(run)) = (&self.last, &self.run) else { return Ok(()) };
+        let Some(run) = &self.run else { return Ok(()) };
+        let Some(path) = &self.last else {
+            match (&self.best, run.best) {
+                (Some(path), Some(Best { epoch, .. })) if run.kept => {
+                    note(&format!("Interrupted: the best epoch, {epoch}, is in {}", numbered(path, epoch).display()));
+                }
+                _ => note("Interrupted: nothing is kept, as there is no --save"),
+            }
+            return Ok(());
+        };
         if epoch <= run.done {
             note(&format!("Interrupted before an epoch was done: {} is not written", path.display()));
             return Ok(());
