@@ -506,8 +506,7 @@ fn a_run_folder_holds_what_repeats_its_run_to_the_bit() {
         assert_eq!(untimed(&again), untimed(&kept));
     }
     let text = config(&folder.path("run0"));
-    for line in ["recipe = \"table\"", "lr = 0.002", "validation-split = 0.1", "test-split = 0.1", "backend = \"cpu\""]
-    {
+    for line in ["recipe = \"table\"", "lr = 0.002", "validation-split = 0.1", "backend = \"cpu\""] {
         assert!(text.lines().any(|own| own == line), "no {line} in {text}");
     }
 }
@@ -524,6 +523,7 @@ fn a_run_folder_is_used_for_one_run_which_goes_on_in_it() {
     let model = format!("{part}/model.safetensors");
     fails(&[&common[..], &["--epochs", "5", "--run-dir", &part]].concat(), 2, &["is not empty", &model]);
     fails(&[&common[..], &["--run-dir", &folder.path("other"), "--seeds", "0..3"]].concat(), 2, &["--run-dir"]);
+    fails(&["train", "--resume", &model, "--run-dir", &folder.path("other")], 2, &["the folder of its run"]);
     let on = ["train", "--backend", "cpu", "--resume", &model, "--epochs", "5", "--run-dir", &part];
     let (_, err) = run(&on, 0);
     assert!(err.contains("To train on: mlp-gpu train --resume") && err.contains("--run-dir"), "{err}");
@@ -658,4 +658,22 @@ fn no_line_at_a_terminal_is_wider_than_it() {
             assert!(wide.is_none(), "{words:?}: {wide:?}");
         }
     }
+}
+
+#[test]
+fn other_software_reads_the_files_of_a_run() {
+    let python = std::env::var("MLP_GPU_PYTHON").unwrap_or_else(|_| "python3".into());
+    let has = Command::new(&python).args(["-c", "import tensorboard, tbparse, pandas, PIL"]).output();
+    if !has.is_ok_and(|found| found.status.success()) {
+        println!("{python} has no tensorboard, tbparse, pandas and pillow: other_software_reads_the_files_of_a_run");
+        return;
+    }
+    let folder = Folder::new();
+    let (board, json, csv) = (folder.path("board"), folder.path("log.jsonl"), folder.path("log.csv"));
+    let common = ["train", "--data", "digits", "--backend", "cpu", "--epochs", "2", "-q", "--log"];
+    run(&[&common[..], &[&json, "--tensorboard", &board]].concat(), 0);
+    run(&[&common[..], &[&csv]].concat(), 0);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/event_files.py");
+    let read = Command::new(python).args([script, &board, &json, &csv]).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
 }

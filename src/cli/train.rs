@@ -279,7 +279,8 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     }
     if let Some(folder) = &mut folder {
         tell(&format!("Kept in {}", folder.path().display()));
-        let config = || record::config(options, &given, &recipe, &dataset, initial.as_ref().map(|(_, initial)| initial));
+        let config =
+            || record::config(options, &given, &recipe, &dataset, initial.as_ref().map(|(_, initial)| initial));
         let (mut log, empty) = folder.begin(config, done, recipe.epochs)?;
         if empty {
             log.head(&head)?;

@@ -44,8 +44,7 @@ pub(super) fn config(
         all.remove("min_delta");
     }
     let all = without_idle(&all, |name| !given.contains_key(name), !is_table(dataset))?;
-    let origin = dataset.origin;
-    let drawn = json!({ "data": dataset.name, "test_split": origin.test, "validation_split": origin.validation });
+    let drawn = json!({ "data": dataset.name, "validation_split": dataset.origin.validation });
     let mut drawn = object(&drawn)?;
     drawn.retain(|_, value| !value.is_null());
     Ok(config::written(&options.words, &all, &drawn))
