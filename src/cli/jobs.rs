@@ -56,7 +56,7 @@ pub(super) fn train_in_any_order(
 ) -> Result<bool> {
     let rows_of = |job: &Job| job.data.get(Split::Train).map_or(0, |view| view.len());
     let all = |job: &Job| rows_of(job) as u64 * u64::from(job.recipe.epochs.saturating_sub(job.done));
-    let bar = bar(jobs.iter().map(all).sum(), "{prefix} [{wide_bar}] {percent:>3} %, {rate}, {left} left", quiet);
+    let bar = bar(jobs.iter().map(all).sum(), "{prefix} [{bar:16}] {percent:>3} %, {rate}, {left} left", quiet);
     let interrupted = interrupted();
     let mut done = 0;
     bar.set_prefix(format!("0 of {} networks", jobs.len()));
@@ -110,7 +110,8 @@ pub(super) fn checkpoint(
 /// How often a bar is drawn anew where nothing happens.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A bar on standard error of `length` rows, whose `template` may have their `{rate}` and the time that is `{left}`; hidden where that is no terminal.
+/// A bar of `length` rows on standard error, whose `template` may have their `{rate}` and the time that is `{left}`; hidden where that
+/// is no terminal. It must leave room in its line for the ^C that a terminal shows, or a line of it stays.
 pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

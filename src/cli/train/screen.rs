@@ -15,7 +15,7 @@ use crate::observe::{Observer, RunInfo};
 use crate::train::{End, Epoch, Event, Outcome, Snapshot};
 
 /// Rate, time left and loss, as the bar shows them.
-const BAR: &str = "{prefix} [{wide_bar}] {percent:>3} %, {rate}, {left} left{msg}";
+const BAR: &str = "{prefix} [{bar:16}] {percent:>3} %, {rate}, {left} left, {msg}";
 
 /// Shows a run.
 pub(super) struct Screen {
@@ -46,17 +46,16 @@ impl Screen {
     }
 
     /// Shows that so many rows of epoch `epoch` were handed over.
-    fn progress(&self, epoch: u32, rows: usize, what: &str) {
+    fn progress(&self, epoch: u32, rows: usize) {
         self.bar.set_prefix(format!("Epoch {epoch}/{}", self.epochs));
         self.bar.set_position(u64::from(epoch - 1 - self.done) * self.rows as u64 + rows as u64);
-        self.bar
-            .set_message(format!("{what}{}", self.loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"))));
+        self.bar.set_message(self.loss.map_or_else(|| "training".into(), |loss| format!("loss {loss:.4}")));
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> Result<()> {
         self.show(epoch)?;
         if epoch.number < self.epochs {
-            self.progress(epoch.number + 1, 0, "");
+            self.progress(epoch.number + 1, 0);
         }
         Ok(())
     }
@@ -100,14 +99,17 @@ impl Observer for Screen {
         self.scale.clone_from(&run.data.target_scale);
         let all = self.rows as u64 * u64::from(self.epochs.saturating_sub(self.done));
         self.bar = jobs::bar(all, BAR, self.quiet);
-        self.progress(self.done + 1, 0, "");
+        self.progress(self.done + 1, 0);
         Ok(())
     }
 
     fn event(&mut self, event: &mut Event<'_>) -> Result<ControlFlow<()>> {
         match event {
-            Event::Progress { epoch, done, .. } => self.progress(*epoch, *done, ""),
-            Event::Evaluating { epoch } => self.progress(*epoch, self.rows, ", evaluating"),
+            Event::Progress { epoch, done, .. } => self.progress(*epoch, *done),
+            Event::Evaluating { epoch } => {
+                self.progress(*epoch, self.rows);
+                self.bar.set_message("evaluating");
+            }
             Event::RateFloor { epoch, rate } => {
                 self.tell(&format!("From epoch {epoch} on the learning rate stays at {rate} (--min-lr)"));
             }
