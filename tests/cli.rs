@@ -72,6 +72,7 @@ fn the_main_run_trains_on_digits_and_says_what_it_uses() {
     for (index, line) in lines[..10].iter().enumerate() {
         assert!(line.starts_with(&format!("Epoch {}/10, Global Loss: ", index + 1)), "{line}");
         assert!(line.contains(", Mean Loss: 0.") && line.contains(", Test Accuracy: 0."), "{line}");
+        assert!(line.chars().count() <= 80, "{line}");
     }
     let accuracy: f64 = lines[10].strip_prefix("Test Accuracy: ").unwrap().parse().unwrap();
     assert!((0.88..0.97).contains(&accuracy), "{accuracy}");
@@ -634,6 +635,7 @@ fn the_cpu_checks_itself() {
     let output = run(&["check", "--backend", "cpu"]);
     assert!(output.status.success(), "{}", stdout(&output));
     assert!(stdout(&output).trim_end().ends_with("checks, 0 failed"));
+    assert!(stdout(&output).lines().all(|line| line.chars().count() <= 80));
 }
 
 #[test]

@@ -622,6 +622,7 @@ fn a_log_may_be_a_table() {
 
 #[test]
 fn no_line_at_a_terminal_is_wider_than_it() {
+    // Those of digits and of check are looked at in tests/cli.rs.
     let folder = Folder::new();
     let (classes, values) =
         (folder.write("t.csv", table(&lines(640, false))), folder.write("v.csv", table(&lines(640, true))));
@@ -631,7 +632,6 @@ fn no_line_at_a_terminal_is_wider_than_it() {
     let commands: Vec<Vec<String>> = vec![
         with(&["train", "--data", &classes], &["--save", &class_model]),
         with(&["train", "--data", &values], &["--save", &value_model, "-v"]),
-        ["train", "--data", "digits", "--backend", "cpu", "--epochs", "1"].map(String::from).to_vec(),
         with(&["cv", "--data", &classes], &["--folds", "2"]),
         with(&["cv", "--data", &values], &["--folds", "2", "--repeats", "2"]),
         with(&["search", "--data", &classes], &["--trials", "4", "--folds", "2"]),
@@ -639,7 +639,6 @@ fn no_line_at_a_terminal_is_wider_than_it() {
         ["bench", "--data", &classes, "--label", "label", "--backend", "cpu", "--hidden", "8"]
             .map(String::from)
             .to_vec(),
-        ["check", "--backend", "cpu"].map(String::from).to_vec(),
         ["predict", &class_model, &classes, "--backend", "cpu"].map(String::from).to_vec(),
         ["eval", &class_model, "--backend", "cpu"].map(String::from).to_vec(),
         ["eval", &value_model, "--backend", "cpu"].map(String::from).to_vec(),
