@@ -528,7 +528,8 @@ fn bench_times_networks_in_a_table_or_as_json() {
     assert_eq!(line["peak_rss_bytes"].is_u64(), cfg!(target_os = "linux"));
     let output = run(&["bench", "--backend", "cpu", "--data", &data, "--workload", "notebook", "--epochs", "1"]);
     let text = stdout(&output);
-    assert!(text.lines().count() == 4 && text.lines().last().unwrap().starts_with("notebook  16-7-10 "), "{text}");
+    assert!(text.lines().count() == 5 && text.lines().nth(3).unwrap().starts_with("notebook  16-7-10 "), "{text}");
+    assert!(text.lines().last().unwrap().contains("test accuracy 0."), "{text}");
     fails(&["bench", "--hidden", "7", "--workload", "deep"], 2, &["--workload"]);
     fails(&["bench", "--backend", "cpu", "--tune"], 2, &["--tune", "--backend gpu"]);
     fails(&["bench", "--backend", "cpu", "--precision", "mixed"], 2, &["--precision mixed", "--backend gpu"]);
