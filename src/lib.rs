@@ -20,7 +20,7 @@
 //! ```
 //!
 //! What [`Trainer`] does in one call can be had by parts: a [`Dataset`] and an [`Mlp`] go to a [`backend::Backend`], which
-//! [`backend::select`] opens and [`train::train`] drives epoch by epoch; a [`checkpoint`] is what is kept. The command line,
+//! [`backend::select`] opens and [`train::train`] drives epoch by epoch, told to every [`observe::Observer`]; a [`checkpoint`] is what is kept. The command line,
 //! [`cli`], uses nothing else.
 
 mod activation;
@@ -42,6 +42,7 @@ pub mod inspect;
 pub mod many;
 pub mod metrics;
 pub mod model;
+pub mod observe;
 mod path_text;
 pub mod preview;
 pub mod random;
@@ -59,5 +60,6 @@ pub use checkpoint::{Ensemble, load as load_model};
 pub use data::{Dataset, Inputs, Samples};
 pub use error::{Error, Result};
 pub use model::{Activation, Init, Mlp};
+pub use observe::Observer;
 pub use recipe::Recipe;
 pub use trainer::{Trained, Trainer};

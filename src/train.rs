@@ -99,6 +99,11 @@ pub enum Event<'a> {
         /// The floor.
         rate: f64,
     },
+    /// The training pass of epoch `epoch` (from 1) was handed over; its evaluation begins.
+    Evaluating {
+        /// The epoch, from 1.
+        epoch: u32,
+    },
     /// An epoch is done and evaluated.
     Epoch(&'a Epoch, &'a mut Snapshot<'a>),
 }
@@ -108,7 +113,12 @@ pub struct Snapshot<'a> {
     read: &'a mut dyn FnMut() -> Result<State>,
 }
 
-impl Snapshot<'_> {
+impl<'a> Snapshot<'a> {
+    /// The state that `read` reads.
+    pub(crate) fn new(read: &'a mut dyn FnMut() -> Result<State>) -> Self {
+        Self { read }
+    }
+
     /// The state.
     ///
     /// # Errors
@@ -193,10 +203,13 @@ pub fn train(
             handed = advance(backend, handed)?;
             flow = observe(Event::Progress { epoch: number, done: rows.min(handed * recipe.batch_size), of: rows })?;
         }
+        let splits = judge.splits(number);
+        if flow.is_continue() && !splits.is_empty() {
+            flow = observe(Event::Evaluating { epoch: number })?;
+        }
         if flow.is_break() {
             return finish(judge, backend, End::Stopped);
         }
-        let splits = judge.splits(number);
         let ticket = backend.evaluate(&splits)?;
         if number < recipe.epochs && recipe.shuffle {
             // While the device works.

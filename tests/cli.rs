@@ -72,6 +72,7 @@ fn the_main_run_trains_on_digits_and_says_what_it_uses() {
     for (index, line) in lines[..10].iter().enumerate() {
         assert!(line.starts_with(&format!("Epoch {}/10, Global Loss: ", index + 1)), "{line}");
         assert!(line.contains(", Mean Loss: 0.") && line.contains(", Test Accuracy: 0."), "{line}");
+        assert!(line.chars().count() <= 80, "{line}");
     }
     let accuracy: f64 = lines[10].strip_prefix("Test Accuracy: ").unwrap().parse().unwrap();
     assert!((0.88..0.97).contains(&accuracy), "{accuracy}");
@@ -527,7 +528,8 @@ fn bench_times_networks_in_a_table_or_as_json() {
     assert_eq!(line["peak_rss_bytes"].is_u64(), cfg!(target_os = "linux"));
     let output = run(&["bench", "--backend", "cpu", "--data", &data, "--workload", "notebook", "--epochs", "1"]);
     let text = stdout(&output);
-    assert!(text.lines().count() == 4 && text.lines().last().unwrap().starts_with("notebook  16-7-10 "), "{text}");
+    assert!(text.lines().count() == 5 && text.lines().nth(3).unwrap().starts_with("notebook  16-7-10 "), "{text}");
+    assert!(text.lines().last().unwrap().contains("test accuracy 0."), "{text}");
     fails(&["bench", "--hidden", "7", "--workload", "deep"], 2, &["--workload"]);
     fails(&["bench", "--backend", "cpu", "--tune"], 2, &["--tune", "--backend gpu"]);
     fails(&["bench", "--backend", "cpu", "--precision", "mixed"], 2, &["--precision mixed", "--backend gpu"]);
@@ -634,6 +636,7 @@ fn the_cpu_checks_itself() {
     let output = run(&["check", "--backend", "cpu"]);
     assert!(output.status.success(), "{}", stdout(&output));
     assert!(stdout(&output).trim_end().ends_with("checks, 0 failed"));
+    assert!(stdout(&output).lines().all(|line| line.chars().count() <= 80));
 }
 
 #[test]

@@ -448,3 +448,231 @@ fn predictions_that_would_lack_rows_are_not_written_and_left_out_rows_are_not_co
     };
     assert_eq!(write("a.csv", &holes, &["--missing", "drop"]), write("b.csv", &kept, &[]));
 }
+
+/// The options of a run by the names of flags.
+fn config(folder: &str) -> String {
+    fs::read_to_string(format!("{folder}/config.toml")).unwrap()
+}
+
+fn names_in(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The epochs in a log of JSON lines behind its first line.
+fn logged(path: &str) -> Vec<Value> {
+    fs::read_to_string(path).unwrap().lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_run_folder_holds_what_repeats_its_run_to_the_bit() {
+    let folder = Folder::new();
+    folder.write("t.csv", table(&lines(640, false)));
+    folder.write("v.csv", table(&lines(120, true)));
+    let elsewhere = Folder::new();
+    for (number, flags) in [
+        &["--data", "t.csv", "--epochs", "3"][..],
+        &["--data", "t.csv", "--recipe", "notebook", "--lr-decay", "0.01", "--no-shuffle", "--epochs", "2"],
+        &["--data", "t.csv", "--class-weight", "balanced", "--optimizer", "momentum", "--epochs", "2", "--seed", "7"],
+        &["--data", "v.csv", "--hidden", "8,4", "--dropout", "0.1,0.2", "--epochs", "2", "--test-split", "0.3"],
+        &["--data", "v.csv", "--hidden", "none", "--epochs", "2", "--embed", "none", "--clip-norm", "1"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let kept = folder.path(&format!("run{number}"));
+        let fixed = ["train", "--backend", "cpu", "--ignore", "person", "--label", "label", "--run-dir", &kept];
+        let first = command(&[&fixed[..], flags].concat()).current_dir(folder.0.path()).output().unwrap();
+        assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+        assert_eq!(names_in(&kept), ["config.toml", "log.jsonl", "model.safetensors"]);
+        let (file, again) = (format!("{kept}/config.toml"), elsewhere.path(&format!("run{number}")));
+        let second =
+            command(&["train", "--config", &file, "--run-dir", &again]).current_dir(elsewhere.0.path()).output();
+        let second = second.unwrap();
+        assert!(second.status.success(), "{}", String::from_utf8_lossy(&second.stderr));
+        let model = |folder: &str| fs::read(format!("{folder}/model.safetensors")).unwrap();
+        assert!(model(&kept) == model(&again), "{flags:?}");
+        assert_eq!(config(&again), config(&kept));
+        let untimed = |folder: &str| -> Vec<Value> {
+            let mut lines = logged(&format!("{folder}/log.jsonl"));
+            for line in &mut lines {
+                let line = line.as_object_mut().unwrap();
+                line.retain(|name, _| !name.ends_with("_seconds") && name != "samples_per_second");
+            }
+            lines
+        };
+        assert_eq!(untimed(&again), untimed(&kept));
+    }
+    let text = config(&folder.path("run0"));
+    for line in ["recipe = \"table\"", "lr = 0.002", "validation-split = 0.1", "backend = \"cpu\""] {
+        assert!(text.lines().any(|own| own == line), "no {line} in {text}");
+    }
+}
+
+#[test]
+fn a_run_folder_is_used_for_one_run_which_goes_on_in_it() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", table(&lines(120, false)));
+    let few = &SMALL[..6];
+    let common = [&["train", "--data", &data, "--label", "label", "--schedule", "constant"], few].concat();
+    let (whole, part) = (folder.path("whole"), folder.path("part"));
+    run(&[&common[..], &["--epochs", "5", "--run-dir", &whole]].concat(), 0);
+    run(&[&common[..], &["--epochs", "2", "--run-dir", &part]].concat(), 0);
+    let model = format!("{part}/model.safetensors");
+    fails(&[&common[..], &["--epochs", "5", "--run-dir", &part]].concat(), 2, &["is not empty", &model]);
+    fails(&[&common[..], &["--run-dir", &folder.path("other"), "--seeds", "0..3"]].concat(), 2, &["--run-dir"]);
+    fails(&["train", "--resume", &model, "--run-dir", &folder.path("other")], 2, &["the folder of its run"]);
+    let on = ["train", "--backend", "cpu", "--resume", &model, "--epochs", "5", "--run-dir", &part];
+    let (_, err) = run(&on, 0);
+    assert!(err.contains("To train on: mlp-gpu train --resume") && err.contains("--run-dir"), "{err}");
+    assert_eq!(parameters(&model), parameters(&format!("{whole}/model.safetensors")));
+    assert_eq!(config(&part), config(&whole));
+    let epochs: Vec<u64> =
+        logged(&format!("{part}/log.jsonl")).iter().map(|line| line["epoch"].as_u64().unwrap()).collect();
+    assert_eq!(epochs, [1, 2, 3, 4, 5]);
+    // What a file says is overruled by the command, and what it cannot say is told with its line.
+    let file = format!("{part}/config.toml");
+    run(&["train", "--config", &file, "--seed", "3", "--save", &folder.path("m.st"), "-q"], 0);
+    assert_eq!(checkpoint::load(folder.path("m.st").as_ref()).unwrap().metadata.unwrap().recipe.seed, 3);
+    let bad = folder.write("bad.toml", "lr = 0.1\nepoch = 3\n");
+    fails(&["train", "--config", &bad], 1, &["bad.toml", "line 2", "epoch", "such as epochs"]);
+    // A run that fails leaves no folder behind.
+    let none = folder.path("none");
+    run(&["train", "--data", &folder.path("no.csv"), "--run-dir", &none], 1);
+    assert!(!fs::exists(&none).unwrap());
+}
+
+#[test]
+fn runs_are_listed_compared_and_cleaned_up() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", table(&lines(120, false)));
+    let runs = folder.path("runs");
+    let at = |name: &str| format!("{runs}/{name}");
+    let common = [&["train", "--data", &data], &SMALL[..]].concat();
+    run(&[&common[..], &["--run-dir", &at("a"), "--lr", "0.01"]].concat(), 0);
+    run(&[&common[..], &["--run-dir", &at("b"), "--dropout", "0.5"]].concat(), 0);
+    let (out, _) = run(&["runs", "list", &runs], 0);
+    assert!(out.starts_with("run  epochs  best  test accuracy  time\na    4 of 4  "), "{out}");
+    let (out, _) = run(&["runs", "compare", &at("a"), &at("b")], 0);
+    let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(lines.contains(&vec!["lr", "0.01", "0.002"]) && lines.contains(&vec!["dropout", "0.2", "0.5"]), "{out}");
+    assert!(!out.contains("epochs  ") && out.contains("test accuracy"), "{out}");
+    let (out, _) = run(&["runs", "compare", &at("a"), &at("b"), "--json"], 0);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(found["differing"], serde_json::json!(["dropout", "lr"]));
+    let best = found["runs"][0]["best_epoch"].as_u64().unwrap() as usize;
+    let log = logged(&format!("{}/log.jsonl", at("a")));
+    let accuracy = |epoch: &Value| epoch["test_accuracy"].as_f64().unwrap();
+    assert!(log.iter().all(|epoch| accuracy(epoch) <= accuracy(&log[best - 1])));
+    assert_eq!(found["runs"][0]["figures"]["test_accuracy"], log[best - 1]["test_accuracy"]);
+    fails(&["runs", "compare", &runs], 1, &["no config.toml"]);
+
+    // One that never finished an epoch, one with a file of somebody's, and what is no run.
+    for name in ["left", "own"] {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name) + "/config.toml", "epochs = 3\n").unwrap();
+    }
+    fs::write(at("own") + "/notes.txt", "mine").unwrap();
+    fs::create_dir(at("other")).unwrap();
+    fails(&["runs", "clean", &runs], 2, &["--yes"]);
+    assert!(fs::exists(at("left")).unwrap());
+    let (out, err) = run(&["runs", "clean", &runs, "--yes"], 0);
+    assert_eq!(out.trim_end(), at("left"));
+    assert!(err.contains("notes.txt is no file of a run"), "{err}");
+    assert_eq!(names_in(&runs), ["a", "b", "other", "own"]);
+}
+
+#[test]
+fn a_log_may_be_a_table() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", table(&lines(120, true)));
+    let common = [&["train", "--data", &data, "-q"], &SMALL[..]].concat();
+    let (log, json) = (folder.path("log.csv"), folder.path("log.jsonl"));
+    run(&[&common[..], &["--log", &log, "--eval-every", "2"]].concat(), 0);
+    run(&[&common[..], &["--log", &json, "--eval-every", "2"]].concat(), 0);
+    let read = |path: &str| -> Vec<Vec<String>> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(|line| line.split(',').map(String::from).collect()).collect()
+    };
+    let rows = read(&log);
+    assert_eq!(rows[0][..2], ["epoch", "lr"]);
+    assert!(rows.len() == 5 && rows.iter().all(|row| row.len() == rows[0].len()));
+    for (row, line) in rows[1..].iter().zip(logged(&json)) {
+        for (name, cell) in
+            rows[0].iter().zip(row).filter(|(name, _)| !name.ends_with("onds") && !name.ends_with("second"))
+        {
+            assert_eq!(cell.parse().ok(), line[name].as_f64(), "{name}");
+        }
+    }
+    // Not every epoch has all figures, and the columns are there from the first line on.
+    assert!(rows[0].contains(&"test_rmse".into()) && rows[1].last().unwrap().is_empty());
+    run(&[&common[..], &["--log", &log, "--seeds", "0..1"]].concat(), 0);
+    assert_eq!(read(&log)[0][..3], ["run", "seed", "epoch"]);
+    run(
+        &["cv", "--data", &data, "-q", "--folds", "2", "--log", &log].iter().chain(&SMALL).copied().collect::<Vec<_>>(),
+        0,
+    );
+    assert_eq!(read(&log)[0][..3], ["repeat", "fold", "epoch"]);
+    assert_eq!(read(&log).len(), 9);
+    let search = ["search", "--data", &data, "--label", "label", "--log", &log];
+    fails(&search, 2, &["JSON lines"]);
+}
+
+#[test]
+fn no_line_at_a_terminal_is_wider_than_it() {
+    // Those of digits and of check are looked at in tests/cli.rs.
+    let folder = Folder::new();
+    let (classes, values) =
+        (folder.write("t.csv", table(&lines(640, false))), folder.write("v.csv", table(&lines(640, true))));
+    let (class_model, value_model) = (folder.path("c.st"), folder.path("v.st"));
+    let few = ["--backend", "cpu", "--hidden", "8", "--epochs", "2", "--label", "label"];
+    let with = |first: &[&str], rest: &[&str]| [first, &few, rest].concat().into_iter().map(String::from).collect();
+    let commands: Vec<Vec<String>> = vec![
+        with(&["train", "--data", &classes], &["--save", &class_model]),
+        with(&["train", "--data", &values], &["--save", &value_model, "-v"]),
+        with(&["cv", "--data", &classes], &["--folds", "2"]),
+        with(&["cv", "--data", &values], &["--folds", "2", "--repeats", "2"]),
+        with(&["search", "--data", &classes], &["--trials", "4", "--folds", "2"]),
+        with(&["search", "--data", &values], &["--trials", "4", "--folds", "0"]),
+        ["bench", "--data", &classes, "--label", "label", "--backend", "cpu", "--hidden", "8"]
+            .map(String::from)
+            .to_vec(),
+        ["predict", &class_model, &classes, "--backend", "cpu"].map(String::from).to_vec(),
+        ["eval", &class_model, "--backend", "cpu"].map(String::from).to_vec(),
+        ["eval", &value_model, "--backend", "cpu"].map(String::from).to_vec(),
+        ["data", "inspect", &classes, "--label", "label"].map(String::from).to_vec(),
+        ["data", "inspect", &values, "--label", "label"].map(String::from).to_vec(),
+    ];
+    for words in commands {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = command(&words).env("COLUMNS", "80").output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        for stream in [output.stdout, output.stderr] {
+            let text = String::from_utf8(stream).unwrap();
+            // Paths are as long as they are, and a command for a pipe is one line.
+            let own = |line: &&str| !line.contains(folder.0.path().to_str().unwrap()) && !line.starts_with("mlp-gpu ");
+            let wide = text.lines().filter(own).find(|line| line.chars().count() > 80);
+            assert!(wide.is_none(), "{words:?}: {wide:?}");
+        }
+    }
+}
+
+#[test]
+fn other_software_reads_the_files_of_a_run() {
+    let python = std::env::var("MLP_GPU_PYTHON").unwrap_or_else(|_| "python3".into());
+    let has = Command::new(&python).args(["-c", "import tensorboard, tbparse, pandas, PIL"]).output();
+    if !has.is_ok_and(|found| found.status.success()) {
+        println!("{python} has no tensorboard, tbparse, pandas and pillow: other_software_reads_the_files_of_a_run");
+        return;
+    }
+    let folder = Folder::new();
+    let (board, json, csv) = (folder.path("board"), folder.path("log.jsonl"), folder.path("log.csv"));
+    let common = ["train", "--data", "digits", "--backend", "cpu", "--epochs", "2", "-q", "--log"];
+    run(&[&common[..], &[&json, "--tensorboard", &board]].concat(), 0);
+    run(&[&common[..], &[&csv]].concat(), 0);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/event_files.py");
+    let read = Command::new(python).args([script, &board, &json, &csv]).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+}

@@ -154,10 +154,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 if let (Some(gflops), Some(copy)) = (measured.peak_gflops, measured.copy_gb_per_s) {
                     print(&format!("at best {gflops:.0} GFLOP/s in a large product, {copy:.1} GB/s in a large copy"))?;
                 }
-                print(
-                    "workload  layers            batch  plan        dispatches  epoch s   rows/s  GFLOP/s  of peak  of copy  \
-                     accuracy      MiB",
-                )?;
+                print("workload  layers            batch  plan         epoch s     rows/s   GFLOP/s")?;
             }
             print(&row(&measured, &model))?;
             for time in measured.kernels.iter().flatten() {
@@ -326,24 +323,24 @@ fn tune(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, dataset:
     Ok(Store::new(device))
 }
 
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| "-".into(), |share| format!("{:.0} %", 100.0 * share))
-}
-
+/// What was measured: a line of the table, and what is told below it.
 fn row(measured: &Measurement, model: &Mlp) -> String {
-    format!(
-        "{:<8}  {:<16}  {:>5}  {:<10}  {:>10}  {:>7.4}  {:>7.0}  {:>7.1}  {:>7}  {:>7}  {:>8}  {:>7.1}",
+    let line = format!(
+        "{:<8}  {:<16}  {:>5}  {:<10}  {:>8.4}  {:>9.0}  {:>8.1}",
         measured.workload,
         model.to_string(),
         measured.batch,
         measured.plan,
-        measured.dispatches.map_or_else(|| "-".into(), |count| count.to_string()),
         measured.epoch_s,
         measured.samples_per_s,
         measured.gflops,
-        percent(measured.peak_share),
-        percent(measured.copy_share),
-        measured.test_accuracy.map_or_else(|| "-".into(), |accuracy| format!("{accuracy:.4}")),
-        measured.bytes as f64 / f64::from(1 << 20),
-    )
+    );
+    let percent = |share: f64, of: &str| format!("{:.0} % of {of}", 100.0 * share);
+    let mut more: Vec<String> =
+        measured.dispatches.map(|count| format!("{count} dispatches per step")).into_iter().collect();
+    more.extend(measured.peak_share.map(|share| percent(share, "the peak")));
+    more.extend(measured.copy_share.map(|share| percent(share, "the copy")));
+    more.extend(measured.test_accuracy.map(|accuracy| format!("test accuracy {accuracy:.4}")));
+    more.push(format!("{:.1} MiB", measured.bytes as f64 / f64::from(1 << 20)));
+    format!("{line}\n          {}", more.join(", "))
 }

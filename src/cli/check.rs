@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DeviceOptions, note, print, select};
+use super::{DeviceOptions, note, print, print_text, select};
 use crate::check::{self, Report, Steps};
 use crate::error::{Error, Result};
 use crate::files;
@@ -42,20 +42,19 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
     };
     print(&format!("Checked on {where_}"))?;
-    print(&format!(
-        "{:<24} {:<20} {:<14} {:>12} {:>10} {:>10}  result",
-        "kernel or plan", "shape", "compared", "worst error", "absolute", "relative"
-    ))?;
+    print("What differs at most, and what it may differ by: absolute + relative part")?;
+    let mut before = None;
     for row in &rows {
+        let subject = (&row.name, &row.shape);
+        if before != Some(subject) {
+            print_text(&format!("{} {}", row.name, row.shape))?;
+            before = Some(subject);
+        }
         let result = if row.comparison.passed() { "ok".into() } else { format!("FAILED, {}", row.comparison) };
-        print(&format!(
-            "{:<24} {:<20} {:<14} {:>12.3e} {:>10.1e} {:>10.1e}  {result}",
-            row.name,
-            row.shape,
-            row.what,
-            row.comparison.error(),
-            row.tolerance.absolute,
-            row.tolerance.relative,
+        let (error, allowed) = (row.comparison.error(), row.tolerance);
+        print_text(&format!(
+            "    {:<14} {error:>10.3e} of {:>7.1e} + {:>7.1e}  {result}",
+            row.what, allowed.absolute, allowed.relative
         ))?;
     }
     let mut failed = rows.iter().filter(|row| !row.comparison.passed()).count();
@@ -65,7 +64,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         for steps in &report.steps {
             let again = if steps.reproduced { "" } else { ", NOT the same again" };
             let Steps { network, plan, step_us, sha256, .. } = steps;
-            print(&format!("{network}, plan {plan}: {step_us:.1} us a step, {}{again}", &sha256[..16]))?;
+            print(&format!("{network}, plan {plan}: {step_us:.1} us per step, {}{again}", &sha256[..16]))?;
         }
         checks += report.steps.len();
         failed += report.steps.iter().filter(|steps| !steps.reproduced).count();

@@ -8,7 +8,6 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::eval::{Figure, figures};
-use super::log::{Log, of_epoch};
 use super::recipe::{self, RecipeOptions};
 use super::shards::{Jobs, ShardOptions};
 use super::train::table::digits;
@@ -22,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::many::{Job, Trained};
 use crate::metrics::mean_and_deviation;
+use crate::observe::log::{self, Log, of_epoch};
 use crate::recipe::Recipe;
 
 mod predictions;
@@ -70,7 +70,7 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
     /// Print nothing but errors
-    #[arg(long)]
+    #[arg(long, short)]
     quiet: bool,
     /// Say more of where data come from
     #[arg(long, short, conflicts_with = "quiet")]
@@ -173,7 +173,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if let Some(share) = shards.share() {
         return share.train(&all);
     }
-    let mut log = options.log.as_deref().map(Log::create).transpose()?;
+    let columns = studies.first().map(|study| {
+        let train = jobs.iter().any(|job| job.recipe.train_eval);
+        log::columns(["repeat", "fold"], &study.fold.dataset, train)
+    });
+    let create = |path| Log::create(path, &columns.unwrap_or_default());
+    let mut log = options.log.as_deref().map(create).transpose()?;
     // What is in a file stays in it until there is more.
     let kept = studies.iter().enumerate().filter_map(|(number, study)| Some((number, study.before.clone()?)));
     let mut members: BTreeMap<usize, Checkpoint> = kept.collect();
@@ -348,22 +353,23 @@ const SHOWN: [&str; 7] = ["accuracy", "log_loss", "roc_auc", "f1_macro", "rmse",
 
 fn print_table(studies: &[Study], table: &[Row]) -> Result<()> {
     let means: Vec<_> = means(table).into_iter().filter(|(name, _)| SHOWN.contains(name)).collect();
-    let names = means.iter().map(|(name, _)| format!("  {:>12}", name.replace('_', " ")));
-    print(&format!("{:<22}  {:>6}  {:>6}{}", "", "rows", "epoch", names.collect::<String>()))?;
-    for row in table {
-        let study = &studies[row.number];
+    let names: Vec<String> = table.iter().map(|row| studies[row.number].name()).collect();
+    let (mean, deviation) = ("Mean", "Standard deviation");
+    let width = names.iter().map(String::len).fold(deviation.len(), usize::max);
+    let line = |name: &str, rows: &str, epoch: &str, figures: Vec<String>| {
+        let figures: String = figures.iter().map(|figure| format!("  {figure:>9}")).collect();
+        print(&format!("{name:<width$}  {rows:>6}  {epoch:>5}{figures}"))
+    };
+    let figure = |figure: Option<f64>| figure.map_or_else(|| "-".into(), digits);
+    line("", "rows", "epoch", means.iter().map(|(name, _)| name.replace('_', " ")).collect())?;
+    for (row, name) in table.iter().zip(&names) {
         let shown = row.figures.iter().filter(|(name, _)| SHOWN.contains(name));
-        let figures = shown.map(|(_, figure)| format!("  {:>12}", figure.map_or_else(|| "-".into(), digits)));
-        let (name, rows) = (study.name(), study.fold.test.len());
-        print(&format!("{name:<22}  {rows:>6}  {:>6}{}", row.epoch, figures.collect::<String>()))?;
+        let rows = studies[row.number].fold.test.len();
+        let figures = shown.map(|(_, found)| figure(*found)).collect();
+        line(name, &rows.to_string(), &row.epoch.to_string(), figures)?;
     }
-    for (what, of) in [("Mean", (|of| of.0) as fn((f64, f64)) -> f64), ("Standard deviation", |of| of.1)] {
-        let figures = means
-            .iter()
-            .map(|(_, found)| format!("  {:>12}", found.map_or_else(|| "-".into(), |found| digits(of(found)))));
-        print(&format!("{what:<22}  {:>6}  {:>6}{}", "", "", figures.collect::<String>()))?;
-    }
-    Ok(())
+    line(mean, "", "", means.iter().map(|(_, found)| figure(found.map(|(mean, _)| mean))).collect())?;
+    line(deviation, "", "", means.iter().map(|(_, found)| figure(found.map(|(_, deviation)| deviation))).collect())
 }
 
 fn json_of(studies: &[Study], table: &[Row]) -> Value {

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::fetch::{FetchOptions, Place};
-use super::{ImageOptions, TableOptions, note, print, read_so, spare_data};
+use super::terminal::WIDTH;
+use super::{ImageOptions, TableOptions, note, print, print_text, read_so, spare_data};
 use crate::augment::Augment;
 use crate::data::catalogue::{self, SETS, Set};
 use crate::data::fetch::Event;
@@ -325,20 +326,34 @@ fn inspect(options: &InspectOptions) -> Result<()> {
         profiles.len(),
         schema.width()
     ))?;
-    let name = |profile: &Profile| profile.column.chars().take(40).collect::<String>();
-    let width = profiles.iter().map(|profile| name(profile).chars().count()).max().unwrap_or(0).max(6);
-    print(&format!("{:<width$}  {:<10}  {:>7}  {:<44}  becomes", "column", "kind", "missing", "holds"))?;
+    let name = |profile: &Profile| profile.column.chars().take(24).collect::<String>();
+    let longest = |of: &dyn Fn(&Profile) -> String| profiles.iter().map(|it| of(it).chars().count()).max().unwrap_or(0);
+    let width = longest(&name).max(6);
+    let kind = longest(&|profile| profile.kind.name().to_owned()).max(4);
+    // What is left of a line, but for columns that become something long.
+    let room = WIDTH.saturating_sub(width + kind + 7 + 4 * 2 + longest(&becomes));
+    let holds_width = room.clamp(LEAST_HELD, MOST_HELD).min(longest(&|profile| holds(profile, MOST_HELD))).max(5);
+    print(&format!("{:<width$}  {:<kind$}  {:>7}  {:<holds_width$}  becomes", "column", "kind", "missing", "holds"))?;
     for profile in &profiles {
-        let (kind, holds) = (profile.kind.name(), holds(profile));
-        let line =
-            format!("{:<width$}  {kind:<10}  {:>7}  {holds:<44}  {}", name(profile), profile.missing, becomes(profile));
-        print(line.trim_end())?;
+        let line = format!(
+            "{:<width$}  {:<kind$}  {:>7}  {:<holds_width$}  {}",
+            name(profile),
+            profile.kind.name(),
+            profile.missing,
+            holds(profile, holds_width),
+            becomes(profile)
+        );
+        print_text(line.trim_end())?;
     }
     Ok(())
 }
 
-/// The range or the most frequent values of a column.
-fn holds(profile: &Profile) -> String {
+/// Characters of what a column holds, at the least and at the most.
+const LEAST_HELD: usize = 14;
+const MOST_HELD: usize = 44;
+
+/// The range or the most frequent values of a column, in at most `most` characters.
+fn holds(profile: &Profile, most: usize) -> String {
     let text = match &profile.range {
         Range::Unread => "-".to_owned(),
         Range::Numbers { least, most } => format!("{} to {}", shortly(*least), shortly(*most)),
@@ -347,10 +362,7 @@ fn holds(profile: &Profile) -> String {
             format!("{different}: {}", shown.join(", "))
         }
     };
-    match text.chars().count() {
-        ..=44 => text,
-        _ => text.chars().take(41).collect::<String>() + "...",
-    }
+    if text.chars().count() <= most { text } else { text.chars().take(most - 3).collect::<String>() + "..." }
 }
 
 /// A number with no more digits than float32 tells apart, where it is one.
@@ -376,8 +388,8 @@ fn becomes(profile: &Profile) -> String {
         Kind::Boolean { texts: [no, yes], indicator, .. } => format!("{no} 0, {yes} 1{}", missing(indicator)),
         Kind::Time { form, indicator, .. } => format!("days, read as {form}{}", missing(indicator)),
         Kind::Categories { values, other, indicator, .. } => {
-            let other = if *other { " and one for all others" } else { "" };
-            format!("{} features of 0 or 1{other}{}", values.len(), missing(indicator))
+            let others = if *other { ", 1 for others" } else { "" };
+            format!("{} features of 0 or 1{others}{}", values.len() + usize::from(*other), missing(indicator))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `mlp-gpu devices`
 
-use super::print;
+use super::print_text;
 use crate::backend::gpu::device::{adapters, best_hardware, cooperative, tried, type_name};
 use crate::error::Result;
 
@@ -9,9 +9,9 @@ pub(super) fn run() -> Result<()> {
     let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
     for (index, (adapter, info)) in adapters.iter().zip(&infos).enumerate() {
         let limits = adapter.limits();
-        print(&format!("{index}: {} ({}, {})", info.name, info.backend, type_name(info)))?;
-        print(&format!("   driver: {} {}", info.driver, info.driver_info))?;
-        print(&format!(
+        print_text(&format!("{index}: {} ({}, {})", info.name, info.backend, type_name(info)))?;
+        print_text(&format!("   driver: {} {}", info.driver, info.driver_info))?;
+        print_text(&format!(
             "   limits: {} MiB a binding, {} MiB a buffer, {} invocations and {} KiB of memory a workgroup, \
              {} storage buffers a kernel",
             limits.max_storage_buffer_binding_size >> 20,
@@ -20,9 +20,9 @@ pub(super) fn run() -> Result<()> {
             limits.max_compute_workgroup_storage_size >> 10,
             limits.max_storage_buffers_per_shader_stage,
         ))?;
-        print(&format!("   precision: {}", if cooperative(adapter).is_some() { "f32, mixed" } else { "f32" }))?;
+        print_text(&format!("   precision: {}", if cooperative(adapter).is_some() { "f32, mixed" } else { "f32" }))?;
     }
-    print(&match best_hardware(&infos) {
+    print_text(&match best_hardware(&infos) {
         Some(index) => {
             format!(
                 "auto takes {index}: {}, the first of the best kind ({})",

@@ -97,6 +97,7 @@ const GROUPS: [Group; 6] = [
             "eval_every",
             "no_train_eval",
             "resume",
+            "config",
         ],
     ),
     (
@@ -119,12 +120,14 @@ const GROUPS: [Group; 6] = [
     (
         "Output, such as --save model.safetensors --log run.jsonl",
         &[
+            "run_dir",
             "save",
             "save_every",
             "save_best",
             "save_ensemble",
             "out_of_fold",
             "log",
+            "tensorboard",
             "output",
             "json",
             "quiet",
@@ -150,6 +153,7 @@ const EXAMPLES: [(&str, &[&str]); 11] = [
             "mlp-gpu train --data table.csv --target price --save model.safetensors",
             "mlp-gpu train --data pictures/ --hidden 512,512 --augment shift:2,rotate:15",
             "mlp-gpu train --data table.csv --label churn --members 16 --save all.safetensors",
+            "mlp-gpu train --data table.csv --label churn --run-dir auto",
         ],
     ),
     (

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::eval::RowOptions;
 use super::model::{self, ModelOptions};
-use super::{note, print};
+use super::{note, print, print_text};
 use crate::checkpoint::{Metadata, Training};
 use crate::error::Result;
 use crate::files::{self, Named};
@@ -67,19 +67,19 @@ pub(super) fn run(options: &Options) -> Result<()> {
             .to_string(),
         )?;
     } else {
-        print(&format!("{}: {model}, {} parameters", checkpoint.name, parameters.len()))?;
+        print_text(&format!("{}: {model}, {} parameters", checkpoint.name, parameters.len()))?;
         match &checkpoint.metadata {
             Some(metadata) => describe(metadata)?,
-            None => print(&format!("no metadata of a training; activation: {}", model.activation().name()))?,
+            None => print_text(&format!("no metadata of a training; activation: {}", model.activation().name()))?,
         }
-        assumed.iter().try_for_each(|line| print(&format!("assumed: {line}")))?;
+        assumed.iter().try_for_each(|line| print_text(&format!("assumed: {line}")))?;
         print("layer  inputs  outputs  |weights|   |biases|")?;
         for (index, Report { inputs, outputs, weight_norm, bias_norm, .. }) in reports.iter().enumerate() {
             print(&format!("{index:>5}  {inputs:>6}  {outputs:>7}  {weight_norm:>9.4}  {bias_norm:>9.4}"))?;
         }
         for (index, report) in reports.iter().enumerate().take(reports.len() - 1) {
             let rows = samples.as_ref().map_or(0, data::Samples::len);
-            let tell = |units: &[usize], what: &str| print(&format!("layer {index}: {} {what}", listed(units)));
+            let tell = |units: &[usize], what: &str| print_text(&format!("layer {index}: {} {what}", listed(units)));
             tell(&report.zero_units, "with weights that are all 0, in or out")?;
             if let Some(units) = &report.unmoved_units {
                 tell(units, "that never moved: weights and bias are those that training began with")?;
@@ -92,7 +92,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if let Some(path) = &options.units {
         files::write(path, &preview::units(model, parameters, checkpoint.image())?)?;
         if !options.json {
-            print(&format!("{}: the {} units of layer 0", path.display(), model.layers()[0].outputs))?;
+            print_text(&format!("{}: the {} units of layer 0", path.display(), model.layers()[0].outputs))?;
         }
     }
     Ok(())
@@ -109,7 +109,7 @@ fn describe(metadata: &Metadata) -> Result<()> {
         )
     };
     if known {
-        print(&trained())?;
+        print_text(&trained())?;
     }
     let inputs = match (metadata.image, &metadata.columns) {
         (Some(size), _) => {
@@ -123,14 +123,14 @@ fn describe(metadata: &Metadata) -> Result<()> {
         (None, None) => "features".into(),
     };
     let scaling = if metadata.scaling.is_some() { "scaled by its own numbers" } else { "bytes, / 255" };
-    print(&format!("inputs: {inputs}, {scaling}"))?;
+    print_text(&format!("inputs: {inputs}, {scaling}"))?;
     match &metadata.target_scale {
-        None => print(&format!("classes: {}", data::classes::list(&metadata.classes)))?,
-        Some(scale) => print(&format!("values: {}", data::classes::list(&scale.names)))?,
+        None => print_text(&format!("classes: {}", data::classes::list(&metadata.classes)))?,
+        Some(scale) => print_text(&format!("values: {}", data::classes::list(&scale.names)))?,
     }
-    print(&format!("activation: {}", metadata.recipe.activation.name()))?;
+    print_text(&format!("activation: {}", metadata.recipe.activation.name()))?;
     if recipe.embed != Embed::None {
-        print(&format!("numbers: embedded by {}", recipe.embed))?;
+        print_text(&format!("numbers: embedded by {}", recipe.embed))?;
     }
     if recipe.trained_scale {
         print("first layer's inputs: with trained factors")?;
@@ -147,7 +147,7 @@ fn describe(metadata: &Metadata) -> Result<()> {
         let device =
             device.as_ref().map_or_else(String::new, |(backend, plan)| format!(", on {backend} (plan {plan})"));
         let best = best.map_or_else(String::new, |best| format!(", best epoch {}", best.epoch));
-        print(&format!(
+        print_text(&format!(
             "training: {rows} rows in batches of {batch_size}, {order}, {epochs} epochs asked for, {} at learning rate \
              {lr}{falling}{device}{best}",
             recipe.optimizer.kind.name()

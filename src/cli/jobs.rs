@@ -5,9 +5,9 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::backend::Split;
 use crate::backend::select::Selected;
@@ -56,7 +56,7 @@ pub(super) fn train_in_any_order(
 ) -> Result<bool> {
     let rows_of = |job: &Job| job.data.get(Split::Train).map_or(0, |view| view.len());
     let all = |job: &Job| rows_of(job) as u64 * u64::from(job.recipe.epochs.saturating_sub(job.done));
-    let bar = bar(jobs.iter().map(all).sum(), "{prefix} [{wide_bar}] {percent} %, {eta} left", quiet);
+    let bar = bar(jobs.iter().map(all).sum(), "{prefix} [{bar:16}] {percent:>3} %, {rate}, {left} left", quiet);
     let interrupted = interrupted();
     let mut done = 0;
     bar.set_prefix(format!("0 of {} networks", jobs.len()));
@@ -107,15 +107,29 @@ pub(super) fn checkpoint(
     Ok(Checkpoint { name, model, state: trained.state, metadata: Some(metadata), assumed: Vec::new() })
 }
 
-/// A bar on standard error of `length` steps; hidden where that is no terminal.
+/// How often a bar is drawn anew where nothing happens.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A bar of `length` rows on standard error, whose `template` may have their `{rate}` and the time that is `{left}`; hidden where that
+/// is no terminal. It must leave room in its line for the ^C that a terminal shows, or a line of it stays.
 pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(length);
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
+        let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let rate = state.per_sec();
+            // A narrow column: thousands from ten of them on.
+            let _ = if rate < 1e4 { write!(out, "{rate:.0} rows/s") } else { write!(out, "{:.0}k rows/s", rate / 1e3) };
+        };
+        let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let left = if state.pos() == 0 { "?".into() } else { format!("{:#}", HumanDuration(state.eta())) };
+            let _ = out.write_str(&left);
+        };
+        bar.set_style(style.with_key("rate", rate).with_key("left", left).progress_chars("=> "));
     }
+    bar.enable_steady_tick(TICK);
     bar
 }
 

@@ -1,39 +1,43 @@
 //! `mlp-gpu train`
 
+use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use self::advice::Advice;
 use self::saving::Saving;
+use self::screen::Screen;
 use self::settings::{Resumed, Settings};
-use super::jobs;
-use super::log::{Log, object, of_epoch};
 use super::model::{self, ReadingOptions};
 use super::recipe::RecipeOptions;
+use super::run_folder::RunFolder;
 use super::shards::ShardOptions;
-use super::{ComputeOptions, DataOptions, note, print};
+use super::{ComputeOptions, DataOptions, config, jobs, note, print, terminal};
 use crate::backend::gpu::plan::PlanName;
-use crate::backend::{About, BackendExt, Split};
+use crate::backend::{BackendExt, Split};
 use crate::checkpoint::{Checkpoint, Metadata};
-use crate::data::{Dataset, Samples, TargetScale, Task};
+use crate::data::{Dataset, TargetScale, Task};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::Evaluation;
+use crate::observe::log::{self, EpochLog, Log};
+use crate::observe::tensorboard::TensorBoard;
+use crate::observe::{self, Observer, RunInfo};
 use crate::recipe::Recipe;
-use crate::train::{self, End, Epoch, Event, Outcome, Run};
+use crate::train::{End, Event, Outcome};
 
 mod advice;
 mod class_weight;
 pub(super) mod grid;
 mod members;
 pub(super) mod prepare;
+mod record;
 mod saving;
+mod screen;
 mod settings;
 pub(super) mod table;
 
@@ -63,28 +67,42 @@ pub(super) struct Options {
     resume: Option<PathBuf>,
     #[command(flatten)]
     compute: ComputeOptions,
+    /// Take flags from this TOML file, whose keys are their long names; those of the command win
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
+    config: Option<PathBuf>,
+    /// Keep all of the run in this folder, which must be empty: config.toml (what --config takes to repeat it), log.jsonl (as --log
+    /// writes it) and model.safetensors (as --save does); auto is runs/ with date, time and the data's name
+    #[arg(long, value_name = "DIR|auto", conflicts_with = "save")]
+    run_dir: Option<PathBuf>,
     /// Write the trained model to this safetensors file; {epoch} in its name becomes the epoch's number, as in 005
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
     /// Write it every N epochs too: over the file, or to one of its own where the name has {epoch}
-    #[arg(long, value_name = "N", requires = "save", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     save_every: Option<u32>,
     /// Keep the epoch of the least validation loss, or of the best test accuracy where there is no validation part: in
     /// FILE, or without it in that of --save, in place of the last epoch
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     save_best: Option<Option<PathBuf>>,
-    /// Write a line of JSON per epoch to this file, after a first one with all options; of several runs a line per run and epoch
+    /// Write a line of JSON per epoch to this file, after a first one with all options; of several runs a line per run and epoch.
+    /// Where its name ends in .csv it is a table with a row per epoch
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Write scalars, histograms of the weights, pictures of the first layer's units and the recipe to this folder, for TensorBoard
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
     /// Print the table of several runs as JSON, and nothing else on standard output
     #[arg(long)]
     json: bool,
     /// Print nothing but errors
-    #[arg(long)]
+    #[arg(long, short)]
     quiet: bool,
-    /// Say which plan runs a step, and why
+    /// Say which plan runs a step, and why, and more of each epoch
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
+    /// The words of the command.
+    #[arg(skip)]
+    pub(super) words: Vec<OsString>,
 }
 
 impl Options {
@@ -101,7 +119,7 @@ const FEW_STEPS: u64 = 500;
 /// Adam's rates from so many times the usual one on are remarked on.
 const LARGE_RATE: f64 = 50.0;
 
-pub(super) fn run(options: &Options) -> Result<()> {
+pub(super) fn run(mut options: Options) -> Result<()> {
     let (mut runs, lists) = options.recipe.runs()?;
     if !lists.is_empty() {
         if options.members.is_some() {
@@ -109,11 +127,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 "--members is for one recipe, and lists or --seeds make several: leave one out".into(),
             ));
         }
-        return grid::run(options, &runs, &lists);
+        return grid::run(&options, &runs, &lists);
     }
     let given = runs.pop().unwrap_or_default();
     if let Some(count) = options.members {
-        return members::run(options, &given, count);
+        return members::run(&options, &given, count);
     }
     options.shards.refuse()?;
     if options.json {
@@ -121,6 +139,21 @@ pub(super) fn run(options: &Options) -> Result<()> {
             "--json is for the table of several runs, as --seeds 0..9 makes: --log is for one".into(),
         ));
     }
+    let mut folder = match &options.run_dir {
+        Some(wanted) => Some(RunFolder::open(wanted, options.data.data.as_deref(), options.resume.as_deref())?),
+        None => None,
+    };
+    if let Some(folder) = &folder {
+        options.run_dir = Some(folder.path().to_path_buf());
+        options.save = Some(folder.model());
+        // What is kept says where the data are, wherever it is read.
+        options.data.data =
+            options.data.data.map(|source| config::absolute(source.as_ref()).to_string_lossy().into_owned());
+        for path in [&mut options.data.test, &mut options.data.data_dir, &mut options.init_from] {
+            *path = path.take().map(|path| config::absolute(&path));
+        }
+    }
+    let options = &options;
     // What can be refused is refused before any work.
     let mut saving = Saving::new(options)?;
     if let Some(path) = &options.log {
@@ -223,11 +256,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
         tell(&format!("Trained so far on {name} (plan {plan}), now on {now} (plan {now_plan}): last bits will differ"));
     }
     backend.upload(Split::Train, &dataset.train)?;
-    let mut evaluated = Vec::new();
     for (split, part) in [(Split::Test, &dataset.test), (Split::Validation, &dataset.validation)] {
         if let Some(part) = part {
             backend.upload(split, part)?;
-            evaluated.push(split);
         }
     }
     backend.set_state(&state)?;
@@ -239,66 +270,56 @@ pub(super) fn run(options: &Options) -> Result<()> {
         (Some(resumed), _) => resumed.metadata.training.init_from.clone(),
         (None, path) => path.as_ref().map(|path| path.display().to_string()),
     };
-    let mut log = options.log.as_deref().map(Log::create).transpose()?;
-    if let Some(log) = &mut log {
-        log.line(&options_of_run(options, &metadata, &dataset, done, &about)?)?;
+    let head = record::options(options, &metadata, &dataset, done, &about)?;
+    let mut logs = Vec::new();
+    if let Some(path) = &options.log {
+        let mut log = Log::create(path, &log::columns([], &dataset, recipe.train_eval))?;
+        log.head(&head)?;
+        logs.push(EpochLog::new(log));
+    }
+    if let Some(folder) = &mut folder {
+        tell(&format!("Kept in {}", folder.path().display()));
+        let config =
+            || record::config(options, &given, &recipe, &dataset, initial.as_ref().map(|(_, initial)| initial));
+        let (mut log, empty) = folder.begin(config, done, recipe.epochs)?;
+        if empty {
+            log.head(&head)?;
+        }
+        logs.push(EpochLog::new(log));
     }
     let best = resumed.as_ref().and_then(|resumed| resumed.metadata.training.best);
-    saving.start(&model, metadata, (done, dataset.validation.is_some()), &state, best)?;
-    let bar = jobs::bar(dataset.train.len() as u64, "{prefix} [{wide_bar}] {pos}/{len} rows", options.quiet);
-    let mut advice = Advice::default();
-    let mut tested = None;
-    let (interrupted, start) = (jobs::interrupted(), Instant::now());
-    let clock = || start.elapsed();
-    let run = Run { recipe: &recipe, rows: dataset.train.len(), evaluated: &evaluated, done, clock: &clock };
-    let trained = train::train(backend, run, |event| {
-        match event {
-            Event::Progress { epoch, done, .. } => {
-                bar.set_prefix(format!("Epoch {epoch}/{}", recipe.epochs));
-                bar.set_position(done as u64);
-            }
-            Event::RateFloor { epoch, rate } => {
-                bar.suspend(|| tell(&format!("From epoch {epoch} on the learning rate stays at {rate} (--min-lr)")));
-            }
-            Event::Epoch(epoch, snapshot) => {
-                if let Some(log) = &mut log {
-                    log.line(&of_epoch(epoch, dataset.target_scale.as_ref()))?;
-                }
-                if !options.quiet && epoch.is_evaluated() {
-                    bar.suspend(|| print(&line(epoch, recipe.epochs, dataset.target_scale.as_ref())))?;
-                }
-                saving.epoch(epoch, snapshot)?;
-                advice.epoch(epoch);
-                tested = epoch.test.clone().map(|found| (epoch.number, found));
-            }
+    saving.begin(options, &model, metadata, (done, dataset.validation.is_some()), &state, best)?;
+    let mut screen = Screen::new(options.quiet, options.verbose);
+    let mut advice = Advice::new(&model, &dataset, options.quiet);
+    let (interrupted, mut tested) = (jobs::interrupted(), None);
+    let mut test = |event: &mut Event<'_>| {
+        if let Event::Epoch(epoch, _) = event {
+            tested = epoch.test.clone().map(|found| (epoch.number, found));
         }
         Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    });
-    bar.finish_and_clear();
-    let Outcome { epoch, end } = trained?;
+    };
+    let start = Instant::now();
+    let info = RunInfo { model: &model, data: &dataset, recipe: &recipe, device: &about, done };
+    let mut tensorboard = options.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
+    let mut observers: Vec<&mut dyn Observer> = Vec::new();
+    observers.extend(logs.iter_mut().map(|log| log as &mut dyn Observer));
+    observers.extend(tensorboard.iter_mut().map(|board| board as &mut dyn Observer));
+    observers.push(&mut screen);
+    observers.push(&mut saving);
+    observers.push(&mut advice);
+    observers.push(&mut test);
+    let Outcome { epoch, end } = observe::train(backend, &info, &|| start.elapsed(), &mut observers)?;
     if end == End::Stopped {
-        saving.interrupted(options, if epoch > done { epoch } else { 0 }, recipe.epochs, backend)?;
         return Err(Error::Interrupted);
     }
-    let why = match end {
-        End::NoBetter => Some("the validation loss no longer fell"),
-        End::Accurate => Some("the accuracy that was asked for was reached"),
-        End::Late => Some("the time that was given was up"),
-        End::Done | End::Stopped => None,
-    };
-    if let Some(why) = why {
-        tell(&format!("Stopped before the last epoch: {why}"));
+    // Here the run is done, and what is in `folder` is whole: what else it is to hold is written here.
+    if options.quiet {
+        return Ok(());
     }
     if recipe.stopping.early_stop.is_some() {
-        tell(&format!("Epoch {epoch} is kept, the one with the least validation loss"));
+        note(&format!("Epoch {epoch} is kept, the one with the least validation loss"));
     }
-
-    saving.finish(epoch, backend, tell)?;
-    if !options.quiet {
-        let lines = advice.lines(&model, &backend.parameters()?, &dataset)?;
-        lines.iter().for_each(|line| tell(line));
-    }
-    if !options.quiet && dataset.test.is_some() {
+    if dataset.test.is_some() {
         let found = match tested {
             Some((number, found)) if number == epoch => found,
             _ => backend.evaluate_now(Split::Test)?,
@@ -309,6 +330,19 @@ pub(super) fn run(options: &Options) -> Result<()> {
         })?;
         let instead = if fallen_back { ", as there is no MNIST here" } else { "" };
         note(&format!("Tested on the {} test rows of {}{instead}", found.samples(), dataset.name));
+    }
+    if let Some(best) = screen.best() {
+        note(&format!("Best epoch: {best}"));
+    }
+    match saving.ended() {
+        Some((file, epoch)) => {
+            note(&format!("Saved: {} (epoch {epoch})", file.display()));
+            terminal::note_command(
+                "To train on:",
+                &saving.command(file, (*epoch).max(recipe.epochs).saturating_mul(2)),
+            );
+        }
+        None => note("Nothing is saved: --save FILE keeps the model, --run-dir auto all of the run"),
     }
     Ok(())
 }
@@ -327,74 +361,8 @@ pub(super) fn is_table(dataset: &Dataset) -> bool {
     dataset.scaling.is_some() && dataset.image().is_none()
 }
 
-fn line(epoch: &Epoch, epochs: u32, scale: Option<&TargetScale>) -> String {
-    let Epoch { train, test, validation, .. } = epoch;
-    let mut line = format!("Epoch {}/{epochs}", epoch.number);
-    if let Some(train) = train {
-        line += &format!(", Global Loss: {:.4}, Mean Loss: {:.8}", train.loss_sum, train.mean_loss());
-    }
-    if let Some(test) = test {
-        line += &match scale {
-            None => format!(", Test Accuracy: {:.4}, Test Loss: {:.4}", test.accuracy(), test.mean_loss()),
-            Some(scale) => format!(", Test {}, Test Loss: {:.4}", errors(test, scale), test.mean_loss()),
-        };
-    }
-    line += &format!(
-        ", Learning Rate: {}, Train: {:.3} s, Eval: {:.3} s",
-        epoch.learning_rate as f32, epoch.train_seconds, epoch.eval_seconds
-    );
-    if let Some(validation) = validation {
-        line += &format!(", Validation Loss: {:.4}", validation.mean_loss());
-        line += &match scale {
-            None => format!(", Validation Accuracy: {:.4}", validation.accuracy()),
-            Some(scale) => format!(", Validation {}", errors(validation, scale)),
-        };
-    }
-    line
-}
-
 /// The errors of predicted values, in the unit of the targets.
 fn errors(found: &Evaluation, scale: &TargetScale) -> String {
     let found = found.in_units(scale);
     format!("RMSE: {:.6}, MAE: {:.6}, R2: {:.4}", found.rmse(), found.mae(), found.r2())
-}
-
-/// The first line of the log: all options.
-fn options_of_run(
-    options: &Options,
-    metadata: &Metadata,
-    dataset: &Dataset,
-    done: u32,
-    about: &About,
-) -> Result<Value> {
-    let rows = |part: &Option<Arc<Samples>>| part.as_ref().map_or(0, |part| part.len());
-    let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    let mut line = object(&json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "data": dataset.name,
-        "data_dir": shown(&options.data.data_dir),
-        "train_samples": dataset.train.len(),
-        "test_samples": rows(&dataset.test),
-        "validation_samples": rows(&dataset.validation),
-        "classes": dataset.classes,
-        "targets": dataset.target_scale.as_ref().map(|scale| &scale.names),
-        "widths": metadata.widths,
-        "backend": about.name,
-        "adapter": about.device,
-        "plan": about.plan,
-        "plan_reason": about.plan_reason,
-        "precision": about.precision.name(),
-        "init_from": shown(&options.init_from),
-        "resume": shown(&options.resume),
-        "epochs_done": done,
-        "save": shown(&options.save),
-        "save_every": options.save_every,
-        "save_best": options.save_best.as_ref().map(shown),
-        "quiet": options.quiet,
-    }))?;
-    line.extend(object(&metadata.reading)?);
-    // JSON is text, and a path may be something else.
-    line.insert("test".into(), shown(&metadata.reading.test).into());
-    line.extend(metadata.recipe.options()?);
-    Ok(Value::Object(line))
 }

@@ -142,7 +142,7 @@ impl<'a> Figures<'a> {
             Some((class, _)) => format!("of the positive class, {class:?}"),
             None => "each class against the rest, mean".into(),
         };
-        let bins = format!("{BINS} bins of the predicted class's probability");
+        let bins = format!("{BINS} bins of the highest probability");
         let mut lines = vec![
             ("accuracy", Some(found.accuracy()), baseline.map(|baseline| baseline.accuracy), &always[..]),
             ("log loss", self.log_loss, baseline.map(|baseline| baseline.log_loss), "the classes' shares"),

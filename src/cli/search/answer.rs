@@ -10,7 +10,7 @@ use super::trials::{Outcome, Search};
 use crate::checkpoint::{self, Checkpoint, Ensemble};
 use crate::cli::recipe::{Given, shown};
 use crate::cli::train::table::{aligned, digits, figures_of};
-use crate::cli::{note, print};
+use crate::cli::{note, print, print_text, terminal};
 use crate::data::{Samples, Targets};
 use crate::ensemble::evaluation;
 use crate::error::Result;
@@ -162,18 +162,16 @@ fn print_all(search: &Search<'_>, outcome: &Outcome, selection: Option<&Selectio
     print(&format!("\nBest: trial {}{own}", best.trial))?;
     let least = outcome.ranked[0].trial;
     if least != best.trial {
-        print(&format!(
-            "Trial {least} has less {part} loss, but does not beat trial 1 by more than a standard error of the difference"
-        ))?;
+        print(&format!("Trial {least} has less {part} loss than trial 1, by at most a standard error"))?;
     }
-    print(again)?;
+    print(&terminal::folded_command(again))?;
     if let Some(Selection { picks, figures: found, .. }) = selection {
         let picked =
             picks.iter().map(|(trial, count)| format!("trial {trial} x {count}")).collect::<Vec<_>>().join(", ");
         let shown = shown_figures(part);
         let shown =
             shown.iter().filter_map(|(key, name)| Some(format!("{name} {}", digits(found.get(key)?.as_f64()?))));
-        print(&format!("Ensemble of {picked}: {}", shown.collect::<Vec<_>>().join(", ")))?;
+        print_text(&format!("Ensemble of {picked}: {}", shown.collect::<Vec<_>>().join(", ")))?;
     }
     for (flag, path) in [("--save", &search.options.save), ("--save-ensemble", &search.options.save_ensemble)] {
         if let Some(path) = path {

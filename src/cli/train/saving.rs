@@ -1,18 +1,19 @@
 //! Which epochs of a run are written, and where.
 
 use std::ffi::OsStr;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::Options;
-use crate::backend::Backend;
 use crate::checkpoint::{self, Best, Metadata};
-use crate::cli::note;
+use crate::cli::{note, quoted, terminal};
 use crate::data::catalogue;
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::model::Mlp;
+use crate::observe::Observer;
 use crate::state::State;
-use crate::train::{Epoch, Snapshot};
+use crate::train::{End, Epoch, Event, Outcome, Snapshot};
 
 /// What a file name may have in the place of the epoch's number.
 const EPOCH: &str = "{epoch}";
@@ -24,11 +25,17 @@ pub(super) struct Saving {
     every: Option<u32>,
     /// Of the best one.
     best: Option<PathBuf>,
+    /// The flags that save a run which goes on in the same place, and where its data are.
+    on: String,
+    quiet: bool,
     run: Option<Run>,
+    /// The file that the run ended with, and its epoch.
+    ended: Option<(PathBuf, u32)>,
 }
 
 /// What is written of a run.
 struct Run {
+    done: u32,
     model: Mlp,
     metadata: Metadata,
     best: Option<Best>,
@@ -44,6 +51,9 @@ impl Saving {
     /// # Errors
     /// [`Error::Usage`] where two files would be one, [`Error::Io`] where one cannot be written.
     pub(super) fn new(options: &Options) -> Result<Self> {
+        if options.save_every.is_some() && options.save.is_none() {
+            return Err(Error::Usage("--save-every needs --save FILE".into()));
+        }
         let (last, best) = match (&options.save, &options.save_best) {
             (None, Some(None)) => {
                 return Err(Error::Usage("--save-best needs --save FILE, or a file of its own".into()));
@@ -65,7 +75,13 @@ impl Saving {
             }
         }
         files::check_apart(&given)?;
-        Ok(Self { last, every: options.save_every, best, run: None })
+        let on = match (&options.run_dir, &options.save) {
+            (Some(folder), _) => format!(" --run-dir {}", shell(folder)),
+            (None, Some(file)) => format!(" --save {}", shell(file)),
+            (None, None) => String::new(),
+        };
+        let quiet = options.quiet;
+        Ok(Self { last, every: options.save_every, best, on, quiet, run: None, ended: None })
     }
 
     /// The files that the epochs after `done` up to `epochs` may write and that are there already, and the log.
@@ -95,8 +111,9 @@ impl Saving {
 
     /// A run begins with `state` after the epoch `done`, the best epoch before it being `best`; by the loss of a validation part
     /// if it is `validated`.
-    pub(super) fn start(
+    pub(super) fn begin(
         &mut self,
+        options: &Options,
         model: &Mlp,
         metadata: Metadata,
         (done, validated): (u32, bool),
@@ -104,15 +121,27 @@ impl Saving {
         best: Option<Best>,
     ) -> Result<()> {
         let best = best.filter(|_| self.best.is_some());
-        let run = self.run.insert(Run { model: model.clone(), metadata, best, kept: false, validated });
+        if let Some(folder) = options.data.data_dir.as_ref().filter(|_| catalogue::set(&metadata.data).is_some()) {
+            self.on += &format!(" --data-dir {}", shell(folder));
+        }
+        let run = self.run.insert(Run { done, model: model.clone(), metadata, best, kept: false, validated });
         match (&self.best, best) {
             (Some(path), Some(best)) if best.epoch == done => run.write_best(path, state),
             _ => Ok(()),
         }
     }
 
-    /// `epoch` is done, its parameters are those of `snapshot`.
-    pub(super) fn epoch(&mut self, epoch: &Epoch, snapshot: &mut Snapshot<'_>) -> Result<()> {
+    /// The file that the run ended with, if one was written, and its epoch.
+    pub(super) fn ended(&self) -> Option<&(PathBuf, u32)> {
+        self.ended.as_ref()
+    }
+
+    /// The command that goes on from `file`, to so many `epochs` in all.
+    pub(super) fn command(&self, file: &Path, epochs: u32) -> String {
+        format!("mlp-gpu train --resume {} --epochs {epochs}{}", shell(file), self.on)
+    }
+
+    fn epoch(&mut self, epoch: &Epoch, snapshot: &mut Snapshot<'_>) -> Result<()> {
         let Some(run) = &mut self.run else { return Ok(()) };
         if let Some(path) = &self.best
             && let Some(score) = epoch.score()
@@ -130,60 +159,73 @@ impl Saving {
         }
     }
 
-    /// The run of so many `epochs` was interrupted after `epoch` of them, 0 for none in this run: it is written, and what goes on
-    /// from it is said.
-    pub(super) fn interrupted(
-        &self,
-        options: &Options,
-        epoch: u32,
-        epochs: u32,
-        backend: &mut dyn Backend,
-    ) -> Result<()> {
-        let (Some(path), Some(run)) = (&self.last, &self.run) else { return Ok(()) };
-        if epoch == 0 {
+    /// The run was stopped after `epoch`: it is written, and what goes on from it is said.
+    fn stopped(&self, epoch: u32, end: &mut Snapshot<'_>) -> Result<()> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let Some(path) = &self.last else {
+            match (&self.best, run.best) {
+                (Some(path), Some(Best { epoch, .. })) if run.kept => {
+                    note(&format!("Interrupted: the best epoch, {epoch}, is in {}", numbered(path, epoch).display()));
+                }
+                _ => note("Interrupted: nothing is kept, as there is no --save"),
+            }
+            return Ok(());
+        };
+        if epoch <= run.done {
             note(&format!("Interrupted before an epoch was done: {} is not written", path.display()));
             return Ok(());
         }
-        run.write(path, epoch, &backend.state(None)?)?;
-        let file = numbered(path, epoch);
-        let folder = options.data.data_dir.as_ref().filter(|_| catalogue::set(&run.metadata.data).is_some());
-        let folder = folder.map_or_else(String::new, |folder| format!(" --data-dir {}", quoted(folder)));
-        note(&format!(
-            "Interrupted: epoch {epoch} of {epochs} is in {}; to go on: mlp-gpu train --resume {} --epochs {epochs} --save \
-             {}{folder}",
-            file.display(),
-            quoted(&file),
-            quoted(path)
-        ));
+        run.write(path, epoch, &end.state()?)?;
+        let (file, epochs) = (numbered(path, epoch), run.metadata.recipe.epochs);
+        let told = format!("Interrupted: epoch {epoch} of {epochs} is in {}; to go on:", file.display());
+        terminal::note_command(&told, &self.command(&file, epochs));
         Ok(())
     }
 
     /// The run is done after the epoch `last`.
-    pub(super) fn finish(&self, last: u32, backend: &mut dyn Backend, tell: impl Fn(&str)) -> Result<()> {
+    fn done(&mut self, last: u32, end: &mut Snapshot<'_>) -> Result<()> {
         let Some(run) = &self.run else { return Ok(()) };
         if let Some(path) = &self.last {
-            run.write(path, last, &backend.state(None)?)?;
+            run.write(path, last, &end.state()?)?;
+            self.ended = Some((numbered(path, last), last));
         }
-        match (&self.best, run.best) {
-            (Some(path), None) => run.write(path, last, &backend.state(None)?),
-            (Some(path), Some(Best { epoch, score })) => {
-                let own = "; give --validation-split to choose by rows of its own";
-                let what = if run.validated {
-                    format!("validation loss {:.4}", -score)
-                } else if score < 0.0 {
-                    format!("test loss {:.4}{own}", -score)
-                } else {
-                    format!("test accuracy {score:.4}{own}")
-                };
-                let place = if run.kept {
-                    format!("in {}", numbered(path, epoch).display())
-                } else {
-                    "before this run, which found none better and wrote none".into()
-                };
-                tell(&format!("The best epoch is {epoch} ({what}), {place}"));
-                Ok(())
-            }
-            _ => Ok(()),
+        let Some(path) = &self.best else { return Ok(()) };
+        let Some(Best { epoch, score }) = run.best else {
+            return run.write(path, last, &end.state()?);
+        };
+        let own = "; give --validation-split to choose by rows of its own";
+        let what = if run.validated {
+            format!("validation loss {:.4}", -score)
+        } else if score < 0.0 {
+            format!("test loss {:.4}{own}", -score)
+        } else {
+            format!("test accuracy {score:.4}{own}")
+        };
+        let place = if run.kept {
+            self.ended.get_or_insert_with(|| (numbered(path, epoch), epoch));
+            format!("in {}", numbered(path, epoch).display())
+        } else {
+            "before this run, which found none better and wrote none".into()
+        };
+        if !self.quiet {
+            note(&format!("The best epoch is {epoch} ({what}), {place}"));
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Saving {
+    fn event(&mut self, event: &mut Event<'_>) -> Result<ControlFlow<()>> {
+        if let Event::Epoch(epoch, snapshot) = event {
+            self.epoch(epoch, snapshot)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn finish(&mut self, outcome: &Outcome, end: &mut Snapshot<'_>) -> Result<()> {
+        match outcome.end {
+            End::Stopped => self.stopped(outcome.epoch, end),
+            _ => self.done(outcome.epoch, end),
         }
     }
 }
@@ -203,14 +245,8 @@ impl Run {
 }
 
 /// `path` as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:,@%".contains(character);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.into_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
+fn shell(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
 }
 
 /// What the epochs from `first` to `last` may write to `path`. Where its name has a place for their number: those of the

@@ -4,13 +4,14 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::log::{Log, of_epoch};
 use crate::cli::recipe::{Given, in_words, shown};
-use crate::cli::{note, print};
+use crate::cli::terminal::WIDTH;
+use crate::cli::{note, print, print_text};
 use crate::data::{Dataset, TargetScale};
 use crate::error::{Error, Result};
 use crate::many::Trained;
 use crate::metrics::{Evaluation, mean_and_deviation};
+use crate::observe::log::{Log, of_epoch};
 use crate::train::Epoch;
 
 /// One run.
@@ -109,7 +110,7 @@ impl<'a> Table<'a> {
     /// What cannot be written.
     pub(super) fn tell(&self, number: usize, all: usize) -> Result<()> {
         let Some(row) = self.rows.last() else { return Ok(()) };
-        print(&format!("Run {}/{all}: {}: {}", number + 1, row.options(), self.line(row)))
+        print_text(&format!("Run {}/{all}: {}: {}", number + 1, row.options(), self.line(row)))
     }
 
     /// The figures of a run by their names.
@@ -192,7 +193,7 @@ impl<'a> Table<'a> {
                 format!("{name} {} ± {deviation}", digits(*mean))
             };
             let figures = figures.iter().map(shown).collect::<Vec<_>>().join(", ");
-            print(&format!("Mean of {seeds} seeds{of}: {figures}"))?;
+            print_text(&format!("Mean of {seeds} seeds{of}: {figures}"))?;
         }
         Ok(())
     }
@@ -295,7 +296,8 @@ pub(in crate::cli) fn digits(figure: f64) -> String {
     if figure.abs() < 1000.0 { format!("{figure:.4}") } else { format!("{figure:.1}") }
 }
 
-/// `lines` with their cells in columns, two blanks between them.
+/// `lines` with their cells in columns, two blanks between them. Where they are wider than [`WIDTH`] the last columns stand below,
+/// behind the first one again.
 pub(in crate::cli) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -304,9 +306,49 @@ pub(in crate::cli) fn aligned(lines: &[Vec<String>]) -> String {
         cells.filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |line: &Vec<String>| {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    let mut blocks: Vec<Vec<usize>> = Vec::new();
+    let mut used = 0;
+    for (column, width) in widths.iter().enumerate() {
+        match blocks.last_mut() {
+            Some(block) if used + 2 + width <= WIDTH => {
+                block.push(column);
+                used += 2 + width;
+            }
+            None => {
+                blocks.push(vec![column]);
+                used = *width;
+            }
+            Some(_) => {
+                blocks.push(vec![0, column]);
+                used = widths[0] + 2 + width;
+            }
+        }
+    }
+    let block = |columns: &Vec<usize>| {
+        let line = |line: &Vec<String>| {
+            let cells = columns.iter().filter_map(|&column| Some((line.get(column)?, widths[column])));
+            let cells = cells.map(|(cell, width)| format!("{cell:<width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        lines.iter().map(line).collect::<Vec<_>>().join("\n")
     };
-    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+    blocks.iter().map(block).collect::<Vec<_>>().join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_that_are_too_wide_are_parted_by_columns() {
+        let lines = |columns: usize| -> Vec<Vec<String>> {
+            (0..3).map(|line| (0..columns).map(|column| format!("cell {line}.{column}")).collect()).collect()
+        };
+        assert_eq!(aligned(&lines(2)), "cell 0.0  cell 0.1\ncell 1.0  cell 1.1\ncell 2.0  cell 2.1");
+        let wide = aligned(&lines(20));
+        assert!(wide.lines().all(|line| line.chars().count() <= WIDTH), "{wide}");
+        let blocks: Vec<&str> = wide.split("\n\n").collect();
+        assert!(blocks.len() == 3 && blocks.iter().all(|block| block.starts_with("cell 0.0  ")), "{wide}");
+        assert!((0..20).all(|column| wide.contains(&format!("cell 2.{column}"))), "{wide}");
+    }
 }
