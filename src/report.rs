@@ -93,6 +93,7 @@ pub fn finish(folder: &Path, selected: &Selected, dataset: &Dataset) -> Result<P
         (None, None) => (Part::Train, &dataset.train),
     };
     let samples: Vec<_> = ensemble.readers().iter().map(|_| Arc::clone(samples)).collect();
-    Evaluation::of(&ensemble, &mut ensemble.on(selected), &samples, part)?.write(&folder.join(evaluation::FILE))?;
+    Evaluation::of(&ensemble, &mut ensemble.on(selected), &samples, part, true)?
+        .write(&folder.join(evaluation::FILE))?;
     write(folder)
 }

@@ -31,7 +31,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let outputs: [Named; 1] = [("--output", path.clone())];
     files::check_replaceable(&path)?;
     files::refuse_overwriting(&outputs, &options.run.inputs())?;
-    let report = options.run.report(&outputs)?;
+    let report = options.run.report(&outputs, true)?;
     files::write(&path, page(&report).as_bytes())?;
     note(&format!("The report is in {}", path.display()));
     Ok(())

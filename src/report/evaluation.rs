@@ -87,18 +87,25 @@ pub struct Model {
 
 impl Evaluation {
     /// The evaluation of the ensemble that is `running`, on the rows of `part`, which `samples` holds as each of
-    /// [`Ensemble::readers`] takes them. What is drawn is drawn by [`SEED`].
+    /// [`Ensemble::readers`] takes them. What is drawn is drawn by [`SEED`]. How important columns are takes most of the time, and
+    /// can be left out.
     ///
     /// # Errors
     /// [`Error::Data`] for no rows or rows that do not fit the model, and what the device fails with.
-    pub fn of(ensemble: &Ensemble, running: &mut Running<'_>, samples: &[Arc<Samples>], part: Part) -> Result<Self> {
+    pub fn of(
+        ensemble: &Ensemble,
+        running: &mut Running<'_>,
+        samples: &[Arc<Samples>],
+        part: Part,
+        importance: bool,
+    ) -> Result<Self> {
         let first = samples.first().filter(|first| !first.is_empty());
         let Some(first) = first else {
             return Err(Error::Data(format!("{}: there are no rows to evaluate it on", ensemble.name())));
         };
         let evaluated = running.evaluate(samples, |_, _| Ok(()))?;
         let Evaluated { found, predicted } = &evaluated;
-        let importance = importance::of(ensemble, running, samples)?;
+        let importance = if importance { importance::of(ensemble, running, samples)? } else { None };
         let model = ensemble.first();
         let (classes, targets) = match model.target_scale() {
             None => (Some(Classes::of(&model.classes(), found, predicted, first.labels())), Vec::new()),

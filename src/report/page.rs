@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::chart::colours::{hex, tones};
-use super::chart::{Picture, svg};
+use super::chart::{Picture, svg, ticks};
 use super::log::Run;
 use super::{Log, Report};
 
@@ -15,7 +15,7 @@ mod sentence;
 mod values;
 
 /// What charts take of the room on narrow screens, as a share of their own width; they are moved sideways where that is too much.
-const LEAST: f64 = 0.82;
+const LEAST: f64 = 0.73;
 
 /// The page of `report`.
 pub fn page(report: &Report) -> String {
@@ -40,7 +40,7 @@ pub fn page(report: &Report) -> String {
     };
     if let Some(config) = &report.config {
         page.section("Command");
-        let _ = writeln!(page.body, "<pre>{}</pre>", svg::escaped(config));
+        page.text(config);
     }
     whole(&report.name, &lead, &page.body)
 }
@@ -94,12 +94,18 @@ impl Page {
         let _ = writeln!(self.body, "<p>{}</p>", svg::escaped(text));
     }
 
-    /// Figures in a row: what each is called, and what it is.
-    fn tiles(&mut self, tiles: &[(String, String)]) {
+    /// Text as it is, with its lines.
+    fn text(&mut self, text: &str) {
+        let _ = writeln!(self.body, "<pre>{}</pre>", svg::escaped(text));
+    }
+
+    /// Figures in a row: what each is called, what it is, and what there is to say of it.
+    fn tiles(&mut self, tiles: &[(&str, String, String)]) {
         self.body.push_str("<dl class=\"tiles\">\n");
-        for (name, figure) in tiles {
-            let (name, figure) = (svg::escaped(name), svg::escaped(figure));
-            let _ = writeln!(self.body, "<div><dt>{name}</dt><dd>{figure}</dd></div>");
+        for (name, figure, beside) in tiles {
+            let (name, figure, beside) = (svg::escaped(name), svg::escaped(figure), svg::escaped(beside));
+            let _ =
+                writeln!(self.body, "<div><dt>{name}</dt><dd>{figure}</dd><dd class=\"beside\">{beside}</dd></div>");
         }
         self.body.push_str("</dl>\n");
     }
@@ -115,6 +121,15 @@ impl Page {
 
     /// Pictures beside each other, as far as there is room, each with what there is to say of it.
     fn pictures<'a>(&mut self, pictures: impl IntoIterator<Item = (Picture, &'a str)>) {
+        self.pictures_and(pictures, |_| {});
+    }
+
+    /// The same, and behind them what `last` adds.
+    fn pictures_and<'a>(
+        &mut self,
+        pictures: impl IntoIterator<Item = (Picture, &'a str)>,
+        last: impl FnOnce(&mut Self),
+    ) {
         let mut figures = String::new();
         for (picture, caption) in pictures {
             let least = if picture.width > 420.0 { picture.width * LEAST } else { 0.0 };
@@ -129,6 +144,9 @@ impl Page {
                 "<figure{wide}><div class=\"scroll\"><div style=\"min-width:{least:.0}px\">{drawn}</div></div>{caption}</figure>"
             );
         }
+        let mut behind = Self::default();
+        last(&mut behind);
+        figures.push_str(&behind.body);
         if !figures.is_empty() {
             let _ = writeln!(self.body, "<div class=\"charts\">\n{figures}</div>");
         }
@@ -154,6 +172,14 @@ impl Page {
             self.body.push_str("</tr>\n");
         }
         self.body.push_str("</tbody>\n</table></div>\n");
+    }
+}
+
+/// A figure with as many digits as others of its kind; what stands for one that is not there.
+fn figure(figure: f64) -> String {
+    match figure {
+        figure if figure.abs() < 1000.0 => ticks::number_with(figure, 4),
+        figure => ticks::number(figure, 5),
     }
 }
 

@@ -111,7 +111,7 @@ fn picture(options: &Options, outputs: &[Named]) -> Result<Picture> {
             picture(&search, best).ok_or_else(|| missing("no trial has ended yet, or nothing was drawn"))
         }
         _ => {
-            let evaluation = run.report(outputs)?.evaluation;
+            let evaluation = run.report(outputs, what == What::Importance)?.evaluation;
             let Some(evaluation) = evaluation else { return Err(missing("a log alone does not tell, give the model")) };
             of_evaluation(what, &evaluation).map_err(missing)
         }

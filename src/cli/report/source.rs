@@ -44,13 +44,13 @@ impl RunOptions {
     }
 
     /// All that is known of the run. A model is evaluated; of a folder this is kept there, and not done again unless rows are named.
-    /// None of `outputs` may be a file of the data.
-    pub(super) fn report(&self, outputs: &[Named]) -> Result<Report> {
+    /// None of `outputs` may be a file of the data. Without `importance`, that of columns is left out where nothing is kept.
+    pub(super) fn report(&self, outputs: &[Named], importance: bool) -> Result<Report> {
         if self.run.is_dir() {
             let kept = self.run.join(evaluation::FILE);
             let model = self.run.join(report::MODEL);
             if model.is_file() && (!kept.is_file() || self.rows.is_given()) {
-                self.evaluate(&model, outputs)?.write(&kept)?;
+                self.evaluate(&model, outputs, true)?.write(&kept)?;
             }
             let mut report = Report::of_folder(&self.run)?;
             if let Some(path) = &self.log {
@@ -67,7 +67,7 @@ impl RunOptions {
             return Ok(Report { name, log: Some(Log::read(&self.run)?), ..Report::default() });
         }
         let log = self.log.as_deref().map(Log::read).transpose()?;
-        let evaluation = Some(self.evaluate(&self.run, outputs)?);
+        let evaluation = Some(self.evaluate(&self.run, outputs, importance)?);
         Ok(Report { name, log, evaluation, config: None })
     }
 
@@ -84,14 +84,14 @@ impl RunOptions {
         }
     }
 
-    fn evaluate(&self, model: &Path, outputs: &[Named]) -> Result<Evaluation> {
+    fn evaluate(&self, model: &Path, outputs: &[Named], importance: bool) -> Result<Evaluation> {
         let reading = Reading { task: self.rows.task(), ..Reading::default() };
         let ensemble = Ensemble::load_as(model, &reading)?;
         let assumed = ensemble.members().iter().flat_map(|member| &member.assumed);
         assumed.for_each(|assumption| note(&format!("Model: {}", crate::cli::model::told(assumption))));
         let selected = select(&self.compute.request())?;
         let samples: Vec<Arc<Samples>> = self.rows.load_for(&ensemble, outputs)?;
-        Evaluation::of(&ensemble, &mut ensemble.on(&selected), &samples, self.rows.part())
+        Evaluation::of(&ensemble, &mut ensemble.on(&selected), &samples, self.rows.part(), importance)
     }
 }
 

@@ -113,11 +113,11 @@ impl Plane {
     pub fn new(about: &str, (width, height): (f64, f64), x: Axis, y: Axis, entries: &[Entry<'_>]) -> (Picture, Self) {
         let mut picture = Picture::new(width, 0.0, about);
         picture.heading(&y.label);
-        let top = HEADING + 12.0 + legend::add(&mut picture, (0.0, HEADING + 8.0), width, entries);
-        let widest = y.ticks.iter().map(|(_, text)| text::width(text, TEXT)).fold(0.0, f64::max);
+        let top = HEADING + 14.0 + legend::add(&mut picture, (0.0, HEADING + 8.0), width, entries);
+        let widest = y.ticks.iter().map(|(_, text)| text::room(text, TEXT)).fold(0.0, f64::max);
         let left = widest + GAP;
         // The last text of the axis below stands half beside it.
-        let right = x.ticks.last().map_or(0.0, |(_, text)| text::width(text, TEXT) / 2.0).max(6.0);
+        let right = x.ticks.last().map_or(0.0, |(_, text)| text::room(text, TEXT) / 2.0).max(6.0);
         let plane = Self { left, top, width: width - left - right, height, x, y };
         plane.draw(&mut picture);
         picture.height = top + height + GAP + TEXT + if plane.x.label.is_empty() { 4.0 } else { TEXT + 12.0 };
@@ -133,7 +133,7 @@ impl Plane {
         }
         let mut free = f64::NEG_INFINITY;
         for (tick, text) in &self.x.ticks {
-            let (at, half) = (self.across(*tick), text::width(text, TEXT) / 2.0);
+            let (at, half) = (self.across(*tick), text::room(text, TEXT) / 2.0);
             picture.rule((at, bottom), (at, bottom + 4.0), Paint::Muted, 1.0);
             // Texts that would touch the one before are left out.
             if at - half > free {

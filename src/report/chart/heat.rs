@@ -27,7 +27,9 @@ pub struct Heat<'a> {
 /// The most characters of a name.
 const MOST: usize = 22;
 /// Height of the texts in cells.
-const SMALL: f64 = 11.0;
+pub const SMALL: f64 = 11.0;
+/// How dark a cell is from which on its text has the colour of what is below the picture: on white and on black it is read better.
+const LIGHT_ON: f64 = 0.68;
 
 impl Heat<'_> {
     /// The picture.
@@ -36,19 +38,19 @@ impl Heat<'_> {
         let wide = self.shades.len() / self.rows.len().max(1);
         let names = |names: &[String]| names.iter().map(|name| short(name, MOST).into_owned()).collect::<Vec<_>>();
         let (rows, columns) = (names(self.rows), names(self.columns));
-        let widest = |names: &[String]| names.iter().map(|name| text::width(name, TEXT)).fold(0.0, f64::max);
+        let widest = |names: &[String]| names.iter().map(|name| text::room(name, TEXT)).fold(0.0, f64::max);
         let aside = if self.sides.0.is_empty() { 0.0 } else { TEXT + 8.0 };
-        let left = aside + widest(&rows) * 1.05 + 8.0;
+        let left = aside + widest(&rows) + 8.0;
         // Names that do not fit their cells are upright.
-        let upright = widest(&columns) * 1.05 > width - 4.0;
+        let upright = widest(&columns) > width - 4.0;
         let below = match (columns.is_empty(), upright) {
             (true, _) => 6.0,
-            (_, true) => widest(&columns) * 1.05 + 10.0,
+            (_, true) => widest(&columns) + 10.0,
             (_, false) => TEXT + 10.0,
         };
         let top = HEADING + 14.0;
         let (across, down) = (wide as f64 * width, rows.len() as f64 * height);
-        let mut picture = Picture::new((left + across + 1.0).max(text::width(self.heading, HEADING)), 0.0, self.about);
+        let mut picture = Picture::new((left + across + 1.0).max(text::room(self.heading, HEADING)), 0.0, self.about);
         picture.heading(self.heading);
         // Names that would touch each other are left out, but for every so many.
         let every = |room: f64, size: f64| (size / room).ceil().max(1.0) as usize;
@@ -73,7 +75,7 @@ impl Heat<'_> {
             let ink: Ink = if shade > 0.0 { Paint::Heat.thin(0.06 + 0.94 * shade) } else { Paint::Grid.thin(0.35) };
             picture.add(Shape::Box([x + gap, y + gap, width - 2.0 * gap, height - 2.0 * gap], ink));
             if let Some(text) = self.texts.get(index).filter(|text| !text.is_empty()) {
-                let paint = if shade > 0.5 { Paint::Surface } else { Paint::Ink };
+                let paint = if shade > LIGHT_ON { Paint::Surface } else { Paint::Ink };
                 let (at, text) = ((x + width / 2.0, y + height / 2.0 + SMALL * 0.36), text.clone());
                 picture.add(Shape::Text { at, text, size: SMALL, anchor: Anchor::Middle, paint, upright: false });
             }

@@ -15,7 +15,7 @@ pub fn add(picture: &mut Picture, (left, top): (f64, f64), width: f64, entries: 
     let (mut x, mut line) = (left, 0.0);
     for (name, ink, dash) in entries {
         let name = text::cut(name, width - PIECE - GAP, TEXT);
-        let needed = PIECE + GAP + text::width(&name, TEXT) * 1.04;
+        let needed = PIECE + GAP + text::room(&name, TEXT);
         if x > left && x + needed > left + width {
             (x, line) = (left, line + 1.0);
         }

@@ -35,13 +35,13 @@ pub fn file(picture: &Picture) -> String {
     out + "</svg>\n"
 }
 
-/// `picture` as an element of a page; it is as wide as there is room, up to half as wide again as it is.
+/// `picture` as an element of a page; it is as wide as there is room, up to a little wider than it is.
 pub fn element(picture: &Picture) -> String {
     let mut out = format!(
         "<svg class=\"chart\" role=\"img\" viewBox=\"0 0 {} {}\" style=\"max-width:{}px\" aria-label=\"{}\">",
         short(picture.width),
         short(picture.height),
-        short((picture.width * 1.5).ceil()),
+        short((picture.width * 1.12).ceil()),
         escaped(&picture.about)
     );
     shapes(&mut out, picture, Into::Page);

@@ -31,15 +31,20 @@ pub fn width(text: &str, size: f64) -> f64 {
     text.chars().map(advance).sum()
 }
 
-/// `text` so that it is no wider than `most` pixels, with an ellipsis where it is cut.
+/// The room that `text` of this height needs: browsers take fonts of their own, some of which are wider by a fifth.
+pub fn room(text: &str, size: f64) -> f64 {
+    width(text, size) * 1.2
+}
+
+/// `text` so that it needs no more room than `most` pixels, with an ellipsis where it is cut.
 pub fn cut(text: &str, most: f64, size: f64) -> Cow<'_, str> {
-    if width(text, size) <= most {
+    if room(text, size) <= most {
         return Cow::Borrowed(text);
     }
-    let most = most - width("…", size);
+    let most = most - room("…", size);
     let mut used = 0.0;
     let fits = |character: &char| {
-        used += width(character.encode_utf8(&mut [0; 4]), size);
+        used += room(character.encode_utf8(&mut [0; 4]), size);
         used <= most
     };
     let kept: String = text.chars().take_while(fits).collect();
@@ -121,7 +126,7 @@ mod tests {
         assert!(width("i", 12.0) < width("m", 12.0) && width("漢", 12.0) == 12.0);
         assert_eq!(cut("short", 100.0, 12.0), "short");
         let cut = cut("a name that is much too long", 60.0, 12.0);
-        assert!(cut.ends_with('…') && cut.len() > 5 && width(&cut, 12.0) <= 60.0, "{cut}");
+        assert!(cut.ends_with('…') && cut.len() > 5 && room(&cut, 12.0) <= 60.0, "{cut}");
     }
 
     #[test]

@@ -6,6 +6,9 @@ use crate::checkpoint::Checkpoint;
 use crate::data::schema::rounded;
 use crate::data::{Inputs, Samples, Schema};
 
+/// Digits that scaling leaves of a feature that is about as large as others.
+const DIGITS: f64 = 5.0;
+
 /// The columns that become the features of a model.
 pub(super) struct Columns<'a> {
     model: &'a Checkpoint,
@@ -49,6 +52,11 @@ impl<'a> Columns<'a> {
         };
         if let Some(scaling) = self.model.metadata.as_ref().and_then(|metadata| metadata.scaling.as_ref()) {
             scaling.undo(&mut features);
+            // What is left of rounding says nothing.
+            for ((value, offset), divisor) in features.iter_mut().zip(&scaling.offset).zip(&scaling.divisor) {
+                let step = 10f64.powf(f64::from(offset.abs().max(divisor.abs())).log10().floor() - DIGITS);
+                *value = ((f64::from(*value) / step).round() * step) as f32;
+            }
         }
         let cell = |&column: &usize| {
             let own = &features[self.features[column].clone()];

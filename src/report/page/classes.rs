@@ -5,6 +5,11 @@ use crate::report::chart::ticks;
 use crate::report::evaluation::{Classes, Evaluation};
 use crate::report::plots;
 
+/// The columns of the table of classes.
+const HEAD: [&str; 6] = ["class", "rows", "precision", "recall", "F1", "ROC-AUC"];
+/// The most classes whose table stands beside charts.
+const FEW: usize = 14;
+
 /// A figure with four digits, or what stands for one that is not defined.
 fn shown(figure: Option<f64>) -> String {
     figure.map_or_else(|| "–".into(), |figure| format!("{figure:.4}"))
@@ -12,18 +17,16 @@ fn shown(figure: Option<f64>) -> String {
 
 /// The figures that are one number.
 pub(super) fn tiles(page: &mut Page, classes: &Classes, evaluation: &Evaluation) {
-    let tiles = [
-        ("accuracy", shown(Some(classes.accuracy))),
-        ("always the largest class", shown(classes.baseline_accuracy)),
-        ("log loss", shown(classes.log_loss)),
-        ("of the classes' shares", shown(classes.baseline_log_loss)),
-        ("ROC-AUC", shown(classes.roc_auc)),
-        ("F1, macro", shown(classes.f1_macro)),
-        ("Matthews correlation", shown(classes.matthews)),
-        ("calibration error", shown(classes.calibration_error)),
-        ("rows", ticks::count(evaluation.rows)),
-    ];
-    page.tiles(&tiles.map(|(name, figure)| (name.to_owned(), figure)));
+    let than = |baseline: Option<f64>, what: &str| baseline.map_or_else(String::new, |it| format!("{what} {it:.4}"));
+    page.tiles(&[
+        ("accuracy", shown(Some(classes.accuracy)), than(classes.baseline_accuracy, "always the largest class:")),
+        ("log loss", shown(classes.log_loss), than(classes.baseline_log_loss, "the classes' shares:")),
+        ("ROC-AUC", shown(classes.roc_auc), String::new()),
+        ("F1, macro", shown(classes.f1_macro), String::new()),
+        ("Matthews correlation", shown(classes.matthews), String::new()),
+        ("calibration error", shown(classes.calibration_error), String::new()),
+        ("rows", ticks::count(evaluation.rows), format!("of the {} part", evaluation.part)),
+    ]);
 }
 
 /// Confusion matrix, curves, and a table of the classes.
@@ -42,7 +45,6 @@ pub(super) fn add(page: &mut Page, classes: &Classes) {
             (picture, "Rows by the probability of their predicted class; on the dashed line, probabilities are true.")
         }),
     ];
-    page.pictures(pictures.into_iter().flatten());
     let rows: Vec<Vec<Cell>> = classes
         .classes
         .iter()
@@ -53,5 +55,13 @@ pub(super) fn add(page: &mut Page, classes: &Classes) {
             row
         })
         .collect();
-    page.table(&["class", "rows", "precision", "recall", "F1", "ROC-AUC"], &rows, |_| false);
+    let few = rows.len() <= FEW;
+    page.pictures_and(pictures.into_iter().flatten(), |page| {
+        if few {
+            page.table(&HEAD, &rows, |_| false);
+        }
+    });
+    if !few {
+        page.table(&HEAD, &rows, |_| false);
+    }
 }

@@ -58,9 +58,8 @@ fn mistakes(page: &mut Page, evaluation: &Evaluation) {
     }
     let of_classes = evaluation.classes.is_some();
     page.section(if of_classes { "Most confident mistakes" } else { "Largest errors" });
-    let all = ticks::count(mistakes.all);
     if of_classes {
-        let rows = ticks::count(evaluation.rows);
+        let (all, rows) = (ticks::count(mistakes.all), ticks::count(evaluation.rows));
         page.paragraph(&format!(
             "{all} of {rows} rows were taken for another class. These are those that the model is surest of."
         ));

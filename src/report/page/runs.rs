@@ -1,8 +1,7 @@
 //! The body of the page of several runs: those of a cross-validation, of an ensemble, or of lists of options.
 
-use super::{Cell, Page, seconds};
+use super::{Cell, Page, figure, seconds};
 use crate::metrics::mean_and_deviation;
-use crate::report::chart::ticks;
 use crate::report::log::Run;
 use crate::report::plots;
 
@@ -41,9 +40,9 @@ pub(super) fn add(page: &mut Page, runs: &[Run]) {
         let Some(epoch) = epoch else { continue };
         let mut row = vec![Cell::Text(run.name.clone()), Cell::Number(epoch.number.to_string())];
         for ((key, _), values) in figures.iter().zip(&mut all) {
-            let figure = epoch.figure(key);
-            values.extend(figure.is_finite().then_some(figure));
-            row.push(Cell::Number(ticks::number(figure, 4)));
+            let value = epoch.figure(key);
+            values.extend(value.is_finite().then_some(value));
+            row.push(Cell::Number(figure(value)));
         }
         row.push(Cell::Number(seconds(run.sum("train_seconds"))));
         rows.push(row);
@@ -52,7 +51,7 @@ pub(super) fn add(page: &mut Page, runs: &[Run]) {
     let mut means = vec![Cell::Text("mean ± deviation".into()), Cell::Number(String::new())];
     means.extend(all.iter().map(|values| {
         let (mean, deviation) = mean_and_deviation(values);
-        Cell::Number(format!("{} ± {}", ticks::number(mean, 4), ticks::number(deviation, 2)))
+        Cell::Number(format!("{} ± {}", figure(mean), figure(deviation)))
     }));
     let total: f64 = runs.iter().map(|run| run.sum("train_seconds")).sum();
     means.push(Cell::Number(seconds(total)));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Cell, Page};
+use super::{Cell, Page, figure};
 use crate::recipe::shown;
 use crate::report::chart::ticks;
 use crate::report::log::Search;
@@ -31,7 +31,7 @@ pub(super) fn add(page: &mut Page, search: &Search) {
                     Some((name.replace('_', "-"), shown(value)))
                 })
                 .collect();
-            let figures = best.figures.iter().map(|(name, figure)| (name.replace('_', " "), ticks::number(*figure, 4)));
+            let figures = best.figures.iter().map(|(name, value)| (name.replace('_', " "), figure(*value)));
             options.extend(figures);
             page.list(&options);
         }
@@ -53,7 +53,7 @@ pub(super) fn add(page: &mut Page, search: &Search) {
     }
     if let Some(space) = search.head.get("space").and_then(Value::as_str) {
         page.section("What was drawn from");
-        page.body.push_str(&format!("<pre>{}</pre>\n", crate::report::chart::svg::escaped(space)));
+        page.text(space);
     }
 }
 
@@ -92,14 +92,14 @@ fn table(page: &mut Page, search: &Search, ranked: &[&Found], best: Option<u32>)
             Cell::Number(found.trial.to_string()),
             Cell::Number(found.rung.to_string()),
             Cell::Number(found.epochs.to_string()),
-            Cell::Number(found.loss.map_or_else(String::new, |loss| ticks::number(loss, 4))),
+            Cell::Number(found.loss.map_or_else(String::new, figure)),
         ];
         row.extend(names.iter().map(|name| {
             let value = found.setting.get(name).or(own.and_then(|own| own.get(name)));
             Cell::Text(value.map(shown).unwrap_or_default())
         }));
-        let figure = |name: &&String| found.figures.get(*name).map_or_else(|| "–".into(), |it| ticks::number(*it, 4));
-        row.extend(figures.iter().map(|name| Cell::Number(figure(name))));
+        let own = |name: &&String| found.figures.get(*name).map_or_else(|| "–".into(), |value| figure(*value));
+        row.extend(figures.iter().map(|name| Cell::Number(own(name))));
         row
     };
     let rows: Vec<Vec<Cell>> = ranked.iter().take(TRIALS).map(row).collect();

@@ -41,7 +41,10 @@ pub(super) fn of_run(run: Option<&Run>, evaluation: Option<&Evaluation>) -> Stri
         (None, [target]) => {
             let shown = |figure: Option<f64>| figure.map_or_else(|| "–".into(), |figure| ticks::number(figure, 4));
             let (rmse, baseline) = (shown(target.rmse), shown(target.baseline_rmse));
-            format!("it predicts {} with an RMSE of {rmse}, where their mean has {baseline}", target.name)
+            format!(
+                "it predicts {} with an RMSE of {rmse}, where always predicting the mean has {baseline}",
+                target.name
+            )
         }
         (None, targets) => {
             let r2: Option<f64> = targets.iter().map(|target| target.r2).sum();

@@ -16,16 +16,16 @@ fn shown(figure: Option<f64>) -> String {
 pub(super) fn tiles(page: &mut Page, evaluation: &Evaluation) {
     let mut tiles = Vec::new();
     if let [target] = &evaluation.targets[..] {
-        let rest = [
-            ("RMSE", shown(target.rmse)),
-            ("RMSE of the mean", shown(target.baseline_rmse)),
-            ("MAE", shown(target.mae)),
-            ("R²", target.r2.map_or_else(|| "–".into(), |r2| format!("{r2:.4}"))),
-            ("median absolute error", shown(target.median_absolute_error)),
-        ];
-        tiles.extend(rest.map(|(name, figure)| (name.to_owned(), figure)));
+        let baseline =
+            target.baseline_rmse.map_or_else(String::new, |it| format!("always the mean: {}", shown(Some(it))));
+        tiles.extend([
+            ("RMSE", shown(target.rmse), baseline),
+            ("MAE", shown(target.mae), String::new()),
+            ("R²", target.r2.map_or_else(|| "–".into(), |r2| format!("{r2:.4}")), String::new()),
+            ("median absolute error", shown(target.median_absolute_error), String::new()),
+        ]);
     }
-    tiles.push(("rows".into(), ticks::count(evaluation.rows)));
+    tiles.push(("rows", ticks::count(evaluation.rows), format!("of the {} part", evaluation.part)));
     page.tiles(&tiles);
 }
 

@@ -13,7 +13,10 @@ const FOOT: f64 = 0.25;
 /// Bars say how many rows there are.
 pub fn calibration(classes: &Classes) -> Option<Picture> {
     let most = classes.calibration.iter().map(|bin| bin.rows).max().filter(|rows| *rows > 0)?;
-    let (x, y) = (Axis::between("probability of the predicted class", 0.0, 1.0), Axis::between("Accuracy", 0.0, 1.0));
+    let (x, y) = (
+        Axis::between("probability of the predicted class", 0.0, 1.0),
+        Axis::between("Calibration: accuracy", 0.0, 1.0),
+    );
     let error = share(classes.calibration_error);
     let about = format!("Accuracy by the predicted class's probability; the expected calibration error is {error}.");
     let entries = [

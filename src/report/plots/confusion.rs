@@ -1,8 +1,8 @@
 //! The confusion matrix.
 
 use super::percent;
-use crate::report::chart::heat::Heat;
-use crate::report::chart::{Picture, ticks};
+use crate::report::chart::heat::{Heat, SMALL};
+use crate::report::chart::{Picture, text, ticks};
 use crate::report::evaluation::Classes;
 
 /// The most classes whose cells hold their counts.
@@ -14,7 +14,9 @@ const NAMED: usize = 60;
 pub fn confusion(classes: &Classes) -> Picture {
     let count = classes.classes.len();
     let names = classes.names();
-    let side = (320.0 / count.max(1) as f64).clamp(4.0, 72.0);
+    let most = ticks::count(classes.confusion.iter().copied().max().unwrap_or(0));
+    let room = if count <= COUNTED { text::room(&most, SMALL) + 4.0 } else { 4.0 };
+    let side = (320.0 / count.max(1) as f64).clamp(room.min(72.0), 72.0);
     let (mut shades, mut texts, mut tips) = (Vec::new(), Vec::new(), Vec::new());
     for (index, &rows) in classes.confusion.iter().enumerate() {
         let (actual, predicted) = (&classes.classes[index / count.max(1)], &names[index % count.max(1)]);

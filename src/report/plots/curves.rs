@@ -3,8 +3,8 @@
 use super::HEIGHT;
 use crate::report::chart::axes::Entry;
 use crate::report::chart::colours::DISTINCT;
-use crate::report::chart::{Anchor, Axis, Ink, Paint, Picture, Plane, Shape, TEXT, WIDTH, text, ticks};
-use crate::report::log::Run;
+use crate::report::chart::{Axis, Ink, Paint, Picture, Plane, Shape, WIDTH, ticks};
+use crate::report::log::{Epoch, Run};
 
 /// The parts of a data set: their names in logs, what they are called, their colours and dashes.
 const PARTS: [(&str, &str, usize, Option<[f64; 2]>); 3] = [
@@ -20,16 +20,20 @@ const TIPS: usize = 400;
 /// The curves of `run`, whose model is that of the epoch `kept`, if it is known.
 pub fn curves(run: &Run, kept: Option<u32>) -> Vec<Picture> {
     let best = run.best().map(|(epoch, _)| epoch.number);
-    let mark = kept.or(best).map(|epoch| (epoch, if kept.is_some() { "kept" } else { "best" }));
+    let mark = kept.or(best).filter(|epoch| run.epochs.iter().any(|own| own.number == *epoch));
+    let mark = mark.map(|epoch| (epoch, format!("epoch {epoch}, {}", if kept.is_some() { "kept" } else { "best" })));
+    let mark = mark.as_ref().map(|(epoch, text)| (*epoch, text.as_str()));
     let mut pictures: Vec<Picture> =
         FIGURES.iter().filter_map(|(figure, name)| of_figure(run, figure, name, mark)).collect();
     let rates = run.series("lr");
     if !rates.is_empty() {
         let y = Axis::from_zero("Learning rate", rates.iter().map(|(_, rate)| *rate));
         let about = "The learning rate of each epoch.";
-        let (mut picture, plane) = Plane::new(about, (WIDTH, HEIGHT), epochs(run), y, &[]);
+        let entries: Vec<Entry<'_>> = mark.iter().map(|(_, text)| (*text, Paint::Muted.into(), MARK)).collect();
+        let (mut picture, plane) = Plane::new(about, (WIDTH, HEIGHT), epochs(run), y, &entries);
+        mark.iter().for_each(|(epoch, _)| marked(&mut picture, &plane, *epoch));
         plane.line(&mut picture, &rates, Paint::Series(3), 2.0, None);
-        tips(&mut picture, &plane, run, |_, at| format!("learning rate {}", ticks::number(at.figure("lr"), 4)));
+        tips(&mut picture, &plane, run, |epoch| format!("learning rate {}", ticks::number(epoch.figure("lr"), 4)));
         pictures.push(picture);
     }
     pictures
@@ -51,21 +55,20 @@ fn of_figure(run: &Run, figure: &str, name: &str, mark: Option<(u32, &str)>) -> 
         true => Axis::logarithmic(name, values()),
         false => Axis::of(name, values()),
     };
-    let entries: Vec<Entry<'_>> =
+    let mut entries: Vec<Entry<'_>> =
         series.iter().map(|(called, _, colour, dash)| (*called, Paint::Series(*colour).into(), *dash)).collect();
+    entries.extend(mark.map(|(_, text)| (text, Paint::Muted.into(), MARK)));
     let parts = series.iter().map(|(called, ..)| *called).collect::<Vec<_>>().join(", ");
     let about = format!("{name} by epochs: {parts}.");
     let (mut picture, plane) = Plane::new(&about, (WIDTH, HEIGHT), epochs(run), y, &entries);
-    if let Some((epoch, what)) = mark.filter(|(epoch, _)| run.epochs.iter().any(|own| own.number == *epoch)) {
-        marked(&mut picture, &plane, epoch, what);
-    }
+    mark.iter().for_each(|(epoch, _)| marked(&mut picture, &plane, *epoch));
     for (_, points, colour, dash) in &series {
         plane.line(&mut picture, points, Paint::Series(*colour), 2.0, *dash);
         if let Some(point) = mark.and_then(|(epoch, _)| points.iter().find(|(x, _)| *x == f64::from(epoch))) {
             picture.add(Shape::Disc(plane.point(point.0, point.1), 3.5, Paint::Series(*colour).into()));
         }
     }
-    tips(&mut picture, &plane, run, |_, epoch| {
+    tips(&mut picture, &plane, run, |epoch| {
         let of = |(part, called, ..): &(&str, &str, usize, Option<[f64; 2]>)| {
             let value = epoch.figure(&format!("{part}_{figure}"));
             value.is_finite().then(|| format!("{called} {}", ticks::number(value, 4)))
@@ -75,31 +78,27 @@ fn of_figure(run: &Run, figure: &str, name: &str, mark: Option<(u32, &str)>) -> 
     Some(picture)
 }
 
-/// Marks an epoch by an upright line and a text on the side that has more room.
-fn marked(picture: &mut Picture, plane: &Plane, epoch: u32, what: &str) {
-    let ([left, top, width, height], (x, _)) = (plane.place(), plane.point(f64::from(epoch), 0.0));
+/// The dashes of the line that marks an epoch.
+const MARK: Option<[f64; 2]> = Some([3.0, 3.0]);
+
+/// Marks an epoch by an upright line.
+fn marked(picture: &mut Picture, plane: &Plane, epoch: u32) {
+    let ([_, top, _, height], (x, _)) = (plane.place(), plane.point(f64::from(epoch), 0.0));
     let points = vec![(x, top), (x, top + height)];
-    picture.add(Shape::Line { points, ink: Paint::Muted.into(), width: 1.0, dash: Some([3.0, 3.0]) });
-    let text = format!("epoch {epoch}, {what}");
-    let room = text::width(&text, TEXT) + 10.0;
-    let (x, anchor) = match x + room > left + width {
-        true => (x - 5.0, Anchor::End),
-        false => (x + 5.0, Anchor::Start),
-    };
-    picture.text((x, top + TEXT), text, anchor, Paint::Muted);
+    picture.add(Shape::Line { points, ink: Paint::Muted.into(), width: 1.0, dash: MARK });
 }
 
 fn epochs(run: &Run) -> Axis {
-    let number = |epoch: Option<&crate::report::log::Epoch>| epoch.map_or(1.0, |epoch| f64::from(epoch.number));
+    let number = |epoch: Option<&Epoch>| epoch.map_or(1.0, |epoch| f64::from(epoch.number));
     Axis::whole("epoch", number(run.epochs.first()), number(run.epochs.last()))
 }
 
 /// What is told of each epoch, where a pointer is near it.
-fn tips(picture: &mut Picture, plane: &Plane, run: &Run, told: impl Fn(usize, &crate::report::log::Epoch) -> String) {
+fn tips(picture: &mut Picture, plane: &Plane, run: &Run, told: impl Fn(&Epoch) -> String) {
     let every = run.epochs.len().div_ceil(TIPS).max(1);
     let half = 0.5 * every as f64;
-    for (at, epoch) in run.epochs.iter().enumerate().step_by(every) {
-        let text = told(at, epoch);
+    for epoch in run.epochs.iter().step_by(every) {
+        let text = told(epoch);
         if !text.is_empty() {
             let number = f64::from(epoch.number);
             plane.tip(picture, (number - half, number + half), format!("epoch {}\n{text}", epoch.number));

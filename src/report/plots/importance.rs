@@ -20,8 +20,8 @@ pub fn importance(found: &Importances) -> Option<Picture> {
     let (low, high) = (ends(-1.0).fold(0.0, f64::min), ends(1.0).fold(0.0, f64::max));
     let (low, high) = ticks::widened(low, high);
     let names: Vec<_> = shown.iter().map(|column| text::cut(&column.name, NAMES, TEXT)).collect();
-    let left = names.iter().map(|name| text::width(name, TEXT)).fold(0.0, f64::max) * 1.04 + 8.0;
-    let numbers = shown.iter().map(|column| text::width(&ticks::number(column.mean, 3), TEXT));
+    let left = names.iter().map(|name| text::room(name, TEXT)).fold(0.0, f64::max) + 8.0;
+    let numbers = shown.iter().map(|column| text::room(&ticks::number(column.mean, 3), TEXT));
     let right = numbers.fold(0.0, f64::max) + 10.0;
     let about = format!("By how much the {} grows where a column is permuted; {} matters most.", found.by, first.name);
     let mut picture = Picture::new(WIDTH, HEADING + 14.0 + BAR * shown.len() as f64 + TEXT + 12.0, about);

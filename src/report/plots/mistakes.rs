@@ -1,6 +1,6 @@
 //! The images of which a model is most wrong.
 
-use crate::report::chart::{Anchor, HEADING, Paint, Picture, Shape, TEXT, text};
+use crate::report::chart::{Anchor, HEADING, Paint, Picture, Shape, TEXT, text, ticks};
 use crate::report::evaluation::Mistakes;
 
 /// Pixels of a side of an image, and what is free around it.
@@ -17,9 +17,9 @@ pub fn mistakes(mistakes: &Mistakes) -> Option<Picture> {
     }
     let across = ACROSS.min(shown.len());
     let cell = (SIDE + GAP, SIDE + 2.0 * TEXT + GAP + 6.0);
-    let heading = "Most confident mistakes: class → predicted class, its probability";
+    let heading = "Mistakes: class → predicted class, its probability";
     let (width, rows) = (across as f64 * cell.0 - GAP, shown.len().div_ceil(ACROSS));
-    let width = width.max(text::width(heading, HEADING));
+    let width = width.max(text::room(heading, HEADING));
     let top = HEADING + 12.0;
     let about = format!("The {} images of the most confident mistakes.", shown.len());
     let mut picture = Picture::new(width, top + rows as f64 * cell.1, about);
@@ -33,7 +33,7 @@ pub fn mistakes(mistakes: &Mistakes) -> Option<Picture> {
         picture.text((middle, y + SIDE + TEXT + 2.0), format!("{actual} → {predicted}"), Anchor::Middle, Paint::Ink);
         let certainty = match row.certainty {
             (p, Some(_)) => format!("{p:.4}"),
-            (error, None) => crate::report::chart::ticks::number(error, 3),
+            (error, None) => ticks::number(error, 3),
         };
         picture.text((middle, y + SIDE + 2.0 * TEXT + 4.0), certainty, Anchor::Middle, Paint::Muted);
         let tip = format!("row {}: {} taken for {}", row.row, row.actual, row.predicted);

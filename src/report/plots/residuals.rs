@@ -38,7 +38,7 @@ pub fn errors(target: &Target) -> Option<Picture> {
     let from = histogram.from;
     let label = format!("error of {}: predicted minus actual", target.name);
     let x = Axis::between(&label, from, from + width * count as f64);
-    let y = Axis::from_zero("Rows", [most as f64]);
+    let y = Axis::from_zero("Errors: rows", [most as f64]);
     let about = format!("How many rows have which error of {}.", target.name);
     let (mut picture, plane) = Plane::new(&about, (WIDTH, HEIGHT), x, y, &[]);
     let range = |at: usize| (from + width * at as f64, from + width * (at + 1) as f64);
@@ -53,8 +53,9 @@ pub fn errors(target: &Target) -> Option<Picture> {
         [(histogram.beyond.0, left + 4.0, Anchor::Start), (histogram.beyond.1, left + wide, Anchor::End)]
     {
         if rows > 0 {
-            let side = if anchor == Anchor::Start { "less" } else { "more" };
-            picture.text((at, top + TEXT), format!("{} {side}", ticks::count(rows)), anchor, Paint::Muted);
+            let rows = ticks::count(rows);
+            let text = if anchor == Anchor::Start { format!("← {rows} rows") } else { format!("{rows} rows →") };
+            picture.text((at, top + TEXT), text, anchor, Paint::Muted);
         }
     }
     for (at, &rows) in histogram.counts.iter().enumerate().filter(|(_, rows)| **rows > 0) {

@@ -33,7 +33,7 @@ pub fn roc(classes: &Classes) -> Option<Picture> {
     if !others.is_empty() {
         entries.push((&rest, Paint::Series(5).thin(0.6), None));
     }
-    let (x, y) = (Axis::between("false positive rate", 0.0, 1.0), Axis::between("True positive rate", 0.0, 1.0));
+    let (x, y) = (Axis::between("false positive rate", 0.0, 1.0), Axis::between("ROC: true positive rate", 0.0, 1.0));
     let about = format!("ROC curves of {} classes; the area under each is in brackets.", curves.len());
     let (mut picture, plane) = Plane::new(&about, (WIDTH, HEIGHT), x, y, &entries);
     let chance = [(0.0, 0.0), (1.0, 1.0)];
@@ -44,9 +44,8 @@ pub fn roc(classes: &Classes) -> Option<Picture> {
     for (at, class) in named.iter().enumerate().rev() {
         plane.line(&mut picture, &class.roc, ink(at), 2.0, DASHES[at]);
     }
-    let text = classes.classes.len();
     let mean = share(classes.roc_auc);
-    let told = if text == 2 { format!("area {mean}") } else { format!("mean area {mean}") };
+    let told = if classes.classes.len() == 2 { format!("area {mean}") } else { format!("mean area {mean}") };
     picture.add(Shape::Tip(plane.place(), told));
     Some(picture)
 }

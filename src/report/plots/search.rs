@@ -1,5 +1,6 @@
 //! What a search tried.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -20,7 +21,7 @@ pub fn rungs(search: &Search, best: Option<u32>) -> Option<Picture> {
     if with_loss.is_empty() {
         return None;
     }
-    let names: Vec<String> = epochs.iter().map(|(rung, epochs)| format!("rung {rung}: {epochs} epochs")).collect();
+    let names: Vec<String> = epochs.values().map(|epochs| epochs.to_string()).collect();
     let at = |rung: u32| epochs.keys().position(|own| *own == rung).unwrap_or(0) as f64;
     // A few trials that went wrong must not press the others together.
     let mut losses: Vec<f64> = with_loss.iter().filter_map(|found| found.loss).collect();
@@ -34,7 +35,8 @@ pub fn rungs(search: &Search, best: Option<u32>) -> Option<Picture> {
         ("others", Paint::Series(5).thin(0.6), None),
     ];
     let shown = if best == Some(1) { &entries[1..] } else { &entries[..] };
-    let (x, y) = (Axis::names("", &names), Axis::of("Loss that trials are judged by", inside));
+    let (x, y) =
+        (Axis::names("epochs of a trial in each rung", &names), Axis::of("Loss that trials are judged by", inside));
     let about = format!("The loss of {} trials by the epochs that they had.", search.head["trials"]);
     let (mut picture, plane) = Plane::new(&about, (WIDTH, 260.0), x, y, shown);
     let mut trials: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
@@ -66,9 +68,10 @@ pub fn rungs(search: &Search, best: Option<u32>) -> Option<Picture> {
         }
     }
     if !beyond.is_empty() {
-        let [left, top, ..] = plane.place();
-        let trials = if beyond.len() == 1 { "result" } else { "results" };
-        picture.text((left + 6.0, top + TEXT), format!("{} {trials} above", beyond.len()), Anchor::Start, Paint::Muted);
+        let [left, top, width, _] = plane.place();
+        let results = if beyond.len() == 1 { "1 result".into() } else { format!("{} results", beyond.len()) };
+        let (at, text) = ((left + width, top + TEXT), format!("{results} with more loss not shown"));
+        picture.text(at, text, Anchor::End, Paint::Muted);
     }
     Some(picture)
 }
@@ -111,7 +114,7 @@ pub fn settings(search: &Search, best: Option<u32>) -> Option<Picture> {
             }
             None => {
                 let mut texts: Vec<String> = values.iter().map(shown).collect();
-                texts.sort_by_key(|text| (text.len(), text.clone()));
+                texts.sort_by(|one, other| natural(one).partial_cmp(&natural(other)).unwrap_or(Ordering::Equal));
                 texts.dedup();
                 Scale::Names(texts)
             }
@@ -172,7 +175,7 @@ pub fn settings(search: &Search, best: Option<u32>) -> Option<Picture> {
             let label = text::cut(&label, room - 14.0, TEXT).into_owned();
             let (left, middle) = (x + 6.0, y(share));
             // Lines pass below the text.
-            let back = [left - 1.0, middle - TEXT * 0.55, text::width(&label, TEXT) * 1.05 + 3.0, TEXT * 1.1];
+            let back = [left - 1.0, middle - TEXT * 0.55, text::room(&label, TEXT), TEXT * 1.1];
             picture.rule((x - 3.0, middle), (x + 3.0, middle), Paint::Muted, 1.5);
             picture.add(Shape::Box(back, Paint::Surface.thin(0.75)));
             picture.text((left, middle + TEXT * 0.35), label, Anchor::Start, Paint::Ink);
@@ -180,6 +183,13 @@ pub fn settings(search: &Search, best: Option<u32>) -> Option<Picture> {
     }
     picture.height = top + height + 10.0;
     Some(picture)
+}
+
+/// What texts are ordered by: their letters, how many numbers they have, and these.
+fn natural(text: &str) -> (String, usize, Vec<f64>) {
+    let of_number = |letter: char| letter.is_ascii_digit() || letter == '.';
+    let numbers: Vec<f64> = text.split(|letter| !of_number(letter)).filter_map(|part| part.parse().ok()).collect();
+    (text.chars().filter(|letter| letter.is_alphabetic()).collect(), numbers.len(), numbers)
 }
 
 /// A number, or the only number of a list.
