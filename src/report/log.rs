@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::recipe::shown;
-use crate::search::Found;
+
+pub use search::Search;
+
+mod search;
 
 /// What a log holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,15 +41,6 @@ pub struct Epoch {
     pub number: u32,
     /// Figures by names such as `validation_loss` and `lr`. Those that are not finite are missing.
     pub figures: BTreeMap<String, f64>,
-}
-
-/// A search.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Search {
-    /// What the first line says: trials, folds, seed, recipe, options, data.
-    pub head: Map<String, Value>,
-    /// What came of each trial in each rung.
-    pub found: Vec<Found>,
 }
 
 impl Log {

@@ -17,7 +17,7 @@ pub use importance::importance;
 pub use mistakes::mistakes;
 pub use residuals::{actual_and_predicted, errors};
 pub use roc::roc;
-pub use search::{best, ranked, rungs, settings};
+pub use search::{rungs, settings};
 pub use units::units;
 
 /// Height of the plane of a chart that stands beside others.

@@ -106,9 +106,8 @@ fn picture(options: &Options, outputs: &[Named]) -> Result<Picture> {
         }
         What::Rungs | What::Settings => {
             let Log::Search(search) = run.log()? else { return Err(missing("this is no log of search")) };
-            let best = plots::best(&search).map(|best| best.trial);
             let picture = if what == What::Rungs { plots::rungs } else { plots::settings };
-            picture(&search, best).ok_or_else(|| missing("no trial has ended yet, or nothing was drawn"))
+            picture(&search).ok_or_else(|| missing("no trial has ended yet, or nothing was drawn"))
         }
         _ => {
             let evaluation = run.report(outputs, what == What::Importance)?.evaluation;

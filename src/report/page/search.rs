@@ -8,7 +8,7 @@ use super::{Cell, Page, figure};
 use crate::recipe::shown;
 use crate::report::chart::ticks;
 use crate::report::log::Search;
-use crate::report::plots::{self, best, ranked};
+use crate::report::plots;
 use crate::search::Found;
 
 /// The most trials of the table.
@@ -16,21 +16,18 @@ const TRIALS: usize = 200;
 
 /// Adds charts, the answer and the table of trials.
 pub(super) fn add(page: &mut Page, search: &Search) {
-    let ranked = ranked(search);
-    let best = best(search);
+    let ranked = search.ranked();
+    let best = search.best();
     let number = best.as_ref().map(|best| best.trial);
     page.section("The answer");
     match &best {
         Some(best) => {
             page.paragraph(&answer(best, &ranked));
-            let own = search.head.get("recipe").and_then(Value::as_object);
-            let mut options: Vec<(String, String)> = names(search)
-                .into_iter()
-                .filter_map(|name| {
-                    let value = best.setting.get(&name).or(own.and_then(|own| own.get(&name)))?;
-                    Some((name.replace('_', "-"), shown(value)))
-                })
-                .collect();
+            if !search.is_done() {
+                page.paragraph("The search has not ended: this is the answer so far.");
+            }
+            let option = |name: &String| Some((name.replace('_', "-"), shown(search.option(best, name)?)));
+            let mut options: Vec<(String, String)> = search.drawn().iter().filter_map(option).collect();
             let figures = best.figures.iter().map(|(name, value)| (name.replace('_', " "), figure(*value)));
             options.extend(figures);
             page.list(&options);
@@ -39,10 +36,10 @@ pub(super) fn add(page: &mut Page, search: &Search) {
     }
     page.section("Trials");
     let pictures = [
-        plots::rungs(search, number).map(|picture| {
+        plots::rungs(search).map(|picture| {
             (picture, "Each rung trains the trials that are left anew, for more epochs. It may judge them by other rows than the rung before.")
         }),
-        plots::settings(search, number).map(|picture| (picture, "A line for each trial, by its last rung; the loss is the last axis.")),
+        plots::settings(search).map(|picture| (picture, "A line for each trial, by its last rung; the loss is the last axis.")),
     ];
     page.pictures(pictures.into_iter().flatten());
     table(page, search, &ranked, number);
@@ -55,12 +52,6 @@ pub(super) fn add(page: &mut Page, search: &Search) {
         page.section("What was drawn from");
         page.text(space);
     }
-}
-
-/// The names of all options that were drawn.
-fn names(search: &Search) -> Vec<String> {
-    let names: BTreeSet<&String> = search.found.iter().flat_map(|found| found.setting.keys()).collect();
-    names.into_iter().cloned().collect()
 }
 
 fn answer(best: &Found, ranked: &[&Found]) -> String {
@@ -78,7 +69,7 @@ fn answer(best: &Found, ranked: &[&Found]) -> String {
 
 /// The table of trials, the best ones first.
 fn table(page: &mut Page, search: &Search, ranked: &[&Found], best: Option<u32>) {
-    let names = names(search);
+    let names = search.drawn();
     let figures: BTreeSet<&String> = ranked.iter().flat_map(|found| found.figures.keys()).collect();
     let figures: Vec<&String> = figures.into_iter().filter(|name| !name.ends_with("validation_loss")).collect();
     let shown_names: Vec<String> = names.iter().map(|name| name.replace('_', "-")).collect();
@@ -86,7 +77,6 @@ fn table(page: &mut Page, search: &Search, ranked: &[&Found], best: Option<u32>)
     let mut head = vec!["trial", "rung", "epochs", "loss"];
     head.extend(shown_names.iter().map(String::as_str));
     head.extend(shown_figures.iter().map(String::as_str));
-    let own = search.head.get("recipe").and_then(Value::as_object);
     let row = |found: &&Found| {
         let mut row = vec![
             Cell::Number(found.trial.to_string()),
@@ -94,10 +84,7 @@ fn table(page: &mut Page, search: &Search, ranked: &[&Found], best: Option<u32>)
             Cell::Number(found.epochs.to_string()),
             Cell::Number(found.loss.map_or_else(String::new, figure)),
         ];
-        row.extend(names.iter().map(|name| {
-            let value = found.setting.get(name).or(own.and_then(|own| own.get(name)));
-            Cell::Text(value.map(shown).unwrap_or_default())
-        }));
+        row.extend(names.iter().map(|name| Cell::Text(search.option(found, name).map(shown).unwrap_or_default())));
         let own = |name: &&String| found.figures.get(*name).map_or_else(|| "–".into(), |value| figure(*value));
         row.extend(figures.iter().map(|name| Cell::Number(own(name))));
         row

@@ -2,9 +2,9 @@
 
 use super::said;
 use crate::metrics::mean_and_deviation;
+use crate::report::Evaluation;
 use crate::report::chart::ticks;
 use crate::report::log::{Run, Search};
-use crate::report::{Evaluation, plots};
 
 /// Of a single run.
 pub(super) fn of_run(run: Option<&Run>, evaluation: Option<&Evaluation>) -> String {
@@ -88,10 +88,8 @@ pub(super) fn of_runs(runs: &[Run]) -> String {
         return format!("{what}: {networks}.");
     }
     let (mean, deviation) = mean_and_deviation(&last);
-    let (name, part) = match key {
-        "test_accuracy" => ("accuracy", if folds { "held-back rows" } else { "test rows" }),
-        _ => ("RMSE", if folds { "held-back rows" } else { "test rows" }),
-    };
+    let name = if key == "test_accuracy" { "accuracy" } else { "RMSE" };
+    let part = if folds { "held-back rows" } else { "test rows" };
     let (mean, deviation) = (ticks::number(mean, 4), ticks::number(deviation, 2));
     format!("{what}: {networks}, with a mean {name} of {mean} on {part} (standard deviation {deviation}).")
 }
@@ -104,13 +102,14 @@ pub(super) fn of_search(search: &Search) -> String {
         Some(folds) => format!("the mean loss of {folds} held-back folds"),
         None => "the loss on the validation part".into(),
     };
-    let Some(best) = plots::best(search) else {
+    let Some(best) = search.best() else {
         return format!("A search of {trials} trials, judged by {judged}. None has ended with a model yet.");
     };
+    let so_far = if search.is_done() { "" } else { " so far" };
     let own = if best.trial == 1 { "the recipe's own setting, " } else { "" };
     let loss = best.loss.map_or_else(|| "–".into(), |loss| ticks::number(loss, 4));
     format!(
-        "A search of {trials} trials, judged by {judged}. The answer is {own}trial {}, with a loss of {loss}.",
+        "A search of {trials} trials, judged by {judged}. The answer{so_far} is {own}trial {}, with a loss of {loss}.",
         best.trial
     )
 }

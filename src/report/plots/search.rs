@@ -1,17 +1,19 @@
 //! What a search tried.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::metrics::errors::quantile;
 use crate::recipe::shown;
 use crate::report::chart::{Anchor, Axis, HEADING, Paint, Picture, Plane, Shape, TEXT, WIDTH, legend, text, ticks};
 use crate::report::log::Search;
 use crate::search::Found;
 
-/// The loss of each trial in each rung, by the rung's epochs; `best` and the recipe's own trial, 1, stand out.
-pub fn rungs(search: &Search, best: Option<u32>) -> Option<Picture> {
+/// The loss of each trial in each rung, by the rung's epochs; the best one and the recipe's own trial, 1, stand out.
+pub fn rungs(search: &Search) -> Option<Picture> {
+    let best = search.best().map(|best| best.trial);
     let with_loss: Vec<&Found> = search.found.iter().filter(|found| found.loss.is_some()).collect();
     let mut epochs: BTreeMap<u32, u32> = BTreeMap::new();
     for found in &with_loss {
@@ -26,7 +28,7 @@ pub fn rungs(search: &Search, best: Option<u32>) -> Option<Picture> {
     // A few trials that went wrong must not press the others together.
     let mut losses: Vec<f64> = with_loss.iter().filter_map(|found| found.loss).collect();
     losses.sort_unstable_by(f64::total_cmp);
-    let middle = crate::metrics::errors::quantile(&losses, 0.5);
+    let middle = quantile(&losses, 0.5);
     let most = middle + 3.0 * (middle - losses[0]).max(1e-12);
     let (inside, beyond): (Vec<f64>, Vec<f64>) = losses.iter().partition(|loss| **loss <= most);
     let entries = [
@@ -76,58 +78,19 @@ pub fn rungs(search: &Search, best: Option<u32>) -> Option<Picture> {
     Some(picture)
 }
 
-/// An option that was drawn, as an axis: where each value is.
-enum Scale {
-    Numbers(Axis),
-    Names(Vec<String>),
-}
+/// Width from an axis to the next one, and height of the axes.
+const ROOM: f64 = 118.0;
+const AXIS: f64 = 230.0;
 
-/// The settings of all trials in parallel coordinates: an axis for each drawn option and one for the loss; `ranked` trials, those of
-/// the last rung, are dark, and `best` stands out.
-pub fn settings(search: &Search, best: Option<u32>) -> Option<Picture> {
-    // What is known best of each trial: its last rung.
-    let mut last: BTreeMap<u32, &Found> = BTreeMap::new();
-    for found in search.found.iter().filter(|found| found.loss.is_some()) {
-        let known = last.entry(found.trial).or_insert(found);
-        if found.rung >= known.rung {
-            *known = found;
-        }
-    }
-    let rung = last.values().map(|found| found.rung).max()?;
-    let mut names: Vec<&String> = last.values().flat_map(|found| found.setting.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
+/// The settings of all trials in parallel coordinates: an axis for each drawn option and one for the loss. Trials of the last rung are
+/// dark, and the best one stands out. None where nothing was drawn or no trial has a loss.
+pub fn settings(search: &Search) -> Option<Picture> {
+    let (ranked, names) = (search.ranked(), search.drawn());
+    let (best, rung) = (search.best()?.trial, ranked.first()?.rung);
     if names.is_empty() {
         return None;
     }
-    let own = search.head.get("recipe").and_then(Value::as_object);
-    let value = |found: &Found, name: &str| found.setting.get(name).or(own.and_then(|own| own.get(name))).cloned();
-    let axis = |name: &&String| {
-        let values: Vec<Value> = last.values().filter_map(|found| value(found, name)).collect();
-        let numbers: Option<Vec<f64>> = values.iter().map(number).collect();
-        match numbers {
-            Some(numbers) => {
-                let positive = numbers.iter().all(|number| *number > 0.0);
-                let (low, high) = numbers.iter().fold((f64::INFINITY, 0.0f64), |(a, b), n| (a.min(*n), b.max(*n)));
-                let wide = positive && high / low > 5.0;
-                Scale::Numbers(if wide { Axis::logarithmic("", numbers) } else { Axis::of("", numbers) })
-            }
-            None => {
-                let mut texts: Vec<String> = values.iter().map(shown).collect();
-                texts.sort_by(|one, other| natural(one).partial_cmp(&natural(other)).unwrap_or(Ordering::Equal));
-                texts.dedup();
-                Scale::Names(texts)
-            }
-        }
-    };
-    let axes: Vec<Scale> = names.iter().map(axis).collect();
-    let mut losses: Vec<f64> = last.values().filter_map(|found| found.loss).collect();
-    losses.sort_unstable_by(f64::total_cmp);
-    // The loss ends where most trials do, as in the other chart.
-    let high = crate::metrics::errors::quantile(&losses, 0.95);
-    let loss = Axis::of("", losses.iter().copied().filter(|loss| *loss <= high));
-    let (room, height) = (118.0, 230.0);
-    let width = room * (axes.len() + 1) as f64;
+    let width = ROOM * (names.len() + 1) as f64;
     let mut picture = Picture::new(width, 0.0, "The settings of all trials, and the loss of each.");
     picture.heading("Settings and loss");
     let entries = [
@@ -136,44 +99,100 @@ pub fn settings(search: &Search, best: Option<u32>) -> Option<Picture> {
         ("others", Paint::Series(5).thin(0.5), None),
     ];
     let top = HEADING + 14.0 + legend::add(&mut picture, (0.0, HEADING + 8.0), width, &entries) + TEXT + 6.0;
-    let x = |at: usize| 10.0 + room * at as f64;
-    let y = |share: f64| top + height * (1.0 - share.clamp(0.0, 1.0));
-    let named = |texts: &[String], at: usize| (at as f64 + 0.5) / texts.len().max(1) as f64;
-    let place = |axis: &Scale, value: &Value| match axis {
-        Scale::Numbers(axis) => number(value).map(|number| y(axis.share(number))),
-        Scale::Names(texts) => texts.iter().position(|text| *text == shown(value)).map(|at| y(named(texts, at))),
-    };
-    let mut order: Vec<&&Found> = last.values().collect();
-    order.sort_by_key(|found| (Some(found.trial) == best, found.rung));
+    let mut scales: Vec<Scale> = names
+        .iter()
+        .map(|name| Scale::of(ranked.iter().filter_map(|found| search.option(found, name)).collect()))
+        .collect();
+    let mut losses: Vec<f64> = ranked.iter().filter_map(|found| found.loss).collect();
+    losses.sort_unstable_by(f64::total_cmp);
+    // The axis ends where most trials do: a few that went wrong must not press the others together.
+    let most = quantile(&losses, 0.95);
+    scales.push(Scale::Numbers(Axis::of("", losses.into_iter().filter(|loss| *loss <= most))));
+    let mut order = ranked;
+    order.sort_by_key(|found| (found.trial == best, found.rung));
     for found in order {
-        let (ink, width) = match found {
-            found if Some(found.trial) == best => (Paint::Series(1).into(), 2.5),
-            found if found.rung == rung => (Paint::Series(0).thin(0.9), 1.6),
+        let (ink, width) = match (found.trial == best, found.rung == rung) {
+            (true, _) => (Paint::Series(1).into(), 2.5),
+            (_, true) => (Paint::Series(0).thin(0.9), 1.6),
             _ => (Paint::Series(5).thin(0.3), 1.0),
         };
-        let on = axes.iter().zip(&names).enumerate();
-        let mut points: Vec<(f64, f64)> =
-            on.filter_map(|(at, (axis, name))| Some((x(at), place(axis, &value(found, name)?)?))).collect();
-        points.push((x(axes.len()), y(loss.share(found.loss.unwrap_or(f64::INFINITY)))));
+        let loss = found.loss.map(Value::from);
+        let values = names.iter().map(|name| search.option(found, name)).chain([loss.as_ref()]);
+        let points = scales.iter().zip(values).enumerate();
+        let points = points
+            .filter_map(|(at, (scale, value))| Some((across(at), top + AXIS * (1.0 - scale.share(value?)?))))
+            .collect();
         picture.add(Shape::Line { points, ink, width, dash: None });
     }
-    let last_axis = Scale::Numbers(loss);
     let titles = names.iter().map(|name| name.replace('_', "-")).chain(["loss".into()]);
-    for (at, (axis, title)) in axes.iter().chain([&last_axis]).zip(titles).enumerate() {
-        let x = x(at);
-        picture.rule((x, top), (x, top + height), Paint::Muted, 1.5);
-        let title = text::cut(&title, room - 8.0, TEXT).into_owned();
-        picture.text((x - 6.0, top - 8.0), title, Anchor::Start, Paint::Ink);
-        let labels: Vec<(f64, String)> = match axis {
-            Scale::Numbers(axis) => axis.ticks().iter().map(|(tick, text)| (axis.share(*tick), text.clone())).collect(),
-            Scale::Names(texts) => {
-                let every = texts.len().div_ceil(14).max(1);
-                texts.iter().enumerate().step_by(every).map(|(at, text)| (named(texts, at), text.clone())).collect()
+    for (at, (scale, title)) in scales.iter().zip(titles).enumerate() {
+        scale.draw(&mut picture, (across(at), top), &title);
+    }
+    picture.height = top + AXIS + 10.0;
+    Some(picture)
+}
+
+/// Where axis `at` is.
+fn across(at: usize) -> f64 {
+    10.0 + ROOM * at as f64
+}
+
+/// Where each value of an option is on its axis.
+enum Scale {
+    Numbers(Axis),
+    Names(Vec<String>),
+}
+
+/// The most names that are written on an axis.
+const NAMES: usize = 14;
+
+impl Scale {
+    fn of(values: Vec<&Value>) -> Self {
+        let numbers: Option<Vec<f64>> = values.iter().map(|value| number(value)).collect();
+        if let Some(numbers) = numbers {
+            let (low, high) = numbers.iter().fold((f64::INFINITY, 0.0f64), |(a, b), n| (a.min(*n), b.max(*n)));
+            let spans_decades = low > 0.0 && high / low > 5.0;
+            return Self::Numbers(match spans_decades {
+                true => Axis::logarithmic("", numbers),
+                false => Axis::of("", numbers),
+            });
+        }
+        let mut texts: Vec<String> = values.into_iter().map(shown).collect();
+        texts.sort_by(|one, other| natural(one).partial_cmp(&natural(other)).unwrap_or(Ordering::Equal));
+        texts.dedup();
+        Self::Names(texts)
+    }
+
+    /// Where `value` is, as a share of the axis.
+    fn share(&self, value: &Value) -> Option<f64> {
+        let share = match self {
+            Self::Numbers(axis) => axis.share(number(value)?),
+            Self::Names(texts) => {
+                let at = texts.iter().position(|text| *text == shown(value))?;
+                (at as f64 + 0.5) / texts.len() as f64
             }
         };
-        for (share, label) in labels {
-            let label = text::cut(&label, room - 14.0, TEXT).into_owned();
-            let (left, middle) = (x + 6.0, y(share));
+        Some(share.clamp(0.0, 1.0))
+    }
+
+    /// Shares of the axis, and what is written there.
+    fn labels(&self) -> Vec<(f64, String)> {
+        match self {
+            Self::Numbers(axis) => axis.ticks().iter().map(|(tick, text)| (axis.share(*tick), text.clone())).collect(),
+            Self::Names(texts) => {
+                let every = texts.len().div_ceil(NAMES).max(1);
+                let named = texts.iter().enumerate().step_by(every);
+                named.map(|(at, text)| ((at as f64 + 0.5) / texts.len() as f64, text.clone())).collect()
+            }
+        }
+    }
+
+    fn draw(&self, picture: &mut Picture, (x, top): (f64, f64), title: &str) {
+        picture.rule((x, top), (x, top + AXIS), Paint::Muted, 1.5);
+        picture.text((x - 6.0, top - 8.0), text::cut(title, ROOM - 8.0, TEXT), Anchor::Start, Paint::Ink);
+        for (share, label) in self.labels() {
+            let label = text::cut(&label, ROOM - 14.0, TEXT).into_owned();
+            let (left, middle) = (x + 6.0, top + AXIS * (1.0 - share));
             // Lines pass below the text.
             let back = [left - 1.0, middle - TEXT * 0.55, text::room(&label, TEXT), TEXT * 1.1];
             picture.rule((x - 3.0, middle), (x + 3.0, middle), Paint::Muted, 1.5);
@@ -181,8 +200,6 @@ pub fn settings(search: &Search, best: Option<u32>) -> Option<Picture> {
             picture.text((left, middle + TEXT * 0.35), label, Anchor::Start, Paint::Ink);
         }
     }
-    picture.height = top + height + 10.0;
-    Some(picture)
 }
 
 /// What texts are ordered by: their letters, how many numbers they have, and these.
@@ -198,24 +215,4 @@ fn number(value: &Value) -> Option<f64> {
         Value::Array(values) if values.len() == 1 => values[0].as_f64(),
         value => value.as_f64(),
     }
-}
-
-/// The trials with a loss: those of the last rung first, in each the least loss first.
-pub fn ranked(search: &Search) -> Vec<&Found> {
-    let mut seen = BTreeSet::new();
-    let mut all: Vec<&Found> = search.found.iter().filter(|found| found.loss.is_some()).collect();
-    let loss = |found: &Found| found.loss.unwrap_or(f64::INFINITY);
-    all.sort_by(|one, other| {
-        other.rung.cmp(&one.rung).then(loss(one).total_cmp(&loss(other))).then(one.trial.cmp(&other.trial))
-    });
-    all.retain(|found| seen.insert(found.trial));
-    all
-}
-
-/// The trial that is the answer, as the search itself chooses it, of the last rung that has any.
-pub fn best(search: &Search) -> Option<Found> {
-    let ranked = ranked(search);
-    let rung = ranked.first()?.rung;
-    let last: Vec<Found> = ranked.into_iter().take_while(|found| found.rung == rung).cloned().collect();
-    Some(last[crate::search::chosen(&last)].clone())
 }
