@@ -20,24 +20,23 @@ const LEAST: f64 = 0.73;
 /// The page of `report`.
 pub fn page(report: &Report) -> String {
     let mut page = Page::default();
-    let lead = match &report.log {
+    let (run, lead) = match &report.log {
         Some(Log::Search(search)) => {
             search::add(&mut page, search);
-            sentence::of_search(search)
+            (None, Some(sentence::of_search(search)))
         }
-        Some(Log::Runs(runs)) if report.evaluation.is_none() => {
+        Some(Log::Runs(runs)) => {
             runs::add(&mut page, runs);
-            sentence::of_runs(runs)
+            (None, Some(sentence::of_runs(runs)))
         }
-        log => {
-            let run = match log {
-                Some(Log::Run(run)) => Some(run),
-                _ => None,
-            };
-            run::add(&mut page, run, log.as_ref(), report.evaluation.as_ref());
-            sentence::of_run(run, report.evaluation.as_ref())
-        }
+        Some(Log::Run(run)) => (Some(run), None),
+        None => (None, None),
     };
+    let evaluation = report.evaluation.as_ref();
+    run::add(&mut page, run, evaluation);
+    // Of several runs there may be a model too: an ensemble, or the best one.
+    let of_model = (lead.is_none() || evaluation.is_some()).then(|| sentence::of_run(run, evaluation));
+    let lead = lead.into_iter().chain(of_model).collect::<Vec<_>>().join(" ");
     if let Some(config) = &report.config {
         page.section("Command");
         page.text(config);
@@ -274,7 +273,7 @@ mod tests {
         let trial = |trial: u32, rung: u32, loss: &str| {
             format!(
                 "{{\"trial\":{trial},\"rung\":{rung},\"epochs\":{rung},\"setting\":{{\"lr\":0.{trial},\"activation\":\"<i>\"}},\
-                 \"epoch\":[{rung}],\"loss\":{loss},\"figures\":{{\"validation_loss\":{loss}}},\"blocks\":[0.1,0.2]}}\n"
+                 \"epoch\":[{rung}],\"loss\":{loss},\"figures\":{{}},\"blocks\":[0.1,0.2]}}\n"
             )
         };
         let search = format!(

@@ -33,7 +33,9 @@ impl Axis {
 
     /// An axis of whole numbers from `low` to `high`.
     pub fn whole(label: &str, low: f64, high: f64) -> Self {
-        let (low, high) = ticks::widened(low, high);
+        if low == high {
+            return Self::at(label, (low - 0.5, high + 0.5), vec![low], false);
+        }
         let mut places = ticks::round(low, high, 6);
         places.retain(|tick| tick.fract() == 0.0);
         if places.first() != Some(&low) && places.first().is_none_or(|first| first - low > 0.08 * (high - low)) {
@@ -45,7 +47,11 @@ impl Axis {
     /// A logarithmic axis of values above 0.
     pub fn logarithmic(label: &str, values: impl IntoIterator<Item = f64>) -> Self {
         let (low, high) = range(values.into_iter().filter(|value| *value > 0.0));
-        let (low, high) = if low < high { (low, high) } else { (low / 2.0, low * 2.0) };
+        let (low, high) = match (low, high) {
+            (low, high) if low < high => (low, high),
+            (low, _) if low.is_finite() => (low / 2.0, low * 2.0),
+            _ => (1.0, 10.0),
+        };
         Self::at(label, (low, high), ticks::powers(low, high), true)
     }
 

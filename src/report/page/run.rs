@@ -2,30 +2,26 @@
 
 use super::{Cell, Page, classes, said, seconds, values};
 use crate::recipe::shown;
-use crate::report::chart::ticks;
+use crate::report::chart::{Picture, ticks};
 use crate::report::log::Run;
-use crate::report::{Evaluation, Log, plots};
+use crate::report::{Evaluation, plots};
 
-/// Adds all that `run`, its `log` and the `evaluation` of its model say.
-pub(super) fn add(page: &mut Page, run: Option<&Run>, log: Option<&Log>, evaluation: Option<&Evaluation>) {
+/// Adds all that the log of `run` and the `evaluation` of a model say.
+pub(super) fn add(page: &mut Page, run: Option<&Run>, evaluation: Option<&Evaluation>) {
     if let Some(evaluation) = evaluation {
         match &evaluation.classes {
             Some(classes) => classes::tiles(page, classes, evaluation),
             None => values::tiles(page, evaluation),
         }
     }
-    let curves = match (run, log) {
-        (Some(run), _) => {
-            let kept = evaluation.map(|evaluation| evaluation.model.epochs).filter(|epoch| *epoch > 0);
-            plots::curves(run, kept)
+    if let Some(run) = run {
+        let kept = evaluation.map(|evaluation| evaluation.model.epochs).filter(|epoch| *epoch > 0);
+        let curves = plots::curves(run, kept);
+        if !curves.is_empty() {
+            page.section("Training");
+            page.pictures(curves.into_iter().map(|picture| (picture, "")));
         }
-        (None, Some(Log::Runs(runs))) => plots::curves_of_runs(runs),
-        _ => Vec::new(),
-    };
-    if !curves.is_empty() {
-        page.section("Training");
-        page.pictures(curves.into_iter().map(|picture| (picture, "")));
-        if let Some(text) = run.and_then(best) {
+        if let Some(text) = best(run) {
             page.paragraph(&text);
         }
     }
@@ -34,8 +30,15 @@ pub(super) fn add(page: &mut Page, run: Option<&Run>, log: Option<&Log>, evaluat
             Some(classes) => classes::add(page, classes),
             None => values::add(page, evaluation),
         }
-        mistakes(page, evaluation);
-        looks_at(page, evaluation);
+        let units = units(evaluation);
+        if let Some(picture) = plots::mistakes(&evaluation.mistakes) {
+            page.section("Mistakes and first layer");
+            surest(page, evaluation);
+            page.pictures(std::iter::once((picture, "")).chain(units));
+        } else {
+            mistakes(page, evaluation);
+            looks_at(page, evaluation, units);
+        }
     }
     recipe(page, run, evaluation);
     machine(page, run, evaluation);
@@ -50,7 +53,17 @@ fn best(run: &Run) -> Option<String> {
     Some(format!("Of {of} epochs, epoch {number} has the {extreme} {by}: {figure}."))
 }
 
-/// The rows of which the model is most wrong.
+/// How many mistakes there are of classes, and which ones are shown.
+fn surest(page: &mut Page, evaluation: &Evaluation) {
+    if evaluation.classes.is_some() {
+        let (all, rows) = (ticks::count(evaluation.mistakes.all), ticks::count(evaluation.rows));
+        page.paragraph(&format!(
+            "{all} of {rows} rows were taken for another class. These are those that the model is surest of."
+        ));
+    }
+}
+
+/// The rows of a table of which the model is most wrong.
 fn mistakes(page: &mut Page, evaluation: &Evaluation) {
     let mistakes = &evaluation.mistakes;
     if mistakes.rows.is_empty() {
@@ -58,16 +71,7 @@ fn mistakes(page: &mut Page, evaluation: &Evaluation) {
     }
     let of_classes = evaluation.classes.is_some();
     page.section(if of_classes { "Most confident mistakes" } else { "Largest errors" });
-    if of_classes {
-        let (all, rows) = (ticks::count(mistakes.all), ticks::count(evaluation.rows));
-        page.paragraph(&format!(
-            "{all} of {rows} rows were taken for another class. These are those that the model is surest of."
-        ));
-    }
-    if let Some(picture) = plots::mistakes(mistakes) {
-        page.pictures([(picture, "")]);
-        return;
-    }
+    surest(page, evaluation);
     let known = !mistakes.columns.is_empty();
     if known {
         let shown = mistakes.columns.len();
@@ -96,31 +100,33 @@ fn mistakes(page: &mut Page, evaluation: &Evaluation) {
     page.table(&head, &mistakes.rows.iter().map(row).collect::<Vec<_>>(), |_| false);
 }
 
-/// The columns that matter and the units of the first layer.
-fn looks_at(page: &mut Page, evaluation: &Evaluation) {
-    let importance = evaluation.importance.as_ref().and_then(plots::importance);
-    let units = evaluation.first_layer.as_ref().and_then(plots::units);
+/// The units of the first layer, and how they are read.
+fn units(evaluation: &Evaluation) -> Option<(Picture, &'static str)> {
+    let layer = evaluation.first_layer.as_ref()?;
+    let told = match layer.images.is_empty() {
+        false => "0 is mid-grey; the largest weight of each unit is white or black.",
+        true => {
+            "A column of cells for each unit; weights of all features of a column together, times their trained factors."
+        }
+    };
+    Some((plots::units(layer)?, told))
+}
+
+/// The columns that matter, and the units of the first layer.
+fn looks_at(page: &mut Page, evaluation: &Evaluation, units: Option<(Picture, &'static str)>) {
+    let importance = evaluation.importance.as_ref().and_then(|found| Some((plots::importance(found)?, found)));
     if importance.is_none() && units.is_none() {
         return;
     }
     page.section("What the model looks at");
-    let told = evaluation.importance.as_ref().map_or_else(String::new, |found| {
+    let told = importance.as_ref().map_or_else(String::new, |(_, found)| {
+        let (repeats, rows, part) = (found.repeats, ticks::count(found.rows as u64), &evaluation.part);
         format!(
-            "Each column's cells were permuted {} times among {} rows of the {} part. Whiskers are a standard deviation to both sides.",
-            found.repeats,
-            ticks::count(found.rows as u64),
-            evaluation.part
+            "Each column's cells were permuted {repeats} times among {rows} rows of the {part} part. Whiskers are a standard \
+             deviation to both sides."
         )
     });
-    let images = evaluation.first_layer.as_ref().is_some_and(|layer| !layer.images.is_empty());
-    let of_units = match images {
-        true => "0 is mid-grey; the largest weight of each unit is white or black.",
-        false => {
-            "A column of cells for each unit; weights of all features of a column together, times their trained factors."
-        }
-    };
-    let both = importance.map(|picture| (picture, told.as_str())).into_iter().chain(units.map(|it| (it, of_units)));
-    page.pictures(both);
+    page.pictures(importance.map(|(picture, _)| (picture, told.as_str())).into_iter().chain(units));
 }
 
 /// Every option of the training.

@@ -17,7 +17,7 @@ pub fn mistakes(mistakes: &Mistakes) -> Option<Picture> {
     }
     let across = ACROSS.min(shown.len());
     let cell = (SIDE + GAP, SIDE + 2.0 * TEXT + GAP + 6.0);
-    let heading = "Mistakes: class → predicted class, its probability";
+    let heading = "Mistakes: class as predicted class, its probability";
     let (width, rows) = (across as f64 * cell.0 - GAP, shown.len().div_ceil(ACROSS));
     let width = width.max(text::room(heading, HEADING));
     let top = HEADING + 12.0;
@@ -30,7 +30,7 @@ pub fn mistakes(mistakes: &Mistakes) -> Option<Picture> {
         let half = (SIDE + GAP) / 2.0 - 10.0;
         let (actual, predicted) = (text::cut(&row.actual, half, TEXT), text::cut(&row.predicted, half, TEXT));
         let middle = x + SIDE / 2.0;
-        picture.text((middle, y + SIDE + TEXT + 2.0), format!("{actual} → {predicted}"), Anchor::Middle, Paint::Ink);
+        picture.text((middle, y + SIDE + TEXT + 2.0), format!("{actual} as {predicted}"), Anchor::Middle, Paint::Ink);
         let certainty = match row.certainty {
             (p, Some(_)) => format!("{p:.4}"),
             (error, None) => ticks::number(error, 3),

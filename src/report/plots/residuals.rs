@@ -54,7 +54,7 @@ pub fn errors(target: &Target) -> Option<Picture> {
     {
         if rows > 0 {
             let rows = ticks::count(rows);
-            let text = if anchor == Anchor::Start { format!("← {rows} rows") } else { format!("{rows} rows →") };
+            let text = if anchor == Anchor::Start { format!("{rows} below") } else { format!("{rows} above") };
             picture.text((at, top + TEXT), text, anchor, Paint::Muted);
         }
     }

@@ -79,7 +79,7 @@ pub fn rungs(search: &Search) -> Option<Picture> {
 }
 
 /// Width from an axis to the next one, and height of the axes.
-const ROOM: f64 = 118.0;
+const ROOM: f64 = 134.0;
 const AXIS: f64 = 230.0;
 
 /// The settings of all trials in parallel coordinates: an axis for each drawn option and one for the loss. Trials of the last rung are
