@@ -95,13 +95,30 @@ impl Log {
                 Ok(Self::Run(Run { head, name: String::new(), epochs }))
             }
             Some(_) => Err(stray(path, 1, "neither options nor an epoch")),
-            None => Ok(Self::Runs(runs)),
+            None => {
+                name_rates(&mut runs);
+                Ok(Self::Runs(runs))
+            }
         }
     }
 }
 
 fn stray(path: &Path, line: usize, found: &str) -> Error {
     Error::file(path, format!("in line {line} {found}"), "a log of train, cv or search --log")
+}
+
+/// Adds the learning rate to the names of runs that have one each, not one an epoch, and differ in it.
+fn name_rates(runs: &mut [Run]) {
+    let rate = |run: &Run| {
+        let first = run.epochs.first()?.figure("lr");
+        run.epochs.iter().all(|epoch| epoch.figure("lr") == first).then_some(first)
+    };
+    let rates: Option<Vec<f64>> = runs.iter().map(rate).collect();
+    let Some(rates) = rates.filter(|rates| rates.windows(2).any(|pair| pair[0] != pair[1])) else { return };
+    for (run, rate) in runs.iter_mut().zip(rates) {
+        let between = if run.name.contains(':') { "," } else { ":" };
+        run.name += &format!("{between} lr {rate}");
+    }
 }
 
 /// What sets a run apart, which each of its lines says.
@@ -188,6 +205,9 @@ mod tests {
             panic!("runs")
         };
         assert_eq!(runs[0].name, "run 3: seed 5");
+        let rates = "{\"epoch\":1,\"run\":1,\"lr\":0.1}\n{\"epoch\":2,\"run\":1,\"lr\":0.1}\n{\"epoch\":1,\"run\":2,\"lr\":0.2}\n";
+        let Log::Runs(runs) = parse(rates).unwrap() else { panic!("runs") };
+        assert_eq!((runs[0].name.as_str(), runs[1].name.as_str()), ("run 1: lr 0.1", "run 2: lr 0.2"));
         let search = "{\"search\":{\"trials\":2}}\n{\"trial\":1,\"rung\":1,\"epochs\":3,\"setting\":{},\"epoch\":[3],\"loss\":0.5,\"figures\":{}}\n";
         let Log::Search(search) = parse(search).unwrap() else { panic!("a search") };
         assert_eq!((search.head["trials"].as_u64(), search.found[0].loss), (Some(2), Some(0.5)));

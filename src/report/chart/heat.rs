@@ -1,4 +1,4 @@
-//! Heat maps: a cell for each number of a matrix, the darker the larger.
+//! Heat maps: a cell for each number of a matrix, the stronger its colour the larger it is.
 
 use super::{Anchor, HEADING, Ink, Paint, Picture, Shape, TEXT, short, text};
 
@@ -16,7 +16,7 @@ pub struct Heat<'a> {
     pub columns: &'a [String],
     /// Width and height of a cell.
     pub cell: (f64, f64),
-    /// How dark each cell is, row after row, from 0 to 1.
+    /// How strong the colour of each cell is, row after row, from 0 to 1.
     pub shades: &'a [f64],
     /// The text of each cell; empty for none at all.
     pub texts: &'a [String],
@@ -28,7 +28,7 @@ pub struct Heat<'a> {
 const MOST: usize = 22;
 /// Height of the texts in cells.
 pub const SMALL: f64 = 11.0;
-/// How dark a cell is from which on its text has the colour of what is below the picture: on white and on black it is read better.
+/// How strong a cell's colour is from which on its text has the colour of what is below the picture: on white and on black it is read better.
 const LIGHT_ON: f64 = 0.68;
 
 impl Heat<'_> {

@@ -39,7 +39,7 @@ pub(super) fn add(page: &mut Page, classes: &Classes) {
         (false, _) => "Each class against the rest; named are those with the least area, which is in brackets.",
     };
     let pictures = [
-        Some((plots::confusion(classes), "The darker, the larger the share of the class's rows.")),
+        Some((plots::confusion(classes), "The stronger the colour, the larger the share of the class's rows.")),
         plots::roc(classes).map(|picture| (picture, of_roc)),
         plots::calibration(classes).map(|picture| {
             (picture, "Rows by the probability of their predicted class; on the dashed line, probabilities are true.")

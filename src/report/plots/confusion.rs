@@ -10,7 +10,7 @@ const COUNTED: usize = 16;
 /// The most classes that are named.
 const NAMED: usize = 60;
 
-/// How often rows of each class were taken for which: darker, the larger the share of the class.
+/// How often rows of each class were taken for which: the stronger the colour, the larger the share of the class.
 pub fn confusion(classes: &Classes) -> Picture {
     let count = classes.classes.len();
     let names = classes.names();

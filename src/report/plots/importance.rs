@@ -8,7 +8,7 @@ const COLUMNS: usize = 20;
 /// Height of a bar, with what is free around it.
 const BAR: f64 = 20.0;
 /// Width of the picture, and the most of it that names take.
-const WIDTH: f64 = 460.0;
+const WIDTH: f64 = 440.0;
 const NAMES: f64 = 150.0;
 
 /// A bar for each of the most important columns: by how much the error grows without it, with a whisker of a standard deviation to

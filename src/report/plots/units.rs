@@ -42,7 +42,7 @@ pub fn units(layer: &FirstLayer) -> Option<Picture> {
     };
     let tips: Vec<String> = layer.weights.iter().enumerate().map(tip).collect();
     let about = format!("How large the weights are by which each of {kept} of the first layer takes each column.");
-    let below = format!("unit (darkest: {})", ticks::number(most, 3));
+    let below = format!("unit (strongest: {})", ticks::number(most, 3));
     let heat = Heat {
         about: &about,
         heading: &format!("First layer: norm of the weights of {kept}"),
