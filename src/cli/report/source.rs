@@ -97,9 +97,9 @@ impl RunOptions {
 
 /// Whether the file at `path` is a log: text that begins with an object.
 fn is_log(path: &Path) -> Result<bool> {
-    let mut start = [0; 2];
-    let mut file = File::open(path).map_err(Error::io("read", path))?;
-    let read = file.read(&mut start).map_err(Error::io("read", path))?;
-    // A safetensors file begins with a length, whose second byte is no quotation mark before its header is 8 KB long.
-    Ok(start[..read] == *b"{\"" && !path.extension().is_some_and(|ending| ending == "safetensors"))
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    file.take(8).read_to_end(&mut start).map_err(Error::io("read", path))?;
+    // A safetensors file begins with a length of 8 bytes, the last of which are 0.
+    Ok(start.starts_with(b"{\"") && !start.contains(&0))
 }
