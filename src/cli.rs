@@ -35,6 +35,7 @@ mod merge;
 mod model;
 mod predict;
 mod recipe;
+mod report;
 mod run_folder;
 mod runs;
 mod search;
@@ -75,6 +76,10 @@ enum Command {
     Predict(Box<predict::Options>),
     /// Show what a saved model holds
     Inspect(Box<inspect::Options>),
+    /// Write a page on a run: curves, how good the model is, its mistakes, what it looks at
+    Report(Box<report::Options>),
+    /// Draw a picture of a run as SVG or PNG
+    Plot(Box<report::plot::Options>),
     /// Write a saved model for other software: ONNX, NumPy, safetensors
     Export(export::Options),
     /// Fetch, list, check and look at data sets
@@ -381,6 +386,8 @@ fn run(command: Command) -> Result<()> {
         Command::Eval(options) => eval::run(&options),
         Command::Predict(options) => predict::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Report(options) => report::run(&options),
+        Command::Plot(options) => report::plot::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Data(command) => data::run(&command),
         Command::Completions(options) => completions::run(&options),

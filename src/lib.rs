@@ -47,6 +47,7 @@ mod path_text;
 pub mod preview;
 pub mod random;
 pub mod recipe;
+pub mod report;
 pub mod schedule;
 pub mod search;
 pub mod state;

@@ -88,13 +88,15 @@ pub fn units(model: &Mlp, parameters: &[f32], size: Option<(usize, usize)>) -> R
         return Err(Error::Data(format!("{} inputs are no square image: the units have no picture", layer.inputs)));
     }
     let weights = &parameters[layer.weights.clone()];
-    let tile = |unit: usize| {
-        let weights = weights.iter().skip(unit).step_by(layer.outputs);
-        let largest = weights.clone().fold(f32::MIN_POSITIVE, |largest, weight| largest.max(weight.abs()));
-        weights.map(|weight| (127.5 + 127.5 * weight / largest).round() as u8).collect()
-    };
+    let tile = |unit: usize| shades(&weights.iter().skip(unit).step_by(layer.outputs).copied().collect::<Vec<f32>>());
     let tiles: Vec<Vec<u8>> = (0..layer.outputs).map(tile).collect();
     grid(&tiles, size, UNITS_A_ROW.min(tiles.len()), 4)
+}
+
+/// The weights of a unit as shades of grey: 0 in the middle, the largest white or black.
+pub(crate) fn shades(weights: &[f32]) -> Vec<u8> {
+    let largest = weights.iter().fold(f32::MIN_POSITIVE, |largest, weight| largest.max(weight.abs()));
+    weights.iter().map(|weight| (127.5 + 127.5 * weight / largest).round() as u8).collect()
 }
 
 /// A PNG of `tiles`, each `height x width` pixels of one value or three, `columns` a row, each pixel drawn `scale x scale`.
@@ -121,9 +123,16 @@ pub fn grid(tiles: &[Vec<u8>], (height, width): (usize, usize), columns: usize, 
             }
         }
     }
-    let colour = if channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb };
-    encode(&sheet, sheet_width, sheet_height, colour)
-        .map_err(|error| Error::Data(format!("cannot make a PNG: {error}")))
+    encoded(&sheet, (sheet_height, sheet_width))
+}
+
+/// A PNG of `pixels`, row by row, of one value or three, of an image of this height and width.
+///
+/// # Errors
+/// [`Error::Data`] for an image without pixels.
+pub(crate) fn encoded(pixels: &[u8], (height, width): (usize, usize)) -> Result<Vec<u8>> {
+    let colour = if pixels.len() == height * width { png::ColorType::Grayscale } else { png::ColorType::Rgb };
+    encode(pixels, width, height, colour).map_err(|error| Error::Data(format!("cannot make a PNG: {error}")))
 }
 
 fn encode(pixels: &[u8], width: usize, height: usize, colour: png::ColorType) -> Result<Vec<u8>, png::EncodingError> {

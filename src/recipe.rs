@@ -414,6 +414,16 @@ impl fmt::Display for Recipe {
     }
 }
 
+/// An option's value as it is given on the command line.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) if values.is_empty() => "none".into(),
+        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(","),
+        value => value.to_string(),
+    }
+}
+
 /// Values with commas between them.
 fn listed<T: fmt::Display>(values: &[T]) -> String {
     values.iter().map(T::to_string).collect::<Vec<_>>().join(",")

@@ -8,8 +8,11 @@ use std::ops::Range;
 
 use crate::metrics::mean_and_deviation;
 
+mod found;
 pub mod select;
 pub mod space;
+
+pub use found::{Found, chosen};
 
 /// The share of its trials that a rung leaves, and the factor between the epochs of two rungs.
 const FACTOR: u32 = 4;

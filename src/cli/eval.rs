@@ -7,7 +7,7 @@ use clap::Args;
 use super::model::ModelOptions;
 use super::{ComputeOptions, DataOptions, Once, note, read_so, select, spare_data};
 use crate::checkpoint::{Checkpoint, Ensemble, Metadata};
-use crate::data::{self, Part, Samples};
+use crate::data::{self, Part, Samples, Task};
 use crate::ensemble::Evaluated;
 use crate::error::{Error, Result};
 use crate::files::Named;
@@ -48,6 +48,23 @@ pub(super) struct RowOptions {
 }
 
 impl RowOptions {
+    /// Whether other rows are asked for than those of the model's own test part.
+    pub(super) fn is_given(&self) -> bool {
+        let data = &self.data;
+        let files = data.data.is_some() || data.test.is_some();
+        files || data.test_split.is_some() || data.validation_split.is_some() || self.part != Part::Test
+    }
+
+    /// The part of the data set that they are.
+    pub(super) fn part(&self) -> Part {
+        self.part
+    }
+
+    /// What the targets are said to be.
+    pub(super) fn task(&self) -> Option<Task> {
+        self.data.table.task
+    }
+
     /// The rows as the model takes them; what there is to say of them goes to `tell`. None of `outputs` may be a file that they
     /// are read from.
     pub(super) fn load(&self, checkpoint: &Checkpoint, outputs: &[Named], tell: impl Fn(&str)) -> Result<Samples> {
@@ -71,8 +88,9 @@ impl RowOptions {
         Ok(samples)
     }
 
-    /// The rows as each reader of the ensemble takes them; what there is to say of them goes to standard error once.
-    fn load_for(&self, ensemble: &Ensemble) -> Result<Vec<Arc<Samples>>> {
+    /// The rows as each reader of the ensemble takes them; what there is to say of them goes to standard error once. None of `outputs`
+    /// may be a file that they are read from.
+    pub(super) fn load_for(&self, ensemble: &Ensemble, outputs: &[Named]) -> Result<Vec<Arc<Samples>>> {
         let readers = ensemble.readers();
         if readers.len() > 1 && self.data.data.as_deref() == Some("-") {
             let (name, ways) = (ensemble.name(), readers.len());
@@ -81,14 +99,14 @@ impl RowOptions {
             )));
         }
         let told = Once::default();
-        readers.iter().map(|reader| Ok(Arc::new(self.load(reader, &[], |line| told.note(line))?))).collect()
+        readers.iter().map(|reader| Ok(Arc::new(self.load(reader, outputs, |line| told.note(line))?))).collect()
     }
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
     let ensemble = options.model.load(options.rows.data.table.task)?;
     let selected = select(&options.compute.request())?;
-    let samples = options.rows.load_for(&ensemble)?;
+    let samples = options.rows.load_for(&ensemble, &[])?;
     let is_of_folds =
         |member: &Checkpoint| member.metadata.as_ref().is_some_and(|kept| kept.training.held_back.is_some());
     if options.rows.data.data.is_none() && ensemble.members().iter().any(is_of_folds) {

@@ -45,6 +45,7 @@ const GROUPS: [Group; 6] = [
             "fetch_timeout",
             "groups",
             "part",
+            "training_log",
         ],
     ),
     (
@@ -139,13 +140,14 @@ const GROUPS: [Group; 6] = [
             "column_names",
             "framed",
             "units",
+            "what",
             "format",
         ],
     ),
 ];
 
 /// Examples of commands.
-const EXAMPLES: [(&str, &[&str]); 11] = [
+const EXAMPLES: [(&str, &[&str]); 13] = [
     (
         "train",
         &[
@@ -182,6 +184,21 @@ const EXAMPLES: [(&str, &[&str]); 11] = [
         ],
     ),
     ("inspect", &["mlp-gpu inspect model.safetensors --units units.png"]),
+    (
+        "report",
+        &[
+            "mlp-gpu report model.safetensors --log run.jsonl",
+            "mlp-gpu report model.safetensors --log run.jsonl --data held-back.csv -o held-back.html",
+            "mlp-gpu report search.jsonl",
+        ],
+    ),
+    (
+        "plot",
+        &[
+            "mlp-gpu plot run.jsonl --what curves -o curves.svg",
+            "mlp-gpu plot model.safetensors --what confusion -o confusion.png",
+        ],
+    ),
     ("export", &["mlp-gpu export model.safetensors --output model.onnx"]),
     ("completions", &["mlp-gpu completions bash > ~/.local/share/bash-completion/completions/mlp-gpu"]),
 ];

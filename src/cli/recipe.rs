@@ -9,6 +9,7 @@ use super::parse_rate;
 use crate::augment::Augment;
 use crate::error::{Error, Result};
 use crate::model::{Activation, Embed, Init};
+pub(super) use crate::recipe::shown;
 use crate::recipe::{Loss, OptimizerKind, Recipe, RecipeName};
 use crate::schedule::{ScheduleKind, Warmup};
 
@@ -353,16 +354,6 @@ fn with(run: &Given, name: &str, value: &Value) -> Given {
     let mut run = run.clone();
     run.insert(name.into(), value.clone());
     run
-}
-
-/// An option's value as it is given on the command line.
-pub(super) fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(values) if values.is_empty() => "none".into(),
-        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(","),
-        value => value.to_string(),
-    }
 }
 
 /// The flag that gives the option `name`.

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::Columns;
 use super::csv::Held;
 
+mod decode;
 mod encode;
 mod fit;
 mod row_numbers;
 mod times;
 
+pub(crate) use decode::rounded;
 pub(super) use encode::{Encoding, Met};
 pub use fit::{Profile, Range};
 pub(super) use fit::{Rules, fit};

@@ -61,6 +61,17 @@ pub enum Part {
     Validation,
 }
 
+impl Part {
+    /// Its name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Test => "test",
+            Part::Train => "training",
+            Part::Validation => "validation",
+        }
+    }
+}
+
 /// What the parts are called in names of folders and arrays, in lower case.
 pub(super) const PARTS: [(Part, &[&str]); 3] = [
     (Part::Train, &["train", "training"]),

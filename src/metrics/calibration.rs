@@ -16,23 +16,45 @@ pub fn log_loss(probabilities: &[f32], labels: &[u32], classes: usize) -> Option
     mean(rows.map(loss).sum(), labels.len())
 }
 
-/// The expected calibration error: rows are put into [`BINS`] bins by the probability of their predicted class, the largest;
-/// it is the mean over the rows of how far, in a row's bin, the share of right predictions is from the mean probability (C. Guo
-/// et al., On Calibration of Modern Neural Networks, 2017). A bin holds its upper bound. None for no rows, or where a
-/// probability is not finite.
-pub fn calibration_error(probabilities: &[f32], labels: &[u32], classes: usize) -> Option<f64> {
-    // For each bin: the sum of the probabilities minus the number of right predictions.
-    let mut bins = [0.0; BINS];
+/// Rows whose predicted class has a probability within one of [`BINS`] ranges of the same width.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Bin {
+    /// Number of rows.
+    pub rows: u64,
+    /// Those whose class was predicted.
+    pub hits: u64,
+    /// The probabilities of the predicted classes, summed.
+    pub confidence: f64,
+}
+
+/// Rows by the probability of their predicted class, the largest of their `probabilities` (`rows x classes`, row-major), of equal
+/// ones the first: [`BINS`] bins, of which each holds its upper bound.
+pub fn bins(probabilities: &[f32], labels: &[u32], classes: usize) -> [Bin; BINS] {
+    let mut bins = [Bin::default(); BINS];
     for (p, &label) in probabilities.chunks_exact(classes.max(1)).zip(labels) {
-        let first = p.first().map_or((0, f32::NAN), |&p| (0, p));
-        // Of equal ones the first, as in an evaluation.
-        let largest = |best: (usize, f32), (class, &p): (usize, &f32)| if p > best.1 { (class, p) } else { best };
-        let (class, confidence) = p.iter().enumerate().fold(first, largest);
+        let (class, confidence) = predicted(p);
         let confidence = f64::from(confidence);
-        let bin = (confidence * BINS as f64).ceil() as usize;
-        bins[bin.clamp(1, BINS) - 1] += confidence - f64::from(u8::from(class == label as usize));
+        let bin = &mut bins[((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
+        bin.rows += 1;
+        bin.hits += u64::from(class == label as usize);
+        bin.confidence += confidence;
     }
-    mean(bins.iter().map(|gap| gap.abs()).sum(), labels.len())
+    bins
+}
+
+/// The class with the largest of the probabilities `p`, of equal ones the first as in an evaluation, and that probability.
+pub fn predicted(p: &[f32]) -> (usize, f32) {
+    let first = p.first().map_or((0, f32::NAN), |&p| (0, p));
+    let largest = |best: (usize, f32), (class, &p): (usize, &f32)| if p > best.1 { (class, p) } else { best };
+    p.iter().enumerate().fold(first, largest)
+}
+
+/// The expected calibration error: of rows in [`bins`] it is the mean over the rows of how far, in a row's bin, the share of right
+/// predictions is from the mean probability (C. Guo et al., On Calibration of Modern Neural Networks, 2017). None for no rows, or
+/// where a probability is not finite.
+pub fn calibration_error(probabilities: &[f32], labels: &[u32], classes: usize) -> Option<f64> {
+    let gap = |bin: &Bin| (bin.confidence - bin.hits as f64).abs();
+    mean(bins(probabilities, labels, classes).iter().map(gap).sum(), labels.len())
 }
 
 /// `sum` over `rows`; none where that is no number.

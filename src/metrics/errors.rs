@@ -149,7 +149,7 @@ impl Deviations {
 }
 
 /// The value below which `share` of `sorted` lie, interpolated as NumPy does by default; 0 for none.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let at = share * sorted.len().saturating_sub(1) as f64;
     let below = at as usize;
     let value = |index: usize| sorted.get(index).or(sorted.last()).copied().unwrap_or(0.0);

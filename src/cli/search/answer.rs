@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::command;
-use super::journal::Found;
 use super::trials::{Outcome, Search};
 use crate::checkpoint::{self, Checkpoint, Ensemble};
 use crate::cli::recipe::{Given, shown};
@@ -14,6 +13,7 @@ use crate::cli::{note, print, print_text, terminal};
 use crate::data::{Samples, Targets};
 use crate::ensemble::evaluation;
 use crate::error::Result;
+use crate::search::Found;
 use crate::search::select::{BAGS, bagged, mean};
 
 /// A selection of trials, and how good their mean is.

@@ -3,38 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::cli::recipe::Given;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::observe::log::Log;
-
-/// What came of a trial in a rung.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Found {
-    pub(super) trial: u32,
-    /// From 1.
-    pub(super) rung: u32,
-    /// The epochs that it had.
-    pub(super) epochs: u32,
-    /// The options that were drawn.
-    pub(super) setting: Given,
-    /// The epoch that is kept, of each network.
-    pub(super) epoch: Vec<u32>,
-    /// What it is judged by: the loss on the validation part, or the mean of the held-back ones. None where it failed.
-    pub(super) loss: Option<f64>,
-    /// The mean losses of so many blocks of the rows that judge it, means over the folds: how sure the loss is. Empty where it
-    /// failed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) blocks: Vec<f64>,
-    /// Figures of the kept epoch by names such as `validation_accuracy`, means over the folds.
-    pub(super) figures: BTreeMap<String, f64>,
-    /// What it failed with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) error: Option<String>,
-}
+use crate::search::Found;
 
 /// What is known, and the file that it is written to.
 pub(super) struct Journal {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Options;
 use super::ground::Ground;
-use super::journal::{Found, Journal};
+use super::journal::Journal;
 use crate::backend::select::Selected;
 use crate::checkpoint::{Checkpoint, Ensemble, Metadata};
 use crate::cli::recipe::Given;
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::many::{Job, Trained};
 use crate::metrics::Evaluation;
 use crate::recipe::Recipe;
-use crate::search;
+use crate::search::{self, Found};
 
 /// A setting.
 pub(super) struct Trial {
@@ -157,7 +157,7 @@ impl<'a> Search<'a> {
                 Err(Error::Data(message))
             }
             (_, true) => Err(Error::Data("no trial ended with a model: see above".into())),
-            (_, false) => Ok(Some(Outcome { chosen: chosen(&ranked), ranked, rung, cut })),
+            (_, false) => Ok(Some(Outcome { chosen: search::chosen(&ranked), ranked, rung, cut })),
         }
     }
 
@@ -402,38 +402,5 @@ impl<'a> Search<'a> {
             None => "nothing is kept, as there is no --log".into(),
         };
         note(&format!("Interrupted: {on}"));
-    }
-}
-
-/// The place in `ranked`, the least loss first, of the trial that is chosen: the first one that beats trial 1 by more than a
-/// standard error, else trial 1.
-fn chosen(ranked: &[Found]) -> usize {
-    let Some(own) = ranked.iter().position(|found| found.trial == 1 && found.rung == ranked[0].rung) else { return 0 };
-    ranked[..own].iter().position(|found| search::beats(&found.blocks, &ranked[own].blocks)).unwrap_or(own)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A trial of rung `rung` whose loss is the mean of `blocks`.
-    fn found(trial: u32, rung: u32, blocks: [f64; 4]) -> Found {
-        let loss = Some(blocks.iter().sum::<f64>() / 4.0);
-        let (setting, figures, blocks) = (Given::new(), BTreeMap::new(), blocks.to_vec());
-        Found { trial, rung, epochs: 9, setting, epoch: vec![9], loss, blocks, figures, error: None }
-    }
-
-    #[test]
-    fn the_recipe_stays_where_the_least_loss_may_be_chance() {
-        let default = found(1, 3, [0.5, 0.7, 0.5, 0.7]);
-        let clear = found(5, 3, [0.4, 0.6, 0.4, 0.5]);
-        let lucky = found(6, 3, [0.0, 0.9, 0.4, 0.58]);
-        assert_eq!(chosen(&[clear.clone(), default.clone()]), 0);
-        assert_eq!(chosen(&[lucky.clone(), default.clone()]), 1);
-        assert_eq!(chosen(&[lucky.clone(), clear.clone(), default.clone()]), 1);
-        assert_eq!(chosen(&[default.clone(), clear]), 0);
-        // Rows differ between rungs, and trial 1 may have failed.
-        assert_eq!(chosen(&[lucky.clone(), found(1, 2, [0.5, 0.7, 0.5, 0.7])]), 0);
-        assert_eq!(chosen(&[lucky]), 0);
     }
 }

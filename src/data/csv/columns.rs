@@ -39,7 +39,7 @@ impl Columns {
     }
 
     /// The name of column `index` alone, or its number (from 1) where it has none.
-    pub(in crate::data) fn short_name(&self, index: usize) -> String {
+    pub(crate) fn short_name(&self, index: usize) -> String {
         let name = self.names.as_ref().and_then(|names| names.get(index)).filter(|name| !name.is_empty());
         name.cloned().unwrap_or_else(|| (index + 1).to_string())
     }
