@@ -195,7 +195,8 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 fn plain(text: &str) -> Value {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
     // Only what is written back as it was.
-    if (value.is_number() || value.is_boolean()) && value.to_string() == text { value } else { text.into() }
+    let written = value.to_string();
+    if (value.is_number() || value.is_boolean()) && written == text { value } else { text.into() }
 }
 
 /// A value of the option `name` as TOML.
