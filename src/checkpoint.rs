@@ -21,6 +21,7 @@ use crate::data::{
 use crate::error::{Error, Remedy, Result};
 use crate::export::Exported;
 use crate::files;
+use crate::memory;
 use crate::model::{Activation, Front, Head, Layer, Mlp};
 use crate::recipe::{Loss, OptimizerKind, Recipe};
 use crate::state::State;
@@ -29,6 +30,7 @@ pub(crate) mod ensemble;
 mod foreign;
 mod format1;
 pub(crate) mod front;
+mod header;
 
 pub use ensemble::Ensemble;
 pub use foreign::{ACTIVATION, Assumption, Normalize, Reading};
@@ -265,7 +267,14 @@ impl Metadata {
                 Some((format!("metadata with {found}"), format!("what fits {head:?} and {} outputs", model.outputs())))
             }
         };
-        targets.or(image).or(columns).or(scaling)
+        let recipe = self.recipe.fault().map(|(found, expected)| (found, expected.to_owned()));
+        let hidden = (self.recipe.hidden != model.hidden()).then(|| {
+            (
+                format!("a recipe of hidden layers {:?}", self.recipe.hidden),
+                format!("{:?}, as the tensors have", model.hidden()),
+            )
+        });
+        recipe.or(hidden).or(targets).or(image).or(columns).or(scaling)
     }
 }
 
@@ -520,10 +529,13 @@ fn read(path: &Path, reading: &Reading) -> Result<Loaded> {
     if path.is_dir() {
         return Err(Error::file(path, "a folder", "a safetensors file, such as the one in it"));
     }
+    let length = std::fs::metadata(path).map_or(0, |found| found.len());
+    memory::check(length, || format!("the file {}", path.display()))?;
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     if bytes.is_empty() {
         return Err(Error::file(path, "an empty file", "a safetensors file"));
     }
+    header::check(path, &bytes)?;
     let own = |loaded: Loaded| match reading.is_for_others() {
         true => {
             let message = format!("{}: it says its layers, activation and scaling itself", path.display());
@@ -599,7 +611,8 @@ fn layers_of(path: &Path, file: &SafeTensors<'_>, before: &str) -> Result<Layers
             widths.push(inputs);
         }
         widths.push(outputs);
-        parameters.extend(transpose(&weights, outputs, inputs));
+        parameters.reserve_exact(weights.len() + biases.len());
+        transpose_onto(&mut parameters, &weights, outputs, inputs);
         parameters.extend(biases);
     }
     if let Some(first) = widths.first_mut() {
@@ -737,7 +750,27 @@ fn values(view: &TensorView<'_>, dimensions: usize) -> Result<Shaped, (String, &
 
 /// The transpose of a row-major `rows x columns` matrix.
 pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+    let mut transposed = Vec::new();
+    transpose_onto(&mut transposed, values, rows, columns);
+    transposed
+}
+
+/// Adds the transpose of a row-major `rows x columns` matrix to `onto`.
+fn transpose_onto(onto: &mut Vec<f32>, values: &[f32], rows: usize, columns: usize) {
+    // Whole lines of the cache are read and written: of a large matrix a single column touches a line per row.
+    const TILE: usize = 32;
+    let start = onto.len();
+    onto.resize(start + rows * columns, 0.0);
+    let transposed = &mut onto[start..];
+    for column in (0..columns).step_by(TILE) {
+        for row in (0..rows).step_by(TILE) {
+            for column in column..(column + TILE).min(columns) {
+                for row in row..(row + TILE).min(rows) {
+                    transposed[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
 }
 
 pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::backend::gpu::plan::PlanName;
+use crate::memory::{Bound, Bytes};
 
 /// What can go wrong, in the words shown to the user.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,18 @@ pub enum Error {
         error: Box<Error>,
         /// What would help, any of it.
         remedies: Vec<Remedy>,
+    },
+    /// There is no memory for something.
+    #[error("{what} takes {}, and {} are left of {of}", Bytes(*needed), Bytes(*left))]
+    Memory {
+        /// What it is.
+        what: String,
+        /// The bytes that it takes.
+        needed: u64,
+        /// The bytes that are left.
+        left: u64,
+        /// What says so.
+        of: Bound,
     },
     /// A self-check found a difference beyond its tolerance.
     #[error("{0}")]

@@ -115,7 +115,7 @@ const GROUPS: [Group; 6] = [
             "patience",
         ],
     ),
-    ("Device, such as --backend gpu --adapter 0", &["backend", "adapter", "precision", "plan", "threads"]),
+    ("Device, such as --backend gpu --adapter 0", &["backend", "adapter", "precision", "plan", "threads", "max_memory"]),
     (
         "Output, such as --save model.safetensors --log run.jsonl",
         &[

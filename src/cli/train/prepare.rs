@@ -8,7 +8,8 @@ use super::is_table;
 use crate::checkpoint::Checkpoint;
 use crate::cli::recipe::Given;
 use crate::data::{Dataset, Task};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
+use crate::memory;
 use crate::model::{Embed, Front, Head, Mlp};
 use crate::recipe::{Facts, Recipe};
 use crate::state::State;
@@ -107,6 +108,10 @@ pub(in crate::cli) fn initial(checkpoint: &Checkpoint, task: Task) -> Cow<'_, Ch
 /// # Errors
 /// [`Error::File`] for a model of other widths or with another front.
 pub(in crate::cli) fn start(model: &Mlp, recipe: &Recipe, initial: Option<(&Path, &Checkpoint)>) -> Result<State> {
+    // The state here and on the backend, and the gradient.
+    let needed = 4 * (2 * (1 + recipe.optimizer.kind.slots()) + 1) as u64 * model.parameters() as u64;
+    memory::check(needed, || format!("the training of a network of widths {:?}", model.widths()))
+        .map_err(|error| error.advise(&[Remedy::SmallerLayers]))?;
     let parameters = match initial {
         None => model.initial_parameters(recipe.init, recipe.seed),
         Some((path, initial)) => {
