@@ -31,6 +31,7 @@ mod foreign;
 mod format1;
 pub(crate) mod front;
 mod header;
+pub mod midway;
 
 pub use ensemble::Ensemble;
 pub use foreign::{ACTIVATION, Assumption, Normalize, Reading};
@@ -110,6 +111,9 @@ pub struct Training {
     /// Whether the run had ended, perhaps before its last epoch; noted of runs that one command makes with others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ended: bool,
+    /// Where the run may stop early and is midway, the best epoch so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    judged: Option<midway::Described>,
     /// The optimizer's slots: little-endian floats in base64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     slots: Vec<String>,
@@ -650,7 +654,7 @@ fn of_file(path: &Path, file: &SafeTensors<'_>, before: &str, metadata: Metadata
     let kind = metadata.recipe.optimizer.kind;
     if state.check(model, kind).is_err() {
         let found = format!("{} slots of the optimizer {}", state.slots.len(), kind.name());
-        return Err(bad(found, &format!("{} of {} values", kind.slots(), model.parameters())));
+        return Err(bad(found, &format!("{} of {} finite values", kind.slots(), model.parameters())));
     }
     Ok(checkpoint)
 }
@@ -688,11 +692,12 @@ fn of_exported(path: &Path, exported: Exported, task: Option<Task>) -> Result<Ch
     foreign::undescribed(path, foreign::Bare { model, parameters, scaling, targets, assumed }, task)
 }
 
-/// Floats in base64.
+/// Finite floats in base64.
 fn decode(text: &str) -> Option<Vec<f32>> {
     let bytes = BASE64.decode(text).ok()?;
     let words = bytes.chunks_exact(4);
-    words.remainder().is_empty().then(|| words.map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect())
+    let values: Vec<f32> = words.clone().map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
+    (words.remainder().is_empty() && values.iter().all(|value| value.is_finite())).then_some(values)
 }
 
 /// The metadata that a file holds as `json`.
@@ -779,7 +784,7 @@ pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::model::Init;
 
@@ -800,7 +805,7 @@ mod tests {
         assert!(read(1, true, None).err().unwrap().to_string().contains("a single output"));
     }
 
-    fn metadata(model: &Mlp) -> Metadata {
+    pub(super) fn metadata(model: &Mlp) -> Metadata {
         let part = Samples::new(Inputs::U8(vec![]), model.inputs(), vec![]).unwrap();
         let dataset = Dataset {
             name: "some".into(),

@@ -39,6 +39,7 @@ mod predict;
 mod recipe;
 mod search;
 mod shards;
+mod signals;
 mod train;
 
 /// Trains multi-layer perceptrons on any GPU, or on the CPU.
@@ -374,7 +375,10 @@ pub fn main() -> ExitCode {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
             note(&format!("error: {}", told(&error)));
-            ExitCode::from(error.exit_code())
+            ExitCode::from(match error {
+                Error::Interrupted => signals::exit_code(),
+                error => error.exit_code(),
+            })
         }
     }
 }
@@ -411,7 +415,7 @@ fn told(error: &Error) -> String {
         }
         Error::Memory { of: Bound::Limit, .. } => format!("{error} (--max-memory)"),
         Error::Unsuited { option, why } => format!("--{} {why}", option.replace('_', "-")),
-        Error::Diverged { .. } => format!("{error}: lower --lr"),
+        Error::Diverged { .. } => format!("{error}: lower --lr, or hold steps with --clip-norm 1"),
         error => error.to_string(),
     }
 }
@@ -507,7 +511,9 @@ fn cut(line: &str) -> Cow<'_, str> {
 /// [`Error::Io`] when it cannot be written: the disk is full, or the reader of a pipe went away.
 fn print(line: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
-    writeln!(output, "{}", shown(line, &['\n', '\t'])).and_then(|()| output.flush()).map_err(Error::io("write", "standard output".as_ref()))
+    writeln!(output, "{}", shown(line, &['\n', '\t']))
+        .and_then(|()| output.flush())
+        .map_err(Error::io("write", "standard output".as_ref()))
 }
 
 /// A line on standard error, escaped and cut. If that is closed there is nobody to tell.

@@ -51,14 +51,16 @@ pub enum Error {
     #[error("{0}")]
     Gpu(String),
     /// Training went wrong numerically.
-    #[error("training diverged: the loss is {loss} after epoch {epoch} at learning rate {learning_rate}")]
+    #[error("training diverged: {} epoch {epoch} at learning rate {learning_rate}", diverged(*loss))]
     Diverged {
         /// The epoch, from 1.
         epoch: u32,
         /// Its learning rate.
         learning_rate: f64,
-        /// The summed loss over the training part.
-        loss: f64,
+        /// The summed loss after it; none where the parameters were no longer finite before it was known.
+        loss: Option<f64>,
+        /// The last epoch that left a finite state which was kept: the backend has it again.
+        kept: Option<u32>,
     },
     /// A plan cannot run a network (exit code 2).
     #[error("the plan {} {why}", plan.name())]
@@ -218,6 +220,11 @@ impl fmt::Display for Remedy {
             Self::Member => out.write_str("read it as an ensemble and take one member"),
         }
     }
+}
+
+/// What is no longer a number, and when.
+fn diverged(loss: Option<f64>) -> String {
+    loss.map_or_else(|| "the parameters are no longer finite in".into(), |loss| format!("the loss is {loss} after"))
 }
 
 /// Alternatives in one line.

@@ -12,8 +12,10 @@ use crate::random;
 use crate::recipe::Recipe;
 use crate::schedule::Length;
 use crate::state::State;
+use finite::Finite;
 use judge::{Judge, Left, Passed};
 
+mod finite;
 mod judge;
 mod pack;
 
@@ -101,6 +103,56 @@ pub enum Event<'a> {
     },
     /// An epoch is done and evaluated.
     Epoch(&'a Epoch, &'a mut Snapshot<'a>),
+    /// A run of its own is between two portions of an epoch: what it is there can be kept, to go on from. Packs do not tell it.
+    Between(&'a mut Between<'a>),
+}
+
+/// Where a run is between two portions of an epoch.
+pub struct Between<'a> {
+    /// The last epoch that was told.
+    pub epoch: u32,
+    /// Batches of the next one that were taken.
+    pub batches: usize,
+    learning_rate: f64,
+    judged: Option<&'a Judged>,
+    read: &'a mut dyn FnMut() -> Result<State>,
+}
+
+impl Between<'_> {
+    /// The state, and what else it takes to go on from here.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] for a state that is not finite, and what the device fails with.
+    pub fn place(&mut self) -> Result<(State, Begun)> {
+        let state = (self.read)()?;
+        if !state.is_finite() {
+            let (epoch, learning_rate) = (self.epoch + 1, self.learning_rate);
+            return Err(Error::Diverged { epoch, learning_rate, loss: None, kept: None });
+        }
+        Ok((state, Begun { batches: self.batches, judged: self.judged.cloned() }))
+    }
+}
+
+/// What of a run was done before, beside whole epochs and the state.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Begun {
+    /// Batches of the next epoch that were taken.
+    pub batches: usize,
+    /// Where it may stop early, what came of the epochs before.
+    pub judged: Option<Judged>,
+}
+
+/// The epoch of the least validation loss so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// That loss, per row.
+    pub loss: f64,
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// Evaluations since then.
+    pub since: u32,
+    /// Its state.
+    pub state: State,
 }
 
 /// The state as an epoch left it; the backend may be steps ahead.
@@ -152,11 +204,35 @@ pub enum End {
 pub fn train(
     backend: &mut dyn Backend,
     run: Run<'_>,
+    observe: impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
+) -> Result<Outcome> {
+    train_from(backend, run, Begun::default(), observe)
+}
+
+/// Goes on with a run as [`train`] does, of which so much is `begun`: it ends as the run that was never stopped.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_from(
+    backend: &mut dyn Backend,
+    run: Run<'_>,
+    begun: Begun,
+    observe: impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
+) -> Result<Outcome> {
+    let mut finite = Finite::new(run.clock);
+    epochs(backend, run, begun, &mut finite, observe).map_err(|error| finite.restore(backend, error))
+}
+
+fn epochs(
+    backend: &mut dyn Backend,
+    run: Run<'_>,
+    begun: Begun,
+    finite: &mut Finite<'_>,
     mut observe: impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Outcome> {
     let Run { recipe, done, clock, .. } = run;
     let course = Course::new(run)?;
-    let mut judge = Judge::new(run)?;
+    let mut judge = Judge::new(run, begun.judged)?;
     let mut order = Vec::new();
     // The epoch before, where the device goes on while that is evaluated and told.
     let mut late: Option<Passed> = None;
@@ -168,7 +244,7 @@ pub fn train(
         }
         let rates = course.rates(epoch);
         let (batches, rows) = (course.batches, run.rows);
-        let mut handed = 0;
+        let mut handed = if epoch == done { begun.batches.min(batches) } else { 0 };
         let advance = |backend: &mut dyn Backend, handed: usize| {
             let steps = Steps { order: &order[handed * recipe.batch_size..], rates: &rates[handed..] };
             backend.train(steps).map(|taken| handed + taken)
@@ -179,7 +255,7 @@ pub fn train(
                     handed = advance(backend, handed)?;
                 }
             }
-            let told = tell(&mut judge, backend, passed, &mut observe)?;
+            let told = tell(&mut judge, backend, passed, finite, &mut observe)?;
             if let Some(end) = judge.end {
                 return finish(judge, backend, end);
             }
@@ -191,7 +267,19 @@ pub fn train(
         }
         while handed < batches && flow.is_continue() {
             handed = advance(backend, handed)?;
+            if finite.is_due() {
+                finite.look((number, false), course.rate(epoch), || backend.state(None))?;
+            }
             flow = observe(Event::Progress { epoch: number, done: rows.min(handed * recipe.batch_size), of: rows })?;
+            if flow.is_continue() {
+                flow = observe(Event::Between(&mut Between {
+                    epoch: judge.epoch(),
+                    batches: handed,
+                    learning_rate: course.rate(epoch),
+                    judged: judge.judged(),
+                    read: &mut || backend.state(None),
+                }))?;
+            }
         }
         if flow.is_break() {
             return finish(judge, backend, End::Stopped);
@@ -210,7 +298,7 @@ pub fn train(
             late = Some(passed);
             continue;
         }
-        tell(&mut judge, backend, passed, &mut observe)?;
+        tell(&mut judge, backend, passed, finite, &mut observe)?;
         if let Some(end) = judge.end {
             return finish(judge, backend, end);
         }
@@ -223,10 +311,16 @@ fn tell(
     judge: &mut Judge<'_>,
     backend: &mut dyn Backend,
     passed: Passed,
+    finite: &mut Finite<'_>,
     observe: &mut impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Duration> {
-    let ticket = passed.ticket;
+    let (ticket, number) = (passed.ticket, passed.number);
     let found = backend.collect(ticket)?;
+    let is_sum_finite = found.iter().all(|part| part.loss_sum.is_finite());
+    // What the loss says is told with it.
+    if is_sum_finite && (finite.is_due() || number == judge.last()) {
+        finite.look((number, true), passed.learning_rate, || backend.state(Some(ticket)))?;
+    }
     judge.tell(passed, &found, &mut || backend.state(Some(ticket)), observe)
 }
 

@@ -115,13 +115,18 @@ const GROUPS: [Group; 6] = [
             "patience",
         ],
     ),
-    ("Device, such as --backend gpu --adapter 0", &["backend", "adapter", "precision", "plan", "threads", "max_memory"]),
+    (
+        "Device, such as --backend gpu --adapter 0",
+        &["backend", "adapter", "precision", "plan", "threads", "max_memory"],
+    ),
     (
         "Output, such as --save model.safetensors --log run.jsonl",
         &[
             "save",
             "save_every",
             "save_best",
+            "checkpoint",
+            "checkpoint_every",
             "save_ensemble",
             "out_of_fold",
             "log",

@@ -31,6 +31,32 @@ impl Log {
         Ok(Self { path: path.to_path_buf(), file: BufWriter::new(file) })
     }
 
+    /// The log in the file `path` of a run that goes on after the epoch `done`: what it says of later ones, and a line that is not
+    /// whole, are left out. None where the file is no log, or is of a run with another first line in what `same` compares.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn go_on(path: &Path, done: u32, same: impl Fn(&Value) -> bool) -> Result<Option<Self>> {
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        let mut kept = 0;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let value: Option<Value> = serde_json::from_slice(line).ok().filter(|_| line.ends_with(b"\n"));
+            let Some(value) = value else { break };
+            if kept == 0 && !same(&value) {
+                return Ok(None);
+            }
+            if value.get("epoch").and_then(Value::as_u64).is_some_and(|epoch| epoch > u64::from(done)) {
+                break;
+            }
+            kept += line.len();
+        }
+        if kept == 0 { Ok(None) } else { Self::append(path, kept as u64).map(Some) }
+    }
+
     pub(super) fn line(&mut self, value: &Value) -> Result<()> {
         writeln!(self.file, "{value}").and_then(|()| self.file.flush()).map_err(Error::io("write", &self.path))
     }

@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use self::advice::Advice;
+use self::checkpoints::{Checkpoints, Every};
 use self::saving::Saving;
 use self::settings::{Resumed, Settings};
 use super::jobs;
@@ -17,7 +18,7 @@ use super::log::{Log, object, of_epoch};
 use super::model::{self, ReadingOptions};
 use super::recipe::RecipeOptions;
 use super::shards::ShardOptions;
-use super::{ComputeOptions, DataOptions, note, print};
+use super::{ComputeOptions, DataOptions, note, print, signals};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::{About, BackendExt, Split};
 use crate::checkpoint::{Checkpoint, Metadata};
@@ -26,9 +27,10 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::Evaluation;
 use crate::recipe::Recipe;
-use crate::train::{self, End, Epoch, Event, Outcome, Run};
+use crate::train::{self, Begun, End, Epoch, Event, Outcome, Run};
 
 mod advice;
+mod checkpoints;
 mod class_weight;
 pub(super) mod grid;
 mod members;
@@ -73,6 +75,13 @@ pub(super) struct Options {
     /// FILE, or without it in that of --save, in place of the last epoch
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     save_best: Option<Option<PathBuf>>,
+    /// Keep the run as it is in this file, also in the middle of an epoch, so that --resume goes on from it to the same bits; the one
+    /// before is kept as FILE.previous
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Write the checkpoint every N epochs, or every N seconds, as in 30s [default: 60s]
+    #[arg(long, value_name = "N|Ns", requires = "checkpoint")]
+    checkpoint_every: Option<Every>,
     /// Write a line of JSON per epoch to this file, after a first one with all options; of several runs a line per run and epoch
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -103,6 +112,10 @@ const LARGE_RATE: f64 = 50.0;
 
 pub(super) fn run(options: &Options) -> Result<()> {
     let (mut runs, lists) = options.recipe.runs()?;
+    if options.checkpoint.is_some() && (!lists.is_empty() || options.members.is_some()) {
+        let message = "--checkpoint is for one network: --shard 1/1 --parts DIR keeps each of several as it ends";
+        return Err(Error::Usage(message.into()));
+    }
     if !lists.is_empty() {
         if options.members.is_some() {
             return Err(Error::Usage(
@@ -182,6 +195,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
         None => prepare::start(&model, &recipe, None)?,
     };
+    let begun = match &resumed {
+        Some(resumed) => resumed.begun(&model)?,
+        None => Begun::default(),
+    };
     tell(&format!("Recipe: {recipe}"));
     let (rate, usual) = (recipe.schedule.lr, kind.usual_rate());
     if resumed.is_none() && kind.slots() == 2 && rate >= LARGE_RATE * usual {
@@ -191,10 +208,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if (1..FEW_STEPS).contains(&steps) {
         tell(&format!("{steps} steps may be too few: raise --epochs, or lower --batch-size"));
     }
-    if done > 0 {
+    if done > 0 || begun.batches > 0 {
         let rest = if done == recipe.epochs { "nothing is left to do: --epochs is the total" } else { "on it goes" };
-        tell(&format!("{done} of {} epochs are done: {rest}", recipe.epochs));
-        if recipe.stopping.early_stop.is_some() && done < recipe.epochs {
+        let batches =
+            if begun.batches > 0 { format!(", and {} batches of the next one", begun.batches) } else { String::new() };
+        tell(&format!("{done} of {} epochs are done{batches}: {rest}", recipe.epochs));
+        if recipe.stopping.early_stop.is_some() && done < recipe.epochs && begun.judged.is_none() {
             tell("The epoch with the least validation loss is looked for from here on: those before do not count");
         }
         let planned = resumed.as_ref().map_or(recipe.epochs, |resumed| resumed.metadata.recipe.epochs);
@@ -239,19 +258,37 @@ pub(super) fn run(options: &Options) -> Result<()> {
         (Some(resumed), _) => resumed.metadata.training.init_from.clone(),
         (None, path) => path.as_ref().map(|path| path.display().to_string()),
     };
-    let mut log = options.log.as_deref().map(Log::create).transpose()?;
-    if let Some(log) = &mut log {
-        log.line(&options_of_run(options, &metadata, &dataset, done, &about)?)?;
-    }
+    let mut log = match &options.log {
+        None => None,
+        Some(path) => {
+            let first = options_of_run(options, &metadata, &dataset, done, &about)?;
+            // What tells runs apart.
+            let same =
+                |other: &Value| ["data", "widths", "seed", "batch_size"].iter().all(|name| other[name] == first[name]);
+            let before = if resumed.is_some() { Log::go_on(path, done, same)? } else { None };
+            Some(match before {
+                Some(log) => log,
+                None => {
+                    let mut log = Log::create(path)?;
+                    log.line(&first)?;
+                    log
+                }
+            })
+        }
+    };
     let best = resumed.as_ref().and_then(|resumed| resumed.metadata.training.best);
     saving.start(&model, metadata, (done, dataset.validation.is_some()), &state, best)?;
     let bar = jobs::bar(dataset.train.len() as u64, "{prefix} [{wide_bar}] {pos}/{len} rows", options.quiet);
     let mut advice = Advice::default();
     let mut tested = None;
-    let (interrupted, start) = (jobs::interrupted(), Instant::now());
+    let (interrupted, start) = (signals::interrupted(), Instant::now());
     let clock = || start.elapsed();
+    let mut checkpoints = Checkpoints::new(options.checkpoint.as_deref(), options.checkpoint_every, done);
     let run = Run { recipe: &recipe, rows: dataset.train.len(), evaluated: &evaluated, done, clock: &clock };
-    let trained = train::train(backend, run, |event| {
+    let trained = train::train_from(backend, run, begun, |event| {
+        let stop = interrupted.load(Ordering::Relaxed);
+        // With a checkpoint the run goes on to the next place where that can be written.
+        let mut kept = checkpoints.path().is_none();
         match event {
             Event::Progress { epoch, done, .. } => {
                 bar.set_prefix(format!("Epoch {epoch}/{}", recipe.epochs));
@@ -271,10 +308,17 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 advice.epoch(epoch);
                 tested = epoch.test.clone().map(|found| (epoch.number, found));
             }
+            Event::Between(between) => {
+                checkpoints.between(between, stop, &saving)?;
+                kept = true;
+            }
         }
-        Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if stop && kept { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     });
     bar.finish_and_clear();
+    if let Err(Error::Diverged { kept: Some(epoch), .. }) = &trained {
+        saving.diverged(*epoch, backend)?;
+    }
     let Outcome { epoch, end } = trained?;
     if end == End::Stopped {
         saving.interrupted(options, if epoch > done { epoch } else { 0 }, recipe.epochs, backend)?;

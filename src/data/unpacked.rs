@@ -48,7 +48,9 @@ mod tests {
 
     #[test]
     fn what_is_far_longer_than_its_packed_form_ends_in_an_error() {
-        let all = |length, packed| std::io::copy(&mut Bounded::new(std::io::repeat(0).take(length), packed), &mut std::io::sink());
+        let all = |length, packed| {
+            std::io::copy(&mut Bounded::new(std::io::repeat(0).take(length), packed), &mut std::io::sink())
+        };
         assert_eq!(all(ALWAYS, 1).unwrap(), ALWAYS);
         assert_eq!(all(MULTIPLE << 20, 1 << 20).unwrap(), MULTIPLE << 20);
         assert!(is_beyond(&all(ALWAYS + 1, 1).unwrap_err()));

@@ -20,11 +20,21 @@ impl Recipe {
         }
         let options = |values: [Option<f64>; 4]| values.into_iter().flatten().collect::<Vec<f64>>();
         let all: [(&str, &[f64], &dyn Fn(&f64) -> bool, &'static str); 8] = [
-            ("momentum, beta1 or beta2", &[optimizer.momentum, optimizer.beta1, optimizer.beta2], &share, "from 0 on and below 1"),
+            (
+                "momentum, beta1 or beta2",
+                &[optimizer.momentum, optimizer.beta1, optimizer.beta2],
+                &share,
+                "from 0 on and below 1",
+            ),
             ("dropout", &self.dropout, &share, "from 0 on and below 1"),
             ("input_dropout", &[self.input_dropout], &share, "from 0 on and below 1"),
             ("label_smoothing", &[self.label_smoothing], &whole_share, "from 0 to 1"),
-            ("epsilon or clip_norm", &options([Some(optimizer.epsilon), optimizer.clip_norm, None, None]), &positive, "above 0"),
+            (
+                "epsilon or clip_norm",
+                &options([Some(optimizer.epsilon), optimizer.clip_norm, None, None]),
+                &positive,
+                "above 0",
+            ),
             ("weight_decay", &[optimizer.weight_decay], &from_zero, "from 0 on"),
             (
                 "lr, lr_decay, min_lr or gamma",
@@ -34,7 +44,8 @@ impl Recipe {
             ),
             (
                 "class_weight, min_delta or max_seconds",
-                &[&self.class_weight[..], &options([Some(stopping.min_delta), stopping.max_seconds, None, None])].concat(),
+                &[&self.class_weight[..], &options([Some(stopping.min_delta), stopping.max_seconds, None, None])]
+                    .concat(),
                 &from_zero,
                 "from 0 on",
             ),

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::Options;
+use super::{Options, checkpoints};
 use crate::backend::Backend;
 use crate::checkpoint::{self, Best, Metadata};
 use crate::cli::note;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::model::Mlp;
 use crate::state::State;
-use crate::train::{Epoch, Snapshot};
+use crate::train::{Begun, Epoch, Snapshot};
 
 /// What a file name may have in the place of the epoch's number.
 const EPOCH: &str = "{epoch}";
@@ -55,7 +55,14 @@ impl Saving {
             (save, Some(None)) => (None, save.clone()),
             (save, best) => (save.clone(), best.clone().flatten()),
         };
-        let all = [("--save", &last), ("--save-best", &best), ("--log", &options.log)];
+        let previous = options.checkpoint.as_deref().map(checkpoints::previous);
+        let all = [
+            ("--save", &last),
+            ("--save-best", &best),
+            ("--checkpoint", &options.checkpoint),
+            ("the checkpoint before", &previous),
+            ("--log", &options.log),
+        ];
         let given: Vec<Named> =
             all.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?.clone()))).collect();
         for (flag, path) in &given {
@@ -82,6 +89,8 @@ impl Saving {
             let found = written(path, (done + 1).min(epochs), epochs, options.log.as_deref());
             models.extend(found.into_iter().map(|path| (flag, path)));
         }
+        models.extend(options.checkpoint.iter().map(|path| ("--checkpoint", path.clone())));
+        models.extend(options.checkpoint.iter().map(|path| ("the checkpoint before", checkpoints::previous(path))));
         for model in &models {
             files::check_apart(&[std::slice::from_ref(model), &log[..]].concat())?;
             files::check_replaceable(&model.1)?;
@@ -130,6 +139,20 @@ impl Saving {
         }
     }
 
+    /// Writes the run midway: after `epoch`, with this much of the next one.
+    pub(super) fn midway(&self, path: &Path, previous: &Path, epoch: u32, place: (&State, &Begun)) -> Result<()> {
+        let Some(run) = &self.run else { return Ok(()) };
+        checkpoint::midway::save(path, previous, &run.model, place, &run.metadata_of(epoch))
+    }
+
+    /// The run diverged, and `backend` has the state of `epoch` again: it is written.
+    pub(super) fn diverged(&self, epoch: u32, backend: &mut dyn Backend) -> Result<()> {
+        let (Some(path), Some(run)) = (&self.last, &self.run) else { return Ok(()) };
+        run.write(path, epoch, &backend.state(None)?)?;
+        note(&format!("The state of epoch {epoch}, a finite one, is in {}", numbered(path, epoch).display()));
+        Ok(())
+    }
+
     /// The run of so many `epochs` was interrupted after `epoch` of them, 0 for none in this run: it is written, and what goes on
     /// from it is said.
     pub(super) fn interrupted(
@@ -139,15 +162,33 @@ impl Saving {
         epochs: u32,
         backend: &mut dyn Backend,
     ) -> Result<()> {
-        let (Some(path), Some(run)) = (&self.last, &self.run) else { return Ok(()) };
+        let Some(run) = &self.run else { return Ok(()) };
+        let folder = options.data.data_dir.as_ref().filter(|_| catalogue::set(&run.metadata.data).is_some());
+        let folder = folder.map_or_else(String::new, |folder| format!(" --data-dir {}", quoted(folder)));
+        let flag = |flag: &str, path: &Option<PathBuf>| {
+            path.as_ref().map_or_else(String::new, |path| format!(" {flag} {}", quoted(path)))
+        };
+        if let Some(path) = &options.checkpoint {
+            note(&format!(
+                "Interrupted: the run as it is now is in {}; to go on: mlp-gpu train --resume {} --epochs {epochs}{}{}{}{folder}",
+                path.display(),
+                quoted(path),
+                flag("--checkpoint", &options.checkpoint),
+                flag("--save", &options.save),
+                flag("--log", &options.log),
+            ));
+        }
+        let Some(path) = &self.last else { return Ok(()) };
         if epoch == 0 {
             note(&format!("Interrupted before an epoch was done: {} is not written", path.display()));
             return Ok(());
         }
         run.write(path, epoch, &backend.state(None)?)?;
         let file = numbered(path, epoch);
-        let folder = options.data.data_dir.as_ref().filter(|_| catalogue::set(&run.metadata.data).is_some());
-        let folder = folder.map_or_else(String::new, |folder| format!(" --data-dir {}", quoted(folder)));
+        if options.checkpoint.is_some() {
+            note(&format!("Epoch {epoch} of {epochs} is in {}", file.display()));
+            return Ok(());
+        }
         note(&format!(
             "Interrupted: epoch {epoch} of {epochs} is in {}; to go on: mlp-gpu train --resume {} --epochs {epochs} --save \
              {}{folder}",
@@ -196,9 +237,14 @@ impl Run {
     }
 
     fn write(&self, path: &Path, epoch: u32, state: &State) -> Result<()> {
+        checkpoint::save(&numbered(path, epoch), &self.model, state, Some(&self.metadata_of(epoch)))
+    }
+
+    /// What is said of the model after `epoch`.
+    fn metadata_of(&self, epoch: u32) -> Metadata {
         let mut metadata = Metadata { epochs: epoch, ..self.metadata.clone() };
         metadata.training.best = self.best;
-        checkpoint::save(&numbered(path, epoch), &self.model, state, Some(&metadata))
+        metadata
     }
 }
 

@@ -50,7 +50,8 @@ impl Layout {
         let label = match &like.names {
             Some(known) if names => {
                 first = unique(first, notes);
-                let by_name: HashMap<&str, usize> = first.iter().enumerate().rev().map(|(index, name)| (&name[..], index)).collect();
+                let by_name: HashMap<&str, usize> =
+                    first.iter().enumerate().rev().map(|(index, name)| (&name[..], index)).collect();
                 let find = |name: &str| by_name.get(name).copied();
                 let named = label.or(known.get(like.label).map(String::as_str)).and_then(find);
                 let label = named.or(label.and(by_number));
