@@ -9,9 +9,11 @@ use crate::error::Result;
 
 mod cases;
 mod plans;
+mod start;
 
 pub use cases::{Checked, KERNELS, kernels};
 pub use plans::{cpu, plans};
+pub use start::first_step;
 
 /// One line of the table.
 #[derive(Debug, Clone)]

@@ -428,6 +428,7 @@ fn flags_for(remedy: &Remedy) -> String {
         Remedy::LessData | Remedy::Driver => remedy.to_string(),
         Remedy::LowerRate => "lower --lr".into(),
         Remedy::Cpu => "use --backend cpu".into(),
+        Remedy::Unchecked => "look closer with mlp-gpu check, or train unchecked with --no-check".into(),
         Remedy::Gpu => "use --backend gpu".into(),
         Remedy::NoAdapter => "leave --adapter out".into(),
         Remedy::FullPrecision => "leave --precision mixed out".into(),

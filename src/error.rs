@@ -162,6 +162,8 @@ pub enum Remedy {
     Driver,
     /// The CPU backend.
     Cpu,
+    /// No comparison of the first step with the CPU's.
+    Unchecked,
     /// The GPU backend.
     Gpu,
     /// No adapter by name.
@@ -204,6 +206,7 @@ impl fmt::Display for Remedy {
                 "install the driver of your GPU (on Debian or Ubuntu, the software driver: apt-get install mesa-vulkan-drivers)",
             ),
             Self::Cpu => out.write_str("use the CPU"),
+            Self::Unchecked => out.write_str("train unchecked"),
             Self::Gpu => out.write_str("use a GPU"),
             Self::NoAdapter => out.write_str("name no adapter"),
             Self::FullPrecision => out.write_str("leave mixed precision out"),

@@ -384,3 +384,90 @@ impl<'a> Course<'a> {
         reaches.then(|| Event::RateFloor { epoch: epoch + 1, rate: self.rate(epoch) })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::BackendExt;
+    use crate::backend::cpu::Cpu;
+    use crate::backend::faulty::{Fault, Faulty};
+    use crate::data::{Inputs, Samples};
+    use crate::model::{Init, Mlp};
+
+    /// A run of some epochs on a CPU whose calls fail so from call `after` on: what came of it, its last epoch, and the state.
+    fn faulty(after: usize, fault: Fault) -> (Result<Outcome>, u32, State) {
+        let model = Mlp::new(&[4, 3, 2]).unwrap();
+        let recipe = Recipe { hidden: vec![3], batch_size: 4, epochs: 5, train_eval: false, ..Recipe::default() };
+        let inputs = (0..64u32).map(|at| (at * 7 % 11) as f32 / 11.0).collect();
+        let train = Arc::new(Samples::new(Inputs::F32(inputs), 4, (0..16).map(|row| row % 2).collect()).unwrap());
+        let mut cpu = Cpu::new(model.clone(), &recipe, 1).unwrap();
+        cpu.upload(Split::Train, &train).unwrap();
+        cpu.set_state(&State::new(model.initial_parameters(Init::He, 1), recipe.optimizer.kind)).unwrap();
+        let mut last = 0;
+        let run = Run { recipe: &recipe, rows: 16, evaluated: &[], done: 0, clock: &|| Duration::ZERO };
+        let ended = super::train(&mut Faulty { inner: &mut cpu, after, fault, calls: 0 }, run, |event| {
+            if let Event::Epoch(epoch, _) = event {
+                last = epoch.number;
+            }
+            Ok(ControlFlow::Continue(()))
+        });
+        (ended, last, cpu.state(None).unwrap())
+    }
+
+    #[test]
+    fn a_device_that_is_lost_at_any_call_ends_the_run_with_its_error() {
+        let calls = (0..).find(|after| faulty(*after, Fault::Lost).0.is_ok()).unwrap();
+        assert!(calls > 10);
+        for after in 0..calls {
+            let (ended, last, _) = faulty(after, Fault::Lost);
+            assert!(ended.unwrap_err().to_string().contains("the device was lost") && last < 6);
+        }
+    }
+
+    #[test]
+    fn parameters_that_are_not_finite_end_the_run_within_the_epoch_and_the_last_finite_state_is_back() {
+        let (_, _, whole) = faulty(usize::MAX, Fault::NotANumber);
+        for after in [0, 6, 12, 18] {
+            let (ended, last, state) = faulty(after, Fault::NotANumber);
+            let Err(Error::Diverged { epoch, loss: None, kept, .. }) = ended else { panic!("{ended:?}") };
+            assert!(state.is_finite() && epoch <= last + 1 && kept.unwrap_or(0) <= last);
+            assert!(state != whole);
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_between_any_two_portions_to_the_same_bits() {
+        let model = Mlp::new(&[4, 3, 2]).unwrap();
+        let mut recipe = Recipe { hidden: vec![3], batch_size: 4, epochs: 4, ..Recipe::default() };
+        recipe.stopping.early_stop = Some(2);
+        let samples = |rows: u32| {
+            let inputs = (0..4 * rows).map(|at| (at * 7 % 11) as f32 / 11.0).collect();
+            Arc::new(Samples::new(Inputs::F32(inputs), 4, (0..rows).map(|row| row % 2).collect()).unwrap())
+        };
+        let start = State::new(model.initial_parameters(Init::He, 1), recipe.optimizer.kind);
+        let go = |done, state: &State, begun: Begun, places: &mut Vec<(u32, State, Begun)>| {
+            let mut cpu = Cpu::new(model.clone(), &recipe, 1).unwrap();
+            cpu.upload(Split::Train, &samples(22)).unwrap();
+            cpu.upload(Split::Validation, &samples(9)).unwrap();
+            cpu.set_state(state).unwrap();
+            let run = Run { recipe: &recipe, rows: 22, evaluated: &[Split::Validation], done, clock: &|| Duration::ZERO };
+            let outcome = train_from(&mut cpu, run, begun, |event| {
+                if let Event::Between(between) = event {
+                    let (state, begun) = between.place()?;
+                    places.push((between.epoch, state, begun));
+                }
+                Ok(ControlFlow::Continue(()))
+            });
+            (outcome.unwrap(), cpu.state(None).unwrap())
+        };
+        let mut places = Vec::new();
+        let whole = go(0, &start, Begun::default(), &mut places);
+        assert!(places.len() >= 3);
+        for (epoch, state, begun) in places {
+            assert_eq!(go(epoch, &state, begun, &mut Vec::new()), whole);
+        }
+    }
+}

@@ -117,7 +117,7 @@ const GROUPS: [Group; 6] = [
     ),
     (
         "Device, such as --backend gpu --adapter 0",
-        &["backend", "adapter", "precision", "plan", "threads", "max_memory"],
+        &["backend", "adapter", "precision", "plan", "threads", "max_memory", "no_check"],
     ),
     (
         "Output, such as --save model.safetensors --log run.jsonl",

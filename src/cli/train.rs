@@ -21,9 +21,10 @@ use super::shards::ShardOptions;
 use super::{ComputeOptions, DataOptions, note, print, signals};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::{About, BackendExt, Split};
+use crate::check;
 use crate::checkpoint::{Checkpoint, Metadata};
 use crate::data::{Dataset, Samples, TargetScale, Task};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::files;
 use crate::metrics::Evaluation;
 use crate::recipe::Recipe;
@@ -85,6 +86,9 @@ pub(super) struct Options {
     /// Write a line of JSON per epoch to this file, after a first one with all options; of several runs a line per run and epoch
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Do not compare the first step of a GPU with the CPU's before training
+    #[arg(long)]
+    no_check: bool,
     /// Print the table of several runs as JSON, and nothing else on standard output
     #[arg(long)]
     json: bool,
@@ -250,6 +254,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
     }
     backend.set_state(&state)?;
+    if about.name == "gpu" && !options.no_check {
+        let checked = check::first_step(backend, &model, &recipe, &dataset.train, &state);
+        if !checked.map_err(|error| error.advise(&[Remedy::Cpu, Remedy::Unchecked]))? && options.verbose {
+            note("The first step is not compared with the CPU's: the network is too large");
+        }
+    }
 
     let mut metadata = Metadata::new(&model, &dataset, &recipe);
     metadata.read_by(&reading);
