@@ -22,6 +22,7 @@ mod bench;
 mod check;
 mod completions;
 mod compute;
+mod config;
 mod cv;
 mod data;
 mod devices;
@@ -31,15 +32,17 @@ mod fetch;
 mod help;
 mod inspect;
 mod jobs;
-mod log;
 mod man;
 mod merge;
 mod model;
 mod predict;
 mod recipe;
+mod run_folder;
+mod runs;
 mod search;
 mod shards;
 mod signals;
+mod terminal;
 mod train;
 
 /// Trains multi-layer perceptrons on any GPU, or on the CPU.
@@ -62,6 +65,9 @@ enum Command {
     Cv(Box<cv::Options>),
     /// Search for a recipe: train many settings, the promising ones longer, and say which is best
     Search(Box<search::Options>),
+    /// List, compare and clean up the folders that train --run-dir made
+    #[command(subcommand)]
+    Runs(runs::Command),
     /// Put together what the shards of a cv, a search or a train of several networks trained: what one process would have made
     Merge(merge::Options),
     /// Time the training pass of some networks
@@ -356,8 +362,15 @@ const CLOSED_PIPE: u8 = 141;
 
 /// Runs the program: parses the process's arguments, does what they say, prints a failure in one line.
 pub fn main() -> ExitCode {
-    let matches = help::command().try_get_matches();
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let words = match config::expanded(std::env::args_os().collect()) {
+        Ok(words) => words,
+        Err(error) => {
+            note(&format!("error: {}", told(&error)));
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let matches = help::command().try_get_matches_from(&words);
+    let Cli { mut command, max_memory } = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output with exit code 0, misuse to standard error with 2.
@@ -366,10 +379,13 @@ pub fn main() -> ExitCode {
         }
     };
     memory::watch();
-    if let Some(bytes) = cli.max_memory {
+    if let Some(bytes) = max_memory {
         memory::set_limit(bytes);
     }
-    match run(&cli.command) {
+    if let Command::Train(options) = &mut command {
+        options.words = words;
+    }
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         // Who read the output wants no more of it: the end is quiet, as that of programs which the signal ends.
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(CLOSED_PIPE),
@@ -383,22 +399,23 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command) -> Result<()> {
+fn run(command: Command) -> Result<()> {
     match command {
-        Command::Train(options) => train::run(options),
-        Command::Cv(options) => cv::run(options),
-        Command::Search(options) => search::run(options),
-        Command::Merge(options) => merge::run(options),
-        Command::Bench(options) => bench::run(options),
+        Command::Train(options) => train::run(*options),
+        Command::Cv(options) => cv::run(&options),
+        Command::Search(options) => search::run(&options),
+        Command::Runs(command) => runs::run(&command),
+        Command::Merge(options) => merge::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Devices => devices::run(),
-        Command::Check(options) => check::run(options),
-        Command::Eval(options) => eval::run(options),
-        Command::Predict(options) => predict::run(options),
-        Command::Inspect(options) => inspect::run(options),
-        Command::Export(options) => export::run(options),
-        Command::Data(command) => data::run(command),
-        Command::Completions(options) => completions::run(options),
-        Command::Man(options) => man::run(options),
+        Command::Check(options) => check::run(&options),
+        Command::Eval(options) => eval::run(&options),
+        Command::Predict(options) => predict::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
+        Command::Export(options) => export::run(&options),
+        Command::Data(command) => data::run(&command),
+        Command::Completions(options) => completions::run(&options),
+        Command::Man(options) => man::run(&options),
     }
 }
 
@@ -517,9 +534,9 @@ fn print(line: &str) -> Result<()> {
         .map_err(Error::io("write", "standard output".as_ref()))
 }
 
-/// A line on standard error, escaped and cut. If that is closed there is nobody to tell.
+/// A line on standard error: escaped, cut, and folded where it is wider than a terminal. If that is closed there is nobody to tell.
 fn note(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", shown(&cut(line), &[]));
+    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::folded(&shown(&cut(line), &[])));
 }
 
 /// Lines on standard error, each of them once.

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! What [`Trainer`] does in one call can be had by parts: a [`Dataset`] and an [`Mlp`] go to a [`backend::Backend`], which
-//! [`backend::select`] opens and [`train::train`] drives epoch by epoch; a [`checkpoint`] is what is kept. The command line,
+//! [`backend::select`] opens and [`train::train`] drives epoch by epoch, told to every [`observe::Observer`]; a [`checkpoint`] is what is kept. The command line,
 //! [`cli`], uses nothing else.
 
 mod activation;
@@ -43,6 +43,7 @@ pub mod many;
 pub mod memory;
 pub mod metrics;
 pub mod model;
+pub mod observe;
 mod path_text;
 pub mod preview;
 pub mod random;

@@ -101,6 +101,11 @@ pub enum Event<'a> {
         /// The floor.
         rate: f64,
     },
+    /// The training pass of epoch `epoch` (from 1) was handed over; its evaluation begins.
+    Evaluating {
+        /// The epoch, from 1.
+        epoch: u32,
+    },
     /// An epoch is done and evaluated.
     Epoch(&'a Epoch, &'a mut Snapshot<'a>),
     /// A run of its own is between two portions of an epoch: what it is there can be kept, to go on from. Packs do not tell it.
@@ -160,7 +165,12 @@ pub struct Snapshot<'a> {
     read: &'a mut dyn FnMut() -> Result<State>,
 }
 
-impl Snapshot<'_> {
+impl<'a> Snapshot<'a> {
+    /// The state that `read` reads.
+    pub(crate) fn new(read: &'a mut dyn FnMut() -> Result<State>) -> Self {
+        Self { read }
+    }
+
     /// The state.
     ///
     /// # Errors
@@ -249,6 +259,7 @@ fn epochs(
             let steps = Steps { order: &order[handed * recipe.batch_size..], rates: &rates[handed..] };
             backend.train(steps).map(|taken| handed + taken)
         };
+        let mut flow = ControlFlow::Continue(());
         if let Some(passed) = late.take() {
             for _ in 0..AHEAD {
                 if handed < batches {
@@ -260,9 +271,10 @@ fn epochs(
                 return finish(judge, backend, end);
             }
             start = told;
+            // Short epochs are whole by now.
+            flow = between(&judge, backend, handed, course.rate(epoch), &mut observe)?;
         }
-        let mut flow = ControlFlow::Continue(());
-        if let Some(floor) = course.floor(epoch) {
+        if let Some(floor) = course.floor(epoch).filter(|_| flow.is_continue()) {
             flow = observe(floor)?;
         }
         while handed < batches && flow.is_continue() {
@@ -272,19 +284,16 @@ fn epochs(
             }
             flow = observe(Event::Progress { epoch: number, done: rows.min(handed * recipe.batch_size), of: rows })?;
             if flow.is_continue() {
-                flow = observe(Event::Between(&mut Between {
-                    epoch: judge.epoch(),
-                    batches: handed,
-                    learning_rate: course.rate(epoch),
-                    judged: judge.judged(),
-                    read: &mut || backend.state(None),
-                }))?;
+                flow = between(&judge, backend, handed, course.rate(epoch), &mut observe)?;
             }
+        }
+        let splits = judge.splits(number);
+        if flow.is_continue() && !splits.is_empty() {
+            flow = observe(Event::Evaluating { epoch: number })?;
         }
         if flow.is_break() {
             return finish(judge, backend, End::Stopped);
         }
-        let splits = judge.splits(number);
         let ticket = backend.evaluate(&splits)?;
         if number < recipe.epochs && recipe.shuffle {
             // While the device works.
@@ -322,6 +331,18 @@ fn tell(
         finite.look((number, true), passed.learning_rate, || backend.state(Some(ticket)))?;
     }
     judge.tell(passed, &found, &mut || backend.state(Some(ticket)), observe)
+}
+
+/// Tells that so many batches of the next epoch were taken.
+fn between(
+    judge: &Judge<'_>,
+    backend: &mut dyn Backend,
+    batches: usize,
+    learning_rate: f64,
+    observe: &mut impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
+) -> Result<ControlFlow<()>> {
+    let (epoch, judged, read) = (judge.epoch(), judge.judged(), &mut || backend.state(None));
+    observe(Event::Between(&mut Between { epoch, batches, learning_rate, judged, read }))
 }
 
 /// Ends the run, and leaves the backend with the state that it ends with.
@@ -453,7 +474,8 @@ mod tests {
             cpu.upload(Split::Train, &samples(22)).unwrap();
             cpu.upload(Split::Validation, &samples(9)).unwrap();
             cpu.set_state(state).unwrap();
-            let run = Run { recipe: &recipe, rows: 22, evaluated: &[Split::Validation], done, clock: &|| Duration::ZERO };
+            let run =
+                Run { recipe: &recipe, rows: 22, evaluated: &[Split::Validation], done, clock: &|| Duration::ZERO };
             let outcome = train_from(&mut cpu, run, begun, |event| {
                 if let Event::Between(between) = event {
                     let (state, begun) = between.place()?;

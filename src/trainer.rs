@@ -10,12 +10,10 @@ use crate::checkpoint::{Checkpoint, Metadata};
 use crate::data::{Dataset, Inputs};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
+use crate::observe::{self, Observer, RunInfo};
 use crate::recipe::{Loss, Recipe};
 use crate::state::State;
-use crate::train::{self, Epoch, Event, Run};
-
-/// What is told of an epoch.
-type OnEpoch<'a> = Box<dyn FnMut(&Epoch) -> ControlFlow<()> + 'a>;
+use crate::train::{Epoch, Event, Outcome, Snapshot};
 
 /// Trains a model on a data set.
 ///
@@ -25,7 +23,7 @@ pub struct Trainer<'a> {
     data: &'a Dataset,
     recipe: Recipe,
     request: Request,
-    on_epoch: OnEpoch<'a>,
+    observers: Vec<Box<dyn Observer + 'a>>,
 }
 
 /// A model that was trained, on the backend that trained it.
@@ -40,13 +38,7 @@ pub struct Trained {
 impl<'a> Trainer<'a> {
     /// Trains `model` on `data` by the recipe that is the default, on a GPU if there is one.
     pub fn new(model: Mlp, data: &'a Dataset) -> Self {
-        Self {
-            model,
-            data,
-            recipe: Recipe::default(),
-            request: Request::default(),
-            on_epoch: Box::new(|_| ControlFlow::Continue(())),
-        }
+        Self { model, data, recipe: Recipe::default(), request: Request::default(), observers: Vec::new() }
     }
 
     /// Trains by `recipe`; its hidden layers, activation, loss and front are left to the model.
@@ -60,8 +52,21 @@ impl<'a> Trainer<'a> {
     }
 
     /// Tells `on_epoch` what each epoch did; training ends when it breaks.
-    pub fn each_epoch(self, on_epoch: impl FnMut(&Epoch) -> ControlFlow<()> + 'a) -> Self {
-        Self { on_epoch: Box::new(on_epoch), ..self }
+    pub fn each_epoch(self, mut on_epoch: impl FnMut(&Epoch) -> ControlFlow<()> + 'a) -> Self {
+        self.with(Box::new(move |event: &mut Event<'_>| match event {
+            Event::Epoch(epoch, _) => Ok(on_epoch(epoch)),
+            _ => Ok(ControlFlow::Continue(())),
+        }))
+    }
+
+    /// Shows the run to `observer`, beside those that were given before.
+    pub fn observe(self, observer: &'a mut dyn Observer) -> Self {
+        self.with(Box::new(Lent(observer)))
+    }
+
+    fn with(mut self, observer: Box<dyn Observer + 'a>) -> Self {
+        self.observers.push(observer);
+        self
     }
 
     /// Trains.
@@ -70,7 +75,7 @@ impl<'a> Trainer<'a> {
     /// [`Error::Data`] for inputs that are not finite or do not fit the model, [`Error::Diverged`] when the loss is no longer a
     /// number, and what the backend fails with.
     pub fn run(self) -> Result<Trained> {
-        let Self { model, data, recipe, request, mut on_epoch } = self;
+        let Self { model, data, recipe, request, mut observers } = self;
         let rows = data.train.len();
         let recipe = Recipe {
             hidden: model.hidden().to_vec(),
@@ -83,7 +88,6 @@ impl<'a> Trainer<'a> {
             ..recipe
         };
         let (mut backend, _) = request.select()?.backend(&model, &recipe)?;
-        let mut evaluated = Vec::new();
         for (split, part) in [
             (Split::Train, Some(&data.train)),
             (Split::Test, data.test.as_ref()),
@@ -100,26 +104,46 @@ impl<'a> Trainer<'a> {
                 )));
             }
             backend.upload(split, part)?;
-            evaluated.extend((split != Split::Train).then_some(split));
         }
         let parameters = model.initial_parameters(recipe.init, recipe.seed);
         backend.set_state(&State::new(parameters, recipe.optimizer.kind))?;
         let start = Instant::now();
         let clock = || start.elapsed();
         let mut epochs = Vec::new();
-        let run = Run { recipe: &recipe, rows, evaluated: &evaluated, done: 0, clock: &clock };
-        let outcome = train::train(backend.as_mut(), run, |event| {
-            let Event::Epoch(epoch, _) = event else { return Ok(ControlFlow::Continue(())) };
-            epochs.push(epoch.clone());
-            Ok(on_epoch(epoch))
-        })?;
-        let mut metadata = Metadata { epochs: outcome.epoch, ..Metadata::new(&model, data, &recipe) };
+        let mut collect = |event: &mut Event<'_>| {
+            if let Event::Epoch(epoch, _) = event {
+                epochs.push(Epoch::clone(epoch));
+            }
+            Ok(ControlFlow::Continue(()))
+        };
         let about = backend.about();
+        let run = RunInfo { model: &model, data, recipe: &recipe, device: &about, done: 0 };
+        let mut all: Vec<&mut dyn Observer> = vec![&mut collect];
+        all.extend(observers.iter_mut().map(|observer| &mut **observer as &mut dyn Observer));
+        let outcome = observe::train(backend.as_mut(), &run, &clock, &mut all)?;
+        let mut metadata = Metadata { epochs: outcome.epoch, ..Metadata::new(&model, data, &recipe) };
         metadata.training.device = Some((about.name.into(), about.plan.into()));
         let state = backend.state(None)?;
         let checkpoint =
             Checkpoint { name: data.name.clone(), model, state, metadata: Some(metadata), assumed: Vec::new() };
         Ok(Trained { checkpoint, epochs, backend })
+    }
+}
+
+/// An observer that the caller keeps.
+struct Lent<'a>(&'a mut dyn Observer);
+
+impl Observer for Lent<'_> {
+    fn start(&mut self, run: &RunInfo<'_>) -> Result<()> {
+        self.0.start(run)
+    }
+
+    fn event(&mut self, event: &mut Event<'_>) -> Result<ControlFlow<()>> {
+        self.0.event(event)
+    }
+
+    fn finish(&mut self, outcome: &Outcome, end: &mut Snapshot<'_>) -> Result<()> {
+        self.0.finish(outcome, end)
     }
 }
 

@@ -52,7 +52,8 @@ fn a_run_that_was_killed_ends_as_one_that_was_not() {
     let data = table(&folder, 700);
     // The recipe of tables: AdamW, dropout, early stopping.
     for (backend, epochs_of) in [("cpu", "40"), ("gpu", "12")] {
-        let common = ["train", "--data", &data, "--backend", backend, "--hidden", "16", "--epochs", epochs_of, "--quiet"];
+        let common =
+            ["train", "--data", &data, "--backend", backend, "--hidden", "16", "--epochs", epochs_of, "--quiet"];
         let [whole, part, midway, whole_log, part_log] =
             ["whole.st", "part.st", "midway.st", "whole.jsonl", "part.jsonl"].map(|name| folder.path(name));
         [&whole, &part, &midway, &part_log].into_iter().for_each(|path| drop(fs::remove_file(path)));
@@ -200,10 +201,9 @@ fn no_file_makes_its_reader_panic() {
     let arrays = folder.path("a.npz");
     {
         let mut zip = zip::ZipWriter::new(fs::File::create(&arrays).unwrap());
-        for (name, array) in [
-            ("x_train.npy", npy("<f4", "(6, 2)", &[1; 48])),
-            ("y_train.npy", npy("|u1", "(6,)", &[0, 1, 0, 1, 1, 0])),
-        ] {
+        for (name, array) in
+            [("x_train.npy", npy("<f4", "(6, 2)", &[1; 48])), ("y_train.npy", npy("|u1", "(6,)", &[0, 1, 0, 1, 1, 0]))]
+        {
             zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
             std::io::Write::write_all(&mut zip, &array).unwrap();
         }

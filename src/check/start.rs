@@ -43,7 +43,7 @@ pub fn first_step(
     let order: Vec<u32> = (0..rows as u32).collect();
     // Long enough to stand out from the parameters' own rounding.
     let rate = recipe.schedule.lr.clamp(1e-4, 1e-1) as f32;
-    let mut step = |backend: &mut dyn Backend| -> Result<Vec<f32>> {
+    let step = |backend: &mut dyn Backend| -> Result<Vec<f32>> {
         backend.set_state(state)?;
         backend.pass(&order, recipe.batch_size, rate)?;
         backend.parameters()

@@ -8,7 +8,6 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::eval::{Figure, figures};
-use super::log::{Log, of_epoch};
 use super::recipe::{self, RecipeOptions};
 use super::shards::{Jobs, ShardOptions};
 use super::train::table::digits;
@@ -22,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::many::{Job, Trained};
 use crate::metrics::mean_and_deviation;
+use crate::observe::log::{self, Log, of_epoch};
 use crate::recipe::Recipe;
 
 mod predictions;
@@ -173,7 +173,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if let Some(share) = shards.share() {
         return share.train(&all);
     }
-    let mut log = options.log.as_deref().map(Log::create).transpose()?;
+    let columns = studies.first().map(|study| {
+        let train = jobs.iter().any(|job| job.recipe.train_eval);
+        log::columns(["repeat", "fold"], &study.fold.dataset, train)
+    });
+    let create = |path| Log::create(path, &columns.unwrap_or_default());
+    let mut log = options.log.as_deref().map(create).transpose()?;
     // What is in a file stays in it until there is more.
     let kept = studies.iter().enumerate().filter_map(|(number, study)| Some((number, study.before.clone()?)));
     let mut members: BTreeMap<usize, Checkpoint> = kept.collect();

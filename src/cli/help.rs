@@ -97,6 +97,7 @@ const GROUPS: [Group; 6] = [
             "eval_every",
             "no_train_eval",
             "resume",
+            "config",
         ],
     ),
     (
@@ -122,6 +123,7 @@ const GROUPS: [Group; 6] = [
     (
         "Output, such as --save model.safetensors --log run.jsonl",
         &[
+            "run_dir",
             "save",
             "save_every",
             "save_best",
@@ -130,6 +132,7 @@ const GROUPS: [Group; 6] = [
             "save_ensemble",
             "out_of_fold",
             "log",
+            "tensorboard",
             "output",
             "json",
             "quiet",
@@ -155,6 +158,7 @@ const EXAMPLES: [(&str, &[&str]); 11] = [
             "mlp-gpu train --data table.csv --target price --save model.safetensors",
             "mlp-gpu train --data pictures/ --hidden 512,512 --augment shift:2,rotate:15",
             "mlp-gpu train --data table.csv --label churn --members 16 --save all.safetensors",
+            "mlp-gpu train --data table.csv --label churn --run-dir auto",
         ],
     ),
     (

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::signals::interrupted;
 use crate::backend::Split;
@@ -56,7 +56,7 @@ pub(super) fn train_in_any_order(
 ) -> Result<bool> {
     let rows_of = |job: &Job| job.data.get(Split::Train).map_or(0, |view| view.len());
     let all = |job: &Job| rows_of(job) as u64 * u64::from(job.recipe.epochs.saturating_sub(job.done));
-    let bar = bar(jobs.iter().map(all).sum(), "{prefix} [{wide_bar}] {percent} %, {eta} left", quiet);
+    let bar = bar(jobs.iter().map(all).sum(), "{prefix} [{wide_bar}] {percent:>3} %, {rate}, {eta} left", quiet);
     let interrupted = interrupted();
     let mut done = 0;
     bar.set_prefix(format!("0 of {} networks", jobs.len()));
@@ -107,14 +107,23 @@ pub(super) fn checkpoint(
     Ok(Checkpoint { name, model, state: trained.state, metadata: Some(metadata), assumed: Vec::new() })
 }
 
-/// A bar on standard error of `length` steps; hidden where that is no terminal.
+/// How often a bar is drawn anew where nothing happens.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A bar on standard error of `length` rows, whose `template` may have their `{rate}`; hidden where that is no terminal.
 pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(length);
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
+        let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let rate = state.per_sec();
+            // A narrow column: thousands from ten of them on.
+            let _ = if rate < 1e4 { write!(out, "{rate:.0} rows/s") } else { write!(out, "{:.0}k rows/s", rate / 1e3) };
+        };
+        bar.set_style(style.with_key("rate", rate).progress_chars("=> "));
     }
+    bar.enable_steady_tick(TICK);
     bar
 }

@@ -42,5 +42,5 @@ pub(super) fn run(options: &Options) -> Result<()> {
         _ => return Err(unknown("it has no shards")),
     }
     .merge(options.folder.clone(), words);
-    super::run(&command)
+    super::run(command)
 }

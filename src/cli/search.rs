@@ -14,6 +14,7 @@ use super::shards::{ShardOptions, Shards};
 use super::{ComputeOptions, DataOptions, jobs, note, print};
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
+use crate::observe::log::is_csv;
 use crate::search::space::Space;
 
 mod answer;
@@ -131,6 +132,12 @@ impl Options {
         };
         let outputs = given(&all);
         outputs.iter().try_for_each(|(_, path)| files::check_replaceable(path))?;
+        if let Some(path) = self.log.as_ref().filter(|path| is_csv(path)) {
+            let path = path.display();
+            return Err(Error::Usage(format!(
+                "--log {path}: a search is logged as JSON lines: name a file such as x.jsonl"
+            )));
+        }
         files::check_apart(&outputs)?;
         // A log goes on in the file that it is read from.
         files::refuse_overwriting(&given(&all[..2]), &given(&[("--resume", &self.resume)]))?;

@@ -1,5 +1,6 @@
 //! `mlp-gpu train`
 
+use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,15 +11,15 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use self::advice::Advice;
-use self::checkpoints::{Checkpoints, Every};
+use self::checkpoints::Every;
 use self::saving::Saving;
+use self::screen::Screen;
 use self::settings::{Resumed, Settings};
-use super::jobs;
-use super::log::{Log, object, of_epoch};
 use super::model::{self, ReadingOptions};
-use super::recipe::RecipeOptions;
+use super::recipe::{Given, RecipeOptions, without_idle};
+use super::run_folder::RunFolder;
 use super::shards::ShardOptions;
-use super::{ComputeOptions, DataOptions, note, print, signals};
+use super::{ComputeOptions, DataOptions, config, note, print, signals, terminal};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::{About, BackendExt, Split};
 use crate::check;
@@ -27,8 +28,11 @@ use crate::data::{Dataset, Samples, TargetScale, Task};
 use crate::error::{Error, Remedy, Result};
 use crate::files;
 use crate::metrics::Evaluation;
+use crate::observe::log::{self, EpochLog, Log, object};
+use crate::observe::tensorboard::TensorBoard;
+use crate::observe::{self, Observer, RunInfo};
 use crate::recipe::Recipe;
-use crate::train::{self, Begun, End, Epoch, Event, Outcome, Run};
+use crate::train::{Begun, End, Event, Outcome};
 
 mod advice;
 mod checkpoints;
@@ -37,6 +41,7 @@ pub(super) mod grid;
 mod members;
 pub(super) mod prepare;
 mod saving;
+mod screen;
 mod settings;
 pub(super) mod table;
 
@@ -66,11 +71,18 @@ pub(super) struct Options {
     resume: Option<PathBuf>,
     #[command(flatten)]
     compute: ComputeOptions,
+    /// Take flags from this TOML file, whose keys are their long names; those of the command win
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
+    config: Option<PathBuf>,
+    /// Keep all of the run in this folder, which must be empty: config.toml (what --config takes to repeat it), log.jsonl (as --log
+    /// writes it) and model.safetensors (as --save does); auto is runs/ with date, time and the data's name
+    #[arg(long, value_name = "DIR|auto", conflicts_with = "save")]
+    run_dir: Option<PathBuf>,
     /// Write the trained model to this safetensors file; {epoch} in its name becomes the epoch's number, as in 005
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
     /// Write it every N epochs too: over the file, or to one of its own where the name has {epoch}
-    #[arg(long, value_name = "N", requires = "save", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     save_every: Option<u32>,
     /// Keep the epoch of the least validation loss, or of the best test accuracy where there is no validation part: in
     /// FILE, or without it in that of --save, in place of the last epoch
@@ -83,9 +95,13 @@ pub(super) struct Options {
     /// Write the checkpoint every N epochs, or every N seconds, as in 30s [default: 60s]
     #[arg(long, value_name = "N|Ns", requires = "checkpoint")]
     checkpoint_every: Option<Every>,
-    /// Write a line of JSON per epoch to this file, after a first one with all options; of several runs a line per run and epoch
+    /// Write a line of JSON per epoch to this file, after a first one with all options; of several runs a line per run and epoch.
+    /// Where its name ends in .csv it is a table with a row per epoch
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Write scalars, histograms of the weights, pictures of the first layer's units and the recipe to this folder, for TensorBoard
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
     /// Do not compare the first step of a GPU with the CPU's before training
     #[arg(long)]
     no_check: bool,
@@ -93,11 +109,14 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
     /// Print nothing but errors
-    #[arg(long)]
+    #[arg(long, short)]
     quiet: bool,
-    /// Say which plan runs a step, and why
+    /// Say which plan runs a step, and why, and more of each epoch
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
+    /// The words of the command.
+    #[arg(skip)]
+    pub(super) words: Vec<OsString>,
 }
 
 impl Options {
@@ -114,7 +133,7 @@ const FEW_STEPS: u64 = 500;
 /// Adam's rates from so many times the usual one on are remarked on.
 const LARGE_RATE: f64 = 50.0;
 
-pub(super) fn run(options: &Options) -> Result<()> {
+pub(super) fn run(mut options: Options) -> Result<()> {
     let (mut runs, lists) = options.recipe.runs()?;
     if options.checkpoint.is_some() && (!lists.is_empty() || options.members.is_some()) {
         let message = "--checkpoint is for one network: --shard 1/1 --parts DIR keeps each of several as it ends";
@@ -126,11 +145,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
                 "--members is for one recipe, and lists or --seeds make several: leave one out".into(),
             ));
         }
-        return grid::run(options, &runs, &lists);
+        return grid::run(&options, &runs, &lists);
     }
     let given = runs.pop().unwrap_or_default();
     if let Some(count) = options.members {
-        return members::run(options, &given, count);
+        return members::run(&options, &given, count);
     }
     options.shards.refuse()?;
     if options.json {
@@ -138,11 +157,21 @@ pub(super) fn run(options: &Options) -> Result<()> {
             "--json is for the table of several runs, as --seeds 0..9 makes: --log is for one".into(),
         ));
     }
+    let mut folder = match &options.run_dir {
+        Some(wanted) => Some(RunFolder::open(wanted, options.data.data.as_deref(), options.resume.as_deref())?),
+        None => None,
+    };
+    if let Some(folder) = &folder {
+        options.run_dir = Some(folder.path().to_path_buf());
+        options.save = Some(folder.model());
+    }
+    let options = &options;
     // What can be refused is refused before any work.
     let mut saving = Saving::new(options)?;
     if let Some(path) = &options.log {
         files::check_writable(path)?;
     }
+    let tensorboard = options.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
     let tell = |line: &str| {
         if !options.quiet {
             note(line);
@@ -268,91 +297,73 @@ pub(super) fn run(options: &Options) -> Result<()> {
         (Some(resumed), _) => resumed.metadata.training.init_from.clone(),
         (None, path) => path.as_ref().map(|path| path.display().to_string()),
     };
-    let mut log = match &options.log {
-        None => None,
-        Some(path) => {
-            let first = options_of_run(options, &metadata, &dataset, done, &about)?;
-            // What tells runs apart.
-            let same =
-                |other: &Value| ["data", "widths", "seed", "batch_size"].iter().all(|name| other[name] == first[name]);
-            let before = if resumed.is_some() { Log::go_on(path, done, same)? } else { None };
-            Some(match before {
-                Some(log) => log,
-                None => {
-                    let mut log = Log::create(path)?;
-                    log.line(&first)?;
-                    log
-                }
-            })
+    let head = options_of_run(options, &metadata, &dataset, done, &about)?;
+    let mut logs = Vec::new();
+    if let Some(path) = &options.log {
+        let columns = log::columns([], &dataset, recipe.train_eval);
+        // What tells runs apart.
+        let same =
+            |other: &Value| ["data", "widths", "seed", "batch_size"].iter().all(|name| other[name] == head[name]);
+        let before = if resumed.is_some() { Log::go_on(path, done, &columns, same)? } else { None };
+        let log = match before {
+            Some(log) => log,
+            None => {
+                let mut log = Log::create(path, &columns)?;
+                log.head(&head)?;
+                log
+            }
+        };
+        logs.push(EpochLog::new(log));
+    }
+    if let Some(folder) = &mut folder {
+        tell(&format!("Kept in {}", folder.path().display()));
+        let config = || again(options, &given, &recipe, &dataset, initial.as_ref().map(|(_, initial)| initial));
+        let (mut log, empty) = folder.begin(config, done, recipe.epochs)?;
+        if empty {
+            log.head(&head)?;
         }
-    };
+        logs.push(EpochLog::new(log));
+    }
     let best = resumed.as_ref().and_then(|resumed| resumed.metadata.training.best);
-    saving.start(&model, metadata, (done, dataset.validation.is_some()), &state, best)?;
-    let bar = jobs::bar(dataset.train.len() as u64, "{prefix} [{wide_bar}] {pos}/{len} rows", options.quiet);
-    let mut advice = Advice::default();
+    saving.begin(options, &model, metadata, (done, dataset.validation.is_some()), &state, best)?;
+    let mut screen = Screen::new(options.quiet, options.verbose);
+    let mut advice = Advice::new(&model, &dataset, options.quiet);
     let mut tested = None;
-    let (interrupted, start) = (signals::interrupted(), Instant::now());
-    let clock = || start.elapsed();
-    let mut checkpoints = Checkpoints::new(options.checkpoint.as_deref(), options.checkpoint_every, done);
-    let run = Run { recipe: &recipe, rows: dataset.train.len(), evaluated: &evaluated, done, clock: &clock };
-    let trained = train::train_from(backend, run, begun, |event| {
-        let stop = interrupted.load(Ordering::Relaxed);
-        // With a checkpoint the run goes on to the next place where that can be written.
-        let mut kept = checkpoints.path().is_none();
-        match event {
-            Event::Progress { epoch, done, .. } => {
-                bar.set_prefix(format!("Epoch {epoch}/{}", recipe.epochs));
-                bar.set_position(done as u64);
-            }
-            Event::RateFloor { epoch, rate } => {
-                bar.suspend(|| tell(&format!("From epoch {epoch} on the learning rate stays at {rate} (--min-lr)")));
-            }
-            Event::Epoch(epoch, snapshot) => {
-                if let Some(log) = &mut log {
-                    log.line(&of_epoch(epoch, dataset.target_scale.as_ref()))?;
-                }
-                if !options.quiet && epoch.is_evaluated() {
-                    bar.suspend(|| print(&line(epoch, recipe.epochs, dataset.target_scale.as_ref())))?;
-                }
-                saving.epoch(epoch, snapshot)?;
-                advice.epoch(epoch);
-                tested = epoch.test.clone().map(|found| (epoch.number, found));
-            }
-            Event::Between(between) => {
-                checkpoints.between(between, stop, &saving)?;
-                kept = true;
-            }
+    let mut test = |event: &mut Event<'_>| {
+        if let Event::Epoch(epoch, _) = event {
+            tested = epoch.test.clone().map(|found| (epoch.number, found));
         }
-        Ok(if stop && kept { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    });
-    bar.finish_and_clear();
+        // With a checkpoint the run goes on to the next place where that can be written.
+        let can_stop = options.checkpoint.is_none() || matches!(event, Event::Between(_));
+        let stop = can_stop && signals::interrupted().load(Ordering::Relaxed);
+        Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    };
+    let start = Instant::now();
+    let info = RunInfo { model: &model, data: &dataset, recipe: &recipe, device: &about, done };
+    let mut tensorboard = tensorboard;
+    let mut observers: Vec<&mut dyn Observer> = Vec::new();
+    observers.extend(logs.iter_mut().map(|log| log as &mut dyn Observer));
+    observers.extend(tensorboard.iter_mut().map(|board| board as &mut dyn Observer));
+    observers.push(&mut screen);
+    observers.push(&mut saving);
+    observers.push(&mut advice);
+    observers.push(&mut test);
+    let trained = observe::train_from(backend, &info, begun, &|| start.elapsed(), &mut observers);
     if let Err(Error::Diverged { kept: Some(epoch), .. }) = &trained {
-        saving.diverged(*epoch, backend)?;
+        saving.diverged(*epoch, &backend.state(None)?)?;
     }
     let Outcome { epoch, end } = trained?;
     if end == End::Stopped {
-        saving.interrupted(options, if epoch > done { epoch } else { 0 }, recipe.epochs, backend)?;
         return Err(Error::Interrupted);
     }
-    let why = match end {
-        End::NoBetter => Some("the validation loss no longer fell"),
-        End::Accurate => Some("the accuracy that was asked for was reached"),
-        End::Late => Some("the time that was given was up"),
-        End::Done | End::Stopped => None,
-    };
-    if let Some(why) = why {
-        tell(&format!("Stopped before the last epoch: {why}"));
+    // Here the run is done, and what is in `folder` is whole: what else it is to hold is written here.
+    if options.quiet {
+        return Ok(());
     }
     if recipe.stopping.early_stop.is_some() {
-        tell(&format!("Epoch {epoch} is kept, the one with the least validation loss"));
+        note(&format!("Epoch {epoch} is kept, the one with the least validation loss"));
     }
-
-    saving.finish(epoch, backend, tell)?;
-    if !options.quiet {
-        let lines = advice.lines(&model, &backend.parameters()?, &dataset)?;
-        lines.iter().for_each(|line| tell(line));
-    }
-    if !options.quiet && dataset.test.is_some() {
+    if dataset.test.is_some() {
         let found = match tested {
             Some((number, found)) if number == epoch => found,
             _ => backend.evaluate_now(Split::Test)?,
@@ -364,7 +375,56 @@ pub(super) fn run(options: &Options) -> Result<()> {
         let instead = if fallen_back { ", as there is no MNIST here" } else { "" };
         note(&format!("Tested on the {} test rows of {}{instead}", found.samples(), dataset.name));
     }
+    if let Some(best) = screen.best() {
+        note(&format!("Best epoch: {best}"));
+    }
+    match saving.ended() {
+        Some((file, epoch)) => {
+            note(&format!("Saved: {} (epoch {epoch})", file.display()));
+            terminal::note_command(
+                "To train on:",
+                &saving.command(file, (*epoch).max(recipe.epochs).saturating_mul(2)),
+            );
+        }
+        None => note("Nothing is saved: --save FILE keeps the model, --run-dir auto all of the run"),
+    }
     Ok(())
+}
+
+/// The configuration that does again what this run does.
+fn again(
+    options: &Options,
+    given: &Given,
+    recipe: &Recipe,
+    dataset: &Dataset,
+    initial: Option<&Checkpoint>,
+) -> Result<String> {
+    let mut all = recipe.options()?;
+    // Not flags of the recipe, or not in effect.
+    let flagless = |name: &str| ["class_weight", "row_weights"].contains(&name);
+    all.retain(|name, value| match value {
+        Value::Null => false,
+        Value::Bool(true) if ["shuffle", "train_eval"].contains(&name.as_str()) => false,
+        Value::Array(values) if name == "dropout" => !values.is_empty(),
+        _ => !flagless(name),
+    });
+    // Where a file says how the network starts, or classes weigh, these flags are refused.
+    if initial.is_some() {
+        all.remove("init");
+    }
+    if options.class_weight.is_some() {
+        all.remove("label_smoothing");
+    }
+    // Too few rows for a validation part: the recipe sees that again.
+    if recipe.stopping.early_stop.is_none() {
+        all.remove("min_delta");
+    }
+    let all = without_idle(&all, |name| !given.contains_key(name), !is_table(dataset))?;
+    let origin = dataset.origin;
+    let drawn = json!({ "data": dataset.name, "test_split": origin.test, "validation_split": origin.validation });
+    let mut drawn = object(&drawn)?;
+    drawn.retain(|_, value| !value.is_null());
+    Ok(config::written(&options.words, &all, &drawn))
 }
 
 /// Tells where a run has another activation than the model that it starts from.
@@ -379,32 +439,6 @@ fn tell_activation(path: &Path, initial: &Checkpoint, recipe: &Recipe, tell: imp
 /// Whether the rows are features of any kind, and not bytes or images.
 pub(super) fn is_table(dataset: &Dataset) -> bool {
     dataset.scaling.is_some() && dataset.image().is_none()
-}
-
-fn line(epoch: &Epoch, epochs: u32, scale: Option<&TargetScale>) -> String {
-    let Epoch { train, test, validation, .. } = epoch;
-    let mut line = format!("Epoch {}/{epochs}", epoch.number);
-    if let Some(train) = train {
-        line += &format!(", Global Loss: {:.4}, Mean Loss: {:.8}", train.loss_sum, train.mean_loss());
-    }
-    if let Some(test) = test {
-        line += &match scale {
-            None => format!(", Test Accuracy: {:.4}, Test Loss: {:.4}", test.accuracy(), test.mean_loss()),
-            Some(scale) => format!(", Test {}, Test Loss: {:.4}", errors(test, scale), test.mean_loss()),
-        };
-    }
-    line += &format!(
-        ", Learning Rate: {}, Train: {:.3} s, Eval: {:.3} s",
-        epoch.learning_rate as f32, epoch.train_seconds, epoch.eval_seconds
-    );
-    if let Some(validation) = validation {
-        line += &format!(", Validation Loss: {:.4}", validation.mean_loss());
-        line += &match scale {
-            None => format!(", Validation Accuracy: {:.4}", validation.accuracy()),
-            Some(scale) => format!(", Validation {}", errors(validation, scale)),
-        };
-    }
-    line
 }
 
 /// The errors of predicted values, in the unit of the targets.
@@ -441,6 +475,7 @@ fn options_of_run(
         "init_from": shown(&options.init_from),
         "resume": shown(&options.resume),
         "epochs_done": done,
+        "run_dir": shown(&options.run_dir),
         "save": shown(&options.save),
         "save_every": options.save_every,
         "save_best": options.save_best.as_ref().map(shown),

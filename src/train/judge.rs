@@ -100,7 +100,7 @@ impl<'a> Judge<'a> {
             eval_seconds: (collected - at).as_secs_f64(),
         };
         self.told = (number, Some(ticket));
-        let flow = observe(Event::Epoch(&epoch, &mut Snapshot { read: &mut *state }))?;
+        let flow = observe(Event::Epoch(&epoch, &mut Snapshot::new(&mut *state)))?;
         self.end = if flow.is_break() { Some(End::Stopped) } else { self.judge(&epoch, state, collected)? };
         Ok(collected)
     }

@@ -145,6 +145,13 @@ impl<'a> Lockstep<'a, '_> {
                     stopped(observe(number, progress))
                 })?;
             }
+            self.each(|number, member| {
+                let epoch = member.epoch + 1;
+                if member.judge.splits(epoch).is_empty() {
+                    return None;
+                }
+                stopped(observe(number, Event::Evaluating { epoch }))
+            })?;
             let asked = |member: &Option<Member<'_>>| {
                 member.as_ref().map_or_else(Vec::new, |member| member.judge.splits(member.epoch + 1))
             };

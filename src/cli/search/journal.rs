@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::cli::log::Log;
 use crate::cli::recipe::Given;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::observe::log::Log;
 
 /// What came of a trial in a rung.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ impl Journal {
             (None, Some(path)) => Some(Log::append(path, whole as u64)?),
             (Some(log), Some(path)) if files::same(log, path) => Some(Log::append(path, whole as u64)?),
             (Some(log), _) => {
-                let mut log = Log::create(log)?;
+                let mut log = Log::create(log, &[])?;
                 log.line(&head)?;
                 known.values().try_for_each(|found| log.line(&json!(found)))?;
                 Some(log)

@@ -1,11 +1,15 @@
 //! What to say at the end of a run that learnt little, or less than it could.
 
+use std::ops::ControlFlow;
+
+use crate::cli::note;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::inspect;
 use crate::metrics::Evaluation;
 use crate::model::{Head, Mlp};
-use crate::train::Epoch;
+use crate::observe::Observer;
+use crate::train::{End, Epoch, Event, Outcome, Snapshot};
 
 /// Above this share of a guess's loss nothing was learnt.
 const NOTHING: f64 = 0.99;
@@ -16,26 +20,31 @@ const ROWS: (usize, usize) = (1000, 100);
 const WORK: usize = 200_000_000;
 
 /// Watches the epochs of a run.
-#[derive(Default)]
-pub(super) struct Advice {
+pub(super) struct Advice<'a> {
+    model: &'a Mlp,
+    data: &'a Dataset,
+    quiet: bool,
     /// The least mean loss, and the last evaluation.
     least: Option<f64>,
     last: Option<Evaluation>,
 }
 
-impl Advice {
-    pub(super) fn epoch(&mut self, epoch: &Epoch) {
+impl<'a> Advice<'a> {
+    /// Of a run of `model` on `data`; says nothing if `quiet`.
+    pub(super) fn new(model: &'a Mlp, data: &'a Dataset, quiet: bool) -> Self {
+        Self { model, data, quiet, least: None, last: None }
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) {
         let Some(found) = epoch.train.as_ref().or(epoch.test.as_ref()) else { return };
         let loss = found.mean_loss();
         self.least = Some(self.least.map_or(loss, |least| least.min(loss)));
         self.last = Some(found.clone());
     }
 
-    /// What there is to say of the trained `parameters` of `model`.
-    ///
-    /// # Errors
-    /// None in practice: rows stay whole.
-    pub(super) fn lines(&self, model: &Mlp, parameters: &[f32], dataset: &Dataset) -> Result<Vec<String>> {
+    /// What there is to say of the trained `parameters`.
+    fn lines(&self, parameters: &[f32]) -> Result<Vec<String>> {
+        let (model, dataset) = (self.model, self.data);
         let mut lines = Vec::new();
         let (Some(least), Some(last)) = (self.least, &self.last) else { return Ok(lines) };
         let guess = (model.outputs() as f64).ln();
@@ -70,6 +79,22 @@ impl Advice {
             }
         }
         Ok(lines)
+    }
+}
+
+impl Observer for Advice<'_> {
+    fn event(&mut self, event: &mut Event<'_>) -> Result<ControlFlow<()>> {
+        if let Event::Epoch(epoch, _) = event {
+            self.epoch(epoch);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn finish(&mut self, outcome: &Outcome, end: &mut Snapshot<'_>) -> Result<()> {
+        if !self.quiet && outcome.end != End::Stopped {
+            self.lines(&end.state()?.parameters)?.iter().for_each(|line| note(line));
+        }
+        Ok(())
     }
 }
 

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use super::saving::Saving;
+use crate::checkpoint::{Metadata, midway};
 use crate::error::Result;
-use crate::train::Between;
+use crate::model::Mlp;
+use crate::state::State;
+use crate::train::Begun;
 
 /// What stands behind a checkpoint's name in that of the one before.
 const PREVIOUS: &str = ".previous";
@@ -41,37 +43,42 @@ impl FromStr for Every {
 }
 
 /// The checkpoints of a run.
-pub(super) struct Checkpoints<'a> {
-    path: Option<&'a Path>,
+pub(super) struct Checkpoints {
+    path: PathBuf,
     every: Every,
     /// When the last one was written, or the run began, and after which epoch.
     last: (Instant, u32),
 }
 
-impl<'a> Checkpoints<'a> {
-    /// Those of a run of which the epoch `done` is done, to `path` if that is given.
-    pub(super) fn new(path: Option<&'a Path>, every: Option<Every>, done: u32) -> Self {
-        Self { path, every: every.unwrap_or_default(), last: (Instant::now(), done) }
+impl Checkpoints {
+    /// Those at `path`.
+    pub(super) fn new(path: &Path, every: Option<Every>) -> Self {
+        Self { path: path.to_path_buf(), every: every.unwrap_or_default(), last: (Instant::now(), 0) }
+    }
+
+    /// The run begins after the epoch `done`.
+    pub(super) fn begin(&mut self, done: u32) {
+        self.last = (Instant::now(), done);
     }
 
     /// Where they are.
-    pub(super) fn path(&self) -> Option<&'a Path> {
-        self.path
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Writes one where the run is `between` two portions, if it is time, or at once where the run is to `stop`.
-    pub(super) fn between(&mut self, between: &mut Between<'_>, stop: bool, saving: &Saving) -> Result<()> {
-        let Some(path) = self.path else { return Ok(()) };
-        let (at, epoch) = self.last;
-        let is_due = match self.every {
-            Every::Epochs(epochs) => between.epoch >= epoch.saturating_add(epochs),
+    /// Whether it is time for one, behind `epoch`.
+    pub(super) fn is_due(&self, epoch: u32) -> bool {
+        let (at, last) = self.last;
+        match self.every {
+            Every::Epochs(epochs) => epoch >= last.saturating_add(epochs),
             Every::Time(time) => at.elapsed() >= time,
-        };
-        if is_due || stop {
-            let (state, begun) = between.place()?;
-            saving.midway(path, &previous(path), between.epoch, (&state, &begun))?;
-            self.last = (Instant::now(), between.epoch);
         }
+    }
+
+    /// Writes one.
+    pub(super) fn write(&mut self, model: &Mlp, place: (&State, &Begun), metadata: &Metadata) -> Result<()> {
+        midway::save(&self.path, &previous(&self.path), model, place, metadata)?;
+        self.last = (Instant::now(), metadata.epochs);
         Ok(())
     }
 }

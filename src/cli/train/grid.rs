@@ -11,7 +11,6 @@ use super::{Options, is_table, prepare, tell_activation};
 use crate::backend::select::Selected;
 use crate::backend::{Parts, Split};
 use crate::checkpoint::{self, Checkpoint, Metadata};
-use crate::cli::log::Log;
 use crate::cli::recipe::{Given, flag_of_list, shown};
 use crate::cli::shards::Jobs;
 use crate::cli::{jobs, note, print};
@@ -19,6 +18,7 @@ use crate::data::{Dataset, View};
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::many::Job;
+use crate::observe::log::{self, Log};
 use crate::recipe::Recipe;
 
 /// A model that a run goes on from, and the path by which messages call it.
@@ -52,7 +52,7 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
     if let Some(share) = shards.share() {
         return share.train(&all);
     }
-    let mut log = options.log.as_deref().map(Log::create).transpose()?;
+    let mut log = options.log.as_deref().map(|path| all_runs_log(path, &dataset, &jobs, lists)).transpose()?;
     let mut table = Table::new(&dataset, lists);
     let interrupted = shards.train(&all, None, |number, found| {
         let Some(trained) = table.add(number, &runs[number], found) else { return Ok(()) };
@@ -89,9 +89,21 @@ pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result
     }
 }
 
+/// The log of `jobs` on `dataset`, which differ in the options `lists`.
+pub(super) fn all_runs_log(path: &Path, dataset: &Dataset, jobs: &[Job], lists: &[String]) -> Result<Log> {
+    let train = jobs.iter().any(|job| job.recipe.train_eval);
+    let leading = ["run"].into_iter().chain(lists.iter().map(String::as_str));
+    Log::create(path, &log::columns(leading, dataset, train))
+}
+
 /// The flag that several runs have no use for, if it is given.
 pub(super) fn unsuited(options: &Options) -> Option<&'static str> {
-    let given = [(options.save_best.is_some(), "--save-best"), (options.save_every.is_some(), "--save-every")];
+    let given = [
+        (options.save_best.is_some(), "--save-best"),
+        (options.save_every.is_some(), "--save-every"),
+        (options.run_dir.is_some(), "--run-dir"),
+        (options.tensorboard.is_some(), "--tensorboard"),
+    ];
     given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
 }
 

@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::grid::{Before, Runs, unsuited};
+use super::grid::{Before, Runs, all_runs_log, unsuited};
 use super::table::Table;
 use super::{Options, errors};
 use crate::checkpoint::{Checkpoint, Ensemble};
-use crate::cli::log::Log;
 use crate::cli::recipe::Given;
 use crate::cli::shards::Jobs;
 use crate::cli::{jobs, note, print};
@@ -45,7 +44,7 @@ pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
         return share.train(&all);
     }
     let lists = ["seed".to_owned()];
-    let mut log = options.log.as_deref().map(Log::create).transpose()?;
+    let mut log = options.log.as_deref().map(|path| all_runs_log(path, &dataset, &jobs, &lists)).transpose()?;
     let mut table = Table::new(&dataset, &lists);
     // What is in a file stays in it until there is more.
     let kept = before.iter().enumerate().filter_map(|(number, before)| Some((number, before.as_ref()?.1.clone())));

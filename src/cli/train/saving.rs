@@ -1,18 +1,21 @@
 //! Which epochs of a run are written, and where.
 
 use std::ffi::OsStr;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
-use super::{Options, checkpoints};
-use crate::backend::Backend;
+use super::Options;
+use super::checkpoints::{self, Checkpoints};
 use crate::checkpoint::{self, Best, Metadata};
-use crate::cli::note;
+use crate::cli::{note, quoted, signals, terminal};
 use crate::data::catalogue;
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::model::Mlp;
+use crate::observe::Observer;
 use crate::state::State;
-use crate::train::{Begun, Epoch, Snapshot};
+use crate::train::{Between, End, Epoch, Event, Outcome, Snapshot};
 
 /// What a file name may have in the place of the epoch's number.
 const EPOCH: &str = "{epoch}";
@@ -24,11 +27,19 @@ pub(super) struct Saving {
     every: Option<u32>,
     /// Of the best one.
     best: Option<PathBuf>,
+    /// The flags that save a run which goes on in the same place, and where its data are.
+    on: String,
+    quiet: bool,
     run: Option<Run>,
+    /// The file that the run ended with, and its epoch.
+    ended: Option<(PathBuf, u32)>,
+    /// The run midway.
+    checkpoints: Option<Checkpoints>,
 }
 
 /// What is written of a run.
 struct Run {
+    done: u32,
     model: Mlp,
     metadata: Metadata,
     best: Option<Best>,
@@ -44,6 +55,9 @@ impl Saving {
     /// # Errors
     /// [`Error::Usage`] where two files would be one, [`Error::Io`] where one cannot be written.
     pub(super) fn new(options: &Options) -> Result<Self> {
+        if options.save_every.is_some() && options.save.is_none() {
+            return Err(Error::Usage("--save-every needs --save FILE".into()));
+        }
         let (last, best) = match (&options.save, &options.save_best) {
             (None, Some(None)) => {
                 return Err(Error::Usage("--save-best needs --save FILE, or a file of its own".into()));
@@ -72,7 +86,21 @@ impl Saving {
             }
         }
         files::check_apart(&given)?;
-        Ok(Self { last, every: options.save_every, best, run: None })
+        let on = match (&options.run_dir, &options.save) {
+            (Some(folder), _) => format!(" --run-dir {}", shell(folder)),
+            (None, Some(file)) => format!(" --save {}", shell(file)),
+            (None, None) => String::new(),
+        };
+        let checkpoints = options.checkpoint.as_deref().map(|path| Checkpoints::new(path, options.checkpoint_every));
+        let on = match &checkpoints {
+            None => on,
+            Some(midway) => {
+                let log = options.log.as_deref().map_or_else(String::new, |log| format!(" --log {}", shell(log)));
+                format!("{on} --checkpoint {}{log}", shell(midway.path()))
+            }
+        };
+        let quiet = options.quiet;
+        Ok(Self { last, every: options.save_every, best, on, quiet, run: None, ended: None, checkpoints })
     }
 
     /// The files that the epochs after `done` up to `epochs` may write and that are there already, and the log.
@@ -104,24 +132,40 @@ impl Saving {
 
     /// A run begins with `state` after the epoch `done`, the best epoch before it being `best`; by the loss of a validation part
     /// if it is `validated`.
-    pub(super) fn start(
+    pub(super) fn begin(
         &mut self,
+        options: &Options,
         model: &Mlp,
         metadata: Metadata,
         (done, validated): (u32, bool),
         state: &State,
         best: Option<Best>,
     ) -> Result<()> {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.begin(done);
+        }
         let best = best.filter(|_| self.best.is_some());
-        let run = self.run.insert(Run { model: model.clone(), metadata, best, kept: false, validated });
+        if let Some(folder) = options.data.data_dir.as_ref().filter(|_| catalogue::set(&metadata.data).is_some()) {
+            self.on += &format!(" --data-dir {}", shell(folder));
+        }
+        let run = self.run.insert(Run { done, model: model.clone(), metadata, best, kept: false, validated });
         match (&self.best, best) {
             (Some(path), Some(best)) if best.epoch == done => run.write_best(path, state),
             _ => Ok(()),
         }
     }
 
-    /// `epoch` is done, its parameters are those of `snapshot`.
-    pub(super) fn epoch(&mut self, epoch: &Epoch, snapshot: &mut Snapshot<'_>) -> Result<()> {
+    /// The file that the run ended with, if one was written, and its epoch.
+    pub(super) fn ended(&self) -> Option<&(PathBuf, u32)> {
+        self.ended.as_ref()
+    }
+
+    /// The command that goes on from `file`, to so many `epochs` in all.
+    pub(super) fn command(&self, file: &Path, epochs: u32) -> String {
+        format!("mlp-gpu train --resume {} --epochs {epochs}{}", shell(file), self.on)
+    }
+
+    fn epoch(&mut self, epoch: &Epoch, snapshot: &mut Snapshot<'_>) -> Result<()> {
         let Some(run) = &mut self.run else { return Ok(()) };
         if let Some(path) = &self.best
             && let Some(score) = epoch.score()
@@ -139,92 +183,96 @@ impl Saving {
         }
     }
 
-    /// Writes the run midway: after `epoch`, with this much of the next one.
-    pub(super) fn midway(&self, path: &Path, previous: &Path, epoch: u32, place: (&State, &Begun)) -> Result<()> {
-        let Some(run) = &self.run else { return Ok(()) };
-        checkpoint::midway::save(path, previous, &run.model, place, &run.metadata_of(epoch))
+    /// Writes the run midway, where it is time.
+    fn between(&mut self, between: &mut Between<'_>) -> Result<()> {
+        let stop = signals::interrupted().load(Ordering::Relaxed);
+        let (Some(checkpoints), Some(run)) = (&mut self.checkpoints, &self.run) else { return Ok(()) };
+        if checkpoints.is_due(between.epoch) || stop {
+            let (state, begun) = between.place()?;
+            checkpoints.write(&run.model, (&state, &begun), &run.metadata_of(between.epoch))?;
+        }
+        Ok(())
     }
 
-    /// The run diverged, and `backend` has the state of `epoch` again: it is written.
-    pub(super) fn diverged(&self, epoch: u32, backend: &mut dyn Backend) -> Result<()> {
+    /// The run diverged, and `state`, that of `epoch`, is the last finite one: it is written.
+    pub(super) fn diverged(&self, epoch: u32, state: &State) -> Result<()> {
         let (Some(path), Some(run)) = (&self.last, &self.run) else { return Ok(()) };
-        run.write(path, epoch, &backend.state(None)?)?;
+        run.write(path, epoch, state)?;
         note(&format!("The state of epoch {epoch}, a finite one, is in {}", numbered(path, epoch).display()));
         Ok(())
     }
 
-    /// The run of so many `epochs` was interrupted after `epoch` of them, 0 for none in this run: it is written, and what goes on
-    /// from it is said.
-    pub(super) fn interrupted(
-        &self,
-        options: &Options,
-        epoch: u32,
-        epochs: u32,
-        backend: &mut dyn Backend,
-    ) -> Result<()> {
+    /// The run was stopped after `epoch`: it is written, and what goes on from it is said.
+    fn stopped(&self, epoch: u32, end: &mut Snapshot<'_>) -> Result<()> {
         let Some(run) = &self.run else { return Ok(()) };
-        let folder = options.data.data_dir.as_ref().filter(|_| catalogue::set(&run.metadata.data).is_some());
-        let folder = folder.map_or_else(String::new, |folder| format!(" --data-dir {}", quoted(folder)));
-        let flag = |flag: &str, path: &Option<PathBuf>| {
-            path.as_ref().map_or_else(String::new, |path| format!(" {flag} {}", quoted(path)))
-        };
-        if let Some(path) = &options.checkpoint {
-            note(&format!(
-                "Interrupted: the run as it is now is in {}; to go on: mlp-gpu train --resume {} --epochs {epochs}{}{}{}{folder}",
-                path.display(),
-                quoted(path),
-                flag("--checkpoint", &options.checkpoint),
-                flag("--save", &options.save),
-                flag("--log", &options.log),
-            ));
+        let epochs = run.metadata.recipe.epochs;
+        if let Some(checkpoints) = &self.checkpoints {
+            let path = checkpoints.path();
+            let told = format!("Interrupted: the run as it is now is in {}; to go on:", path.display());
+            terminal::note_command(&told, &self.command(path, epochs));
         }
         let Some(path) = &self.last else { return Ok(()) };
-        if epoch == 0 {
+        if epoch <= run.done {
             note(&format!("Interrupted before an epoch was done: {} is not written", path.display()));
             return Ok(());
         }
-        run.write(path, epoch, &backend.state(None)?)?;
+        run.write(path, epoch, &end.state()?)?;
         let file = numbered(path, epoch);
-        if options.checkpoint.is_some() {
+        if self.checkpoints.is_some() {
             note(&format!("Epoch {epoch} of {epochs} is in {}", file.display()));
-            return Ok(());
+        } else {
+            let told = format!("Interrupted: epoch {epoch} of {epochs} is in {}; to go on:", file.display());
+            terminal::note_command(&told, &self.command(&file, epochs));
         }
-        note(&format!(
-            "Interrupted: epoch {epoch} of {epochs} is in {}; to go on: mlp-gpu train --resume {} --epochs {epochs} --save \
-             {}{folder}",
-            file.display(),
-            quoted(&file),
-            quoted(path)
-        ));
         Ok(())
     }
 
     /// The run is done after the epoch `last`.
-    pub(super) fn finish(&self, last: u32, backend: &mut dyn Backend, tell: impl Fn(&str)) -> Result<()> {
+    fn done(&mut self, last: u32, end: &mut Snapshot<'_>) -> Result<()> {
         let Some(run) = &self.run else { return Ok(()) };
         if let Some(path) = &self.last {
-            run.write(path, last, &backend.state(None)?)?;
+            run.write(path, last, &end.state()?)?;
+            self.ended = Some((numbered(path, last), last));
         }
-        match (&self.best, run.best) {
-            (Some(path), None) => run.write(path, last, &backend.state(None)?),
-            (Some(path), Some(Best { epoch, score })) => {
-                let own = "; give --validation-split to choose by rows of its own";
-                let what = if run.validated {
-                    format!("validation loss {:.4}", -score)
-                } else if score < 0.0 {
-                    format!("test loss {:.4}{own}", -score)
-                } else {
-                    format!("test accuracy {score:.4}{own}")
-                };
-                let place = if run.kept {
-                    format!("in {}", numbered(path, epoch).display())
-                } else {
-                    "before this run, which found none better and wrote none".into()
-                };
-                tell(&format!("The best epoch is {epoch} ({what}), {place}"));
-                Ok(())
-            }
-            _ => Ok(()),
+        let Some(path) = &self.best else { return Ok(()) };
+        let Some(Best { epoch, score }) = run.best else {
+            return run.write(path, last, &end.state()?);
+        };
+        let own = "; give --validation-split to choose by rows of its own";
+        let what = if run.validated {
+            format!("validation loss {:.4}", -score)
+        } else if score < 0.0 {
+            format!("test loss {:.4}{own}", -score)
+        } else {
+            format!("test accuracy {score:.4}{own}")
+        };
+        let place = if run.kept {
+            self.ended.get_or_insert_with(|| (numbered(path, epoch), epoch));
+            format!("in {}", numbered(path, epoch).display())
+        } else {
+            "before this run, which found none better and wrote none".into()
+        };
+        if !self.quiet {
+            note(&format!("The best epoch is {epoch} ({what}), {place}"));
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Saving {
+    fn event(&mut self, event: &mut Event<'_>) -> Result<ControlFlow<()>> {
+        match event {
+            Event::Epoch(epoch, snapshot) => self.epoch(epoch, snapshot)?,
+            Event::Between(between) => self.between(between)?,
+            _ => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn finish(&mut self, outcome: &Outcome, end: &mut Snapshot<'_>) -> Result<()> {
+        match outcome.end {
+            End::Stopped => self.stopped(outcome.epoch, end),
+            _ => self.done(outcome.epoch, end),
         }
     }
 }
@@ -249,14 +297,8 @@ impl Run {
 }
 
 /// `path` as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:,@%".contains(character);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.into_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
+fn shell(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
 }
 
 /// What the epochs from `first` to `last` may write to `path`. Where its name has a place for their number: those of the

@@ -4,13 +4,13 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::log::{Log, of_epoch};
 use crate::cli::recipe::{Given, in_words, shown};
 use crate::cli::{note, print};
 use crate::data::{Dataset, TargetScale};
 use crate::error::{Error, Result};
 use crate::many::Trained;
 use crate::metrics::{Evaluation, mean_and_deviation};
+use crate::observe::log::{Log, of_epoch};
 use crate::train::Epoch;
 
 /// One run.
