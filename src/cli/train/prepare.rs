@@ -108,8 +108,8 @@ pub(in crate::cli) fn initial(checkpoint: &Checkpoint, task: Task) -> Cow<'_, Ch
 /// # Errors
 /// [`Error::File`] for a model of other widths or with another front.
 pub(in crate::cli) fn start(model: &Mlp, recipe: &Recipe, initial: Option<(&Path, &Checkpoint)>) -> Result<State> {
-    // The state here and on the backend, and the gradient.
-    let needed = 4 * (2 * (1 + recipe.optimizer.kind.slots()) + 1) as u64 * model.parameters() as u64;
+    // The state here, on the backend and as the last finite one, and the gradient.
+    let needed = 4 * (3 * (1 + recipe.optimizer.kind.slots()) + 1) as u64 * model.parameters() as u64;
     memory::check(needed, || format!("the training of a network of widths {:?}", model.widths()))
         .map_err(|error| error.advise(&[Remedy::SmallerLayers]))?;
     let parameters = match initial {
