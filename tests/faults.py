@@ -7,7 +7,7 @@ Each case runs in a folder of its own with 8 GB of address space and 100 s of ti
 where the process dies by a signal, panics, runs out of time, ends with another exit code than expected, or says more than one line
 of an error. Needs Python 3 alone. docs/faults.md has a recorded run."""
 
-import fcntl, gzip, json, os, random, resource, shutil, struct, subprocess, sys, tempfile, threading, time, zipfile, zlib
+import fcntl, gzip, json, os, random, resource, shutil, signal, struct, subprocess, sys, tempfile, threading, time, zipfile, zlib
 
 BINARY = os.path.abspath(sys.argv[1])
 WORDS = sys.argv[2:]
@@ -484,6 +484,227 @@ def _():
     return ["inspect", "m.st"]
 
 
+# More of each kind.
+def bytes_of(name, content):
+    with open(name, "wb") as f:
+        f.write(content)
+    return name
+
+
+def changed(name, change):
+    with open(name, "rb") as f:
+        content = f.read()
+    return bytes_of("changed" + os.path.splitext(name)[1], change(content))
+
+
+@case("safetensors: a header of 120,000 nested objects")
+def _():
+    safetensors("deep.st", b'{"a":' * 120000)
+    return ["inspect", "deep.st"]
+
+
+@case("safetensors: tensors that overlap")
+def _():
+    safetensors("overlap.st", {"0.weight": tensor([1, 2], [0, 8]), "0.bias": tensor([1], [4, 8])}, bytes(8))
+    return ["inspect", "overlap.st"]
+
+
+@case("safetensors: half a file")
+def _():
+    return ["inspect", changed(model(), lambda content: content[:len(content) // 2])]
+
+
+@case("safetensors: infinite state of the optimizer")
+def _():
+    def change(metadata):
+        metadata["training"]["slots"] = ["AACAfw=="]
+    return ["train", "--resume", edited(change), "--epochs", "3", *CPU]
+
+
+@case("metadata: steps that no epoch has")
+def _():
+    return ["train", "--resume", edited(lambda metadata: metadata["training"].__setitem__("step", 1 << 63)), "--epochs", "3", *CPU]
+
+
+@case("metadata: 2^40 rows")
+def _():
+    return ["train", "--resume", edited(lambda metadata: metadata["training"].__setitem__("rows", 1 << 40)), "--epochs", "3", *CPU]
+
+
+@case("metadata: a best state that is not there")
+def _():
+    judged = {"loss": 1.0, "epoch": 1, "since": 0, "step": 1}
+    return ["train", "--resume", edited(lambda metadata: metadata["training"].__setitem__("judged", judged)), "--epochs", "3", *CPU]
+
+
+for kind, content in [("an empty file", b""), ("a picture", b"\x89PNG\r\n\x1a\n" + bytes(100)), ("a text", b"hello\n" * 100), ("zeros", bytes(1 << 20)),
+                      ("the start of a PyTorch file", b"PK\x03\x04" + b"archive/data.pkl" + bytes(100))]:
+    @case(f"a model that is {kind}")
+    def _(content=content):
+        return ["inspect", bytes_of("m.st", content)]
+
+
+@case("a model that is a folder")
+def _():
+    os.mkdir("m.st")
+    return ["inspect", "m.st"]
+
+
+@case("onnx: random bytes behind the first field")
+def _():
+    return ["inspect", bytes_of("m.onnx", b"\x08\x08" + random.Random(2).randbytes(100000))]
+
+
+for kind, magic in [("parquet", b"PAR1"), ("arrow", b"ARROW1\0\0")]:
+    @case(f"{kind}: nothing but its mark and random bytes")
+    def _(kind=kind, magic=magic):
+        return train(bytes_of("t." + kind, magic + random.Random(4).randbytes(5000) + magic[:6]))
+
+
+for kind, content in [("rows of other lengths", b"a,label\n1,0\n1,2,3\n"), ("numbers beyond float32", b"a,b,y\n1,1,1.5\n1e400,2,2.5\n3,1,1e300\n"),
+                      ("quotes alone", b'"' * 10001), ("line ends alone", b"\n" * 100000), ("delimiters alone", b"," * 100000 + b"\n"),
+                      ("UTF-16 of an odd length", "a,label\n1,0\n".encode("utf-16") + b"x"), ("one cell", b"x"), ("labels that are all the same", b"a,label\n" + b"1,x\n" * 50),
+                      ("labels that are all different", b"a,label\n" + b"".join(b"%d,c%d\n" % (k, k) for k in range(5000)))]:
+    @case(f"csv: {kind}", (0, 1, 2))
+    def _(content=content):
+        return train(bytes_of("t.csv", content))
+
+
+@case("csv: 100,000 columns of one name", (1, 2))
+def _():
+    return train(bytes_of("t.csv", b"a," * 100000 + b"label\n"))
+
+
+@case("gz: half a file")
+def _():
+    table(20000)
+    return train(bytes_of("t.csv.gz", gzip.compress(open("s.csv", "rb").read())[:5000]))
+
+
+@case("gz: a wrong checksum")
+def _():
+    table(2000)
+    packed = bytearray(gzip.compress(open("s.csv", "rb").read()))
+    packed[-6] ^= 255
+    return train(bytes_of("t.csv.gz", bytes(packed)))
+
+
+@case("zip: 65,000 files", (1, 2))
+def _():
+    with zipfile.ZipFile("t.zip", "w") as z:
+        for number in range(65000):
+            z.writestr(f"{number}.csv", b"")
+    return train("t.zip")
+
+
+@case("npy: a header of 4 GiB")
+def _():
+    return train(bytes_of("x.npy", b"\x93NUMPY\x02\0\xff\xff\xff\xff" + bytes(100)))
+
+
+for kind, descr, shape in [("Python objects", "|O", "(4,1)"), ("a negative axis", "<f4", "(-4,1)"), ("elements of 65,536 bytes", "|S65536", "(4,1)"),
+                           ("2^62 rows", "<f4", f"({1 << 62},1)"), ("no shape", "<f4", "")]:
+    @case(f"npz: {kind}")
+    def _(descr=descr, shape=shape):
+        return train(archive("x.npz", x_train=npy(descr, shape, bytes(16)), y_train=npy("|u1", "(4,)", bytes(4))))
+
+
+@case("png: half a file")
+def _():
+    png("p.png", 28, 28, bytes(28))
+    return ["predict", digits(), changed("p.png", lambda content: content[:50]), *CPU]
+
+
+@case("pictures: a folder with a link to itself", (1, 2))
+def _():
+    os.mkdir("pictures")
+    os.symlink(".", "pictures/again")
+    return train("pictures")
+
+
+@case("toml: 100,000 nested lists in a space", (1, 2))
+def _():
+    return ["search", "--data", table(), "--space", bytes_of("space.toml", b"lr = " + b"[" * 100000), *CPU]
+
+
+@case("standard input: random bytes")
+def _():
+    return ["predict", model(), bytes_of("junk.csv", random.Random(5).randbytes(100000)), *CPU]
+
+
+@case("--save onto a folder")
+def _():
+    os.mkdir("out")
+    return train(table(), "--save", "out")
+
+
+@case("--save into a folder that is not there")
+def _():
+    return train(table(), "--save", "none/m.st")
+
+
+@case("--checkpoint onto the data", (2,))
+def _():
+    return train(table(), "--checkpoint", "s.csv")
+
+
+@case("--save where files may have 100 bytes (RLIMIT_FSIZE): the old file stays whole", (0,))
+def _():
+    model()
+    before = open("m.st", "rb").read()
+    def small():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    run = subprocess.run([BINARY, *train("s.csv", "--quiet", "--save", "m.st")], preexec_fn=small, stderr=subprocess.PIPE)
+    assert run.returncode == 1 and b"cannot write m.st" in run.stderr, run
+    assert open("m.st", "rb").read() == before and not [name for name in os.listdir(".") if name.startswith(".mlp-gpu")]
+    return ["inspect", "m.st"]
+
+
+@case("standard output is closed", (0,))
+def _():
+    code = subprocess.run([BINARY, *train(table())], preexec_fn=lambda: os.close(1), stderr=subprocess.DEVNULL).returncode
+    assert code in (0, 1), code
+    return ["inspect", model()]
+
+
+@case("standard error is closed", (0,))
+def _():
+    code = subprocess.run([BINARY, *train(table())], preexec_fn=lambda: os.close(2), stdout=subprocess.DEVNULL).returncode
+    assert code == 0, code
+    return ["inspect", model()]
+
+
+@case("standard output is a full disk", (0,))
+def _():
+    with open("/dev/full", "w") as full:
+        run = subprocess.run([BINARY, *train(table())], stdout=full, stderr=subprocess.PIPE)
+    assert run.returncode == 1 and b"No space left" in run.stderr, run
+    return ["inspect", model()]
+
+
+@case("eight processes at one output: it is whole", (0,))
+def _():
+    table()
+    runs = [subprocess.Popen([BINARY, *train("s.csv", "--quiet", "--save", "m.st", "--seed", str(seed))]) for seed in range(8)]
+    assert all(run.wait() == 0 for run in runs)
+    assert not [name for name in os.listdir(".") if name.startswith(".mlp-gpu")]
+    return ["inspect", "m.st"]
+
+
+@case("a network that diverges")
+def _():
+    return train(table(), "--lr", "1e38", "--recipe", "notebook", "--no-train-eval", "--test-split", "0", "--epochs", "5")
+
+
+@case("no network: nothing but data fetch connects", (0,))
+def _():
+    if shutil.which("strace"):
+        run = subprocess.run(["strace", "-f", "-e", "trace=connect", BINARY, *train(table())], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        assert b"AF_INET" not in run.stderr, run.stderr
+    return ["inspect", model()]
+
+
 def limits(memory):
     def set_limits():
         resource.setrlimit(resource.RLIMIT_AS, (int(memory) * 1024,) * 2)
@@ -501,7 +722,7 @@ def main():
         try:
             arguments = make()
             environment = {**os.environ, "MLP_GPU_OFFLINE": "1", "RUST_BACKTRACE": "0"}
-            with open("out", "wb") as out, open("err", "wb") as err:
+            with open(".out", "wb") as out, open(".err", "wb") as err:
                 start = time.time()
                 child = subprocess.Popen([BINARY, *arguments], stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment, preexec_fn=limits(memory))
                 timer = threading.Timer(100, child.kill)
@@ -510,7 +731,7 @@ def main():
                 timer.cancel()
                 child.returncode = 0
             seconds, code = time.time() - start, os.waitstatus_to_exitcode(status)
-            lines = open("err", "rb").read().split(b"\n")
+            lines = open(".err", "rb").read().split(b"\n")
             errors = [line for line in lines if line.startswith(b"error:")]
             raw = any(byte < 32 and byte != 10 or byte == 127 for line in lines for byte in line)
             good = code in expect and len(errors) == (0 if code == 0 else 1) and not raw and b"panicked" not in b"\n".join(lines)
