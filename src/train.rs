@@ -412,7 +412,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::backend::BackendExt;
     use crate::backend::cpu::Cpu;
     use crate::backend::faulty::{Fault, Faulty};
     use crate::data::{Inputs, Samples};

@@ -219,6 +219,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     let state = match &initial {
         Some((path, initial)) if resumed.is_some() => {
             prepare::check_shape(&model, path, initial)?;
+            prepare::check_memory(&model, &recipe)?;
             initial.state.clone()
         }
         Some((path, initial)) => {
@@ -334,8 +335,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
             tested = epoch.test.clone().map(|found| (epoch.number, found));
         }
         // With a checkpoint the run goes on to the next place where that can be written.
-        let can_stop = options.checkpoint.is_none() || matches!(event, Event::Between(_));
-        let stop = can_stop && signals::interrupted().load(Ordering::Relaxed);
+        let stop = options.checkpoint.is_none() && signals::interrupted().load(Ordering::Relaxed);
         Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
     let start = Instant::now();

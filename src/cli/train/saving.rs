@@ -183,15 +183,17 @@ impl Saving {
         }
     }
 
-    /// Writes the run midway, where it is time.
-    fn between(&mut self, between: &mut Between<'_>) -> Result<()> {
+    /// Writes the run midway, where it is time or the run is to end, which it then does.
+    fn between(&mut self, between: &mut Between<'_>) -> Result<ControlFlow<()>> {
+        let (Some(checkpoints), Some(run)) = (&mut self.checkpoints, &self.run) else {
+            return Ok(ControlFlow::Continue(()));
+        };
         let stop = signals::interrupted().load(Ordering::Relaxed);
-        let (Some(checkpoints), Some(run)) = (&mut self.checkpoints, &self.run) else { return Ok(()) };
         if checkpoints.is_due(between.epoch) || stop {
             let (state, begun) = between.place()?;
             checkpoints.write(&run.model, (&state, &begun), &run.metadata_of(between.epoch))?;
         }
-        Ok(())
+        Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     /// The run diverged, and `state`, that of `epoch`, is the last finite one: it is written.
@@ -263,7 +265,7 @@ impl Observer for Saving {
     fn event(&mut self, event: &mut Event<'_>) -> Result<ControlFlow<()>> {
         match event {
             Event::Epoch(epoch, snapshot) => self.epoch(epoch, snapshot)?,
-            Event::Between(between) => self.between(between)?,
+            Event::Between(between) => return self.between(between),
             _ => {}
         }
         Ok(ControlFlow::Continue(()))
