@@ -327,7 +327,7 @@ fn tell(
     let found = backend.collect(ticket)?;
     let is_sum_finite = found.iter().all(|part| part.loss_sum.is_finite());
     // What the loss says is told with it.
-    if is_sum_finite && (finite.is_due() || number == judge.last()) {
+    if is_sum_finite && (finite.is_due_behind() || number == judge.last()) {
         finite.look((number, true), passed.learning_rate, || backend.state(Some(ticket)))?;
     }
     judge.tell(passed, &found, &mut || backend.state(Some(ticket)), observe)

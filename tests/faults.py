@@ -517,6 +517,7 @@ def _():
 @case("safetensors: infinite state of the optimizer")
 def _():
     def change(metadata):
+        metadata["recipe"]["optimizer"] = "momentum"
         metadata["training"]["slots"] = ["AACAfw=="]
     return ["train", "--resume", edited(change), "--epochs", "3", *CPU]
 
@@ -694,7 +695,8 @@ def _():
 
 @case("a network that diverges")
 def _():
-    return train(table(), "--lr", "1e38", "--recipe", "notebook", "--no-train-eval", "--test-split", "0", "--epochs", "5")
+    return ["train", "--data", table(), "--hidden", "8", "--recipe", "notebook", "--no-train-eval", "--test-split", "0", "--optimizer", "sgd",
+            "--schedule", "exponential", "--gamma", "1e9", "--lr", "1e-3", "--epochs", "50", *CPU]
 
 
 @case("no network: nothing but data fetch connects", (0,))

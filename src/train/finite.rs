@@ -7,6 +7,8 @@ use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::state::State;
 
+/// Epochs at the start behind each of which it looks: most runs that diverge do so soon.
+const EARLY: u32 = 10;
 /// A look at the state is worth one part in so many of the time.
 const SHARE: u32 = 100;
 
@@ -15,19 +17,26 @@ pub(super) struct Finite<'a> {
     clock: &'a dyn Fn() -> Duration,
     /// When it last looked, and how long that took.
     looked: (Duration, Duration),
+    /// Epochs behind which it looked.
+    epochs: u32,
     /// The last epoch that left a finite state, of those that were looked at, and the state.
     good: Option<(u32, State)>,
 }
 
 impl<'a> Finite<'a> {
     pub(super) fn new(clock: &'a dyn Fn() -> Duration) -> Self {
-        Self { clock, looked: (clock(), Duration::ZERO), good: None }
+        Self { clock, looked: (clock(), Duration::ZERO), epochs: 0, good: None }
     }
 
     /// Whether it is worth the time to look again.
     pub(super) fn is_due(&self) -> bool {
         let (at, took) = self.looked;
         (self.clock)() - at >= SHARE * took
+    }
+
+    /// Whether to look behind a whole epoch.
+    pub(super) fn is_due_behind(&self) -> bool {
+        self.epochs < EARLY || self.is_due()
     }
 
     /// Looks at the state in epoch `epoch`, from 1, or behind it where that is `whole`.
@@ -46,6 +55,7 @@ impl<'a> Finite<'a> {
             return Err(Error::Diverged { epoch, learning_rate, loss: None, kept: None });
         }
         if whole {
+            self.epochs += 1;
             self.good = Some((epoch, state));
         }
         let now = (self.clock)();
