@@ -2,6 +2,9 @@
 
 use super::Recipe;
 
+/// The names of options, their values, what fits, and how that is said.
+type Bound<'a> = (&'static str, &'a [f64], &'a dyn Fn(&f64) -> bool, &'static str);
+
 impl Recipe {
     /// What is wrong with its numbers, if anything: what was found, and what was expected.
     pub(crate) fn fault(&self) -> Option<(String, &'static str)> {
@@ -19,7 +22,7 @@ impl Recipe {
             return Some((format!("a recipe with {name} {value}"), "a whole number from 1 to 2^32 - 1"));
         }
         let options = |values: [Option<f64>; 4]| values.into_iter().flatten().collect::<Vec<f64>>();
-        let all: [(&str, &[f64], &dyn Fn(&f64) -> bool, &'static str); 8] = [
+        let all: [Bound<'_>; 8] = [
             (
                 "momentum, beta1 or beta2",
                 &[optimizer.momentum, optimizer.beta1, optimizer.beta2],
