@@ -184,6 +184,9 @@ fn mutated(bytes: &[u8], random: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
     bytes
 }
 
+/// A file, what reads it, and how many mutations of it are read.
+type Reader<'a> = (&'a str, &'a dyn Fn(&Path), usize);
+
 #[test]
 fn no_file_makes_its_reader_panic() {
     let folder = Folder::new();
@@ -229,7 +232,7 @@ fn no_file_makes_its_reader_panic() {
     let load = |path: &Path| drop(checkpoint::load(path));
     // Of pictures all are read, with a broken one among them.
     let seen = |_: &Path| rows(&classes);
-    let mut readers: Vec<(&str, &dyn Fn(&Path), usize)> = vec![
+    let mut readers: Vec<Reader<'_>> = vec![
         (&csv, &rows, 300),
         (&arrays, &rows, 300),
         (&idx, &rows, 300),
