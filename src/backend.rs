@@ -11,6 +11,8 @@ use crate::metrics::Evaluation;
 use crate::state::State;
 
 pub mod cpu;
+#[cfg(test)]
+pub(crate) mod faulty;
 pub(crate) mod fit;
 pub mod gpu;
 pub mod numbers;

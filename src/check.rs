@@ -11,11 +11,13 @@ mod cases;
 mod packs;
 mod plans;
 mod report;
+mod start;
 
 pub use cases::{Checked, KERNELS, kernels};
 pub use packs::packs;
 pub use plans::{cpu, plans};
 pub use report::{Report, Steps};
+pub use start::first_step;
 
 /// One line of the table.
 #[derive(Debug, Clone)]

@@ -21,6 +21,7 @@ use crate::data::{
 use crate::error::{Error, Remedy, Result};
 use crate::export::Exported;
 use crate::files;
+use crate::memory;
 use crate::model::{Activation, Front, Head, Layer, Mlp};
 use crate::recipe::{Loss, OptimizerKind, Recipe};
 use crate::state::State;
@@ -29,6 +30,8 @@ pub(crate) mod ensemble;
 mod foreign;
 mod format1;
 pub(crate) mod front;
+mod header;
+pub mod midway;
 
 pub use ensemble::Ensemble;
 pub use foreign::{ACTIVATION, Assumption, Normalize, Reading};
@@ -108,6 +111,9 @@ pub struct Training {
     /// Whether the run had ended, perhaps before its last epoch; noted of runs that one command makes with others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ended: bool,
+    /// Where the run may stop early and is midway, the best epoch so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    judged: Option<midway::Described>,
     /// The optimizer's slots: little-endian floats in base64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     slots: Vec<String>,
@@ -265,7 +271,14 @@ impl Metadata {
                 Some((format!("metadata with {found}"), format!("what fits {head:?} and {} outputs", model.outputs())))
             }
         };
-        targets.or(image).or(columns).or(scaling)
+        let recipe = self.recipe.fault().map(|(found, expected)| (found, expected.to_owned()));
+        let hidden = (self.recipe.hidden != model.hidden()).then(|| {
+            (
+                format!("a recipe of hidden layers {:?}", self.recipe.hidden),
+                format!("{:?}, as the tensors have", model.hidden()),
+            )
+        });
+        recipe.or(hidden).or(targets).or(image).or(columns).or(scaling)
     }
 }
 
@@ -520,10 +533,13 @@ fn read(path: &Path, reading: &Reading) -> Result<Loaded> {
     if path.is_dir() {
         return Err(Error::file(path, "a folder", "a safetensors file, such as the one in it"));
     }
+    let length = std::fs::metadata(path).map_or(0, |found| found.len());
+    memory::check(length, || format!("the file {}", path.display()))?;
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     if bytes.is_empty() {
         return Err(Error::file(path, "an empty file", "a safetensors file"));
     }
+    header::check(path, &bytes)?;
     let own = |loaded: Loaded| match reading.is_for_others() {
         true => {
             let message = format!("{}: it says its layers, activation and scaling itself", path.display());
@@ -599,7 +615,8 @@ fn layers_of(path: &Path, file: &SafeTensors<'_>, before: &str) -> Result<Layers
             widths.push(inputs);
         }
         widths.push(outputs);
-        parameters.extend(transpose(&weights, outputs, inputs));
+        parameters.reserve_exact(weights.len() + biases.len());
+        transpose_onto(&mut parameters, &weights, outputs, inputs);
         parameters.extend(biases);
     }
     if let Some(first) = widths.first_mut() {
@@ -637,7 +654,7 @@ fn of_file(path: &Path, file: &SafeTensors<'_>, before: &str, metadata: Metadata
     let kind = metadata.recipe.optimizer.kind;
     if state.check(model, kind).is_err() {
         let found = format!("{} slots of the optimizer {}", state.slots.len(), kind.name());
-        return Err(bad(found, &format!("{} of {} values", kind.slots(), model.parameters())));
+        return Err(bad(found, &format!("{} of {} finite values", kind.slots(), model.parameters())));
     }
     Ok(checkpoint)
 }
@@ -675,11 +692,12 @@ fn of_exported(path: &Path, exported: Exported, task: Option<Task>) -> Result<Ch
     foreign::undescribed(path, foreign::Bare { model, parameters, scaling, targets, assumed }, task)
 }
 
-/// Floats in base64.
+/// Finite floats in base64.
 fn decode(text: &str) -> Option<Vec<f32>> {
     let bytes = BASE64.decode(text).ok()?;
     let words = bytes.chunks_exact(4);
-    words.remainder().is_empty().then(|| words.map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect())
+    let values: Vec<f32> = words.clone().map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
+    (words.remainder().is_empty() && values.iter().all(|value| value.is_finite())).then_some(values)
 }
 
 /// The metadata that a file holds as `json`.
@@ -737,7 +755,27 @@ fn values(view: &TensorView<'_>, dimensions: usize) -> Result<Shaped, (String, &
 
 /// The transpose of a row-major `rows x columns` matrix.
 pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+    let mut transposed = Vec::new();
+    transpose_onto(&mut transposed, values, rows, columns);
+    transposed
+}
+
+/// Adds the transpose of a row-major `rows x columns` matrix to `onto`.
+fn transpose_onto(onto: &mut Vec<f32>, values: &[f32], rows: usize, columns: usize) {
+    // Whole lines of the cache are read and written: of a large matrix a single column touches a line per row.
+    const TILE: usize = 32;
+    let start = onto.len();
+    onto.resize(start + rows * columns, 0.0);
+    let transposed = &mut onto[start..];
+    for column in (0..columns).step_by(TILE) {
+        for row in (0..rows).step_by(TILE) {
+            for column in column..(column + TILE).min(columns) {
+                for row in row..(row + TILE).min(rows) {
+                    transposed[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
 }
 
 pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {
@@ -746,7 +784,7 @@ pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::model::Init;
 
@@ -767,7 +805,7 @@ mod tests {
         assert!(read(1, true, None).err().unwrap().to_string().contains("a single output"));
     }
 
-    fn metadata(model: &Mlp) -> Metadata {
+    pub(super) fn metadata(model: &Mlp) -> Metadata {
         let part = Samples::new(Inputs::U8(vec![]), model.inputs(), vec![]).unwrap();
         let dataset = Dataset {
             name: "some".into(),

@@ -1,5 +1,6 @@
 //! The command line: flags, checked and handed to one file per subcommand, and how what comes of it is told.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io::Write;
@@ -12,6 +13,7 @@ use crate::backend::select::{Request, Selected};
 use crate::data::{Dataset, Decimal, Delimiter, Framing, Header, Missing, Scale, Task};
 use crate::error::{self, Error, Remedy, Result};
 use crate::files::{self, Named};
+use crate::memory::{self, Bound};
 
 use compute::{ComputeOptions, DeviceOptions};
 use fetch::{FetchOptions, Place};
@@ -40,6 +42,7 @@ mod run_folder;
 mod runs;
 mod search;
 mod shards;
+mod signals;
 mod terminal;
 mod train;
 
@@ -49,6 +52,10 @@ mod train;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// The most memory to take, such as 500M or 8G; what would take more is refused [default: what the machine, the control group
+    /// and ulimit -v leave]
+    #[arg(long, value_name = "SIZE", global = true, env = "MLP_GPU_MAX_MEMORY", value_parser = parse_bytes)]
+    max_memory: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -333,6 +340,23 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
     size.ok_or_else(|| "give height and width in pixels, such as 28x28".into())
 }
 
+/// A number of bytes: digits, and K, M, G or T for powers of 1024.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[digits.len()..].to_ascii_uppercase();
+    let power = match unit.trim_end_matches('B').trim_end_matches('I') {
+        "" => Some(0),
+        "K" => Some(10),
+        "M" => Some(20),
+        "G" => Some(30),
+        "T" => Some(40),
+        _ => None,
+    };
+    let bytes = digits.parse::<f64>().ok().zip(power).map(|(number, power)| number * (1u64 << power) as f64);
+    let bytes = bytes.filter(|bytes| (1.0..1e18).contains(bytes)).map(|bytes| bytes as u64);
+    bytes.ok_or_else(|| "give a size such as 500M or 8G".into())
+}
+
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= 0.0);
     rate.ok_or_else(|| "give a number from 0 on".into())
@@ -351,14 +375,18 @@ pub fn main() -> ExitCode {
         }
     };
     let matches = help::command().try_get_matches_from(&words);
-    let mut command = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli.command,
+    let Cli { mut command, max_memory } = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output with exit code 0, misuse to standard error with 2.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    memory::watch();
+    if let Some(bytes) = max_memory {
+        memory::set_limit(bytes);
+    }
     if let Command::Train(options) = &mut command {
         options.words = words;
     }
@@ -368,7 +396,10 @@ pub fn main() -> ExitCode {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
             note(&format!("error: {}", told(&error)));
-            ExitCode::from(error.exit_code())
+            ExitCode::from(match error {
+                Error::Interrupted => signals::exit_code(),
+                error => error.exit_code(),
+            })
         }
     }
 }
@@ -406,8 +437,9 @@ fn told(error: &Error) -> String {
         Error::Advised { error, remedies } => {
             format!("{}: {}", told(error), error::listed(remedies.iter().map(flags_for)))
         }
+        Error::Memory { of: Bound::Limit, .. } => format!("{error} (--max-memory)"),
         Error::Unsuited { option, why } => format!("--{} {why}", option.replace('_', "-")),
-        Error::Diverged { .. } => format!("{error}: lower --lr"),
+        Error::Diverged { .. } => format!("{error}: lower --lr, or hold steps with --clip-norm 1"),
         error => error.to_string(),
     }
 }
@@ -420,6 +452,7 @@ fn flags_for(remedy: &Remedy) -> String {
         Remedy::LessData | Remedy::Driver => remedy.to_string(),
         Remedy::LowerRate => "lower --lr".into(),
         Remedy::Cpu => "use --backend cpu".into(),
+        Remedy::Unchecked => "look closer with mlp-gpu check, or train unchecked with --no-check".into(),
         Remedy::Gpu => "use --backend gpu".into(),
         Remedy::NoAdapter => "leave --adapter out".into(),
         Remedy::FullPrecision => "leave --precision mixed out".into(),
@@ -465,13 +498,47 @@ fn quoted(text: &str) -> String {
     }
 }
 
+/// The most characters of a line on standard error, and how many of them are its beginning.
+const LONGEST: (usize, usize) = (1500, 1000);
+
+/// `text` as a terminal shows it as it is: control characters but those to `keep`, and characters that turn the direction of text,
+/// are escaped as in JSON, for they may come from files.
+fn shown<'a>(text: &'a str, keep: &[char]) -> Cow<'a, str> {
+    let special = |c: char| {
+        (c.is_control() && !keep.contains(&c)) || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(special) {
+        return text.into();
+    }
+    let escaped = |c: char| match c {
+        '\n' if special(c) => "\\n".into(),
+        c if special(c) => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    text.chars().map(escaped).collect::<String>().into()
+}
+
+/// `line` without its middle where it is long: what is wrong stands at its beginning, what to do at its end.
+fn cut(line: &str) -> Cow<'_, str> {
+    let (most, start) = LONGEST;
+    // No character has more than four bytes.
+    if line.len() <= most || line.chars().count() <= most {
+        return line.into();
+    }
+    let at = |place: usize| line.char_indices().nth(place).map_or(line.len(), |(at, _)| at);
+    let end = line.char_indices().rev().nth(most - start).map_or(0, |(at, _)| at);
+    format!("{} ... {}", &line[..at(start)], &line[end..]).into()
+}
+
 /// A line on standard output.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be written: the disk is full, or the reader of a pipe went away.
 fn print(line: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
-    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(Error::io("write", "standard output".as_ref()))
+    writeln!(output, "{}", shown(line, &['\n', '\t']))
+        .and_then(|()| output.flush())
+        .map_err(Error::io("write", "standard output".as_ref()))
 }
 
 /// A line of text on standard output, folded where it is wider than a terminal.
@@ -482,9 +549,9 @@ fn print_text(line: &str) -> Result<()> {
     print(&terminal::folded_result(line))
 }
 
-/// A line on standard error, folded where it is wider than a terminal. If that is closed there is nobody to tell.
+/// A line on standard error: escaped, cut, and folded where it is wider than a terminal. If that is closed there is nobody to tell.
 fn note(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::folded_note(line));
+    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::folded_note(&shown(&cut(line), &[])));
 }
 
 /// Lines on standard error, each of them once.
@@ -504,6 +571,24 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn lines_are_single_and_short_whatever_files_say() {
+        assert_eq!(shown("a \u{e9} \"b\"", &[]), "a \u{e9} \"b\"");
+        assert_eq!(shown("\u{1b}[31mx\n\0\u{202e}", &[]), r"\u001b[31mx\n\u0000\u202e");
+        assert_eq!(shown("1\t2\n\u{9b}", &['\n', '\t']), "1\t2\n\\u009b");
+        let long = format!("{}\u{e9}{}", "a".repeat(5000), "z".repeat(5000));
+        let short = cut(&long);
+        assert!(short.starts_with("aaa") && short.ends_with("zzz") && short.len() < 1600, "{short}");
+        assert_eq!(cut(&long[..1500]), long[..1500]);
+    }
+
+    #[test]
+    fn sizes_are_read_with_and_without_a_unit() {
+        let sizes = ["1024", "1K", "1.5kib", "2M", "8GB"].map(|text| parse_bytes(text).ok());
+        assert_eq!(sizes, [Some(1024), Some(1024), Some(1536), Some(2 << 20), Some(8 << 30)]);
+        assert!(["", "G", "-1", "0", "1X", "nan", "inf", "1e30"].iter().all(|text| parse_bytes(text).is_err()));
+    }
 
     #[test]
     fn no_two_flags_of_a_command_contradict_each_other() {

@@ -53,6 +53,7 @@ pub mod scaling;
 pub mod schema;
 pub mod split;
 pub mod targets;
+mod unpacked;
 
 pub use arrays::Range;
 pub use csv::{Columns, Decimal, Delimiter, Header, table_files};

@@ -110,7 +110,9 @@ impl Running<'_> {
         )?;
         let mut mean = Mean::new(ensemble);
         for (number, &reading) in ensemble.readings().iter().enumerate() {
-            mean.add(number, &self.open(number)?.backend.predict(&inputs[reading])?);
+            let predicted = self.open(number)?.backend.predict(&inputs[reading])?;
+            check_finite(ensemble, number, &predicted)?;
+            mean.add(number, &predicted);
         }
         Ok(mean.prediction())
     }
@@ -144,6 +146,7 @@ impl Running<'_> {
             }
             let found = backend.evaluate_now(Split::Test)?;
             let own = Evaluated { found, predicted: backend.predict_all(&samples[reading])? };
+            check_finite(ensemble, number, &own.predicted)?;
             each(number, &own)?;
             if ensemble.len() == 1 {
                 return Ok(own);
@@ -174,6 +177,19 @@ pub(crate) fn evaluation(loss: Loss, predicted: &[f32], targets: &Targets, outpu
         }
         Targets::Values(values) => head::values_evaluation(loss, predicted, values, outputs),
     }
+}
+
+/// Refuses what member `number` predicts where it is not finite: its parameters are too large for these rows.
+fn check_finite(ensemble: &Ensemble, number: usize, predicted: &[f32]) -> Result<()> {
+    let outputs = ensemble.first().model.outputs().max(1);
+    let Some(at) = predicted.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let of = if ensemble.len() > 1 { format!("member {number} of ") } else { String::new() };
+    Err(Error::Data(format!(
+        "{of}{} gives {} for row {}: its parameters are too large for these inputs; train it anew at a lower rate",
+        ensemble.name(),
+        predicted[at],
+        at / outputs
+    )))
 }
 
 /// Checks that there are `rows` for each reader, as many for each.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::backend::gpu::plan::PlanName;
+use crate::memory::{Bound, Bytes};
 
 /// What can go wrong, in the words shown to the user.
 #[derive(Debug, thiserror::Error)]
@@ -50,14 +51,16 @@ pub enum Error {
     #[error("{0}")]
     Gpu(String),
     /// Training went wrong numerically.
-    #[error("training diverged: the loss is {loss} after epoch {epoch} at learning rate {learning_rate}")]
+    #[error("training diverged: {} epoch {epoch} at learning rate {learning_rate}", diverged(*loss))]
     Diverged {
         /// The epoch, from 1.
         epoch: u32,
         /// Its learning rate.
         learning_rate: f64,
-        /// The summed loss over the training part.
-        loss: f64,
+        /// The summed loss after it; none where the parameters were no longer finite before it was known.
+        loss: Option<f64>,
+        /// The last epoch that left a finite state which was kept: the backend has it again.
+        kept: Option<u32>,
     },
     /// A plan cannot run a network (exit code 2).
     #[error("the plan {} {why}", plan.name())]
@@ -74,6 +77,18 @@ pub enum Error {
         error: Box<Error>,
         /// What would help, any of it.
         remedies: Vec<Remedy>,
+    },
+    /// There is no memory for something.
+    #[error("{what} takes {}, and {} are left of {of}", Bytes(*needed), Bytes(*left))]
+    Memory {
+        /// What it is.
+        what: String,
+        /// The bytes that it takes.
+        needed: u64,
+        /// The bytes that are left.
+        left: u64,
+        /// What says so.
+        of: Bound,
     },
     /// A self-check found a difference beyond its tolerance.
     #[error("{0}")]
@@ -147,6 +162,8 @@ pub enum Remedy {
     Driver,
     /// The CPU backend.
     Cpu,
+    /// No comparison of the first step with the CPU's.
+    Unchecked,
     /// The GPU backend.
     Gpu,
     /// No adapter by name.
@@ -189,6 +206,7 @@ impl fmt::Display for Remedy {
                 "install the driver of your GPU (on Debian or Ubuntu, the software driver: apt-get install mesa-vulkan-drivers)",
             ),
             Self::Cpu => out.write_str("use the CPU"),
+            Self::Unchecked => out.write_str("train unchecked"),
             Self::Gpu => out.write_str("use a GPU"),
             Self::NoAdapter => out.write_str("name no adapter"),
             Self::FullPrecision => out.write_str("leave mixed precision out"),
@@ -205,6 +223,11 @@ impl fmt::Display for Remedy {
             Self::Member => out.write_str("read it as an ensemble and take one member"),
         }
     }
+}
+
+/// What is no longer a number, and when.
+fn diverged(loss: Option<f64>) -> String {
+    loss.map_or_else(|| "the parameters are no longer finite in".into(), |loss| format!("the loss is {loss} after"))
 }
 
 /// Alternatives in one line.

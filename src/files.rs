@@ -2,26 +2,108 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// Writes `bytes` to `path`. Until all of them are on the disk, whatever was there stays.
+/// What temporary files are called, before letters that are drawn.
+const TEMPORARY: &str = ".mlp-gpu-";
+/// The most tries to make a temporary file that no other process takes for one that was left behind.
+const MAX_TRIES: usize = 10;
+
+/// Writes `bytes` to `path`, through links. Until all of them are on the disk, whatever was there stays; its permissions are kept.
+/// Temporary files in the same folder whose process is gone are removed.
 ///
 /// # Errors
 /// [`Error::Io`] when the folder cannot be written to, or `path` is a folder or a special file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, None)
+}
+
+/// Writes `bytes` to `path` as [`write`] does, and keeps the file that was there as `previous`: at every moment one of the two is
+/// whole, and where the file system has hard links, `path` is.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_keeping(path: &Path, bytes: &[u8], previous: &Path) -> Result<()> {
+    replace(path, bytes, Some(previous))
+}
+
+fn replace(path: &Path, bytes: &[u8], previous: Option<&Path>) -> Result<()> {
     check_replaceable(path)?;
+    let failed = |error| Error::io("write", path)(error);
+    let target = place(path).unwrap_or_else(|| path.to_path_buf());
+    let folder = folder_of(&target);
+    sweep(folder);
+    let mut file = temporary(folder).map_err(failed)?;
+    if let Ok(found) = std::fs::metadata(&target) {
+        file.as_file().set_permissions(found.permissions()).map_err(failed)?;
+    }
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    if let Some(previous) = previous.filter(|_| target.exists()) {
+        keep(&target, previous).map_err(Error::io("write", previous))?;
+    }
+    let file = file.persist(&target).map_err(|error| failed(error.error))?;
+    drop(file);
+    // The new name is on the disk once its folder is.
+    #[cfg(unix)]
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(())
+}
+
+/// Gives the file at `path` the further name `kept`, in place of what has that name.
+fn keep(path: &Path, kept: &Path) -> std::io::Result<()> {
+    let link = folder_of(kept).join(format!("{TEMPORARY}{}", std::process::id()));
+    let _ = std::fs::remove_file(&link);
+    match std::fs::hard_link(path, &link) {
+        Ok(()) => std::fs::rename(&link, kept),
+        // Some file systems have no further names.
+        Err(_) => std::fs::rename(path, kept),
+    }
+}
+
+/// An empty temporary file in `folder`, locked while it is being written.
+fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".mlp-gpu-");
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         // As any new file: the process's umask takes away what it must.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder_of(path)).map_err(Error::io("write", path))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::io("write", path))?;
-    file.persist(path).map(drop).map_err(|error| Error::io("write", path)(error.error))
+    let mut made = builder.tempfile_in(folder)?;
+    for _ in 0..MAX_TRIES {
+        // Between its making and its lock, another process may have taken it for one that was left behind. Some file systems have no
+        // locks; on those nothing is taken so.
+        let taken = matches!(made.as_file().try_lock(), Err(std::fs::TryLockError::WouldBlock));
+        if !taken && made.path().exists() {
+            break;
+        }
+        made = builder.tempfile_in(folder)?;
+    }
+    Ok(made)
+}
+
+/// Removes temporary files in `folder` of processes that are gone: nobody holds their locks. Once per folder and process.
+fn sweep(folder: &Path) {
+    static SWEPT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if swept.iter().any(|other| other == folder) {
+        return;
+    }
+    swept.push(folder.to_path_buf());
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let ours = name.to_str().is_some_and(|name| name.starts_with(TEMPORARY));
+        // What cannot be opened or locked stays: it is in use, or another user's.
+        if ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let file = std::fs::OpenOptions::new().write(true).open(entry.path());
+            if file.is_ok_and(|file| file.try_lock().is_ok()) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 /// Whether a file can be written at `path`, as far as can be known before the work that makes its content.
@@ -213,6 +295,42 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn temporary_files_of_dead_processes_are_removed_and_those_in_use_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (left, used) = (folder.path().join(".mlp-gpu-left"), folder.path().join(".mlp-gpu-used"));
+        std::fs::write(&left, "half a model").unwrap();
+        let held = std::fs::File::create(&used).unwrap();
+        held.try_lock().unwrap();
+        write(&folder.path().join("a"), b"a").unwrap();
+        assert!(!left.exists() && used.exists());
+    }
+
+    #[test]
+    fn the_file_before_is_kept_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, previous) = (folder.path().join("a"), folder.path().join("a.previous"));
+        for content in ["1", "2", "3"] {
+            write_keeping(&path, content.as_bytes(), &previous).unwrap();
+        }
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        assert_eq!((read(&path), read(&previous)), ("3".into(), "2".into()));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn permissions_are_kept_and_links_are_followed() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a"), folder.path().join("link"));
+        std::fs::write(&path, "1").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink("a", &link).unwrap();
+        write(&link, b"2").unwrap();
+        assert!(link.is_symlink() && std::fs::read_to_string(&path).unwrap() == "2");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

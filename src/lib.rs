@@ -40,6 +40,7 @@ mod files;
 mod hex;
 pub mod inspect;
 pub mod many;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod observe;

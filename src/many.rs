@@ -211,7 +211,7 @@ impl Watch {
                 self.rows = done;
                 tell(Told::Rows(more))
             }
-            Event::RateFloor { .. } | Event::Evaluating { .. } => ControlFlow::Continue(()),
+            Event::RateFloor { .. } | Event::Evaluating { .. } | Event::Between(_) => ControlFlow::Continue(()),
             Event::Epoch(epoch, _) => {
                 // What a device was handed ahead is told of with the epoch.
                 let rest = epoch.rows - std::mem::take(&mut self.rows);

@@ -52,7 +52,7 @@ use crate::error::Result;
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use crate::recipe::Recipe;
-use crate::train::{self, Event, Outcome, Run, Snapshot};
+use crate::train::{self, Begun, Event, Outcome, Run, Snapshot};
 
 pub mod log;
 pub mod tensorboard;
@@ -126,13 +126,27 @@ pub fn train(
     clock: &dyn Fn() -> Duration,
     observers: &mut [&mut dyn Observer],
 ) -> Result<Outcome> {
+    train_from(backend, run, Begun::default(), clock, observers)
+}
+
+/// Goes on with a run as [`train`] does, of which so much is `begun`.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_from(
+    backend: &mut dyn Backend,
+    run: &RunInfo<'_>,
+    begun: Begun,
+    clock: &dyn Fn() -> Duration,
+    observers: &mut [&mut dyn Observer],
+) -> Result<Outcome> {
     for observer in observers.iter_mut() {
         observer.start(run)?;
     }
     let evaluated = run.evaluated();
     let rows = run.data.train.len();
     let course = Run { recipe: run.recipe, rows, evaluated: &evaluated, done: run.done, clock };
-    let outcome = train::train(backend, course, |mut event| {
+    let outcome = train::train_from(backend, course, begun, |mut event| {
         let mut flow = ControlFlow::Continue(());
         for observer in observers.iter_mut() {
             if observer.event(&mut event)?.is_break() {

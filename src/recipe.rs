@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 use crate::model::{Activation, Embed, Front, Head, Init, Mlp};
 use crate::schedule::{Schedule, ScheduleKind};
 
+mod fault;
+
 /// A recipe by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -22,6 +22,11 @@ impl State {
         Self { slots: vec![vec![0.0; parameters.len()]; optimizer.slots()], parameters, step: 0 }
     }
 
+    /// Whether all its values are finite.
+    pub fn is_finite(&self) -> bool {
+        self.slots.iter().chain([&self.parameters]).all(|values| values.iter().all(|value| value.is_finite()))
+    }
+
     /// Whether it is a state of `model` under `optimizer`.
     ///
     /// # Errors

@@ -12,8 +12,10 @@ use crate::random;
 use crate::recipe::Recipe;
 use crate::schedule::Length;
 use crate::state::State;
+use finite::Finite;
 use judge::{Judge, Left, Passed};
 
+mod finite;
 mod judge;
 mod pack;
 
@@ -106,6 +108,56 @@ pub enum Event<'a> {
     },
     /// An epoch is done and evaluated.
     Epoch(&'a Epoch, &'a mut Snapshot<'a>),
+    /// A run of its own is between two portions of an epoch: what it is there can be kept, to go on from. Packs do not tell it.
+    Between(&'a mut Between<'a>),
+}
+
+/// Where a run is between two portions of an epoch.
+pub struct Between<'a> {
+    /// The last epoch that was told.
+    pub epoch: u32,
+    /// Batches of the next one that were taken.
+    pub batches: usize,
+    learning_rate: f64,
+    judged: Option<&'a Judged>,
+    read: &'a mut dyn FnMut() -> Result<State>,
+}
+
+impl Between<'_> {
+    /// The state, and what else it takes to go on from here.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] for a state that is not finite, and what the device fails with.
+    pub fn place(&mut self) -> Result<(State, Begun)> {
+        let state = (self.read)()?;
+        if !state.is_finite() {
+            let (epoch, learning_rate) = (self.epoch + 1, self.learning_rate);
+            return Err(Error::Diverged { epoch, learning_rate, loss: None, kept: None });
+        }
+        Ok((state, Begun { batches: self.batches, judged: self.judged.cloned() }))
+    }
+}
+
+/// What of a run was done before, beside whole epochs and the state.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Begun {
+    /// Batches of the next epoch that were taken.
+    pub batches: usize,
+    /// Where it may stop early, what came of the epochs before.
+    pub judged: Option<Judged>,
+}
+
+/// The epoch of the least validation loss so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// That loss, per row.
+    pub loss: f64,
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// Evaluations since then.
+    pub since: u32,
+    /// Its state.
+    pub state: State,
 }
 
 /// The state as an epoch left it; the backend may be steps ahead.
@@ -162,11 +214,35 @@ pub enum End {
 pub fn train(
     backend: &mut dyn Backend,
     run: Run<'_>,
+    observe: impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
+) -> Result<Outcome> {
+    train_from(backend, run, Begun::default(), observe)
+}
+
+/// Goes on with a run as [`train`] does, of which so much is `begun`: it ends as the run that was never stopped.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_from(
+    backend: &mut dyn Backend,
+    run: Run<'_>,
+    begun: Begun,
+    observe: impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
+) -> Result<Outcome> {
+    let mut finite = Finite::new(run.clock);
+    epochs(backend, run, begun, &mut finite, observe).map_err(|error| finite.restore(backend, error))
+}
+
+fn epochs(
+    backend: &mut dyn Backend,
+    run: Run<'_>,
+    begun: Begun,
+    finite: &mut Finite<'_>,
     mut observe: impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Outcome> {
     let Run { recipe, done, clock, .. } = run;
     let course = Course::new(run)?;
-    let mut judge = Judge::new(run)?;
+    let mut judge = Judge::new(run, begun.judged)?;
     let mut order = Vec::new();
     // The epoch before, where the device goes on while that is evaluated and told.
     let mut late: Option<Passed> = None;
@@ -178,30 +254,38 @@ pub fn train(
         }
         let rates = course.rates(epoch);
         let (batches, rows) = (course.batches, run.rows);
-        let mut handed = 0;
+        let mut handed = if epoch == done { begun.batches.min(batches) } else { 0 };
         let advance = |backend: &mut dyn Backend, handed: usize| {
             let steps = Steps { order: &order[handed * recipe.batch_size..], rates: &rates[handed..] };
             backend.train(steps).map(|taken| handed + taken)
         };
+        let mut flow = ControlFlow::Continue(());
         if let Some(passed) = late.take() {
             for _ in 0..AHEAD {
                 if handed < batches {
                     handed = advance(backend, handed)?;
                 }
             }
-            let told = tell(&mut judge, backend, passed, &mut observe)?;
+            let told = tell(&mut judge, backend, passed, finite, &mut observe)?;
             if let Some(end) = judge.end {
                 return finish(judge, backend, end);
             }
             start = told;
+            // Short epochs are whole by now.
+            flow = between(&judge, backend, handed, course.rate(epoch), &mut observe)?;
         }
-        let mut flow = ControlFlow::Continue(());
-        if let Some(floor) = course.floor(epoch) {
+        if let Some(floor) = course.floor(epoch).filter(|_| flow.is_continue()) {
             flow = observe(floor)?;
         }
         while handed < batches && flow.is_continue() {
             handed = advance(backend, handed)?;
+            if finite.is_due() {
+                finite.look((number, false), course.rate(epoch), || backend.state(None))?;
+            }
             flow = observe(Event::Progress { epoch: number, done: rows.min(handed * recipe.batch_size), of: rows })?;
+            if flow.is_continue() {
+                flow = between(&judge, backend, handed, course.rate(epoch), &mut observe)?;
+            }
         }
         let splits = judge.splits(number);
         if flow.is_continue() && !splits.is_empty() {
@@ -223,7 +307,7 @@ pub fn train(
             late = Some(passed);
             continue;
         }
-        tell(&mut judge, backend, passed, &mut observe)?;
+        tell(&mut judge, backend, passed, finite, &mut observe)?;
         if let Some(end) = judge.end {
             return finish(judge, backend, end);
         }
@@ -236,11 +320,29 @@ fn tell(
     judge: &mut Judge<'_>,
     backend: &mut dyn Backend,
     passed: Passed,
+    finite: &mut Finite<'_>,
     observe: &mut impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Duration> {
-    let ticket = passed.ticket;
+    let (ticket, number) = (passed.ticket, passed.number);
     let found = backend.collect(ticket)?;
+    let is_sum_finite = found.iter().all(|part| part.loss_sum.is_finite());
+    // What the loss says is told with it.
+    if is_sum_finite && (finite.is_due_behind() || number == judge.last()) {
+        finite.look((number, true), passed.learning_rate, || backend.state(Some(ticket)))?;
+    }
     judge.tell(passed, &found, &mut || backend.state(Some(ticket)), observe)
+}
+
+/// Tells that so many batches of the next epoch were taken.
+fn between(
+    judge: &Judge<'_>,
+    backend: &mut dyn Backend,
+    batches: usize,
+    learning_rate: f64,
+    observe: &mut impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
+) -> Result<ControlFlow<()>> {
+    let (epoch, judged, read) = (judge.epoch(), judge.judged(), &mut || backend.state(None));
+    observe(Event::Between(&mut Between { epoch, batches, learning_rate, judged, read }))
 }
 
 /// Ends the run, and leaves the backend with the state that it ends with.
@@ -301,5 +403,92 @@ impl<'a> Course<'a> {
     fn floor(&self, epoch: u32) -> Option<Event<'static>> {
         let reaches = self.recipe.schedule.reaches_floor(epoch);
         reaches.then(|| Event::RateFloor { epoch: epoch + 1, rate: self.rate(epoch) })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::cpu::Cpu;
+    use crate::backend::faulty::{Fault, Faulty};
+    use crate::data::{Inputs, Samples};
+    use crate::model::{Init, Mlp};
+
+    /// A run of some epochs on a CPU whose calls fail so from call `after` on: what came of it, its last epoch, and the state.
+    fn faulty(after: usize, fault: Fault) -> (Result<Outcome>, u32, State) {
+        let model = Mlp::new(&[4, 3, 2]).unwrap();
+        let recipe = Recipe { hidden: vec![3], batch_size: 4, epochs: 5, train_eval: false, ..Recipe::default() };
+        let inputs = (0..64u32).map(|at| (at * 7 % 11) as f32 / 11.0).collect();
+        let train = Arc::new(Samples::new(Inputs::F32(inputs), 4, (0..16).map(|row| row % 2).collect()).unwrap());
+        let mut cpu = Cpu::new(model.clone(), &recipe, 1).unwrap();
+        cpu.upload(Split::Train, &train).unwrap();
+        cpu.set_state(&State::new(model.initial_parameters(Init::He, 1), recipe.optimizer.kind)).unwrap();
+        let mut last = 0;
+        let run = Run { recipe: &recipe, rows: 16, evaluated: &[], done: 0, clock: &|| Duration::ZERO };
+        let ended = super::train(&mut Faulty { inner: &mut cpu, after, fault, calls: 0 }, run, |event| {
+            if let Event::Epoch(epoch, _) = event {
+                last = epoch.number;
+            }
+            Ok(ControlFlow::Continue(()))
+        });
+        (ended, last, cpu.state(None).unwrap())
+    }
+
+    #[test]
+    fn a_device_that_is_lost_at_any_call_ends_the_run_with_its_error() {
+        let calls = (0..).find(|after| faulty(*after, Fault::Lost).0.is_ok()).unwrap();
+        assert!(calls > 10);
+        for after in 0..calls {
+            let (ended, last, _) = faulty(after, Fault::Lost);
+            assert!(ended.unwrap_err().to_string().contains("the device was lost") && last < 6);
+        }
+    }
+
+    #[test]
+    fn parameters_that_are_not_finite_end_the_run_within_the_epoch_and_the_last_finite_state_is_back() {
+        let (_, _, whole) = faulty(usize::MAX, Fault::NotANumber);
+        for after in [0, 6, 12, 18] {
+            let (ended, last, state) = faulty(after, Fault::NotANumber);
+            let Err(Error::Diverged { epoch, loss: None, kept, .. }) = ended else { panic!("{ended:?}") };
+            assert!(state.is_finite() && epoch <= last + 1 && kept.unwrap_or(0) <= last);
+            assert!(state != whole);
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_between_any_two_portions_to_the_same_bits() {
+        let model = Mlp::new(&[4, 3, 2]).unwrap();
+        let mut recipe = Recipe { hidden: vec![3], batch_size: 4, epochs: 4, ..Recipe::default() };
+        recipe.stopping.early_stop = Some(2);
+        let samples = |rows: u32| {
+            let inputs = (0..4 * rows).map(|at| (at * 7 % 11) as f32 / 11.0).collect();
+            Arc::new(Samples::new(Inputs::F32(inputs), 4, (0..rows).map(|row| row % 2).collect()).unwrap())
+        };
+        let start = State::new(model.initial_parameters(Init::He, 1), recipe.optimizer.kind);
+        let go = |done, state: &State, begun: Begun, places: &mut Vec<(u32, State, Begun)>| {
+            let mut cpu = Cpu::new(model.clone(), &recipe, 1).unwrap();
+            cpu.upload(Split::Train, &samples(22)).unwrap();
+            cpu.upload(Split::Validation, &samples(9)).unwrap();
+            cpu.set_state(state).unwrap();
+            let run =
+                Run { recipe: &recipe, rows: 22, evaluated: &[Split::Validation], done, clock: &|| Duration::ZERO };
+            let outcome = train_from(&mut cpu, run, begun, |event| {
+                if let Event::Between(between) = event {
+                    let (state, begun) = between.place()?;
+                    places.push((between.epoch, state, begun));
+                }
+                Ok(ControlFlow::Continue(()))
+            });
+            (outcome.unwrap(), cpu.state(None).unwrap())
+        };
+        let mut places = Vec::new();
+        let whole = go(0, &start, Begun::default(), &mut places);
+        assert!(places.len() >= 3);
+        for (epoch, state, begun) in places {
+            assert_eq!(go(epoch, &state, begun, &mut Vec::new()), whole);
+        }
     }
 }

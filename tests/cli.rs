@@ -384,9 +384,13 @@ fn paths_that_are_not_utf_8_are_logged_and_found_again() {
     assert_eq!((&head(&log)["save"], &head(&log)["test"]), (&lossy(&model), &lossy(&test)));
     assert_eq!((&head(&log)["data_dir"], &head(&log)["save_best"]), (&"/\u{fffd}".into(), &serde_json::Value::Null));
     // The test part is found again by the model's file alone.
-    let twelve = [&resume, &model, &epochs, &text("12"), &best, &more, &log_flag, &log];
+    let other = odd(b"k\xff");
+    let twelve = [&resume, &model, &epochs, &text("12"), &best, &more, &log_flag, &other];
     assert!(train(&twelve).starts_with("Epoch 11/12"));
-    assert_eq!((&head(&log)["resume"], &head(&log)["save_best"]), (&lossy(&model), &lossy(&more)));
+    assert_eq!((&head(&other)["resume"], &head(&other)["save_best"]), (&lossy(&model), &lossy(&more)));
+    // The log of the run itself goes on.
+    train(&[&resume, &model, &epochs, &text("12"), &log_flag, &log]);
+    assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 1 + 12);
     assert!(run(&[&text("eval"), &model, &text("--backend"), &text("cpu")]).starts_with("Rows: 60"));
     assert!(run(&[&text("inspect"), &model, &text("--json")]).contains("255"));
     train(&[&data_flag, &data, &init_from, &model, &log_flag, &log]);

@@ -11,7 +11,7 @@ use self::fold::Layer;
 use self::modules::{Linear, Modules, Norm};
 use self::names::Role;
 use self::place::Place;
-use super::{Checkpoint, Metadata, transpose};
+use super::{Checkpoint, Metadata, transpose_onto};
 use crate::data::{Scaling, Task};
 use crate::error::{Error, Remedy, Result};
 use crate::model::{Activation, Mlp};
@@ -119,10 +119,11 @@ pub(super) fn read(
     if known.is_none() && layers.len() > 1 {
         assumed.push(relu());
     }
-    let parameters: Vec<f32> = layers
-        .into_iter()
-        .flat_map(|layer| [transpose(&layer.weights, layer.outputs, layer.inputs), layer.bias].concat())
-        .collect();
+    let mut parameters = Vec::with_capacity(model.parameters());
+    for layer in layers {
+        transpose_onto(&mut parameters, &layer.weights, layer.outputs, layer.inputs);
+        parameters.extend(layer.bias);
+    }
     if parameters.iter().any(|value| !value.is_finite()) {
         return Err(Error::file(path, "weights too large once batch norms are worked in", "finite numbers"));
     }

@@ -117,7 +117,7 @@ const GROUPS: [Group; 6] = [
             "patience",
         ],
     ),
-    ("Device, such as --backend gpu --adapter 0", &["backend", "adapter", "precision", "plan", "threads"]),
+    ("Device, such as --backend gpu --adapter 0", &["backend", "adapter", "precision", "plan", "threads", "no_check"]),
     (
         "Output, such as --save model.safetensors --log run.jsonl",
         &[
@@ -125,6 +125,8 @@ const GROUPS: [Group; 6] = [
             "save",
             "save_every",
             "save_best",
+            "checkpoint",
+            "checkpoint_every",
             "save_ensemble",
             "out_of_fold",
             "log",

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
+use super::signals::interrupted;
 use crate::backend::Split;
 use crate::backend::select::Selected;
 use crate::checkpoint::{Checkpoint, Metadata};
@@ -131,19 +131,4 @@ pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
     }
     bar.enable_steady_tick(TICK);
     bar
-}
-
-/// Set once Ctrl-C is pressed. A second one ends the process at once.
-pub(super) fn interrupted() -> &'static AtomicBool {
-    static PRESSED: AtomicBool = AtomicBool::new(false);
-    static HANDLER: Once = Once::new();
-    HANDLER.call_once(|| {
-        // Where no handler can be set, Ctrl-C simply ends the process.
-        let _ = ctrlc::set_handler(|| {
-            if PRESSED.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        });
-    });
-    &PRESSED
 }

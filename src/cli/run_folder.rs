@@ -1,7 +1,6 @@
 //! The folder of a run: what it holds, how it is made, and how it is read again.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -107,8 +106,8 @@ impl RunFolder {
             return Err(Error::Data(format!("{}: runs clean is removing it", self.path.display())));
         }
         self.lock = Some(lock);
-        match if self.resumed { length_of(&log, done)? } else { None } {
-            Some(length) => Ok((Log::append(&log, length)?, false)),
+        match if self.resumed { Log::go_on(&log, done, &[], |_| true)? } else { None } {
+            Some(log) => Ok((log, false)),
             None => Ok((Log::create(&log, &[])?, true)),
         }
     }
@@ -120,22 +119,6 @@ impl Drop for RunFolder {
             // It stays where anything is in it.
             let _ = std::fs::remove_dir(&self.path);
         }
-    }
-}
-
-/// The bytes of the log at `path` up to the epoch `done`; none where there is no log.
-fn length_of(path: &Path, done: u32) -> Result<Option<u64>> {
-    let Ok(file) = File::open(path) else { return Ok(None) };
-    let (mut reader, mut length, mut line) = (BufReader::new(file), 0, Vec::new());
-    loop {
-        line.clear();
-        let read = reader.read_until(b'\n', &mut line).map_err(Error::io("read", path))?;
-        let later = |value: Value| value["epoch"].as_u64().is_some_and(|epoch| epoch > u64::from(done));
-        let ends = read == 0 || !line.ends_with(b"\n") || serde_json::from_slice(&line).map_or(true, later);
-        if ends {
-            return Ok((length > 0).then_some(length));
-        }
-        length += read as u64;
     }
 }
 

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
+use serde_json::Value;
 
 use self::advice::Advice;
+use self::checkpoints::Every;
 use self::saving::Saving;
 use self::screen::Screen;
 use self::settings::{Resumed, Settings};
@@ -16,21 +18,24 @@ use super::model::{self, ReadingOptions};
 use super::recipe::RecipeOptions;
 use super::run_folder::RunFolder;
 use super::shards::ShardOptions;
-use super::{ComputeOptions, DataOptions, config, jobs, note, print, terminal};
+use super::{ComputeOptions, DataOptions, config, note, print, signals, terminal};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::{BackendExt, Split};
+use crate::check;
 use crate::checkpoint::{Checkpoint, Metadata};
 use crate::data::{Dataset, TargetScale, Task};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::files;
 use crate::metrics::Evaluation;
 use crate::observe::log::{self, EpochLog, Log};
 use crate::observe::tensorboard::TensorBoard;
 use crate::observe::{self, Observer, RunInfo};
 use crate::recipe::Recipe;
-use crate::train::{End, Event, Outcome};
+use crate::report;
+use crate::train::{Begun, End, Event, Outcome};
 
 mod advice;
+mod checkpoints;
 mod class_weight;
 pub(super) mod grid;
 mod members;
@@ -84,6 +89,13 @@ pub(super) struct Options {
     /// FILE, or without it in that of --save, in place of the last epoch
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     save_best: Option<Option<PathBuf>>,
+    /// Keep the run as it is in this file, also in the middle of an epoch, so that --resume goes on from it to the same bits; the one
+    /// before is kept as FILE.previous
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Write the checkpoint every N epochs, or every N seconds, as in 30s [default: 60s]
+    #[arg(long, value_name = "N|Ns", requires = "checkpoint")]
+    checkpoint_every: Option<Every>,
     /// Write a line of JSON per epoch to this file, after a first one with all options; of several runs a line per run and epoch.
     /// Where its name ends in .csv it is a table with a row per epoch
     #[arg(long, value_name = "FILE")]
@@ -91,6 +103,9 @@ pub(super) struct Options {
     /// Write scalars, histograms of the weights, pictures of the first layer's units and the recipe to this folder, for TensorBoard
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
+    /// Do not compare the first step of a GPU with the CPU's before training
+    #[arg(long)]
+    no_check: bool,
     /// Print the table of several runs as JSON, and nothing else on standard output
     #[arg(long)]
     json: bool,
@@ -121,6 +136,10 @@ const LARGE_RATE: f64 = 50.0;
 
 pub(super) fn run(mut options: Options) -> Result<()> {
     let (mut runs, lists) = options.recipe.runs()?;
+    if options.checkpoint.is_some() && (!lists.is_empty() || options.members.is_some()) {
+        let message = "--checkpoint is for one network: --shard 1/1 --parts DIR keeps each of several as it ends";
+        return Err(Error::Usage(message.into()));
+    }
     if !lists.is_empty() {
         if options.members.is_some() {
             return Err(Error::Usage(
@@ -206,6 +225,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     let state = match &initial {
         Some((path, initial)) if resumed.is_some() => {
             prepare::check_shape(&model, path, initial)?;
+            prepare::check_memory(&model, &recipe)?;
             initial.state.clone()
         }
         Some((path, initial)) => {
@@ -214,6 +234,10 @@ pub(super) fn run(mut options: Options) -> Result<()> {
             prepare::start(&model, &recipe, Some((path, &initial)))?
         }
         None => prepare::start(&model, &recipe, None)?,
+    };
+    let begun = match &resumed {
+        Some(resumed) => resumed.begun(&model)?,
+        None => Begun::default(),
     };
     tell(&format!("Recipe: {recipe}"));
     let (rate, usual) = (recipe.schedule.lr, kind.usual_rate());
@@ -224,10 +248,12 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     if (1..FEW_STEPS).contains(&steps) {
         tell(&format!("{steps} steps may be too few: raise --epochs, or lower --batch-size"));
     }
-    if done > 0 {
+    if done > 0 || begun.batches > 0 {
         let rest = if done == recipe.epochs { "nothing is left to do: --epochs is the total" } else { "on it goes" };
-        tell(&format!("{done} of {} epochs are done: {rest}", recipe.epochs));
-        if recipe.stopping.early_stop.is_some() && done < recipe.epochs {
+        let batches =
+            if begun.batches > 0 { format!(", and {} batches of the next one", begun.batches) } else { String::new() };
+        tell(&format!("{done} of {} epochs are done{batches}: {rest}", recipe.epochs));
+        if recipe.stopping.early_stop.is_some() && done < recipe.epochs && begun.judged.is_none() {
             tell("The epoch with the least validation loss is looked for from here on: those before do not count");
         }
         let planned = resumed.as_ref().map_or(recipe.epochs, |resumed| resumed.metadata.recipe.epochs);
@@ -262,6 +288,12 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         }
     }
     backend.set_state(&state)?;
+    if about.name == "gpu" && !options.no_check {
+        let checked = check::first_step(backend, &model, &recipe, &dataset.train, &state);
+        if !checked.map_err(|error| error.advise(&[Remedy::Cpu, Remedy::Unchecked]))? && options.verbose {
+            note("The first step is not compared with the CPU's: the network is too large");
+        }
+    }
 
     let mut metadata = Metadata::new(&model, &dataset, &recipe);
     metadata.read_by(&reading);
@@ -273,8 +305,19 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     let head = record::options(options, &metadata, &dataset, done, &about)?;
     let mut logs = Vec::new();
     if let Some(path) = &options.log {
-        let mut log = Log::create(path, &log::columns([], &dataset, recipe.train_eval))?;
-        log.head(&head)?;
+        let columns = log::columns([], &dataset, recipe.train_eval);
+        // What tells runs apart.
+        let same =
+            |other: &Value| ["data", "widths", "seed", "batch_size"].iter().all(|name| other[name] == head[name]);
+        let before = if resumed.is_some() { Log::go_on(path, done, &columns, same)? } else { None };
+        let log = match before {
+            Some(log) => log,
+            None => {
+                let mut log = Log::create(path, &columns)?;
+                log.head(&head)?;
+                log
+            }
+        };
         logs.push(EpochLog::new(log));
     }
     if let Some(folder) = &mut folder {
@@ -291,12 +334,14 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     saving.begin(options, &model, metadata, (done, dataset.validation.is_some()), &state, best)?;
     let mut screen = Screen::new(options.quiet, options.verbose);
     let mut advice = Advice::new(&model, &dataset, options.quiet);
-    let (interrupted, mut tested) = (jobs::interrupted(), None);
+    let mut tested = None;
     let mut test = |event: &mut Event<'_>| {
         if let Event::Epoch(epoch, _) = event {
             tested = epoch.test.clone().map(|found| (epoch.number, found));
         }
-        Ok(if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        // With a checkpoint the run goes on to the next place where that can be written.
+        let stop = options.checkpoint.is_none() && signals::interrupted().load(Ordering::Relaxed);
+        Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
     let start = Instant::now();
     let info = RunInfo { model: &model, data: &dataset, recipe: &recipe, device: &about, done };
@@ -308,11 +353,15 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     observers.push(&mut saving);
     observers.push(&mut advice);
     observers.push(&mut test);
-    let Outcome { epoch, end } = observe::train(backend, &info, &|| start.elapsed(), &mut observers)?;
+    let trained = observe::train_from(backend, &info, begun, &|| start.elapsed(), &mut observers);
+    if let Err(Error::Diverged { kept: Some(epoch), .. }) = &trained {
+        saving.diverged(*epoch, &backend.state(None)?)?;
+    }
+    let Outcome { epoch, end } = trained?;
     if end == End::Stopped {
         return Err(Error::Interrupted);
     }
-    // Here the run is done, and what is in `folder` is whole: what else it is to hold is written here.
+    let page = folder.as_ref().map(|folder| report::finish(folder.path(), &selected, &dataset)).transpose()?;
     if options.quiet {
         return Ok(());
     }
@@ -343,6 +392,9 @@ pub(super) fn run(mut options: Options) -> Result<()> {
             );
         }
         None => note("Nothing is saved: --save FILE keeps the model, --run-dir auto all of the run"),
+    }
+    if let Some(page) = page {
+        note(&format!("Report: {}", page.display()));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::data::arrays::{Array, Element, Kind, MAX_BYTES};
 use crate::data::classes::Numbering;
 use crate::data::{Dataset, Inputs, Origin, Range, Samples, Targets, numbered};
 use crate::error::{Error, Result};
+use crate::memory;
 
 const IMAGES: u32 = 0x803;
 const LABELS: u32 = 0x801;
@@ -84,9 +85,10 @@ impl Part {
 
     fn classes(&self, classes: &[String]) -> Result<Vec<u32>> {
         let mut numbering = Numbering::of(classes);
+        let numbers: Vec<_> = (0..=u8::MAX).map(|label| numbering.number(&label.to_string())).collect();
         let class = |(index, label): (usize, &u8)| {
             let bad = |expected| Error::file(&self.labels_path, format!("label {label} at index {index}"), expected);
-            numbering.number(&label.to_string()).map_err(bad)
+            numbers[usize::from(*label)].clone().map_err(bad)
         };
         self.labels[8..].iter().enumerate().map(class).collect()
     }
@@ -252,6 +254,8 @@ fn read(path: &Path, magic: Option<u32>) -> Result<Content> {
     let Some(promised) = promised.filter(|&size| size <= MAX_BYTES) else {
         return Err(Error::file(path, format!("dimensions {text}"), "at most 4 GiB of data"));
     };
+    memory::check(promised as u64, || format!("the data of {}", path.display()))?;
+    bytes.reserve_exact(promised + 1);
     // One byte more than promised, to see whether there is one.
     source.take(promised as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     let body = bytes.len() - header;

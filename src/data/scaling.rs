@@ -57,7 +57,9 @@ impl Scaling {
             _ => (lowest.clone(), highest.iter().zip(&lowest).map(|(highest, lowest)| highest - lowest).collect()),
         };
         for ((divisor, lowest), highest) in divisor.iter_mut().zip(lowest).zip(highest) {
-            if lowest == highest || *divisor == 0.0 {
+            // A spread that float32 does not hold in full is none, and one beyond its greatest number is that.
+            *divisor = divisor.min(f32::MAX);
+            if lowest == highest || !divisor.is_normal() {
                 *divisor = 1.0;
             }
         }

@@ -105,7 +105,7 @@ impl TargetScale {
             let centre = column(output).sum::<f64>() / rows;
             let variance = column(output).map(|value| (value - centre).powi(2)).sum::<f64>() / rows;
             let first = column(output).next();
-            let constant = variance == 0.0 || column(output).all(|value| Some(value) == first);
+            let constant = !variance.sqrt().is_normal() || column(output).all(|value| Some(value) == first);
             // The mean of equal numbers may be off by rounding.
             mean.push(first.filter(|_| constant).unwrap_or(centre));
             deviation.push(if constant { 1.0 } else { variance.sqrt() });

@@ -1,7 +1,7 @@
 //! The log of a run: a line per epoch, as JSON or CSV.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,43 @@ impl Log {
         let mut file = OpenOptions::new().write(true).open(path).map_err(Error::io("write", path))?;
         file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(Error::io("write", path))?;
         Ok(Self { path: path.to_path_buf(), file: BufWriter::new(file), columns: None })
+    }
+
+    /// The log in the file `path` of a run that goes on after the epoch `done`: what it says of later ones, and a line that is not
+    /// whole, are left out. None where there is none, or it is another run's: a first line of JSON that is not the `same`, or a table
+    /// with other `columns`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn go_on(path: &Path, done: u32, columns: &[String], same: impl Fn(&Value) -> bool) -> Result<Option<Self>> {
+        let Ok(file) = File::open(path) else { return Ok(None) };
+        let csv = is_csv(path);
+        let (mut reader, mut length, mut line) = (BufReader::new(file), 0, Vec::new());
+        loop {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line).map_err(Error::io("read", path))?;
+            let text = std::str::from_utf8(&line).ok().and_then(|line| line.strip_suffix('\n'));
+            let value = text.and_then(|text| match csv {
+                // The epoch is the first column of a run's own log.
+                true => {
+                    Some(text.split(',').next()?.parse().map_or(Value::Null, |epoch: u64| json!({ "epoch": epoch })))
+                }
+                false => serde_json::from_str(text).ok(),
+            });
+            let Some(value) = value else { break };
+            let other = if csv { text != Some(&columns.join(",")) } else { !same(&value) };
+            if length == 0 && other {
+                return Ok(None);
+            }
+            if value["epoch"].as_u64().is_some_and(|epoch| epoch > u64::from(done)) {
+                break;
+            }
+            length += read as u64;
+        }
+        if length == 0 {
+            return Ok(None);
+        }
+        Self::append(path, length).map(|log| Some(Self { columns: csv.then(|| columns.to_vec()), ..log }))
     }
 
     /// The line that comes before all others and says what was asked for. CSV has none.
@@ -169,6 +206,34 @@ mod tests {
         log.head(&json!({ "version": "1" })).unwrap();
         log.line(&json!({ "loss": 0.25, "run": 1, "hidden": [8, 4], "more": 3 })).unwrap();
         log.line(&json!({ "loss": f64::NAN, "run": 2 })).unwrap();
+        drop(log);
         assert_eq!(std::fs::read_to_string(path).unwrap(), "run,hidden,loss\n1,\"[8,4]\",0.25\n2,,\n");
+    }
+
+    #[test]
+    fn a_log_that_goes_on_has_each_epoch_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = ["epoch", "loss"].map(String::from);
+        for (name, head, whole) in [
+            ("log.jsonl", "{\"seed\":1}\n", "{\"seed\":1}\n{\"epoch\":1}\n{\"epoch\":2}\n"),
+            ("log.csv", "epoch,loss\n", "epoch,loss\n1,\n2,\n"),
+        ] {
+            let path = folder.path().join(name);
+            let goes_on = |done| Log::go_on(&path, done, &columns, |head| head["seed"] == 1).unwrap();
+            assert!(goes_on(0).is_none());
+            for cut in head.len()..=whole.len() {
+                std::fs::write(&path, &whole[..cut]).unwrap();
+                // As many whole lines of the first epoch as there are.
+                let kept = whole[..cut].lines().count() > 1 && whole[head.len()..cut].contains('\n');
+                let mut log = goes_on(1).unwrap();
+                if !kept {
+                    log.line(&json!({ "epoch": 1 })).unwrap();
+                }
+                log.line(&json!({ "epoch": 2 })).unwrap();
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), whole, "cut at {cut}");
+            }
+            std::fs::write(&path, "other\n").unwrap();
+            assert!(goes_on(1).is_none());
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{End, Epoch, Event, Outcome, Run, Snapshot};
+use super::{End, Epoch, Event, Judged, Outcome, Run, Snapshot};
 use crate::backend::{Split, Ticket};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
@@ -37,18 +37,32 @@ pub(super) struct Judge<'a> {
     /// The last epoch that was told, and what its state is kept for.
     told: (u32, Option<Ticket>),
     pub(super) end: Option<End>,
-    /// Where the run may stop early: the least validation loss, its epoch and state.
-    best: Option<(f64, u32, State)>,
-    /// Evaluations since then.
-    since: u32,
+    /// Where the run may stop early: what came of it so far.
+    best: Option<Judged>,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(run: Run<'a>) -> Result<Self> {
+    /// `best` is what came of the epochs before.
+    pub(super) fn new(run: Run<'a>, best: Option<Judged>) -> Result<Self> {
         if run.recipe.stopping.early_stop.is_some() && !run.evaluated.contains(&Split::Validation) {
             return Err(Error::Usage("stopping early takes a validation part, and there is none".into()));
         }
-        Ok(Self { run, start: (run.clock)(), told: (run.done, None), end: None, best: None, since: 0 })
+        Ok(Self { run, start: (run.clock)(), told: (run.done, None), end: None, best })
+    }
+
+    /// The last epoch that was told, or that was done before.
+    pub(super) fn epoch(&self) -> u32 {
+        self.told.0
+    }
+
+    /// The last epoch of the run.
+    pub(super) fn last(&self) -> u32 {
+        self.run.recipe.epochs
+    }
+
+    /// What came of the run so far, where it may stop early.
+    pub(super) fn judged(&self) -> Option<&Judged> {
+        self.best.as_ref()
     }
 
     /// The parts to evaluate after epoch `number`.
@@ -72,7 +86,7 @@ impl<'a> Judge<'a> {
         let Passed { number, learning_rate, train_seconds, at, ticket, splits } = passed;
         let collected = (self.run.clock)();
         if let Some(part) = found.iter().find(|part| !part.loss_sum.is_finite()) {
-            return Err(Error::Diverged { epoch: number, learning_rate, loss: part.loss_sum });
+            return Err(Error::Diverged { epoch: number, learning_rate, loss: Some(part.loss_sum), kept: None });
         }
         let of = |split| splits.iter().zip(found).find(|(of, _)| **of == split).map(|(_, found)| found.clone());
         let epoch = Epoch {
@@ -96,14 +110,14 @@ impl<'a> Judge<'a> {
         let stopping = &self.run.recipe.stopping;
         if let (Some(patience), Some(validation)) = (stopping.early_stop, &epoch.validation) {
             let loss = validation.mean_loss();
-            if self.best.as_ref().is_none_or(|(best, ..)| loss < best - stopping.min_delta) {
-                self.best = Some((loss, epoch.number, state()?));
-                self.since = 0;
-            } else {
-                self.since += 1;
-            }
-            if self.since > 0 && self.since >= patience {
-                return Ok(Some(End::NoBetter));
+            match &mut self.best {
+                Some(best) if loss >= best.loss - stopping.min_delta => {
+                    best.since += 1;
+                    if best.since >= patience {
+                        return Ok(Some(End::NoBetter));
+                    }
+                }
+                best => *best = Some(Judged { loss, epoch: epoch.number, since: 0, state: state()? }),
             }
         }
         let judged = epoch.validation.as_ref().or(epoch.test.as_ref()).filter(|part| part.errors.is_empty());
@@ -119,7 +133,9 @@ impl<'a> Judge<'a> {
     pub(super) fn outcome(self, end: End) -> (Outcome, Left) {
         let (epoch, ticket) = self.told;
         match (self.best, ticket) {
-            (Some((_, epoch, state)), _) if end != End::Stopped => (Outcome { epoch, end }, Left::Best(state)),
+            (Some(Judged { epoch, state, .. }), _) if end != End::Stopped => {
+                (Outcome { epoch, end }, Left::Best(state))
+            }
             (_, Some(ticket)) if end != End::Done => (Outcome { epoch, end }, Left::At(ticket)),
             _ => (Outcome { epoch, end }, Left::Now),
         }

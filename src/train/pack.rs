@@ -34,7 +34,7 @@ struct Member<'a> {
 
 impl<'a> Member<'a> {
     fn new(run: Run<'a>) -> Result<Self> {
-        let (course, judge) = (Course::new(run)?, Judge::new(run)?);
+        let (course, judge) = (Course::new(run)?, Judge::new(run, None)?);
         let (order, rates, start) = (Vec::new(), Vec::new(), (run.clock)());
         Ok(Self { run, course, judge, epoch: run.done, order, rates, handed: 0, untold: 0, start, passed: None })
     }

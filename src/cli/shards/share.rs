@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::engine::Shard;
 use super::parts::{Parts, Sign};
 use crate::backend::select::Selected;
-use crate::cli::{jobs, note};
+use crate::cli::{jobs, note, signals};
 use crate::error::{Error, Result};
 use crate::many::{Identity, Job, Trained};
 
@@ -168,7 +168,7 @@ impl Share {
             if missing.is_empty() {
                 return Ok(());
             }
-            if jobs::interrupted().load(Ordering::Relaxed) {
+            if signals::interrupted().load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
             if told != missing.len() && begun.elapsed() > BEAT {

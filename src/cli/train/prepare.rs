@@ -8,7 +8,8 @@ use super::is_table;
 use crate::checkpoint::Checkpoint;
 use crate::cli::recipe::Given;
 use crate::data::{Dataset, Task};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
+use crate::memory;
 use crate::model::{Embed, Front, Head, Mlp};
 use crate::recipe::{Facts, Recipe};
 use crate::state::State;
@@ -102,11 +103,24 @@ pub(in crate::cli) fn initial(checkpoint: &Checkpoint, task: Task) -> Cow<'_, Ch
     }
 }
 
+/// Refuses a network whose training takes more memory than there is.
+///
+/// # Errors
+/// [`Error::Memory`] with what helps.
+pub(in crate::cli) fn check_memory(model: &Mlp, recipe: &Recipe) -> Result<()> {
+    // The state here, on the backend and as the last finite one, and the gradient.
+    let values = 3 * (1 + recipe.optimizer.kind.slots()) + 1;
+    let needed = 4 * values as u64 * model.parameters() as u64;
+    memory::check(needed, || format!("the training of a network of widths {:?}", model.widths()))
+        .map_err(|error| error.advise(&[Remedy::SmallerLayers]))
+}
+
 /// Where the training of `model` by `recipe` starts: from what it is told, or from the parameters of the file that is `initial`.
 ///
 /// # Errors
-/// [`Error::File`] for a model of other widths or with another front.
+/// [`Error::File`] for a model of other widths or with another front, and as [`check_memory`].
 pub(in crate::cli) fn start(model: &Mlp, recipe: &Recipe, initial: Option<(&Path, &Checkpoint)>) -> Result<State> {
+    check_memory(model, recipe)?;
     let parameters = match initial {
         None => model.initial_parameters(recipe.init, recipe.seed),
         Some((path, initial)) => {

@@ -3,17 +3,19 @@
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use super::Options;
+use super::checkpoints::{self, Checkpoints};
 use crate::checkpoint::{self, Best, Metadata};
-use crate::cli::{note, quoted, terminal};
+use crate::cli::{note, quoted, signals, terminal};
 use crate::data::catalogue;
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
 use crate::model::Mlp;
 use crate::observe::Observer;
 use crate::state::State;
-use crate::train::{End, Epoch, Event, Outcome, Snapshot};
+use crate::train::{Between, End, Epoch, Event, Outcome, Snapshot};
 
 /// What a file name may have in the place of the epoch's number.
 const EPOCH: &str = "{epoch}";
@@ -31,6 +33,8 @@ pub(super) struct Saving {
     run: Option<Run>,
     /// The file that the run ended with, and its epoch.
     ended: Option<(PathBuf, u32)>,
+    /// The run midway.
+    checkpoints: Option<Checkpoints>,
 }
 
 /// What is written of a run.
@@ -65,7 +69,14 @@ impl Saving {
             (save, Some(None)) => (None, save.clone()),
             (save, best) => (save.clone(), best.clone().flatten()),
         };
-        let all = [("--save", &last), ("--save-best", &best), ("--log", &options.log)];
+        let previous = options.checkpoint.as_deref().map(checkpoints::previous);
+        let all = [
+            ("--save", &last),
+            ("--save-best", &best),
+            ("--checkpoint", &options.checkpoint),
+            ("the checkpoint before", &previous),
+            ("--log", &options.log),
+        ];
         let given: Vec<Named> =
             all.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?.clone()))).collect();
         for (flag, path) in &given {
@@ -80,8 +91,16 @@ impl Saving {
             (None, Some(file)) => format!(" --save {}", shell(file)),
             (None, None) => String::new(),
         };
+        let checkpoints = options.checkpoint.as_deref().map(|path| Checkpoints::new(path, options.checkpoint_every));
+        let on = match &checkpoints {
+            None => on,
+            Some(midway) => {
+                let log = options.log.as_deref().map_or_else(String::new, |log| format!(" --log {}", shell(log)));
+                format!("{on} --checkpoint {}{log}", shell(midway.path()))
+            }
+        };
         let quiet = options.quiet;
-        Ok(Self { last, every: options.save_every, best, on, quiet, run: None, ended: None })
+        Ok(Self { last, every: options.save_every, best, on, quiet, run: None, ended: None, checkpoints })
     }
 
     /// The files that the epochs after `done` up to `epochs` may write and that are there already, and the log.
@@ -98,6 +117,8 @@ impl Saving {
             let found = written(path, (done + 1).min(epochs), epochs, options.log.as_deref());
             models.extend(found.into_iter().map(|path| (flag, path)));
         }
+        models.extend(options.checkpoint.iter().map(|path| ("--checkpoint", path.clone())));
+        models.extend(options.checkpoint.iter().map(|path| ("the checkpoint before", checkpoints::previous(path))));
         for model in &models {
             files::check_apart(&[std::slice::from_ref(model), &log[..]].concat())?;
             files::check_replaceable(&model.1)?;
@@ -120,6 +141,9 @@ impl Saving {
         state: &State,
         best: Option<Best>,
     ) -> Result<()> {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.begin(done);
+        }
         let best = best.filter(|_| self.best.is_some());
         if let Some(folder) = options.data.data_dir.as_ref().filter(|_| catalogue::set(&metadata.data).is_some()) {
             self.on += &format!(" --data-dir {}", shell(folder));
@@ -159,14 +183,42 @@ impl Saving {
         }
     }
 
+    /// Writes the run midway, where it is time or the run is to end, which it then does.
+    fn between(&mut self, between: &mut Between<'_>) -> Result<ControlFlow<()>> {
+        let (Some(checkpoints), Some(run)) = (&mut self.checkpoints, &self.run) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let stop = signals::interrupted().load(Ordering::Relaxed);
+        if checkpoints.is_due(between.epoch) || stop {
+            let (state, begun) = between.place()?;
+            checkpoints.write(&run.model, (&state, &begun), &run.metadata_of(between.epoch))?;
+        }
+        Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// The run diverged, and `state`, that of `epoch`, is the last finite one: it is written.
+    pub(super) fn diverged(&self, epoch: u32, state: &State) -> Result<()> {
+        let (Some(path), Some(run)) = (&self.last, &self.run) else { return Ok(()) };
+        run.write(path, epoch, state)?;
+        note(&format!("The state of epoch {epoch}, a finite one, is in {}", numbered(path, epoch).display()));
+        Ok(())
+    }
+
     /// The run was stopped after `epoch`: it is written, and what goes on from it is said.
     fn stopped(&self, epoch: u32, end: &mut Snapshot<'_>) -> Result<()> {
         let Some(run) = &self.run else { return Ok(()) };
+        let epochs = run.metadata.recipe.epochs;
+        if let Some(checkpoints) = &self.checkpoints {
+            let path = checkpoints.path();
+            let told = format!("Interrupted: the run as it is now is in {}; to go on:", path.display());
+            terminal::note_command(&told, &self.command(path, epochs));
+        }
         let Some(path) = &self.last else {
             match (&self.best, run.best) {
                 (Some(path), Some(Best { epoch, .. })) if run.kept => {
                     note(&format!("Interrupted: the best epoch, {epoch}, is in {}", numbered(path, epoch).display()));
                 }
+                _ if self.checkpoints.is_some() => {}
                 _ => note("Interrupted: nothing is kept, as there is no --save"),
             }
             return Ok(());
@@ -176,9 +228,13 @@ impl Saving {
             return Ok(());
         }
         run.write(path, epoch, &end.state()?)?;
-        let (file, epochs) = (numbered(path, epoch), run.metadata.recipe.epochs);
-        let told = format!("Interrupted: epoch {epoch} of {epochs} is in {}; to go on:", file.display());
-        terminal::note_command(&told, &self.command(&file, epochs));
+        let file = numbered(path, epoch);
+        if self.checkpoints.is_some() {
+            note(&format!("Epoch {epoch} of {epochs} is in {}", file.display()));
+        } else {
+            let told = format!("Interrupted: epoch {epoch} of {epochs} is in {}; to go on:", file.display());
+            terminal::note_command(&told, &self.command(&file, epochs));
+        }
         Ok(())
     }
 
@@ -216,8 +272,10 @@ impl Saving {
 
 impl Observer for Saving {
     fn event(&mut self, event: &mut Event<'_>) -> Result<ControlFlow<()>> {
-        if let Event::Epoch(epoch, snapshot) = event {
-            self.epoch(epoch, snapshot)?;
+        match event {
+            Event::Epoch(epoch, snapshot) => self.epoch(epoch, snapshot)?,
+            Event::Between(between) => return self.between(between),
+            _ => {}
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -238,9 +296,14 @@ impl Run {
     }
 
     fn write(&self, path: &Path, epoch: u32, state: &State) -> Result<()> {
+        checkpoint::save(&numbered(path, epoch), &self.model, state, Some(&self.metadata_of(epoch)))
+    }
+
+    /// What is said of the model after `epoch`.
+    fn metadata_of(&self, epoch: u32) -> Metadata {
         let mut metadata = Metadata { epochs: epoch, ..self.metadata.clone() };
         metadata.training.best = self.best;
-        checkpoint::save(&numbered(path, epoch), &self.model, state, Some(&metadata))
+        metadata
     }
 }
 

@@ -114,6 +114,7 @@ impl Observer for Screen {
                 self.tell(&format!("From epoch {epoch} on the learning rate stays at {rate} (--min-lr)"));
             }
             Event::Epoch(epoch, _) => self.epoch(epoch)?,
+            Event::Between(_) => {}
         }
         Ok(ControlFlow::Continue(()))
     }

@@ -6,12 +6,14 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Options;
-use crate::checkpoint::{Checkpoint, Metadata};
+use crate::checkpoint::{self, Checkpoint, Metadata};
 use crate::cli::cv::TABLE_VALIDATION;
 use crate::cli::recipe::{Given, flag, recipe, shown};
 use crate::data::{self, Dataset, Header, classes};
 use crate::error::{Error, Result};
+use crate::model::Mlp;
 use crate::recipe::Recipe;
+use crate::train::Begun;
 
 /// What a run does, whether by a flag, by the model that it goes on from, or by default.
 pub(super) struct Settings {
@@ -69,6 +71,11 @@ impl<'a> Resumed<'a> {
                 Err(Error::file(path, "a model that does not say how it was trained", expected))
             }
         }
+    }
+
+    /// How much of the run is done beside whole epochs; `model` is what it trains.
+    pub(super) fn begun(&self, model: &Mlp) -> Result<Begun> {
+        checkpoint::midway::begun(self.path, self.metadata, model, self.metadata.recipe.optimizer.kind)
     }
 
     /// What the run does: what the model was trained with. The flags that are `given` may say the same again, and how many epochs

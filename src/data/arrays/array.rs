@@ -8,9 +8,12 @@ use half::f16;
 
 use crate::data::Inputs;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// The most bytes of an array that are read.
 pub(in crate::data) const MAX_BYTES: usize = 4 << 30;
+/// The most axes of an array, which NumPy has too.
+const MAX_AXES: usize = 64;
 /// The longest header that is read. NumPy writes some hundred bytes.
 const MAX_HEADER: usize = 1 << 16;
 /// How an array in NumPy's format begins.
@@ -69,7 +72,7 @@ impl Header {
 
 /// At most so many bytes of the array `name`.
 fn taken(path: &Path, name: &str, source: &mut impl Read, bytes: usize) -> Result<Vec<u8>> {
-    let mut taken = Vec::new();
+    let mut taken = Vec::with_capacity(bytes);
     let damaged = |error| Error::file(path, format!("a damaged {name} ({error})"), "a whole NumPy array");
     source.take(bytes as u64).read_to_end(&mut taken).map_err(damaged)?;
     Ok(taken)
@@ -194,6 +197,9 @@ impl Array {
             let (what, help) = other_type(&header.descr);
             return Err(bad(format!("{name} of {what}"), help));
         };
+        if header.shape.len() > MAX_AXES {
+            return Err(bad(format!("{name} of {} axes", header.shape.len()), "at most 64"));
+        }
         // An axis of length 0 hides how long the others are.
         let count = header.shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n.max(1)));
         let size = count.and_then(|count| count.checked_mul(element.size)).filter(|&size| size <= MAX_BYTES);
@@ -201,6 +207,7 @@ impl Array {
             return Err(bad(format!("{name} of shape {:?}", header.shape), "at most 4 GiB"));
         };
         let size = if header.shape.contains(&0) { 0 } else { size };
+        memory::check(size as u64, || format!("the array {name} of {}", path.display()))?;
         // One byte more than the header promises: to see whether there is one, and to make the archive check its checksum.
         let mut bytes = taken(path, name, &mut source, size + 1)?;
         if bytes.len() != size {

@@ -1,5 +1,6 @@
 //! Reading a second file as the first one was read: a test file beside a training file, or rows for a model.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::columns::{Columns, Layout, label_by_habit, numbered, unique};
@@ -49,9 +50,11 @@ impl Layout {
         let label = match &like.names {
             Some(known) if names => {
                 first = unique(first, notes);
-                let find = |name: &str| first.iter().position(|cell| cell == name);
-                let by_name = label.or(known.get(like.label).map(String::as_str)).and_then(find);
-                let label = by_name.or(label.and(by_number));
+                let by_name: HashMap<&str, usize> =
+                    first.iter().enumerate().rev().map(|(index, name)| (&name[..], index)).collect();
+                let find = |name: &str| by_name.get(name).copied();
+                let named = label.or(known.get(like.label).map(String::as_str)).and_then(find);
+                let label = named.or(label.and(by_number));
                 for index in features {
                     places[index] = find(&known[index]).filter(|place| Some(*place) != label);
                 }
@@ -63,7 +66,8 @@ impl Layout {
                     let them = if missing.len() == 1 { "it, as in training" } else { "them, as in training" };
                     return Err(bad(format!("no column {}", missing.join(", ")), them.into()));
                 }
-                let other = |index: &usize| Some(*index) != label && !places.contains(&Some(*index));
+                let used: HashSet<usize> = places.iter().flatten().copied().collect();
+                let other = |index: &usize| Some(*index) != label && !used.contains(index);
                 extra = (0..count).filter(other).map(|index| first[index].clone()).collect();
                 label
             }

@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 /// Bytes of a block.
 const BLOCK: usize = 1 << 20;
 /// The most bytes of one record.
-const LONGEST: usize = 1 << 28;
+const LONGEST: usize = 1 << 26;
+/// The most cells of the first record.
+const MOST_CELLS: usize = 1 << 20;
 
 /// The blocks of a file.
 pub(super) struct Blocks<'a> {
@@ -43,10 +45,19 @@ impl<'a> Blocks<'a> {
     /// The first block, which stays to be read.
     ///
     /// # Errors
-    /// As [`Blocks::next`].
+    /// As [`Blocks::next`], and [`Error::File`] for more columns than are read.
     pub(super) fn head(&mut self) -> Result<&[u8]> {
         let end = self.whole()?;
-        Ok(&self.rest[..end])
+        let head = &self.rest[..end];
+        if head.len() > MOST_CELLS {
+            let line = &head[..memchr::memchr2(b'\n', b'\r', head).unwrap_or(head.len())];
+            let cells = [b',', b';', b'\t', b'|', b' '].map(|mark| memchr::memchr_iter(mark, line).count() + 1);
+            if let Some(cells) = cells.into_iter().find(|cells| *cells > MOST_CELLS) {
+                let found = format!("{cells} cells in the first line");
+                return Err(Error::file(self.source.path, found, format!("at most {MOST_CELLS} columns")));
+            }
+        }
+        Ok(head)
     }
 
     /// Goes on after so many bytes and lines of the head; `delimiter` parts cells.
@@ -77,7 +88,7 @@ impl<'a> Blocks<'a> {
     /// The next block; none at the end.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::File`] for a record without an end.
+    /// [`Error::Io`], and [`Error::File`] for a record that is too long, as one without an end is.
     pub(super) fn next(&mut self) -> Result<Option<Block>> {
         let end = self.whole()?;
         if self.rest.is_empty() {
@@ -99,10 +110,10 @@ impl<'a> Blocks<'a> {
             if let Some(end) = end {
                 return Ok(end);
             }
-            wanted = 2 * self.rest.len();
-            if wanted > LONGEST {
-                let found = format!("a row from line {} on that does not end", self.line);
-                return Err(Error::file(self.source.path, found, "an end to each quote that begins"));
+            wanted = (2 * self.rest.len()).min(LONGEST);
+            if self.rest.len() >= LONGEST {
+                let found = format!("a row from line {} on that does not end in {LONGEST} bytes", self.line);
+                return Err(Error::file(self.source.path, found, "shorter rows, and an end to each quote that begins"));
             }
         }
     }

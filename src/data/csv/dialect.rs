@@ -1,6 +1,8 @@
 //! The form of a table's text, known from its first lines: what stands between cells, the decimal mark, lines before the
 //! table, and whether its first line is a header.
 
+use std::collections::HashSet;
+
 use ::csv::{ByteRecord, ReaderBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -236,7 +238,8 @@ impl Dialect {
         }
         let again =
             |(index, cell): (usize, &String)| !missing(cell) && rows.iter().any(|row| row.get(index) == Some(cell));
-        let different = first.iter().enumerate().all(|(at, cell)| !first[..at].contains(cell) || cell.is_empty());
+        let mut met = HashSet::new();
+        let different = first.iter().all(|cell| met.insert(cell) || cell.is_empty());
         different && !first.iter().enumerate().any(again) && !first.iter().any(number)
     }
 }

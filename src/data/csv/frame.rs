@@ -84,7 +84,10 @@ impl Frame {
 
     /// Numbers and texts of a row.
     pub(in crate::data) fn widths(&self) -> (usize, usize) {
-        (self.held.iter().filter(|held| matches!(held, Held::Number { .. })).count(), self.texts.len())
+        // Asked for each column, so that to count them each time would take the square of their number.
+        let chunk = self.chunks.iter().find(|chunk| !chunk.lines.is_empty());
+        let count = || self.held.iter().filter(|held| matches!(held, Held::Number { .. })).count();
+        (chunk.map_or_else(count, |chunk| chunk.numbers.len() / chunk.lines.len()), self.texts.len())
     }
 
     /// The place of each row.

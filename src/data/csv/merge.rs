@@ -77,7 +77,9 @@ impl Order {
     /// The order of values of which each lies in a column of the file.
     pub(super) fn of(numbers: &[usize], texts: &[usize]) -> Self {
         let ranks = |columns: &[usize]| {
-            let rank = |column: &usize| columns.iter().filter(|other| *other < column).count();
+            let mut sorted = columns.to_vec();
+            sorted.sort_unstable();
+            let rank = |column: &usize| sorted.binary_search(column).unwrap_or_default();
             (!columns.is_sorted()).then(|| columns.iter().map(rank).collect())
         };
         Self { numbers: ranks(numbers), texts: ranks(texts) }

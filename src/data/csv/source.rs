@@ -10,6 +10,7 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder};
 use ruzstd::decoding::StreamingDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
+use crate::data::unpacked;
 use crate::error::{Error, Result};
 
 /// The number of bytes by which the encoding is known.
@@ -73,6 +74,7 @@ impl<'a> Source<'a> {
         if is_zip(&start) {
             return self.zipped(bytes);
         }
+        let length = self.length(&mut bytes).map_err(read)?;
         let whole = Cursor::new(start.clone()).chain(bytes);
         let (reader, packed): (Box<dyn Read + Send + 'a>, _) = match start[..] {
             [0x1f, 0x8b, ..] => (Box::new(MultiGzDecoder::new(BufReader::new(whole))), Some("gzip file")),
@@ -83,7 +85,28 @@ impl<'a> Source<'a> {
             }
             _ => (Box::new(whole), None),
         };
-        self.decoded(reader, packed, None)
+        match packed {
+            Some(_) => self.decoded(Box::new(unpacked::Bounded::new(reader, length)), packed, None),
+            None => self.decoded(reader, None, None),
+        }
+    }
+
+    /// The number of its bytes; where they end only when they were read, the most that there can be.
+    fn length(self, bytes: &mut dyn Bytes) -> std::io::Result<u64> {
+        match self.content {
+            Some(content) => Ok(content.len() as u64),
+            None => {
+                let at = bytes.stream_position();
+                let is_file = self.path.metadata()?.is_file();
+                match at {
+                    Ok(at) if is_file => {
+                        let end = bytes.seek(SeekFrom::End(0))?;
+                        bytes.seek(SeekFrom::Start(at)).map(|_| end)
+                    }
+                    _ => Ok(u64::MAX),
+                }
+            }
+        }
     }
 
     /// The one table in a zip archive.
@@ -126,7 +149,10 @@ impl<'a> Source<'a> {
         bytes.seek(SeekFrom::Start(start)).map_err(Error::io("read", self.path))?;
         let reader: Box<dyn Read + Send + 'a> = match method {
             CompressionMethod::Stored => Box::new(bytes.take(length)),
-            CompressionMethod::Deflated => Box::new(DeflateDecoder::new(BufReader::new(bytes.take(length)))),
+            CompressionMethod::Deflated => {
+                let unpacked = DeflateDecoder::new(BufReader::new(bytes.take(length)));
+                Box::new(unpacked::Bounded::new(unpacked, length))
+            }
             other => {
                 let found = format!("a zip archive packed by {other}");
                 return Err(Error::file(self.path, found, "the usual method, or the file unpacked"));
@@ -172,6 +198,10 @@ impl Text<'_> {
 /// Packed data that cannot be read is damaged; any other failure is the operating system's.
 fn failed(path: &Path, packed: Option<&str>, error: std::io::Error) -> Error {
     match packed {
+        Some(packed) if unpacked::is_beyond(&error) => {
+            let found = format!("a {packed} that unpacks to {error}");
+            Error::file(path, found, "less; unpack the file first if that is right")
+        }
         Some(packed) => Error::file(path, format!("a damaged {packed} ({error})"), "a whole one"),
         None => Error::io("read", path)(error),
     }

@@ -10,6 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 
 use super::formats::{Kind, READ};
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// The most pixels of an image that is decoded: more than any camera's.
 const MAX_PIXELS: u64 = 1 << 28;
@@ -76,13 +77,8 @@ fn decoder<'a>(path: &Path, source: impl BufRead + Seek + 'a) -> Result<impl Ima
         let found = format!("an image of {height} x {width} pixels, {bytes} bytes when it is decoded");
         return Err(Error::file(path, found, format!("at most {MAX_PIXELS} pixels and {MAX_DECODED} bytes")));
     }
-    // Decoders and conversions end the process where they get no memory, so it is asked for here first: for the image and
-    // for two bytes a pixel, twice.
-    let needed = usize::try_from(bytes + 4 * pixels).unwrap_or(usize::MAX);
-    if Vec::<u8>::new().try_reserve_exact(needed).is_err() {
-        let found = format!("an image of {height} x {width} pixels");
-        return Err(Error::file(path, found, format!("a smaller one: there is no memory of {needed} bytes for it")));
-    }
+    // The image, and two bytes a pixel, twice, for what is made of it.
+    memory::check(bytes + 4 * pixels, || format!("{}: an image of {height} x {width} pixels", path.display()))?;
     Ok(decoder)
 }
 

@@ -1,0 +1,305 @@
+//! How much memory there is, and the refusal of what would take more: by name where the need is known before ([`check`]), and of any
+//! large allocation in a program whose allocator is [`Allocator`].
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+/// Allocations of so many bytes are counted, and refused where there is no memory for them.
+const LARGE: usize = 1 << 20;
+/// One part in so many of what is left may be taken before it is measured again.
+const LEASE: u64 = 8;
+
+/// The most bytes that the process may take, as it was told.
+static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+/// Bytes in large allocations. Those that were not written to yet are in no figure of the system.
+static LARGE_BYTES: AtomicU64 = AtomicU64::new(0);
+/// Bytes that may be taken before what is left is measured again.
+static LEASED: AtomicI64 = AtomicI64::new(0);
+/// What does not change while the process runs.
+static BOUNDS: OnceLock<Bounds> = OnceLock::new();
+
+/// What holds the process to so much memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// What [`set_limit`] was given.
+    Limit,
+    /// The process's address space, RLIMIT_AS.
+    AddressSpace,
+    /// Its control group, such as that of a container.
+    Group,
+    /// What the machine has.
+    Machine,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Limit => "the memory that was allowed",
+            Self::AddressSpace => "the address space that the process may have (ulimit -v)",
+            Self::Group => "the memory of the process's control group",
+            Self::Machine => "the machine's memory",
+        })
+    }
+}
+
+/// Allows the process so many bytes in all, from now on.
+pub fn set_limit(bytes: u64) {
+    LIMIT.store(bytes, Ordering::Relaxed);
+    LEASED.store(0, Ordering::Relaxed);
+}
+
+/// Refuses `needed` bytes more where there are not so many left; `what` takes them.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn check(needed: u64, what: impl FnOnce() -> String) -> Result<()> {
+    // Beneath this, the figures are not worth their time.
+    if needed < LARGE as u64 {
+        return Ok(());
+    }
+    BOUNDS.get_or_init(Bounds::new);
+    match left() {
+        (left, of) if needed > left => Err(Error::Memory { what: what(), needed, left, of }),
+        _ => Ok(()),
+    }
+}
+
+/// A number of bytes in words.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(60, "EiB"), (50, "PiB"), (40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+        match units.into_iter().find(|(power, _)| self.0 >> power > 0) {
+            Some((power, unit)) => write!(out, "{:.1} {unit}", self.0 as f64 / (1u64 << power) as f64),
+            None => write!(out, "{} bytes", self.0),
+        }
+    }
+}
+
+/// What does not change while the process runs: where the figures are.
+#[derive(Debug, Default)]
+struct Bounds {
+    /// RLIMIT_AS.
+    address_space: Option<u64>,
+    group: Option<Group>,
+}
+
+/// The files of a control group: its limit, what it takes, and of what. Version 2 and version 1 name them differently.
+#[derive(Debug)]
+struct Group {
+    limit: PathBuf,
+    taken: PathBuf,
+    parts: PathBuf,
+}
+
+impl Bounds {
+    fn new() -> Self {
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let address_space = limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max address space"))
+            .and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        Self { address_space, group: groups.lines().find_map(Group::of) }
+    }
+}
+
+impl Group {
+    /// The group in a line of /proc/self/cgroup, if it limits memory.
+    fn of(line: &str) -> Option<Self> {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
+        let (root, names) = match controllers {
+            "" => ("/sys/fs/cgroup", ["memory.max", "memory.current"]),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", ["memory.limit_in_bytes", "memory.usage_in_bytes"])
+            }
+            _ => return None,
+        };
+        // In a container the path may be one that only the host knows; the container's own group is the root.
+        [std::path::Path::new(root).join(path), root.into()].into_iter().find_map(|folder| {
+            let [limit, taken, parts] = [names[0], names[1], "memory.stat"].map(|name| folder.join(name));
+            (number(&limit)? < 1 << 60).then_some(Self { limit, taken, parts })
+        })
+    }
+
+    /// The bytes that are left to it. Files that are kept in memory while there is room are given up.
+    fn left(&self) -> Option<u64> {
+        let mut buffer = [0; 4096];
+        let length = File::open(&self.parts).and_then(|mut file| file.read(&mut buffer)).unwrap_or(0);
+        let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default();
+        let files = text.lines().find_map(|line| line.strip_prefix("inactive_file ")?.parse().ok()).unwrap_or(0);
+        Some(number(&self.limit)?.saturating_sub(number(&self.taken)?.saturating_sub(files)))
+    }
+}
+
+/// The number that a file of the system holds. Takes no memory: the allocator asks too.
+fn number(path: &std::path::Path) -> Option<u64> {
+    let mut buffer = [0; 32];
+    let length = File::open(path).ok()?.read(&mut buffer).ok()?;
+    std::str::from_utf8(&buffer[..length]).ok()?.trim().parse().ok()
+}
+
+/// The numbers of KiB behind `names` in a file of lines `name: number kB`, as bytes.
+fn kibibytes<const N: usize>(path: &str, names: [&str; N]) -> [Option<u64>; N] {
+    let mut buffer = [0; 4096];
+    let length = File::open(path).and_then(|mut file| file.read(&mut buffer)).unwrap_or(0);
+    let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default();
+    names.map(|name| {
+        let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+        rest.strip_prefix(':')?.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+    })
+}
+
+/// How many bytes more the process can take, and what says so. Without figures of the system only what [`set_limit`] says.
+fn left() -> (u64, Bound) {
+    let [resident, mapped] = kibibytes("/proc/self/status", ["VmRSS", "VmSize"]);
+    let [available] = kibibytes("/proc/meminfo", ["MemAvailable"]);
+    let large = LARGE_BYTES.load(Ordering::Relaxed);
+    let resident = resident.unwrap_or(large);
+    let untouched = large.saturating_sub(resident);
+    let limit = LIMIT.load(Ordering::Relaxed);
+    let mut found = (limit.saturating_sub(resident.max(large)), Bound::Limit);
+    let mut narrow = |left: Option<u64>, of| {
+        if let Some(left) = left.filter(|left| *left < found.0) {
+            found = (left, of);
+        }
+    };
+    narrow(available.map(|bytes| bytes.saturating_sub(untouched)), Bound::Machine);
+    if let Some(Bounds { address_space, group }) = BOUNDS.get() {
+        narrow(group.as_ref().and_then(Group::left).map(|left| left.saturating_sub(untouched)), Bound::Group);
+        narrow(address_space.and_then(|limit| Some(limit.saturating_sub(mapped?))), Bound::AddressSpace);
+    }
+    found
+}
+
+/// The system's allocator, which ends the process in one line and with exit code 1 where a large allocation would take more memory
+/// than there is. Without it the process would be killed, or aborted.
+pub struct Allocator;
+
+impl Allocator {
+    /// A large allocation of so many bytes begins.
+    fn take(bytes: usize) {
+        let size = bytes as i64;
+        if LEASED.fetch_sub(size, Ordering::Relaxed) < size {
+            let (left, of) = left();
+            if bytes as u64 > left {
+                refuse(bytes, left, of);
+            }
+            LEASED.store((left / LEASE).min(i64::MAX as u64) as i64, Ordering::Relaxed);
+        }
+        LARGE_BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// One has ended.
+    fn give(bytes: usize) {
+        LARGE_BYTES.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// `pointer`, unless the system gave none for so many bytes.
+    fn given(pointer: *mut u8, bytes: usize) -> *mut u8 {
+        if pointer.is_null() {
+            let (left, of) = left();
+            refuse(bytes, left, of);
+        }
+        pointer
+    }
+}
+
+/// Ends the process.
+#[cold]
+fn refuse(bytes: usize, left: u64, of: Bound) -> ! {
+    let (needed, left) = (Bytes(bytes as u64), Bytes(left));
+    // Neither formats into memory.
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "error: out of memory: {needed} more are needed, and {left} are left of {of}: use less data, smaller batches or layers"
+    );
+    std::process::exit(1);
+}
+
+// SAFETY: all memory is the system allocator's, with the layouts as they were given; what is added counts bytes, or ends the process.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let large = layout.size() >= LARGE;
+        if large {
+            Self::take(layout.size());
+        }
+        // SAFETY: as the caller promises of `layout`.
+        let pointer = unsafe { System.alloc(layout) };
+        if large { Self::given(pointer, layout.size()) } else { pointer }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let large = layout.size() >= LARGE;
+        if large {
+            Self::take(layout.size());
+        }
+        // SAFETY: as the caller promises of `layout`.
+        let pointer = unsafe { System.alloc_zeroed(layout) };
+        if large { Self::given(pointer, layout.size()) } else { pointer }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if layout.size() >= LARGE {
+            Self::give(layout.size());
+        }
+        // SAFETY: as the caller promises of `pointer` and `layout`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // What grows may be copied, so that for a while there are both; pages are mostly moved instead, so that only what is added
+        // counts.
+        let (before, after) = (layout.size(), size);
+        if after >= LARGE {
+            let known = if before >= LARGE { before } else { 0 };
+            if after > known {
+                Self::take(after - known);
+            } else {
+                Self::give(known - after);
+            }
+        } else if before >= LARGE {
+            Self::give(before);
+        }
+        // SAFETY: as the caller promises of `pointer`, `layout` and `size`.
+        let pointer = unsafe { System.realloc(pointer, layout, size) };
+        if after >= LARGE { Self::given(pointer, after) } else { pointer }
+    }
+}
+
+/// Learns what holds the process, before anything large is allocated.
+pub fn watch() {
+    BOUNDS.get_or_init(Bounds::new);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_there_is_is_refused_with_the_figures() {
+        check(0, || unreachable!()).unwrap();
+        check(2 << 20, || unreachable!()).unwrap();
+        let error = check(1 << 60, || "a large thing".into()).unwrap_err();
+        assert!(matches!(error, Error::Memory { needed, .. } if needed == 1 << 60) || cfg!(not(target_os = "linux")));
+        assert!(error.to_string().starts_with("a large thing takes 1.0 EiB"), "{error}");
+        assert_eq!(error.exit_code(), 1);
+    }
+
+    #[test]
+    fn sizes_are_written_in_the_largest_unit_that_fits() {
+        let written = [0, 1023, 1536, 5 << 30].map(|bytes| Bytes(bytes).to_string());
+        assert_eq!(written, ["0 bytes", "1023 bytes", "1.5 KiB", "5.0 GiB"]);
+    }
+}
