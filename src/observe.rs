@@ -129,10 +129,10 @@ pub fn train(
     train_from(backend, run, Begun::default(), clock, observers)
 }
 
-/// Goes on with a run as [`train`] does, of which so much is `begun`.
+/// Goes on with a run as [`train()`] does, of which so much is `begun`.
 ///
 /// # Errors
-/// As [`train`].
+/// As [`train()`].
 pub fn train_from(
     backend: &mut dyn Backend,
     run: &RunInfo<'_>,
