@@ -680,6 +680,8 @@ impl Plan {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::backend::gpu::kernels::BindingKind;
     use crate::model::{Activation, Front};
@@ -713,6 +715,8 @@ mod tests {
 
     fn check_bindings(activation: Activation, recipe: &Recipe, input_dropout: f64) {
         let kind = recipe.optimizer.kind;
+        // Of each shader, which many dispatches share.
+        let mut reflections = HashMap::new();
         let subgroups = Hardware { subgroup: 8, ..Hardware::SOFTWARE };
         let (none, both) = (Front::default(), Front { embedded: vec![0, 5], deviation: 0.1, scaled: true });
         for (widths, front) in [
@@ -743,7 +747,10 @@ mod tests {
                     Plan::evaluation(name, &model, recipe, element, 512, &hardware),
                 ];
                 for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
-                    let reflection = dispatch.launch.kernel.reflect(dispatch.launch.link).unwrap();
+                    let launch = &dispatch.launch;
+                    let reflection = reflections
+                        .entry(launch.shader())
+                        .or_insert_with(|| launch.kernel.reflect(launch.link).unwrap());
                     let mut bound: Vec<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
                     bound.push("batches");
                     bound.sort_unstable();
