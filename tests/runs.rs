@@ -486,7 +486,8 @@ fn a_run_folder_holds_what_repeats_its_run_to_the_bit() {
         let fixed = ["train", "--backend", "cpu", "--ignore", "person", "--label", "label", "--run-dir", &kept];
         let first = command(&[&fixed[..], flags].concat()).current_dir(folder.0.path()).output().unwrap();
         assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
-        assert_eq!(names_in(&kept), ["config.toml", "log.jsonl", "model.safetensors"]);
+        let all = ["config.toml", "evaluation.json", "log.jsonl", "model.safetensors", "report.html"];
+        assert_eq!(names_in(&kept), all);
         let (file, again) = (format!("{kept}/config.toml"), elsewhere.path(&format!("run{number}")));
         let second =
             command(&["train", "--config", &file, "--run-dir", &again]).current_dir(elsewhere.0.path()).output();
