@@ -87,6 +87,15 @@ fn observe(member: usize, told: &mut Vec<Told>, event: Event<'_>) -> mlp_gpu::Re
     Ok(ControlFlow::Continue(()))
 }
 
+/// Why a run failed. One alone may see within an epoch that it diverged, by its state; a member of a pack sees it behind the epoch, by its
+/// loss.
+fn why(error: &Error) -> String {
+    match error {
+        Error::Diverged { epoch, learning_rate, .. } => format!("diverged in epoch {epoch} at {learning_rate}"),
+        error => error.to_string(),
+    }
+}
+
 fn initial(model: &Mlp, recipe: &Recipe) -> State {
     State::new(model.initial_parameters(recipe.init, recipe.seed), recipe.optimizer.kind)
 }
@@ -105,7 +114,7 @@ fn alone(store: &Store, model: &Mlp, recipe: &Recipe, plan: PlanName, data: &Dat
     let outcome = train::train(&mut gpu, run, |event| observe(member, &mut told, event));
     let ended = match outcome {
         Ok(outcome) => Ok((outcome, gpu.state(None).unwrap())),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(why(&error)),
     };
     (told, ended)
 }
@@ -127,7 +136,7 @@ fn together(store: &Store, model: &Mlp, recipes: &[Recipe], plan: PlanName, data
     let runs: Vec<Run<'_>> = recipes.iter().zip(&rows).map(run).collect();
     let mut told = vec![Vec::new(); recipes.len()];
     let ended = train::train_pack(&mut pack, &runs, |member, event| observe(member, &mut told[member], event));
-    let ended = ended.unwrap().into_iter().map(|ended| ended.map_err(|error| error.to_string()));
+    let ended = ended.unwrap().into_iter().map(|ended| ended.map_err(|error| why(&error)));
     told.into_iter().zip(ended).collect()
 }
 

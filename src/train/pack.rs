@@ -78,8 +78,9 @@ impl<'a> Member<'a> {
 }
 
 /// Trains all members of `pack` at once, each by its run as [`super::train`] does alone, from the pack's states on: what is told of a
-/// member, when and how it ends and the state that it ends with are the same, but for clock times. `observe` is told what happens
-/// and to which member; where it breaks or fails, that member ends, and the others go on. So they do where a loss is no longer a
+/// member, when and how it ends and the state that it ends with are the same, but for clock times, and that divergence is seen behind
+/// the epoch, not within it. `observe` is told what happens and to which member; where it breaks or fails, that member ends, and the
+/// others go on. So they do where a loss is no longer a
 /// number.
 ///
 /// # Errors
