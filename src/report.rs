@@ -48,13 +48,13 @@ impl Report {
     /// The report of the run in `folder`, of the files that are there.
     ///
     /// # Errors
-    /// [`Error::File`] for a folder without a log and an evaluation, or files that hold something else; [`Error::Io`].
+    /// [`Error::File`] for a folder without a log, a model and an evaluation, or files that hold something else; [`Error::Io`].
     pub fn of_folder(folder: &Path) -> Result<Self> {
         let there = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
         let log = there(LOG).map(|path| Log::read(&path)).transpose()?;
         let evaluation = there(evaluation::FILE).map(|path| Evaluation::read(&path)).transpose()?;
-        if log.is_none() && evaluation.is_none() {
-            let found = format!("neither {LOG} nor {}", evaluation::FILE);
+        if log.is_none() && evaluation.is_none() && there(MODEL).is_none() {
+            let found = format!("neither {LOG} nor {MODEL} nor {}", evaluation::FILE);
             return Err(Error::file(folder, found, "the folder of a run"));
         }
         let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(Error::io("read", &path));

@@ -52,7 +52,11 @@ impl RowOptions {
     pub(super) fn is_given(&self) -> bool {
         let data = &self.data;
         let files = data.data.is_some() || data.test.is_some();
-        files || data.test_split.is_some() || data.validation_split.is_some() || self.part != Part::Test
+        files
+            || data.test_split.is_some()
+            || data.validation_split.is_some()
+            || self.part != Part::Test
+            || self.seed.is_some()
     }
 
     /// The part of the data set that they are.

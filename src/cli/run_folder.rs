@@ -11,18 +11,16 @@ use super::note;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::observe::log::Log;
+pub(super) use crate::report::{CONFIG, LOG, MODEL};
+use crate::report::{PAGE, evaluation};
 
 /// Where the folders of runs are that nobody names.
 pub(super) const RUNS: &str = "runs";
 /// The word for a folder that nobody names.
 const AUTO: &str = "auto";
 
-/// The files of a run.
-pub(super) const CONFIG: &str = "config.toml";
-pub(super) const LOG: &str = "log.jsonl";
-pub(super) const MODEL: &str = "model.safetensors";
 /// All that a folder may hold.
-pub(super) const ALL: [&str; 5] = [CONFIG, LOG, MODEL, "evaluation.json", "report.html"];
+pub(super) const ALL: [&str; 5] = [CONFIG, LOG, MODEL, evaluation::FILE, PAGE];
 
 /// The folder of a run that is about to begin, or goes on in it.
 pub(super) struct RunFolder {

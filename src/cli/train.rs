@@ -361,8 +361,14 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     if end == End::Stopped {
         return Err(Error::Interrupted);
     }
-    let page = folder.as_ref().map(|folder| report::finish(folder.path(), &selected, &dataset)).transpose()?;
+    // The run is whole without it: a page that cannot be made is said.
+    let tell_page = || match folder.as_ref().map(|folder| report::finish(folder.path(), &selected, &dataset)) {
+        Some(Ok(page)) if !options.quiet => note(&format!("Report: {}", page.display())),
+        Some(Err(error)) => note(&format!("There is no report: {error}")),
+        _ => {}
+    };
     if options.quiet {
+        tell_page();
         return Ok(());
     }
     if recipe.stopping.early_stop.is_some() {
@@ -393,9 +399,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         }
         None => note("Nothing is saved: --save FILE keeps the model, --run-dir auto all of the run"),
     }
-    if let Some(page) = page {
-        note(&format!("Report: {}", page.display()));
-    }
+    tell_page();
     Ok(())
 }
 

@@ -133,8 +133,15 @@ impl Evaluation {
     /// [`Error::Io`], and [`Error::File`] for one that holds something else.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Error::file(path, format!("what does not parse ({error})"), "an evaluation of mlp-gpu"))
+        let unread = |found: String| Error::file(path, found, "an evaluation of mlp-gpu");
+        let found: Self =
+            serde_json::from_slice(&bytes).map_err(|error| unread(format!("what does not parse ({error})")))?;
+        let are_named = |of: &Classes| of.confusion.len() == of.classes.len().pow(2);
+        let have_columns = |of: &FirstLayer| of.weights.len() == of.columns.len() * of.units.len();
+        match found.classes.as_ref().is_none_or(are_named) && found.first_layer.as_ref().is_none_or(have_columns) {
+            true => Ok(found),
+            false => Err(unread("matrices of other sizes than there are names".into())),
+        }
     }
 
     /// Writes it to `path`, whole or not at all.

@@ -66,7 +66,7 @@ impl Log {
             }
         }
         let Some((_, first)) = values.first() else {
-            return Err(Error::file(path, "no lines", "a log of train, cv or search --log"));
+            return Err(Error::file(path, "no lines", "a log of JSON lines, as train, cv and search --log write"));
         };
         if let Some(head) = first.get("search") {
             let head = head.as_object().cloned().unwrap_or_default();
@@ -104,7 +104,7 @@ impl Log {
 }
 
 fn stray(path: &Path, line: usize, found: &str) -> Error {
-    Error::file(path, format!("in line {line} {found}"), "a log of train, cv or search --log")
+    Error::file(path, format!("in line {line} {found}"), "a log of JSON lines, as train, cv and search --log write")
 }
 
 /// Adds the learning rate to the names of runs that have one each, not one an epoch, and differ in it.

@@ -43,16 +43,23 @@ impl RunOptions {
         files
     }
 
-    /// All that is known of the run. A model is evaluated; of a folder this is kept there, and not done again unless rows are named.
+    /// All that is known of the run. A model is evaluated; of a folder this is kept there, and done again once the model has changed.
+    /// An evaluation of rows that are named is not kept.
     /// None of `outputs` may be a file of the data. Without `importance`, that of columns is left out where nothing is kept.
     pub(super) fn report(&self, outputs: &[Named], importance: bool) -> Result<Report> {
         if self.run.is_dir() {
             let kept = self.run.join(evaluation::FILE);
             let model = self.run.join(report::MODEL);
-            if model.is_file() && (!kept.is_file() || self.rows.is_given()) {
+            let changed = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
+            let mut other = None;
+            if model.is_file() && self.rows.is_given() {
+                other = Some(self.evaluate(&model, outputs, importance)?);
+            } else if model.is_file() && changed(&kept) < changed(&model) {
+                // Also where there is none yet: none is less.
                 self.evaluate(&model, outputs, true)?.write(&kept)?;
             }
             let mut report = Report::of_folder(&self.run)?;
+            report.evaluation = other.or(report.evaluation);
             if let Some(path) = &self.log {
                 report.log = Some(Log::read(path)?);
             }

@@ -64,7 +64,7 @@ pub(crate) fn rounded(value: f64) -> String {
 fn date(days: f64) -> String {
     // Features are float32: finer than half a minute nothing is known.
     let minutes = (days * 24.0 * 60.0).round();
-    let Some(moment) = DateTime::<Utc>::from_timestamp(minutes as i64 * 60, 0) else { return rounded(days) };
+    let Some(moment) = DateTime::<Utc>::from_timestamp((minutes * 60.0) as i64, 0) else { return rounded(days) };
     let form = if minutes.rem_euclid(24.0 * 60.0) == 0.0 { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M" };
     moment.format(form).to_string()
 }

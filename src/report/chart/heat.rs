@@ -68,12 +68,18 @@ impl Heat<'_> {
             picture.add(Shape::Text { at, text, size: TEXT, anchor, paint: Paint::Muted, upright });
         }
         let gap = if width.min(height) >= 12.0 { 0.75 } else { 0.0 };
+        if gap == 0.0 {
+            // Small cells touch: those of nothing are one box.
+            picture.add(Shape::Box([left, top, across, down], Paint::Grid.thin(0.35)));
+        }
         for (index, &shade) in self.shades.iter().enumerate() {
             let (row, column) = ((index / wide.max(1)) as f64, (index % wide.max(1)) as f64);
             let (x, y) = (left + column * width, top + row * height);
             // A cell of nothing is still seen.
             let ink: Ink = if shade > 0.0 { Paint::Heat.thin(0.06 + 0.94 * shade) } else { Paint::Grid.thin(0.35) };
-            picture.add(Shape::Box([x + gap, y + gap, width - 2.0 * gap, height - 2.0 * gap], ink));
+            if shade > 0.0 || gap > 0.0 {
+                picture.add(Shape::Box([x + gap, y + gap, width - 2.0 * gap, height - 2.0 * gap], ink));
+            }
             if let Some(text) = self.texts.get(index).filter(|text| !text.is_empty()) {
                 let paint = if shade > LIGHT_ON { Paint::Surface } else { Paint::Ink };
                 let (at, text) = ((x + width / 2.0, y + height / 2.0 + SMALL * 0.36), text.clone());

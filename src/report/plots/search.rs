@@ -1,7 +1,7 @@
 //! What a search tried.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -39,7 +39,8 @@ pub fn rungs(search: &Search) -> Option<Picture> {
     let shown = if best == Some(1) { &entries[1..] } else { &entries[..] };
     let (x, y) =
         (Axis::names("epochs of a trial in each rung", &names), Axis::of("Loss that trials are judged by", inside));
-    let about = format!("The loss of {} trials by the epochs that they had.", search.head["trials"]);
+    let count = with_loss.iter().map(|found| found.trial).collect::<BTreeSet<_>>().len();
+    let about = format!("The loss of {count} trials by the epochs that they had.");
     let (mut picture, plane) = Plane::new(&about, (WIDTH, 260.0), x, y, shown);
     let mut trials: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
     for found in &with_loss {
