@@ -36,7 +36,9 @@ fn replace(path: &Path, bytes: &[u8], previous: Option<&Path>) -> Result<()> {
     let folder = folder_of(&target);
     sweep(folder);
     let mut file = temporary(folder).map_err(failed)?;
-    if let Ok(found) = std::fs::metadata(&target) {
+    if let Ok(found) = std::fs::metadata(&target)
+        && file.as_file().metadata().is_ok_and(|made| made.permissions() != found.permissions())
+    {
         file.as_file().set_permissions(found.permissions()).map_err(failed)?;
     }
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
@@ -45,9 +47,9 @@ fn replace(path: &Path, bytes: &[u8], previous: Option<&Path>) -> Result<()> {
     }
     let file = file.persist(&target).map_err(|error| failed(error.error))?;
     drop(file);
-    // The new name is on the disk once its folder is.
+    // The new name is on the disk once its folder is. Not every file system can say so, and the file is whole.
     #[cfg(unix)]
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())
 }
 
@@ -56,7 +58,16 @@ fn keep(path: &Path, kept: &Path) -> std::io::Result<()> {
     let link = folder_of(kept).join(format!("{TEMPORARY}{}", std::process::id()));
     let _ = std::fs::remove_file(&link);
     match std::fs::hard_link(path, &link) {
-        Ok(()) => std::fs::rename(&link, kept),
+        Ok(()) => {
+            let renamed = std::fs::rename(&link, kept);
+            // Where `kept` was a name of the same file already, both stay.
+            let _ = std::fs::remove_file(&link);
+            match renamed {
+                // Another process took it for one that was left behind: the file before is not kept this once.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                renamed => renamed,
+            }
+        }
         // Some file systems have no further names.
         Err(_) => std::fs::rename(path, kept),
     }

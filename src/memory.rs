@@ -125,19 +125,22 @@ impl Group {
             }
             _ => return None,
         };
-        // In a container the path may be one that only the host knows; the container's own group is the root.
-        [std::path::Path::new(root).join(path), root.into()].into_iter().find_map(|folder| {
+        // The nearest that has a limit: the process's own, those around it, and the root, which is a container's own group.
+        let root = std::path::Path::new(root);
+        std::path::Path::new(path).ancestors().map(|path| root.join(path)).find_map(|folder| {
             let [limit, taken, parts] = [names[0], names[1], "memory.stat"].map(|name| folder.join(name));
             (number(&limit)? < 1 << 60).then_some(Self { limit, taken, parts })
         })
     }
 
-    /// The bytes that are left to it. Files that are kept in memory while there is room are given up.
+    /// The bytes that are left to it. Files and caches that are kept in memory while there is room are given up.
     fn left(&self) -> Option<u64> {
         let mut buffer = [0; 4096];
         let length = File::open(&self.parts).and_then(|mut file| file.read(&mut buffer)).unwrap_or(0);
         let text = std::str::from_utf8(&buffer[..length]).unwrap_or_default();
-        let files = text.lines().find_map(|line| line.strip_prefix("inactive_file ")?.parse().ok()).unwrap_or(0);
+        let lines = text.lines().filter_map(|line| line.split_once(' '));
+        let given_up = lines.filter(|(name, _)| ["inactive_file", "active_file", "slab_reclaimable"].contains(name));
+        let files: u64 = given_up.filter_map(|(_, bytes)| bytes.parse::<u64>().ok()).sum();
         Some(number(&self.limit)?.saturating_sub(number(&self.taken)?.saturating_sub(files)))
     }
 }

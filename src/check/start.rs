@@ -39,7 +39,8 @@ pub fn first_step(
         return Ok(false);
     }
     let mut cpu = Cpu::new(model.clone(), recipe, 1)?;
-    cpu.upload(Split::Train, train)?;
+    // Not all rows are prepared for one step.
+    cpu.upload(Split::Train, &Arc::new(train.select(|row| row < rows)?))?;
     let order: Vec<u32> = (0..rows as u32).collect();
     // Long enough to stand out from the parameters' own rounding.
     let rate = recipe.schedule.lr.clamp(1e-4, 1e-1) as f32;

@@ -16,6 +16,7 @@ use crate::backend::{Backend, Precision, Split, Steps};
 use crate::bench::{self, Measurement, Timing, Workload};
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{Init, Mlp};
 use crate::random;
 use crate::recipe::{Loss, Optimizer, OptimizerKind, Recipe};
@@ -96,6 +97,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let mut selected = select(&options.compute.request())?;
     if options.tune && selected.gpu.is_none() {
         return Err(Error::Usage("--tune is for a GPU, and this runs on the CPU: use --backend gpu".into()));
+    }
+    if let Some(path) = &options.export {
+        files::check_replaceable(path)?;
     }
     if options.explain && selected.gpu.is_none() {
         return Err(Error::Usage("--explain is of a GPU's step, and this runs on the CPU: use --backend gpu".into()));
@@ -314,12 +318,12 @@ fn tune(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, dataset:
         tuning.set_plan(model, recipe, best);
         device.hardware.tuning.set_plan(model, recipe, best);
     }
+    let path = tuning::save(&device.info, tuning.clone())?;
+    note(&format!("Tuning: kept in {}", path.display()));
     if let Some(path) = &options.export {
-        tuning::export(path, &device.info, tuning.clone())?;
+        tuning::export(path, &device.info, tuning)?;
         note(&format!("Tuning: written to {}", path.display()));
     }
-    let path = tuning::save(&device.info, tuning)?;
-    note(&format!("Tuning: kept in {}", path.display()));
     Ok(Store::new(device))
 }
 

@@ -27,6 +27,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if options.report.is_some() && selected.gpu.is_none() {
         return Err(Error::Usage("--report is of a GPU adapter, and this checks the CPU: use --backend gpu".into()));
     }
+    if let Some(path) = &options.report {
+        files::check_replaceable(path)?;
+    }
     if let Some(why) = &selected.why {
         note(&format!("Chosen: {why}"));
     }

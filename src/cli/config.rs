@@ -18,12 +18,14 @@ use crate::error::{Error, Result};
 /// The subcommand that takes such a file.
 const COMMAND: &str = "train";
 /// Flags that say what becomes of a run and not what it does, or that make several: no file keeps them.
-const NOT_KEPT: [&str; 19] = [
+const NOT_KEPT: [&str; 21] = [
     "config",
     "run_dir",
     "save",
     "save_every",
     "save_best",
+    "checkpoint",
+    "checkpoint_every",
     "log",
     "tensorboard",
     "resume",
@@ -50,6 +52,9 @@ const NO_PATHS: [&str; 4] = ["-", "auto", "balanced", "digits"];
 /// # Errors
 /// [`Error::File`] for a file that is no TOML, a key that is no flag, or a value that the flag does not take, with its line.
 pub(super) fn expanded(words: Vec<OsString>) -> Result<Vec<OsString>> {
+    if !words.iter().any(|word| word.to_string_lossy().starts_with("--config")) {
+        return Ok(words);
+    }
     let whole = help::command();
     // What is wrong with the command is told once the file's flags are in it.
     let Ok(matches) = whole.clone().ignore_errors(true).try_get_matches_from(&words) else { return Ok(words) };
@@ -58,8 +63,9 @@ pub(super) fn expanded(words: Vec<OsString>) -> Result<Vec<OsString>> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     let Some(command) = whole.find_subcommand(COMMAND) else { return Ok(words) };
     let flags = flags(path, &text, command, matches)?;
-    // The program and its subcommand come first.
-    let (first, rest) = words.split_at(words.len().min(2));
+    // Flags of the program may stand before its subcommand.
+    let at = words.iter().position(|word| word == COMMAND).map_or(words.len(), |at| at + 1);
+    let (first, rest) = words.split_at(at);
     Ok(first.iter().cloned().chain(flags).chain(rest.iter().cloned()).collect())
 }
 

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::note;
+use super::train::checkpoints::previous;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::observe::log::Log;
@@ -34,13 +35,23 @@ pub(super) struct RunFolder {
 }
 
 impl RunFolder {
-    /// The folder `wanted`, or one of its own for `auto`, of a run on the data set `source` that goes on from `resume`, if it does.
+    /// The folder `wanted`, or one of its own for `auto`, of a run on the data set `source` that goes on from `resume`, if it does: from
+    /// the model in it, or from its `checkpoint`.
     ///
     /// # Errors
     /// [`Error::Usage`] where it holds anything else than the run that goes on; [`Error::Io`] where it cannot be made.
-    pub(super) fn open(wanted: &Path, source: Option<&str>, resume: Option<&Path>) -> Result<Self> {
+    pub(super) fn open(
+        wanted: &Path,
+        source: Option<&str>,
+        resume: Option<&Path>,
+        checkpoint: Option<&Path>,
+    ) -> Result<Self> {
         let path = if wanted.as_os_str() == AUTO { unused(source) } else { wanted.to_path_buf() };
-        let resumed = resume.is_some_and(|model| files::same(model, &path.join(MODEL)));
+        let is_own = |model: &Path| {
+            let is_checkpoint = |of: &Path| files::same(model, of) || files::same(model, &previous(of));
+            files::same(model, &path.join(MODEL)) || checkpoint.is_some_and(is_checkpoint)
+        };
+        let resumed = resume.is_some_and(is_own);
         if let Some(model) = resume.filter(|_| !resumed || !path.join(CONFIG).is_file()) {
             return Err(Error::Usage(format!(
                 "--resume {} goes on in the folder of its run: give --run-dir that folder, or --save in its place",
@@ -85,6 +96,7 @@ impl RunFolder {
         config: impl FnOnce() -> Result<String>,
         done: u32,
         epochs: u32,
+        same: impl Fn(&Value) -> bool,
     ) -> Result<(Log, bool)> {
         let (file, log) = (self.path.join(CONFIG), self.path.join(LOG));
         let kept = if self.resumed { std::fs::read_to_string(&file).ok() } else { None };
@@ -104,7 +116,11 @@ impl RunFolder {
             return Err(Error::Data(format!("{}: runs clean is removing it", self.path.display())));
         }
         self.lock = Some(lock);
-        match if self.resumed { Log::go_on(&log, done, &[], |_| true)? } else { None } {
+        // What was found of the model before is not true of the one to come.
+        for name in [evaluation::FILE, PAGE] {
+            let _ = std::fs::remove_file(self.path.join(name));
+        }
+        match if self.resumed { Log::go_on(&log, done, &[], same)? } else { None } {
             Some(log) => Ok((log, false)),
             None => Ok((Log::create(&log, &[])?, true)),
         }

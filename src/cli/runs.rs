@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::run_folder::{ALL, CONFIG, Kept, RUNS};
+use super::run_folder::{ALL, CONFIG, Kept, MODEL, RUNS};
 use super::train::table::{aligned, digits};
 use super::{note, print};
 use crate::error::{Error, Result};
+use crate::observe::log::OF_ALL;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -61,9 +62,6 @@ pub(super) fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// What the log has of an epoch beside figures.
-const NO_FIGURES: [&str; 5] = ["epoch", "lr", "train_seconds", "eval_seconds", "samples_per_second"];
-
 /// What a table shows of the figures of a best epoch, those that matter first.
 const SHOWN: [&str; 6] =
     ["validation_loss", "validation_accuracy", "validation_rmse", "test_accuracy", "test_rmse", "train_loss"];
@@ -72,7 +70,7 @@ impl Kept {
     /// The figures of the best epoch.
     fn figures(&self) -> Map<String, Value> {
         let best = self.best().and_then(Value::as_object).cloned().unwrap_or_default();
-        best.into_iter().filter(|(name, _)| !NO_FIGURES.contains(&name.as_str())).collect()
+        best.into_iter().filter(|(name, _)| !OF_ALL.contains(&name.as_str())).collect()
     }
 
     /// What a cell says of a figure of the best epoch.
@@ -178,7 +176,9 @@ fn compare(options: &CompareOptions) -> Result<()> {
 
 fn clean(options: &CleanOptions) -> Result<()> {
     let mut empty: Vec<(Kept, File)> = Vec::new();
-    for run in Kept::all(&options.folder)?.into_iter().filter(|run| run.epochs.is_empty()) {
+    for run in
+        Kept::all(&options.folder)?.into_iter().filter(|run| run.epochs.is_empty() && !run.path.join(MODEL).exists())
+    {
         let file = run.path.join(CONFIG);
         let lock = File::open(&file).map_err(Error::io("read", &file))?;
         // A run that is under way holds it.

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 
 use terminal_size::{Height, Width, terminal_size_of};
 
-use super::note;
+use super::{note, shown};
 
 /// What lines of results are made to fit, whatever the terminal.
 pub(super) const WIDTH: usize = 80;
@@ -68,19 +68,26 @@ pub(super) fn note_command(line: &str, command: &str) {
     match width_of_notes() {
         Some(width) => {
             note(line);
-            let _ = writeln!(std::io::stderr().lock(), "{}", fold(&format!("  {command}"), width, CONTINUED));
+            let _ =
+                writeln!(std::io::stderr().lock(), "{}", fold(&shown(&format!("  {command}"), &[]), width, CONTINUED));
         }
         None => note(&format!("{line} {command}")),
     }
 }
 
-/// `line` broken at blanks into lines of at most `width` characters where words allow it, with `end` at those that go on.
+/// `line` broken at blanks into lines of at most `width` characters where words allow it, with `end` at those that go on. With an `end`
+/// it is a command: a blank within single quotes is a part of a word.
 fn fold(line: &str, width: usize, end: &str) -> String {
     let words = line.trim_start_matches(' ');
     let mut folded = line[..line.len() - words.len()].to_owned();
     let mut used = folded.len();
     let mut first = true;
-    for word in words.split(' ') {
+    let mut quoted = false;
+    let parts = move |character: char| {
+        quoted ^= character == '\'' && !end.is_empty();
+        character == ' ' && !quoted
+    };
+    for word in words.split(parts) {
         let length = word.chars().count();
         if first {
             first = false;
@@ -130,6 +137,7 @@ mod tests {
             fold("train --data a/long/path --lr 1", 12, " \\"),
             "train \\\n  --data \\\n  a/long/path \\\n  --lr 1"
         );
+        assert_eq!(fold("a 'b c d e f' g", 8, " \\"), "a \\\n  'b c d e f' \\\n  g");
         assert_eq!(fold("as it is", 80, ""), "as it is");
         let numbers = [20716.374, 537.93391, 0.345_272_9, 12.5, 1_234_567.8].map(|value| significant(value, 7));
         assert_eq!(numbers, ["20716.37", "537.9339", "0.345273", "12.50000", "1234568"]);

@@ -25,7 +25,7 @@ use crate::check;
 use crate::checkpoint::{Checkpoint, Metadata};
 use crate::data::{Dataset, TargetScale, Task};
 use crate::error::{Error, Remedy, Result};
-use crate::files;
+use crate::files::{self, Named};
 use crate::metrics::Evaluation;
 use crate::observe::log::{self, EpochLog, Log};
 use crate::observe::tensorboard::TensorBoard;
@@ -35,7 +35,7 @@ use crate::report;
 use crate::train::{Begun, End, Event, Outcome};
 
 mod advice;
-mod checkpoints;
+pub(super) mod checkpoints;
 mod class_weight;
 pub(super) mod grid;
 mod members;
@@ -121,6 +121,13 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// The files that are read beside the data and what a run goes on from.
+    fn read_beside_data(&self) -> Vec<Named> {
+        let weights = self.class_weight.as_ref().filter(|text| *text != "balanced").map(PathBuf::from);
+        let all = [("--init-from", &self.init_from), ("--config", &self.config), ("--class-weight", &weights)];
+        all.into_iter().filter_map(|(flag, path)| Some((flag, path.clone()?))).collect()
+    }
+
     /// The model in the file `path`, to start from or to go on with.
     fn load(&self, path: &Path) -> Result<Checkpoint> {
         // One output may stand for a value or for two classes: the data say which.
@@ -159,7 +166,12 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         ));
     }
     let mut folder = match &options.run_dir {
-        Some(wanted) => Some(RunFolder::open(wanted, options.data.data.as_deref(), options.resume.as_deref())?),
+        Some(wanted) => Some(RunFolder::open(
+            wanted,
+            options.data.data.as_deref(),
+            options.resume.as_deref(),
+            options.checkpoint.as_deref(),
+        )?),
         None => None,
     };
     if let Some(folder) = &folder {
@@ -303,12 +315,12 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         (None, path) => path.as_ref().map(|path| path.display().to_string()),
     };
     let head = record::options(options, &metadata, &dataset, done, &about)?;
+    // What tells runs apart.
+    let same = |other: &Value| ["data", "widths", "seed", "batch_size"].iter().all(|name| other[name] == head[name]);
+    let mut tensorboard = options.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
     let mut logs = Vec::new();
     if let Some(path) = &options.log {
         let columns = log::columns([], &dataset, recipe.train_eval);
-        // What tells runs apart.
-        let same =
-            |other: &Value| ["data", "widths", "seed", "batch_size"].iter().all(|name| other[name] == head[name]);
         let before = if resumed.is_some() { Log::go_on(path, done, &columns, same)? } else { None };
         let log = match before {
             Some(log) => log,
@@ -324,7 +336,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         tell(&format!("Kept in {}", folder.path().display()));
         let config =
             || record::config(options, &given, &recipe, &dataset, initial.as_ref().map(|(_, initial)| initial));
-        let (mut log, empty) = folder.begin(config, done, recipe.epochs)?;
+        let (mut log, empty) = folder.begin(config, done, recipe.epochs, same)?;
         if empty {
             log.head(&head)?;
         }
@@ -345,7 +357,6 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     };
     let start = Instant::now();
     let info = RunInfo { model: &model, data: &dataset, recipe: &recipe, device: &about, done };
-    let mut tensorboard = options.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
     let mut observers: Vec<&mut dyn Observer> = Vec::new();
     observers.extend(logs.iter_mut().map(|log| log as &mut dyn Observer));
     observers.extend(tensorboard.iter_mut().map(|board| board as &mut dyn Observer));
@@ -355,6 +366,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     observers.push(&mut test);
     let trained = observe::train_from(backend, &info, begun, &|| start.elapsed(), &mut observers);
     if let Err(Error::Diverged { kept: Some(epoch), .. }) = &trained {
+        screen.clear();
         saving.diverged(*epoch, &backend.state(None)?)?;
     }
     let Outcome { epoch, end } = trained?;

@@ -3,7 +3,7 @@
 use std::io::{Error, ErrorKind, Read, Result};
 
 /// How many times as long as the packed data the unpacked ones may be. Of real tables, gzip makes a tenth; of columns that are nearly
-/// all zeros, a hundredth.
+/// all zeros, a hundredth. Sparser ones are to be unpacked first.
 const MULTIPLE: u64 = 200;
 /// What may be unpacked whatever the length of the packed data.
 const ALWAYS: u64 = 64 << 20;

@@ -58,6 +58,10 @@ impl Log {
     /// # Errors
     /// [`Error::Io`].
     pub fn go_on(path: &Path, done: u32, columns: &[String], same: impl Fn(&Value) -> bool) -> Result<Option<Self>> {
+        // A device or a pipe has nothing to go on from, and reading it would wait for ever.
+        if !path.metadata().is_ok_and(|found| found.is_file()) {
+            return Ok(None);
+        }
         let Ok(file) = File::open(path) else { return Ok(None) };
         let csv = is_csv(path);
         let (mut reader, mut length, mut line) = (BufReader::new(file), 0, Vec::new());
@@ -149,7 +153,7 @@ impl Observer for EpochLog {
 }
 
 /// What is logged of each epoch beside its parts.
-const OF_ALL: [&str; 5] = ["epoch", "lr", "train_seconds", "eval_seconds", "samples_per_second"];
+pub(crate) const OF_ALL: [&str; 5] = ["epoch", "lr", "train_seconds", "eval_seconds", "samples_per_second"];
 
 /// What is logged of the training part beside its figures.
 const LOSS_SUM: &str = "loss_sum";

@@ -23,22 +23,17 @@ impl Recipe {
         }
         let options = |values: [Option<f64>; 4]| values.into_iter().flatten().collect::<Vec<f64>>();
         let all: [Bound<'_>; 8] = [
-            (
-                "momentum, beta1 or beta2",
-                &[optimizer.momentum, optimizer.beta1, optimizer.beta2],
-                &share,
-                "from 0 on and below 1",
-            ),
+            ("beta1 or beta2", &[optimizer.beta1, optimizer.beta2], &share, "from 0 on and below 1"),
             ("dropout", &self.dropout, &share, "from 0 on and below 1"),
             ("input_dropout", &[self.input_dropout], &share, "from 0 on and below 1"),
             ("label_smoothing", &[self.label_smoothing], &whole_share, "from 0 to 1"),
+            ("clip_norm", &options([optimizer.clip_norm, None, None, None]), &positive, "above 0"),
             (
-                "epsilon or clip_norm",
-                &options([Some(optimizer.epsilon), optimizer.clip_norm, None, None]),
-                &positive,
-                "above 0",
+                "momentum, epsilon or weight_decay",
+                &[optimizer.momentum, optimizer.epsilon, optimizer.weight_decay],
+                &from_zero,
+                "from 0 on",
             ),
-            ("weight_decay", &[optimizer.weight_decay], &from_zero, "from 0 on"),
             (
                 "lr, lr_decay, min_lr or gamma",
                 &options([Some(schedule.lr), Some(schedule.lr_decay), schedule.min_lr, schedule.gamma]),
@@ -75,6 +70,8 @@ mod tests {
             change(&mut recipe);
             recipe.fault().map(|(found, _)| found).unwrap_or_default()
         };
+        // What the command line takes has none.
+        assert_eq!(broken(|recipe| (recipe.optimizer.momentum, recipe.optimizer.epsilon) = (1.0, 0.0)), "");
         assert_eq!(broken(|recipe| recipe.batch_size = 0), "a recipe with batch_size 0");
         assert_eq!(broken(|recipe| recipe.schedule.lr_decay_every = 0), "a recipe with lr_decay_every 0");
         assert!(broken(|recipe| recipe.schedule.lr = f64::NAN).ends_with("is NaN"));

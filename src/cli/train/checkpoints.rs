@@ -84,7 +84,7 @@ impl Checkpoints {
 }
 
 /// Where the checkpoint before the one at `path` is kept.
-pub(super) fn previous(path: &Path) -> PathBuf {
+pub(in crate::cli) fn previous(path: &Path) -> PathBuf {
     let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
     name.push(PREVIOUS);
     path.with_file_name(name)

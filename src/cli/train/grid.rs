@@ -153,11 +153,10 @@ impl Runs {
         let named = |flag, path: &PathBuf| (flag, path.clone());
         let log: Vec<Named> = options.log.iter().map(|path| named("--log", path)).collect();
         let kept: Vec<Named> = before.iter().flatten().map(|(path, _)| named("--resume", path)).collect();
-        let read: Vec<Named> = options.init_from.iter().map(|path| named("--init-from", path)).collect();
         let all: Vec<Named> = outputs.iter().chain(&log).cloned().collect();
         files::check_apart(&all)?;
         files::refuse_overwriting(&log, &kept)?;
-        files::refuse_overwriting(&all, &read)?;
+        files::refuse_overwriting(&all, &options.read_beside_data())?;
         let source = settings[0].source.clone();
         let dataset = options.data.read(&source, reading.clone(), &all, options.verbose, tell)?;
         reading.validation_split = reading.validation_split.or(dataset.origin.validation);

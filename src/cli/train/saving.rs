@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::Options;
 use super::checkpoints::{self, Checkpoints};
 use crate::checkpoint::{self, Best, Metadata};
-use crate::cli::{note, quoted, signals, terminal};
+use crate::cli::{note, quoted, run_folder, signals, terminal};
 use crate::data::catalogue;
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
@@ -85,7 +85,14 @@ impl Saving {
                 _ => files::check_replaceable(&numbered(path, 0))?,
             }
         }
-        files::check_apart(&given)?;
+        // What the run's folder holds beside the model.
+        let within = |folder: &PathBuf| run_folder::ALL.map(|name| ("--run-dir", folder.join(name)));
+        let others = options
+            .run_dir
+            .iter()
+            .flat_map(within)
+            .filter(|(_, path)| path.file_name() != Some(run_folder::MODEL.as_ref()));
+        files::check_apart(&given.iter().cloned().chain(others).collect::<Vec<_>>())?;
         let on = match (&options.run_dir, &options.save) {
             (Some(folder), _) => format!(" --run-dir {}", shell(folder)),
             (None, Some(file)) => format!(" --save {}", shell(file)),
@@ -126,7 +133,7 @@ impl Saving {
         let named = |flag, path: &Option<PathBuf>| path.iter().map(|path| (flag, path.clone())).collect::<Vec<Named>>();
         files::refuse_overwriting(&log, &named("--resume", &options.resume))?;
         models.extend(log);
-        files::refuse_overwriting(&models, &named("--init-from", &options.init_from))?;
+        files::refuse_overwriting(&models, &options.read_beside_data())?;
         Ok(models)
     }
 

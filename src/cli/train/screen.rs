@@ -80,6 +80,11 @@ impl Screen {
         self.bar.suspend(|| print(&lines))
     }
 
+    /// Takes the bar away, for what is told of a run that fails.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// What the best epoch was, in words.
     pub(super) fn best(&self) -> Option<String> {
         let best = self.best.as_ref()?;
