@@ -1,12 +1,13 @@
 //! Many networks at the terminal: how far they are, Ctrl-C, the lines of the log and those of the networks, in their order.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use console::Term;
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 use super::signals::interrupted;
 use crate::backend::Split;
@@ -110,13 +111,64 @@ pub(super) fn checkpoint(
 /// How often a bar is drawn anew where nothing happens.
 const TICK: Duration = Duration::from_millis(250);
 
+/// A terminal without the blanks that a bar's line would be filled up with: behind them the ^C that a terminal shows begins a line, and
+/// that of the bar would stay.
+#[derive(Debug)]
+struct Unfilled(Term);
+
+impl TermLike for Unfilled {
+    fn width(&self) -> u16 {
+        TermLike::width(&self.0)
+    }
+
+    fn height(&self) -> u16 {
+        TermLike::height(&self.0)
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_up(n)
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_down(n)
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_right(n)
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_left(n)
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.0.write_line(text)
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        if text.trim_matches(' ').is_empty() { Ok(()) } else { self.0.write_str(text) }
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.0.clear_line()
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        TermLike::flush(&self.0)
+    }
+}
+
+/// How often a bar is drawn per second at most.
+const FRAMES: u8 = 20;
+
 /// A bar of `length` rows on standard error, whose `template` may have their `{rate}` and the time that is `{left}`; hidden where that
 /// is no terminal. It must leave room in its line for the ^C that a terminal shows, or a line of it stays.
 pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
+    if quiet || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(length);
+    let terminal = Box::new(Unfilled(Term::buffered_stderr()));
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::term_like_with_hz(terminal, FRAMES));
     if let Ok(style) = ProgressStyle::with_template(template) {
         let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let rate = state.per_sec();
