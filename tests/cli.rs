@@ -283,6 +283,9 @@ fn outputs_onto_what_is_read_are_refused_before_anything_runs() {
         }
     }
     let labels = at("t10k-labels-idx1-ubyte");
+    let (config, weights, run, of_run) = (at("c.toml"), at("w.csv"), at("run"), at("run/config.toml"));
+    std::fs::write(&config, format!("data = {csv:?}\n")).unwrap();
+    std::fs::write(&weights, "0,1\n1,2\n").unwrap();
     let twice = at("images/../in.csv");
     let mut cases: Vec<(Vec<&str>, [&str; 3])> = vec![
         (vec!["--data", &csv, "--save", &csv], ["--save", "--data", "in.csv"]),
@@ -294,6 +297,9 @@ fn outputs_onto_what_is_read_are_refused_before_anything_runs() {
         (vec!["--data", &images, "--log", &png], ["--log", "--data", "0.png"]),
         (vec!["--data", &csv, "--init-from", &model, "--save", &model], ["--save", "--init-from", "m.safetensors"]),
         (vec!["--resume", &model, "--log", &model], ["--log", "--resume", "m.safetensors"]),
+        (vec!["--config", &config, "--save", &config], ["--save", "--config", "c.toml"]),
+        (vec!["--data", &csv, "--class-weight", &weights, "--log", &weights], ["--log", "--class-weight", "w.csv"]),
+        (vec!["--data", &csv, "--run-dir", &run, "--log", &of_run], ["--log", "--run-dir", "config.toml"]),
         (vec!["--resume", &model, "--save", &csv], ["--save", "--resume", "in.csv"]),
         (vec!["--data", &csv, "--log", &twice, "--save", &csv], ["--save", "--log", "in.csv"]),
     ];
@@ -338,6 +344,11 @@ fn a_log_may_go_to_a_pipe_and_a_model_may_not() {
     use std::os::unix::fs::FileTypeExt;
     let (folder, data) = small();
     let out = train(&["--data", &data, "--epochs", "1", "--quiet", "--log", "/dev/stdout"]);
+    assert_eq!(out.lines().filter(|line| line.starts_with('{')).count(), 2, "{out}");
+    // A run that goes on finds nothing there to go on from, and does not wait for it.
+    let model = folder.path().join("m").to_str().unwrap().to_owned();
+    train(&["--data", &data, "--epochs", "1", "--quiet", "--save", &model]);
+    let out = train(&["--resume", &model, "--epochs", "2", "--quiet", "--log", "/dev/stdout"]);
     assert_eq!(out.lines().filter(|line| line.starts_with('{')).count(), 2, "{out}");
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());

@@ -15,7 +15,7 @@ use hardware::Tuning;
 pub use pack::GpuPack;
 use plan::PlanName;
 pub use store::Store;
-pub use tune::Tuned;
+use tune::Tuned;
 
 pub mod device;
 pub mod engine;
@@ -31,7 +31,7 @@ mod programs;
 mod store;
 pub(crate) mod submit;
 mod timer;
-mod tune;
+pub mod tune;
 
 /// The time since now.
 fn clock() -> Clock {

@@ -10,7 +10,8 @@ use super::{ComputeOptions, DataOptions, jobs, note, print, select};
 use crate::backend::gpu::explain::Dispatch;
 use crate::backend::gpu::hardware::{Hardware, Tuning};
 use crate::backend::gpu::plan::PlanName;
-use crate::backend::gpu::{Gpu, Store, Tuned};
+use crate::backend::gpu::tune::{MARGIN, Tuned};
+use crate::backend::gpu::{Gpu, Store};
 use crate::backend::select::Selected;
 use crate::backend::{Backend, Precision, Split, Steps};
 use crate::bench::{self, Measurement, Timing, Workload};
@@ -273,9 +274,6 @@ fn explain(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, datas
         us(explained.host_seconds)
     ))
 }
-
-/// A plan must save this share of a step to be preferred to the one that is taken untuned: less is noise.
-const MARGIN: f64 = 0.03;
 
 /// Measures the ways to launch the kernels of `model`'s step in each plan, then the plans, unless one was asked for, and keeps the
 /// fastest: a store whose device uses them.

@@ -29,8 +29,8 @@ pub struct Tuned {
 const TARGET: f64 = 0.01;
 /// Measurements of a way; their median counts.
 const ROUNDS: usize = 5;
-/// A way must save this share to be preferred to the one in use: less is noise.
-const MARGIN: f64 = 0.03;
+/// A way, or a plan, must save this share to be preferred to the one that is taken untuned: less is noise.
+pub const MARGIN: f64 = 0.03;
 
 impl Engine {
     /// Measures all ways to launch each kernel of a training step, on the uploaded training part, with a learning rate of
