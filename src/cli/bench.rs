@@ -245,9 +245,10 @@ fn explain(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, datas
     for dispatch in &explained.dispatches {
         let [memory, arithmetic] = dispatch.floors(&explained.peak);
         let Dispatch { what, how, groups, lanes, flop, bytes, seconds, .. } = dispatch;
-        print(&format!("  {}", if what.is_empty() { how } else { what }))?;
+        // A line for each of those that are joined.
+        print(&format!("  {}", if what.is_empty() { how } else { what }.replace(" + ", "\n  + ")))?;
         if !what.is_empty() {
-            print(&format!("    {how}"))?;
+            print(&format!("    {}", how.replace(" + ", "\n    + ")))?;
         }
         let measured = seconds.map_or_else(String::new, |seconds| format!("; measured {}", us(seconds)));
         print(&format!(
