@@ -76,6 +76,11 @@ impl Tuning {
         self.0.get(&PlanName::subject(model, recipe)).and_then(|name| PlanName::named(name))
     }
 
+    /// Whether the ways to make what `launch` makes were measured.
+    pub fn has(&self, launch: &Launch) -> bool {
+        self.0.contains_key(&launch.what)
+    }
+
     /// How many things were measured.
     pub fn len(&self) -> usize {
         self.0.len()

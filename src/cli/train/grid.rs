@@ -137,7 +137,7 @@ impl Runs {
             None => Settings::new(options, given, initial.as_ref().map(|(_, initial)| initial)),
         });
         let settings = settings.collect::<Result<Vec<_>>>()?;
-        let selected = options.compute.request().select()?;
+        let selected = options.request().select()?;
         selected.notes.iter().for_each(|line| tell(line));
         let mut reading = settings[0].reading.clone();
         reading.table_validation = settings.iter().find_map(|settings| settings.reading.table_validation);
