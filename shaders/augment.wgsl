@@ -32,9 +32,9 @@ var<workgroup> grid: array<vec2<f32>, all_points>;
 // Tells its draws from those of dropout, which has the number of a layer here.
 const DOMAIN: u32 = 0x6175676du;
 
-// Draw `number` of a row, from -1 on and below 1.
+// Draw `number` of a row, from -1 on and below 1. No sum of floats, over which compilers would distribute what it is multiplied by.
 fn draw(row_key: u32, number: u32) -> f32 {
-    return f32(mix(row_key ^ number) >> 8u) * (1.0 / 8388608.0) - 1.0;
+    return f32(i32(mix(row_key ^ number) >> 8u) - 8388608) * (1.0 / 8388608.0);
 }
 
 // Sine and cosine of an angle in quarters of a turn: built-in ones may err by far more than a rounding.
@@ -71,9 +71,12 @@ fn displacement(place: vec2<f32>) -> vec2<f32> {
     let columns = spline(at.x - first.x);
     let rows = spline(at.y - first.y);
     var sum = vec2<f32>();
-    for (var k = 0u; k < 4u; k++) {
-        let start = (u32(first.y) + k) * points + u32(first.x);
-        for (var j = 0u; j < 4u; j++) { sum += rows[k] * columns[j] * grid[start + j]; }
+    for (var j = 0u; j < 4u; j++) {
+        var along_y = vec2<f32>();
+        for (var k = 0u; k < 4u; k++) {
+            along_y += rows[k] * grid[(u32(first.y) + k) * points + u32(first.x) + j];
+        }
+        sum += columns[j] * along_y;
     }
     return sum;
 }
@@ -88,10 +91,13 @@ fn augmented(row: u32, row_key: u32, place: vec2<f32>, channel: u32) -> f32 {
     let last = vec2<f32>(f32(width - 1u), f32(height - 1u));
     let centre = 0.5 * last;
     let turn = sin_cos(quarters * draw(row_key, 2u));
-    let scaled = (1.0 + scale * vec2<f32>(draw(row_key, 3u), draw(row_key, 4u))) * (place - centre);
-    let turned = vec2<f32>(turn.y * scaled.x - turn.x * scaled.y, turn.x * scaled.x + turn.y * scaled.y);
+    let factors = 1.0 + scale * vec2<f32>(draw(row_key, 3u), draw(row_key, 4u));
+    let along_x = vec2<f32>(turn.y, turn.x) * factors.x;
+    let along_y = vec2<f32>(-turn.x, turn.y) * factors.y;
+    let place_from_centre = place - centre;
+    let turned = along_x * place_from_centre.x + along_y * place_from_centre.y;
     let shifted = shift * vec2<f32>(draw(row_key, 0u), draw(row_key, 1u)) + displacement(place);
-    let source = clamp(centre + turned + shifted, vec2<f32>(), last);
+    let source = clamp(turned + centre + shifted, vec2<f32>(), last);
     let whole = vec2<u32>(source);
     let part = source - floor(source);
     let from_row = data_row(row);

@@ -29,7 +29,11 @@ fn main(
     let at = column - inputs;
     let feature = at / VALUES;
     let number = x[own_x + columns[feature]];
-    var sum = 0.0;
-    for (var k = 0u; k < WAVES; k++) { sum += wave_weight(at, k) * cosine(turn(feature, k, number)); }
-    e[own_e] = wave_bias(at) + sum;
+    var values: array<f32, WAVES>;
+    for (var k = 0u; k < WAVES; k++) { values[k] = wave_weight(at, k) * cosine(turn(feature, k, number)); }
+    // By halves, as the twin.
+    for (var half = WAVES / 2u; half > 0u; half /= 2u) {
+        for (var k = 0u; k < half; k++) { values[k] += values[k + half]; }
+    }
+    e[own_e] = wave_bias(at) + values[0];
 }

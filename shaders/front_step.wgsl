@@ -1,4 +1,4 @@
-// A step of the front's parameters, at their shares of the learning rate: each optimizer moves a parameter in proportion to it
+// A step of the front's parameters, at their shares of the learning rate
 //
 // parameters and gradients: a member's and an entry's begin with `count` values of the front: of each of `embedded` features
 // WAVES frequencies, WAVES phases, VALUES x WAVES weights and VALUES biases, kind by kind; the rest are factors, which do not
@@ -25,14 +25,15 @@ fn main(
     if i >= count { return; }
     let at = own_parameters() + i;
     let gradient = clipped(gradients[own_gradients() + i] / batch.divisor);
-    let value = parameters[at];
     let biases = (2u + VALUES) * WAVES * embedded;
-    if i >= biases + VALUES * embedded {
-        // Decay is in proportion to the parameter: of 0 there is none.
-        parameters[at] = value + scale_rate * step(at, 0.0, gradient, true);
-        return;
+    let is_factor = i >= biases + VALUES * embedded;
+    let rate = select(embedding_rate, scale_rate, is_factor);
+    batch.learning_rate *= rate;
+    batch.step_size *= rate;
+    if is_factor {
+        batch.weight_decay = 0.0;
+        batch.bias_decay = 0.0;
     }
     let phase = i >= WAVES * embedded && i < 2u * WAVES * embedded;
-    let moved = step(at, value, gradient, phase || i >= biases);
-    parameters[at] = value + embedding_rate * (moved - value);
+    parameters[at] = step(at, parameters[at], gradient, phase || i >= biases);
 }

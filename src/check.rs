@@ -17,7 +17,7 @@ pub use cases::{Checked, KERNELS, kernels};
 pub use packs::packs;
 pub use plans::{cpu, plans};
 pub use report::{Report, Steps};
-pub use start::first_step;
+pub use start::{exactly, first_step};
 
 /// One line of the table.
 #[derive(Debug, Clone)]

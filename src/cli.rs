@@ -454,6 +454,7 @@ fn flags_for(remedy: &Remedy) -> String {
         Remedy::LowerRate => "lower --lr".into(),
         Remedy::Cpu => "use --backend cpu".into(),
         Remedy::Unchecked => "look closer with mlp-gpu check, or train unchecked with --no-check".into(),
+        Remedy::Inexact => "leave --exact out".into(),
         Remedy::Gpu => "use --backend gpu".into(),
         Remedy::NoAdapter => "leave --adapter out".into(),
         Remedy::FullPrecision => "leave --precision mixed out".into(),

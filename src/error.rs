@@ -164,6 +164,8 @@ pub enum Remedy {
     Cpu,
     /// No comparison of the first step with the CPU's.
     Unchecked,
+    /// Bits that may differ from the CPU's.
+    Inexact,
     /// The GPU backend.
     Gpu,
     /// No adapter by name.
@@ -207,6 +209,7 @@ impl fmt::Display for Remedy {
             ),
             Self::Cpu => out.write_str("use the CPU"),
             Self::Unchecked => out.write_str("train unchecked"),
+            Self::Inexact => out.write_str("do without the CPU's bits"),
             Self::Gpu => out.write_str("use a GPU"),
             Self::NoAdapter => out.write_str("name no adapter"),
             Self::FullPrecision => out.write_str("leave mixed precision out"),

@@ -560,6 +560,28 @@ fn bench_times_networks_in_a_table_or_as_json() {
 }
 
 #[test]
+fn an_exact_run_is_that_of_the_twins_and_goes_on_as_one() {
+    let (folder, data) = small();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (epochs, first, second, rest) = (file("{epoch}"), file("001"), file("002"), file("rest"));
+    let exact = ["--exact", "--data", &data, "--hidden", "9", "--dropout", "0.2", "--epochs", "2"];
+    train(&[&exact[..], &["--save", &epochs, "--save-every", "1"]].concat());
+    // The model says that it was trained so.
+    let (out, told) = (train(&["--resume", &first, "--save", &rest]), run(&["train", "--resume", &first]));
+    assert!(out.contains("Epoch 2/2") && stderr(&told).contains("Backend: reference"), "{out} {}", stderr(&told));
+    let engine = file("engine");
+    train(&[&exact[1..], &["--save", &engine]].concat());
+    let parameters = |path: &str| {
+        let bytes = std::fs::read(path).unwrap();
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[header..].to_vec()
+    };
+    assert!(parameters(&rest) == parameters(&second) && parameters(&second) != parameters(&engine));
+    fails(&["train", "--exact", "--plan", "fused", "--data", &data], 2, &["sums in another order", "--plan"]);
+    fails(&["train", "--exact", "--members", "2", "--data", &data], 2, &["--exact is for one network"]);
+}
+
+#[test]
 fn a_run_is_tuned_for_when_asked_and_its_choices_are_used_or_left_aside() {
     if adapter::device("a_run_is_tuned_for_when_asked_and_its_choices_are_used_or_left_aside").is_none() {
         return;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mlp_gpu::backend::cpu::Cpu;
+use mlp_gpu::backend::cpu::reference::Reference;
 use mlp_gpu::backend::gpu::device::{Device, adapters, cooperative};
 use mlp_gpu::backend::gpu::kernels::{self, Kernel, REGISTRY};
 use mlp_gpu::backend::gpu::launch::{Within, elementary};
@@ -19,7 +20,7 @@ use mlp_gpu::check::{self, Row};
 use mlp_gpu::compare::{Tolerance, compare};
 use mlp_gpu::data::{self, Dataset, Inputs, Samples};
 use mlp_gpu::metrics::Evaluation;
-use mlp_gpu::model::{Activation, Init, Mlp};
+use mlp_gpu::model::{Activation, Embed, Init, Mlp};
 use mlp_gpu::random;
 use mlp_gpu::recipe::{Loss, OptimizerKind, Recipe};
 use mlp_gpu::schedule::Length;
@@ -120,6 +121,58 @@ fn every_plan_matches_the_cpu_on_what_every_webgpu_device_has_in_the_ways_of_gpu
         let common = pollster::block_on(Device::open_common(&adapter)).unwrap();
         assert_eq!(common.device.limits(), wgpu::Limits::default());
         assert_all(&check::plans(&as_gpu(&common)).unwrap());
+    }
+}
+
+/// Another driver may contract a product and a sum, or divide less exactly: `train --exact` finds out.
+#[test]
+fn the_plan_elementary_has_the_bits_of_its_twins_where_the_driver_rounds_as_written() {
+    let test = "the_plan_elementary_has_the_bits_of_its_twins_where_the_driver_rounds_as_written";
+    let Some(device) = device(test) else { return };
+    let is_known = device.info.driver == "llvmpipe" && device.info.driver_info.contains("Mesa 22.");
+    let store = Store::new(device);
+    let inputs: Vec<f32> = (0..200u32 * 20).map(|at| (at * 37 % 101) as f32 / 50.0 - 1.0).collect();
+    let labels = Samples::new(Inputs::F32(inputs.clone()), 20, (0..200).map(|row| row % 3).collect()).unwrap();
+    let values = (0..200).map(|row| (row as f32 * 0.7).sin()).collect();
+    let values = Samples::with_values(Inputs::F32(inputs), 20, values, 1).unwrap();
+    let (labels, values) = (Arc::new(labels), Arc::new(values));
+    let order: Vec<u32> = (0..20).flat_map(|epoch| random::order(0, epoch, 200)).collect();
+    let base = |kind, activation| {
+        let mut recipe = Recipe { hidden: vec![16, 9], activation, batch_size: 32, ..Recipe::default() };
+        recipe.optimizer.kind = kind;
+        recipe
+    };
+    let (adam, relu) = (OptimizerKind::Adam, Activation::Relu);
+    let mut recipes: Vec<Recipe> = Activation::ALL.iter().map(|&activation| base(adam, activation)).collect();
+    recipes.extend(OptimizerKind::ALL.map(|kind| Recipe { label_smoothing: 0.1, ..base(kind, relu) }));
+    recipes.extend([Loss::Mse, Loss::Mae, Loss::Huber].map(|loss| Recipe { loss, ..base(adam, relu) }));
+    let dropping = |activation| Recipe { dropout: vec![0.2], input_dropout: 0.1, ..base(adam, activation) };
+    recipes.extend([relu, Activation::Tanh, Activation::Mish].map(dropping));
+    recipes.push(Recipe { class_weight: vec![1.0, 2.0, 0.5], ..base(adam, relu) });
+    recipes.push(Recipe { embed: Embed::Pbld(0.3), trained_scale: true, ..base(adam, relu) });
+    let mut clipping = base(adam, relu);
+    clipping.optimizer.clip_norm = Some(0.3);
+    recipes.push(clipping);
+    for recipe in recipes {
+        let (samples, outputs) = if recipe.loss == Loss::CrossEntropy { (&labels, 3) } else { (&values, 1) };
+        let model = recipe.model(20, outputs).unwrap().with_front(recipe.front((0..5).collect())).unwrap();
+        let state = State::new(model.initial_parameters(recipe.init, 0), recipe.optimizer.kind);
+        let mut gpu = Gpu::new(store.clone(), model.clone(), &recipe, Some(PlanName::Elementary)).unwrap();
+        let mut twins = Reference::new(model.clone(), &recipe);
+        gpu.upload(Split::Train, samples).unwrap();
+        if let Err(error) = check::exactly(&mut gpu, &model, &recipe, samples, &state) {
+            assert!(!is_known, "{recipe}: {error}");
+            println!("{recipe}: {error}");
+            continue;
+        }
+        twins.upload(Split::Train, samples).unwrap();
+        let both: [&mut dyn Backend; 2] = [&mut gpu, &mut twins];
+        let [gpu, twins] = both.map(|backend| {
+            backend.set_state(&state).unwrap();
+            backend.pass(&order, 32, 0.003).unwrap();
+            (backend.state(None).unwrap(), bits(&backend.predict(&samples.inputs).unwrap()))
+        });
+        assert!(gpu == twins || !is_known, "{recipe}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use crate::backend::cpu::reference::Reference;
 use crate::backend::cpu::{self, Cpu, store};
 use crate::backend::gpu::device::{self, Device};
 use crate::backend::gpu::plan::PlanName;
@@ -39,6 +40,9 @@ pub struct Request {
     pub threads: usize,
     /// Whether the launches that were tuned for the adapter are left aside.
     pub untuned: bool,
+    /// Whether the CPU and GPUs are to train to the same bits: by the plain twins and by the plan elementary, which sum in the same
+    /// order.
+    pub exact: bool,
 }
 
 /// The device that a [`Request`] came to.
@@ -68,12 +72,19 @@ impl Request {
     pub fn select(&self) -> Result<Selected> {
         let mixed = self.precision == Precision::Mixed;
         let contradiction = |what: &str, remedies: &[Remedy]| Err(Error::Usage(what.into()).advise(remedies));
+        if self.exact && mixed {
+            return contradiction("the same bits on all devices are those of f32", &[Remedy::FullPrecision]);
+        }
         match self.plan {
+            Some(plan @ (PlanName::Fused | PlanName::Resident)) if self.exact => {
+                let what = format!("the plan {} sums in another order than the CPU", plan.name());
+                return contradiction(&what, &[Remedy::NoPlan]);
+            }
             Some(plan @ (PlanName::Elementary | PlanName::Resident)) if mixed => {
                 let what = format!("the plan {} computes in f32, not in mixed precision", plan.name());
                 return contradiction(&what, &[Remedy::NoPlan, Remedy::FullPrecision]);
             }
-            Some(plan @ (PlanName::Elementary | PlanName::Resident)) if self.backend == Choice::Cpu => {
+            Some(plan @ (PlanName::Elementary | PlanName::Resident)) if self.backend == Choice::Cpu && !self.exact => {
                 return Err(Error::PlanUnfit { plan, why: "is for a GPU, and this runs on the CPU".into() }
                     .advise(&[Remedy::NoPlan, Remedy::Gpu]));
             }
@@ -104,7 +115,7 @@ impl Request {
     /// As [`Request::select`].
     pub fn select_as(&self, before: &str, plan: Option<PlanName>) -> Result<Selected> {
         if self.backend == Choice::Cpu {
-            return self.select();
+            return Self { exact: self.exact || before == Reference::NAME, ..self.clone() }.select();
         }
         // Another precision may take another plan.
         let plan = plan.filter(|_| before == "gpu" && self.precision == Precision::F32);
@@ -112,7 +123,11 @@ impl Request {
         if self.backend == Choice::Gpu || self.adapter.is_some() || self.precision == Precision::Mixed {
             return Self { backend: self.backend, ..on_gpu }.select();
         }
-        let again = if before == "cpu" { Self { backend: Choice::Cpu, ..self.clone() } } else { on_gpu };
+        let again = match before {
+            "gpu" => on_gpu,
+            // The plain twins.
+            _ => Self { backend: Choice::Cpu, exact: self.exact || before == Reference::NAME, ..self.clone() },
+        };
         match again.select() {
             Ok(selected) => Ok(Selected { why: Some("as before".into()), ..selected }),
             Err(_) => self.select(),
@@ -158,7 +173,8 @@ impl Request {
             }
             Store::new(device)
         });
-        Selected { gpu, why, notes, memory: store::Store::default(), request: self.clone() }
+        let plan = if self.exact { Some(PlanName::Elementary) } else { self.plan };
+        Selected { gpu, why, notes, memory: store::Store::default(), request: Self { plan, ..self.clone() } }
     }
 }
 
@@ -201,8 +217,11 @@ impl Selected {
     /// # Errors
     /// [`Error::PlanUnfit`] where the plan that was asked for cannot train it, [`Error::Gpu`] where the adapter cannot hold it.
     pub fn backend(&self, model: &Mlp, recipe: &Recipe) -> Result<(Box<dyn Backend>, Vec<String>)> {
-        let Request { precision, plan, threads, .. } = &self.request;
+        let Request { precision, plan, threads, exact, .. } = &self.request;
         let Some(store) = &self.gpu else {
+            if *exact {
+                return Ok((Box::new(Reference::new(model.clone(), recipe)), Vec::new()));
+            }
             return Ok((Box::new(self.cpu(model, recipe, *threads)?), Vec::new()));
         };
         let gpu = Gpu::new(store.clone(), model.clone(), recipe, *plan)?;

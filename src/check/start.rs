@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::backend::cpu::Cpu;
+use crate::backend::cpu::reference::Reference;
 use crate::backend::{Backend, BackendExt, Precision, Split};
 use crate::data::Samples;
 use crate::error::{Error, Result};
@@ -38,19 +39,8 @@ pub fn first_step(
     if rows == 0 || 6 * rows * model.parameters() > MOST_WORK {
         return Ok(false);
     }
-    let mut cpu = Cpu::new(model.clone(), recipe, 1)?;
-    // Not all rows are prepared for one step.
-    cpu.upload(Split::Train, &Arc::new(train.select(|row| row < rows)?))?;
-    let order: Vec<u32> = (0..rows as u32).collect();
-    // Long enough to stand out from the parameters' own rounding.
-    let rate = recipe.schedule.lr.clamp(1e-4, 1e-1) as f32;
-    let step = |backend: &mut dyn Backend| -> Result<Vec<f32>> {
-        backend.set_state(state)?;
-        backend.pass(&order, recipe.batch_size, rate)?;
-        backend.parameters()
-    };
-    let (actual, expected) = (step(backend)?, step(&mut cpu)?);
-    backend.set_state(state)?;
+    let [actual, expected] = steps(backend, &mut Cpu::new(model.clone(), recipe, 1)?, recipe, train, state, rows)?;
+    let (actual, expected) = (actual.parameters, expected.parameters);
     let between = |a: &[f32], b: &[f32]| norm(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f32>>());
     let (apart, length) = (between(&actual, &expected), between(&expected, &state.parameters));
     let about = backend.about();
@@ -64,6 +54,58 @@ pub fn first_step(
         "{}, by the plan {}, computes the first step wrongly: it ends {apart:.3e} from the CPU's, whose length is {length:.3e}",
         about.device, about.plan
     )))
+}
+
+/// Takes the same step on `backend`, which computes by the plan elementary, and by its plain twins, and compares all bits. Afterwards the
+/// backend has `state` again.
+///
+/// # Errors
+/// [`Error::Check`] where some bit is another, and what the backend fails with.
+pub fn exactly(
+    backend: &mut dyn Backend,
+    model: &Mlp,
+    recipe: &Recipe,
+    train: &Arc<Samples>,
+    state: &State,
+) -> Result<()> {
+    let rows = ROWS.min(train.len()).min(recipe.batch_size);
+    let twins = &mut Reference::new(model.clone(), recipe);
+    let [actual, expected] = steps(backend, twins, recipe, train, state, rows)?;
+    let values =
+        |state: &State| state.slots.iter().flatten().chain(&state.parameters).map(|value| value.to_bits()).collect();
+    let (actual, expected): (Vec<u32>, Vec<u32>) = (values(&actual), values(&expected));
+    let other = actual.iter().zip(&expected).filter(|(actual, expected)| actual != expected).count();
+    if other == 0 {
+        return Ok(());
+    }
+    let (device, all) = (backend.about().device, expected.len());
+    Err(Error::Check(format!(
+        "{device} rounds otherwise than the CPU: {other} of {all} parameters and slots have other bits after the first step"
+    )))
+}
+
+/// The states after the same step of `rows` rows from `state` on both. Afterwards the first one has `state` again.
+fn steps(
+    backend: &mut dyn Backend,
+    cpu: &mut dyn Backend,
+    recipe: &Recipe,
+    train: &Arc<Samples>,
+    state: &State,
+    rows: usize,
+) -> Result<[State; 2]> {
+    // Not all rows are prepared for one step.
+    cpu.upload(Split::Train, &Arc::new(train.select(|row| row < rows)?))?;
+    let order: Vec<u32> = (0..rows as u32).collect();
+    // Long enough to stand out from the parameters' own rounding.
+    let rate = recipe.schedule.lr.clamp(1e-4, 1e-1) as f32;
+    let step = |backend: &mut dyn Backend| -> Result<State> {
+        backend.set_state(state)?;
+        backend.pass(&order, recipe.batch_size, rate)?;
+        backend.state(None)
+    };
+    let found = [step(backend)?, step(cpu)?];
+    backend.set_state(state)?;
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -109,6 +109,10 @@ pub(super) struct Options {
     /// run of more than a minute on a GPU where that was not done yet), off (and leave aside what was measured before), full (now)
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     tune: Tune,
+    /// Train to the same bits on the CPU and on any GPU that rounds as it should, which the first step shows: by plain kernels that sum
+    /// in the same order, some times slower
+    #[arg(long)]
+    exact: bool,
     /// Do not compare the first step of a GPU with the CPU's before training
     #[arg(long)]
     no_check: bool,
@@ -128,7 +132,7 @@ pub(super) struct Options {
 
 impl Options {
     fn request(&self) -> Request {
-        Request { untuned: self.tune == Tune::Off, ..self.compute.request() }
+        Request { untuned: self.tune == Tune::Off, exact: self.exact, ..self.compute.request() }
     }
 
     /// The files that are read beside the data and what a run goes on from.
@@ -156,6 +160,9 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     if options.checkpoint.is_some() && (!lists.is_empty() || options.members.is_some()) {
         let message = "--checkpoint is for one network: --shard 1/1 --parts DIR keeps each of several as it ends";
         return Err(Error::Usage(message.into()));
+    }
+    if options.exact && (!lists.is_empty() || options.members.is_some()) {
+        return Err(Error::Usage("--exact is for one network: leave --members, --seeds and lists out".into()));
     }
     if options.tune == Tune::Full && (!lists.is_empty() || options.members.is_some()) {
         return Err(Error::Usage("--tune full is for one network: bench --tune measures for all later runs".into()));
@@ -304,8 +311,8 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         note(&format!("Plan: {}: {}", about.plan, about.plan_reason));
     }
     let device = (about.name.to_owned(), about.plan.to_owned());
-    if let Some(before) = &before
-        && *before != device
+    if let Some(before) =
+        before.as_ref().filter(|before| **before != device && !(options.exact && before.1 == device.1))
     {
         let ((name, plan), (now, now_plan)) = (before, &device);
         tell(&format!("Trained so far on {name} (plan {plan}), now on {now} (plan {now_plan}): last bits will differ"));
@@ -317,7 +324,10 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         }
     }
     backend.set_state(&state)?;
-    if about.name == "gpu" && !options.no_check {
+    if about.name == "gpu" && options.exact && !options.no_check {
+        let exactly = check::exactly(backend, &model, &recipe, &dataset.train, &state);
+        exactly.map_err(|error| error.advise(&[Remedy::Cpu, Remedy::Inexact]))?;
+    } else if about.name == "gpu" && !options.no_check {
         let checked = check::first_step(backend, &model, &recipe, &dataset.train, &state);
         if !checked.map_err(|error| error.advise(&[Remedy::Cpu, Remedy::Unchecked]))? && options.verbose {
             note("The first step is not compared with the CPU's: the network is too large");

@@ -1,12 +1,15 @@
 //! What clipping multiplies gradients by: `min(1, clip_norm / (norm + 1e-6))`, as `torch.nn.utils.clip_grad_norm_` does.
 
+use super::sum::in_lanes;
+
 /// The factor for gradients whose squares add up to the sum of `sums`; NaN where that is NaN.
 pub fn clip(sums: &[f32], clip_norm: f32) -> f32 {
-    let squares: f64 = sums.iter().map(|&sum| f64::from(sum)).sum();
-    factor(squares.sqrt(), f64::from(clip_norm)) as f32
+    let squares = in_lanes(sums.iter().copied());
+    let factor = clip_norm / (squares.sqrt() + 1e-6);
+    if factor > 1.0 { 1.0 } else { factor }
 }
 
-/// The factor for gradients of the norm `norm`.
+/// The factor for gradients of the norm `norm`, in more digits.
 pub(super) fn factor(norm: f64, clip_norm: f64) -> f64 {
     let factor = clip_norm / (norm + 1e-6);
     // Not `min`, which would lose a norm that is no number: parameters become NaN, for all to see.

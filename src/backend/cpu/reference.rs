@@ -96,10 +96,16 @@ pub fn forward(
         if index + 1 < model.layers().len() {
             let sums = f.clone();
             activate::activate(layer.activation, &mut f);
-            saved.push(if layer.activation.saves_input() { sums } else { f.clone() });
-            if let Some(dropout) = training.and_then(|training| training.dropout(model, index)) {
+            let dropout = training.and_then(|training| training.dropout(model, index));
+            if let Some(dropout) = dropout {
                 dropout::dropout(dropout, 0, layer.outputs, &mut f);
             }
+            saved.push(match dropout {
+                _ if layer.activation.saves_input() => sums,
+                // As they were before, from what the layer after it is given.
+                Some(_) => f.iter().map(|f| f * (1.0 - layer.dropout) as f32).collect(),
+                None => f.clone(),
+            });
         } else if model.head() == Head::Classes {
             row_softmax::row_softmax(layer.outputs, &mut f);
         }
@@ -233,6 +239,9 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// What [`Backend::about`] calls it.
+    pub const NAME: &'static str = "reference";
+
     /// A backend that trains `model` by `recipe`, all parameters 0.
     pub fn new(model: Mlp, recipe: &Recipe) -> Self {
         Self {
@@ -271,7 +280,7 @@ impl Backend for Reference {
     fn about(&self) -> About {
         let data = |part: &View| part.samples.inputs.bytes() + part.samples.targets.bytes();
         About {
-            name: "reference",
+            name: Self::NAME,
             device: "1 thread".into(),
             plan: "elementary",
             plan_reason: "the reference's only one",
