@@ -1,0 +1,4 @@
+pages! {
+    readme: "README.md",
+    contributing: "CONTRIBUTING.md",
+}
