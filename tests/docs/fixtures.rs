@@ -146,7 +146,7 @@ fn arrays(at: &Path) {
     }
 }
 
-/// Images and labels of 28 x 28 as MNIST's: a bar whose place and length are the class.
+/// Images and labels of 28 x 28, framed as MNIST's: a bar whose width is the class.
 fn idx(folder: &Path, prefix: &str, parts: [(&str, usize); 2]) {
     for (part, rows) in parts {
         let mut images = vec![0, 0, 8, 3];
@@ -155,7 +155,7 @@ fn idx(folder: &Path, prefix: &str, parts: [(&str, usize); 2]) {
         labels.extend((rows as u32).to_be_bytes());
         for row in 0..rows {
             let class = row % 10;
-            let lit = |at: usize| (4 + class * 2..6 + class * 2).contains(&(at % 28)) && (4..8 + 2 * class).contains(&(at / 28));
+            let lit = |at: usize| (13 - class..15 + class).contains(&(at % 28)) && (4..24).contains(&(at / 28));
             images.extend((0..784).map(|at| if lit(at) { 200 + draw(row, at, 55) as u8 } else { 0 }));
             labels.push(class as u8);
         }
@@ -193,7 +193,6 @@ fn pictures(at: &Path) {
         png(&at.join(name), 64, |x, y| ink(stroke(30, x, y)));
     }
     png(&at.join("number.png"), 64, |x, y| ink([10, 30, 50].iter().any(|&at| stroke(at, x, y))));
-    fs::create_dir_all(at.join("many")).unwrap();
 }
 
 /// A model as PyTorch saves it, 784-32-16-10, with names that say the order of its layers.
