@@ -189,7 +189,8 @@ fn pictures(at: &Path) {
     let stroke = |at: u32, x: u32, y: u32| (at..at + 5).contains(&x) && (20..44).contains(&y);
     let ink = |dark: bool| if dark { [30; 3] } else { [235; 3] };
     fs::create_dir_all(at.join("scans")).unwrap();
-    for name in ["photo.png", "scans/a.png", "scans/b.png"] {
+    fs::create_dir_all(at.join("handwriting/one")).unwrap();
+    for name in ["photo.png", "scans/a.png", "scans/b.png", "handwriting/one/a.png"] {
         png(&at.join(name), 64, |x, y| ink(stroke(30, x, y)));
     }
     png(&at.join("number.png"), 64, |x, y| ink([10, 30, 50].iter().any(|&at| stroke(at, x, y))));
