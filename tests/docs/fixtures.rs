@@ -79,6 +79,8 @@ fn tables(at: &Path) {
     write("europe.csv", &european);
     write("no-header.csv", &customers(0..ROWS).join("\n"));
     write("gaps.csv", &table(0..ROWS).replace("plus", "unknown"));
+    let cells: String = (0..40).map(|row| format!("{row},{row},x\n")).collect();
+    write("cells.csv", &format!("size,weight,label\n1,2,x\n3,oops,y\n{cells}"));
     write("weights.csv", "class,weight\nyes,2\nno,1\n");
     let mut packed = flate2::write::GzEncoder::new(File::create(at.join("train.csv.gz")).unwrap(), Default::default());
     packed.write_all(table(0..ROWS).as_bytes()).unwrap();
@@ -189,8 +191,10 @@ fn pictures(at: &Path) {
     let stroke = |at: u32, x: u32, y: u32| (at..at + 5).contains(&x) && (20..44).contains(&y);
     let ink = |dark: bool| if dark { [30; 3] } else { [235; 3] };
     fs::create_dir_all(at.join("scans")).unwrap();
-    fs::create_dir_all(at.join("handwriting/one")).unwrap();
-    for name in ["photo.png", "scans/a.png", "scans/b.png", "handwriting/one/a.png"] {
+    for class in ["one", "two"] {
+        fs::create_dir_all(at.join("handwriting").join(class)).unwrap();
+    }
+    for name in ["photo.png", "scans/a.png", "scans/b.png", "handwriting/one/a.png", "handwriting/two/a.png"] {
         png(&at.join(name), 64, |x, y| ink(stroke(30, x, y)));
     }
     png(&at.join("number.png"), 64, |x, y| ink([10, 30, 50].iter().any(|&at| stroke(at, x, y))));
