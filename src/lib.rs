@@ -65,3 +65,13 @@ pub use model::{Activation, Init, Mlp};
 pub use observe::Observer;
 pub use recipe::Recipe;
 pub use trainer::{Trained, Trainer};
+
+/// The Rust blocks of the pages as tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../docs/rust.md")]
+    struct Library;
+}
