@@ -171,7 +171,7 @@ impl Mlp {
             && activations(self) == activations(other)
     }
 
-    /// Width of what layer `index` takes; of the outputs where that is the number of layers.
+    /// The width of the input of layer `index`; that of the outputs if `index` is the number of layers.
     pub(crate) fn width(&self, index: usize) -> usize {
         self.layers.get(index).map_or(self.outputs(), |layer| layer.inputs)
     }

@@ -242,10 +242,10 @@ mod tests {
         let mut commands = Vec::new();
         for one in command.get_subcommands().filter(|one| one.get_name() != "help") {
             let below: Vec<_> = one.get_subcommands().filter(|below| below.get_name() != "help").collect();
-            match below.is_empty() {
-                true => commands.push((one.get_name().to_owned(), one)),
-                false => commands.extend(below.iter().map(|two| (format!("{} {}", one.get_name(), two.get_name()), *two))),
+            if below.is_empty() {
+                commands.push((one.get_name().to_owned(), one));
             }
+            commands.extend(below.into_iter().map(|two| (format!("{} {}", one.get_name(), two.get_name()), two)));
         }
         let mut taken: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (name, command) in &commands {
@@ -262,8 +262,8 @@ mod tests {
     fn documented() -> BTreeMap<String, BTreeSet<String>> {
         let mut documented = BTreeMap::new();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/flags");
-        for page in std::fs::read_dir(folder).unwrap() {
-            let text = std::fs::read_to_string(page.unwrap().path()).unwrap();
+        for page in std::fs::read_dir(folder).expect("the folder of the guide") {
+            let text = std::fs::read_to_string(page.expect("a page").path()).expect("text");
             for section in text.split("\n### ").skip(1) {
                 let heading = section.lines().next().unwrap_or_default();
                 let flag = heading.trim_start_matches('`').split([' ', '`']).next().unwrap_or_default().to_owned();
@@ -281,7 +281,8 @@ mod tests {
     fn the_guide_has_every_flag_with_its_commands_and_no_other() {
         let (taken, documented) = (taken(), documented());
         for (flag, commands) in &taken {
-            let told = documented.get(flag).unwrap_or_else(|| panic!("docs/flags/ lacks {flag}, which {commands:?} take"));
+            let told =
+                documented.get(flag).unwrap_or_else(|| panic!("docs/flags/ lacks {flag}, which {commands:?} take"));
             assert_eq!(told, commands, "docs/flags/ names other commands for {flag}");
         }
         let unknown: Vec<_> = documented.keys().filter(|flag| !taken.contains_key(*flag)).collect();

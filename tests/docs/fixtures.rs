@@ -39,7 +39,8 @@ fn customers(rows: std::ops::Range<usize>) -> Vec<String> {
         let age = 18 + draw(row, 1, 60);
         let plan = ["basic", "plus", "pro"][draw(row, 2, 3)];
         let joined = format!("20{:02}-{:02}-{:02}", 10 + draw(row, 3, 14), 1 + draw(row, 4, 12), 1 + draw(row, 5, 28));
-        let monthly = if row % 11 == 3 { String::new() } else { format!("{}.{}", 9 + draw(row, 6, 60), draw(row, 7, 10)) };
+        let monthly =
+            if row % 11 == 3 { String::new() } else { format!("{}.{}", 9 + draw(row, 6, 60), draw(row, 7, 10)) };
         let churn = if draw(row, 8, 60) + age > 70 { "yes" } else { "no" };
         format!("{},c{},{joined},{age},{plan},{monthly},{},{churn}", 1000 + row, row / 4, 1 + draw(row, 9, 3))
     };
@@ -95,7 +96,9 @@ fn columns(at: &Path) {
 
     use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 
-    let texts = |column| customers(0..ROWS).iter().map(move |row| row.split(',').nth(column).unwrap().to_owned()).collect::<Vec<_>>();
+    let texts = |column| {
+        customers(0..ROWS).iter().map(move |row| row.split(',').nth(column).unwrap().to_owned()).collect::<Vec<_>>()
+    };
     let ages = texts(3).iter().map(|cell| cell.parse::<i64>().unwrap()).collect::<Int64Array>();
     let monthly = texts(5).iter().map(|cell| cell.parse::<f64>().ok()).collect::<Float64Array>();
     let text = |column| Arc::new(StringArray::from(texts(column))) as ArrayRef;
@@ -130,7 +133,10 @@ fn arrays(at: &Path) {
         let x = (from..from + rows).flat_map(|row| (0..4).flat_map(move |column| cell(row, column).to_le_bytes()));
         let best = |row| (0..4).max_by(|&a, &b| cell(row, a).total_cmp(&cell(row, b))).unwrap() as i64;
         let y = (from..from + rows).flat_map(|row| best(row).to_le_bytes());
-        (npy("<f8", &format!("{rows}, 4"), &x.collect::<Vec<_>>()), npy("<i8", &format!("{rows},"), &y.collect::<Vec<_>>()))
+        (
+            npy("<f8", &format!("{rows}, 4"), &x.collect::<Vec<_>>()),
+            npy("<i8", &format!("{rows},"), &y.collect::<Vec<_>>()),
+        )
     };
     for (name, from, rows) in [("train", 0, ROWS), ("test", ROWS, 20)] {
         let (x, y) = pair(from, rows);
@@ -194,7 +200,15 @@ fn pictures(at: &Path) {
     for class in ["one", "two"] {
         fs::create_dir_all(at.join("handwriting").join(class)).unwrap();
     }
-    for name in ["photo.png", "scans/a.png", "scans/b.png", "handwriting/one/a.png", "handwriting/two/a.png"] {
+    for name in [
+        "photo.png",
+        "scans/a.png",
+        "scans/b.png",
+        "handwriting/one/a.png",
+        "handwriting/one/b.png",
+        "handwriting/two/a.png",
+        "handwriting/two/b.png",
+    ] {
         png(&at.join(name), 64, |x, y| ink(stroke(30, x, y)));
     }
     png(&at.join("number.png"), 64, |x, y| ink([10, 30, 50].iter().any(|&at| stroke(at, x, y))));
@@ -210,8 +224,12 @@ fn foreign_model() -> Vec<u8> {
             let from = data.len();
             data.extend((0..count).flat_map(|at| ((draw(at, 30, 2000) as f32 - 1000.0) / 8000.0).to_le_bytes()));
             let sep = if from == 0 { "" } else { "," };
-            write!(header, "{sep}\"{name}.{tensor}\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[{from},{}]}}", data.len())
-                .unwrap();
+            write!(
+                header,
+                "{sep}\"{name}.{tensor}\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[{from},{}]}}",
+                data.len()
+            )
+            .unwrap();
         }
     }
     let header = format!("{{{header}}}");

@@ -1,6 +1,6 @@
 //! What clipping multiplies gradients by: `min(1, clip_norm / (norm + 1e-6))`, as `torch.nn.utils.clip_grad_norm_` does.
 
-/// The factor for gradients whose squares add up to the sum of `sums`; NaN where that is NaN.
+/// The factor for gradients whose squares add up to the sum of `sums`; NaN if that is NaN.
 pub fn clip(sums: &[f32], clip_norm: f32) -> f32 {
     let squares: f64 = sums.iter().map(|&sum| f64::from(sum)).sum();
     factor(squares.sqrt(), f64::from(clip_norm)) as f32
