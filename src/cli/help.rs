@@ -235,20 +235,23 @@ mod tests {
 
     use super::*;
 
-    /// The commands that take each flag, such as `data fetch`; of flags that all take, `all`.
-    fn taken() -> BTreeMap<String, BTreeSet<String>> {
-        let mut command = command();
-        command.build();
+    /// All commands by their names, such as `data fetch`.
+    fn commands(all: &Command) -> Vec<(String, &Command)> {
         let mut commands = Vec::new();
-        for one in command.get_subcommands().filter(|one| one.get_name() != "help") {
+        for one in all.get_subcommands().filter(|one| one.get_name() != "help") {
             let below: Vec<_> = one.get_subcommands().filter(|below| below.get_name() != "help").collect();
             if below.is_empty() {
                 commands.push((one.get_name().to_owned(), one));
             }
             commands.extend(below.into_iter().map(|two| (format!("{} {}", one.get_name(), two.get_name()), two)));
         }
+        commands
+    }
+
+    /// The commands that take each flag; `all` for flags that all take.
+    fn taken(commands: &[(String, &Command)]) -> BTreeMap<String, BTreeSet<String>> {
         let mut taken: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (name, command) in &commands {
+        for (name, command) in commands {
             for long in command.get_arguments().filter_map(|flag| flag.get_long()) {
                 taken.entry(format!("--{long}")).or_default().insert(name.clone());
             }
@@ -278,8 +281,17 @@ mod tests {
     }
 
     #[test]
-    fn the_guide_has_every_flag_with_its_commands_and_no_other() {
-        let (taken, documented) = (taken(), documented());
+    fn the_guide_has_every_command_and_flag_and_no_other() {
+        let mut all = command();
+        all.build();
+        let commands = commands(&all);
+        let table =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/commands.md")).expect("text");
+        let rows: Vec<&str> =
+            table.lines().filter_map(|line| line.strip_prefix("| `mlp-gpu ")?.split('`').next()).collect();
+        let names: Vec<&str> = commands.iter().map(|(name, _)| &name[..]).collect();
+        assert_eq!(BTreeSet::from_iter(&rows), BTreeSet::from_iter(&names), "docs/commands.md and the commands");
+        let (taken, documented) = (taken(&commands), documented());
         for (flag, commands) in &taken {
             let told =
                 documented.get(flag).unwrap_or_else(|| panic!("docs/flags/ lacks {flag}, which {commands:?} take"));

@@ -5,6 +5,7 @@ pages! {
     architecture: "docs/architecture.md",
     arrays: "docs/arrays.md",
     clusters: "docs/clusters.md",
+    commands: "docs/commands.md",
     dependencies: "docs/dependencies.md",
     determinism: "docs/determinism.md",
     digits: "docs/digits.md",
