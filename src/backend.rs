@@ -22,11 +22,11 @@ pub mod select;
 /// The parts of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// What is learnt from.
+    /// The rows to learn from.
     Train,
-    /// What is only evaluated.
+    /// The rows that are only evaluated.
     Test,
-    /// What is evaluated to choose options by, taken from the training part; few runs have one.
+    /// The rows to choose epochs and options by; not every run has them.
     Validation,
 }
 
@@ -45,7 +45,7 @@ impl<T> Default for Parts<T> {
 }
 
 impl<T> Parts<T> {
-    /// What there is for `split`.
+    /// The entry of `split`.
     ///
     /// # Errors
     /// [`Error::Data`] where that part was not uploaded.
@@ -58,7 +58,7 @@ impl<T> Parts<T> {
         part.as_ref().ok_or_else(|| missing(split))
     }
 
-    /// The same, to be changed.
+    /// The entry of `split`, to be changed.
     ///
     /// # Errors
     /// As [`Parts::get`].
@@ -71,7 +71,7 @@ impl<T> Parts<T> {
         part.as_mut().ok_or_else(|| missing(split))
     }
 
-    /// Replaces what there is for `split`.
+    /// Replaces the entry of `split`.
     pub fn set(&mut self, split: Split, part: T) {
         *match split {
             Split::Train => &mut self.train,
@@ -80,7 +80,7 @@ impl<T> Parts<T> {
         } = Some(part);
     }
 
-    /// What there is, in the order training, test, validation.
+    /// All entries, in the order training, test, validation.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.each().map(|(_, part)| part)
     }
@@ -127,12 +127,12 @@ impl Precision {
     }
 }
 
-/// What a device can do at best, as measured.
+/// The measured peak rates of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Peak {
-    /// 10^9 floating-point operations a second of a large product in the backend's precision.
+    /// 10^9 floating-point operations per second in a large product, in the backend's precision.
     pub gflops: f64,
-    /// 10^9 bytes a second, read and written, of a large copy.
+    /// 10^9 bytes per second, read and written, in a large copy.
     pub copy_gb_per_s: f64,
 }
 
@@ -147,7 +147,7 @@ pub struct KernelTime {
     pub seconds: f64,
 }
 
-/// What a backend is.
+/// A backend, described.
 #[derive(Debug, Clone, PartialEq)]
 pub struct About {
     /// `cpu` or `gpu`.
@@ -160,7 +160,7 @@ pub struct About {
     pub plan_reason: &'static str,
     /// What products are computed in.
     pub precision: Precision,
-    /// Kernel launches per training step; none where nothing is launched.
+    /// Kernel launches per training step; none if nothing is launched.
     pub dispatches: Option<usize>,
     /// Bytes of its buffers: data, parameters, activations.
     pub bytes: u64,
@@ -248,7 +248,7 @@ impl<T> Evaluating<T> {
 
 /// A device that holds a model's state and data, trains and evaluates.
 pub trait Backend: Send {
-    /// What it is.
+    /// Describes the backend.
     fn about(&self) -> About;
 
     /// Makes the rows of `view` resident as `split`. Orders count them: 0 is the first row of the view.
@@ -284,7 +284,7 @@ pub trait Backend: Send {
     /// When one of them was not uploaded, or the device fails.
     fn evaluate(&mut self, splits: &[Split]) -> Result<Ticket>;
 
-    /// What the evaluation of `ticket`, the last one, found: for each of its splits.
+    /// The results of the evaluation of `ticket`, which is the last one, for each of its splits.
     ///
     /// # Errors
     /// When a later one was handed over, or the device fails.
@@ -308,7 +308,7 @@ pub trait Backend: Send {
     /// When it is of another model or optimizer, or the device fails.
     fn set_state(&mut self, state: &State) -> Result<()>;
 
-    /// What measures it, where it can be measured.
+    /// Its measurements, if it has any.
     fn measure(&mut self) -> Option<&mut dyn Measure> {
         None
     }
@@ -316,7 +316,7 @@ pub trait Backend: Send {
 
 /// What a backend can tell of its speed.
 pub trait Measure {
-    /// Takes `steps` and waits; the seconds of each kernel of the plan, summed over the steps. None where the device cannot
+    /// Takes `steps` and waits. Returns the seconds of each kernel of the plan, summed over the steps; none if the device cannot
     /// tell.
     ///
     /// # Errors
@@ -333,7 +333,7 @@ pub trait Measure {
 /// The most values of rows that [`BackendExt::predict_all`] hands over at once, unless a row has more.
 const PORTION: usize = 1 << 24;
 
-/// What takes several calls of a backend.
+/// Operations that take several calls of a backend.
 pub trait BackendExt: Backend {
     /// Takes all of `order` in batches of `batch_size` rows at one rate. May return before the work is done.
     ///

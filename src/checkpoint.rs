@@ -1,6 +1,6 @@
 //! Models as safetensors files that PyTorch loads into `nn.Sequential(Linear, ReLU, Linear, ...)` as they are: keys
 //! `0.weight` (out x in), `0.bias`, `2.weight`, ...; everything else is one JSON object in the metadata. Files of linear
-//! layers that other software wrote are read too. A model with a front has its tensors beside them.
+//! layers that other software wrote are read too. A model with a front has the tensors of the front beside those.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -179,7 +179,7 @@ pub(crate) fn evaluation(loss: Loss, predicted: &[f32], targets: &Targets, outpu
     }
 }
 
-/// Refuses what member `number` predicts where it is not finite: its parameters are too large for these rows.
+/// Refuses predictions of member `number` that are not finite: its parameters are too large for these rows.
 fn check_finite(ensemble: &Ensemble, number: usize, predicted: &[f32]) -> Result<()> {
     let outputs = ensemble.first().model.outputs().max(1);
     let Some(at) = predicted.iter().position(|value| !value.is_finite()) else { return Ok(()) };
@@ -217,7 +217,7 @@ struct Mean<'a> {
     ensemble: &'a Ensemble,
     first: Vec<f64>,
     differences: Vec<f64>,
-    /// Of values.
+    /// For values.
     squares: Vec<f64>,
 }
 

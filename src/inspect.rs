@@ -1,4 +1,4 @@
-//! What there is to see of a model's parameters: norms, and units that do nothing.
+//! What can be seen in a model's parameters: norms, and units that do nothing.
 
 use rayon::prelude::*;
 use serde::Serialize;

@@ -1,11 +1,11 @@
-//! A trainer for multi-layer perceptrons: WGSL compute kernels on any GPU that wgpu reaches, and a CPU backend that is
-//! the fallback and the oracle.
+//! A trainer for multi-layer perceptrons on images, tables and arrays: hand-written WGSL kernels on any GPU that wgpu reaches, and
+//! a vectorised engine on the CPU. The same seed on the same device gives the same weights, bit for bit.
 //!
 //! ```
 //! use mlp_gpu::{Inputs, Mlp, Recipe, Result, Trainer, data, load_model};
 //!
 //! fn main() -> Result<()> {
-//!     // digits is embedded; a CSV file, a folder of images and so on go by their paths.
+//!     // digits is embedded; a table, arrays or a folder of images are given by their paths.
 //!     let (digits, _notes) = data::load("digits", &data::Options::default())?;
 //!     let recipe = Recipe { epochs: 2, ..Recipe::default() };
 //!     let mut trained = Trainer::new(Mlp::new(&[784, 16, 10])?, &digits).recipe(recipe).run()?;
@@ -19,9 +19,17 @@
 //! }
 //! ```
 //!
-//! What [`Trainer`] does in one call can be had by parts: a [`Dataset`] and an [`Mlp`] go to a [`backend::Backend`], which
-//! [`backend::select`] opens and [`train::train`] drives epoch by epoch, told to every [`observe::Observer`]; a [`checkpoint`] is what is kept. The command line,
-//! [`cli`], uses nothing else.
+//! # The parts
+//!
+//! - [`data`] reads a [`Dataset`] and says how it was read; [`Samples`] can also be made in the program.
+//! - [`Mlp`] is the network, [`Recipe`] everything that decides the numbers of its training.
+//! - [`Trainer`] trains in one call. Step by step, [`backend::select`] opens a [`backend::Backend`], [`train::train`] drives it epoch
+//!   by epoch, and every [`Observer`] is told.
+//! - [`checkpoint`] keeps a model and its [`state`], [`Ensemble`] loads one or many and predicts, [`export`] writes ONNX and NumPy files.
+//! - [`metrics`] says how good predictions are, [`report`] makes pages and pictures of runs.
+//! - [`many`] trains networks side by side, [`search`] draws settings.
+//!
+//! The command line, [`cli`], uses nothing else. Errors are one type, [`Error`]; they name no flags.
 
 mod activation;
 pub mod augment;
@@ -65,3 +73,13 @@ pub use model::{Activation, Init, Mlp};
 pub use observe::Observer;
 pub use recipe::Recipe;
 pub use trainer::{Trained, Trainer};
+
+/// The Rust blocks of the pages as tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../docs/rust.md")]
+    struct Library;
+}

@@ -1,5 +1,5 @@
-//! How much memory there is, and the refusal of what would take more: by name where the need is known before ([`check`]), and of any
-//! large allocation in a program whose allocator is [`Allocator`].
+//! How much memory there is, and the refusal of what would take more: by name if the need is known beforehand ([`check`]), and for
+//! any large allocation in a program whose allocator is [`Allocator`].
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt;

@@ -23,11 +23,11 @@ pub struct Evaluation {
     /// The loss, summed over the rows: of classes `-ln(p[label] + 1e-16)`, of values the mean over the outputs.
     #[serde(with = "float")]
     pub loss_sum: f64,
-    /// Of classes: rows by label (row of the matrix) and predicted class (column), `classes x classes`, row-major.
+    /// For classes: rows by label (row of the matrix) and predicted class (column), `classes x classes`, row-major.
     pub confusion: Vec<u64>,
     /// Number of classes; 0 for values.
     pub classes: usize,
-    /// Of values: the errors of each output.
+    /// For values: the errors of each output.
     pub errors: Vec<Errors>,
 }
 

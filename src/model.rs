@@ -164,14 +164,14 @@ impl Mlp {
         &self.layers
     }
 
-    /// Whether both do the same with other parameters, but for what training drops.
+    /// Whether both are the same network, except for parameters and dropout.
     pub fn same_shape(&self, other: &Self) -> bool {
         let activations = |of: &Self| of.layers.iter().map(|layer| layer.activation).collect::<Vec<_>>();
         (&self.widths, &self.front, self.head) == (&other.widths, &other.front, other.head)
             && activations(self) == activations(other)
     }
 
-    /// Width of what layer `index` takes; of the outputs where that is the number of layers.
+    /// The width of the input of layer `index`; that of the outputs if `index` is the number of layers.
     pub(crate) fn width(&self, index: usize) -> usize {
         self.layers.get(index).map_or(self.outputs(), |layer| layer.inputs)
     }
@@ -186,7 +186,7 @@ impl Mlp {
         self.widths[self.widths.len() - 1]
     }
 
-    /// Number of classes, where the outputs are classes.
+    /// The number of classes, if the outputs are classes.
     pub fn classes(&self) -> usize {
         self.outputs()
     }
@@ -201,7 +201,7 @@ impl Mlp {
         self.input_dropout
     }
 
-    /// What the features of a row pass before the first layer.
+    /// The front, which the features of a row pass before the first layer.
     pub fn front(&self) -> &Front {
         &self.front
     }
@@ -216,7 +216,7 @@ impl Mlp {
         &self.widths[1..self.widths.len() - 1]
     }
 
-    /// The activation of the hidden layers; ReLU where there are none.
+    /// The activation of the hidden layers; ReLU if there are none.
     pub fn activation(&self) -> Activation {
         self.layers[..self.layers.len() - 1].first().map_or(Activation::Relu, |layer| layer.activation)
     }

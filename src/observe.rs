@@ -1,7 +1,7 @@
-//! Who sees a run and keeps something of it: what an observer is, and how a run is trained under the eyes of several.
+//! Observers: what sees a run and keeps something of it, and how a run is trained under the eyes of several.
 //!
-//! The lines on the terminal, the log, saved models and TensorBoard's files are all observers, and one of your own stands beside
-//! them:
+//! The lines on the terminal, the log, saved models and TensorBoard's files are all observers, and you can write your
+//! own:
 //!
 //! ```
 //! use std::ops::ControlFlow;

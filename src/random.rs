@@ -1,4 +1,4 @@
-//! Random numbers: ChaCha8 seeded once a run, stream 0 for the weights, stream `1 + e` for the order of epoch `e`, so
+//! Random numbers: ChaCha8, seeded once per run; stream 0 for the weights, stream `1 + e` for the order of epoch `e`, so
 //! that a resumed run sees the same order without any history. Which rows are taken for a test or a validation part, or for
 //! which fold, comes from the last streams, which no epoch reaches: epochs are counted in 32 bits. The settings and the bags of
 //! a search come from streams between them.

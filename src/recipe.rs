@@ -53,10 +53,10 @@ impl RecipeName {
     }
 }
 
-/// What a run does.
+/// Everything that decides the numbers of a run, beside its data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// The recipe that gave what nobody asked for.
+    /// The named recipe that the defaults came from.
     #[serde(default)]
     pub recipe: RecipeName,
     /// Widths of the hidden layers.
@@ -87,7 +87,7 @@ pub struct Recipe {
     /// The share of a label that is spread over all classes.
     #[serde(default)]
     pub label_smoothing: f64,
-    /// How much the rows of each class weigh in the loss, whose mean is divided by the weights; empty where all weigh the same.
+    /// The weight of each class in the loss, whose mean is divided by the weights; empty if all weigh the same.
     #[serde(default)]
     pub class_weight: Vec<f64>,
     /// Whether the rows of the training part have weights of their own.
@@ -129,15 +129,15 @@ fn image_dropout(width: usize) -> f64 {
     }
 }
 
-/// The most that the recipe `image` drops of a hidden layer where images are augmented: what is another in each epoch is hard to
+/// The most that the recipe `image` drops in a hidden layer if images are augmented: images that differ in every epoch are hard to
 /// learn by heart. Measured on MNIST.
 const AUGMENTED_DROPOUT: f64 = 0.1;
 
-/// The weight decay and the dropout of the recipe `table` where targets are numbers: measured to be better than those for classes.
+/// The weight decay and the dropout of the recipe `table` for targets that are numbers: measured to be better than those for classes.
 const VALUES_DECAY: f64 = 0.1;
 const VALUES_DROPOUT: f64 = 0.1;
 
-/// What of a data set decides a recipe's numbers.
+/// What a recipe's numbers depend on in a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// Whether its rows are features of any kind, and not bytes or images.
@@ -172,7 +172,7 @@ pub struct Stopping {
     pub early_stop: Option<u32>,
     /// How much less the validation loss must be to count as better.
     pub min_delta: f64,
-    /// The test accuracy, or the validation accuracy where there is such a part, at which it ends.
+    /// The accuracy at which it ends: on the validation part, or on the test part if there is none.
     pub target_accuracy: Option<f64>,
     /// Seconds after which it ends with the epoch at hand.
     pub max_seconds: Option<f64>,
@@ -257,7 +257,7 @@ impl Recipe {
         }
     }
 
-    /// Changes what nobody asked for, as `left` says of an option by its name, to what suits a data set.
+    /// Changes options that nobody set to what suits a data set; `left` says by name whether an option was left open.
     pub fn suit(&mut self, data: &Facts, left: impl Fn(&str) -> bool) {
         if data.values && left("loss") {
             self.loss = Loss::Mse;
@@ -312,7 +312,7 @@ impl Recipe {
         self.apply(Mlp::new(&[&[inputs], &self.hidden[..], &[outputs]].concat())?)
     }
 
-    /// The front of its models where the features `numbers`, in ascending order, are numbers.
+    /// The front of its models, if the features `numbers`, in ascending order, are numbers.
     pub fn front(&self, numbers: Vec<u32>) -> Front {
         let (embedded, deviation) = match self.embed {
             Embed::None => (Vec::new(), 0.0),
@@ -358,7 +358,7 @@ impl Recipe {
     /// This recipe with the options in `flags`, which have the names of its JSON; null stands for what is not given.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an option that it does not have, or a value that is none of its values.
+    /// [`Error::Usage`] for an option that it does not have, or a value that the option does not take.
     pub fn overlaid(&self, flags: &Map<String, Value>) -> Result<Self> {
         let mut options = self.options()?;
         for (name, value) in flags.iter().filter(|(_, value)| !value.is_null()) {
@@ -438,7 +438,7 @@ pub struct Optimizer {
     /// The rule.
     #[serde(rename = "optimizer")]
     pub kind: OptimizerKind,
-    /// The share of the last step that is taken again, of `momentum` and `nesterov`.
+    /// For `momentum` and `nesterov`: the share of the last step that is taken again.
     pub momentum: f64,
     /// How slowly Adam's mean of the gradients changes.
     pub beta1: f64,
@@ -524,7 +524,7 @@ impl OptimizerKind {
     }
 }
 
-/// What training makes small: a mean over the rows of a batch.
+/// What training minimises: a mean over the rows of a batch.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize,
 )]

@@ -1,8 +1,8 @@
 //! Search for a recipe: settings that are drawn at random, and synchronous successive halving (Jamieson and Talwalkar 2016).
 //!
-//! A trial is a setting. Trial 1 is the recipe that was there before, and the setting of each other one depends on the seed and
+//! A trial is a setting. Trial 1 is the recipe that was there before, and the setting of any other depends on the seed and
 //! its number alone. In each rung every trial that is left is trained anew, as a complete run of the rung's epochs; the best
-//! quarter goes on to four times as many. So each result is that of a plain run, and none depends on how fast a machine is.
+//! quarter goes on to four times as many epochs. So each result is that of a plain run, and none depends on how fast a machine is.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! The CPU backend: the training engine of [`network`], and one file a kernel, the oracle of the shader of the same name.
+//! The CPU backend: the training engine of [`network`], and one file per kernel, the oracle of the shader of the same name.
 //!
 //! Results do not depend on timing or on the number of threads: each sum has a fixed order.
 

@@ -69,7 +69,7 @@ pub(crate) fn row_weights(model: &Mlp, recipe: &Recipe, split: Split, samples: &
     Ok(Some(labels.iter().enumerate().map(weigh).collect()))
 }
 
-/// What the images in `samples` are augmented with, where they are what is learnt from and `recipe` augments it.
+/// What the images in `samples` are augmented with, if they are the training part and `recipe` augments it.
 ///
 /// # Errors
 /// [`Error::Data`] where it does and rows are no images of known size.

@@ -125,7 +125,7 @@ struct Case {
     /// For as many rows as the member with most has.
     launch: Launch,
     batch: Batch,
-    /// Of what it drops, where it does.
+    /// The share of what it drops, if it does.
     share: f64,
     before: Vec<(&'static str, Values)>,
     after: Vec<(&'static str, Values, Tolerance)>,
@@ -146,7 +146,7 @@ struct Setting<'a> {
     draw: Draw,
     /// The run and the step that decide what is dropped.
     training: Training<'static>,
-    /// Of what is dropped, where anything is.
+    /// The share of what is dropped, if anything is.
     share: f64,
     /// The learning rate.
     rate: f32,
@@ -365,7 +365,7 @@ fn all_ways(ways: impl Fn(&Hardware) -> Vec<Launch>) -> Vec<Launch> {
     [any_hardware(), Hardware::GPU].iter().flat_map(ways).collect()
 }
 
-/// Of the `ways` those of `kernel`, by turns: each is taken at some shape.
+/// One of the `ways` of `kernel`, by turns: each is taken at some shape.
 fn turn(kernel: &Kernel, ways: Vec<Launch>, number: usize) -> Launch {
     let mut fitting: Vec<Launch> = ways.into_iter().filter(|way| way.kernel.name == kernel.name).collect();
     fitting.swap_remove(number % fitting.len())

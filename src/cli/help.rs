@@ -233,7 +233,76 @@ pub(super) fn command() -> Command {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+
     use super::*;
+
+    /// All commands by their names, such as `data fetch`.
+    fn commands(all: &Command) -> Vec<(String, &Command)> {
+        let mut commands = Vec::new();
+        for one in all.get_subcommands().filter(|one| one.get_name() != "help") {
+            let below: Vec<_> = one.get_subcommands().filter(|below| below.get_name() != "help").collect();
+            if below.is_empty() {
+                commands.push((one.get_name().to_owned(), one));
+            }
+            commands.extend(below.into_iter().map(|two| (format!("{} {}", one.get_name(), two.get_name()), two)));
+        }
+        commands
+    }
+
+    /// The commands that take each flag; `all` for flags that all take.
+    fn taken(commands: &[(String, &Command)]) -> BTreeMap<String, BTreeSet<String>> {
+        let mut taken: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, command) in commands {
+            for long in command.get_arguments().filter_map(|flag| flag.get_long()) {
+                taken.entry(format!("--{long}")).or_default().insert(name.clone());
+            }
+        }
+        let all = |names: &BTreeSet<String>| names.len() == commands.len();
+        taken.values_mut().filter(|names| all(names)).for_each(|names| *names = BTreeSet::from(["all".to_owned()]));
+        taken
+    }
+
+    /// The flags of the guide, each with the commands that it names. Each has an example of its own.
+    fn documented() -> BTreeMap<String, BTreeSet<String>> {
+        let mut documented = BTreeMap::new();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/flags");
+        for page in std::fs::read_dir(folder).expect("the folder of the guide") {
+            let text = std::fs::read_to_string(page.expect("a page").path()).expect("text");
+            for section in text.split("\n### ").skip(1) {
+                let heading = section.lines().next().unwrap_or_default();
+                let flag = heading.trim_start_matches('`').split([' ', '`']).next().unwrap_or_default().to_owned();
+                let example = section.split("```").nth(1).unwrap_or_default();
+                assert!(example.starts_with("sh") && example.contains(&flag), "{flag} has no example");
+                let commands = section.lines().find_map(|line| line.strip_prefix("Commands: ")).unwrap_or_default();
+                let commands = commands.trim_end_matches('.').split(", ").map(|name| name.trim_matches('`').to_owned());
+                assert!(documented.insert(flag.clone(), commands.collect()).is_none(), "{flag} is told twice");
+            }
+        }
+        documented
+    }
+
+    #[test]
+    fn the_guide_has_every_command_and_flag_and_no_other() {
+        let mut all = command();
+        all.build();
+        let commands = commands(&all);
+        let table =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/commands.md")).expect("text");
+        let rows: Vec<&str> =
+            table.lines().filter_map(|line| line.strip_prefix("| `mlp-gpu ")?.split('`').next()).collect();
+        let names: Vec<&str> = commands.iter().map(|(name, _)| &name[..]).collect();
+        assert_eq!(BTreeSet::from_iter(&rows), BTreeSet::from_iter(&names), "docs/commands.md and the commands");
+        let (taken, documented) = (taken(&commands), documented());
+        for (flag, commands) in &taken {
+            let told =
+                documented.get(flag).unwrap_or_else(|| panic!("docs/flags/ lacks {flag}, which {commands:?} take"));
+            assert_eq!(told, commands, "docs/flags/ names other commands for {flag}");
+        }
+        let unknown: Vec<_> = documented.keys().filter(|flag| !taken.contains_key(*flag)).collect();
+        assert!(unknown.is_empty(), "docs/flags/ has flags that no command takes: {unknown:?}");
+    }
 
     #[test]
     fn every_flag_of_what_trains_is_in_a_group_and_every_example_is_understood() {

@@ -19,7 +19,7 @@ pub(crate) use listing::{LeftOut, paths, sort_out, sorted_out};
 
 /// The most bytes of pixels that are read.
 const MAX_BYTES: usize = 4 << 30;
-/// Of so many images one may be broken: a few say nothing of the others, more are a fault of the whole.
+/// One in so many images may be broken: a few say nothing about the others, more are a fault of the whole.
 const FEW: usize = 10;
 /// The files that are named where more are meant.
 const NAMED: usize = 10;

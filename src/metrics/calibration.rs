@@ -57,7 +57,7 @@ pub fn calibration_error(probabilities: &[f32], labels: &[u32], classes: usize) 
     mean(bins(probabilities, labels, classes).iter().map(gap).sum(), labels.len())
 }
 
-/// `sum` over `rows`; none where that is no number.
+/// `sum` over `rows`; none if that is not a number.
 fn mean(sum: f64, rows: usize) -> Option<f64> {
     Some(sum / rows as f64).filter(|mean| mean.is_finite())
 }

@@ -56,7 +56,7 @@ impl Evaluation {
         self.hits_in(2, &both)
     }
 
-    /// For each class `factor` times its hits as a share of `of`; none where that is 0.
+    /// For each class, `factor` times its hits as a share of `of`; none if `of` is 0.
     fn hits_in(&self, factor: u64, of: &[u64]) -> Vec<Option<f64>> {
         let hits = self.confusion.iter().step_by(self.classes + 1);
         hits.zip(of).map(|(hits, &of)| (of > 0).then(|| (factor * hits) as f64 / of as f64)).collect()

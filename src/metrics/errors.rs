@@ -8,16 +8,16 @@ use crate::data::TargetScale;
 /// Sums over rows of an output's targets and of its errors (prediction minus target), in the unit of the targets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
-    /// Of the squared errors.
+    /// The sum of the squared errors.
     #[serde(with = "float")]
     pub squared: f64,
-    /// Of the absolute errors.
+    /// The sum of the absolute errors.
     #[serde(with = "float")]
     pub absolute: f64,
-    /// Of the targets.
+    /// The sum of the targets.
     #[serde(with = "float")]
     pub targets: f64,
-    /// Of the squared targets.
+    /// The sum of the squared targets.
     #[serde(with = "float")]
     pub squared_targets: f64,
 }

@@ -107,7 +107,7 @@ fn stray(path: &Path, line: usize, found: &str) -> Error {
     Error::file(path, format!("in line {line} {found}"), "a log of JSON lines, as train, cv and search --log write")
 }
 
-/// Adds the learning rate to the names of runs that have one each, not one an epoch, and differ in it.
+/// Adds the learning rate to the names of runs that keep one rate each, not one per epoch, and differ in it.
 fn name_rates(runs: &mut [Run]) {
     let rate = |run: &Run| {
         let first = run.epochs.first()?.figure("lr");

@@ -65,9 +65,9 @@ pub struct Warper {
     pub elastic: f32,
     /// Spaces of the grid from one pixel to the next.
     pub spaces_per_pixel: f32,
-    /// Of each row of pixels.
+    /// The knot of each row of pixels.
     pub rows: Vec<Knot>,
-    /// Of each column of pixels.
+    /// The knot of each column of pixels.
     pub columns: Vec<Knot>,
 }
 
@@ -83,7 +83,7 @@ pub struct Warp {
 }
 
 impl Warper {
-    /// Of images of (height, width) `size` with a value per pixel.
+    /// The warper of images of this height and width, with one value per pixel.
     pub fn new(augment: Augment, (height, width): (usize, usize)) -> Self {
         let spaces_per_pixel = SPACES as f32 / height.max(width) as f32;
         let knots = |pixels: usize| (0..pixels).map(|at| knot(at as f32 * spaces_per_pixel)).collect();
@@ -164,7 +164,7 @@ impl Warper {
     }
 }
 
-/// Of a pixel at `at` in spaces of the grid: the basis of the uniform cubic B-spline.
+/// The knot of a pixel at `at`, in spaces of the grid: the basis of the uniform cubic B-spline.
 fn knot(at: f32) -> Knot {
     let first = at.floor();
     let t = at - first;

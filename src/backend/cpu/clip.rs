@@ -2,7 +2,7 @@
 
 use super::sum::in_lanes;
 
-/// The factor for gradients whose squares add up to the sum of `sums`; NaN where that is NaN.
+/// The factor for gradients whose squares add up to the sum of `sums`; NaN if that is NaN.
 pub fn clip(sums: &[f32], clip_norm: f32) -> f32 {
     let squares = in_lanes(sums.iter().copied());
     let factor = clip_norm / (squares.sqrt() + 1e-6);

@@ -9,13 +9,13 @@ use crate::model::front::{VALUES, WAVES};
 /// The gradients of the parameters of one feature's embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct WaveGradients {
-    /// Of `w`.
+    /// The gradient of `w`.
     pub frequencies: [f32; WAVES],
-    /// Of `p`.
+    /// The gradient of `p`.
     pub phases: [f32; WAVES],
-    /// Of `W`.
+    /// The gradient of `W`.
     pub weights: [[f32; WAVES]; VALUES],
-    /// Of `b`.
+    /// The gradient of `b`.
     pub biases: [f32; VALUES],
 }
 

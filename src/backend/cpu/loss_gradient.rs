@@ -18,7 +18,7 @@ pub fn loss_gradient(objective: Objective, targets: &Targets, order: &[u32], out
     }
 }
 
-/// Of one row of probabilities, through the softmax: `p - ((1 - smoothing) onehot(label) + smoothing / classes)`.
+/// The gradient of one row of probabilities, through the softmax: `p - ((1 - smoothing) onehot(label) + smoothing / classes)`.
 #[inline(always)]
 pub fn of_class(smoothing: f32, label: u32, p: &mut [f32]) {
     p[label as usize] -= 1.0 - smoothing;
@@ -28,7 +28,7 @@ pub fn of_class(smoothing: f32, label: u32, p: &mut [f32]) {
     }
 }
 
-/// Of one row of values: the derivative of its loss, which is a mean over them.
+/// The gradient of one row of values: the derivative of its loss, which is a mean over them.
 #[inline(always)]
 pub fn of_values(loss: Loss, targets: &[f32], f: &mut [f32]) {
     let share = 1.0 / f.len() as f32;

@@ -42,7 +42,7 @@ pub struct Learning {
     pub optimizer: Optimizer,
     /// What is made small.
     pub objective: Objective,
-    /// Of dropout and augmentation.
+    /// The seed of dropout and augmentation.
     pub seed: u64,
 }
 
@@ -62,7 +62,7 @@ pub enum Rows {
 
 /// Rows as they came.
 pub enum Held {
-    /// Of samples that others hold too.
+    /// Those of samples that others hold too.
     Of(Arc<Samples>),
     /// Nobody else's.
     Own(Inputs),
@@ -118,7 +118,7 @@ pub struct Examples<'a> {
 struct Shape {
     inputs: usize,
     outputs: usize,
-    /// Of the outputs' rows.
+    /// The pitch of the outputs' rows.
     pitch: usize,
     activation: Activation,
     /// The share of the outputs that training drops.
@@ -135,7 +135,7 @@ impl Shape {
         self.outputs <= FEW_OUTPUTS
     }
 
-    /// Of the weights.
+    /// The layout of the weights.
     fn layout(&self) -> Layout {
         Layout::panels(self.inputs, self.outputs)
     }
@@ -399,13 +399,13 @@ pub struct Buffers {
     raw: Aligned,
     /// The embedded rows before the front's factors, where these are trained: as `x`.
     embedded: Aligned,
-    /// The first layer's input where it is dense: `rows x inputs`; in panels behind a front.
+    /// The first layer's input if it is dense: `rows x inputs`; in panels behind a front.
     x: Aligned,
     /// The gradient there, where there is a front: as `x`.
     dx: Aligned,
     /// Each hidden layer's output: `rows x pitch`, in panels.
     activations: Vec<Aligned>,
-    /// What each hidden layer's derivative is computed from, where that is not its output: as the output.
+    /// What each hidden layer's derivative is computed from, if not from its output; laid out as the output.
     saved: Vec<Aligned>,
     /// The gradient at each layer's output before its activation or softmax: `rows x pitch`, in panels but for the last.
     deltas: Vec<Aligned>,
@@ -500,7 +500,7 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Of layer `index`'s output, and of the gradient there. The last layer's rows are whole, as the softmax takes them.
+    /// The layout of layer `index`'s output, and of the gradient there. The last layer's rows are whole, as the softmax takes them.
     fn output(&self, index: usize) -> Layout {
         let layer = &self.layers[index];
         if index + 1 < self.layers.len() {
@@ -510,7 +510,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Of layer `index`'s input.
+    /// The layout of layer `index`'s input.
     fn input(&self, index: usize) -> Layout {
         match (index, self.front) {
             (0, None) => Layout::plain(self.capacity, self.layers[0].inputs),
@@ -568,7 +568,7 @@ struct Forward<'a> {
     order: &'a [u32],
     weights: &'a [f32],
     biases: &'a [f32],
-    /// The layer's input, where that is not sparse.
+    /// The layer's input, if it is not sparse.
     h: &'a [f32],
     /// The row of the batch that it begins with: 0 unless it is one panel.
     first: usize,
@@ -664,7 +664,7 @@ struct Walk<'a> {
     run: &'a Run<'a>,
     member: &'a Member<'a>,
     batch: &'a [u32],
-    /// Of the step, from 1.
+    /// The number of the step, from 1.
     number: u64,
     learning_rate: f32,
     scratch: &'a mut Aligned,
@@ -684,7 +684,7 @@ impl Walk<'_> {
         self.member.share(self.batch.len(), ROWS)
     }
 
-    /// The input of layer `index`, where it is not sparse.
+    /// The input of layer `index`, if it is not sparse.
     fn input(&self, index: usize) -> &Shared<'_, f32> {
         if index == 0 { &self.run.x } else { &self.run.activations[index - 1] }
     }

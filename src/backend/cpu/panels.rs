@@ -45,7 +45,7 @@ impl Part {
 }
 
 impl Layout {
-    /// Of `rows x width`, padded.
+    /// The layout of a `rows x width` matrix in panels, padded.
     pub fn panels(rows: usize, width: usize) -> Self {
         Self { rows, pitch: pitch(width), panel: PANEL }
     }

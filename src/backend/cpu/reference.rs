@@ -33,7 +33,7 @@ pub struct Forward {
     pub saved: Vec<Vec<f32>>,
 }
 
-/// Of which run a step is, and which step, from 1: what decides what it drops and how it augments its rows.
+/// The run that a step belongs to, and the number of the step, from 1: they decide what it drops and how it augments its rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Training<'a> {
     /// The run's seed.
@@ -229,7 +229,7 @@ pub struct Reference {
     recipe: Recipe,
     state: State,
     data: Parts<View>,
-    /// Of the training part, where rows weigh differently.
+    /// The weights of the training rows, if they differ.
     weights: Option<Vec<f32>>,
     /// What the training part is augmented with.
     warper: Option<Warper>,

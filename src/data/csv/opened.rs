@@ -181,7 +181,7 @@ impl<'a> Opened<'a> {
 /// The targets of all files.
 struct Targets<'a> {
     column: Column<'a>,
-    /// Of each file its path, what its places are called, and its column of targets.
+    /// For each file, its path, what its places are called, and its column of targets.
     files: Vec<(PathBuf, &'static str, String)>,
     /// Rows without a target, and the first one.
     untold: (usize, Place),

@@ -14,7 +14,7 @@ use crate::memory;
 
 /// The most pixels of an image that is decoded: more than any camera's.
 const MAX_PIXELS: u64 = 1 << 28;
-/// The most bytes that a decoder may give or take for itself: four channels of 16 bits a pixel.
+/// The most bytes that a decoder may give or take for itself: four channels of 16 bits per pixel.
 const MAX_DECODED: u64 = 8 * MAX_PIXELS;
 
 /// The image at `path`, upright.

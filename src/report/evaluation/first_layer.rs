@@ -25,11 +25,11 @@ pub struct FirstLayer {
     pub all: usize,
     /// The numbers of those that are kept, from 0: of more than 64 those with the largest weights.
     pub units: Vec<usize>,
-    /// Of images: the weights of each unit as a PNG in base64, 0 in mid-grey, the largest weight white or black.
+    /// For images: the weights of each unit as a PNG in base64, 0 in mid-grey, the largest weight white or black.
     pub images: Vec<String>,
-    /// Of tables: the names of the columns, at most 40, those with the largest weights first.
+    /// For tables: the names of the columns, at most 40, those with the largest weights first.
     pub columns: Vec<String>,
-    /// Of tables: for each column, and in it for each unit, the Euclidean norm of the weights from the column's features, times
+    /// For tables: for each column, and in it for each unit, the Euclidean norm of the weights from the column's features, times
     /// their trained factors; `columns x units`, row-major.
     pub weights: Vec<f64>,
 }

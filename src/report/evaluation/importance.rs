@@ -128,7 +128,7 @@ fn permuted(samples: &Samples, order: &[u32], features: std::ops::Range<usize>) 
     }
 }
 
-/// How wrong a prediction is; none where that is not finite.
+/// How wrong a prediction is; none if that is not finite.
 fn error(ensemble: &Ensemble, prediction: &Prediction, targets: &Targets) -> Option<f64> {
     match (targets, ensemble.target_scale()) {
         (Targets::Classes(labels), _) => {

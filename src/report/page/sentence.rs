@@ -6,7 +6,7 @@ use crate::report::Evaluation;
 use crate::report::chart::ticks;
 use crate::report::log::{Run, Search};
 
-/// Of a single run.
+/// The sentence about a single run.
 pub(super) fn of_run(run: Option<&Run>, evaluation: Option<&Evaluation>) -> String {
     let Some(evaluation) = evaluation else { return of_log(run) };
     let model = &evaluation.model;
@@ -55,7 +55,7 @@ pub(super) fn of_run(run: Option<&Run>, evaluation: Option<&Evaluation>) -> Stri
     format!("{network}{learnt}{epochs}. On {rows} {noun} of the {part} part {how}.")
 }
 
-/// Of a run of which only the log is known.
+/// The sentence about a run of which only the log is known.
 fn of_log(run: Option<&Run>) -> String {
     let Some(run) = run else { return "Nothing is known of this run.".into() };
     let widths = said(Some(run), "widths").map_or_else(String::new, |widths| format!("{} ", widths.replace(',', "-")));
@@ -71,7 +71,7 @@ fn of_log(run: Option<&Run>) -> String {
     format!("A {widths}network{data}, {epochs} epochs.{}", best.unwrap_or_default())
 }
 
-/// Of several runs.
+/// The sentence about several runs.
 pub(super) fn of_runs(runs: &[Run]) -> String {
     let folds = runs.iter().all(|run| run.name.starts_with("fold"));
     let what = if folds { "Cross-validation" } else { "Several runs" };
@@ -94,7 +94,7 @@ pub(super) fn of_runs(runs: &[Run]) -> String {
     format!("{what}: {networks}, with a mean {name} of {mean} on {part} (standard deviation {deviation}).")
 }
 
-/// Of a search.
+/// The sentence about a search.
 pub(super) fn of_search(search: &Search) -> String {
     let number = |name: &str| search.head.get(name).and_then(serde_json::Value::as_u64);
     let trials = number("trials").unwrap_or_default();

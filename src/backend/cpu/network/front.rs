@@ -25,7 +25,7 @@ pub(super) struct Shape {
     pub(super) inputs: usize,
     /// Inputs of the first layer.
     outputs: usize,
-    /// Of the parameters, in the order of the model.
+    /// The tensors of the parameters, in the order of the model.
     pub(super) tensors: [FrontTensor; 5],
 }
 
@@ -71,9 +71,9 @@ pub(super) struct Rows<'a, 'b> {
     pub(super) raw: &'a [f32],
     /// Which rows of the batch.
     pub(super) range: Range<usize>,
-    /// Of the two below.
+    /// The layout of the two below.
     pub(super) layout: Layout,
-    /// What factors are multiplied with, where they are trained.
+    /// What factors are multiplied with, if they are trained.
     pub(super) embedded: Option<&'a Shared<'b, f32>>,
     /// The first layer's input.
     pub(super) x: &'a Shared<'b, f32>,
@@ -178,7 +178,7 @@ impl Shape {
 pub(super) struct Batch<'a> {
     /// The rows as they are.
     pub(super) raw: &'a [f32],
-    /// Of the two below.
+    /// The layout of the two below.
     pub(super) layout: Layout,
     /// What factors were multiplied with.
     pub(super) embedded: &'a [f32],

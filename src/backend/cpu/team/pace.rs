@@ -35,7 +35,7 @@ pub enum Pace {
     Drawn {
         /// The most members that work.
         most: usize,
-        /// Of the generator, not 0.
+        /// The state of the generator, not 0.
         state: u64,
     },
 }
@@ -205,7 +205,7 @@ impl Measured {
         self.chunk
     }
 
-    /// Changes the state where it is time.
+    /// Changes the state if it is time.
     fn turn(&mut self, awake: impl Fn(usize) -> bool) {
         let short = self.low_rate.step().is_some_and(|step| step < LONG);
         match self.state {

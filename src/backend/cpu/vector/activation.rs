@@ -14,7 +14,7 @@ use crate::backend::cpu::team::Shared;
 /// Some rows of some columns of a matrix.
 #[derive(Clone)]
 pub struct Block<'a> {
-    /// Of the matrix.
+    /// The rows of the matrix.
     pub rows: Range<usize>,
     /// Where the columns lie; [`LANES`] of them, or whole multiples of the longest vector.
     pub part: &'a Part,
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::backend::cpu::vector::Aligned;
 
-    /// What the engine computes of 16 values a row: the activation, and the derivative.
+    /// What the engine computes of 16 values per row: the activation, and the derivative.
     fn computed(vectors: Vectors, activation: Activation, xs: &[f32]) -> (Aligned, Aligned) {
         let (mut f, mut saved, mut d) = (Aligned::default(), Aligned::default(), Aligned::default());
         for values in [&mut f, &mut saved, &mut d] {

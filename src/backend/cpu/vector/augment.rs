@@ -15,7 +15,7 @@ pub struct Augmenter {
 }
 
 impl Augmenter {
-    /// Of the images that `warper` is for.
+    /// The vectors for the images that `warper` is for.
     pub fn new(warper: Warper) -> Self {
         let mut weights = vec![[[0.0; PIXELS]; POINTS]; warper.width.div_ceil(PIXELS)];
         for (x, knot) in warper.columns.iter().enumerate() {

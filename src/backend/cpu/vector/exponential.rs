@@ -16,8 +16,8 @@ pub struct Exponential<S: Simd> {
 }
 
 impl<S: Simd> Exponential<S> {
-    /// Of `x`, and of `x + extra` where `extra` is so small that `x + extra` would lose it. It is 0 where `x` is below -87.3, and
-    /// any number where `x` is NaN.
+    /// The exponential of `x`, and of `x + extra` if `extra` is so small that `x + extra` would lose it. It is 0 for `x` below -87.3,
+    /// and any number if `x` is NaN.
     #[inline(always)]
     pub fn new(simd: S, x: S::f32s, extra: Option<S::f32s>) -> Self {
         let splat = |value| simd.splat_f32s(value);
