@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -17,6 +16,7 @@ use crate::memory::{self, Bound};
 
 use compute::{ComputeOptions, DeviceOptions};
 use fetch::{FetchOptions, Place};
+use full_screen::Stream;
 
 mod bench;
 mod check;
@@ -29,6 +29,7 @@ mod devices;
 mod eval;
 mod export;
 mod fetch;
+mod full_screen;
 mod help;
 mod inspect;
 mod jobs;
@@ -537,10 +538,8 @@ fn cut(line: &str) -> Cow<'_, str> {
 /// # Errors
 /// [`Error::Io`] when it cannot be written: the disk is full, or the reader of a pipe went away.
 fn print(line: &str) -> Result<()> {
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "{}", shown(line, &['\n', '\t']))
-        .and_then(|()| output.flush())
-        .map_err(Error::io("write", "standard output".as_ref()))
+    let line = shown(line, &['\n', '\t']);
+    full_screen::write_line(Stream::Output, &line).map_err(Error::io("write", "standard output".as_ref()))
 }
 
 /// A line of text on standard output, folded where it is wider than a terminal.
@@ -553,7 +552,7 @@ fn print_text(line: &str) -> Result<()> {
 
 /// A line on standard error: escaped, cut, and folded where it is wider than a terminal. If that is closed there is nobody to tell.
 fn note(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::folded_note(&shown(&cut(line), &[])));
+    let _ = full_screen::write_line(Stream::Error, &terminal::folded_note(&shown(&cut(line), &[])));
 }
 
 /// Lines on standard error, each of them once.

@@ -218,10 +218,21 @@ impl Allocator {
     }
 }
 
+/// What comes before the process is ended.
+static BEFORE: OnceLock<fn()> = OnceLock::new();
+
+/// Has `act` called before a refused allocation ends the process. The first one counts; it must not take much memory.
+pub(crate) fn before_refusing(act: fn()) {
+    let _ = BEFORE.set(act);
+}
+
 /// Ends the process.
 #[cold]
 fn refuse(bytes: usize, left: u64, of: Bound) -> ! {
     let (needed, left) = (Bytes(bytes as u64), Bytes(left));
+    if let Some(act) = BEFORE.get() {
+        act();
+    }
     // Neither formats into memory.
     let _ = writeln!(
         std::io::stderr().lock(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Backend, Split, Steps};
+use crate::backend::{Backend, Split, Steps, Ticket};
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::random;
@@ -120,7 +120,9 @@ pub struct Between<'a> {
     pub batches: usize,
     learning_rate: f64,
     judged: Option<&'a Judged>,
-    read: &'a mut dyn FnMut() -> Result<State>,
+    /// The evaluation of the last epoch; none where this run told none yet.
+    told: Option<Ticket>,
+    read: &'a mut dyn FnMut(Option<Ticket>) -> Result<State>,
 }
 
 impl Between<'_> {
@@ -129,12 +131,25 @@ impl Between<'_> {
     /// # Errors
     /// [`Error::Diverged`] for a state that is not finite, and what the device fails with.
     pub fn place(&mut self) -> Result<(State, Begun)> {
-        let state = (self.read)()?;
-        if !state.is_finite() {
-            let (epoch, learning_rate) = (self.epoch + 1, self.learning_rate);
-            return Err(Error::Diverged { epoch, learning_rate, loss: None, kept: None });
-        }
+        let state = self.finite(None, self.epoch + 1)?;
         Ok((state, Begun { batches: self.batches, judged: self.judged.cloned() }))
+    }
+
+    /// The state as [`Between::epoch`] left it; none where this run told no epoch yet.
+    ///
+    /// # Errors
+    /// As [`Between::place`].
+    pub fn whole_epoch(&mut self) -> Result<Option<State>> {
+        self.told.map(|ticket| self.finite(Some(ticket), self.epoch)).transpose()
+    }
+
+    /// The state at `at`, which is of `epoch`.
+    fn finite(&mut self, at: Option<Ticket>, epoch: u32) -> Result<State> {
+        let state = (self.read)(at)?;
+        if !state.is_finite() {
+            return Err(Error::Diverged { epoch, learning_rate: self.learning_rate, loss: None, kept: None });
+        }
+        Ok(state)
     }
 }
 
@@ -341,8 +356,8 @@ fn between(
     learning_rate: f64,
     observe: &mut impl FnMut(Event<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<ControlFlow<()>> {
-    let (epoch, judged, read) = (judge.epoch(), judge.judged(), &mut || backend.state(None));
-    observe(Event::Between(&mut Between { epoch, batches, learning_rate, judged, read }))
+    let ((epoch, told), judged, read) = (judge.told(), judge.judged(), &mut |at| backend.state(at));
+    observe(Event::Between(&mut Between { epoch, batches, learning_rate, judged, told, read }))
 }
 
 /// Ends the run, and leaves the backend with the state that it ends with.

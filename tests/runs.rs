@@ -660,6 +660,71 @@ fn no_line_at_a_terminal_is_wider_than_it() {
     }
 }
 
+/// What a terminal of 80 x 24 gets of `train` with `arguments`, and the exit code. Of `keys` each is typed once its word
+/// stands there; none where there is no `script`, which makes terminals.
+#[cfg(target_os = "linux")]
+fn at_a_terminal(arguments: &[&str], keys: &[(&str, &str)]) -> Option<(String, Option<i32>)> {
+    use std::io::{Read, Write};
+    use std::process::Stdio;
+
+    let quoted: String = arguments.iter().map(|word| format!(" '{word}'")).collect();
+    let line = format!("stty rows 24 cols 80; exec '{}' train{quoted}", env!("CARGO_BIN_EXE_mlp-gpu"));
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh").env("TERM", "xterm-256color");
+    script.env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1").env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR");
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut seen, mut keys, mut part) = (Vec::new(), keys.iter(), [0; 4096]);
+    let mut next = keys.next();
+    while let Ok(length @ 1..) = output.read(&mut part) {
+        seen.extend_from_slice(&part[..length]);
+        if let Some((_, key)) = next.filter(|(text, _)| String::from_utf8_lossy(&seen).contains(text)) {
+            input.write_all(key.as_bytes()).and_then(|()| input.flush()).unwrap();
+            next = keys.next();
+        }
+    }
+    Some((String::from_utf8_lossy(&seen).into_owned(), child.wait().unwrap().code()))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_dashboard_leaves_the_terminal_and_the_numbers_as_they_are() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", table(&lines(300, false)));
+    let (with, without, stopped) = (folder.path("with.st"), folder.path("without.st"), folder.path("stopped.st"));
+    let arguments = [&["--data", &data][..], &SMALL].concat();
+    let Some((seen, code)) = at_a_terminal(&[&arguments[..], &["--save", &with, "--dashboard"]].concat(), &[]) else {
+        return println!("no script: a_dashboard_leaves_the_terminal_and_the_numbers_as_they_are");
+    };
+    assert_eq!(code, Some(0), "{seen}");
+    let (taken, given_back) = (seen.find("\x1b[?1049h").unwrap(), seen.find("\x1b[?1049l").unwrap());
+    let after = &seen[given_back..];
+    assert!(taken < given_back && after.contains("\x1b[?25h"), "{seen}");
+    // What an ordinary run prints comes then.
+    for line in ["Epoch 1/4, ", "Epoch 4/4, ", "Test Accuracy: ", "Best epoch: ", "Saved: ", "To train on:"] {
+        assert!(after.contains(line) && !seen[taken..given_back].contains("Mean Loss"), "no {line:?} in {after}");
+    }
+    run(&[&["train"], &arguments[..], &["--save", &without]].concat(), 0);
+    assert_eq!(fs::read(&with).unwrap(), fs::read(&without).unwrap());
+
+    // In place of the epochs of SMALL.
+    let endless = [&arguments[..arguments.len() - 4], &["--label", "label", "--epochs", "100000"]].concat();
+    let keys = [("Best", "s"), ("Saved:", "q")];
+    let (seen, code) = at_a_terminal(&[&endless[..], &["--save", &stopped, "--dashboard"]].concat(), &keys).unwrap();
+    assert_eq!(code, Some(130), "{seen}");
+    let after = &seen[seen.find("\x1b[?1049l").unwrap()..];
+    assert!(after.contains("Saved: ") && after.contains("Interrupted: epoch "), "{after}");
+    let kept = checkpoint::load(stopped.as_ref()).unwrap().metadata.unwrap().epochs;
+    assert!(after.contains(&format!("epoch {kept} of 100000")), "{kept}: {after}");
+
+    fails(&[&["train", "--dashboard"], &arguments[..]].concat(), 2, &["--dashboard takes a terminal"]);
+    fails(
+        &[&["train", "--dashboard", "--members", "3"], &arguments[..]].concat(),
+        2,
+        &["--dashboard is for one network"],
+    );
+}
+
 #[test]
 fn other_software_reads_the_files_of_a_run() {
     let python = std::env::var("MLP_GPU_PYTHON").unwrap_or_else(|_| "python3".into());

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 /// The subcommand that takes such a file.
 const COMMAND: &str = "train";
 /// Flags that say what becomes of a run and not what it does, or that make several: no file keeps them.
-const NOT_KEPT: [&str; 21] = [
+const NOT_KEPT: [&str; 22] = [
     "config",
     "run_dir",
     "save",
@@ -32,6 +32,7 @@ const NOT_KEPT: [&str; 21] = [
     "json",
     "quiet",
     "verbose",
+    "dashboard",
     "offline",
     "mirror",
     "fetch_timeout",

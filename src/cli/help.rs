@@ -138,6 +138,7 @@ const GROUPS: [Group; 6] = [
             "json",
             "quiet",
             "verbose",
+            "dashboard",
             "top",
             "row_numbers",
             "probabilities",

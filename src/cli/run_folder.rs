@@ -12,6 +12,7 @@ use super::train::checkpoints::previous;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::observe::log::Log;
+use crate::report::log::Run;
 pub(super) use crate::report::{CONFIG, LOG, MODEL};
 use crate::report::{PAGE, evaluation};
 
@@ -154,10 +155,7 @@ pub(super) struct Kept {
     pub(super) path: PathBuf,
     /// The options of its configuration.
     pub(super) options: toml::Table,
-    /// The first line of its log.
-    pub(super) head: Value,
-    /// The others, an epoch each.
-    pub(super) epochs: Vec<Value>,
+    pub(super) log: Run,
 }
 
 impl Kept {
@@ -174,19 +172,7 @@ impl Kept {
         let options = text
             .parse()
             .map_err(|error: toml::de::Error| Error::file(&file, error.message().replace('\n', " "), "TOML"))?;
-        let log = path.join(LOG);
-        let mut lines = Vec::new();
-        if log.exists() {
-            let text = std::fs::read_to_string(&log).map_err(Error::io("read", &log))?;
-            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-            for (number, line) in whole.lines().enumerate() {
-                let value = serde_json::from_str(line)
-                    .map_err(|error| Error::file(&log, format!("in line {}, {error}", number + 1), "a line of JSON"))?;
-                lines.push(value);
-            }
-        }
-        let head = if lines.is_empty() { Value::Null } else { lines.remove(0) };
-        Ok(Self { path: path.to_path_buf(), options, head, epochs: lines })
+        Ok(Self { path: path.to_path_buf(), options, log: Run::read_begun(&path.join(LOG))? })
     }
 
     /// Those in the folder `path`, in the order of their names.
@@ -210,27 +196,5 @@ impl Kept {
 
     pub(super) fn name(&self) -> String {
         self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
-    }
-
-    /// The best epoch: the one of the least validation loss; without a validation part that of the best test accuracy, or of the least
-    /// test loss where values are predicted; without a test part that of the least training loss.
-    pub(super) fn best(&self) -> Option<&Value> {
-        let score = |epoch: &Value| {
-            let of = |name: &str| epoch[name].as_f64();
-            let loss = |name: &str| of(name).map(|loss| -loss);
-            let test = || of("test_accuracy").or_else(|| loss("test_loss"));
-            loss("validation_loss").or_else(test).or_else(|| loss("train_loss"))
-        };
-        let scored = self.epochs.iter().filter_map(|epoch| Some((epoch, score(epoch)?)));
-        // The first of equals.
-        scored.reduce(|best, other| if other.1 > best.1 { other } else { best }).map(|(epoch, _)| epoch)
-    }
-
-    /// Seconds that its epochs took.
-    pub(super) fn seconds(&self) -> f64 {
-        let of = |epoch: &Value| {
-            ["train_seconds", "eval_seconds"].iter().filter_map(|name| epoch[*name].as_f64()).sum::<f64>()
-        };
-        self.epochs.iter().map(of).sum()
     }
 }

@@ -1,12 +1,12 @@
 //! `mlp-gpu runs list`, `runs compare` and `runs clean`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::run_folder::{ALL, CONFIG, Kept, MODEL, RUNS};
 use super::train::table::{aligned, digits};
@@ -68,44 +68,46 @@ const SHOWN: [&str; 6] =
 
 impl Kept {
     /// The figures of the best epoch.
-    fn figures(&self) -> Map<String, Value> {
-        let best = self.best().and_then(Value::as_object).cloned().unwrap_or_default();
-        best.into_iter().filter(|(name, _)| !OF_ALL.contains(&name.as_str())).collect()
+    fn figures(&self) -> BTreeMap<&str, f64> {
+        let figures = self.log.best().map(|(best, _)| best.figures.iter()).into_iter().flatten();
+        figures.map(|(name, figure)| (&name[..], *figure)).filter(|(name, _)| !OF_ALL.contains(name)).collect()
     }
 
     /// What a cell says of a figure of the best epoch.
     fn cell(&self, name: &str) -> String {
-        self.figures().get(name).and_then(Value::as_f64).map_or_else(|| "-".into(), digits)
+        self.figures().get(name).map_or_else(|| "-".into(), |figure| digits(*figure))
     }
 
-    fn best_epoch(&self) -> Value {
-        self.best().map_or(Value::Null, |best| best["epoch"].clone())
+    fn best_epoch(&self) -> Option<u32> {
+        self.log.best().map(|(best, _)| best.number)
+    }
+
+    fn best_cell(&self) -> String {
+        self.best_epoch().map_or_else(|| "-".into(), |epoch| epoch.to_string())
     }
 
     /// How far it came: the epochs that are done, and those that it was to have.
     fn progress(&self) -> String {
         let asked = self.options.get("epochs").map_or_else(|| "?".into(), toml::Value::to_string);
-        format!("{} of {asked}", self.epochs.len())
+        format!("{} of {asked}", self.log.epochs.len())
     }
 
     fn json(&self) -> Value {
         json!({
             "run": self.path.display().to_string(),
-            "data": self.head["data"],
+            "data": self.log.head.get("data"),
             "options": self.options,
-            "epochs": self.epochs.len(),
+            "epochs": self.log.epochs.len(),
             "best_epoch": self.best_epoch(),
             "figures": self.figures(),
-            "seconds": self.seconds(),
+            "seconds": self.log.seconds(),
         })
     }
 }
 
 /// Those of the figures that are shown that any of `runs` has.
 fn shown(runs: &[Kept]) -> Vec<&'static str> {
-    let figures: BTreeSet<String> =
-        runs.iter().flat_map(|run| run.figures().into_iter().map(|(name, _)| name)).collect();
-    SHOWN.into_iter().filter(|name| figures.contains(*name)).collect()
+    SHOWN.into_iter().filter(|name| runs.iter().any(|run| run.figures().contains_key(name))).collect()
 }
 
 fn in_words(name: &str) -> String {
@@ -130,10 +132,9 @@ fn list(options: &ListOptions) -> Result<()> {
     lines[0].extend(figures.iter().map(|name| in_words(name)));
     lines[0].push("time".into());
     for run in &runs {
-        let best = run.best_epoch().as_u64().map_or_else(|| "-".into(), |epoch| epoch.to_string());
-        let mut line = vec![run.name(), run.progress(), best];
+        let mut line = vec![run.name(), run.progress(), run.best_cell()];
         line.extend(figures.iter().map(|name| run.cell(name)));
-        line.push(format!("{:.1} s", run.seconds()));
+        line.push(format!("{:.1} s", run.log.seconds()));
         lines.push(line);
     }
     print(&aligned(&lines))
@@ -166,18 +167,19 @@ fn compare(options: &CompareOptions) -> Result<()> {
         }));
     }
     lines.push(line("epochs done", &|run| run.progress()));
-    lines.push(line("best epoch", &|run| run.best_epoch().to_string().replace("null", "-")));
+    lines.push(line("best epoch", &Kept::best_cell));
     for name in shown(&runs) {
         lines.push(line(&in_words(name), &|run| run.cell(name)));
     }
-    lines.push(line("time", &|run| format!("{:.1} s", run.seconds())));
+    lines.push(line("time", &|run| format!("{:.1} s", run.log.seconds())));
     print(&aligned(&lines))
 }
 
 fn clean(options: &CleanOptions) -> Result<()> {
     let mut empty: Vec<(Kept, File)> = Vec::new();
-    for run in
-        Kept::all(&options.folder)?.into_iter().filter(|run| run.epochs.is_empty() && !run.path.join(MODEL).exists())
+    for run in Kept::all(&options.folder)?
+        .into_iter()
+        .filter(|run| run.log.epochs.is_empty() && !run.path.join(MODEL).exists())
     {
         let file = run.path.join(CONFIG);
         let lock = File::open(&file).map_err(Error::io("read", &file))?;

@@ -1,10 +1,11 @@
 //! What fits a terminal: its width, lines folded to it, numbers of one width.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use terminal_size::{Height, Width, terminal_size_of};
 
+use super::full_screen::{self, Stream};
 use super::{note, shown};
 
 /// What lines of results are made to fit, whatever the terminal.
@@ -68,8 +69,8 @@ pub(super) fn note_command(line: &str, command: &str) {
     match width_of_notes() {
         Some(width) => {
             note(line);
-            let _ =
-                writeln!(std::io::stderr().lock(), "{}", fold(&shown(&format!("  {command}"), &[]), width, CONTINUED));
+            let folded = fold(&shown(&format!("  {command}"), &[]), width, CONTINUED);
+            let _ = full_screen::write_line(Stream::Error, &folded);
         }
         None => note(&format!("{line} {command}")),
     }

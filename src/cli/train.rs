@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use self::advice::Advice;
 use self::checkpoints::Every;
+use self::dashboard::Dashboard;
 use self::saving::Saving;
 use self::screen::Screen;
 use self::settings::{Resumed, Settings};
@@ -19,7 +20,7 @@ use super::recipe::RecipeOptions;
 use super::run_folder::RunFolder;
 use super::shards::ShardOptions;
 use super::tune::{self, Tune};
-use super::{ComputeOptions, DataOptions, config, note, print, signals, terminal};
+use super::{ComputeOptions, DataOptions, config, full_screen, note, print, signals, terminal};
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::select::Request;
 use crate::backend::{BackendExt, Split};
@@ -39,6 +40,7 @@ use crate::train::{Begun, End, Event, Outcome};
 mod advice;
 pub(super) mod checkpoints;
 mod class_weight;
+mod dashboard;
 pub(super) mod grid;
 mod members;
 pub(super) mod prepare;
@@ -125,6 +127,10 @@ pub(super) struct Options {
     /// Say which plan runs a step, and why, and more of each epoch
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
+    /// Show the run on the whole terminal while it lasts: curves, confusion matrix, learning rate, rows per second, time left; q stops
+    /// as Ctrl-C does, s saves
+    #[arg(long, conflicts_with = "quiet")]
+    dashboard: bool,
     /// The words of the command.
     #[arg(skip)]
     pub(super) words: Vec<OsString>,
@@ -157,6 +163,13 @@ const LARGE_RATE: f64 = 50.0;
 
 pub(super) fn run(mut options: Options) -> Result<()> {
     let (mut runs, lists) = options.recipe.runs()?;
+    if options.dashboard {
+        if !lists.is_empty() || options.members.is_some() {
+            let message = "--dashboard is for one network: leave it out, and a bar says how far several are";
+            return Err(Error::Usage(message.into()));
+        }
+        full_screen::check(dashboard::FLAG)?;
+    }
     if options.checkpoint.is_some() && (!lists.is_empty() || options.members.is_some()) {
         let message = "--checkpoint is for one network: --shard 1/1 --parts DIR keeps each of several as it ends";
         return Err(Error::Usage(message.into()));
@@ -371,7 +384,8 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     }
     let best = resumed.as_ref().and_then(|resumed| resumed.metadata.training.best);
     saving.begin(options, &model, metadata, (done, dataset.validation.is_some()), &state, best)?;
-    let mut screen = Screen::new(options.quiet, options.verbose);
+    let mut dashboard = options.dashboard.then(|| Dashboard::new(saving.on_request()));
+    let mut screen = Screen::new(options.quiet, options.verbose, dashboard.is_none());
     let mut advice = Advice::new(&model, &dataset, options.quiet);
     let mut tested = None;
     let mut test = |event: &mut Event<'_>| {
@@ -387,11 +401,13 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     let mut observers: Vec<&mut dyn Observer> = Vec::new();
     observers.extend(logs.iter_mut().map(|log| log as &mut dyn Observer));
     observers.extend(tensorboard.iter_mut().map(|board| board as &mut dyn Observer));
+    observers.extend(dashboard.iter_mut().map(|dashboard| dashboard as &mut dyn Observer));
     observers.push(&mut screen);
     observers.push(&mut saving);
     observers.push(&mut advice);
     observers.push(&mut test);
     let trained = observe::train_from(backend, &info, begun, &|| start.elapsed(), &mut observers);
+    drop(dashboard);
     if let Err(Error::Diverged { kept: Some(epoch), .. }) = &trained {
         screen.clear();
         saving.diverged(*epoch, &backend.state(None)?)?;

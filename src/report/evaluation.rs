@@ -122,7 +122,7 @@ impl Evaluation {
             targets,
             mistakes: mistakes::of(model, first, predicted, importance.as_ref())?,
             importance,
-            first_layer: first_layer::of(model)?,
+            first_layer: FirstLayer::of(model)?,
             machine: Machine::of(&about),
         })
     }

@@ -153,6 +153,30 @@ impl Epoch {
 }
 
 impl Run {
+    /// The log at `path` of a single run, which may have just begun: without a file or a whole line it is empty.
+    ///
+    /// # Errors
+    /// As [`Log::read`], also for the log of something else.
+    pub fn read_begun(path: &Path) -> Result<Self> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        if !bytes.contains(&b'\n') {
+            return Ok(Self::default());
+        }
+        match Log::parse(path, &bytes)? {
+            Log::Run(run) => Ok(run),
+            _ => Err(Error::file(path, "several runs", "the log of a single run")),
+        }
+    }
+
+    /// Seconds that its epochs took.
+    pub fn seconds(&self) -> f64 {
+        self.sum("train_seconds") + self.sum("eval_seconds")
+    }
+
     /// Epochs and the figure `name` of each that has it.
     pub fn series(&self, name: &str) -> Vec<(f64, f64)> {
         let points = self.epochs.iter().map(|epoch| (f64::from(epoch.number), epoch.figure(name)));
@@ -195,6 +219,15 @@ mod tests {
                    {\"epoch\":3,\"validation_loss\":null}\n{\"epo";
         let Log::Run(run) = parse(run).unwrap() else { panic!("a run") };
         assert_eq!((run.epochs.len(), run.best().unwrap().0.number, run.series("lr")), (3, 2, vec![(1.0, 0.1)]));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        assert_eq!(Run::read_begun(&path).unwrap(), Run::default());
+        for (begun, epochs) in
+            [("", 0), ("{\"wid", 0), ("{\"widths\":[2]}\n", 0), ("{\"widths\":[2]}\n{\"epoch\":1}\n{", 1)]
+        {
+            std::fs::write(&path, begun).unwrap();
+            assert_eq!(Run::read_begun(&path).unwrap().epochs.len(), epochs, "{begun}");
+        }
         let folds = "{\"epoch\":1,\"fold\":1,\"repeat\":1}\n{\"epoch\":1,\"fold\":1,\"repeat\":2}\n{\"epoch\":2,\"fold\":1,\"repeat\":1}\n";
         let Log::Runs(runs) = parse(folds).unwrap() else { panic!("folds") };
         assert_eq!(

@@ -50,9 +50,9 @@ impl<'a> Judge<'a> {
         Ok(Self { run, start: (run.clock)(), told: (run.done, None), end: None, best })
     }
 
-    /// The last epoch that was told, or that was done before.
-    pub(super) fn epoch(&self) -> u32 {
-        self.told.0
+    /// The last epoch that was told, or that was done before; and the evaluation that it was told by.
+    pub(super) fn told(&self) -> (u32, Option<Ticket>) {
+        self.told
     }
 
     /// The last epoch of the run.

@@ -109,6 +109,10 @@ fn picture(options: &Options, outputs: &[Named]) -> Result<Picture> {
             let picture = if what == What::Rungs { plots::rungs } else { plots::settings };
             picture(&search).ok_or_else(|| missing("no trial has ended yet, or nothing was drawn"))
         }
+        What::Units => {
+            let layer = run.first_layer()?;
+            layer.as_ref().and_then(plots::units).ok_or_else(|| missing("it takes a model with a hidden layer"))
+        }
         _ => {
             let evaluation = run.report(outputs, what == What::Importance)?.evaluation;
             let Some(evaluation) = evaluation else { return Err(missing("a log alone does not tell, give the model")) };
@@ -124,7 +128,6 @@ fn of_evaluation(what: What, evaluation: &Evaluation) -> Result<Picture, &'stati
         What::Confusion => Ok(plots::confusion(classes()?)),
         What::Roc => plots::roc(classes()?).ok_or("no class has rows of it and others"),
         What::Calibration => plots::calibration(classes()?).ok_or("probabilities are not finite"),
-        What::Units => evaluation.first_layer.as_ref().and_then(plots::units).ok_or("the model has no hidden layer"),
         What::Errors => plots::mistakes(&evaluation.mistakes)
             .ok_or("the rows are no images, or there is no mistake; report shows rows of tables"),
         What::Importance => {
@@ -135,6 +138,6 @@ fn of_evaluation(what: What, evaluation: &Evaluation) -> Result<Picture, &'stati
             let pictures = evaluation.targets.iter().flat_map(one).flatten().collect();
             Picture::beside(pictures).ok_or("the model predicts classes, not values")
         }
-        What::Curves | What::Rungs | What::Settings => Err("it is of a log"),
+        What::Curves | What::Rungs | What::Settings | What::Units => Err("it is of something else"),
     }
 }

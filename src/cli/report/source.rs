@@ -13,6 +13,7 @@ use crate::cli::{ComputeOptions, note, select};
 use crate::data::Samples;
 use crate::error::{Error, Result};
 use crate::files::Named;
+use crate::report::evaluation::FirstLayer;
 use crate::report::{self, Evaluation, Log, Report, evaluation};
 
 /// Flags that say what is reported.
@@ -91,11 +92,26 @@ impl RunOptions {
         }
     }
 
-    fn evaluate(&self, model: &Path, outputs: &[Named], importance: bool) -> Result<Evaluation> {
+    /// The first layer of the model, which takes no rows; none where there is no model, or that layer is the last one, too.
+    pub(super) fn first_layer(&self) -> Result<Option<FirstLayer>> {
+        let model = if self.run.is_dir() { self.run.join(report::MODEL) } else { self.run.clone() };
+        if model.is_file() && (self.run.is_dir() || !is_log(&self.run)?) {
+            return FirstLayer::of(self.load(&model)?.first());
+        }
+        let evaluation = self.report(&[], false)?.evaluation;
+        Ok(evaluation.and_then(|evaluation| evaluation.first_layer))
+    }
+
+    fn load(&self, model: &Path) -> Result<Ensemble> {
         let reading = Reading { task: self.rows.task(), ..Reading::default() };
         let ensemble = Ensemble::load_as(model, &reading)?;
         let assumed = ensemble.members().iter().flat_map(|member| &member.assumed);
         assumed.for_each(|assumption| note(&format!("Model: {}", crate::cli::model::told(assumption))));
+        Ok(ensemble)
+    }
+
+    fn evaluate(&self, model: &Path, outputs: &[Named], importance: bool) -> Result<Evaluation> {
+        let ensemble = self.load(model)?;
         let selected = select(&self.compute.request())?;
         let samples: Vec<Arc<Samples>> = self.rows.load_for(&ensemble, outputs)?;
         Evaluation::of(&ensemble, &mut ensemble.on(&selected), &samples, self.rows.part(), importance)

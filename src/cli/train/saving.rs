@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Options;
 use super::checkpoints::{self, Checkpoints};
@@ -35,6 +36,8 @@ pub(super) struct Saving {
     ended: Option<(PathBuf, u32)>,
     /// The run midway.
     checkpoints: Option<Checkpoints>,
+    /// Set where the run is to be saved as soon as may be.
+    asked: Arc<AtomicBool>,
 }
 
 /// What is written of a run.
@@ -107,7 +110,13 @@ impl Saving {
             }
         };
         let quiet = options.quiet;
-        Ok(Self { last, every: options.save_every, best, on, quiet, run: None, ended: None, checkpoints })
+        let (every, asked) = (options.save_every, Arc::default());
+        Ok(Self { last, every, best, on, quiet, run: None, ended: None, checkpoints, asked })
+    }
+
+    /// What to set to have the run saved as soon as may be; none where there is no file for it.
+    pub(super) fn on_request(&self) -> Option<Arc<AtomicBool>> {
+        (self.last.is_some() || self.checkpoints.is_some()).then(|| Arc::clone(&self.asked))
     }
 
     /// The files that the epochs after `done` up to `epochs` may write and that are there already, and the log.
@@ -190,15 +199,20 @@ impl Saving {
         }
     }
 
-    /// Writes the run midway, where it is time or the run is to end, which it then does.
+    /// Writes the run midway, where it is time or the run is to end, which it then does; and all of it where that was asked for.
     fn between(&mut self, between: &mut Between<'_>) -> Result<ControlFlow<()>> {
-        let (Some(checkpoints), Some(run)) = (&mut self.checkpoints, &self.run) else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        let stop = signals::interrupted().load(Ordering::Relaxed);
-        if checkpoints.is_due(between.epoch) || stop {
+        let Some(run) = &self.run else { return Ok(ControlFlow::Continue(())) };
+        let asked = self.asked.swap(false, Ordering::Relaxed);
+        let stop = self.checkpoints.is_some() && signals::interrupted().load(Ordering::Relaxed);
+        if let Some(checkpoints) = self.checkpoints.as_mut().filter(|due| asked || stop || due.is_due(between.epoch)) {
             let (state, begun) = between.place()?;
             checkpoints.write(&run.model, (&state, &begun), &run.metadata_of(between.epoch))?;
+            if asked {
+                note(&format!("Saved: {} (the run as it is now)", checkpoints.path().display()));
+            }
+        }
+        if let Some(path) = self.last.as_ref().filter(|_| asked) {
+            note(&run.save_now(path, between)?);
         }
         Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
@@ -304,6 +318,16 @@ impl Run {
 
     fn write(&self, path: &Path, epoch: u32, state: &State) -> Result<()> {
         checkpoint::save(&numbered(path, epoch), &self.model, state, Some(&self.metadata_of(epoch)))
+    }
+
+    /// Writes the last whole epoch: what there is to say of it. A file that cannot be written does not end the run.
+    fn save_now(&self, path: &Path, between: &mut Between<'_>) -> Result<String> {
+        let Some(state) = between.whole_epoch()? else { return Ok("Not saved: no epoch is done yet".into()) };
+        let (epoch, shown) = (between.epoch, numbered(path, between.epoch));
+        Ok(match self.write(path, epoch, &state) {
+            Ok(()) => format!("Saved: {} (epoch {epoch})", shown.display()),
+            Err(error) => format!("Not saved: {error}"),
+        })
     }
 
     /// What is said of the model after `epoch`.

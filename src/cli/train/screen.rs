@@ -21,6 +21,7 @@ const BAR: &str = "{prefix} [{bar:16}] {percent:>3} %, {rate}, {left} left, {msg
 pub(super) struct Screen {
     quiet: bool,
     verbose: bool,
+    with_bar: bool,
     bar: ProgressBar,
     epochs: u32,
     /// Epochs before the run, and rows of each.
@@ -33,10 +34,10 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Shows nothing if `quiet`, and if `verbose` all there is to know of each epoch.
-    pub(super) fn new(quiet: bool, verbose: bool) -> Self {
+    /// Shows nothing if `quiet`, if `verbose` all there is to know of each epoch, and a bar if there is one `with_bar`.
+    pub(super) fn new(quiet: bool, verbose: bool, with_bar: bool) -> Self {
         let bar = ProgressBar::hidden();
-        Self { quiet, verbose, bar, epochs: 0, done: 0, rows: 0, scale: None, loss: None, best: None }
+        Self { quiet, verbose, with_bar, bar, epochs: 0, done: 0, rows: 0, scale: None, loss: None, best: None }
     }
 
     fn tell(&self, line: &str) {
@@ -47,7 +48,8 @@ impl Screen {
 
     /// Shows that so many rows of epoch `epoch` were handed over.
     fn progress(&self, epoch: u32, rows: usize) {
-        self.bar.set_prefix(format!("Epoch {epoch}/{}", self.epochs));
+        let width = self.epochs.to_string().len();
+        self.bar.set_prefix(format!("Epoch {epoch:>width$}/{}", self.epochs));
         self.bar.set_position(u64::from(epoch - 1 - self.done) * self.rows as u64 + rows as u64);
         self.bar.set_message(self.loss.map_or_else(|| "training".into(), |loss| format!("loss {loss:.4}")));
     }
@@ -103,7 +105,7 @@ impl Observer for Screen {
         (self.epochs, self.done, self.rows) = (run.recipe.epochs, run.done, run.data.train.len());
         self.scale.clone_from(&run.data.target_scale);
         let all = self.rows as u64 * u64::from(self.epochs.saturating_sub(self.done));
-        self.bar = jobs::bar(all, BAR, self.quiet);
+        self.bar = jobs::bar(all, BAR, self.quiet || !self.with_bar);
         self.progress(self.done + 1, 0);
         Ok(())
     }

@@ -34,41 +34,46 @@ pub struct FirstLayer {
     pub weights: Vec<f64>,
 }
 
-/// The first layer of `model`; none where that is the last one.
-pub(super) fn of(model: &Checkpoint) -> Result<Option<FirstLayer>> {
-    let (layers, parameters) = (model.model.layers(), &model.state.parameters);
-    let [layer, _, ..] = layers else { return Ok(None) };
-    let norms: Vec<f64> = (0..layer.outputs).map(|unit| norm(&weights_of(layer, parameters, unit))).collect();
-    let units = largest(&norms, UNITS);
-    let size = model.image().filter(|size| is_of_images(model) && channels(*size, layer.inputs).is_some());
-    if let Some(size) = size {
-        let image = |&unit: &usize| {
-            let pixels = preview::shades(&weights_of(layer, parameters, unit));
-            mistakes::tile(pixels, size, SIDE)
+impl FirstLayer {
+    /// That of `model`; none where it is the last layer, too.
+    ///
+    /// # Errors
+    /// When an image cannot be written.
+    pub fn of(model: &Checkpoint) -> Result<Option<Self>> {
+        let (layers, parameters) = (model.model.layers(), &model.state.parameters);
+        let [layer, _, ..] = layers else { return Ok(None) };
+        let norms: Vec<f64> = (0..layer.outputs).map(|unit| norm(&weights_of(layer, parameters, unit))).collect();
+        let units = largest(&norms, UNITS);
+        let size = model.image().filter(|size| is_of_images(model) && channels(*size, layer.inputs).is_some());
+        if let Some(size) = size {
+            let image = |&unit: &usize| {
+                let pixels = preview::shades(&weights_of(layer, parameters, unit));
+                mistakes::tile(pixels, size, SIDE)
+            };
+            let images = units.iter().map(image).collect::<Result<_>>()?;
+            return Ok(Some(Self { all: layer.outputs, units, images, columns: Vec::new(), weights: Vec::new() }));
+        }
+        let columns = Columns::of(model);
+        let inputs = inputs_of(model, &columns);
+        let factors = &parameters[model.model.front_tensors()[4].place.clone()];
+        let weight = |inputs: &[usize], unit: usize| {
+            let squares = inputs.iter().map(|&input| {
+                let weight = f64::from(parameters[layer.weights.start + input * layer.outputs + unit]);
+                (weight * factors.get(input).copied().map_or(1.0, f64::from)).powi(2)
+            });
+            squares.sum::<f64>().sqrt()
         };
-        let images = units.iter().map(image).collect::<Result<_>>()?;
-        return Ok(Some(FirstLayer { all: layer.outputs, units, images, columns: Vec::new(), weights: Vec::new() }));
+        let totals: Vec<f64> = inputs
+            .iter()
+            .map(|inputs| units.iter().map(|&unit| weight(inputs, unit).powi(2)).sum::<f64>().sqrt())
+            .collect();
+        let mut kept = largest(&totals, COLUMNS);
+        kept.sort_by(|one, other| totals[*other].total_cmp(&totals[*one]));
+        let weights = kept.iter().flat_map(|&column| units.iter().map(move |&unit| (column, unit)));
+        let weights = weights.map(|(column, unit)| weight(&inputs[column], unit)).collect();
+        let columns = kept.iter().map(|&column| columns.names[column].clone()).collect();
+        Ok(Some(Self { all: layer.outputs, units, images: Vec::new(), columns, weights }))
     }
-    let columns = Columns::of(model);
-    let inputs = inputs_of(model, &columns);
-    let factors = &parameters[model.model.front_tensors()[4].place.clone()];
-    let weight = |inputs: &[usize], unit: usize| {
-        let squares = inputs.iter().map(|&input| {
-            let weight = f64::from(parameters[layer.weights.start + input * layer.outputs + unit]);
-            (weight * factors.get(input).copied().map_or(1.0, f64::from)).powi(2)
-        });
-        squares.sum::<f64>().sqrt()
-    };
-    let totals: Vec<f64> = inputs
-        .iter()
-        .map(|inputs| units.iter().map(|&unit| weight(inputs, unit).powi(2)).sum::<f64>().sqrt())
-        .collect();
-    let mut kept = largest(&totals, COLUMNS);
-    kept.sort_by(|one, other| totals[*other].total_cmp(&totals[*one]));
-    let weights = kept.iter().flat_map(|&column| units.iter().map(move |&unit| (column, unit)));
-    let weights = weights.map(|(column, unit)| weight(&inputs[column], unit)).collect();
-    let columns = kept.iter().map(|&column| columns.names[column].clone()).collect();
-    Ok(Some(FirstLayer { all: layer.outputs, units, images: Vec::new(), columns, weights }))
 }
 
 /// The inputs of the first layer that come from each column: its features, and what they are embedded in.
@@ -118,12 +123,12 @@ mod tests {
         // Inputs: two features, then three waves of the second one.
         parameters[factors].copy_from_slice(&[1.0, 2.0, 1.0, 1.0, 1.0]);
         parameters[weights].copy_from_slice(&[5.0, 1.5, 4.0, 0.0, 12.0]);
-        let found = of(&checkpoint(model, parameters)).unwrap().unwrap();
+        let found = FirstLayer::of(&checkpoint(model, parameters)).unwrap().unwrap();
         assert_eq!(
             (found.all, &found.columns[..], &found.weights[..]),
             (1, &["2", "1"].map(String::from)[..], &[13.0, 5.0][..])
         );
-        assert_eq!(of(&checkpoint(Mlp::new(&[2, 2]).unwrap(), vec![0.0; 6])).unwrap(), None);
+        assert_eq!(FirstLayer::of(&checkpoint(Mlp::new(&[2, 2]).unwrap(), vec![0.0; 6])).unwrap(), None);
         assert_eq!(largest(&[1.0, 3.0, 2.0, 3.0], 2), [1, 3]);
     }
 }
