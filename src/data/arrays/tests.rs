@@ -12,7 +12,7 @@ fn read(path: &Path) -> Result<Raw> {
 }
 
 fn arrays(path: &Path, task: Option<Task>, notes: &mut Vec<Note>) -> Result<Raw> {
-    super::read(path, &Options::default(), None, task, notes)
+    super::read(path, None, &Options::default(), None, task, notes)
 }
 
 fn npy(version: u8, descr: &str, order: bool, shape: &str, body: &[u8]) -> Vec<u8> {
@@ -226,7 +226,7 @@ fn idx(kind: u8, shape: &[u8], body: &[u8]) -> Vec<u8> {
 /// What is read with `options`, and what is said of it.
 fn told(path: &Path, options: &Options) -> Result<(Raw, String)> {
     let mut notes = Vec::new();
-    let raw = super::read(path, options, None, options.task, &mut notes)?;
+    let raw = super::read(path, None, options, None, options.task, &mut notes)?;
     Ok((raw, notes.into_iter().map(|note| note.text).collect::<Vec<_>>().join("; ")))
 }
 
