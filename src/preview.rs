@@ -26,8 +26,7 @@ pub fn contact_sheet(dataset: &Dataset, columns: usize, scale: usize) -> Result<
     let mut tiles = Vec::with_capacity(dataset.classes.len() * columns);
     for class in 0..dataset.classes.len() as u32 {
         let rows = dataset.train.labels().iter().enumerate().filter(|(_, label)| **label == class);
-        let mut row: Vec<Vec<u8>> =
-            rows.take(columns).map(|(index, _)| images.pixels(index)).collect();
+        let mut row: Vec<Vec<u8>> = rows.take(columns).map(|(index, _)| images.pixels(index)).collect();
         row.resize(columns, vec![MARGIN_SHADE; width]);
         tiles.extend(row);
     }

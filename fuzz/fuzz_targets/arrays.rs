@@ -7,7 +7,8 @@ use mlp_gpu_fuzz::file;
 
 fuzz_target!(|input: &[u8]| {
     let Some(([choice], bytes)) = input.split_first_chunk() else { return };
-    let name = ["archive.npz", "x.npy", "train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz"][usize::from(choice % 4)];
+    let name =
+        ["archive.npz", "x.npy", "train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz"][usize::from(choice % 4)];
     let (folder, path) = file(name, bytes);
     let other = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("written");
     match choice % 4 {

@@ -29,7 +29,8 @@ fuzz_target!(|text: &str| {
     let table = table.to_str().expect("text");
     let readers = ensemble.readers();
     let samples = readers.iter().map(|reader| {
-        let options = Options::default().or(reader.metadata.as_ref().map_or(&Options::default(), |found| &found.reading));
+        let options =
+            Options::default().or(reader.metadata.as_ref().map_or(&Options::default(), |found| &found.reading));
         data::load_for(table, &options, &reader.known(), Part::Test)
     });
     let Ok(samples) = samples.collect::<Result<Vec<_>, _>>() else { return };

@@ -120,7 +120,12 @@ pub(super) fn read(path: &Path, file: &SafeTensors<'_>, reading: &Reading) -> Re
 ///
 /// # Errors
 /// [`Error::File`] for layers that cannot be run.
-pub(super) fn model(path: &Path, found: Found, activation: Option<Activation>, reading: &Reading) -> Result<Checkpoint> {
+pub(super) fn model(
+    path: &Path,
+    found: Found,
+    activation: Option<Activation>,
+    reading: &Reading,
+) -> Result<Checkpoint> {
     let Found { layers, mut assumed } = found;
     let mut widths = vec![layers[0].inputs];
     widths.extend(layers.iter().map(|layer| layer.outputs));

@@ -63,7 +63,8 @@ mod tests {
 
     use super::*;
 
-    const CONFIG: &str = "data = \"t.csv\"\nhidden = [8, 4]\nlr = 1e-2\noptimizer = \"adam\"\nno-shuffle = true\nlabel = -1\n";
+    const CONFIG: &str =
+        "data = \"t.csv\"\nhidden = [8, 4]\nlr = 1e-2\noptimizer = \"adam\"\nno-shuffle = true\nlabel = -1\n";
     const SPACE: &str = "hidden = [[128, 128], [256]]\nactivation = [\"relu\", \"gelu\"]\nlr = { from = 1e-4, to = 1e-2, log = true }\n\
                          batch-size = { from = 32, to = 256 }\n";
     const JOURNAL: &str = "{\"search\":{\"trials\":2,\"folds\":0,\"seed\":0}}\n\

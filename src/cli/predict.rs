@@ -392,7 +392,8 @@ fn show(options: &Options, ensemble: &Ensemble, names: &[String], predicted: &Pr
             }
             print(&line.to_string())?;
         } else {
-            let top: Vec<String> = order.iter().map(|&class| format!("{} {:.4}", class_names[class], p[class])).collect();
+            let top: Vec<String> =
+                order.iter().map(|&class| format!("{} {:.4}", class_names[class], p[class])).collect();
             print(&format!("{name}: {}", top.join(", ")))?;
         }
     }

@@ -39,8 +39,8 @@ pub(super) fn files(path: &Path, named: &[String]) -> Vec<PathBuf> {
     store::files(path, named)
 }
 
-/// Reads the arrays at `path`, or in `content`, which messages call `path`, with targets of the kind `task` or of the kind that they look like, for the model `known` if one
-/// is given. What was decided goes to `notes`.
+/// Reads the arrays at `path`, or in `content`, which messages call `path`, with targets of the kind `task` or of the kind that they
+/// look like, for the model `known` if one is given. What was decided goes to `notes`.
 ///
 /// # Errors
 /// [`Error::File`] naming the array that is missing or malformed; [`Error::Usage`] for options that name no arrays.
@@ -125,7 +125,8 @@ pub fn read(
     Ok(Raw { name: path.display().to_string(), train, test, validation, classes, target_scale, columns: None, range })
 }
 
-/// The inputs at `path`, or in `content`, for the model `known`, without their targets: those of the test part where there are several parts.
+/// The inputs at `path`, or in `content`, for the model `known`, without their targets: those of the test part where there are
+/// several parts.
 ///
 /// # Errors
 /// Those of [`read`].

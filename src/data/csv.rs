@@ -75,8 +75,7 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
         missing: options.missing,
         weight: weight::column(&columns, options)?,
     };
-    let looked: Vec<Looked> =
-        (0..columns.count).map(|index| opened.look(index, columns.names.is_some())).collect();
+    let looked: Vec<Looked> = (0..columns.count).map(|index| opened.look(index, columns.names.is_some())).collect();
     // Models that know of numbers alone take them as they are.
     let look = |looked: &Looked| match looked.held {
         Held::Number { at, .. } if options.plain => Held::Number { at, origin: 0.0 },

@@ -125,13 +125,16 @@ fn member<'m, 'a>(path: &Path, archive: &'m mut Archive<'a>, name: &str) -> Resu
 }
 
 impl<'a> Store<'a> {
-    /// Opens what is at `path`, or `content`, which messages call `path`. Beside a file of one array those of its folder are seen too.
+    /// Opens what is at `path`, or `content`, which messages call `path`. Beside a file of one array those of its folder are seen
+    /// too.
     ///
     /// # Errors
     /// [`Error::File`] for a damaged archive, and for a folder of arrays of several formats.
     pub(super) fn open(path: &Path, content: Option<&'a [u8]>) -> Result<Self> {
         let files = match content {
-            Some(bytes) => kind_of(path, content, Cursor::new(bytes)).map(|kind| (kind, "x".into())).into_iter().collect(),
+            Some(bytes) => {
+                kind_of(path, content, Cursor::new(bytes)).map(|kind| (kind, "x".into())).into_iter().collect()
+            }
             None => found(path),
         };
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

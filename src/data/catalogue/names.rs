@@ -1,17 +1,7 @@
 //! What the labels of published data sets stand for.
 
-const FASHION: [&str; 10] = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-];
+const FASHION: [&str; 10] =
+    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 /// The syllables of KMNIST: お き す つ な は ま や れ を.
 const KMNIST: [&str; 10] = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"];
 const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -49,7 +39,9 @@ mod tests {
         assert_eq!(["1", "26"].map(|label| name("emnist-letters", label)), ["A", "Z"].map(|name| Some(name.into())));
         assert_eq!(["10", "36", "46"].map(|label| name("emnist-balanced", label).unwrap_or_default()), ["A", "a", "t"]);
         assert_eq!(name("emnist-byclass", "61").as_deref(), Some("z"));
-        for (set, label) in [("mnist", "1"), ("emnist-digits", "1"), ("emnist-letters", "0"), ("fashion-mnist", "shirt")] {
+        for (set, label) in
+            [("mnist", "1"), ("emnist-digits", "1"), ("emnist-letters", "0"), ("fashion-mnist", "shirt")]
+        {
             assert_eq!(name(set, label), None, "{set} {label}");
         }
         // No set has more labels than names, nor two of one name.

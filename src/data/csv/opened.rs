@@ -253,8 +253,8 @@ fn refused_target(files: &[(PathBuf, &'static str, String)], place: Place, text:
     }
 }
 
-/// Reads the rows of all files of `sources`, of which `first` is the first, with what `held` says of the columns of training. What
-/// was `told` of the first file is not told of others.
+/// Reads the rows of all files of `sources`, of which `first` is the first, with what `held` says of the columns of training. What was
+/// `told` of the first file is not told of others.
 pub(super) fn read_rows<'a>(
     sources: &'a Sources<'_>,
     mut first: Opened<'a>,
@@ -311,7 +311,8 @@ pub(super) fn read_rows<'a>(
         _ => None,
     };
     let new_classes = !matches!(expected, Expected::Classes(_));
-    if let Some(Found { cells: Cells::Classes { names, .. }, .. }) = found.as_mut().filter(|_| !is_text && new_classes) {
+    if let Some(Found { cells: Cells::Classes { names, .. }, .. }) = found.as_mut().filter(|_| !is_text && new_classes)
+    {
         days_alone(&mut names.iter_mut().collect::<Vec<_>>());
     }
     Ok(Rows { frame, found, further: further_notes.notes(), faults, untold, odd, longer, units })
