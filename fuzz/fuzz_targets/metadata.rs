@@ -13,7 +13,8 @@ fuzz_target!(|text: &str| {
     let mut header = Map::from_iter([("__metadata__".into(), json!({ "mlp-gpu": text }))]);
     let mut end = 0;
     for (name, shape) in [("0.bias", &[4][..]), ("0.weight", &[4, 2]), ("2.bias", &[2]), ("2.weight", &[2, 4])] {
-        let start = std::mem::replace(&mut end, end + 4 * shape.iter().product::<usize>());
+        let start = end;
+        end += 4 * shape.iter().product::<usize>();
         header.insert(name.into(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }));
     }
     let header = serde_json::to_vec(&header).expect("JSON");
