@@ -218,8 +218,7 @@ fn many_files_are_one_table_in_the_order_of_their_names() {
     let (parts, pattern) = (parts.to_str().unwrap(), parts.join("part-*").to_str().unwrap().to_owned());
     for data in [parts, &pattern] {
         let (many, err) = train(folder.path(), "many.safetensors", data, &label);
-        let [first, last] = ["part-1.csv", "part-10.csv.gz"].map(|name| format!("{parts}/{name}"));
-        let told = format!("4 files, {first} to {last}, are read as one table of 90 rows");
+        let told = format!("4 files, {parts}/part-1.csv to {last}, are read as one table of 90 rows");
         assert!(err.replace('\n', " ").contains(&told), "{err}");
         assert_eq!(parameters(&many), parameters(&one));
         let evaluate = |model: &Path, data: &str, more: &[&str]| {
@@ -583,7 +582,7 @@ fn booleans_after_a_thousand_missing_ones_and_days_as_labels_are_what_text_says(
     use arrow_array::{BooleanArray, Float64Array, TimestampMillisecondArray};
     let folder = tempfile::tempdir().unwrap();
     let rows = 1200;
-    let wet = |row: usize| (row >= 1000).then_some(row % 3 == 0);
+    let wet = |row: usize| (row >= 1000).then_some(row.is_multiple_of(3));
     let day = |row: usize| row % 2;
     let midnight = |row: usize| 1_704_067_200_000 + day(row) as i64 * 86_400_000;
     let columns = parquet(
