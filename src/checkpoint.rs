@@ -16,7 +16,7 @@ use crate::backend::Backend;
 use crate::backend::select::Selected;
 use crate::data::{
     Columns, Dataset, Framing, Inputs, Known, Options, Origin, Range, Samples, Scale, Scaling, Schema, TargetScale,
-    Task, channels, framing, numbered,
+    Task, catalogue, channels, framing, numbered,
 };
 use crate::error::{Error, Remedy, Result};
 use crate::export::Exported;
@@ -438,6 +438,14 @@ impl Checkpoint {
         }
     }
 
+    /// What its classes are called: what the labels of the published data set that it learnt from stand for, else
+    /// [`Checkpoint::classes`].
+    pub fn class_names(&self) -> Cow<'_, [String]> {
+        let classes = self.classes();
+        let set = self.metadata.as_ref().map_or("", |metadata| &metadata.data);
+        catalogue::class_names(set, &classes).map_or(classes, Cow::Owned)
+    }
+
     /// How the values that it predicts were standardised; none where it tells classes apart.
     pub fn target_scale(&self) -> Option<&TargetScale> {
         self.metadata.as_ref()?.target_scale.as_ref()
@@ -577,7 +585,10 @@ fn read(path: &Path, reading: &Reading) -> Result<Loaded> {
             if let (Some(activation), 1..) = (activation, front::count(&file, "")) {
                 return own(bare(path, &file, activation, reading.task)?.into());
             }
-            Ok(foreign::read(path, &file, activation, reading)?.into())
+            let found = foreign::read(path, &file, reading)?;
+            // The layers are put in order beside themselves: the file has served.
+            drop(bytes);
+            Ok(foreign::model(path, found, activation, reading)?.into())
         }
     }
 }
@@ -597,16 +608,18 @@ fn layers_of(path: &Path, file: &SafeTensors<'_>, before: &str) -> Result<Layers
     let names = file.names().into_iter().filter_map(|name| name.strip_prefix(before));
     let tensors = names.filter(|name| !name.starts_with(SLOT)).count() - front::count(file, before);
     for layer in 0..tensors.div_ceil(2) {
-        let tensor = |part: &str, dimensions| {
+        let tensor = |part: &str| -> Result<_> {
             let name = format!("{before}{}.{part}", 2 * layer);
-            let view = file
-                .tensor(&name)
-                .map_err(|_| bad(format!("no tensor {name}"), "a weight and a bias for each layer, and no others"))?;
-            values(&view, dimensions).map_err(|(found, expected)| bad(format!("{name} {found}"), expected))
+            let view = file.tensor(&name);
+            let view =
+                view.map_err(|_| bad(format!("no tensor {name}"), "a weight and a bias for each layer, and no others"));
+            Ok((view?, move |(found, expected): (String, &str)| bad(format!("{name} {found}"), expected)))
         };
-        let (shape, weights) = tensor("weight", 2)?;
-        let (outputs, inputs) = (shape[0], shape[1]);
-        let (_, biases) = tensor("bias", 1)?;
+        let (weights, bad_weights) = tensor("weight")?;
+        let (biases, bad_biases) = tensor("bias")?;
+        let weights = Numbers::of(&weights, 2).map_err(bad_weights)?;
+        let (outputs, inputs) = (weights.shape[0], weights.shape[1]);
+        let (_, biases) = values(&biases, 1).map_err(bad_biases)?;
         if widths.last().is_some_and(|&width| width != inputs) || biases.len() != outputs {
             let found = format!("{before}{}.weight of {outputs} x {inputs} with {} biases", 2 * layer, biases.len());
             return Err(bad(found, "the inputs that the layer before it gives, and a bias for each output"));
@@ -615,8 +628,9 @@ fn layers_of(path: &Path, file: &SafeTensors<'_>, before: &str) -> Result<Layers
             widths.push(inputs);
         }
         widths.push(outputs);
-        parameters.reserve_exact(weights.len() + biases.len());
-        transpose_onto(&mut parameters, &weights, outputs, inputs);
+        parameters.reserve_exact((inputs + 1) * outputs);
+        // Without a copy between the file and the parameters: weights may fill most of the memory.
+        transpose_onto(&mut parameters, outputs, inputs, |index| weights.at(index));
         parameters.extend(biases);
     }
     if let Some(first) = widths.first_mut() {
@@ -732,36 +746,63 @@ type Shaped = (Vec<usize>, Vec<f32>);
 
 /// Shape and values of a tensor of so many dimensions; else what it is, and what was expected.
 fn values(view: &TensorView<'_>, dimensions: usize) -> Result<Shaped, (String, &'static str)> {
-    let words = |size| view.data().chunks_exact(size);
-    let values: Vec<f32> = match view.dtype() {
-        _ if view.shape().len() != dimensions => {
+    let numbers = Numbers::of(view, dimensions)?;
+    Ok((numbers.shape.to_vec(), numbers.all().collect()))
+}
+
+/// The finite numbers of a tensor, as they lie in its file.
+struct Numbers<'a> {
+    shape: &'a [usize],
+    dtype: Dtype,
+    data: &'a [u8],
+}
+
+impl<'a> Numbers<'a> {
+    /// Those of a tensor of so many dimensions; else what it is, and what was expected.
+    fn of(view: &'a TensorView<'_>, dimensions: usize) -> Result<Self, (String, &'static str)> {
+        let numbers = Self { shape: view.shape(), dtype: view.dtype(), data: view.data() };
+        if view.shape().len() != dimensions {
             let expected =
                 if dimensions == 2 { "outputs x inputs: a linear layer" } else { "a number for each output" };
             return Err((format!("of shape {:?}", view.shape()), expected));
         }
-        Dtype::F32 => words(4).map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect(),
-        Dtype::F16 => words(2).map(|w| f16::from_le_bytes([w[0], w[1]]).to_f32()).collect(),
-        Dtype::BF16 => words(2).map(|w| bf16::from_le_bytes([w[0], w[1]]).to_f32()).collect(),
-        Dtype::F64 => {
-            words(8).map(|w| f64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]) as f32).collect()
+        if !matches!(numbers.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64) {
+            return Err((format!("of type {:?}", numbers.dtype), "F32, F16, BF16 or F64"));
         }
-        other => return Err((format!("of type {other:?}"), "F32, F16, BF16 or F64")),
-    };
-    match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err((format!("with {} at {index}", values[index]), "finite numbers")),
-        None => Ok((view.shape().to_vec(), values)),
+        let odd = numbers.all().enumerate().find(|(_, value)| !value.is_finite());
+        match odd {
+            Some((index, value)) => Err((format!("with {value} at {index}"), "finite numbers")),
+            None => Ok(numbers),
+        }
+    }
+
+    /// The number at place `index`.
+    fn at(&self, index: usize) -> f32 {
+        fn word<const N: usize>(data: &[u8], index: usize) -> [u8; N] {
+            data.as_chunks().0[index]
+        }
+        match self.dtype {
+            Dtype::F16 => f16::from_le_bytes(word(self.data, index)).to_f32(),
+            Dtype::BF16 => bf16::from_le_bytes(word(self.data, index)).to_f32(),
+            Dtype::F64 => f64::from_le_bytes(word(self.data, index)) as f32,
+            _ => f32::from_le_bytes(word(self.data, index)),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = f32> {
+        (0..self.shape.iter().product()).map(|index| self.at(index))
     }
 }
 
 /// The transpose of a row-major `rows x columns` matrix.
 pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut transposed = Vec::new();
-    transpose_onto(&mut transposed, values, rows, columns);
+    transpose_onto(&mut transposed, rows, columns, |index| values[index]);
     transposed
 }
 
-/// Adds the transpose of a row-major `rows x columns` matrix to `onto`.
-fn transpose_onto(onto: &mut Vec<f32>, values: &[f32], rows: usize, columns: usize) {
+/// Adds the transpose of a row-major `rows x columns` matrix, of which `value` gives the value at a place, to `onto`.
+fn transpose_onto(onto: &mut Vec<f32>, rows: usize, columns: usize, value: impl Fn(usize) -> f32) {
     // Whole lines of the cache are read and written: of a large matrix a single column touches a line per row.
     const TILE: usize = 32;
     let start = onto.len();
@@ -771,7 +812,7 @@ fn transpose_onto(onto: &mut Vec<f32>, values: &[f32], rows: usize, columns: usi
         for row in (0..rows).step_by(TILE) {
             for column in column..(column + TILE).min(columns) {
                 for row in row..(row + TILE).min(rows) {
-                    transposed[column * rows + row] = values[row * columns + column];
+                    transposed[column * rows + row] = value(row * columns + column);
                 }
             }
         }

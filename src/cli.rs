@@ -30,6 +30,8 @@ mod eval;
 mod export;
 mod fetch;
 mod full_screen;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod help;
 mod inspect;
 mod jobs;
@@ -451,6 +453,7 @@ fn flags_for(remedy: &Remedy) -> String {
     match remedy {
         Remedy::SmallerBatch => "use a smaller --batch-size".into(),
         Remedy::SmallerLayers => "use a smaller --hidden".into(),
+        Remedy::Limit => "say how much memory it may take with --max-memory SIZE".into(),
         Remedy::LessData | Remedy::Driver => remedy.to_string(),
         Remedy::LowerRate => "lower --lr".into(),
         Remedy::Cpu => "use --backend cpu".into(),

@@ -278,7 +278,7 @@ pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
     }
     match () {
         () if source == "digits" || source == "-" => Vec::new(),
-        () if arrays::present(path) => arrays::files(path, &options.arrays),
+        () if arrays::present(path, None) => arrays::files(path, &options.arrays),
         () if !path.is_dir() || csv::is_folder_of_tables(path) => {
             table_files(path).unwrap_or_else(|_| vec![path.to_path_buf()])
         }
@@ -334,13 +334,10 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             }
             set.files.iter().try_for_each(|file| idx::find(&folder, file.name).map(drop))?;
             // Files of several sets may lie in one folder: those of this one begin with its name.
-            let raw = arrays::read(&folder.join(source), options, known, task, notes)?;
+            let raw = arrays::read(&folder.join(source), None, options, known, task, notes)?;
             Ok(Found::of(Raw { name: source.into(), ..raw }))
         }
-        _ if arrays::present(path) => {
-            options.refuse_for("arrays", &["task", "image_size", ARRAYS])?;
-            arrays::read(path, options, known, task, notes).map(Found::of)
-        }
+        _ if arrays::present(path, None) => read_arrays(path, None, options, known, notes),
         _ if csv::is_folder_of_tables(path) => read_table(path, None, options, known, notes),
         _ if path.is_dir() => {
             options.refuse_for("a folder of images", &IMAGES)?;
@@ -350,7 +347,10 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             let mut content = Vec::new();
             let path = Path::new("standard input");
             std::io::stdin().lock().read_to_end(&mut content).map_err(Error::io("read", path))?;
-            read_table(path, Some(&content), options, known, notes)
+            match arrays::present(path, Some(&content)) {
+                true => read_arrays(path, Some(&content), options, known, notes),
+                false => read_table(path, Some(&content), options, known, notes),
+            }
         }
         _ if files::matching(path)?.is_some() => read_table(path, None, options, known, notes),
         _ if !path.exists() => Err(Error::Data(format!(
@@ -360,6 +360,19 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         _ if !path.is_file() => Err(Error::file(path, "something that is neither a file nor a folder", UNDERSTOOD)),
         _ => read_table(path, None, options, known, notes),
     }
+}
+
+/// Reads the arrays at `path`, or in `content`, which messages call `path`.
+fn read_arrays(
+    path: &Path,
+    content: Option<&[u8]>,
+    options: &Options,
+    known: Option<&Known<'_>>,
+    notes: &mut Vec<Note>,
+) -> Result<Found> {
+    options.refuse_for("arrays", &["task", "image_size", ARRAYS])?;
+    let task = known.map(|known| known.task).or(options.task);
+    arrays::read(path, content, options, known, task, notes).map(Found::of)
 }
 
 /// Reads the table at `path`, or `content`, which messages call `path`.

@@ -156,6 +156,8 @@ pub enum Remedy {
     SmallerLayers,
     /// Fewer rows.
     LessData,
+    /// A bound on the memory that may be taken.
+    Limit,
     /// A lower learning rate.
     LowerRate,
     /// A driver for the GPU.
@@ -202,6 +204,7 @@ impl fmt::Display for Remedy {
         match self {
             Self::SmallerBatch => out.write_str("use smaller batches"),
             Self::SmallerLayers => out.write_str("use smaller hidden layers"),
+            Self::Limit => out.write_str("say how much memory may be taken"),
             Self::LessData => out.write_str("use less data"),
             Self::LowerRate => out.write_str("lower the learning rate"),
             Self::Driver => out.write_str(

@@ -20,8 +20,9 @@ const LEASE: u64 = 8;
 static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
 /// Bytes in large allocations. Those that were not written to yet are in no figure of the system.
 static LARGE_BYTES: AtomicU64 = AtomicU64::new(0);
-/// Bytes that may be taken before what is left is measured again.
+/// Bytes that may be taken before what is left is measured again, and how many they were when it was measured last.
 static LEASED: AtomicI64 = AtomicI64::new(0);
+static LEASE_SIZE: AtomicI64 = AtomicI64::new(0);
 /// What does not change while the process runs.
 static BOUNDS: OnceLock<Bounds> = OnceLock::new();
 
@@ -53,6 +54,18 @@ impl fmt::Display for Bound {
 pub fn set_limit(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
     LEASED.store(0, Ordering::Relaxed);
+}
+
+/// What [`set_limit`] was given, if anything.
+pub fn limit() -> Option<u64> {
+    Some(LIMIT.load(Ordering::Relaxed)).filter(|limit| *limit != u64::MAX)
+}
+
+/// How many bytes more the process can take; none where nothing says so.
+pub fn available() -> Option<u64> {
+    BOUNDS.get_or_init(Bounds::new);
+    // No machine has so much, and no address space.
+    Some(left().0).filter(|left| *left < 1 << 60)
 }
 
 /// Refuses `needed` bytes more where there are not so many left; `what` takes them.
@@ -198,14 +211,19 @@ impl Allocator {
             if bytes as u64 > left {
                 refuse(bytes, left, of);
             }
-            LEASED.store((left / LEASE).min(i64::MAX as u64) as i64, Ordering::Relaxed);
+            let lease = (left / LEASE).min(i64::MAX as u64) as i64;
+            LEASE_SIZE.store(lease, Ordering::Relaxed);
+            LEASED.store(lease, Ordering::Relaxed);
         }
         LARGE_BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// One has ended.
+    /// One has ended: its bytes may be taken again, but no more at once than were leased, for others take memory too.
     fn give(bytes: usize) {
         LARGE_BYTES.fetch_sub(bytes as u64, Ordering::Relaxed);
+        let most = LEASE_SIZE.load(Ordering::Relaxed);
+        let given = |leased: i64| (leased < most).then(|| leased.saturating_add(bytes as i64).min(most));
+        let _ = LEASED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, given);
     }
 
     /// `pointer`, unless the system gave none for so many bytes.
@@ -309,6 +327,21 @@ mod tests {
         assert!(matches!(error, Error::Memory { needed, .. } if needed == 1 << 60) || cfg!(not(target_os = "linux")));
         assert!(error.to_string().starts_with("a large thing takes 1.0 EiB"), "{error}");
         assert_eq!(error.exit_code(), 1);
+    }
+
+    #[test]
+    fn what_is_given_back_may_be_taken_without_measuring_again() {
+        Allocator::take(1 << 20);
+        let (leased, lease) = (LEASED.load(Ordering::Relaxed), LEASE_SIZE.load(Ordering::Relaxed));
+        // A hundred times the lease in all, never more than a hundredth of it at once.
+        let part = (lease / 100) as usize;
+        for _ in 0..10_000 {
+            Allocator::take(part);
+            Allocator::give(part);
+        }
+        assert_eq!(LEASED.load(Ordering::Relaxed), leased);
+        Allocator::give(1 << 20);
+        assert_eq!(LEASED.load(Ordering::Relaxed), lease);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::augment::Augment;
 use crate::backend::cpu::augment::{self, Warper};
 use crate::backend::cpu::gather_u8::gather_u8;
-use crate::data::{Dataset, Inputs, Task, channels};
+use crate::data::{Dataset, Inputs, Range, Task, channels};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 
@@ -18,7 +18,7 @@ const MARGIN_SHADE: u8 = 64;
 /// # Errors
 /// [`Error::Data`] when the rows of `dataset` are not images, or have no classes.
 pub fn contact_sheet(dataset: &Dataset, columns: usize, scale: usize) -> Result<Vec<u8>> {
-    let (size, pixels) = images(dataset)?;
+    let images = Images::of(dataset)?;
     if dataset.task() == Task::Values {
         return Err(Error::Data(format!("data set {} has no classes, but numbers: it has no preview", dataset.name)));
     }
@@ -26,12 +26,11 @@ pub fn contact_sheet(dataset: &Dataset, columns: usize, scale: usize) -> Result<
     let mut tiles = Vec::with_capacity(dataset.classes.len() * columns);
     for class in 0..dataset.classes.len() as u32 {
         let rows = dataset.train.labels().iter().enumerate().filter(|(_, label)| **label == class);
-        let mut row: Vec<Vec<u8>> =
-            rows.take(columns).map(|(index, _)| pixels[index * width..][..width].to_vec()).collect();
+        let mut row: Vec<Vec<u8>> = rows.take(columns).map(|(index, _)| images.pixels(index)).collect();
         row.resize(columns, vec![MARGIN_SHADE; width]);
         tiles.extend(row);
     }
-    grid(&tiles, size, columns, scale)
+    grid(&tiles, images.size, columns, scale)
 }
 
 /// A PNG with a row for each of the first `images` training images, each pixel drawn `scale x scale`: the image as it is, and what
@@ -42,32 +41,71 @@ pub fn contact_sheet(dataset: &Dataset, columns: usize, scale: usize) -> Result<
 pub fn augmented_sheet(
     dataset: &Dataset,
     augment: Augment,
-    (images, steps): (usize, usize),
+    (count, steps): (usize, usize),
     scale: usize,
 ) -> Result<Vec<u8>> {
-    let (size, pixels) = self::images(dataset)?;
-    let channels = channels(size, dataset.train.width).unwrap_or(1);
-    let warper = Warper::new(augment, size).with_channels(channels);
-    let mut tiles = Vec::with_capacity(images * (1 + steps));
-    for (index, image) in (0..).zip(pixels.chunks_exact(warper.values()).take(images)) {
-        tiles.push(image.to_vec());
-        tiles.extend((1..=steps as u64).map(|step| augmented(&warper, pixels, index, step)));
+    let images = Images::of(dataset)?;
+    let channels = channels(images.size, dataset.train.width).unwrap_or(1);
+    let warper = Warper::new(augment, images.size).with_channels(channels);
+    let mut tiles = Vec::with_capacity(count * (1 + steps));
+    for index in 0..count.min(dataset.train.len()) {
+        let pixels = images.pixels(index);
+        tiles.push(pixels.clone());
+        tiles.extend((1..=steps as u64).map(|step| augmented(&warper, &pixels, index as u32, step)));
     }
-    grid(&tiles, size, 1 + steps, scale)
+    grid(&tiles, images.size, 1 + steps, scale)
 }
 
-/// (height, width) and pixels of the training images.
-fn images(dataset: &Dataset) -> Result<((usize, usize), &[u8])> {
-    match (dataset.image(), &dataset.train.inputs) {
-        (Some(size), Inputs::U8(pixels)) => Ok((size, pixels)),
-        _ => Err(Error::Data(format!("data set {} does not hold images: it has no preview", dataset.name))),
+/// The training images of a data set.
+struct Images<'a> {
+    /// (height, width).
+    size: (usize, usize),
+    dataset: &'a Dataset,
+    /// The numbers that are drawn black and white, before they were scaled.
+    ends: (f32, f32),
+}
+
+impl<'a> Images<'a> {
+    fn of(dataset: &'a Dataset) -> Result<Self> {
+        let none = || Error::Data(format!("data set {} does not hold images: it has no preview", dataset.name));
+        let mut images = Self { size: dataset.image().ok_or_else(none)?, dataset, ends: (0.0, 255.0) };
+        // Numbers that are no pixels are drawn from the least to the greatest.
+        if let (Inputs::F32(_), None | Some(Range::Numbers)) = (&dataset.train.inputs, dataset.range) {
+            let ends = (0..dataset.train.len()).flat_map(|row| images.numbers(row));
+            images.ends = ends.fold((f32::MAX, f32::MIN), |(least, most), value| (least.min(value), most.max(value)));
+        }
+        Ok(images)
+    }
+
+    /// The values of row `index` before they were scaled.
+    fn numbers(&self, index: usize) -> Vec<f32> {
+        let mut row = self.dataset.train.inputs.part(self.row(index)).to_f32().into_owned();
+        if let Some(scaling) = &self.dataset.scaling {
+            scaling.undo(&mut row);
+        }
+        row
+    }
+
+    /// The pixels of row `index`.
+    fn pixels(&self, index: usize) -> Vec<u8> {
+        if let Inputs::U8(pixels) = &self.dataset.train.inputs {
+            return pixels[self.row(index)].to_vec();
+        }
+        let (black, white) = self.ends;
+        let shade = |value: f32| (255.0 * (value - black) / (white - black)).round() as u8;
+        self.numbers(index).into_iter().map(shade).collect()
+    }
+
+    fn row(&self, index: usize) -> std::ops::Range<usize> {
+        let width = self.dataset.train.width;
+        index * width..(index + 1) * width
     }
 }
 
-/// What row `index` of `pixels` becomes in step `step` of a run with the seed 0.
+/// What the image `pixels`, which is row `index`, becomes in step `step` of a run with the seed 0.
 fn augmented(warper: &Warper, pixels: &[u8], index: u32, step: u64) -> Vec<u8> {
     let mut x = vec![0.0; warper.values()];
-    gather_u8(pixels, &[index], warper.values(), &mut x);
+    gather_u8(pixels, &[0], warper.values(), &mut x);
     augment::augment(warper, Warper::key(0, step), index, &mut x);
     x.into_iter().map(|value| (255.0 * value).round() as u8).collect()
 }

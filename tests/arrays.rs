@@ -149,3 +149,91 @@ fn a_validation_part_of_its_own_is_used_and_kept_apart() {
     let (code, _, err) = run(&[&train[..], &["--header", "no"]].concat());
     assert!(code == Some(2) && err.contains("--header is for tables, not for arrays"), "{err}");
 }
+
+#[test]
+fn arrays_on_standard_input_are_those_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pixels, classes) = images(60);
+    let (x, y) = (npy("|u1", "(60, 6, 6)", &pixels), npy("|u1", "(60,)", &classes));
+    let file = npz(folder.path(), "a.npz", &[("x", x.clone()), ("y", y)]);
+    let alone = folder.path().join("x.npy");
+    std::fs::write(&alone, x).unwrap();
+    let idx = folder.path().join("images");
+    std::fs::write(&idx, [&[0, 0, 8, 3, 0, 0, 0, 60, 0, 0, 0, 6, 0, 0, 0, 6][..], &pixels].concat()).unwrap();
+    let piped = |arguments: &[&str], file: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
+        let output = command.args(arguments).stdin(std::fs::File::open(file).unwrap()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let [one, other] = ["one.st", "other.st"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let file_name = file.to_str().unwrap();
+    succeeds(&[&["train", "--data", file_name, "--save", &one], &FEW[..]].concat());
+    piped(&[&["train", "--data", "-", "--save", &other], &FEW[..]].concat(), &file);
+    let parameters = |path: &String| mlp_gpu::checkpoint::load(path.as_ref()).unwrap().state.parameters;
+    assert_eq!(parameters(&one), parameters(&other));
+    let evaluate = ["eval", &one, "--backend", "cpu", "--json", "--data"];
+    assert_eq!(piped(&[&evaluate[..], &["-"]].concat(), &file), succeeds(&[&evaluate[..], &[file_name]].concat()).0);
+    let predict = ["predict", &one, "--backend", "cpu", "--json"];
+    let (expected, _) = succeeds(&[&predict[..], &[file_name]].concat());
+    for file in [&file, &alone, &idx] {
+        let told = piped(&[&predict[..], &["-"]].concat(), file);
+        assert_eq!(told.replace("\"-[", &format!("\"{file_name}[")), expected, "{file:?}");
+    }
+}
+
+#[test]
+fn a_preview_of_floats_is_that_of_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut pixels, classes) = images(30);
+    // What no 255th is.
+    pixels[0] = 0;
+    let floats = |scale: f32| -> Vec<u8> {
+        pixels.iter().flat_map(|pixel| (f32::from(*pixel) * scale + 1e-4).to_le_bytes()).collect()
+    };
+    let preview = |name: &str, descr: &str, body: &[u8], more: &[&str]| {
+        let arrays = [("images", npy(descr, "(30, 6, 6)", body)), ("labels", npy("|u1", "(30,)", &classes))];
+        let (file, out) = (npz(folder.path(), &format!("{name}.npz"), &arrays), folder.path().join("out.png"));
+        let paths = [file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--columns", "4"];
+        succeeds(&[&["data", "preview"], &paths[..], more].concat());
+        std::fs::read(out).unwrap()
+    };
+    for more in [&[][..], &["--augment", "shift:1"]] {
+        let bytes = preview("bytes", "|u1", &pixels, more);
+        assert_eq!(preview("floats", "<f4", &floats(1.0 / 255.1), more), bytes, "{more:?}");
+        // Numbers that are no pixels are drawn from the least to the greatest.
+        assert_eq!(preview("numbers", "<f4", &floats(3.0), more), bytes, "{more:?}");
+    }
+}
+
+#[test]
+fn classes_of_published_sets_are_told_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("fashion-mnist");
+    std::fs::create_dir(&set).unwrap();
+    let (pixels, mut classes) = images(60);
+    classes.iter_mut().for_each(|class| *class += 7);
+    for part in ["train", "t10k"] {
+        let images = [&[0, 0, 8, 3, 0, 0, 0, 60, 0, 0, 0, 6, 0, 0, 0, 6][..], &pixels].concat();
+        std::fs::write(set.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+        let labels = [&[0, 0, 8, 1, 0, 0, 0, 60][..], &classes].concat();
+        std::fs::write(set.join(format!("{part}-labels-idx1-ubyte")), labels).unwrap();
+    }
+    let data = ["--data", "fashion-mnist", "--data-dir", folder.path().to_str().unwrap()];
+    let [model, table] = ["m.st", "p.csv"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    succeeds(&[&["train", "--save", &model][..], &data, &FEW].concat());
+    let file = npz(folder.path(), "x.npz", &[("x", npy("|u1", "(60, 6, 6)", &pixels))]);
+    let predict = ["predict", &model, file.to_str().unwrap(), "--backend", "cpu"];
+    let (out, err) = succeeds(&predict);
+    assert!(out.lines().next().unwrap().contains(": Sneaker 0.") || out.contains(": Bag 0."), "{out}");
+    assert!(err.contains("they are the labels 0 (T-shirt/top)") && err.contains("9 (Ankle boot)"), "{err}");
+    let (json, err) = succeeds(&[&predict[..], &["--json"]].concat());
+    assert!(json.contains("\"class\":\"7\"") && json.contains("\"name\":\"Sneaker\""), "{json}");
+    assert!(!err.contains("T-shirt"), "{err}");
+    succeeds(&[&predict[..], &["--output", &table]].concat());
+    let written = std::fs::read_to_string(&table).unwrap();
+    assert!(written.contains("p_7") && !written.contains("Sneaker"), "{written}");
+    let evaluate = [&["eval", &model, "--backend", "cpu"][..], &data].concat();
+    assert!(succeeds(&evaluate).0.contains("Ankle boot"));
+    assert!(succeeds(&[&evaluate[..], &["--json"]].concat()).0.contains("\"classes\":[\"0\""));
+}

@@ -250,6 +250,20 @@ def _():
     return train(zeros("zeros.csv.gz", 1 << 30))
 
 
+@case("csv.gz: 400 MB of 1,1 behind 0.6 MB, of which a quarter of --max-memory is allowed", memory="8000000")
+def _():
+    return train(zeros("ones.csv.gz", 400 << 20, b"1,1\n"), "--label", "last", "--max-memory", "1G")
+
+
+@case("csv.gz: a sparse table of 100 MB behind 0.2 MB", expect=(0,))
+def _():
+    row = b"0," * 200
+    with gzip.open("sparse.csv.gz", "wb", 9) as f:
+        for k in range(1 << 18):
+            f.write(row + b"%d\n" % (k // 1000 % 2))
+    return ["data", "inspect", "sparse.csv.gz", "--label", "last"]
+
+
 @case("csv.gz: 400 MB of 1,1 behind 0.6 MB")
 def _():
     return train(zeros("ones.csv.gz", 400 << 20, b"1,1\n"), "--label", "last")

@@ -6,12 +6,15 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mlp_gpu::{checkpoint, data};
+use mlp_gpu::report::{Log, Report};
+use mlp_gpu::{checkpoint, data, report};
 use serde_json::Value;
 
 use binary::{Folder, command, fails, run};
+use mutations::{mutated, random};
 
 mod binary;
+mod mutations;
 
 /// A table whose classes its columns nearly tell.
 fn table(folder: &Folder, rows: usize) -> String {
@@ -69,7 +72,10 @@ fn a_run_that_was_killed_ends_as_one_that_was_not() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-        assert!(Path::new(&format!("{midway}.previous")).exists());
+        // As a save leaves it that is killed between its two names.
+        let previous = format!("{midway}.previous");
+        fs::remove_file(&previous).unwrap();
+        fs::hard_link(&midway, &previous).unwrap();
         run(&[&again[..], &files].concat(), 0);
         assert!(bits(&part) == bits(&whole), "{backend}: other bits");
         assert_eq!(epochs(&part_log), epochs(&whole_log), "{backend}");
@@ -176,24 +182,6 @@ fn a_model_that_gives_no_numbers_is_an_error() {
     fails(&["predict", &bad, &data, "--backend", "cpu"], 1, &["bad.st gives", "for row 0"]);
 }
 
-/// `bytes` with some of them changed, cut, doubled or put elsewhere, by `random`.
-fn mutated(bytes: &[u8], random: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for _ in 0..=random(4) {
-        let at = random(bytes.len().max(1));
-        match random(7) {
-            0 => bytes.truncate(at),
-            1 => bytes.extend_from_within(at..),
-            2 if !bytes.is_empty() => bytes[at] ^= 1 << random(8),
-            3 if !bytes.is_empty() => bytes[at] = [0, 0xff, 0x7f, b'"', b'\n', b',', b'9'][random(7)],
-            4 if bytes.len() >= at + 4 => bytes[at..at + 4].copy_from_slice(&[0xff; 4]),
-            5 => drop(bytes.drain(at..(at + random(9)).min(bytes.len()))),
-            _ => bytes.splice(at..at, (0..random(9)).map(|byte| (31 * byte) as u8)).for_each(drop),
-        }
-    }
-    bytes
-}
-
 /// A file, what reads it, and how many mutations of it are read.
 type Reader<'a> = (&'a str, &'a dyn Fn(&Path), usize);
 
@@ -201,27 +189,29 @@ type Reader<'a> = (&'a str, &'a dyn Fn(&Path), usize);
 fn no_file_makes_its_reader_panic() {
     let folder = Folder::new();
     let csv = table(&folder, 40);
-    let model = folder.path("m.st");
-    let flags = ["--backend", "cpu", "--hidden", "4", "--epochs", "1", "--quiet"];
-    run(&[&["train", "--data", &csv, "--save", &model], &flags[..]].concat(), 0);
-    let (onnx, npz) = (folder.path("m.onnx"), folder.path("m.npz"));
+    let [model, checkpoint, members, onnx, npz, log] =
+        ["m.st", "c.st", "members.st", "m.onnx", "m.npz", "log.jsonl"].map(|name| folder.path(name));
+    let flags = ["train", "--data", &csv, "--backend", "cpu", "--hidden", "4", "--epochs", "2", "--quiet"];
+    let saved = ["--save", &model, "--checkpoint", &checkpoint, "--checkpoint-every", "1", "--log", &log];
+    run(&[&flags[..], &saved].concat(), 0);
+    run(&[&flags[..], &["--save", &members, "--members", "2"]].concat(), 0);
     run(&["export", &model, "--output", &onnx], 0);
     run(&["export", &model, "--output", &npz], 0);
     let npy = |descr: &str, shape: &str, body: &[u8]| {
         let header = format!("{{'descr': '{descr}', 'fortran_order': True, 'shape': {shape}, }}\n");
         [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), body].concat()
     };
-    let arrays = folder.path("a.npz");
-    {
-        let mut zip = zip::ZipWriter::new(fs::File::create(&arrays).unwrap());
-        for (name, array) in
-            [("x_train.npy", npy("<f4", "(6, 2)", &[1; 48])), ("y_train.npy", npy("|u1", "(6,)", &[0, 1, 0, 1, 1, 0]))]
-        {
-            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
-            std::io::Write::write_all(&mut zip, &array).unwrap();
+    let zip = |name: &str, files: &[(&str, &[u8])]| {
+        let mut zip = zip::ZipWriter::new(fs::File::create(folder.path(name)).unwrap());
+        for (name, content) in files {
+            zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, content).unwrap();
         }
         zip.finish().unwrap();
-    }
+        folder.path(name)
+    };
+    let (x, y) = (npy("<f4", "(6, 2)", &[1; 48]), npy("|u1", "(6,)", &[0, 1, 0, 1, 1, 0]));
+    let arrays = zip("a.npz", &[("x_train.npy", &x), ("y_train.npy", &y)]);
     let classes = folder.0.path().join("pictures");
     let pictures = ["png", "jpg", "gif", "bmp", "webp", "tiff", "pgm"].map(|ending| {
         let path = classes.join(ending).join(format!("a.{ending}"));
@@ -232,24 +222,57 @@ fn no_file_makes_its_reader_panic() {
     let idx = [&[0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2][..], &[7; 16]].concat();
     let idx = folder.write("train-images-idx3-ubyte", idx);
     folder.write("train-labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 4, 0, 1, 2, 3]);
+    // The same table in the dialects of CSV, packed, and in columns by other software.
+    let text = fs::read_to_string(&csv).unwrap();
+    let quoted = format!("# a comment\n{}", text.replace(',', "\",\"").replace('\n', "\"\n\"").trim_end_matches('"'));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
+    let zstd = ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest);
+    let mut tables = vec![
+        csv.clone(),
+        folder.write("semicolon.csv", text.replace(',', ";").replace('.', ",")),
+        folder.write("tab.tsv", text.replace(',', "\t")),
+        folder.write("blank.txt", text.replace(',', " ")),
+        folder.write("quoted.csv", quoted),
+        folder.write("wide.csv", text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()),
+        folder.write("t.csv.gz", gzip.finish().unwrap()),
+        folder.write("t.csv.zst", zstd),
+        zip("t.zip", &[("t.csv", text.as_bytes())]),
+    ];
+    if cfg!(feature = "columnar") {
+        let columns = ["kinds.parquet", "polars.parquet", "pandas.feather", "polars.arrow", "pyarrow.arrows"];
+        let stored = |name| fs::read(format!("{}/tests/reference/tables/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        tables.extend(columns.map(|name| folder.write(name, stored(name))));
+    }
 
-    let mut state = 7u64;
-    let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 33) as usize) % below.max(1)
-    };
+    let mut random = random();
+    let last = data::Options { label: Some("last".into()), ..data::Options::default() };
     let rows = |path: &Path| drop(data::load(path.to_str().unwrap(), &data::Options::default()));
-    let load = |path: &Path| drop(checkpoint::load(path));
+    let cells = |path: &Path| drop(data::load(path.to_str().unwrap(), &last));
+    let load = |path: &Path| {
+        if let Ok(loaded) = checkpoint::Ensemble::load(path)
+            && let Some(metadata) = &loaded.first().metadata
+        {
+            let _ = checkpoint::midway::begun(path, metadata, &loaded.first().model, metadata.recipe.optimizer.kind);
+        }
+    };
+    let report = |path: &Path| {
+        let log = Log::read(path).ok();
+        drop(report::page(&Report { log, ..Report::default() }));
+    };
     // Of pictures all are read, with a broken one among them.
     let seen = |_: &Path| rows(&classes);
     let mut readers: Vec<Reader<'_>> = vec![
-        (&csv, &rows, 300),
         (&arrays, &rows, 300),
         (&idx, &rows, 300),
-        (&model, &load, 300),
+        (&model, &load, 200),
+        (&checkpoint, &load, 200),
+        (&members, &load, 200),
         (&onnx, &load, 300),
         (&npz, &load, 300),
+        (&log, &report, 200),
     ];
+    readers.extend(tables.iter().map(|path| (&path[..], &cells as &dyn Fn(&Path), 100)));
     readers.extend(pictures.iter().map(|path| (&path[..], &seen as &dyn Fn(&Path), 60)));
     for (path, read, count) in readers {
         let good = fs::read(path).unwrap();
@@ -262,4 +285,85 @@ fn no_file_makes_its_reader_panic() {
         }
         fs::write(path, good).unwrap();
     }
+}
+
+/// Has the process that `command` starts end by a signal where it asks for a socket of the internet.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn without_internet(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt;
+    const SOCKET: u32 = libc::SYS_socket as u32;
+    // The architecture, the number of the call, and the low half of its first argument in what a filter sees of a call.
+    let load =
+        |at| libc::sock_filter { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: at };
+    let skip = |unless: u32, jf| libc::sock_filter {
+        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        jt: 0,
+        jf,
+        k: unless,
+    };
+    let end = |with| libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: with };
+    let mut filter = vec![
+        load(0),
+        skip(SOCKET, 5),
+        load(16),
+        skip(libc::AF_INET as u32, 1),
+        end(libc::SECCOMP_RET_KILL_PROCESS),
+        skip(libc::AF_INET6 as u32, 1),
+        end(libc::SECCOMP_RET_KILL_PROCESS),
+        end(libc::SECCOMP_RET_ALLOW),
+    ];
+    let limit = move || {
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: both calls change this process alone; the filter is whole, and the kernel copies it.
+        let ends = unsafe {
+            [
+                libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1u64, 0u64, 0u64, 0u64),
+                libc::prctl(libc::PR_SET_SECCOMP, u64::from(libc::SECCOMP_MODE_FILTER), &raw const program),
+            ]
+        };
+        if ends == [0, 0] { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: between fork and exec there are these two calls alone, and no allocation.
+    unsafe { command.pre_exec(limit) }
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn no_command_but_those_that_fetch_asks_for_a_socket_of_the_internet() {
+    use std::os::unix::process::ExitStatusExt;
+    let folder = Folder::new();
+    let data = table(&folder, 60);
+    let [model, page, npz, log, folds] =
+        ["m.st", "page.html", "m.npz", "l.jsonl", "f.st"].map(|name| folder.path(name));
+    let cache = folder.path("cache");
+    let ended = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        command.env_remove("MLP_GPU_OFFLINE").env("XDG_CACHE_HOME", &cache).env("HOME", &cache);
+        without_internet(&mut command).output().unwrap()
+    };
+    let short = ["--backend", "cpu", "--hidden", "2", "--epochs", "1", "--quiet"];
+    let runs = folder.path("runs");
+    for arguments in [
+        &[&["train", "--data", &data, "--save", &model, "--log", &log][..], &short].concat()[..],
+        &[&["train", "--data", &data, "--run-dir", &folder.path("runs/one")][..], &short].concat(),
+        &[&["cv", "--data", &data, "--folds", "2", "--save", &folds][..], &short].concat(),
+        &["search", "--data", &data, "--trials", "2", "--folds", "2", "--epochs", "16", "--backend", "cpu", "--quiet"],
+        &["eval", &model, "--data", &data, "--backend", "cpu"],
+        &["predict", &model, &data, "--backend", "cpu"],
+        &["inspect", &model],
+        &["export", &model, "--output", &npz],
+        &["report", &model, "--data", &data, "--backend", "cpu", "--output", &page],
+        &["data", "list"],
+        &["data", "inspect", &data],
+        &["data", "check", "digits"],
+        &["devices"],
+        &["runs", "list", &runs],
+    ] {
+        let output = ended(arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(0), "{arguments:?}: {:?} {told}", output.status);
+    }
+    // That the filter works: SIGSYS.
+    let fetched = ended(&["data", "fetch", "mnist", "--data-dir", &cache, "--mirror", "http://127.0.0.1:9/"]);
+    assert_eq!(fetched.status.signal(), Some(libc::SIGSYS), "{fetched:?}");
 }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use mlp_gpu::checkpoint;
+use mlp_gpu::{checkpoint, data};
 use zip::write::SimpleFileOptions;
 
 fn command(arguments: &[&str]) -> Command {
@@ -218,7 +218,8 @@ fn many_files_are_one_table_in_the_order_of_their_names() {
     let (parts, pattern) = (parts.to_str().unwrap(), parts.join("part-*").to_str().unwrap().to_owned());
     for data in [parts, &pattern] {
         let (many, err) = train(folder.path(), "many.safetensors", data, &label);
-        assert!(err.contains("4 files, part-1.csv to part-10.csv.gz, are read as one table of 90 rows"), "{err}");
+        let told = format!("4 files, {parts}/part-1.csv to {last}, are read as one table of 90 rows");
+        assert!(err.replace('\n', " ").contains(&told), "{err}");
         assert_eq!(parameters(&many), parameters(&one));
         let evaluate = |model: &Path, data: &str, more: &[&str]| {
             let arguments = ["eval", model.to_str().unwrap(), "--backend", "cpu", "--json", "--data", data];
@@ -243,7 +244,8 @@ fn many_files_are_one_table_in_the_order_of_their_names() {
     assert!(error.contains("part-11.csv: found a column \"more\" more"), "{error}");
     write(folder.path(), "parts/part-11.csv", "a,b,place,kind\n1,,north,chin\n");
     let error = refused(&["train", "--data", parts, "--label", "kind", "--missing", "refuse"], 1);
-    assert!(error.contains("1 in column 2 (\"b\"), the first in line 2 of part-11.csv"), "{error}");
+    let place = format!("1 in column 2 (\"b\"), the first in line 2 of {parts}/part-11.csv");
+    assert!(error.contains(&place), "{error}");
     assert!(refused(&["train", "--data", "none-*.csv"], 1).contains("none-*.csv: found no file"));
 }
 
@@ -501,4 +503,109 @@ fn a_folder_of_the_parts_of_a_data_set_is_no_table() {
     }
     let error = refused(&["train", "--data", folder.path().to_str().unwrap()], 1);
     assert!(error.contains("parts of a data set, test.csv and train.csv") && error.contains("--test"), "{error}");
+}
+
+/// The rows of a table, its notes and its data set, whose label is the last column.
+fn load(path: &str, options: &data::Options) -> (data::Dataset, Vec<data::Note>) {
+    let all = options.test.is_none().then_some(0.0);
+    data::load(path, &data::Options { label: Some("last".into()), test_split: all, ..options.clone() }).unwrap()
+}
+
+#[test]
+fn notes_of_further_files_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "a,label\n1,x\n2,y\n3,x\n";
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    write(folder.path(), "parts/1.csv", text);
+    let second = write(folder.path(), "parts/2.csv", &wide);
+    write(folder.path(), "parts/3.csv", &wide);
+    let parts = folder.path().join("parts");
+    let (_, notes) = load(parts.to_str().unwrap(), &data::Options::default());
+    let told = format!("{second} and 1 others: text in UTF-16LE");
+    assert!(notes.iter().any(|note| note.text == told), "{notes:?}");
+    // What the first file has too is said once.
+    write(folder.path(), "parts/1.csv", &wide);
+    let (_, notes) = load(parts.to_str().unwrap(), &data::Options::default());
+    assert_eq!(notes.iter().filter(|note| note.contains("UTF-16LE")).count(), 1, "{notes:?}");
+}
+
+#[test]
+fn numbers_that_lie_close_together_stay_apart_wherever_they_begin() {
+    let folder = tempfile::tempdir().unwrap();
+    let moment = |row: usize| 1_700_000_000.0 + 0.25 * row as f64;
+    let table = |rows: std::ops::Range<usize>, late: bool| {
+        rows.map(|row| match () {
+            // Missing, or the same, in all of the first rows.
+            () if late && row < 1100 => format!(",{},{}\n", moment(0), row % 2),
+            () => format!("{},{},{}\n", moment(row), moment(row), row % 2),
+        })
+        .collect::<String>()
+    };
+    let header = "a,b,label\n";
+    let whole = write(folder.path(), "whole.csv", header.to_owned() + &table(0..60, false));
+    write(folder.path(), "parts/1.csv", header);
+    write(folder.path(), "parts/2.csv", header.to_owned() + &table(0..60, false));
+    let late = write(folder.path(), "late.csv", header.to_owned() + &table(0..1300, true));
+    let parts = folder.path().join("parts");
+    let scaled = data::Options { scale: Some(data::Scale::Minmax), ..data::Options::default() };
+    let inputs = |path: &str| load(path, &scaled).0.train.inputs.to_f32().into_owned();
+    assert_eq!(inputs(parts.to_str().unwrap()), inputs(&whole));
+    let late = inputs(&late);
+    let width = late.len() / 1300;
+    let told_apart = (0..width).filter(|feature| {
+        let mut values: Vec<u32> = (1100..1300).map(|row| late[row * width + feature].to_bits()).collect();
+        values.dedup();
+        values.len() == 200
+    });
+    assert_eq!(told_apart.count(), 2);
+}
+
+/// Writes a Parquet file of these columns.
+#[cfg(feature = "columnar")]
+fn parquet(folder: &Path, name: &str, columns: Vec<(&str, arrow_array::ArrayRef)>) -> String {
+    let batch = arrow_array::RecordBatch::try_from_iter_with_nullable(
+        columns.into_iter().map(|(name, column)| (name, column, true)),
+    )
+    .unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    write(folder, name, bytes)
+}
+
+#[cfg(feature = "columnar")]
+#[test]
+fn booleans_after_a_thousand_missing_ones_and_days_as_labels_are_what_text_says() {
+    use std::sync::Arc;
+
+    use arrow_array::{BooleanArray, Float64Array, TimestampMillisecondArray};
+    let folder = tempfile::tempdir().unwrap();
+    let rows = 1200;
+    let wet = |row: usize| (row >= 1000).then_some(row.is_multiple_of(3));
+    let day = |row: usize| row % 2;
+    let midnight = |row: usize| 1_704_067_200_000 + day(row) as i64 * 86_400_000;
+    let columns = parquet(
+        folder.path(),
+        "t.parquet",
+        vec![
+            ("size", Arc::new(Float64Array::from_iter_values((0..rows).map(|row| row as f64 / 8.0)))),
+            ("wet", Arc::new(BooleanArray::from_iter((0..rows).map(wet)))),
+            ("day", Arc::new(TimestampMillisecondArray::from_iter_values((0..rows).map(midnight)))),
+        ],
+    );
+    // As pandas writes it.
+    let word = |wet: Option<bool>| wet.map_or("", |wet| if wet { "True" } else { "False" });
+    let text = (0..rows).fold("size,wet,day\n".to_owned(), |text, row| {
+        text + &format!("{},{},2024-01-0{}\n", row as f64 / 8.0, word(wet(row)), 1 + day(row))
+    });
+    let text = write(folder.path(), "t.csv", text);
+    let (of_text, _) = load(&text, &data::Options::default());
+    let (of_columns, notes) = load(&columns, &data::Options::default());
+    assert_eq!(of_text.classes, ["2024-01-01", "2024-01-02"]);
+    assert_eq!((&of_columns.classes, &of_columns.schema), (&of_text.classes, &of_text.schema), "{notes:?}");
+    assert_eq!(of_columns.train, of_text.train);
+    // Also where the classes are known before.
+    let crossed = load(&text, &data::Options { test: Some(columns.into()), ..Default::default() }).0;
+    assert_eq!(crossed.test.unwrap().targets, of_text.train.targets);
 }

@@ -100,18 +100,33 @@ impl Fault {
     }
 }
 
-/// Reads the model in `file`, which lies at `path`. `activation` is what its metadata say.
+/// The layers of a file, with all that is worked into them, and what was assumed.
+pub(super) struct Found {
+    layers: Vec<Layer>,
+    assumed: Vec<Assumption>,
+}
+
+/// Reads the layers in `file`, which lies at `path`.
 ///
 /// # Errors
 /// [`Error::File`] for tensors that are no perceptron, or whose order is open.
-pub(super) fn read(
+pub(super) fn read(path: &Path, file: &SafeTensors<'_>, reading: &Reading) -> Result<Found> {
+    let mut assumed = Vec::new();
+    let layers = layers(file, reading, &mut assumed).map_err(|fault| fault.about(path))?;
+    Ok(Found { layers, assumed })
+}
+
+/// The model of the layers that were `found` at `path`. `activation` is what the file's metadata say.
+///
+/// # Errors
+/// [`Error::File`] for layers that cannot be run.
+pub(super) fn model(
     path: &Path,
-    file: &SafeTensors<'_>,
+    found: Found,
     activation: Option<Activation>,
     reading: &Reading,
 ) -> Result<Checkpoint> {
-    let mut assumed = Vec::new();
-    let layers = layers(file, reading, &mut assumed).map_err(|fault| fault.about(path))?;
+    let Found { layers, mut assumed } = found;
     let mut widths = vec![layers[0].inputs];
     widths.extend(layers.iter().map(|layer| layer.outputs));
     let model = Mlp::new(&widths).map_err(|error| Error::file(path, error.to_string(), "a network that can be run"))?;
@@ -121,7 +136,7 @@ pub(super) fn read(
     }
     let mut parameters = Vec::with_capacity(model.parameters());
     for layer in layers {
-        transpose_onto(&mut parameters, &layer.weights, layer.outputs, layer.inputs);
+        transpose_onto(&mut parameters, layer.outputs, layer.inputs, |index| layer.weights[index]);
         parameters.extend(layer.bias);
     }
     if parameters.iter().any(|value| !value.is_finite()) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::model::ModelOptions;
+use super::model::{self, ModelOptions};
 use super::{ComputeOptions, DataOptions, Once, note, read_so, select, spare_data};
 use crate::checkpoint::{Checkpoint, Ensemble, Metadata};
 use crate::data::{self, Part, Samples, Task};
@@ -136,7 +136,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
             values::tell(&found.in_units(scale), &deviations, scale, &members, options.json)
         }
         None => {
-            let classes = ensemble.first().classes();
+            let first = ensemble.first();
+            let classes = if options.json { first.classes() } else { first.class_names() };
+            if !options.json {
+                model::tell_names(first);
+            }
             classes::tell(&Figures::new(&classes, &found, &predicted, samples.labels()), &members, options.json)
         }
     }

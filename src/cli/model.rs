@@ -84,6 +84,17 @@ impl ReadingOptions {
     }
 }
 
+/// Says where classes are told by other names than the labels that files have.
+pub(super) fn tell_names(model: &Checkpoint) {
+    let (labels, names) = (model.classes(), model.class_names());
+    if let (true, [first, .., last], [first_name, .., last_name]) = (labels != names, &labels[..], &names[..]) {
+        note(&format!(
+            "Classes are told by their names; in files, with --json and --output they are the labels {first} ({first_name}) to \
+             {last} ({last_name})"
+        ));
+    }
+}
+
 /// An assumption with the flag that says otherwise.
 pub(super) fn told(Assumption { what, remedy }: &Assumption) -> String {
     match remedy {

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::model::{self, ModelOptions};
 use super::{ArrayOptions, ComputeOptions, Once, note, print, read_so, select};
@@ -135,6 +135,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
         Some(_) => Some(Output::new(&options.output, &ensemble, &inputs)?),
         None => None,
     };
+    if output.is_none() && !options.json {
+        model::tell_names(ensemble.first());
+    }
     let selected = select(&options.compute.request())?;
     let mut running = ensemble.on(&selected);
     running.about()?;
@@ -284,7 +287,7 @@ fn arrays(options: &Options, checkpoint: &Checkpoint, input: &Input, told: &Once
     }
     let reading = data::Options { scale: options.scale, ..options.arrays.reading() };
     let mut notes = Vec::new();
-    let inputs = data::arrays::inputs(path, &reading, &checkpoint.known(), &mut notes)?;
+    let inputs = data::arrays::inputs(path, input.content.as_deref(), &reading, &checkpoint.known(), &mut notes)?;
     notes.iter().for_each(|line| told.note(&read_so(line)));
     let inputs = checkpoint.rows(path, inputs, options.scale)?;
     let (name, rows) = (input.name(), inputs.len() / checkpoint.model.inputs());
@@ -371,18 +374,26 @@ fn show(options: &Options, ensemble: &Ensemble, names: &[String], predicted: &Pr
             return Ok(());
         }
     };
-    let classes = ensemble.first().classes();
+    let (classes, class_names) = (ensemble.first().classes(), ensemble.first().class_names());
     for (name, p) in names.iter().zip(probabilities.chunks_exact(classes.len())) {
         let order = most_probable(p, usize::from(options.top));
         if options.json {
-            let mut line = json!({ "input": name, "class": classes[order[0]], "probabilities": p });
+            // With the class's name where that is not its label.
+            let named = |class: usize, mut object: Value| {
+                if class_names != classes {
+                    object["name"] = json!(class_names[class]);
+                }
+                object
+            };
+            let mut line = named(order[0], json!({ "input": name, "class": classes[order[0]], "probabilities": p }));
             if options.top > 1 {
-                let top = order.iter().map(|&class| json!({ "class": classes[class], "probability": p[class] }));
-                line["top"] = top.collect();
+                let one = |&class: &usize| named(class, json!({ "class": classes[class], "probability": p[class] }));
+                line["top"] = order.iter().map(one).collect();
             }
             print(&line.to_string())?;
         } else {
-            let top: Vec<String> = order.iter().map(|&class| format!("{} {:.4}", classes[class], p[class])).collect();
+            let top: Vec<String> =
+                order.iter().map(|&class| format!("{} {:.4}", class_names[class], p[class])).collect();
             print(&format!("{name}: {}", top.join(", ")))?;
         }
     }

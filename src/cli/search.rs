@@ -7,7 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use self::ground::Ground;
-use self::journal::Journal;
+pub(super) use self::journal::Journal;
+#[cfg(any(fuzzing, test))]
+pub(super) use self::option::check as check_option;
 use self::trials::Search;
 use super::recipe::{self, Given, RecipeOptions};
 use super::shards::{ShardOptions, Shards};

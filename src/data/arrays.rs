@@ -29,9 +29,9 @@ pub(super) fn part_of(name: &str) -> Option<Part> {
     names::Meaning::of(name).part
 }
 
-/// Whether arrays are at `path`: a file or a folder of them, or files whose names begin so.
-pub(crate) fn present(path: &Path) -> bool {
-    store::present(path)
+/// Whether arrays are at `path`: a file or a folder of them, or files whose names begin so; or whether `content` holds some.
+pub(crate) fn present(path: &Path, content: Option<&[u8]>) -> bool {
+    store::present(path, content)
 }
 
 /// The files at `path` that hold arrays, and those that `named` names ([`Options::arrays`]).
@@ -39,19 +39,20 @@ pub(super) fn files(path: &Path, named: &[String]) -> Vec<PathBuf> {
     store::files(path, named)
 }
 
-/// Reads the arrays at `path`, with targets of the kind `task` or of the kind that they look like, for the model `known` if one
-/// is given. What was decided goes to `notes`.
+/// Reads the arrays at `path`, or in `content`, which messages call `path`, with targets of the kind `task` or of the kind that they
+/// look like, for the model `known` if one is given. What was decided goes to `notes`.
 ///
 /// # Errors
 /// [`Error::File`] naming the array that is missing or malformed; [`Error::Usage`] for options that name no arrays.
 pub fn read(
     path: &Path,
+    content: Option<&[u8]>,
     options: &Options,
     known: Option<&Known<'_>>,
     task: Option<Task>,
     notes: &mut Vec<Note>,
 ) -> Result<Raw> {
-    let mut store = Store::open(path)?;
+    let mut store = Store::open(path, content)?;
     let chosen = store.choose(options, known.is_some(), notes)?;
     let reading = reading(&store, &chosen, options, known, notes);
     // IDX files hold the labels of classes.
@@ -124,12 +125,19 @@ pub fn read(
     Ok(Raw { name: path.display().to_string(), train, test, validation, classes, target_scale, columns: None, range })
 }
 
-/// The inputs at `path` for the model `known`, without their targets: those of the test part where there are several parts.
+/// The inputs at `path`, or in `content`, for the model `known`, without their targets: those of the test part where there are
+/// several parts.
 ///
 /// # Errors
 /// Those of [`read`].
-pub fn inputs(path: &Path, options: &Options, known: &Known<'_>, notes: &mut Vec<Note>) -> Result<Inputs> {
-    let mut store = Store::open(path)?;
+pub fn inputs(
+    path: &Path,
+    content: Option<&[u8]>,
+    options: &Options,
+    known: &Known<'_>,
+    notes: &mut Vec<Note>,
+) -> Result<Inputs> {
+    let mut store = Store::open(path, content)?;
     let single = if options.arrays.is_empty() { store.single()?.cloned() } else { None };
     let chosen = match single {
         Some(name) => Chosen { train: Pair { inputs: Some(name), targets: None }, ..Chosen::default() },
@@ -155,7 +163,7 @@ pub fn inputs(path: &Path, options: &Options, known: &Known<'_>, notes: &mut Vec
 
 /// How the arrays are read: as `options` say, and for a model as its training data were.
 fn reading(
-    store: &Store,
+    store: &Store<'_>,
     chosen: &Chosen,
     options: &Options,
     known: Option<&Known<'_>>,
@@ -180,7 +188,7 @@ struct RowsAndTargets {
 }
 
 fn part(
-    store: &mut Store,
+    store: &mut Store<'_>,
     pair: &Pair,
     reading: Reading,
     (known, expected): (Option<&Known<'_>>, Expected<'_>),
@@ -211,7 +219,7 @@ fn part(
 
 /// The rows of the array `name`, as the model `known` takes them if one is given.
 fn rows(
-    store: &mut Store,
+    store: &mut Store<'_>,
     name: &str,
     reading: Reading,
     known: Option<&Known<'_>>,

@@ -11,6 +11,10 @@ use super::idx;
 use crate::error::{Error, Result};
 use crate::hex::hex;
 
+mod names;
+
+pub use names::class_names;
+
 /// A published file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {

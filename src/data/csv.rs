@@ -44,7 +44,7 @@ pub use table::Table;
 use cells::{Number, Reading};
 use columns::Layout;
 use many::Sources;
-use opened::{Opened, read_rows};
+use opened::{Looked, Opened, read_rows};
 
 /// Whether a text is a number, with whatever decimal mark.
 pub(super) fn is_number(text: &str) -> bool {
@@ -75,12 +75,13 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
         missing: options.missing,
         weight: weight::column(&columns, options)?,
     };
-    let look = |index: usize| match opened.look(index, columns.names.is_some()) {
-        // Models that know of numbers alone take them as they are.
+    let looked: Vec<Looked> = (0..columns.count).map(|index| opened.look(index, columns.names.is_some())).collect();
+    // Models that know of numbers alone take them as they are.
+    let look = |looked: &Looked| match looked.held {
         Held::Number { at, .. } if options.plain => Held::Number { at, origin: 0.0 },
         held => held,
     };
-    let mut held: Vec<Held> = (0..columns.count).map(look).collect();
+    let mut held: Vec<Held> = looked.iter().map(look).collect();
     for &index in &rules.categories {
         held[index] = Held::Text { at: 0 };
     }
@@ -94,15 +95,21 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
         held[index] = Held::Text { at: 0 };
     }
     let expected = Expected::of(options.task);
-    let mut rows = read_rows(&sources, opened, &layout, &held, expected, options)?;
-    // What was met later than the first lines decides too: numbers among which there is text are read again as text.
+    let mut rows = read_rows(&sources, opened, &layout, &held, expected, options, notes)?;
+    // What was met later than the first lines decides too: numbers among which there is text are read again as text, and those that
+    // lie close together from another origin.
     let texts = rows.faults.iter().filter(|faulty| faulty.faults.texts > 0);
     let texts: Vec<usize> = texts.map(|faulty| faulty.column).filter(|index| rules.weight != Some(*index)).collect();
-    if !texts.is_empty() {
+    let unsettled = (0..columns.count).filter(|&index| {
+        !looked[index].settled && !options.plain && rules.weight != Some(index) && !texts.contains(&index)
+    });
+    let origins: Vec<(usize, f64)> = unsettled.filter_map(|index| Some((index, rows.origin(index)?))).collect();
+    if !texts.is_empty() || !origins.is_empty() {
         texts.into_iter().for_each(|column| held[column] = Held::Text { at: 0 });
+        origins.into_iter().for_each(|(column, origin)| held[column] = Held::Number { at: 0, origin });
         drop(rows);
         let opened = Opened::new(sources.first(), options, None, &mut Vec::new())?;
-        rows = read_rows(&sources, opened, &layout, &held, expected, options)?;
+        rows = read_rows(&sources, opened, &layout, &held, expected, options, notes)?;
     }
     rows.check(path, &columns)?;
     if let Some(index) = rows.faults.iter().position(|faulty| rules.weight == Some(faulty.column)) {
@@ -286,7 +293,7 @@ fn read_like(
     let by_all = schema.missing == Missing::Drop;
     let held = |kind: &Kind| if by_all && kind.is_read() { Held::Text { at: 0 } } else { kind.held() };
     let held: Vec<Held> = schema.columns.iter().map(held).collect();
-    let mut rows = read_rows(&sources, opened, &layout, &held, expected, options)?;
+    let mut rows = read_rows(&sources, opened, &layout, &held, expected, options, notes)?;
     rows.check(path, &layout.columns)?;
     let first = std::mem::take(&mut rows.faults).into_iter().min_by_key(|faulty| faulty.faults.first.1);
     if let Some(faulty) = first {

@@ -18,6 +18,8 @@ use crate::memory;
 
 const IMAGES: u32 = 0x803;
 const LABELS: u32 = 0x801;
+/// How a gzip file begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// The number of classes of each set of the family: ten digits, garments or characters.
 const CLASSES: usize = 10;
 /// The names of the four files, without the ending `.gz`: training images and labels, test images and labels.
@@ -72,10 +74,10 @@ struct Part {
 impl Part {
     fn read(folder: &Path, images: &str, labels: &str) -> Result<Self> {
         let path = find(folder, images)?;
-        let Content { bytes: images, dimensions, .. } = read(&path, Some(IMAGES))?;
+        let Content { bytes: images, dimensions, .. } = read(&path, None, Some(IMAGES))?;
         let size = (dimensions[1] as usize, dimensions[2] as usize);
         let labels_path = find(folder, labels)?;
-        let Content { bytes: labels, dimensions: found, .. } = read(&labels_path, Some(LABELS))?;
+        let Content { bytes: labels, dimensions: found, .. } = read(&labels_path, None, Some(LABELS))?;
         if dimensions[0] != found[0] {
             let expected = format!("{}, one for each image of {}", dimensions[0], path.display());
             return Err(Error::file(&labels_path, format!("{} labels", found[0]), expected));
@@ -171,45 +173,49 @@ fn head(start: &[u8]) -> Option<(Element, usize)> {
     Some((Element { kind, size, big_endian: true }, usize::from(dimensions)))
 }
 
-/// The file at `path`, unpacked if it is a gzip file, whatever it is called.
-fn open(path: &Path) -> Result<(Box<dyn Read>, bool)> {
+/// The file at `path`, or `content`, which messages call `path`; unpacked if it is a gzip file, whatever it is called.
+fn open<'a>(path: &Path, content: Option<&'a [u8]>) -> Result<(Box<dyn Read + 'a>, bool)> {
     let failed = |error| Error::io("read", path)(error);
+    if let Some(content) = content {
+        let gzipped = content.starts_with(&GZIP);
+        return Ok((if gzipped { Box::new(MultiGzDecoder::new(content)) } else { Box::new(content) }, gzipped));
+    }
     if !path.metadata().map_err(failed)?.is_file() {
         return Err(Error::file(path, "something that is not a file", "an IDX file"));
     }
     let mut file = File::open(path).map_err(failed)?;
     let mut start = Vec::new();
     Read::by_ref(&mut file).take(2).read_to_end(&mut start).map_err(failed)?;
-    let gzipped = start == [0x1f, 0x8b];
+    let gzipped = start == GZIP;
     let whole = Cursor::new(start).chain(file);
     Ok((if gzipped { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) }, gzipped))
 }
 
-/// Whether the file at `path` is an IDX file, plain or gzipped.
-pub(super) fn is_idx(path: &Path) -> bool {
+/// Whether the file at `path`, or `content`, is an IDX file, plain or gzipped.
+pub(super) fn is_idx(path: &Path, content: Option<&[u8]>) -> bool {
     let mut start = Vec::new();
-    let read = open(path).map(|(source, _)| source.take(4).read_to_end(&mut start));
+    let read = open(path, content).map(|(source, _)| source.take(4).read_to_end(&mut start));
     matches!(read, Ok(Ok(4))) && head(&start).is_some()
 }
 
-/// The shape of the array in the IDX file at `path`.
+/// The shape of the array in the IDX file at `path`, or in `content`.
 ///
 /// # Errors
 /// Those of [`array`], but for its elements.
-pub(super) fn shape(path: &Path) -> Result<Vec<usize>> {
+pub(super) fn shape(path: &Path, content: Option<&[u8]>) -> Result<Vec<usize>> {
     let mut start = Vec::new();
-    let (source, _) = open(path)?;
+    let (source, _) = open(path, content)?;
     source.take(header(8) as u64).read_to_end(&mut start).map_err(Error::io("read", path))?;
     let (_, dimensions) = head(&start).ok_or_else(|| Error::file(path, "another kind of file", "an IDX file"))?;
     Ok((0..dimensions).map(|index| word(&start, index + 1).unwrap_or(0) as usize).collect())
 }
 
-/// The array in the IDX file at `path`, whatever its type and number of dimensions.
+/// The array in the IDX file at `path`, or in `content`, whatever its type and number of dimensions.
 ///
 /// # Errors
 /// [`Error::File`] for a file that is damaged or too large.
-pub(super) fn array(path: &Path) -> Result<Array> {
-    let Content { mut bytes, element, dimensions } = read(path, None)?;
+pub(super) fn array(path: &Path, content: Option<&[u8]>) -> Result<Array> {
+    let Content { mut bytes, element, dimensions } = read(path, content, None)?;
     bytes.drain(..header(dimensions.len()));
     Ok(Array { shape: dimensions.into_iter().map(|length| length as usize).collect(), element, bytes })
 }
@@ -220,8 +226,8 @@ fn word(bytes: &[u8], index: usize) -> Option<u32> {
 }
 
 /// The whole content of an IDX file. Its first number is `magic`, if one is given.
-fn read(path: &Path, magic: Option<u32>) -> Result<Content> {
-    let (mut source, gzipped) = open(path)?;
+fn read(path: &Path, content: Option<&[u8]>, magic: Option<u32>) -> Result<Content> {
+    let (mut source, gzipped) = open(path, content)?;
     let failed = |error: std::io::Error| {
         if gzipped {
             Error::file(path, format!("a damaged gzip file ({error})"), "a whole one: fetch it again")

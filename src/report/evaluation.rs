@@ -108,7 +108,7 @@ impl Evaluation {
         let importance = if importance { importance::of(ensemble, running, samples)? } else { None };
         let model = ensemble.first();
         let (classes, targets) = match model.target_scale() {
-            None => (Some(Classes::of(&model.classes(), found, predicted, first.labels())), Vec::new()),
+            None => (Some(Classes::of(&model.class_names(), found, predicted, first.labels())), Vec::new()),
             Some(scale) => (None, values::targets(found, predicted, first.values(), scale)),
         };
         let about = running.about()?;

@@ -46,7 +46,7 @@ impl Input {
 
     /// Whether it holds arrays.
     pub(super) fn is_arrays(&self) -> bool {
-        self.content.is_none() && data::arrays::present(&self.path)
+        data::arrays::present(&self.path, self.content.as_deref())
     }
 
     /// What its rows are called by.

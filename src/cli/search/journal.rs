@@ -11,7 +11,7 @@ use crate::observe::log::Log;
 use crate::search::Found;
 
 /// What is known, and the file that it is written to.
-pub(super) struct Journal {
+pub(in crate::cli) struct Journal {
     log: Option<Log>,
     known: BTreeMap<(u32, u32), Found>,
 }
@@ -21,7 +21,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::File`] for a file that is no log, [`Error::Usage`] for that of another search, and what cannot be read or written.
-    pub(super) fn open(log: Option<&Path>, resume: Option<&Path>, head: Map<String, Value>) -> Result<Self> {
+    pub(in crate::cli) fn open(log: Option<&Path>, resume: Option<&Path>, head: Map<String, Value>) -> Result<Self> {
         let mut known = BTreeMap::new();
         let mut whole = 0;
         if let Some(path) = resume {

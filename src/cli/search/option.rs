@@ -13,7 +13,7 @@ struct Flags {
 }
 
 /// `value` as a recipe has it, if the flag of the option `name` takes it; otherwise what it takes.
-pub(super) fn check(name: &str, value: &Value) -> Result<Value, String> {
+pub(in crate::cli) fn check(name: &str, value: &Value) -> Result<Value, String> {
     let flag = flag(name);
     let command = Flags::command();
     let known = command.get_arguments().find(|argument| Some(argument.get_long().unwrap_or_default()) == flag.get(2..));

@@ -72,7 +72,9 @@ impl Saving {
             (save, Some(None)) => (None, save.clone()),
             (save, best) => (save.clone(), best.clone().flatten()),
         };
-        let previous = options.checkpoint.as_deref().map(checkpoints::previous);
+        // A save that was killed between its two names leaves both on one file.
+        let before = |path: &PathBuf| Some(checkpoints::previous(path)).filter(|before| !files::same(before, path));
+        let previous = options.checkpoint.as_ref().and_then(before);
         let all = [
             ("--save", &last),
             ("--save-best", &best),

@@ -1,7 +1,7 @@
 //! Where arrays lie: in an archive, or in files of a folder.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
@@ -20,12 +20,20 @@ enum Kind {
     Idx,
 }
 
+/// The bytes of an archive, from any place on.
+trait Bytes: Read + Seek {}
+impl<T: Read + Seek> Bytes for T {}
+
+type Archive<'a> = ZipArchive<Box<dyn Bytes + 'a>>;
+
 /// Arrays by their names.
-pub(super) struct Store {
+pub(super) struct Store<'a> {
     /// The file or folder, for messages.
     pub(super) path: PathBuf,
+    /// What is read in place of a file.
+    content: Option<&'a [u8]>,
     kind: Kind,
-    archive: Option<ZipArchive<BufReader<File>>>,
+    archive: Option<Archive<'a>>,
     /// The name of each array, and its file where it has one of its own.
     arrays: Vec<(String, PathBuf)>,
     /// The array that was asked for by its own path.
@@ -36,14 +44,19 @@ pub(super) struct Store {
 fn kind(path: &Path) -> Option<Kind> {
     // To open a pipe would wait for somebody to write.
     path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    kind_of(path, None, File::open(path).ok()?).or(is_named_idx(path).then_some(Kind::Idx))
+}
+
+/// The kind of the file at `path`, or of `content`, whose bytes are in `source`.
+fn kind_of(path: &Path, content: Option<&[u8]>, mut source: impl Read + Seek) -> Option<Kind> {
     let mut start = Vec::new();
-    File::open(path).ok()?.take(MAGIC.len() as u64).read_to_end(&mut start).ok()?;
+    source.by_ref().take(MAGIC.len() as u64).read_to_end(&mut start).ok()?;
     match start[..] {
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => {
-            crate::data::csv::holds_arrays(path).then_some(Kind::Archive)
+            crate::data::csv::holds_arrays(BufReader::new(source)).then_some(Kind::Archive)
         }
         _ if start == MAGIC => Some(Kind::Numpy),
-        _ => (idx::is_idx(path) || is_named_idx(path)).then_some(Kind::Idx),
+        _ => idx::is_idx(path, content).then_some(Kind::Idx),
     }
 }
 
@@ -87,12 +100,15 @@ fn found(path: &Path) -> Vec<(Kind, PathBuf)> {
     }
 }
 
-pub(super) fn present(path: &Path) -> bool {
-    !found(path).is_empty()
+pub(super) fn present(path: &Path, content: Option<&[u8]>) -> bool {
+    match content {
+        Some(bytes) => kind_of(path, content, Cursor::new(bytes)).is_some(),
+        None => !found(path).is_empty(),
+    }
 }
 
 pub(super) fn files(path: &Path, named: &[String]) -> Vec<PathBuf> {
-    match Store::open(path) {
+    match Store::open(path, None) {
         Ok(mut store) => {
             // Those that are named may be elsewhere; what is wrong with the names is told where they are read.
             let _ = store.given(named);
@@ -103,31 +119,40 @@ pub(super) fn files(path: &Path, named: &[String]) -> Vec<PathBuf> {
 }
 
 /// The file of the array `name` in the archive at `path`.
-fn member<'a>(path: &Path, archive: &'a mut ZipArchive<BufReader<File>>, name: &str) -> Result<impl Read + use<'a>> {
+fn member<'m, 'a>(path: &Path, archive: &'m mut Archive<'a>, name: &str) -> Result<impl Read + use<'m, 'a>> {
     let damaged = |error| Error::file(path, format!("a damaged {name} ({error})"), "a whole NumPy array");
     archive.by_name(&format!("{name}.npy")).map_err(damaged)
 }
 
-impl Store {
-    /// Opens what is at `path`. Beside a file of one array those of its folder are seen too.
+impl<'a> Store<'a> {
+    /// Opens what is at `path`, or `content`, which messages call `path`. Beside a file of one array those of its folder are seen
+    /// too.
     ///
     /// # Errors
     /// [`Error::File`] for a damaged archive, and for a folder of arrays of several formats.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let files = found(path);
+    pub(super) fn open(path: &Path, content: Option<&'a [u8]>) -> Result<Self> {
+        let files = match content {
+            Some(bytes) => {
+                kind_of(path, content, Cursor::new(bytes)).map(|kind| (kind, "x".into())).into_iter().collect()
+            }
+            None => found(path),
+        };
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let single = path.is_file();
+        let single = content.is_none() && path.is_file();
         let Some(kind) = files.first().map(|(kind, _)| *kind) else {
             return Err(Error::file(path, "no array", crate::data::UNDERSTOOD));
         };
         if kind == Kind::Archive {
-            let file = File::open(path).map_err(Error::io("read", path))?;
+            let bytes: Box<dyn Bytes + 'a> = match content {
+                Some(content) => Box::new(Cursor::new(content)),
+                None => Box::new(BufReader::new(File::open(path).map_err(Error::io("read", path))?)),
+            };
             let damaged = |error| Error::file(path, format!("a damaged zip archive ({error})"), "a NumPy .npz archive");
-            let archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
+            let archive = ZipArchive::new(bytes).map_err(damaged)?;
             let names = archive.file_names().flatten();
             let names = names.filter_map(|name| Some((name.strip_suffix(".npy")?.to_owned(), path.to_path_buf())));
             let arrays = names.collect();
-            return Ok(Self { path: path.to_path_buf(), kind, archive: Some(archive), arrays, asked: None });
+            return Ok(Self { path: path.to_path_buf(), content, kind, archive: Some(archive), arrays, asked: None });
         }
         let files = if single { listed(folder_of(path), "") } else { files };
         let (files, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|(other, _)| *other == kind);
@@ -139,7 +164,7 @@ impl Store {
         let stem = |path: &Path| name(path).trim_end_matches(ending).to_owned();
         let arrays = files.into_iter().map(|(_, path)| (stem(&path), path)).collect();
         let asked = single.then(|| stem(path));
-        Ok(Self { path: path.to_path_buf(), kind, archive: None, arrays, asked })
+        Ok(Self { path: path.to_path_buf(), content, kind, archive: None, arrays, asked })
     }
 
     pub(super) fn is_idx(&self) -> bool {
@@ -155,11 +180,14 @@ impl Store {
         let file = file.ok_or_else(|| self.unknown(name))?;
         match (&mut self.archive, self.kind) {
             (Some(archive), _) => Array::read(&self.path, name, member(&self.path, archive, name)?),
-            (None, Kind::Idx) => idx::array(&file),
-            (None, _) => {
-                let source = File::open(&file).map_err(Error::io("read", &file))?;
-                Array::read(&file, name, BufReader::new(source))
-            }
+            (None, Kind::Idx) => idx::array(self.content.map_or(&*file, |_| &self.path), self.content),
+            (None, _) => match self.content {
+                Some(content) => Array::read(&self.path, name, content),
+                None => {
+                    let source = File::open(&file).map_err(Error::io("read", &file))?;
+                    Array::read(&file, name, BufReader::new(source))
+                }
+            },
         }
     }
 
@@ -286,7 +314,7 @@ impl Store {
                     |word: &String| matches!(&word[..], "ubyte" | "byte" | "int" | "float") || word.starts_with("idx");
                 meaning.group.retain(|word| !of_format(word));
                 if meaning.role.is_none() {
-                    let several = idx::shape(file)?.len() > 1;
+                    let several = idx::shape(file, self.content)?.len() > 1;
                     meaning.role = Some(if several { Role::Inputs } else { Role::Targets });
                 }
             }

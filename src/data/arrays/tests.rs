@@ -12,7 +12,7 @@ fn read(path: &Path) -> Result<Raw> {
 }
 
 fn arrays(path: &Path, task: Option<Task>, notes: &mut Vec<Note>) -> Result<Raw> {
-    super::read(path, &Options::default(), None, task, notes)
+    super::read(path, None, &Options::default(), None, task, notes)
 }
 
 fn npy(version: u8, descr: &str, order: bool, shape: &str, body: &[u8]) -> Vec<u8> {
@@ -53,7 +53,7 @@ fn good() -> Vec<(&'static str, Vec<u8>)> {
 fn stored_and_deflated_archives_of_all_versions_load() {
     for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
         let file = archive(&good(), method);
-        assert!(present(file.path()));
+        assert!(present(file.path(), None));
         let raw = read(file.path()).unwrap();
         assert_eq!(raw.train.inputs, Inputs::U8(vec![1, 2, 3, 4, 5, 255]));
         assert_eq!((raw.train.labels(), raw.classes), (&[0, 1][..], vec!["-7".into(), "3".into()]));
@@ -226,7 +226,7 @@ fn idx(kind: u8, shape: &[u8], body: &[u8]) -> Vec<u8> {
 /// What is read with `options`, and what is said of it.
 fn told(path: &Path, options: &Options) -> Result<(Raw, String)> {
     let mut notes = Vec::new();
-    let raw = super::read(path, options, None, options.task, &mut notes)?;
+    let raw = super::read(path, None, options, None, options.task, &mut notes)?;
     Ok((raw, notes.into_iter().map(|note| note.text).collect::<Vec<_>>().join("; ")))
 }
 
@@ -359,7 +359,9 @@ fn idx_files_are_known_by_content_and_by_their_part() {
     let error = told(several.path(), &Options::default()).unwrap_err().to_string();
     assert!(error.contains("\"emnist-digits\", \"emnist-letters\"") && error.contains("beginning"), "{error}");
     let letters = several.path().join("emnist-letters");
-    assert!(present(&letters) && !present(&several.path().join("kmnist")) && files(&letters, &[]).len() == 2);
+    assert!(
+        present(&letters, None) && !present(&several.path().join("kmnist"), None) && files(&letters, &[]).len() == 2
+    );
     let (raw, notes) = told(&letters, &Options::default()).unwrap();
     assert!(notes.contains("on their side"), "{notes}");
     assert_eq!(raw.train.inputs.part(0..4), Inputs::U8(vec![200, 202, 201, 203]));

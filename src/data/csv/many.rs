@@ -46,10 +46,9 @@ impl<'a> Sources<'a> {
         Some(format!("{count} files, {first} to {last}, are read as one table of {rows} rows").into())
     }
 
-    /// Their names, where there are several.
+    /// Their paths, where there are several.
     pub(super) fn several(&self) -> Option<Vec<String>> {
-        let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        (self.files.len() > 1).then(|| self.files.iter().map(name).collect())
+        (self.files.len() > 1).then(|| self.files.iter().map(|path| path.display().to_string()).collect())
     }
 }
 

@@ -12,9 +12,12 @@ use super::merge::{Merge, Met, Order};
 use super::parse::{Faults, Form, Slot};
 use super::pieces::Pieces;
 use super::source::Source;
-use crate::data::targets::{Column, Fault, Found};
+use crate::data::targets::{Cells, Column, Fault, Found};
 use crate::data::{Expected, Note, Options};
 use crate::error::{Error, Result};
+
+/// Whole numbers below this are themselves in float32.
+const WHOLE: f64 = (1 << 24) as f64;
 
 /// The share of its magnitude below which the spread of a column is small, so that float32 would lose digits of it.
 const NARROW: f64 = 1.0 / 256.0;
@@ -28,10 +31,20 @@ pub(super) struct Opened<'a> {
     pub(super) categories: Vec<usize>,
 }
 
+/// What a column holds by the first rows.
+#[derive(Clone, Copy)]
+pub(super) struct Looked {
+    pub(super) held: Held,
+    /// Whether no later row can say otherwise of the origin of its numbers.
+    pub(super) settled: bool,
+}
+
 /// Rows that were read.
 pub(super) struct Rows {
     pub(super) frame: Frame,
     pub(super) found: Option<Found>,
+    /// What there is to say of files after the first, and has not been said of that one.
+    further: Vec<Note>,
     /// Cells that are no numbers where numbers are expected.
     pub(super) faults: Vec<Faulty>,
     /// Rows without a target, and the first one.
@@ -102,19 +115,19 @@ impl<'a> Opened<'a> {
     }
 
     /// What column `index` holds, by the first rows.
-    pub(super) fn look(&self, index: usize, names: bool) -> Held {
+    pub(super) fn look(&self, index: usize, names: bool) -> Looked {
         let rows = &self.dialect.records[usize::from(names)..];
         let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
         for cell in rows.iter().filter_map(|row| row.get(index)) {
             match self.dialect.reading.number(cell.as_bytes()) {
                 Number::Value(value) => (least, most) = (least.min(value), most.max(value)),
                 Number::Missing | Number::TooLarge => {}
-                Number::Text => return Held::Text { at: 0 },
+                Number::Text => return Looked { held: Held::Text { at: 0 }, settled: true },
             }
         }
-        let spread = most - least;
-        let narrow = spread > 0.0 && spread < NARROW * least.abs().max(most.abs());
-        Held::Number { at: 0, origin: if narrow { least.floor() } else { 0.0 } }
+        // A small whole number that is always the same is a constant column in all likelihood.
+        let settled = least < most || least == most && least.fract() == 0.0 && least.abs() < WHOLE;
+        Looked { held: Held::Number { at: 0, origin: origin(least, most).unwrap_or(0.0) }, settled }
     }
 
     /// Reads all its rows into `merge`, of which the columns of training hold what `held` says.
@@ -180,6 +193,7 @@ impl<'a> Opened<'a> {
 
 /// The targets of all files.
 struct Targets<'a> {
+    expected: Expected<'a>,
     column: Column<'a>,
     /// For each file, its path, what its places are called, and its column of targets.
     files: Vec<(PathBuf, &'static str, String)>,
@@ -190,7 +204,7 @@ struct Targets<'a> {
 
 impl<'a> Targets<'a> {
     fn new(expected: Expected<'a>) -> Self {
-        Self { column: Column::new(expected), files: Vec::new(), untold: Default::default(), units: 0 }
+        Self { expected, column: Column::new(expected), files: Vec::new(), untold: Default::default(), units: 0 }
     }
 
     /// The place of a line of the file that is being read.
@@ -208,6 +222,15 @@ impl<'a> Targets<'a> {
 
     /// The target of the next row.
     fn push(&mut self, text: &str, line: u64) -> Result<()> {
+        // Training may know a moment at midnight as a day alone.
+        let text = match (self.expected, text.strip_suffix(MIDNIGHT)) {
+            (Expected::Classes(classes), Some(day))
+                if classes.iter().any(|class| class == day) && !classes.iter().any(|class| class == text) =>
+            {
+                day
+            }
+            _ => text,
+        };
         self.column.push(text).map_err(|expected| refused_target(&self.files, self.place(line), text, expected))
     }
 
@@ -230,7 +253,8 @@ fn refused_target(files: &[(PathBuf, &'static str, String)], place: Place, text:
     }
 }
 
-/// Reads the rows of all files of `sources`, of which `first` is the first, with what `held` says of the columns of training.
+/// Reads the rows of all files of `sources`, of which `first` is the first, with what `held` says of the columns of training. What was
+/// `told` of the first file is not told of others.
 pub(super) fn read_rows<'a>(
     sources: &'a Sources<'_>,
     mut first: Opened<'a>,
@@ -238,19 +262,23 @@ pub(super) fn read_rows<'a>(
     held: &[Held],
     expected: Expected<'_>,
     options: &Options,
+    told: &[Note],
 ) -> Result<Rows> {
     let masked: Vec<Held> =
         held.iter().zip(&layout.places).map(|(held, place)| place.map_or(Held::Nothing, |_| *held)).collect();
     let (mut merge, mut targets, names) = (Merge::new(&masked), Targets::new(expected), sources.several());
     let (mut faults, mut odd, mut longer, mut units) = (Vec::new(), 0, 0, 0);
     let mut is_text = true;
+    let mut further_notes = Further { told, notes: Vec::new() };
     let like = Dialect { records: Vec::new(), ..first.dialect.clone() };
     for (index, source) in sources.iter().enumerate() {
         let (mut further, own);
         let (opened, layout) = match index {
             0 => (&mut first, layout),
             _ => {
-                further = Opened::new(source, options, Some(&like), &mut Vec::new())?;
+                let mut notes = Vec::new();
+                further = Opened::new(source, options, Some(&like), &mut notes)?;
+                further_notes.add(source.path, notes);
                 own = layout.of_further(source.path, &further.dialect, options.header, sources.first().path)?;
                 (&mut further, &own)
             }
@@ -278,16 +306,55 @@ pub(super) fn read_rows<'a>(
         frame.texts.iter_mut().for_each(|texts| days_alone(&mut texts.iter_mut().collect::<Vec<_>>()));
     }
     let (untold, units) = (targets.untold, units + targets.units);
-    let found = match layout.label {
+    let mut found = match layout.label {
         Some(_) if frame.rows() > 0 => Some(targets.finish(&frame)?),
         _ => None,
     };
-    Ok(Rows { frame, found, faults, untold, odd, longer, units })
+    let new_classes = !matches!(expected, Expected::Classes(_));
+    if let Some(Found { cells: Cells::Classes { names, .. }, .. }) = found.as_mut().filter(|_| !is_text && new_classes)
+    {
+        days_alone(&mut names.iter_mut().collect::<Vec<_>>());
+    }
+    Ok(Rows { frame, found, further: further_notes.notes(), faults, untold, odd, longer, units })
 }
+
+/// Notes on files after the first.
+struct Further<'a> {
+    told: &'a [Note],
+    /// Each with the first file that it is about, and the number of others.
+    notes: Vec<(Note, PathBuf, usize)>,
+}
+
+impl Further<'_> {
+    fn add(&mut self, path: &Path, notes: Vec<Note>) {
+        for note in notes.into_iter().filter(|note| !self.told.contains(note)) {
+            match self.notes.iter_mut().find(|(other, ..)| *other == note) {
+                Some((_, _, others)) => *others += 1,
+                None => self.notes.push((note, path.to_path_buf(), 0)),
+            }
+        }
+    }
+
+    fn notes(self) -> Vec<Note> {
+        let told = self.notes.into_iter().map(|(note, path, others)| {
+            let others = if others == 0 { String::new() } else { format!(" and {others} others") };
+            Note { text: format!("{}{others}: {note}", path.display()), ..note }
+        });
+        told.collect()
+    }
+}
+
+/// The origin from which numbers between these are told apart in float32, if that is not 0.
+fn origin(least: f64, most: f64) -> Option<f64> {
+    let spread = most - least;
+    (spread > 0.0 && spread < NARROW * least.abs().max(most.abs())).then(|| least.floor())
+}
+
+/// How a moment at midnight ends.
+const MIDNIGHT: &str = " 00:00:00";
 
 /// Leaves the time out of moments that are all at midnight, as software does that writes them as text.
 pub(super) fn days_alone(texts: &mut [&mut String]) {
-    const MIDNIGHT: &str = " 00:00:00";
     if texts.iter().all(|text| text.is_empty() || text.ends_with(MIDNIGHT)) {
         texts.iter_mut().for_each(|text| text.truncate(text.len().saturating_sub(MIDNIGHT.len())));
     }
@@ -309,8 +376,19 @@ impl Rows {
         Ok(())
     }
 
+    /// The origin of column `index`, of which the first rows did not tell one, if it has one by all rows. Numbers that became one in
+    /// float32 may differ.
+    pub(super) fn origin(&self, index: usize) -> Option<f64> {
+        let Held::Number { at, .. } = self.frame.held[index] else { return None };
+        let ends = self.frame.numbers(at).filter(|value| !value.is_nan()).map(f64::from);
+        let (least, most) =
+            ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)));
+        if least == most && least != 0.0 { Some(least.floor()) } else { origin(least, most) }
+    }
+
     /// Says what is worth it.
-    pub(super) fn tell(&self, notes: &mut Vec<Note>) {
+    pub(super) fn tell(&mut self, notes: &mut Vec<Note>) {
+        notes.append(&mut self.further);
         if self.untold.0 > 0 {
             let (rows, place) = self.untold;
             let first = self.frame.places.name(place);

@@ -11,7 +11,7 @@ use ruzstd::decoding::StreamingDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::data::unpacked;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// The number of bytes by which the encoding is known.
 const LOOK: u64 = 1 << 12;
@@ -200,7 +200,7 @@ fn failed(path: &Path, packed: Option<&str>, error: std::io::Error) -> Error {
     match packed {
         Some(packed) if unpacked::is_beyond(&error) => {
             let found = format!("a {packed} that unpacks to {error}");
-            Error::file(path, found, "less; unpack the file first if that is right")
+            Error::file(path, found, "less: unpack the file first if that is right").advise(&[Remedy::Limit])
         }
         Some(packed) => Error::file(path, format!("a damaged {packed} ({error})"), "a whole one"),
         None => Error::io("read", path)(error),
@@ -219,11 +219,10 @@ fn is_zip(start: &[u8]) -> bool {
     start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06")
 }
 
-/// Whether the zip archive at `path` is one of NumPy's: it holds arrays.
-pub(in crate::data) fn holds_arrays(path: &Path) -> bool {
-    let archive = File::open(path).ok().and_then(|file| ZipArchive::new(BufReader::new(file)).ok());
+/// Whether the zip archive `source` is one of NumPy's: it holds arrays.
+pub(in crate::data) fn holds_arrays(source: impl Read + Seek) -> bool {
     // A damaged archive is left to the reader of arrays to complain of.
-    archive.is_none_or(|archive| {
+    ZipArchive::new(source).ok().is_none_or(|archive| {
         let mut names = archive.file_names().flatten().peekable();
         names.peek().is_none() || names.any(|name| name.ends_with(".npy"))
     })

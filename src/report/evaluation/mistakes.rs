@@ -88,7 +88,7 @@ pub(super) fn of(
 
 /// The rows whose predicted class is not theirs, the most probable first: how many, and `most` of them.
 fn classes(model: &Checkpoint, samples: &Samples, predicted: &[f32], most: usize) -> (u64, Vec<Mistake>) {
-    let names = model.classes();
+    let names = model.class_names();
     let mut wrong: Vec<(usize, usize, f32)> = Vec::new();
     for (row, (p, &label)) in predicted.chunks_exact(names.len().max(1)).zip(samples.labels()).enumerate() {
         let (class, confidence) = calibration::predicted(p);
