@@ -117,7 +117,10 @@ const GROUPS: [Group; 6] = [
             "patience",
         ],
     ),
-    ("Device, such as --backend gpu --adapter 0", &["backend", "adapter", "precision", "plan", "threads", "no_check"]),
+    (
+        "Device, such as --backend gpu --adapter 0",
+        &["backend", "adapter", "gpu_memory", "precision", "plan", "threads", "no_check"],
+    ),
     (
         "Output, such as --save model.safetensors --log run.jsonl",
         &[

@@ -216,10 +216,13 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     let outputs = saving.outputs(options, done, settings.epochs())?;
     let before = resumed.as_ref().and_then(|resumed| resumed.metadata.training.device.clone());
     let request = options.compute.request();
-    let selected = match &before {
+    let mut selected = match &before {
         Some((backend, plan)) => request.select_as(backend, PlanName::named(plan))?,
         None => request.select()?,
     };
+    if !options.quiet {
+        selected.tell = note;
+    }
     selected.notes.iter().for_each(|line| tell(line));
     let mut reading = settings.reading.clone();
     let dataset = options.data.read(&settings.source, reading.clone(), &outputs, options.verbose, tell)?;
@@ -300,6 +303,8 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         }
     }
     backend.set_state(&state)?;
+    let about = backend.about();
+    about.streamed.iter().for_each(|line| tell(&format!("Data: {line}")));
     if about.name == "gpu" && !options.no_check {
         let checked = check::first_step(backend, &model, &recipe, &dataset.train, &state);
         if !checked.map_err(|error| error.advise(&[Remedy::Cpu, Remedy::Unchecked]))? && options.verbose {
@@ -367,7 +372,11 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     let trained = observe::train_from(backend, &info, begun, &|| start.elapsed(), &mut observers);
     if let Err(Error::Diverged { kept: Some(epoch), .. }) = &trained {
         screen.clear();
-        saving.diverged(*epoch, &backend.state(None)?)?;
+        saving.failed(*epoch, &backend.state(None)?, "a finite one")?;
+    }
+    if let Err(Error::Lost { kept, .. }) = &trained {
+        screen.clear();
+        saving.lost(kept.as_deref())?;
     }
     let Outcome { epoch, end } = trained?;
     if end == End::Stopped {
