@@ -2,6 +2,7 @@
 //!
 //! `FOLDER` gets the linked WGSL of each shader, and `launches.tsv`, a line for each dispatch of each plan: the plan, the place in it,
 //! what the dispatch makes, the number of workgroups, and its program: kernel, WGSL file, and values of the `override` constants.
+//! Where a dispatch joins launches, a line for each of them follows, with places such as 4.0.
 //! With `--ways` also the ways that only a tuned adapter takes. `tests/gpu-compilers/run` feeds GPU compilers with it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::path::Path;
 
 use mlp_gpu::backend::cpu::augment::Warper;
 use mlp_gpu::backend::gpu::hardware::{Cooperative, Hardware};
+use mlp_gpu::backend::gpu::join::Joined;
 use mlp_gpu::backend::gpu::kernels::{Kernel, NARROW_FORWARD, NARROW_UPDATE, Needs, REGISTRY};
 use mlp_gpu::backend::gpu::launch::Launch;
 use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
@@ -19,7 +21,7 @@ use mlp_gpu::{Augment, Mlp, Recipe};
 /// What current GPUs have at least, for mixed precision matrix units too.
 fn hardware(mixed: bool) -> Hardware {
     let cooperative = mixed.then_some(Cooperative { side: 16, subgroup: 32 });
-    Hardware { subgroup: 32, workgroup_bytes: 32_768, cooperative, ..Hardware::GPU }
+    Hardware { subgroup: 32, workgroup_bytes: 32_768, storage_buffers: 31, cooperative, ..Hardware::GPU }
 }
 
 /// Rows that are evaluated at a time.
@@ -92,6 +94,38 @@ impl Workload {
     }
 }
 
+/// The list that is written, with the files that it names.
+struct List<'a> {
+    folder: &'a Path,
+    /// Names of the files of shaders, by what tells these apart.
+    files: BTreeMap<String, String>,
+    /// Number and constants of each program, by what tells these apart.
+    programs: BTreeMap<String, (usize, String)>,
+    lines: String,
+}
+
+const HEADER: &str = "plan\tplace\twhat\tgrid\tprogram\tkernel\tshader\tconstants\n";
+
+impl List<'_> {
+    /// Adds what runs `at` a place. What tells the shader and the program from others comes with the text and the constants.
+    fn add(
+        &mut self,
+        at: &str,
+        [x, y]: [u32; 2],
+        kernel: &str,
+        (shader, source): (String, &str),
+        (program, constants): (String, &str),
+    ) -> std::io::Result<()> {
+        let number = self.files.len();
+        let file = self.files.entry(shader).or_insert_with(|| format!("{kernel}-{number}"));
+        std::fs::write(self.folder.join(format!("{file}.wgsl")), source)?;
+        let number = self.programs.len();
+        let (number, constants) = self.programs.entry(program).or_insert((number, constants.to_owned()));
+        self.lines += &format!("{at}\t{x}x{y}\t{number}\t{kernel}\t{file}\t{constants}\n");
+        Ok(())
+    }
+}
+
 /// What tells what compilers make of a launch from others. Sizes change nothing but the ends of loops in an elementary kernel.
 fn program(launch: &Launch) -> String {
     if launch.kernel.fused { launch.program() } else { launch.shader() }
@@ -114,27 +148,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(folder);
     std::fs::create_dir_all(folder)?;
 
-    let (mut files, mut programs) = (BTreeMap::new(), BTreeMap::new());
+    let ways = flags.iter().any(|flag| *flag == "--ways");
+    let mut list = List { folder, files: BTreeMap::new(), programs: BTreeMap::new(), lines: HEADER.to_owned() };
     let mut launched = BTreeSet::new();
-    let mut lines = String::from("plan\tplace\twhat\tgrid\tprogram\tkernel\tshader\tconstants\n");
-    for (plan, dispatches) in workloads()?.iter().flat_map(Workload::plans) {
-        for (place, dispatch) in dispatches.dispatches.iter().enumerate() {
-            let others = dispatch.others.iter().filter(|_| flags.iter().any(|flag| *flag == "--ways"));
-            for launch in std::iter::once(&dispatch.launch).chain(others) {
-                launched.insert(launch.kernel.name);
-                let number = files.len();
-                let file = files.entry(launch.shader()).or_insert_with(|| format!("{}-{number}", launch.kernel.name));
-                std::fs::write(folder.join(format!("{file}.wgsl")), launch.kernel.source(launch.link)?)?;
-                let number = programs.len();
-                let constants: Vec<_> =
-                    launch.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                let (number, constants) = programs.entry(program(launch)).or_insert((number, constants.join(" ")));
-                let ([x, y], kernel, what) = (launch.grid, launch.kernel.name, launch.label());
-                lines += &format!("{plan}\t{place}\t{what}\t{x}x{y}\t{number}\t{kernel}\t{file}\t{constants}\n");
+    for (plan, Plan { dispatches, .. }) in workloads()?.iter().flat_map(Workload::plans) {
+        for (place, dispatch) in dispatches.iter().enumerate() {
+            let is_joined = dispatch.pieces.len() > 1;
+            if is_joined {
+                let joined = Joined::new(&dispatch.pieces)?;
+                let at = format!("{plan}\t{place}\t{}", dispatch.label());
+                let name = "joined";
+                list.add(&at, joined.grid, name, (joined.source.clone(), &joined.source), (joined.source.clone(), ""))?;
+            }
+            for (number, piece) in dispatch.pieces.iter().enumerate() {
+                let place = if is_joined { format!("{place}.{number}") } else { place.to_string() };
+                for launch in std::iter::once(&piece.launch).chain(piece.others.iter().filter(|_| ways)) {
+                    launched.insert(launch.kernel.name);
+                    let at = format!("{plan}\t{place}\t{}", launch.label());
+                    let source = launch.kernel.source(launch.link)?;
+                    let constants = launch.constants.iter().map(|(name, value)| format!("{name}={value}"));
+                    let constants = constants.collect::<Vec<_>>().join(" ");
+                    let (shader, program) = ((launch.shader(), &*source), (program(launch), &*constants));
+                    list.add(&at, launch.grid, launch.kernel.name, shader, program)?;
+                }
             }
         }
     }
-    std::fs::write(folder.join("launches.tsv"), lines)?;
+    std::fs::write(folder.join("launches.tsv"), list.lines)?;
     match left_out(&launched)[..] {
         [] => Ok(()),
         ref kernels => {

@@ -181,6 +181,8 @@ pub fn measure(
 const PLAN_ROUNDS: usize = 5;
 /// Steps of a plan in a round, at most.
 const PLAN_STEPS: usize = 512;
+/// A plan that takes so many times the least is timed once.
+const HOPELESS: f64 = 3.0;
 
 /// Median seconds per step of each of `plans` that trains `model` by `recipe` on `dataset`, taken in turns.
 ///
@@ -204,14 +206,19 @@ pub fn plans(
         gpu.set_state(&State::new(parameters.clone(), recipe.optimizer.kind))?;
         timed.push((plan, gpu, Vec::new()));
     }
-    // The first round builds what the driver has not built yet.
+    // The first round builds what the driver has not built yet; the second says which are out of the question.
+    let mut least = f64::INFINITY;
     for round in 0..=PLAN_ROUNDS {
         for (_, gpu, times) in &mut timed {
+            if times.first().is_some_and(|&first| first > HOPELESS * least) {
+                continue;
+            }
             let start = Instant::now();
             gpu.pass(order, recipe.batch_size, 0.0)?;
             gpu.wait()?;
             if round > 0 {
                 times.push(start.elapsed().as_secs_f64() / steps);
+                least = least.min(times[0]);
             }
         }
     }

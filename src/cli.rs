@@ -45,6 +45,7 @@ mod shards;
 mod signals;
 mod terminal;
 mod train;
+mod tune;
 
 /// Trains multi-layer perceptrons on any GPU, or on the CPU.
 #[derive(Debug, Parser)]

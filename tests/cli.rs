@@ -4,11 +4,17 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs the binary with no data folder in its environment.
-fn run(arguments: &[&str]) -> Output {
+mod adapter;
+
+/// The binary with no data folder in its environment.
+fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mlp-gpu"));
     command.env_remove("MLP_GPU_DATA").env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1").args(arguments);
-    command.output().unwrap()
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -549,6 +555,37 @@ fn bench_times_networks_in_a_table_or_as_json() {
     fails(&["bench", "--backend", "cpu", "--tune"], 2, &["--tune", "--backend gpu"]);
     fails(&["bench", "--backend", "cpu", "--precision", "mixed"], 2, &["--precision mixed", "--backend gpu"]);
     fails(&["bench", "--epochs", "0"], 2, &["--epochs"]);
+    fails(&["train", "--backend", "cpu", "--tune", "full"], 2, &["--tune full", "--backend gpu"]);
+    fails(&["train", "--members", "2", "--tune", "full"], 2, &["--tune full", "bench --tune"]);
+}
+
+#[test]
+fn a_run_is_tuned_for_when_asked_and_its_choices_are_used_or_left_aside() {
+    if adapter::device("a_run_is_tuned_for_when_asked_and_its_choices_are_used_or_left_aside").is_none() {
+        return;
+    }
+    let (folder, data) = small();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let train = |tune: &str, name: &str| {
+        let save = file(name);
+        let network = ["--hidden", "40", "--batch-size", "8", "--epochs", "1", "--plan", "fused"];
+        let run = ["train", "--backend", "gpu", "--data", &data, "--tune", tune, "--save", &save];
+        let output = command(&[&run[..], &network].concat()).env("MLP_GPU_CACHE", file("cache")).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        (stderr(&output), std::fs::read(&save).unwrap())
+    };
+    // Software drivers and short runs are not tuned for unasked.
+    let (told, _) = train("auto", "untuned");
+    assert!(!told.contains("Tuning") && !folder.path().join("cache/tuning.json").exists(), "{told}");
+    let (told, tuned) = train("full", "tuned");
+    for line in ["Tuning: forward ", "Tuning: update ", "tuning.json", "Tuning: the last bits"] {
+        assert!(told.contains(line), "{told}");
+    }
+    // What was measured is used from then on.
+    let (told, again) = train("auto", "again");
+    assert!(told.contains("choices that were measured on this adapter") && !told.contains("us, stays"), "{told}");
+    assert!(again == tuned);
+    assert!(!train("off", "off").0.contains("Tuning"));
 }
 
 #[test]

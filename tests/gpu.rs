@@ -76,6 +76,42 @@ fn as_gpu(device: &Device) -> Device {
 }
 
 #[test]
+fn updates_in_one_dispatch_are_those_in_dispatches_of_their_own() {
+    let Some(device) = device("updates_in_one_dispatch_are_those_in_dispatches_of_their_own") else { return };
+    let joining = as_gpu(&device);
+    let rows = 70;
+    let samples = Samples::new(Inputs::U8((0..=250).cycle().take(21 * rows).collect()), 21, vec![1; rows]).unwrap();
+    let samples = Arc::new(samples);
+    let order: Vec<u32> = (0..rows as u32).collect();
+    for (widths, kind) in [
+        (&[21, 40, 3][..], OptimizerKind::Sgd),
+        (&[21, 40, 3], OptimizerKind::Adam),
+        (&[21, 130, 65, 3], OptimizerKind::Momentum),
+        (&[21, 33, 64, 20, 2], OptimizerKind::AdamW),
+    ] {
+        let model = Mlp::new(widths).unwrap();
+        let mut recipe = recipe(32);
+        recipe.optimizer.kind = kind;
+        // Apart, but each update in the same way.
+        let mut apart = joining.clone();
+        apart.hardware.storage_buffers = 8;
+        let step = |device: &Device| Plan::step(PlanName::Fused, &model, &recipe, Element::U8, 32, &device.hardware);
+        step(&joining).pieces().for_each(|piece| apart.hardware.tuning.set(&piece.launch));
+        let layers = widths.len() - 1;
+        assert_eq!([&joining, &apart].map(|device| step(device).dispatches.len()), [2 * layers - 1, 3 * layers - 2]);
+        let trained = [&joining, &apart].map(|device| {
+            let mut gpu = Gpu::new(Store::new(device.clone()), model.clone(), &recipe, None).unwrap();
+            gpu.upload(Split::Train, &samples).unwrap();
+            gpu.set_state(&State::new(model.initial_parameters(Init::He, 0), kind)).unwrap();
+            gpu.pass(&order, 32, 0.01).unwrap();
+            gpu.state(None).unwrap()
+        });
+        assert_eq!(trained[0].step, 3);
+        assert!(trained[0] == trained[1], "{model}, {}", kind.name());
+    }
+}
+
+#[test]
 fn every_plan_matches_the_cpu_on_what_every_webgpu_device_has_in_the_ways_of_gpus() {
     let test = "every_plan_matches_the_cpu_on_what_every_webgpu_device_has_in_the_ways_of_gpus";
     if device(test).is_none() {
@@ -122,12 +158,12 @@ fn tuned_ways_are_used_and_compute_the_same() {
     // As if the slowest ways had been the fastest.
     let mut other = device.clone();
     other.hardware.tuning = tuning;
-    for dispatch in Plan::step(PlanName::Fused, &model, &recipe(16), Element::U8, 16, &device.hardware).dispatches {
-        other.hardware.tuning.set(dispatch.others.last().unwrap());
+    for piece in Plan::step(PlanName::Fused, &model, &recipe(16), Element::U8, 16, &device.hardware).pieces() {
+        other.hardware.tuning.set(piece.others.last().unwrap());
     }
     let step = Plan::step(PlanName::Fused, &model, &recipe(16), Element::U8, 16, &other.hardware);
     let usual = Plan::step(PlanName::Fused, &model, &recipe(16), Element::U8, 16, &device.hardware);
-    for (tuned, usual) in step.dispatches.iter().zip(&usual.dispatches) {
+    for (tuned, usual) in step.pieces().zip(usual.pieces()) {
         assert_ne!(tuned.launch.choice(), usual.launch.choice());
     }
     let order: Vec<u32> = (0..rows as u32).collect();

@@ -22,10 +22,13 @@ override loads: u32 = (blocks + lanes - 1u) / lanes;
 const LOADS = 8u;
 
 // SIDE x tile_m and SIDE x tile_n: a row a term
-var<workgroup> left_operand: array<f16, 2048>;
-var<workgroup> right_operand: array<f16, 2048>;
+override left_values: u32 = SIDE * tile_m;
+override right_values: u32 = SIDE * tile_n;
+var<workgroup> left_operand: array<f16, left_values>;
+var<workgroup> right_operand: array<f16, right_values>;
 // A matrix for each subgroup
-var<workgroup> results: array<f32, 2048>;
+override result_values: u32 = SIDE * SIDE * down * across;
+var<workgroup> results: array<f32, result_values>;
 
 // Of a tile, blocks of 4 rows or columns by 4 terms: first those of the left operand.
 struct Block { of_a: bool, q: u32, k: u32 }

@@ -21,6 +21,7 @@ pub mod device;
 pub mod engine;
 pub mod explain;
 pub mod hardware;
+pub mod join;
 pub mod kernels;
 pub mod launch;
 pub mod link;

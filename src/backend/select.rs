@@ -44,6 +44,8 @@ pub struct Request {
     pub plan: Option<PlanName>,
     /// Threads of the CPU backend; 0 for one per core.
     pub threads: usize,
+    /// Whether the launches that were tuned for the adapter are left aside.
+    pub untuned: bool,
 }
 
 /// The device that a [`Request`] came to.
@@ -154,6 +156,7 @@ impl Request {
         let mut notes = Vec::new();
         let gpu = device.map(|mut device| {
             match tuning::load(&device.info) {
+                _ if self.untuned => {}
                 Ok(tuning) => {
                     if !tuning.is_empty() {
                         notes.push(format!("Tuning: {} choices that were measured on this adapter", tuning.len()));

@@ -6,19 +6,16 @@ use clap::Args;
 use serde_json::json;
 
 use super::recipe::{Hidden, parse_hidden};
-use super::{ComputeOptions, DataOptions, jobs, note, print, select};
+use super::{ComputeOptions, DataOptions, jobs, note, print, select, tune};
 use crate::backend::gpu::explain::Dispatch;
-use crate::backend::gpu::hardware::{Hardware, Tuning};
-use crate::backend::gpu::plan::PlanName;
-use crate::backend::gpu::tune::{MARGIN, Tuned};
 use crate::backend::gpu::{Gpu, Store};
 use crate::backend::select::Selected;
-use crate::backend::{Backend, Precision, Split, Steps};
+use crate::backend::{Backend, Split, Steps};
 use crate::bench::{self, Measurement, Timing, Workload};
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Init, Mlp};
+use crate::model::Mlp;
 use crate::random;
 use crate::recipe::{Loss, Optimizer, OptimizerKind, Recipe};
 use crate::schedule::Schedule;
@@ -124,7 +121,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
         };
         let model = recipe.model_of(&dataset)?;
         if let (true, Some(store)) = (options.tune, &selected.gpu) {
-            selected.gpu = Some(tune(store, &model, &recipe, options, &dataset)?);
+            let (store, found) = tune::measure(store, &model, &recipe, &options.compute.request(), &dataset, note)?;
+            if let Some(path) = &options.export {
+                tuning::export(path, &store.device().info, found)?;
+                note(&format!("Tuning: written to {}", path.display()));
+            }
+            selected.gpu = Some(store);
         }
         if let (true, Some(store)) = (options.explain, &selected.gpu) {
             explain(store, &model, &recipe, options, &dataset)?;
@@ -246,9 +248,10 @@ fn explain(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, datas
     for dispatch in &explained.dispatches {
         let [memory, arithmetic] = dispatch.floors(&explained.peak);
         let Dispatch { what, how, groups, lanes, flop, bytes, seconds, .. } = dispatch;
-        print(&format!("  {}", if what.is_empty() { how } else { what }))?;
+        // A line for each of those that are joined.
+        print(&format!("  {}", if what.is_empty() { how } else { what }.replace(" + ", "\n  + ")))?;
         if !what.is_empty() {
-            print(&format!("    {how}"))?;
+            print(&format!("    {}", how.replace(" + ", "\n    + ")))?;
         }
         let measured = seconds.map_or_else(String::new, |seconds| format!("; measured {}", us(seconds)));
         print(&format!(
@@ -274,56 +277,6 @@ fn explain(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, datas
         us(explained.step_seconds),
         us(explained.host_seconds)
     ))
-}
-
-/// Measures the ways to launch the kernels of `model`'s step in each plan, then the plans, unless one was asked for, and keeps the
-/// fastest: a store whose device uses them.
-fn tune(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, dataset: &Dataset) -> Result<Store> {
-    let request = options.compute.request();
-    let mut device = store.device().clone();
-    let plans = match request.plan {
-        Some(plan) => vec![plan],
-        // No other plan computes in mixed precision.
-        None if request.precision == Precision::Mixed => vec![PlanName::Fused],
-        None => PlanName::fitting(model, recipe, &device.hardware),
-    };
-    let mut tuning = Tuning::default();
-    for &plan in &plans {
-        let mut gpu = Gpu::new(store.clone(), model.clone(), recipe, Some(plan))?;
-        gpu.upload(Split::Train, &dataset.train)?;
-        gpu.set_state(&State::new(model.initial_parameters(Init::He, recipe.seed), recipe.optimizer.kind))?;
-        let (tuned, found) = gpu.tune()?;
-        for Tuned { what, before, before_seconds, best, best_seconds } in &tuned {
-            let (was, now) = (1e6 * before_seconds, 1e6 * best_seconds);
-            note(&if before == best {
-                format!("Tuning: {what}: {best}, {now:.1} us, stays")
-            } else {
-                format!("Tuning: {what}: {best}, {now:.1} us, instead of {before}, {was:.1} us")
-            });
-        }
-        tuning.extend(found);
-    }
-    device.hardware.tuning.extend(tuning.clone());
-    if request.plan.is_none() && plans.len() > 1 {
-        let times = bench::plans(&Store::new(device.clone()), model, recipe, dataset, &plans)?;
-        let untuned =
-            PlanName::choose(model, recipe, &Hardware { tuning: Tuning::default(), ..device.hardware.clone() }, None)?
-                .0;
-        let of = |plan| times.iter().find(|(timed, _)| *timed == plan).map_or(f64::INFINITY, |&(_, time)| time);
-        let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(untuned, |&(plan, _)| plan);
-        let best = if of(fastest) < (1.0 - MARGIN) * of(untuned) { fastest } else { untuned };
-        let all: Vec<_> = times.iter().map(|(plan, time)| format!("{} {:.1} us", plan.name(), 1e6 * time)).collect();
-        note(&format!("Tuning: {}: {}, of {} a step", PlanName::subject(model, recipe), best.name(), all.join(", ")));
-        tuning.set_plan(model, recipe, best);
-        device.hardware.tuning.set_plan(model, recipe, best);
-    }
-    let path = tuning::save(&device.info, tuning.clone())?;
-    note(&format!("Tuning: kept in {}", path.display()));
-    if let Some(path) = &options.export {
-        tuning::export(path, &device.info, tuning)?;
-        note(&format!("Tuning: written to {}", path.display()));
-    }
-    Ok(Store::new(device))
 }
 
 /// What was measured: a line of the table, and what is told below it.

@@ -18,8 +18,10 @@ use super::model::{self, ReadingOptions};
 use super::recipe::RecipeOptions;
 use super::run_folder::RunFolder;
 use super::shards::ShardOptions;
+use super::tune::{self, Tune};
 use super::{ComputeOptions, DataOptions, config, note, print, signals, terminal};
 use crate::backend::gpu::plan::PlanName;
+use crate::backend::select::Request;
 use crate::backend::{BackendExt, Split};
 use crate::check;
 use crate::checkpoint::{Checkpoint, Metadata};
@@ -103,6 +105,10 @@ pub(super) struct Options {
     /// Write scalars, histograms of the weights, pictures of the first layer's units and the recipe to this folder, for TensorBoard
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
+    /// Measure which plan and which way to launch each kernel are the fastest on the GPU, and keep that for later runs: auto (before a
+    /// run of more than a minute on a GPU where that was not done yet), off (and leave aside what was measured before), full (now)
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    tune: Tune,
     /// Do not compare the first step of a GPU with the CPU's before training
     #[arg(long)]
     no_check: bool,
@@ -121,6 +127,10 @@ pub(super) struct Options {
 }
 
 impl Options {
+    fn request(&self) -> Request {
+        Request { untuned: self.tune == Tune::Off, ..self.compute.request() }
+    }
+
     /// The files that are read beside the data and what a run goes on from.
     fn read_beside_data(&self) -> Vec<Named> {
         let weights = self.class_weight.as_ref().filter(|text| *text != "balanced").map(PathBuf::from);
@@ -146,6 +156,9 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     if options.checkpoint.is_some() && (!lists.is_empty() || options.members.is_some()) {
         let message = "--checkpoint is for one network: --shard 1/1 --parts DIR keeps each of several as it ends";
         return Err(Error::Usage(message.into()));
+    }
+    if options.tune == Tune::Full && (!lists.is_empty() || options.members.is_some()) {
+        return Err(Error::Usage("--tune full is for one network: bench --tune measures for all later runs".into()));
     }
     if !lists.is_empty() {
         if options.members.is_some() {
@@ -215,7 +228,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     let done = resumed.as_ref().map_or(0, |resumed| resumed.metadata.epochs);
     let outputs = saving.outputs(options, done, settings.epochs())?;
     let before = resumed.as_ref().and_then(|resumed| resumed.metadata.training.device.clone());
-    let request = options.compute.request();
+    let request = options.request();
     let mut selected = match &before {
         Some((backend, plan)) => request.select_as(backend, PlanName::named(plan))?,
         None => request.select()?,
@@ -279,6 +292,10 @@ pub(super) fn run(mut options: Options) -> Result<()> {
                  run of {epochs} epochs"
             ));
         }
+    }
+    // A run that goes on keeps the ways that it began with.
+    if resumed.is_none() || options.tune == Tune::Full {
+        tune::before_run(options.tune, &mut selected, &request, (&model, &recipe), (&dataset, recipe.epochs), tell)?;
     }
     let (mut backend, notes) = selected.backend(&model, &recipe)?;
     notes.iter().for_each(|line| tell(line));

@@ -134,7 +134,8 @@ def print_tables(results, launches):
         most, fewest = (max(of("registers")), max(of("workgroup"))), min(of("waves"))
         print(f"| {compiler} | {len(rows)} | {most[0]} | {spilling} | {most[1]} | {fewest} | {total} |")
     timed = [compiler for compiler in results if "cycles" in STATISTICS[family(compiler)]]
-    print("\nStatic cycles of a step: of one wave, each loop as its compiler counts it.\n")
+    print("\nStatic cycles of a step: of one wave, each loop as its compiler counts it. A wave of a dispatch that joins launches does one of")
+    print("them: the one that takes longest counts.\n")
     print("| step | dispatches | " + " | ".join(timed) + " |")
     print("|---|---|" + "---|" * len(timed))
     steps = {}
@@ -143,12 +144,17 @@ def print_tables(results, launches):
             # The first is the way that is taken.
             steps.setdefault(launch["plan"], {}).setdefault(launch["place"], launch["program"])
     for plan, programs in steps.items():
-        programs, cells = programs.values(), []
+        dispatches, cells = {}, []
+        for place, program in programs.items():
+            dispatch = place.split(".")[0]
+            dispatches.setdefault(dispatch, []).append(program)
+        # Of joined launches the first line is that of all.
+        alternatives = [pieces[len(pieces) > 1 :] for pieces in dispatches.values()]
         for compiler in timed:
             cycles = {row["program"]: row["cycles"] for row in results[compiler][0].values()}
-            total = sum(cycles.get(program, 0) for program in programs)
-            cells.append(str(total) if all(program in cycles for program in programs) else "-")
-        print(f"| {plan.removesuffix(' step')} | {len(programs)} | " + " | ".join(cells) + " |")
+            total = sum(max(cycles.get(program, 0) for program in pieces) for pieces in alternatives)
+            cells.append(str(total) if all(program in cycles for pieces in alternatives for program in pieces) else "-")
+        print(f"| {plan.removesuffix(' step')} | {len(dispatches)} | " + " | ".join(cells) + " |")
 
 
 def record(results, versions):

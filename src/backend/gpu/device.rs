@@ -108,7 +108,7 @@ pub struct Device {
     pub adapter: wgpu::Adapter,
     /// What that is.
     pub info: wgpu::AdapterInfo,
-    /// What was asked of the adapter: WebGPU's defaults, buffers and workgroup memory as large as it has.
+    /// What was asked of the adapter: WebGPU's defaults, but buffers, workgroup memory and bindings as it has them.
     pub limits: wgpu::Limits,
     /// What of the adapter decides how kernels are launched.
     pub hardware: Hardware,
@@ -175,6 +175,9 @@ fn memory(adapter: &wgpu::Adapter) -> Option<u64> {
 const MIXED: wgpu::Features =
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
 
+/// The most storage buffers that a kernel is to bind: the updates of about ten layers.
+const STORAGE_BUFFERS: u32 = 64;
+
 impl Device {
     /// Opens `adapter`, to compute in `precision`.
     ///
@@ -186,6 +189,7 @@ impl Device {
         limits.max_buffer_size = offered.max_buffer_size;
         limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
         limits.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
+        limits.max_storage_buffers_per_shader_stage = offered.max_storage_buffers_per_shader_stage.min(STORAGE_BUFFERS);
         let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
         Self::open_with(adapter, precision, limits, adapter.features() & wanted).await
     }
@@ -220,6 +224,7 @@ impl Device {
             software: info.device_type == DeviceType::Cpu,
             subgroup: if features.contains(wgpu::Features::SUBGROUP) { info.subgroup_min_size } else { 0 },
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            storage_buffers: limits.max_storage_buffers_per_shader_stage,
             cooperative,
             tuning: Tuning::default(),
         };

@@ -11,7 +11,7 @@ use crate::backend::cpu::dropout::{Dropout, step_key};
 use crate::backend::cpu::head::total_weight;
 use crate::backend::gpu::device::{Device, Submitted, values};
 use crate::backend::gpu::launch::stride;
-use crate::backend::gpu::plan::{Buffer, Dispatch, Plan, PlanName};
+use crate::backend::gpu::plan::{Buffer, Plan, PlanName};
 use crate::backend::gpu::store::{self, Store};
 use crate::backend::gpu::submit::{Batch, Entries, MOST_MEMBERS, Table, submit};
 use crate::backend::gpu::timer::{self, Timer};
@@ -408,7 +408,7 @@ impl Engine {
         self.device().check("writing the state")
     }
 
-    /// What tries the ways of a training step: its dispatches, their buffers and a batch that trains nothing.
+    /// What tries the ways of a training step: its plan, the buffers and a batch that trains nothing.
     ///
     /// # Errors
     /// When nothing was uploaded.
@@ -427,7 +427,7 @@ impl Engine {
             None => batch,
         };
         Ok(Trial {
-            dispatches: resident.plan.iter().flat_map(|plan| &plan.dispatches).collect(),
+            plan: resident.plan.as_ref(),
             buffers: &resident.passes().buffers,
             table: &self.table,
             entries: vec![entry],
@@ -443,7 +443,7 @@ impl Engine {
 
 /// A training step to be tried.
 pub(super) struct Trial<'a> {
-    pub(super) dispatches: Vec<&'a Dispatch>,
+    pub(super) plan: Option<&'a Plan>,
     pub(super) buffers: &'a BTreeMap<Buffer, wgpu::Buffer>,
     pub(super) table: &'a Table,
     pub(super) entries: Entries,

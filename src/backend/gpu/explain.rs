@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::engine::Engine;
-use crate::backend::gpu::launch::{Launch, Work, elementary};
+use crate::backend::gpu::launch::{Launch, elementary};
 use crate::backend::gpu::submit::{Batch, submit};
 use crate::backend::{Backend, BackendExt, Measure, Peak, Steps};
 use crate::error::Result;
@@ -98,19 +98,20 @@ impl Gpu {
             }
         }
         let times = self.profile(steps)?;
-        let launches: Vec<Launch> = self.0.trial()?.dispatches.iter().map(|dispatch| dispatch.launch.clone()).collect();
+        let planned = self.0.trial()?.plan.map(|plan| plan.dispatches.clone()).unwrap_or_default();
         let mut dispatches = Vec::new();
-        for (number, launch) in launches.iter().enumerate() {
+        for (number, dispatch) in planned.iter().enumerate() {
             let time = times.as_ref().map(|times| &times[number]);
-            let Work { flop, bytes } = launch.work;
+            let launches = || dispatch.pieces.iter().map(|piece| &piece.launch);
+            let in_words = |words: &dyn Fn(&Launch) -> String| launches().map(words).collect::<Vec<_>>().join(" + ");
             dispatches.push(Dispatch {
-                what: launch.what.clone(),
-                how: launch.choice(),
+                what: in_words(&|launch| launch.what.clone()),
+                how: in_words(&Launch::choice),
                 per_step: time.map_or(1.0, |time| time.launches as f64 / count),
-                groups: launch.grid.iter().product(),
-                lanes: launch.lanes()?,
-                flop,
-                bytes,
+                groups: launches().map(|launch| launch.grid.iter().product::<u32>()).sum(),
+                lanes: dispatch.pieces[0].launch.lanes()?,
+                flop: launches().map(|launch| launch.work.flop).sum(),
+                bytes: launches().map(|launch| launch.work.bytes).sum(),
                 seconds: time.map(|time| time.seconds / count),
             });
         }

@@ -28,6 +28,8 @@ pub struct Hardware {
     pub subgroup: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
+    /// Storage buffers that a kernel can bind.
+    pub storage_buffers: u32,
     /// By which cooperative matrices products of wide layers are made, where precision is mixed.
     pub cooperative: Option<Cooperative>,
     /// The fastest ways to launch some kernels, where they were measured.
@@ -41,7 +43,14 @@ impl Hardware {
     pub const SOFTWARE: Self = Self::plain(true);
 
     const fn plain(software: bool) -> Self {
-        Self { software, subgroup: 0, workgroup_bytes: 16_384, cooperative: None, tuning: Tuning(BTreeMap::new()) }
+        Self {
+            software,
+            subgroup: 0,
+            workgroup_bytes: 16_384,
+            storage_buffers: 8,
+            cooperative: None,
+            tuning: Tuning(BTreeMap::new()),
+        }
     }
 }
 
@@ -65,6 +74,11 @@ impl Tuning {
     /// The fastest plan to train `model` by `recipe`, where that was measured.
     pub fn plan(&self, model: &Mlp, recipe: &Recipe) -> Option<PlanName> {
         self.0.get(&PlanName::subject(model, recipe)).and_then(|name| PlanName::named(name))
+    }
+
+    /// Whether the ways to make what `launch` makes were measured.
+    pub fn has(&self, launch: &Launch) -> bool {
+        self.0.contains_key(&launch.what)
     }
 
     /// How many things were measured.

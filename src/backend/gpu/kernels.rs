@@ -244,52 +244,61 @@ impl Kernel {
     /// # Errors
     /// [`Error::Gpu`] naming the kernel and the place, for a shader that does not hold.
     pub fn reflect(&self, link: Link) -> Result<Reflection> {
-        let path = format!("shaders/{}.wgsl", self.name);
-        let source = self.source(link)?;
-        let module = naga::front::wgsl::parse_str(&source)
-            .map_err(|error| self.error(&error.emit_to_string_with_path(&source, &path)))?;
-        let capabilities = naga::valid::Capabilities::SUBGROUP
-            | naga::valid::Capabilities::SHADER_FLOAT16
-            | naga::valid::Capabilities::COOPERATIVE_MATRIX;
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
-            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
-            .subgroup_operations(naga::valid::SubgroupOperationSet::all())
-            .validate(&module)
-            .map_err(|error| self.error(&error.emit_to_string_with_path(&source, &path)))?;
-        let entry = module.entry_points.iter().find(|entry| entry.name == "main");
-        let entry = entry.ok_or_else(|| self.error("no entry point `main`"))?;
-        let invocations = match entry.workgroup_size_overrides {
-            Some(_) => 0,
-            None => entry.workgroup_size.iter().product(),
-        };
-
-        let mut bindings = BTreeMap::new();
-        let mut workgroup_bytes = 0;
-        for (_, variable) in module.global_variables.iter() {
-            let kind = match variable.space {
-                naga::AddressSpace::Uniform if variable.name.as_deref() == Some(BATCHES) => BindingKind::Batch,
-                naga::AddressSpace::Uniform => BindingKind::Table,
-                naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => {
-                    BindingKind::Write
-                }
-                naga::AddressSpace::Storage { .. } => BindingKind::Read,
-                naga::AddressSpace::WorkGroup => {
-                    workgroup_bytes += module.types[variable.ty].inner.size(module.to_ctx());
-                    continue;
-                }
-                _ => continue,
-            };
-            let (Some(name), Some(at)) = (&variable.name, &variable.binding) else { continue };
-            bindings.insert(name.clone(), (at.binding, kind));
-        }
-        let constants = module.overrides.iter().filter(|(_, constant)| constant.init.is_none());
-        let constants = constants.filter_map(|(_, constant)| constant.name.clone()).collect();
-        Ok(Reflection { module, bindings, constants, invocations, workgroup_bytes })
+        reflect(self.name, &self.source(link)?)
     }
 
     fn error(&self, what: &str) -> Error {
-        Error::Gpu(format!("kernel {}: {what}", self.name))
+        error(self.name, what)
     }
+}
+
+fn error(kernel: &str, what: &str) -> Error {
+    Error::Gpu(format!("kernel {kernel}: {what}"))
+}
+
+/// Parses and validates the WGSL text of a kernel.
+///
+/// # Errors
+/// [`Error::Gpu`] naming the kernel and the place, for a shader that does not hold.
+pub(super) fn reflect(kernel: &str, source: &str) -> Result<Reflection> {
+    let path = format!("shaders/{kernel}.wgsl");
+    let module = naga::front::wgsl::parse_str(source)
+        .map_err(|why| error(kernel, &why.emit_to_string_with_path(source, &path)))?;
+    let capabilities = naga::valid::Capabilities::SUBGROUP
+        | naga::valid::Capabilities::SHADER_FLOAT16
+        | naga::valid::Capabilities::COOPERATIVE_MATRIX;
+    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+        .validate(&module)
+        .map_err(|why| error(kernel, &why.emit_to_string_with_path(source, &path)))?;
+    let entry = module.entry_points.iter().find(|entry| entry.name == "main");
+    let entry = entry.ok_or_else(|| error(kernel, "no entry point `main`"))?;
+    let invocations = match entry.workgroup_size_overrides {
+        Some(_) => 0,
+        None => entry.workgroup_size.iter().product(),
+    };
+
+    let mut bindings = BTreeMap::new();
+    let mut workgroup_bytes = 0;
+    for (_, variable) in module.global_variables.iter() {
+        let kind = match variable.space {
+            naga::AddressSpace::Uniform if variable.name.as_deref() == Some(BATCHES) => BindingKind::Batch,
+            naga::AddressSpace::Uniform => BindingKind::Table,
+            naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => BindingKind::Write,
+            naga::AddressSpace::Storage { .. } => BindingKind::Read,
+            naga::AddressSpace::WorkGroup => {
+                workgroup_bytes += module.types[variable.ty].inner.size(module.to_ctx());
+                continue;
+            }
+            _ => continue,
+        };
+        let (Some(name), Some(at)) = (&variable.name, &variable.binding) else { continue };
+        bindings.insert(name.clone(), (at.binding, kind));
+    }
+    let constants = module.overrides.iter().filter(|(_, constant)| constant.init.is_none());
+    let constants = constants.filter_map(|(_, constant)| constant.name.clone()).collect();
+    Ok(Reflection { module, bindings, constants, invocations, workgroup_bytes })
 }
 
 #[cfg(test)]

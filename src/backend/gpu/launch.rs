@@ -35,6 +35,17 @@ pub struct Launch {
     pub grid: [u32; 2],
     /// What it does for a member, at the least.
     pub work: Work,
+    /// What it needs to be joined with others, where it can be.
+    pub join: Option<Join>,
+}
+
+/// What a launch needs of a dispatch that does others too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Join {
+    /// Invocations of a workgroup: those of all that are joined.
+    pub lanes: usize,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: usize,
 }
 
 /// What a launch does, counted as the textbook does: nothing twice, nothing skipped.
@@ -64,7 +75,14 @@ impl Launch {
             constants,
             grid,
             work: Work::default(),
+            join: None,
         }
+    }
+
+    /// That it can be joined with others.
+    fn join(mut self, lanes: usize, workgroup_bytes: usize) -> Self {
+        self.join = Some(Join { lanes, workgroup_bytes });
+        self
     }
 
     /// That it does `work`.
@@ -181,7 +199,7 @@ fn lines(values: usize) -> [u32; 2] {
 }
 
 /// `groups` workgroups along x, folded over y where x is not enough.
-fn fold(groups: usize) -> [u32; 2] {
+pub(super) fn fold(groups: usize) -> [u32; 2] {
     let groups = groups.max(1);
     let y = groups.div_ceil(MAX_GRID);
     [groups.div_ceil(y) as u32, y as u32]

@@ -1,6 +1,6 @@
 //! A step as data: an ordered list of kernel launches with the buffers they bind. No wgpu in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum;
 
@@ -11,7 +11,7 @@ use crate::backend::gpu::kernels;
 use crate::backend::gpu::launch::dense::{Dense, Product, Source};
 use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::output::Pass;
-use crate::backend::gpu::launch::{Launch, Within, dense, elementary, narrow, output, resident, stride};
+use crate::backend::gpu::launch::{Join, Launch, Within, dense, elementary, narrow, output, resident, stride};
 use crate::backend::gpu::link::{Dropping, HeadKind, Link};
 use crate::data::Inputs;
 use crate::error::{Error, Remedy, Result};
@@ -250,15 +250,22 @@ pub enum Buffer {
     Unused,
 }
 
-/// One dispatch: what runs and what it binds, by the shader's names.
+/// What a dispatch does, or a part of it: what runs and what it binds, by the shader's names.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Dispatch {
-    /// The kernel, its sizes and grid: of the ways to do it the fastest that is known.
+pub struct Piece {
+    /// The kernel, its sizes and grid: the fastest of the ways to do it that is known.
     pub launch: Launch,
     /// The other ways.
     pub others: Vec<Launch>,
     /// The shader's name of each storage buffer.
     pub bindings: Vec<(&'static str, Buffer)>,
+}
+
+/// One dispatch: a launch, or several none of which waits for another, joined by [`Joined`](super::join::Joined).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dispatch {
+    /// What it does.
+    pub pieces: Vec<Piece>,
 }
 
 /// What a data set's rows are made of.
@@ -298,6 +305,13 @@ pub struct Plan {
 }
 
 impl Dispatch {
+    /// What it does, in words.
+    pub fn label(&self) -> String {
+        self.pieces.iter().map(|piece| piece.launch.label()).collect::<Vec<_>>().join(" + ")
+    }
+}
+
+impl Piece {
     /// Of `buffers` those that it binds, by the shader's names.
     pub fn bound<'a, T>(&self, buffers: &'a BTreeMap<Buffer, T>) -> Vec<(&'static str, &'a T)> {
         self.bindings.iter().map(|(name, buffer)| (*name, &buffers[buffer])).collect()
@@ -306,7 +320,7 @@ impl Dispatch {
 
 fn dispatch(launch: Launch, bindings: &[(&'static str, Buffer)]) -> Dispatch {
     let bindings = bindings.iter().copied().chain(drops(&launch)).collect();
-    Dispatch { launch, others: Vec::new(), bindings }
+    Dispatch { pieces: vec![Piece { launch, others: Vec::new(), bindings }] }
 }
 
 /// What a launch with dropout binds for it.
@@ -322,7 +336,47 @@ fn best(
 ) -> Dispatch {
     let launch = ways.swap_remove(hardware.tuning.pick(&ways));
     let bindings = bindings.into_iter().chain(drops(&launch)).collect();
-    Dispatch { launch, others: ways, bindings }
+    Dispatch { pieces: vec![Piece { launch, others: ways, bindings }] }
+}
+
+/// The ways to do something, and what they bind.
+type Ways = (Vec<Launch>, Vec<(&'static str, Buffer)>);
+
+/// As few dispatches as `hardware` can do `pieces` in, none of which waits for another: one, if they have ways with as many
+/// invocations, and their buffers and workgroup memory are not too many.
+fn together(pieces: Vec<Ways>, hardware: &Hardware) -> Vec<Dispatch> {
+    let joined = (!hardware.software && pieces.len() > 1).then(|| joined(&pieces, hardware)).flatten();
+    let apart = |(ways, bindings)| best(ways, hardware, bindings);
+    joined.map_or_else(|| pieces.into_iter().map(apart).collect(), |dispatch| vec![dispatch])
+}
+
+fn joined(pieces: &[Ways], hardware: &Hardware) -> Option<Dispatch> {
+    let bound: BTreeSet<_> = pieces.iter().flat_map(|(_, bindings)| bindings).collect();
+    if bound.len() > hardware.storage_buffers as usize {
+        return None;
+    }
+    // The piece with the most work comes first: it says how many invocations a workgroup has, and takes the memory that it wants.
+    let mut order: Vec<usize> = (0..pieces.len()).collect();
+    order.sort_by(|&a, &b| pieces[b].0[0].work.flop.total_cmp(&pieces[a].0[0].work.flop));
+    let mut sizes: Vec<usize> = Vec::new();
+    for join in pieces[order[0]].0.iter().filter_map(|way| way.join) {
+        if !sizes.contains(&join.lanes) {
+            sizes.push(join.lanes);
+        }
+    }
+    sizes.into_iter().find_map(|lanes| {
+        let mut left = hardware.workgroup_bytes as usize;
+        let mut of_size = BTreeMap::new();
+        for &number in &order {
+            let (ways, bindings) = &pieces[number];
+            let fits = |join: Join| join.lanes == lanes && join.workgroup_bytes <= left;
+            let ways: Vec<_> = ways.iter().filter(|way| way.join.is_some_and(fits)).cloned().collect();
+            let piece = (!ways.is_empty()).then(|| best(ways, hardware, bindings.iter().copied()))?.pieces.pop()?;
+            left -= piece.launch.join?.workgroup_bytes;
+            of_size.insert(number, piece);
+        }
+        Some(Dispatch { pieces: of_size.into_values().collect() })
+    })
 }
 
 /// What the slope of the activation that made the input of layer `index` is computed from.
@@ -362,11 +416,12 @@ impl Plan {
 
     /// The same, augmenting the rows by `warper`: in place of the kernels that gather them.
     pub fn augmenting(mut self, warper: &Warper) -> Self {
-        for dispatch in &mut self.dispatches {
-            let floats = dispatch.launch.kernel == &kernels::GATHER_F32;
-            if floats || dispatch.launch.kernel == &kernels::GATHER_U8 {
-                let dropout = dispatch.launch.link.dropout;
-                dispatch.launch = elementary::augment(self.rows, warper, floats, dropout);
+        for launch in
+            self.dispatches.iter_mut().flat_map(|dispatch| &mut dispatch.pieces).map(|piece| &mut piece.launch)
+        {
+            let floats = launch.kernel == &kernels::GATHER_F32;
+            if floats || launch.kernel == &kernels::GATHER_U8 {
+                *launch = elementary::augment(self.rows, warper, floats, launch.link.dropout);
             }
         }
         self
@@ -385,8 +440,9 @@ impl Plan {
         Self { rows, dispatches: vec![best(ways, hardware, bindings)] }
     }
 
-    /// Three dispatches a hidden layer and one more: its forward product, the gradient at its output and its update; for
-    /// the last layer one that does all but the update. Before them what makes the rows, where the data set has others.
+    /// For each hidden layer its forward product and the gradient at its output; for the last layer one dispatch that does all but
+    /// the update; then the updates, of all layers together where hardware can. Before them what makes the rows, where the data
+    /// set has others.
     fn fused_step(model: &Mlp, recipe: &Recipe, element: Element, rows: usize, hardware: &Hardware) -> Self {
         let (source, mut dispatches) = if makes_inputs(model, recipe) {
             (Source::Activations, Self::inputs(model, element, rows, true))
@@ -394,39 +450,29 @@ impl Plan {
             (element.source(), Vec::new())
         };
         dispatches.extend(Self::fused_forward(model, recipe, source, rows, true, hardware).dispatches);
-        let mut plan = Self { rows, dispatches };
         let optimizer = recipe.optimizer.kind;
         let last = model.layers().len() - 1;
-        for index in (0..=last).rev() {
-            let layer = layer(model, source, index);
-            if 0 < index && index < last {
-                let activation = model.layers()[index - 1].activation;
-                let ways = dense::dense(
-                    Product::InputGradient(activation, Dropping::of(model, index - 1)),
-                    layer,
-                    rows,
-                    hardware,
-                );
-                let bindings = Self::product(
-                    Buffer::Deltas(index),
-                    Buffer::Parameters,
-                    saved(model, index),
-                    Buffer::Deltas(index - 1),
-                );
-                // It saves nothing, but its shader is the forward product's.
-                let unused = activation.saves_input().then_some(("saved", Buffer::Unused));
-                plan.dispatches.push(best(ways, hardware, bindings.into_iter().chain(unused)));
-            }
-            if index == 0 {
-                plan.dispatches.extend(Self::front_gradients(model, rows));
-                plan.dispatches.extend(Self::front_step(model, optimizer, None));
-            }
-            let ways = dense::dense(Product::Update(optimizer), layer, rows, hardware);
-            let b = Buffer::Deltas(index);
-            let bindings = Self::product(Self::input(layer, index), b, b, Buffer::Parameters);
-            plan.dispatches.push(best(ways, hardware, bindings.into_iter().chain(slots(optimizer))));
+        for index in (1..last).rev() {
+            let (activation, dropout) = (model.layers()[index - 1].activation, Dropping::of(model, index - 1));
+            let product = Product::InputGradient(activation, dropout);
+            let ways = dense::dense(product, layer(model, source, index), rows, hardware);
+            let (deltas, result) = (Buffer::Deltas(index), Buffer::Deltas(index - 1));
+            let bindings = Self::product(deltas, Buffer::Parameters, saved(model, index), result);
+            // It saves nothing, but its shader is the forward product's.
+            let unused = activation.saves_input().then_some(("saved", Buffer::Unused));
+            dispatches.push(best(ways, hardware, bindings.into_iter().chain(unused)));
         }
-        plan
+        dispatches.extend(Self::front_gradients(model, rows));
+        dispatches.extend(Self::front_step(model, optimizer, None));
+        let update = |index: usize| {
+            let layer = layer(model, source, index);
+            let deltas = Buffer::Deltas(index);
+            let bindings = Self::product(Self::input(layer, index), deltas, Buffer::Order, Buffer::Parameters);
+            let ways = dense::dense(Product::Update(optimizer), layer, rows, hardware);
+            (ways, bindings.into_iter().chain(slots(optimizer)).collect())
+        };
+        dispatches.extend(together((0..=last).rev().map(update).collect(), hardware));
+        Self { rows, dispatches }
     }
 
     /// The hidden layers' forward products, then the last layer up to its gradients, or when not training up to its
@@ -646,7 +692,7 @@ impl Plan {
         if model.head() == Head::Values {
             return plan;
         }
-        let counted = plan.dispatches.iter().any(|dispatch| dispatch.launch.kernel == &kernels::OUTPUT);
+        let counted = plan.launches().any(|launch| launch.kernel == &kernels::OUTPUT);
         if !counted {
             plan.dispatches.push(dispatch(
                 elementary::cross_entropy(rows, model.classes()),
@@ -664,16 +710,25 @@ impl Plan {
         plan
     }
 
+    /// What its dispatches do.
+    pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.dispatches.iter().flat_map(|dispatch| &dispatch.pieces)
+    }
+
+    fn launches(&self) -> impl Iterator<Item = &Launch> {
+        self.pieces().map(|piece| &piece.launch)
+    }
+
     /// What its products are computed in.
     pub fn precision(&self) -> Precision {
         let mixed = [&kernels::DENSE_COOPERATIVE, &kernels::DENSE_COOPERATIVE_SMALL];
-        let is_mixed = self.dispatches.iter().any(|dispatch| mixed.contains(&dispatch.launch.kernel));
+        let is_mixed = self.launches().any(|launch| mixed.contains(&launch.kernel));
         if is_mixed { Precision::Mixed } else { Precision::F32 }
     }
 
     /// The buffers it binds.
     pub fn buffers(&self) -> impl Iterator<Item = Buffer> {
-        self.dispatches.iter().flat_map(|dispatch| dispatch.bindings.iter().map(|&(_, buffer)| buffer))
+        self.pieces().flat_map(|piece| piece.bindings.iter().map(|&(_, buffer)| buffer))
     }
 }
 
@@ -683,6 +738,8 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::backend::gpu::hardware::Cooperative;
+    use crate::backend::gpu::join::Joined;
     use crate::backend::gpu::kernels::BindingKind;
     use crate::model::{Activation, Front};
     use crate::recipe::Loss;
@@ -746,28 +803,23 @@ mod tests {
                     Plan::step(name, &model, &augmenting, element, 64, &hardware).augmenting(&warper),
                     Plan::evaluation(name, &model, recipe, element, 512, &hardware),
                 ];
-                for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
-                    let launch = &dispatch.launch;
+                for piece in plans.iter().flat_map(Plan::pieces) {
+                    let launch = &piece.launch;
                     let reflection = reflections
                         .entry(launch.shader())
                         .or_insert_with(|| launch.kernel.reflect(launch.link).unwrap());
-                    let mut bound: Vec<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
+                    let mut bound: Vec<&str> = piece.bindings.iter().map(|(name, _)| *name).collect();
                     bound.push("batches");
                     bound.sort_unstable();
-                    assert_eq!(
-                        bound,
-                        reflection.bindings.keys().collect::<Vec<_>>(),
-                        "{}",
-                        dispatch.launch.kernel.name
-                    );
-                    let mut constants: Vec<&str> = dispatch.launch.constants.iter().map(|(name, _)| *name).collect();
+                    assert_eq!(bound, reflection.bindings.keys().collect::<Vec<_>>(), "{}", launch.kernel.name);
+                    let mut constants: Vec<&str> = launch.constants.iter().map(|(name, _)| *name).collect();
                     constants.sort_unstable();
                     let mut declared = reflection.constants.clone();
                     declared.sort_unstable();
-                    assert_eq!(constants, declared, "{}", dispatch.launch.kernel.name);
-                    for (name, buffer) in &dispatch.bindings {
+                    assert_eq!(constants, declared, "{}", launch.kernel.name);
+                    for (name, buffer) in &piece.bindings {
                         if reflection.bindings[*name].1 == BindingKind::Write {
-                            assert_eq!(dispatch.bindings.iter().filter(|(_, other)| other == buffer).count(), 1);
+                            assert_eq!(piece.bindings.iter().filter(|(_, other)| other == buffer).count(), 1);
                         }
                     }
                 }
@@ -776,23 +828,61 @@ mod tests {
     }
 
     #[test]
-    fn a_fused_step_is_two_dispatches_for_a_narrow_network_and_at_most_three_a_hidden_layer_and_one() {
-        for (widths, dispatches) in [
-            (&[784, 10][..], 2),
-            (&[784, 7, 10], 2),
-            (&[784, 128, 10], 4),
-            (&[784, 512, 512, 10], 7),
-            (&[784, 64, 64, 64, 10], 10),
+    fn a_fused_step_is_two_dispatches_for_a_narrow_network_and_two_a_hidden_layer_and_one_for_others() {
+        let many = Hardware { workgroup_bytes: 49_152, storage_buffers: 64, ..Hardware::GPU };
+        for (widths, together, apart) in [
+            (&[784, 10][..], 2, 2),
+            (&[784, 7, 10], 2, 2),
+            (&[784, 128, 10], 3, 4),
+            (&[784, 512, 512, 10], 5, 7),
+            (&[784, 64, 64, 64, 10], 7, 10),
         ] {
             let model = Mlp::new(widths).unwrap();
-            let count = |model: &Mlp| {
-                let step = Plan::step(PlanName::Fused, model, &Recipe::default(), Element::U8, 64, &Hardware::GPU);
+            let dispatches = |model: &Mlp, hardware: &Hardware| {
+                let step = Plan::step(PlanName::Fused, model, &Recipe::default(), Element::U8, 64, hardware);
                 step.dispatches.len()
             };
-            assert_eq!(count(&model), dispatches, "{model}");
+            assert_eq!(dispatches(&model, &many), together, "{model}");
+            // Where a kernel binds few buffers, or many invocations cost more than launches.
+            assert_eq!(dispatches(&model, &Hardware::GPU), apart, "{model}");
+            let software = Hardware { software: true, ..many.clone() };
+            assert_eq!(dispatches(&model, &software), apart, "{model}");
             // Rows that are made first take one dispatch more than the dense layers.
             let dense = (3 * model.hidden().len() + 1).max(2);
-            assert_eq!(count(&model.with_dropout(0.2, &[]).unwrap()), dense + 1);
+            assert_eq!(dispatches(&model.with_dropout(0.2, &[]).unwrap(), &Hardware::GPU), dense + 1);
+        }
+    }
+
+    #[test]
+    fn joined_shaders_hold_and_bind_a_buffer_once() {
+        let many = Hardware { workgroup_bytes: 49_152, storage_buffers: 64, ..Hardware::GPU };
+        let matrices = Hardware { cooperative: Some(Cooperative { side: 16, subgroup: 32 }), ..many.clone() };
+        for (kind, hardware) in OptimizerKind::ALL.into_iter().flat_map(|kind| [(kind, &many), (kind, &matrices)]) {
+            let mut recipe = Recipe::default();
+            recipe.optimizer.kind = kind;
+            for (widths, updates) in [(&[784, 128, 10][..], 2), (&[21, 513, 512, 30, 3], 4)] {
+                let step = Plan::step(PlanName::Fused, &Mlp::new(widths).unwrap(), &recipe, Element::U8, 64, hardware);
+                let pieces = &step.dispatches.last().unwrap().pieces;
+                assert_eq!(pieces.len(), updates);
+                let joined = Joined::new(pieces).unwrap();
+                let reflection = joined.reflect().unwrap();
+                let bound = joined.bindings.iter().map(|(name, _)| name.as_str()).chain([kernels::BATCHES]);
+                let bound: BTreeSet<_> = bound.collect();
+                assert_eq!(bound, reflection.bindings.keys().map(String::as_str).collect());
+                // What is written is bound once, also where all pieces write it.
+                let written =
+                    joined.bindings.iter().filter(|(name, _)| reflection.bindings[name].1 == BindingKind::Write);
+                let mut written: Vec<_> = written.map(|&(_, buffer)| buffer).collect();
+                written.sort();
+                assert_eq!(
+                    written,
+                    [Buffer::Parameters].into_iter().chain(slots(kind).map(|(_, slots)| slots)).collect::<Vec<_>>()
+                );
+                // The estimates by which the plan decided.
+                let bytes: usize = pieces.iter().map(|piece| piece.launch.join.unwrap().workgroup_bytes).sum();
+                assert_eq!(reflection.workgroup_bytes as usize, bytes);
+                assert!(pieces.iter().all(|piece| piece.launch.lanes().unwrap() == reflection.invocations));
+            }
         }
     }
 
@@ -860,9 +950,8 @@ mod tests {
     fn an_elementary_step_of_the_notebook_is_sixteen_dispatches() {
         let model = Mlp::new(&[784, 7, 10]).unwrap();
         let names: Vec<_> = Plan::elementary_step(&model, &Recipe::default(), Element::U8, 64)
-            .dispatches
-            .iter()
-            .map(|dispatch| dispatch.launch.kernel.name)
+            .launches()
+            .map(|launch| launch.kernel.name)
             .collect();
         assert_eq!(
             names,

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::backend::gpu::device::Device;
+use crate::backend::gpu::join::Joined;
 use crate::backend::gpu::kernels::{BindingKind, Reflection};
 use crate::backend::gpu::launch::Launch;
-use crate::backend::gpu::plan::{Buffer, Plan};
+use crate::backend::gpu::plan::{Buffer, Dispatch, Piece, Plan};
 use crate::backend::gpu::submit::{Ready, Table};
 use crate::error::{Error, Remedy, Result};
 
@@ -26,6 +27,78 @@ struct Shader {
     layout: wgpu::PipelineLayout,
 }
 
+/// What becomes one pipeline.
+enum Program<'a> {
+    One(&'a Launch),
+    /// The constants are in the text.
+    Joined(String, &'a [Piece], Joined),
+}
+
+impl<'a> Program<'a> {
+    fn of(dispatch: &'a Dispatch) -> Result<Self> {
+        Ok(match &dispatch.pieces[..] {
+            [piece] => Self::One(&piece.launch),
+            pieces => Self::Joined(dispatch.label(), pieces, Joined::new(pieces)?),
+        })
+    }
+
+    /// In words, for messages.
+    fn name(&self) -> &str {
+        match self {
+            Self::One(launch) => launch.kernel.name,
+            Self::Joined(label, ..) => label,
+        }
+    }
+
+    fn label(&self) -> String {
+        match self {
+            Self::One(launch) => launch.label(),
+            Self::Joined(label, ..) => label.clone(),
+        }
+    }
+
+    fn grid(&self) -> [u32; 2] {
+        match self {
+            Self::One(launch) => launch.grid,
+            Self::Joined(_, _, joined) => joined.grid,
+        }
+    }
+
+    /// What tells its shader from others.
+    fn shader(&self) -> String {
+        match self {
+            Self::One(launch) => launch.shader(),
+            Self::Joined(..) => self.key(),
+        }
+    }
+
+    /// What tells it from others.
+    fn key(&self) -> String {
+        match self {
+            Self::One(launch) => launch.program(),
+            Self::Joined(_, pieces, joined) => {
+                let bound: Vec<&str> = joined.bindings.iter().map(|(name, _)| name.as_str()).collect();
+                let programs: Vec<_> = pieces.iter().map(|piece| piece.launch.program()).collect();
+                format!("{} over {}", programs.join(" + "), bound.join(" "))
+            }
+        }
+    }
+
+    fn reflect(&self) -> Result<Reflection> {
+        match self {
+            Self::One(launch) => launch.kernel.reflect(launch.link),
+            Self::Joined(_, _, joined) => joined.reflect(),
+        }
+    }
+
+    fn constants(&self) -> &[(&'static str, f64)] {
+        match self {
+            Self::One(launch) => &launch.constants,
+            Self::Joined(..) => &[],
+        }
+    }
+}
+
 impl Programs {
     pub(crate) fn new(device: Device) -> Self {
         Self { device, shaders: HashMap::new(), pipelines: HashMap::new() }
@@ -38,54 +111,64 @@ impl Programs {
         buffers: &BTreeMap<Buffer, wgpu::Buffer>,
         table: &Table,
     ) -> Result<Vec<Ready>> {
-        self.build(plan.dispatches.iter().map(|dispatch| &dispatch.launch))?;
-        plan.dispatches.iter().map(|dispatch| self.bind(&dispatch.launch, &dispatch.bound(buffers), table)).collect()
+        let programs = plan.dispatches.iter().map(Program::of).collect::<Result<Vec<_>>>()?;
+        self.build(&programs)?;
+        let ready = programs.iter().zip(&plan.dispatches).map(|(program, dispatch)| match program {
+            Program::One(_) => self.bind(program, &dispatch.pieces[0].bound(buffers), table),
+            Program::Joined(_, _, joined) => {
+                let bound = joined.bindings.iter().map(|(name, buffer)| (name.as_str(), &buffers[buffer]));
+                self.bind(program, &bound.collect::<Vec<_>>(), table)
+            }
+        });
+        ready.collect()
     }
 
     /// A launch with its buffers bound by the shader's names.
     pub(crate) fn ready(&mut self, launch: &Launch, bound: &[(&str, &wgpu::Buffer)], table: &Table) -> Result<Ready> {
-        self.build([launch].into_iter())?;
-        self.bind(launch, bound, table)
+        let program = Program::One(launch);
+        self.build(std::slice::from_ref(&program))?;
+        self.bind(&program, bound, table)
     }
 
-    /// Builds what is not there yet of shaders and pipelines for `launches`, side by side: drivers take long.
-    pub(super) fn build<'a>(&mut self, launches: impl Iterator<Item = &'a Launch>) -> Result<()> {
-        let missing: BTreeMap<String, &Launch> = launches
-            .map(|launch| (launch.program(), launch))
-            .filter(|(program, _)| !self.pipelines.contains_key(program))
+    /// Builds what is not there yet of shaders and pipelines for `programs`, side by side: drivers take long.
+    fn build(&mut self, programs: &[Program<'_>]) -> Result<()> {
+        let missing: BTreeMap<String, &Program<'_>> = programs
+            .iter()
+            .map(|program| (program.key(), program))
+            .filter(|(key, _)| !self.pipelines.contains_key(key))
             .collect();
-        let sources: BTreeMap<String, &Launch> = missing
+        let sources: BTreeMap<String, &Program<'_>> = missing
             .values()
-            .map(|&launch| (launch.shader(), launch))
+            .map(|&program| (program.shader(), program))
             .filter(|(shader, _)| !self.shaders.contains_key(shader))
             .collect();
         let device = &self.device;
         let shaders: Vec<_> = sources
             .into_par_iter()
-            .map(|(shader, launch)| Ok((shader, Arc::new(Shader::new(device, launch)?))))
+            .map(|(shader, program)| Ok((shader, Arc::new(Shader::new(device, program)?))))
             .collect::<Result<_>>()?;
         self.shaders.extend(shaders);
         let shaders = &self.shaders;
         let pipelines: Vec<_> = missing
             .into_par_iter()
-            .map(|(program, launch)| Ok((program, shaders[&launch.shader()].pipeline(device, launch)?)))
+            .map(|(key, program)| Ok((key, shaders[&program.shader()].pipeline(device, program)?)))
             .collect::<Result<_>>()?;
         self.pipelines.extend(pipelines);
         Ok(())
     }
 
-    /// A launch that was built, with its buffers.
-    fn bind(&self, launch: &Launch, bound: &[(&str, &wgpu::Buffer)], table: &Table) -> Result<Ready> {
-        let name = launch.kernel.name;
+    /// A program that was built, with its buffers.
+    fn bind(&self, program: &Program<'_>, bound: &[(&str, &wgpu::Buffer)], table: &Table) -> Result<Ready> {
+        let (name, grid) = (program.name(), program.grid());
         let most = self.device.limits.max_compute_workgroups_per_dimension;
-        if launch.grid.iter().any(|&groups| groups > most) {
+        if grid.iter().any(|&groups| groups > most) {
             return Err(Error::Gpu(format!(
                 "kernel {name} needs {} x {} workgroups, but adapter {} takes {most} along an axis",
-                launch.grid[0], launch.grid[1], self.device.info.name
+                grid[0], grid[1], self.device.info.name
             ))
             .advise(&[Remedy::SmallerBatch, Remedy::SmallerLayers, Remedy::Cpu]));
         }
-        let shader = &self.shaders[&launch.shader()];
+        let shader = &self.shaders[&program.shader()];
         let mut entries = Vec::with_capacity(shader.reflection.bindings.len());
         for (binding, &(number, kind)) in &shader.reflection.bindings {
             let resource = if kind == BindingKind::Batch {
@@ -101,15 +184,15 @@ impl Programs {
         let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &shader.bindings, entries: &entries };
         let bind_group = self.device.device.create_bind_group(&descriptor);
         self.device.check(&format!("kernel {name}"))?;
-        let pipeline = self.pipelines[&launch.program()].clone();
-        Ok(Ready { pipeline, bind_group, grid: launch.grid, label: launch.label() })
+        let pipeline = self.pipelines[&program.key()].clone();
+        Ok(Ready { pipeline, bind_group, grid, label: program.label() })
     }
 }
 
 impl Shader {
-    fn new(device: &Device, launch: &Launch) -> Result<Self> {
-        let name = launch.kernel.name;
-        let reflection = launch.kernel.reflect(launch.link)?;
+    fn new(device: &Device, program: &Program<'_>) -> Result<Self> {
+        let name = program.name();
+        let reflection = program.reflect()?;
         let source = wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(reflection.module.clone()));
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source };
         let module = if device.checked {
@@ -128,10 +211,10 @@ impl Shader {
         Ok(Self { reflection, module, bindings, layout })
     }
 
-    fn pipeline(&self, device: &Device, launch: &Launch) -> Result<wgpu::ComputePipeline> {
-        let name = launch.kernel.name;
+    fn pipeline(&self, device: &Device, program: &Program<'_>) -> Result<wgpu::ComputePipeline> {
+        let (name, constants) = (program.name(), program.constants());
         let (limits, reflection) = (&device.limits, &self.reflection);
-        let lanes = launch.constants.iter().find(|(constant, _)| *constant == "lanes");
+        let lanes = constants.iter().find(|(constant, _)| *constant == "lanes");
         let invocations = lanes.map_or(reflection.invocations, |&(_, lanes)| lanes as u32);
         if invocations > limits.max_compute_invocations_per_workgroup
             || reflection.workgroup_bytes > limits.max_compute_workgroup_storage_size
@@ -151,7 +234,7 @@ impl Shader {
             module: &self.module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &launch.constants,
+                constants,
                 zero_initialize_workgroup_memory: device.checked,
             },
             cache: None,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::backend::gpu::engine::{Engine, Trial};
 use crate::backend::gpu::hardware::Tuning;
 use crate::backend::gpu::launch::Launch;
+use crate::backend::gpu::plan::Plan;
 use crate::backend::gpu::submit::submit;
 use crate::error::Result;
 
@@ -37,15 +38,15 @@ impl Engine {
     /// 0.
     pub(super) async fn measure_ways(&mut self) -> Result<(Vec<Tuned>, Tuning)> {
         let device = self.device().clone();
-        let Trial { dispatches, buffers, table, entries, store } = self.trial()?;
+        let Trial { plan, buffers, table, entries, store } = self.trial()?;
         let (mut tuned, mut tuning, mut seen) = (Vec::new(), Tuning::default(), BTreeSet::new());
-        for dispatch in dispatches {
-            if dispatch.others.is_empty() || !seen.insert(dispatch.launch.what.clone()) {
+        for piece in plan.into_iter().flat_map(Plan::pieces) {
+            if piece.others.is_empty() || !seen.insert(piece.launch.what.clone()) {
                 continue;
             }
-            let bound = dispatch.bound(buffers);
+            let bound = piece.bound(buffers);
             let mut measured: Vec<(f64, &Launch)> = Vec::new();
-            for launch in [&dispatch.launch].into_iter().chain(&dispatch.others) {
+            for launch in [&piece.launch].into_iter().chain(&piece.others) {
                 let ready = [store.ready(launch, &bound, table)?];
                 let mut times = Vec::new();
                 let mut launches = 1;

@@ -137,7 +137,7 @@ impl Runs {
             None => Settings::new(options, given, initial.as_ref().map(|(_, initial)| initial)),
         });
         let settings = settings.collect::<Result<Vec<_>>>()?;
-        let mut selected = options.compute.request().select()?;
+        let mut selected = options.request().select()?;
         selected.notes.iter().for_each(|line| tell(line));
         if !options.quiet {
             selected.tell = note;

@@ -197,7 +197,12 @@ impl Source {
 pub fn dense(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -> Vec<Launch> {
     let (height, width, terms) = layer.extent(product, rows);
     if let Some(matrices) = hardware.cooperative {
-        return dense_cooperative(product, layer, rows, matrices);
+        let mut ways = dense_cooperative(product, layer, rows, matrices);
+        // Small products are often faster without matrices.
+        let mut others = dense(product, layer, rows, &Hardware { cooperative: None, ..hardware.clone() });
+        others.iter_mut().for_each(|way| way.what.clone_from(&ways[0].what));
+        ways.append(&mut others);
+        return ways;
     }
     let mut ways = Vec::new();
     if hardware.software {
@@ -205,14 +210,18 @@ pub fn dense(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -
         ways.extend(shares.map(|share| dense_subgroup(product, layer, rows, share)));
     }
     let best = if hardware.software { Tile::SOFTWARE } else { Tile::choose(height, width, terms) };
-    let others = Tile::ALL.into_iter().filter(|&tile| tile != best);
-    ways.extend([best].into_iter().chain(others).map(|tile| dense_tiled(product, layer, rows, tile)));
+    let place = |tile: Tile| Tile::ALL.iter().position(|&other| other == tile).unwrap_or(0);
+    let mut tiles = Tile::ALL;
+    // The next larger and smaller ones follow.
+    tiles.sort_by_key(|&tile| place(tile).abs_diff(place(best)));
+    ways.extend(tiles.map(|tile| dense_tiled(product, layer, rows, tile)));
     if !hardware.software && matches!(product, Product::Update(_)) && layer.outputs <= SLICED_OUTPUTS {
         // With many rows tiles load less.
         let place = if rows <= SLICED_ROWS { 0 } else { ways.len() };
         ways.splice(
             place..place,
-            [(2, 32), (1, 64)].map(|(words, slices)| dense_sliced(product, layer, rows, words, slices)),
+            [(2, 32), (1, 64), (4, 32), (8, 32)]
+                .map(|(words, slices)| dense_sliced(product, layer, rows, words, slices)),
         );
     }
     ways
@@ -226,7 +235,9 @@ fn dense_sliced(product: Product, layer: Dense, rows: usize, words: usize, slice
     let grid = [((layer.inputs / 4 + 1).div_ceil(words) * layer.outputs.div_ceil(units)) as u32, 1];
     let constants = [&layer.constants(product, rows)[..], &tiles].concat();
     let how = format!("{words} words in {slices} slices");
-    product.link(Launch::new(&DENSE_SLICED, &constants, grid).with(&layer.what(product, rows), how), layer, rows)
+    let lanes = words * slices;
+    let launch = Launch::new(&DENSE_SLICED, &constants, grid).join(lanes, 4 * lanes * (4 * units + 1));
+    product.link(launch.with(&layer.what(product, rows), how), layer, rows)
 }
 
 /// `dense`, by `tile`.
@@ -246,6 +257,7 @@ fn dense_tiled(product: Product, layer: Dense, rows: usize, tile: Tile) -> Launc
     let Tile { side, each, slices } = tile;
     let how = format!("{side} x {side} by {each} x {each} in {slices} slices");
     let launch = Launch::new(&DENSE, &[&layer.constants(product, rows)[..], &tiles].concat(), grid);
+    let launch = launch.join(tile.lanes(), 16 * tile.vectors());
     product.link(launch.with(&layer.what(product, rows), how), layer, rows)
 }
 
@@ -271,7 +283,10 @@ fn dense_cooperative(product: Product, layer: Dense, rows: usize, matrices: Coop
         let tiles = [("down", down), ("across", across), ("subgroup", subgroup), ("lanes", lanes)];
         let grid = [width.div_ceil(tile_n) as u32, height.div_ceil(tile_m) as u32];
         let constants = [&layer.constants(product, rows)[..], &tiles].concat();
-        product.link(Launch::new(kernel, &constants, grid).with(&what, format!("{tile_m} x {tile_n}")), layer, rows)
+        // Both operands, of two bytes, and the results.
+        let bytes = 2 * side * (tile_m + tile_n) + 4 * side * side * down * across;
+        let launch = Launch::new(kernel, &constants, grid).join(lanes, bytes);
+        product.link(launch.with(&what, format!("{tile_m} x {tile_n}")), layer, rows)
     };
     // An invocation loads at most 8 blocks, and every device takes 256 of them.
     let fits = |&(down, across): &(usize, usize)| {

@@ -1,0 +1,164 @@
+//! Which plan and which ways to launch kernels are the fastest on an adapter: measured by `bench --tune`, and before long runs of `train`.
+
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use crate::backend::gpu::hardware::{Hardware, Tuning};
+use crate::backend::gpu::plan::{Element, Plan, PlanName};
+use crate::backend::gpu::tune::{MARGIN, Tuned};
+use crate::backend::gpu::{Gpu, Store};
+use crate::backend::select::{Request, Selected};
+use crate::backend::{Backend, BackendExt, Precision, Split};
+use crate::bench;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::model::{Init, Mlp};
+use crate::random;
+use crate::recipe::Recipe;
+use crate::state::State;
+use crate::tuning;
+
+/// What `train` measures before it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Tune {
+    /// What was measured before is used; what was not is measured before a run of more than a minute on a hardware GPU
+    Auto,
+    /// Nothing is measured, and what was measured before is not used
+    Off,
+    /// All of it is measured anew
+    Full,
+}
+
+/// Measures the ways to launch the kernels of `model`'s step in each plan, then the plans, unless `request` names one, and keeps what
+/// was found. Gives it, and a store whose device uses it.
+pub(super) fn measure(
+    store: &Store,
+    model: &Mlp,
+    recipe: &Recipe,
+    request: &Request,
+    dataset: &Dataset,
+    tell: impl Fn(&str),
+) -> Result<(Store, Tuning)> {
+    let mut device = store.device().clone();
+    let plans = match request.plan {
+        Some(plan) => vec![plan],
+        // No other plan computes in mixed precision.
+        None if request.precision == Precision::Mixed => vec![PlanName::Fused],
+        None => PlanName::fitting(model, recipe, &device.hardware),
+    };
+    let mut tuning = Tuning::default();
+    for &plan in &plans {
+        let (tuned, found) = ready(store, model, recipe, Some(plan), dataset)?.tune()?;
+        for Tuned { what, before, before_seconds, best, best_seconds } in &tuned {
+            let (was, now) = (1e6 * before_seconds, 1e6 * best_seconds);
+            tell(&if before == best {
+                format!("Tuning: {what}: {best}, {now:.1} us, stays")
+            } else {
+                format!("Tuning: {what}: {best}, {now:.1} us, instead of {before}, {was:.1} us")
+            });
+        }
+        tuning.extend(found);
+    }
+    device.hardware.tuning.extend(tuning.clone());
+    if request.plan.is_none() && plans.len() > 1 {
+        let times = bench::plans(&Store::new(device.clone()), model, recipe, dataset, &plans)?;
+        let untuned =
+            PlanName::choose(model, recipe, &Hardware { tuning: Tuning::default(), ..device.hardware.clone() }, None)?
+                .0;
+        let of = |plan| times.iter().find(|(timed, _)| *timed == plan).map_or(f64::INFINITY, |&(_, time)| time);
+        let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(untuned, |&(plan, _)| plan);
+        let best = if of(fastest) < (1.0 - MARGIN) * of(untuned) { fastest } else { untuned };
+        let all: Vec<_> = times.iter().map(|(plan, time)| format!("{} {:.1} us", plan.name(), 1e6 * time)).collect();
+        tell(&format!("Tuning: {}: {}, of {} a step", PlanName::subject(model, recipe), best.name(), all.join(", ")));
+        tuning.set_plan(model, recipe, best);
+        device.hardware.tuning.set_plan(model, recipe, best);
+    }
+    let path = tuning::save(&device.info, tuning.clone())?;
+    tell(&format!("Tuning: kept in {}", path.display()));
+    Ok((Store::new(device), tuning))
+}
+
+/// A GPU backend that holds the training rows, with weights to begin with.
+fn ready(store: &Store, model: &Mlp, recipe: &Recipe, plan: Option<PlanName>, dataset: &Dataset) -> Result<Gpu> {
+    let mut gpu = Gpu::new(store.clone(), model.clone(), recipe, plan)?;
+    gpu.upload(Split::Train, &dataset.train)?;
+    gpu.set_state(&State::new(model.initial_parameters(Init::He, recipe.seed), recipe.optimizer.kind))?;
+    Ok(gpu)
+}
+
+/// Runs that take longer are tuned for, s.
+const LONG: f64 = 60.0;
+/// Steps that say how long one takes.
+const TIMED: usize = 32;
+/// Of runs of fewer steps than so many times that it is not asked.
+const SHARE: u64 = 200;
+
+/// Measures what `how` wants measured before `epochs` epochs of `model`, by what `selected` came from. A line says that the last bits
+/// of the result may be others.
+pub(super) fn before_run(
+    how: Tune,
+    selected: &mut Selected,
+    request: &Request,
+    (model, recipe): (&Mlp, &Recipe),
+    (dataset, epochs): (&Dataset, u32),
+    tell: impl Fn(&str),
+) -> Result<()> {
+    let Some(store) = &selected.gpu else {
+        let message = "--tune full is for a GPU, and this runs on the CPU: use --backend gpu";
+        return if how == Tune::Full { Err(Error::Usage(message.into())) } else { Ok(()) };
+    };
+    if how == Tune::Auto {
+        let hardware = &store.device().hardware;
+        let steps = u64::from(epochs) * dataset.train.len().div_ceil(recipe.batch_size) as u64;
+        if hardware.software || steps < SHARE * TIMED as u64 || is_tuned(model, recipe, request, dataset, hardware)? {
+            return Ok(());
+        }
+        let seconds = steps as f64 * seconds_per_step(store, model, recipe, request.plan, dataset)?;
+        if seconds < LONG {
+            return Ok(());
+        }
+        tell(&format!(
+            "Tuning: about {:.0} min of training lie ahead, and the fastest ways were not measured on this adapter yet: that comes first",
+            (seconds / 60.0).ceil()
+        ));
+    }
+    if how != Tune::Off {
+        let (store, _) = measure(store, model, recipe, request, dataset, &tell)?;
+        selected.gpu = Some(store);
+        tell("Tuning: the last bits of results may be others than without it");
+    }
+    Ok(())
+}
+
+/// Whether all of a step of `model` was measured.
+fn is_tuned(model: &Mlp, recipe: &Recipe, request: &Request, dataset: &Dataset, hardware: &Hardware) -> Result<bool> {
+    let (plan, _) = PlanName::choose(model, recipe, hardware, request.plan)?;
+    let element = Element::of(&dataset.train.inputs);
+    let step = Plan::step(plan, model, recipe, element, recipe.batch_size, hardware);
+    let tuning = &hardware.tuning;
+    let choices = PlanName::fitting(model, recipe, hardware).len();
+    let plan_known = request.plan.is_some() || choices < 2 || tuning.plan(model, recipe).is_some();
+    Ok(plan_known && step.pieces().all(|piece| piece.others.is_empty() || tuning.has(&piece.launch)))
+}
+
+fn seconds_per_step(
+    store: &Store,
+    model: &Mlp,
+    recipe: &Recipe,
+    plan: Option<PlanName>,
+    dataset: &Dataset,
+) -> Result<f64> {
+    let mut gpu = ready(store, model, recipe, plan, dataset)?;
+    let order = random::order(recipe.seed, 0, dataset.train.len() as u32);
+    let order = &order[..order.len().min(TIMED * recipe.batch_size)];
+    let mut seconds = 0.0;
+    // The first round builds what the driver has not built yet.
+    for _ in 0..2 {
+        let start = Instant::now();
+        gpu.pass(order, recipe.batch_size, 0.0)?;
+        gpu.wait()?;
+        seconds = start.elapsed().as_secs_f64() / order.len().div_ceil(recipe.batch_size) as f64;
+    }
+    Ok(seconds)
+}
