@@ -15,6 +15,7 @@ pub mod cpu;
 pub(crate) mod faulty;
 pub(crate) mod fit;
 pub mod gpu;
+pub mod lasting;
 pub mod numbers;
 pub mod pack;
 pub mod select;
@@ -78,6 +79,19 @@ impl<T> Parts<T> {
             Split::Test => &mut self.test,
             Split::Validation => &mut self.validation,
         } = Some(part);
+    }
+
+    /// Takes the entry of `split` out.
+    ///
+    /// # Errors
+    /// As [`Parts::get`].
+    pub fn take(&mut self, split: Split) -> Result<T> {
+        let part = match split {
+            Split::Train => &mut self.train,
+            Split::Test => &mut self.test,
+            Split::Validation => &mut self.validation,
+        };
+        part.take().ok_or_else(|| missing(split))
     }
 
     /// All entries, in the order training, test, validation.
@@ -164,6 +178,8 @@ pub struct About {
     pub dispatches: Option<usize>,
     /// Bytes of its buffers: data, parameters, activations.
     pub bytes: u64,
+    /// Of each part whose rows are not kept on the device, but pass through it in every epoch: that it is so, and why.
+    pub streamed: Vec<String>,
 }
 
 /// Steps to take: one for each batch of consecutive rows of an order.

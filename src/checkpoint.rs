@@ -256,9 +256,8 @@ impl Metadata {
             Some(schema) if schema.is_usable(columns) => fits(schema.width(), "features", model.inputs()),
             Some(_) => Some(("metadata with a schema of other columns".into(), "what fits the columns".into())),
         });
-        let scaling = self.scaling.as_ref().and_then(|Scaling { offset, divisor, clip }| {
-            let usable = offset.iter().all(|value| value.is_finite()) && divisor.iter().all(|value| value.is_normal());
-            let usable = usable && clip.is_none_or(|clip| clip.is_normal() && clip > 0.0);
+        let scaling = self.scaling.as_ref().and_then(|scaling| {
+            let (usable, Scaling { offset, divisor, .. }) = (scaling.is_usable(model.inputs()), scaling);
             let lengths =
                 fits(offset.len(), "offsets", model.inputs()).or(fits(divisor.len(), "divisors", model.inputs()));
             lengths.or((!usable).then(|| ("metadata with a scaling by 0 or infinity".into(), "finite numbers".into())))

@@ -107,8 +107,8 @@ enum Command {
 struct DataOptions {
     /// Data set: auto (MNIST if it is here or can be fetched, else digits), mnist, fashion-mnist, kmnist, qmnist, emnist-letters and
     /// other parts of EMNIST, digits, or the path of a table (CSV, plain or packed; Parquet; Arrow; a folder or pattern of many
-    /// files; - for standard input), of arrays (.npz, .npy, IDX, or a folder of them), or of a folder with a folder of images for
-    /// each class [default: auto, or what the model was trained on]
+    /// files; - for standard input), of arrays (.npz, .npy, IDX, or a folder of them), of a folder with a folder of images for
+    /// each class, or of what data convert wrote [default: auto, or what the model was trained on]
     #[arg(long, value_name = "NAME|PATH")]
     data: Option<String>,
     /// Data folder: holds mnist/train-images-idx3-ubyte[.gz] and so on
@@ -188,6 +188,7 @@ impl DataOptions {
         let reading = crate::data::Options { folder, ..reading };
         let flag = if self.data.is_none() && source != "auto" { "--resume" } else { "--data" };
         spare_data(flag, source, &reading, outputs)?;
+        spill_beside(source);
         let (dataset, notes) = crate::data::load(source, &reading)?;
         notes.iter().for_each(|note| tell(&read_so(note)));
         Ok(dataset)
@@ -308,6 +309,13 @@ impl TableOptions {
             decimal: self.decimal,
             ..crate::data::Options::default()
         }
+    }
+}
+
+/// Has what is made of a converted data set lie beside its file, where there is no memory for it.
+fn spill_beside(source: &str) {
+    if crate::data::converted::present(source.as_ref()) {
+        memory::spill(files::folder_of(source.as_ref()));
     }
 }
 
@@ -432,7 +440,10 @@ fn run(command: Command) -> Result<()> {
 
 /// Opens what `request` asks for, with what there is to say of it.
 fn select(request: &Request) -> Result<Selected> {
-    request.select().inspect(|selected| selected.notes.iter().for_each(|line| note(line)))
+    let mut selected = request.select()?;
+    selected.notes.iter().for_each(|line| note(line));
+    selected.tell = note;
+    Ok(selected)
 }
 
 /// An error with the flags that would help.
@@ -452,9 +463,11 @@ fn told(error: &Error) -> String {
 fn flags_for(remedy: &Remedy) -> String {
     match remedy {
         Remedy::SmallerBatch => "use a smaller --batch-size".into(),
+        Remedy::BatchOf(rows) => format!("use a smaller --batch-size, of at most {rows}"),
         Remedy::SmallerLayers => "use a smaller --hidden".into(),
         Remedy::Limit => "say how much memory it may take with --max-memory SIZE".into(),
-        Remedy::LessData | Remedy::Driver => remedy.to_string(),
+        Remedy::LayersOf(units) => format!("use a smaller --hidden, of at most {units} units a layer"),
+        Remedy::LessData | Remedy::FewerInputs | Remedy::Driver => remedy.to_string(),
         Remedy::LowerRate => "lower --lr".into(),
         Remedy::Cpu => "use --backend cpu".into(),
         Remedy::Unchecked => "look closer with mlp-gpu check, or train unchecked with --no-check".into(),

@@ -39,6 +39,7 @@ pub struct Dataset {
 pub mod arrays;
 pub mod catalogue;
 pub mod classes;
+pub mod converted;
 pub mod csv;
 pub mod digits;
 pub mod fetch;
@@ -68,7 +69,8 @@ pub use targets::{Expected, TargetScale, Targets, Task};
 
 /// The kinds of data that a path may lead to, for messages.
 pub const UNDERSTOOD: &str = "a table (CSV, plain or packed by gzip, zstd or zip; Parquet; Arrow), a NumPy archive (.npz) or \
-                              file (.npy), IDX files or a folder of them, or a folder with a folder of images for each class";
+                              file (.npy), IDX files or a folder of them, a folder with a folder of images for each class, or a \
+                              converted data set";
 
 /// Options for reading a data set. The folder and the seed are not saved with a model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -219,6 +221,10 @@ pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<Note>)> {
             let enough = table.rows() >= ENOUGH_TO_VALIDATE;
             table.prepare(&options.with_validation(options.table_validation.filter(|_| enough)), &mut notes)?
         }
+        Found::Converted(set) => {
+            converted::check(&set, options)?;
+            *set
+        }
     };
     Ok((set, notes))
 }
@@ -232,6 +238,9 @@ pub fn table(source: &str, options: &Options) -> Result<(csv::Table, Vec<Note>)>
     match read(source, options, None, &mut notes)? {
         Found::Table(table) => Ok((*table, notes)),
         Found::Rows(raw) => Err(Error::Data(format!("{}: this is no table with columns", raw.name))),
+        Found::Converted(set) => {
+            Err(Error::Data(format!("{}: its columns are encoded already: give what it was converted from", set.name)))
+        }
     }
 }
 
@@ -241,6 +250,8 @@ enum Found {
     Rows(Box<Raw>),
     /// Rows of which it is not decided yet what their columns become.
     Table(Box<csv::Table>),
+    /// Parts whose rows are encoded and scaled.
+    Converted(Box<Dataset>),
 }
 
 /// Loads the rows of `source` on which a model is evaluated, prepared for that model. Where `source` has no test part and
@@ -258,6 +269,10 @@ pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) 
             raw.train.inputs = known.pixels(Path::new(source), inputs, &mut notes)?;
             raw
         }
+        Found::Converted(set) if set.scaling.is_some() => {
+            return Ok((converted::rows_for(*set, known, part, &mut notes)?, notes));
+        }
+        Found::Converted(set) => (*set).into(),
     };
     let samples = raw.prepare_for(options, known, part, &mut notes)?;
     Ok((samples, notes))
@@ -336,6 +351,12 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             // Files of several sets may lie in one folder: those of this one begin with its name.
             let raw = arrays::read(&folder.join(source), None, options, known, task, notes)?;
             Ok(Found::of(Raw { name: source.into(), ..raw }))
+        }
+        _ if converted::present(path) => {
+            if known.is_none() {
+                options.refuse_for("a converted data set", &[])?;
+            }
+            Ok(Found::Converted(Box::new(converted::read(path, notes)?)))
         }
         _ if arrays::present(path, None) => read_arrays(path, None, options, known, notes),
         _ if csv::is_folder_of_tables(path) => read_table(path, None, options, known, notes),

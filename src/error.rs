@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backend::gpu::plan::PlanName;
 use crate::memory::{Bound, Bytes};
+use crate::state::State;
 
 /// What can go wrong, in the words shown to the user.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,14 @@ pub enum Error {
     /// The GPU driver reported an error; names the kernel or buffer.
     #[error("{0}")]
     Gpu(String),
+    /// The device is gone, as after a reset by its driver; another can be opened.
+    #[error("{why}")]
+    Lost {
+        /// What the driver says.
+        why: String,
+        /// The last whole epoch of the run whose state is known, and that state.
+        kept: Option<Box<(u32, State)>>,
+    },
     /// Training went wrong numerically.
     #[error("training diverged: {} epoch {epoch} at learning rate {learning_rate}", diverged(*loss))]
     Diverged {
@@ -121,6 +130,20 @@ impl Error {
         }
     }
 
+    /// Whether the device is gone.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Error::Lost { .. } => true,
+            Error::Advised { error, .. } => error.is_lost(),
+            _ => false,
+        }
+    }
+
+    /// An [`Error::Lost`] of which no state is known.
+    pub(crate) fn lost(why: impl Into<String>) -> Error {
+        Error::Lost { why: why.into(), kept: None }
+    }
+
     /// Whether a plan cannot run what it was to run.
     pub fn is_unfit(&self) -> bool {
         match self {
@@ -152,8 +175,14 @@ impl Error {
 pub enum Remedy {
     /// Fewer rows per step.
     SmallerBatch,
+    /// At most so many rows per step.
+    BatchOf(usize),
     /// Fewer units.
     SmallerLayers,
+    /// Hidden layers of at most so many units.
+    LayersOf(usize),
+    /// Fewer inputs: nothing else helps.
+    FewerInputs,
     /// Fewer rows.
     LessData,
     /// A bound on the memory that may be taken.
@@ -203,8 +232,11 @@ impl fmt::Display for Remedy {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SmallerBatch => out.write_str("use smaller batches"),
+            Self::BatchOf(rows) => write!(out, "use batches of at most {rows} rows"),
             Self::SmallerLayers => out.write_str("use smaller hidden layers"),
             Self::Limit => out.write_str("say how much memory may be taken"),
+            Self::LayersOf(units) => write!(out, "use hidden layers of at most {units} units"),
+            Self::FewerInputs => out.write_str("use rows of fewer values, as no smaller batch or layer helps"),
             Self::LessData => out.write_str("use less data"),
             Self::LowerRate => out.write_str("lower the learning rate"),
             Self::Driver => out.write_str(

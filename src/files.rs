@@ -1,5 +1,6 @@
 //! Files that are whole or absent: written beside their place, then renamed into it. No file that is read is written over.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +18,15 @@ const MAX_TRIES: usize = 10;
 /// # Errors
 /// [`Error::Io`] when the folder cannot be written to, or `path` is a folder or a special file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes, None)
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Writes what `fill` writes to `path` as [`write`] does.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    replace(path, fill, None)
 }
 
 /// Writes `bytes` to `path` as [`write`] does, and keeps the file that was there as `previous`: at every moment one of the two is
@@ -26,10 +35,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write`].
 pub fn write_keeping(path: &Path, bytes: &[u8], previous: &Path) -> Result<()> {
-    replace(path, bytes, Some(previous))
+    replace(path, |file| file.write_all(bytes), Some(previous))
 }
 
-fn replace(path: &Path, bytes: &[u8], previous: Option<&Path>) -> Result<()> {
+fn replace(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>, previous: Option<&Path>) -> Result<()> {
     check_replaceable(path)?;
     let failed = |error| Error::io("write", path)(error);
     let target = place(path).unwrap_or_else(|| path.to_path_buf());
@@ -41,7 +50,7 @@ fn replace(path: &Path, bytes: &[u8], previous: Option<&Path>) -> Result<()> {
     {
         file.as_file().set_permissions(found.permissions()).map_err(failed)?;
     }
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    fill(file.as_file_mut()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     if let Some(previous) = previous.filter(|_| target.exists()) {
         keep(&target, previous).map_err(Error::io("write", previous))?;
     }
@@ -49,7 +58,7 @@ fn replace(path: &Path, bytes: &[u8], previous: Option<&Path>) -> Result<()> {
     drop(file);
     // The new name is on the disk once its folder is. Not every file system can say so, and the file is whole.
     #[cfg(unix)]
-    let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())
 }
 
@@ -313,7 +322,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (left, used) = (folder.path().join(".mlp-gpu-left"), folder.path().join(".mlp-gpu-used"));
         std::fs::write(&left, "half a model").unwrap();
-        let held = std::fs::File::create(&used).unwrap();
+        let held = File::create(&used).unwrap();
         held.try_lock().unwrap();
         write(&folder.path().join("a"), b"a").unwrap();
         assert!(!left.exists() && used.exists());

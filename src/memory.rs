@@ -1,18 +1,28 @@
 //! How much memory there is, and the refusal of what would take more: by name if the need is known beforehand ([`check`]), and for
-//! any large allocation in a program whose allocator is [`Allocator`].
+//! any large allocation in a program whose allocator is [`Allocator`]. There, what is not in memory can lie in files ([`spill`],
+//! [`values`]).
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Once, OnceLock};
+use std::time::Duration;
+
+use bytemuck::Pod;
 
 use crate::error::{Error, Result};
 
+mod regions;
+
 /// Allocations of so many bytes are counted, and refused where there is no memory for them.
 const LARGE: usize = 1 << 20;
+/// Where files take what there is no memory for, allocations of so many bytes are looked at too.
+const SPILLED: usize = 1 << 16;
+/// How often pages of files are let go of, where the process is held to so many bytes.
+const TRIMMED: Duration = Duration::from_millis(2);
 /// One part in so many of what is left may be taken before it is measured again.
 const LEASE: u64 = 8;
 
@@ -84,6 +94,68 @@ pub fn check(needed: u64, what: impl FnOnce() -> String) -> Result<()> {
     }
 }
 
+/// From now on, allocations that there is no memory for are files without names in `folder`, if the allocator is [`Allocator`] and the
+/// system Linux: slower, but not refused while the disk has room.
+pub fn spill(folder: &Path) {
+    regions::spill(folder);
+    keep_trimmed();
+}
+
+/// `count` values of `file` from the byte `offset` on. If the allocator is [`Allocator`] and the system Linux, they take no memory: they
+/// are read as they are needed, and what is written to them is the process's own. The file must stay as it is. Otherwise they are read
+/// now.
+///
+/// # Errors
+/// When the file has not so many, or cannot be read.
+pub fn values<T: Pod>(file: &File, offset: u64, count: usize) -> std::io::Result<Vec<T>> {
+    let bytes = count.saturating_mul(size_of::<T>());
+    let end = offset.checked_add(bytes as u64);
+    // Mappings begin at multiples of any type's alignment.
+    if bytes >= LARGE
+        && offset.is_multiple_of(align_of::<T>() as u64)
+        && end.is_some_and(|end| file.metadata().is_ok_and(|found| found.len() >= end))
+        && let Some(wanted) = regions::Wanted::new(file, offset, bytes)
+    {
+        regions::want(Some(wanted));
+        let mut values = Vec::with_capacity(count);
+        // Taken by the allocator.
+        if regions::want(None).is_none() {
+            keep_trimmed();
+            // SAFETY: all of the allocation is a mapping of bytes that the file has, and any bits are a value.
+            unsafe { values.set_len(count) };
+            return Ok(values);
+        }
+    }
+    let mut values = vec![T::zeroed(); count];
+    let mut reader = file;
+    reader.seek(SeekFrom::Start(offset))?;
+    reader.read_exact(bytemuck::cast_slice_mut(&mut values))?;
+    Ok(values)
+}
+
+/// Lets go of pages of files as long as the process lives, where it takes most of what [`set_limit`] allows: the system itself would do
+/// so only once the machine has no memory left.
+fn keep_trimmed() {
+    static BEGUN: Once = Once::new();
+    let limit = LIMIT.load(Ordering::Relaxed);
+    if limit == u64::MAX {
+        return;
+    }
+    BEGUN.call_once(|| {
+        // Without it, the process takes more, but nothing is wrong.
+        let _ = std::thread::Builder::new().name("trim".into()).spawn(move || {
+            loop {
+                std::thread::sleep(TRIMMED);
+                let [all, files] = kibibytes("/proc/self/status", ["VmRSS", "RssFile"]);
+                let (all, files) = (all.unwrap_or(0), files.unwrap_or(0));
+                if regions::any() && all > limit / 2 && files > limit / 8 {
+                    regions::trim();
+                }
+            }
+        });
+    });
+}
+
 /// A number of bytes in words.
 #[derive(Debug, Clone, Copy)]
 pub struct Bytes(pub u64);
@@ -139,8 +211,8 @@ impl Group {
             _ => return None,
         };
         // The nearest that has a limit: the process's own, those around it, and the root, which is a container's own group.
-        let root = std::path::Path::new(root);
-        std::path::Path::new(path).ancestors().map(|path| root.join(path)).find_map(|folder| {
+        let root = Path::new(root);
+        Path::new(path).ancestors().map(|path| root.join(path)).find_map(|folder| {
             let [limit, taken, parts] = [names[0], names[1], "memory.stat"].map(|name| folder.join(name));
             (number(&limit)? < 1 << 60).then_some(Self { limit, taken, parts })
         })
@@ -159,7 +231,7 @@ impl Group {
 }
 
 /// The number that a file of the system holds. Takes no memory: the allocator asks too.
-fn number(path: &std::path::Path) -> Option<u64> {
+fn number(path: &Path) -> Option<u64> {
     let mut buffer = [0; 32];
     let length = File::open(path).ok()?.read(&mut buffer).ok()?;
     std::str::from_utf8(&buffer[..length]).ok()?.trim().parse().ok()
@@ -178,7 +250,9 @@ fn kibibytes<const N: usize>(path: &str, names: [&str; N]) -> [Option<u64>; N] {
 
 /// How many bytes more the process can take, and what says so. Without figures of the system only what [`set_limit`] says.
 fn left() -> (u64, Bound) {
-    let [resident, mapped] = kibibytes("/proc/self/status", ["VmRSS", "VmSize"]);
+    let [resident, files, mapped] = kibibytes("/proc/self/status", ["VmRSS", "RssFile", "VmSize"]);
+    // Pages of files are given up for what needs memory.
+    let resident = resident.map(|bytes| bytes.saturating_sub(files.unwrap_or(0)));
     let [available] = kibibytes("/proc/meminfo", ["MemAvailable"]);
     let large = LARGE_BYTES.load(Ordering::Relaxed);
     let resident = resident.unwrap_or(large);
@@ -203,19 +277,36 @@ fn left() -> (u64, Bound) {
 pub struct Allocator;
 
 impl Allocator {
-    /// A large allocation of so many bytes begins.
-    fn take(bytes: usize) {
-        let size = bytes as i64;
+    /// A large allocation of `bytes` begins, or one that grows to be so large by `more`: where it is, if that is in a file.
+    fn begin(more: usize, bytes: usize) -> Option<*mut u8> {
+        let in_file = |pointer: *mut u8| (!pointer.is_null()).then_some(pointer);
+        if let Some(pointer) = in_file(regions::mapped(bytes)) {
+            return Some(pointer);
+        }
+        let spills = regions::spills();
+        if bytes < LARGE && !spills {
+            return None;
+        }
+        let size = more as i64;
         if LEASED.fetch_sub(size, Ordering::Relaxed) < size {
             let (left, of) = left();
-            if bytes as u64 > left {
-                refuse(bytes, left, of);
-            }
-            let lease = (left / LEASE).min(i64::MAX as u64) as i64;
+            // What is too small to be looked at needs some memory too.
+            let most = if spills { left / 2 } else { left };
+            let lease = (most / LEASE).min(i64::MAX as u64) as i64;
             LEASE_SIZE.store(lease, Ordering::Relaxed);
             LEASED.store(lease, Ordering::Relaxed);
+            if more as u64 > most {
+                match in_file(regions::scratch(bytes)) {
+                    Some(pointer) => return Some(pointer),
+                    None if more as u64 > left => refuse(more, left, of),
+                    None => {}
+                }
+            }
         }
-        LARGE_BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
+        if bytes >= LARGE {
+            LARGE_BYTES.fetch_add(more as u64, Ordering::Relaxed);
+        }
+        None
     }
 
     /// One has ended: its bytes may be taken again, but no more at once than were leased, for others take memory too.
@@ -259,29 +350,37 @@ fn refuse(bytes: usize, left: u64, of: Bound) -> ! {
     std::process::exit(1);
 }
 
-// SAFETY: all memory is the system allocator's, with the layouts as they were given; what is added counts bytes, or ends the process.
+// SAFETY: all memory is the system allocator's, with the layouts as they were given, or a mapping of its own that is at least as large
+// and begins where a page does, or, where a file is mapped, at values of its type; what is added counts bytes, or ends the process.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let large = layout.size() >= LARGE;
-        if large {
-            Self::take(layout.size());
+        let size = layout.size();
+        if size >= SPILLED
+            && let Some(pointer) = Self::begin(size, size)
+        {
+            return pointer;
         }
         // SAFETY: as the caller promises of `layout`.
         let pointer = unsafe { System.alloc(layout) };
-        if large { Self::given(pointer, layout.size()) } else { pointer }
+        if size >= LARGE { Self::given(pointer, size) } else { pointer }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let large = layout.size() >= LARGE;
-        if large {
-            Self::take(layout.size());
+        let size = layout.size();
+        if size >= SPILLED
+            && let Some(pointer) = Self::begin(size, size)
+        {
+            return pointer;
         }
         // SAFETY: as the caller promises of `layout`.
         let pointer = unsafe { System.alloc_zeroed(layout) };
-        if large { Self::given(pointer, layout.size()) } else { pointer }
+        if size >= LARGE { Self::given(pointer, size) } else { pointer }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if layout.size() >= SPILLED && regions::any() && regions::free(pointer) {
+            return;
+        }
         if layout.size() >= LARGE {
             Self::give(layout.size());
         }
@@ -293,15 +392,27 @@ unsafe impl GlobalAlloc for Allocator {
         // What grows may be copied, so that for a while there are both; pages are mostly moved instead, so that only what is added
         // counts.
         let (before, after) = (layout.size(), size);
-        if after >= LARGE {
-            let known = if before >= LARGE { before } else { 0 };
-            if after > known {
-                Self::take(after - known);
-            } else {
-                Self::give(known - after);
+        let known = if before >= LARGE { before } else { 0 };
+        let in_file = before >= SPILLED && regions::any() && regions::holds(pointer);
+        if in_file && (SPILLED..=before).contains(&after) {
+            return pointer;
+        }
+        let place = match in_file {
+            // SAFETY: `size` is not 0, and the alignment is one already.
+            true => Some(unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) }),
+            false if after >= SPILLED && after > before => Self::begin(after - known, after),
+            false => {
+                Self::give(known - if after >= LARGE { after } else { 0 });
+                None
             }
-        } else if before >= LARGE {
-            Self::give(before);
+        };
+        if let Some(place) = place.filter(|place| !place.is_null()) {
+            // SAFETY: both are as large as what is copied, they are apart, and the old one is the caller's to give up.
+            unsafe {
+                std::ptr::copy_nonoverlapping(pointer, place, before.min(after));
+                self.dealloc(pointer, layout);
+            }
+            return place;
         }
         // SAFETY: as the caller promises of `pointer`, `layout` and `size`.
         let pointer = unsafe { System.realloc(pointer, layout, size) };
@@ -331,12 +442,12 @@ mod tests {
 
     #[test]
     fn what_is_given_back_may_be_taken_without_measuring_again() {
-        Allocator::take(1 << 20);
+        assert!(Allocator::begin(1 << 20, 1 << 20).is_none());
         let (leased, lease) = (LEASED.load(Ordering::Relaxed), LEASE_SIZE.load(Ordering::Relaxed));
         // A hundred times the lease in all, never more than a hundredth of it at once.
         let part = (lease / 100) as usize;
         for _ in 0..10_000 {
-            Allocator::take(part);
+            assert!(Allocator::begin(part, part.max(LARGE)).is_none());
             Allocator::give(part);
         }
         assert_eq!(LEASED.load(Ordering::Relaxed), leased);

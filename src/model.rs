@@ -59,6 +59,16 @@ pub struct Mlp {
     front_tensors: [FrontTensor; 5],
 }
 
+/// The largest number from 1 to `most` for which `fits` holds, which holds for all numbers beneath one for which it does.
+pub(crate) fn most(most: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
+    let (mut fit, mut beyond) = (0, most + 1);
+    while fit + 1 < beyond {
+        let middle = fit.midpoint(beyond);
+        if fits(middle) { fit = middle } else { beyond = middle }
+    }
+    (fit > 0).then_some(fit)
+}
+
 impl Mlp {
     /// A model of `widths`: inputs, any number of hidden layers, outputs. Hidden layers have ReLU and drop nothing, the outputs
     /// are classes. The flat buffer holds `W0 b0 W1 b1 ...`.
@@ -116,6 +126,19 @@ impl Mlp {
         }
         let (widths, head) = (widths.to_vec(), Head::Classes);
         Ok(Self { widths, layers, head, input_dropout: 0.0, front, front_tensors })
+    }
+
+    /// The most units that its hidden layers may have, if wider ones are cut down to so many, for `fits` to hold, which fewer never make
+    /// false; none where not even one would do, or there are no hidden layers. Dropout and front do not count.
+    pub fn widest(&self, fits: impl Fn(&Self) -> bool) -> Option<usize> {
+        let (first, last) = (self.inputs(), self.outputs());
+        let cut = |most: usize| {
+            let hidden = self.hidden().iter().map(|&width| width.min(most));
+            Self::new(&[first].into_iter().chain(hidden).chain([last]).collect::<Vec<_>>())
+        };
+        let fits = |most: usize| cut(most).is_ok_and(|model| fits(&model.with_head(self.head)));
+        let widest = *self.hidden().iter().max()?;
+        most(widest, fits)
     }
 
     /// The same model with `activation` in all hidden layers.

@@ -14,6 +14,7 @@ use mlp_gpu::backend::gpu::kernels::{self, Kernel, REGISTRY};
 use mlp_gpu::backend::gpu::launch::{Within, elementary};
 use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
 use mlp_gpu::backend::gpu::{Gpu, Store};
+use mlp_gpu::backend::select::{Choice, Request};
 use mlp_gpu::backend::{Backend, BackendExt, Measure, Precision, Split, Steps};
 use mlp_gpu::bench::{Workload, workloads};
 use mlp_gpu::check::{self, Row};
@@ -305,6 +306,101 @@ fn a_step_on_augmented_images_is_the_cpus() {
         assert!(compared.passed(), "{plan:?} {compared}");
         assert!(compare(&[loss], &[expected_loss], tolerance).passed(), "{plan:?} {loss} {expected_loss}");
     }
+}
+
+#[test]
+fn augmented_images_that_are_streamed_give_the_same_bits_also_in_the_middle_of_an_epoch() {
+    let name = "augmented_images_that_are_streamed_give_the_same_bits_also_in_the_middle_of_an_epoch";
+    let Some(device) = device(name) else { return };
+    let rows = (0..9000 * 36).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let samples = Samples::new(Inputs::U8(rows), 36, (0..9000).map(|row| row % 3).collect()).unwrap();
+    let samples = Arc::new(samples.with_image((6, 6)).unwrap());
+    let mut recipe = Recipe { hidden: vec![8], augment: "shift:1,rotate:15".parse().unwrap(), ..recipe(16) };
+    recipe.optimizer.kind = OptimizerKind::Adam;
+    let model = recipe.model(36, 3).unwrap();
+    let initial = State::new(model.initial_parameters(Init::He, 3), recipe.optimizer.kind);
+    let order: Vec<u32> = (0..9000).map(|at| at * 7 % 9000).collect();
+    let run = |data_bytes, from: &State, order: &[u32]| {
+        let mut device = device.clone();
+        device.data_bytes = data_bytes;
+        let mut gpu = Gpu::new(Store::new(device), model.clone(), &recipe, None).unwrap();
+        gpu.upload(Split::Train, &samples).unwrap();
+        assert_eq!(gpu.about().streamed.len(), usize::from(data_bytes < 1 << 20));
+        gpu.set_state(from).unwrap();
+        gpu.pass(order, 16, 0.001).unwrap();
+        gpu.state(None).unwrap()
+    };
+    let expected = run(u64::MAX, &initial, &order);
+    let middle = run(1 << 16, &initial, &order[..16 * 300]);
+    let found = run(1 << 16, &middle, &order[16 * 300..]);
+    assert_eq!((bits(&found.parameters), found.step), (bits(&expected.parameters), expected.step));
+}
+
+#[test]
+fn a_device_that_is_lost_is_opened_anew_and_the_run_ends_with_the_same_bits() {
+    let name = "a_device_that_is_lost_is_opened_anew_and_the_run_ends_with_the_same_bits";
+    let request = Request { backend: Choice::Gpu, ..Request::default() };
+    let Some(_) = adapter::or_skip(request.select(), name) else { return };
+    let samples = |rows: u32| {
+        let inputs = (0..12 * rows).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        Arc::new(Samples::new(Inputs::U8(inputs), 12, (0..rows).map(|row| row % 3).collect()).unwrap())
+    };
+    let mut recipe = Recipe { hidden: vec![6], epochs: 4, ..recipe(8) };
+    recipe.optimizer.kind = OptimizerKind::Adam;
+    let model = recipe.model(12, 3).unwrap();
+    let run = |lost_in: Option<u32>| {
+        let selected = request.select().unwrap();
+        let (mut gpu, _) = selected.backend(&model, &recipe).unwrap();
+        gpu.upload(Split::Train, &samples(500)).unwrap();
+        gpu.upload(Split::Test, &samples(90)).unwrap();
+        let initial = State::new(model.initial_parameters(Init::He, 3), recipe.optimizer.kind);
+        gpu.set_state(&initial).unwrap();
+        let run = Run { recipe: &recipe, rows: 500, evaluated: &[Split::Test], done: 0, clock: &|| Duration::ZERO };
+        let mut told = Vec::new();
+        let outcome = train::train(gpu.as_mut(), run, |event| {
+            match event {
+                Event::Progress { epoch, .. } if lost_in == Some(epoch) => {
+                    selected.gpu.as_ref().unwrap().device().device.destroy();
+                }
+                Event::Epoch(epoch, _) => told.push((epoch.number, epoch.train.clone(), epoch.test.clone())),
+                _ => {}
+            }
+            Ok(ControlFlow::Continue(()))
+        });
+        (told, outcome.unwrap(), bits(&gpu.state(None).unwrap().parameters), selected.gpu.unwrap().device().is_lost())
+    };
+    let (told, outcome, parameters, lost) = run(None);
+    assert!(told.len() == 4 && !lost);
+    for epoch in [1, 3] {
+        assert_eq!(run(Some(epoch)), (told.clone(), outcome, parameters.clone(), true));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_batch_or_the_layers_that_do() {
+    let Some(device) = device("what_does_not_fit_is_refused_with_the_batch_or_the_layers_that_do") else { return };
+    let mut small = device.clone();
+    small.limits.max_storage_buffer_binding_size = 1 << 20;
+    let refused = |widths: &[usize], batch_size| {
+        let model = Mlp::new(widths).unwrap();
+        Gpu::new(Store::new(small.clone()), model, &recipe(batch_size), None).err().map(|error| error.to_string())
+    };
+    let said = |error: Option<String>, before: &str| -> usize {
+        let error = error.unwrap();
+        let rest = error.split(before).nth(1).unwrap_or_else(|| panic!("{error}"));
+        rest.split(' ').next().unwrap().parse().unwrap()
+    };
+    // What is advised fits, and one more does not.
+    let rows = said(refused(&[20, 64, 10], 60_000), "batches of at most ");
+    assert!(refused(&[20, 64, 10], rows).is_none() && refused(&[20, 64, 10], rows + 1).is_some());
+    let units = said(refused(&[784, 1000, 10], 64), "hidden layers of at most ");
+    assert!(refused(&[784, units, 10], 64).is_none() && refused(&[784, units + 1, 10], 64).is_some());
+    let error = refused(&[65_000, 10], 64).unwrap();
+    assert!(error.contains("rows of fewer values"), "{error}");
+    let mut poor = device.clone();
+    poor.memory = Some(1 << 20);
+    let error = Gpu::new(Store::new(poor), Mlp::new(&[784, 1000, 10]).unwrap(), &recipe(64), None).err().unwrap();
+    assert!(error.to_string().contains("in all, but adapter"), "{error}");
 }
 
 #[test]

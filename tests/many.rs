@@ -251,3 +251,35 @@ fn packs_on_a_gpu_have_the_bits_of_the_same_networks_alone() {
         }
     }
 }
+
+#[test]
+fn a_pack_whose_device_is_lost_goes_on_with_the_same_bits_on_another() {
+    let test = "a_pack_whose_device_is_lost_goes_on_with_the_same_bits_on_another";
+    let Some(undisturbed) = gpu(test) else { return };
+    let (rows, part) = (samples(1), samples(2));
+    let mut jobs: Vec<Job> = (0..3).map(|number| job(2 * number, &rows, &part)).collect();
+    // Long enough that what is told is heard before the end.
+    jobs.iter_mut().for_each(|job| (job.recipe.epochs, job.recipe.stopping) = (80, Stopping::default()));
+    let expected: Vec<_> = train_on(&undisturbed, &jobs).into_iter().map(|ended| ended.unwrap().unwrap()).collect();
+    let selected = gpu(test).unwrap();
+    let mut ended: Vec<Option<Result<Trained>>> = jobs.iter().map(|_| None).collect();
+    let mut told = vec![Vec::new(); jobs.len()];
+    many::train(&selected, &jobs, |number, what| {
+        match what {
+            Told::Epoch(epoch) => {
+                told[number].push(epoch.number);
+                selected.gpu.as_ref().unwrap().device().device.destroy();
+            }
+            Told::Ended(found) => ended[number] = Some(*found),
+            Told::Rows(_) => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .unwrap();
+    assert!(selected.gpu.as_ref().unwrap().device().is_lost());
+    for (number, (found, expected)) in ended.into_iter().zip(&expected).enumerate() {
+        same(&found.unwrap().unwrap(), expected, &format!("job {number}"));
+        let numbers: Vec<u32> = expected.epochs.iter().map(|epoch| epoch.number).collect();
+        assert_eq!(told[number], numbers, "job {number}");
+    }
+}

@@ -474,6 +474,65 @@ fn flags_that_draw_nothing_may_be_said_again() {
     assert!(err.contains("1 of 1 epochs are done"), "{err}");
 }
 
+/// Converts `data` to a file beside it.
+fn converted(data: &Path, more: &[&str]) -> PathBuf {
+    let file = data.with_extension("data");
+    let paths = [data.to_str().unwrap(), "--output", file.to_str().unwrap()];
+    let output = run(&[&["data", "convert"], &paths[..], more].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    file
+}
+
+#[test]
+fn a_converted_data_set_trains_to_the_bits_of_its_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, other] = ["one.safetensors", "other.safetensors"].map(|name| folder.path().join(name));
+    let table = write(folder.path(), "birds.csv", mixed(600));
+    let file = converted(&table, &["--label", "kind", "--seed", "3"]);
+    let saved = |data: &Path, more: &[&str], model: &Path| {
+        let flags = ["--epochs", "2", "--seed", "3", "--save", model.to_str().unwrap()];
+        let (out, err) = train(data, &[&flags[..], more].concat());
+        let checkpoint = checkpoint::load(model).unwrap();
+        let metadata = checkpoint.metadata.unwrap();
+        (out, err, checkpoint.state, (metadata.schema, metadata.scaling, metadata.classes, metadata.columns))
+    };
+    let (out, err, state, kept) = saved(&table, &["--label", "kind"], &one);
+    let (converted_out, converted_err, converted_state, converted_kept) = saved(&file, &[], &other);
+    assert_eq!((converted_out, converted_state, converted_kept), (out, state, kept));
+    for line in err.lines().filter(|line| line.starts_with("Data: ") && !line.contains("(--")) {
+        assert!(converted_err.contains(line), "{line}: {converted_err}");
+    }
+    assert!(converted_err.contains("converted from"), "{converted_err}");
+    // Both models are of the same rows, and evaluate on either.
+    let eval = |model: &Path, data: &Path| {
+        let output = run(&["eval", model.to_str().unwrap(), "--data", data.to_str().unwrap(), "--backend", "cpu"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    assert_eq!(eval(&one, &file), eval(&one, &table));
+    assert_eq!(eval(&other, &file), eval(&one, &table));
+    refused(&file, &["--label", "kind"], 2, &["--label is for tables"]);
+    refused(&file, &["--validation-split", "0.3"], 2, &["--validation-split", "convert its source anew"]);
+    let output = run(&["data", "inspect", file.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("486 training + 60 test + 54 validation rows"), "{text}");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+    refused(&file, &[], 1, &["bytes where its header says", "convert the data again"]);
+    // Bytes stay bytes, and folds are those of the source.
+    let (pixels, labels) = images();
+    write(folder.path(), "x.npy", npy("(300, 4, 5)", &pixels));
+    let arrays = write(folder.path(), "y.npy", npy("(300,)", &labels)).with_file_name("x.npy");
+    let file = converted(&arrays, &["--test-split", "0"]);
+    let cv = |data: &Path| {
+        let flags = ["--backend", "cpu", "--folds", "3", "--epochs", "2", "--init", "he", "--json"];
+        let output = run(&[&["cv", "--data", data.to_str().unwrap()], &flags[..]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(cv(&file), cv(&arrays));
+}
+
 /// What lines of `predict` say, without the names of the inputs.
 fn without_names(out: &str) -> Vec<String> {
     let said = |line: &str| match serde_json::from_str::<serde_json::Value>(line) {

@@ -46,6 +46,11 @@ struct Data {
 
 impl Data {
     fn new(width: usize, outputs: usize, loss: Loss) -> Self {
+        Self::of_rows(width, outputs, loss, [70, 33, 21])
+    }
+
+    /// So many rows of each part.
+    fn of_rows(width: usize, outputs: usize, loss: Loss, rows: [usize; 3]) -> Self {
         let part = |rows: usize, salt: u32| {
             let hash = |at: usize| (at as u32 ^ salt).wrapping_mul(2_654_435_761) >> 24;
             let inputs = (0..rows * width).map(|at| hash(at) as u8).collect();
@@ -58,7 +63,9 @@ impl Data {
             };
             Arc::new(samples.with_weights((0..rows).map(|row| 0.5 + (row % 3) as f32).collect()).unwrap())
         };
-        let parts = [(Split::Train, part(70, 1)), (Split::Test, part(33, 2)), (Split::Validation, part(21, 3))];
+        let [train, test, validation] = rows;
+        let parts =
+            [(Split::Train, part(train, 1)), (Split::Test, part(test, 2)), (Split::Validation, part(validation, 3))];
         Self { parts, folds: None }
     }
 
@@ -260,6 +267,47 @@ fn members_with_embedded_numbers_are_as_alone() {
     let mut clipping = both(base(&[9], OptimizerKind::Momentum));
     clipping.optimizer.clip_norm = Some(0.3);
     same(&device, &clipping, PlanName::Elementary, &[3], true);
+}
+
+#[test]
+fn rows_that_are_streamed_give_the_bits_of_those_that_are_kept() {
+    let Some(device) = device("rows_that_are_streamed_give_the_bits_of_those_that_are_kept") else { return };
+    let mut small = device.clone();
+    small.data_bytes = 0;
+    let weighed = Recipe {
+        dropout: vec![0.1, 0.3],
+        row_weights: true,
+        class_weight: vec![1.0, 0.5, 2.0],
+        ..base(&[33, 12], OptimizerKind::AdamW)
+    };
+    let mut clipped = Recipe { input_dropout: 0.1, ..base(&[9], OptimizerKind::Sgd) };
+    clipped.optimizer.clip_norm = Some(0.5);
+    let values = Recipe { loss: Loss::Mse, ..base(&[5], OptimizerKind::Adam) };
+    for (plan, base, folds) in [
+        (PlanName::Resident, &base(&[9], OptimizerKind::Adam), true),
+        (PlanName::Fused, &weighed, true),
+        (PlanName::Fused, &values, false),
+        (PlanName::Elementary, &clipped, false),
+    ] {
+        // More rows than a window has, of training, and of an evaluation.
+        let mut data = Data::of_rows(20, 3, base.loss, [4500, 4200, 50]);
+        let model = base.model(20, 3).unwrap();
+        let recipes: Vec<Recipe> = recipes(base, 2).into_iter().map(|recipe| Recipe { epochs: 1, ..recipe }).collect();
+        if folds {
+            data.folds = Some(vec![(0..4500).filter(|row| row % 9 > 0).collect(), (100..4400).rev().collect()]);
+        }
+        let (kept, streamed) = (Store::new(device.clone()), Store::new(small.clone()));
+        let pack = |store: &Store| {
+            let mut pack = GpuPack::new(store.clone(), &model, &recipes, Some(plan)).unwrap();
+            pack.upload(Split::Train, &data.parts[0].1).unwrap();
+            pack.about()
+        };
+        assert_eq!(pack(&kept).streamed, Vec::<String>::new());
+        assert!(pack(&streamed).streamed[0].starts_with("the training part is streamed"));
+        let expected = together(&kept, &model, &recipes, plan, &data);
+        assert!(expected.iter().all(|(told, _)| told.len() == 1));
+        assert!(together(&streamed, &model, &recipes, plan, &data) == expected, "{}", plan.name());
+    }
 }
 
 #[test]

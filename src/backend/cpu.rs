@@ -223,6 +223,7 @@ impl Backend for Cpu {
             precision: Precision::F32,
             dispatches: None,
             bytes: (data + self.network.bytes() + self.buffers.bytes()) as u64,
+            streamed: Vec::new(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! A backend for tests that fails, or computes wrongly, from a certain call on.
 
+use std::ops::DerefMut;
+
 use super::{About, Backend, Split, Steps, Ticket};
 use crate::data::{Inputs, View};
 use crate::error::{Error, Result};
@@ -18,25 +20,25 @@ pub(crate) enum Fault {
 }
 
 /// `inner`, which from its call `after` on, from 0, has this fault.
-pub(crate) struct Faulty<'a> {
-    pub(crate) inner: &'a mut dyn Backend,
+pub(crate) struct Faulty<B> {
+    pub(crate) inner: B,
     pub(crate) after: usize,
     pub(crate) fault: Fault,
     pub(crate) calls: usize,
 }
 
-impl Faulty<'_> {
+impl<B: DerefMut<Target: Backend>> Faulty<B> {
     /// Counts a call.
-    fn call(&mut self) -> Result<&mut dyn Backend> {
+    fn call(&mut self) -> Result<&mut B::Target> {
         self.calls += 1;
         match self.fault {
-            Fault::Lost if self.calls > self.after => Err(Error::Gpu("the device was lost".into())),
-            _ => Ok(self.inner),
+            Fault::Lost if self.calls > self.after => Err(Error::lost("the device was lost")),
+            _ => Ok(&mut self.inner),
         }
     }
 }
 
-impl Backend for Faulty<'_> {
+impl<B: DerefMut<Target: Backend> + Send> Backend for Faulty<B> {
     fn about(&self) -> About {
         self.inner.about()
     }

@@ -29,7 +29,7 @@ mod pack;
 mod peak;
 pub mod plan;
 mod programs;
-mod store;
+pub(crate) mod store;
 pub(crate) mod submit;
 mod timer;
 pub mod tune;
@@ -85,7 +85,7 @@ impl Backend for Gpu {
     }
 
     fn evaluate(&mut self, splits: &[Split]) -> Result<Ticket> {
-        self.0.evaluate(vec![splits.to_vec()])
+        pollster::block_on(self.0.evaluate(vec![splits.to_vec()]))
     }
 
     fn collect(&mut self, ticket: Ticket) -> Result<Vec<Evaluation>> {

@@ -1,13 +1,18 @@
 //! Which backend a run gets: one way for the command line and the library.
 
+use std::sync::Arc;
+
 use clap::ValueEnum;
 
 use crate::backend::cpu::reference::Reference;
 use crate::backend::cpu::{self, Cpu, store};
 use crate::backend::gpu::device::{self, Device};
 use crate::backend::gpu::plan::PlanName;
+use crate::backend::gpu::store::streamed;
 use crate::backend::gpu::{Gpu, Store};
-use crate::backend::{Backend, Precision};
+use crate::backend::lasting::{Alone, Lasting};
+use crate::backend::{Backend, Precision, Split};
+use crate::data::{Dataset, Samples};
 use crate::error::{Error, Remedy, Result};
 use crate::model::Mlp;
 use crate::recipe::Recipe;
@@ -34,6 +39,8 @@ pub struct Request {
     pub adapter: Option<String>,
     /// What products are computed in.
     pub precision: Precision,
+    /// The most bytes of the GPU's memory that data may take; larger data are streamed. By default what [`Device::data_bytes`] says.
+    pub gpu_memory: Option<u64>,
     /// How a step runs on the GPU; the best way where none is named.
     pub plan: Option<PlanName>,
     /// Threads of the CPU backend; 0 for one per core.
@@ -53,6 +60,8 @@ pub struct Selected {
     pub why: Option<String>,
     /// What there is to say beside that.
     pub notes: Vec<String>,
+    /// Is told of a GPU that is lost and opened anew in the middle of a run.
+    pub tell: fn(&str),
     /// What networks on the CPU share.
     memory: store::Store,
     request: Request,
@@ -171,10 +180,12 @@ impl Request {
                 }
                 Err(error) => notes.push(format!("Tuning: none: {error}")),
             }
+            device.data_bytes = self.gpu_memory.unwrap_or(device.data_bytes);
             Store::new(device)
         });
         let plan = if self.exact { Some(PlanName::Elementary) } else { self.plan };
-        Selected { gpu, why, notes, memory: store::Store::default(), request: Self { plan, ..self.clone() } }
+        let request = Self { plan, ..self.clone() };
+        Selected { gpu, why, notes, tell: |_| (), memory: store::Store::default(), request }
     }
 }
 
@@ -212,6 +223,18 @@ impl Selected {
         Ok((names.0.into(), names.1.into()))
     }
 
+    /// Of each part of `data` that the GPU cannot keep: that it is streamed, and why.
+    pub fn streamed(&self, data: &Dataset) -> Vec<String> {
+        let Some(store) = &self.gpu else { return Vec::new() };
+        let parts = [
+            (Split::Train, Some(&data.train)),
+            (Split::Test, data.test.as_ref()),
+            (Split::Validation, data.validation.as_ref()),
+        ];
+        let refused = |(split, part): (Split, Option<&Arc<Samples>>)| Some(streamed(split, &store.refusal(part?)?));
+        parts.into_iter().filter_map(refused).collect()
+    }
+
     /// A backend that trains `model` by `recipe`, all parameters 0, and what there is to say of it.
     ///
     /// # Errors
@@ -224,9 +247,13 @@ impl Selected {
             }
             return Ok((Box::new(self.cpu(model, recipe, *threads)?), Vec::new()));
         };
-        let gpu = Gpu::new(store.clone(), model.clone(), recipe, *plan)?;
-        let full = *precision == Precision::Mixed && gpu.about().precision == Precision::F32;
-        let note = if gpu.about().plan == PlanName::Elementary.name() {
+        let (store, plan, batch_size) = (store.clone(), *plan, recipe.batch_size);
+        let (of, by) = (model.clone(), recipe.clone());
+        let open = move || -> Result<Alone<Gpu>> { Ok(Alone::new(Gpu::new(store.living()?, of.clone(), &by, plan)?)) };
+        let gpu = Lasting::new(Box::new(open), batch_size, self.tell)?;
+        let about = Backend::about(&gpu);
+        let full = *precision == Precision::Mixed && about.precision == Precision::F32;
+        let note = if about.plan == PlanName::Elementary.name() {
             "Precision: f32: the plan elementary computes in nothing else".into()
         } else {
             format!("Precision: f32: {model} has no products wide enough for cooperative matrices")

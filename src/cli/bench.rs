@@ -146,6 +146,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         let learning_rate = options.lr.unwrap_or(kind.usual_rate()) as f32;
         let timing = Timing { epochs: options.epochs, learning_rate, profile: options.profile };
         let measured = bench::measure(backend.as_mut(), workload, &model, &dataset, &recipe, timing)?;
+        backend.about().streamed.iter().for_each(|line| note(&format!("Data: {line}")));
         if options.profile && measured.kernels.is_none() {
             note(&format!("Profile: {} has no clock for single kernels", measured.adapter));
         }

@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::parse_bytes;
 use crate::backend::Precision;
 use crate::backend::gpu::plan::PlanName;
 use crate::backend::select::{Choice, Request};
@@ -23,15 +24,20 @@ pub(super) struct DeviceOptions {
     /// What products are computed in
     #[arg(long, value_enum, default_value = "f32")]
     precision: Precision,
+    /// The most memory of the GPU that data may take, such as 4G; rows of larger data pass through it in every epoch, to the same
+    /// results [default: three quarters of what it has, where its driver tells]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    gpu_memory: Option<u64>,
 }
 
 impl DeviceOptions {
     pub(super) fn request(&self) -> Request {
-        let Self { backend, adapter, precision } = self;
+        let Self { backend, adapter, precision, gpu_memory } = self;
         // wgpu's own variable: it says which GPU, not that there must be one.
         let by_environment = || std::env::var(ADAPTER_NAME).ok().filter(|name| !name.is_empty());
         let adapter = adapter.clone().or_else(|| by_environment().filter(|_| *backend != Choice::Cpu));
-        Request { backend: *backend, adapter, precision: *precision, ..Request::default() }
+        let (backend, precision, gpu_memory) = (*backend, *precision, *gpu_memory);
+        Request { backend, adapter, precision, gpu_memory, ..Request::default() }
     }
 }
 

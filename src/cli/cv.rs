@@ -109,7 +109,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
         recipes => recipes,
     };
     let resumed = options.resume.as_ref().map(|path| Ensemble::load(path)).transpose()?;
-    let selected = options.compute.request().select()?;
+    let mut selected = options.compute.request().select()?;
+    if !options.quiet {
+        selected.tell = note;
+    }
     selected.notes.iter().for_each(|line| tell(line));
     let seed = options.recipe.seed();
     let stops = recipes.1.as_ref().is_ok_and(|recipe| recipe.stopping.early_stop.is_some());
@@ -169,6 +172,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     let because = selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
     tell(&format!("Backend: {}{because}", jobs::device(&selected)));
+    if let Some(study) = studies.first() {
+        selected.streamed(&study.fold.dataset).iter().for_each(|line| tell(&format!("Data: {line}")));
+    }
     let all = Jobs { selected: &selected, jobs: &jobs, quiet: options.quiet };
     if let Some(share) = shards.share() {
         return share.train(&all);

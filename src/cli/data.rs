@@ -17,6 +17,8 @@ use crate::data::{self, idx};
 use crate::error::{Error, Result};
 use crate::{cache, files, preview};
 
+mod convert;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Fetch published data sets
@@ -27,8 +29,10 @@ pub(super) enum Command {
     Check(CheckOptions),
     /// Write a picture of a data set: a row of examples per class
     Preview(PreviewOptions),
-    /// Show the columns of a table, what they hold, and what they would become
+    /// Show the columns of a table, what they hold, and what they would become; or what a converted data set holds
     Inspect(InspectOptions),
+    /// Read, split, encode and scale a data set once, and write it to a file whose rows are mapped and take no memory
+    Convert(Box<convert::Options>),
 }
 
 /// All sets that are small, together.
@@ -99,7 +103,8 @@ pub(super) struct PreviewOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct InspectOptions {
-    /// A table: CSV, plain or packed; Parquet; Arrow; a folder or pattern of many files; - for standard input
+    /// A table: CSV, plain or packed; Parquet; Arrow; a folder or pattern of many files; - for standard input. Or a file of data
+    /// convert
     #[arg(value_name = "FILE")]
     file: String,
     #[command(flatten)]
@@ -116,6 +121,7 @@ pub(super) fn run(command: &Command) -> Result<()> {
         Command::Check(options) => check(options),
         Command::Preview(options) => show(options),
         Command::Inspect(options) => inspect(options),
+        Command::Convert(options) => convert::run(options),
     }
 }
 
@@ -299,6 +305,9 @@ fn show(options: &PreviewOptions) -> Result<()> {
 /// Tells what the columns of a table hold and what they would become, if all rows were learnt from.
 fn inspect(options: &InspectOptions) -> Result<()> {
     let reading = options.table.reading();
+    if data::converted::present(options.file.as_ref()) {
+        return convert::inspect(&options.file, &reading, options.json);
+    }
     let (table, mut notes) = data::table(&options.file, &reading)?;
     let mut decided = Vec::new();
     let (profiles, schema) = table.profile(&mut decided)?;

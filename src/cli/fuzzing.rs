@@ -76,7 +76,8 @@ mod tests {
     fn no_text_makes_its_reader_panic() {
         let folder = tempfile::tempdir().unwrap();
         let of_folder = |_: &Path| signs(folder.path());
-        let readers: [(&str, &str, &dyn Fn(&Path) -> Result<()>); 4] = [
+        type Reader<'a> = (&'a str, &'a str, &'a dyn Fn(&Path) -> Result<()>);
+        let readers: [Reader<'_>; 4] = [
             ("config.toml", CONFIG, &config),
             ("space.toml", SPACE, &space),
             ("search.jsonl", JOURNAL, &journal),

@@ -119,7 +119,7 @@ const GROUPS: [Group; 6] = [
     ),
     (
         "Device, such as --backend gpu --adapter 0",
-        &["backend", "adapter", "precision", "plan", "threads", "tune", "exact", "no_check"],
+        &["backend", "adapter", "gpu_memory", "precision", "plan", "threads", "tune", "exact", "no_check"],
     ),
     (
         "Output, such as --save model.safetensors --log run.jsonl",

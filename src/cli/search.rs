@@ -208,8 +208,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let outputs = options.outputs()?;
     let shards = options.shards()?;
     let given = options.given()?;
-    let selected = options.compute.request().select()?;
+    let mut selected = options.compute.request().select()?;
     selected.notes.iter().for_each(|line| options.tell(line));
+    if !options.quiet {
+        selected.tell = note;
+    }
     let ground = Ground::read(options, &given, &outputs)?;
     let given = ground.given(&given);
     let space = options.space(&ground, &given)?;

@@ -253,6 +253,9 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         Some((backend, plan)) => request.select_as(backend, PlanName::named(plan))?,
         None => request.select()?,
     };
+    if !options.quiet {
+        selected.tell = note;
+    }
     selected.notes.iter().for_each(|line| tell(line));
     let mut reading = settings.reading.clone();
     let dataset = options.data.read(&settings.source, reading.clone(), &outputs, options.verbose, tell)?;
@@ -337,6 +340,8 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         }
     }
     backend.set_state(&state)?;
+    let about = backend.about();
+    about.streamed.iter().for_each(|line| tell(&format!("Data: {line}")));
     if about.name == "gpu" && options.exact && !options.no_check {
         let exactly = check::exactly(backend, &model, &recipe, &dataset.train, &state);
         exactly.map_err(|error| error.advise(&[Remedy::Cpu, Remedy::Inexact]))?;
@@ -410,7 +415,11 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     drop(dashboard);
     if let Err(Error::Diverged { kept: Some(epoch), .. }) = &trained {
         screen.clear();
-        saving.diverged(*epoch, &backend.state(None)?)?;
+        saving.failed(*epoch, &backend.state(None)?, "a finite one")?;
+    }
+    if let Err(Error::Lost { kept, .. }) = &trained {
+        screen.clear();
+        saving.lost(kept.as_deref())?;
     }
     let Outcome { epoch, end } = trained?;
     if end == End::Stopped {

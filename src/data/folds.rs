@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::csv::Table;
 use super::split::{pick, share_of_test};
-use super::{Dataset, ENOUGH_TO_VALIDATE, Found, Inputs, Note, Options, Raw, Samples, Scale, View, read};
+use super::{Dataset, ENOUGH_TO_VALIDATE, Found, Inputs, Note, Options, Raw, Samples, Scale, View, converted, read};
 use crate::error::{Error, Remedy, Result};
 use crate::random::{self, Draw};
 
@@ -38,6 +38,31 @@ enum Source {
     Shared(Arc<Dataset>),
 }
 
+impl Source {
+    /// The training part of `raw`.
+    fn of(mut raw: Box<Raw>, options: &Options, notes: &mut Vec<Note>) -> Result<Self> {
+        if options.groups.is_some() {
+            let message = format!("{}: groups are a column of a table, and this is none", raw.name);
+            return Err(Error::Usage(message).advise(&[Remedy::Without("groups")]));
+        }
+        if raw.test.take().is_some() {
+            let name = &raw.name;
+            notes.push(
+                format!("the test part of {name} is left aside: the folds are those of its training part").into(),
+            );
+        }
+        if raw.validation.take().is_some() {
+            notes.push(format!("the validation part of {} is left aside", raw.name).into());
+        }
+        if matches!(raw.train.inputs, Inputs::U8(_)) && matches!(options.scale, None | Some(Scale::Bytes)) {
+            let all = Options { test_split: Some(0.0), validation_split: None, ..options.clone() };
+            Ok(Self::Shared(Arc::new(raw.prepare(&all, notes)?)))
+        } else {
+            Ok(Self::Rows(raw))
+        }
+    }
+}
+
 impl Folding {
     /// Reads `source` whole. A test part of its own is left aside; notes are for the user.
     ///
@@ -45,34 +70,12 @@ impl Folding {
     /// Those of [`super::load`].
     pub fn read(source: &str, options: &Options) -> Result<(Self, Vec<Note>)> {
         let mut notes = Vec::new();
-        let found = match read(source, options, None, &mut notes)? {
+        let source = match read(source, options, None, &mut notes)? {
             Found::Table(table) => Source::Table(table),
-            Found::Rows(_) if options.groups.is_some() => {
-                let message = format!("{source}: groups are a column of a table, and this is none");
-                return Err(Error::Usage(message).advise(&[Remedy::Without("groups")]));
-            }
-            Found::Rows(mut raw) => {
-                if raw.test.take().is_some() {
-                    notes.push(
-                        format!(
-                            "the test part of {} is left aside: the folds are those of its training part",
-                            raw.name
-                        )
-                        .into(),
-                    );
-                }
-                if raw.validation.take().is_some() {
-                    notes.push(format!("the validation part of {} is left aside", raw.name).into());
-                }
-                if matches!(raw.train.inputs, Inputs::U8(_)) && matches!(options.scale, None | Some(Scale::Bytes)) {
-                    let all = Options { test_split: Some(0.0), validation_split: None, ..options.clone() };
-                    Source::Shared(Arc::new(raw.prepare(&all, &mut notes)?))
-                } else {
-                    Source::Rows(raw)
-                }
-            }
+            Found::Rows(raw) => Source::of(raw, options, &mut notes)?,
+            Found::Converted(set) => Source::of(Box::new(converted::raw(*set)?), options, &mut notes)?,
         };
-        Ok((Self { source: found, options: options.clone() }, notes))
+        Ok((Self { source, options: options.clone() }, notes))
     }
 
     /// Number of rows.

@@ -66,6 +66,15 @@ impl Scaling {
         plain(offset, divisor)
     }
 
+    /// Whether it has finite numbers to scale by for each of `width` features. To be checked where a file holds it.
+    pub fn is_usable(&self, width: usize) -> bool {
+        let Self { offset, divisor, clip } = self;
+        [offset.len(), divisor.len()] == [width; 2]
+            && offset.iter().all(|value| value.is_finite())
+            && divisor.iter().all(|value| value.is_normal())
+            && clip.is_none_or(|clip| clip.is_normal() && clip > 0.0)
+    }
+
     /// This scaling, but for the features that `as_they_are` marks: these are not moved and not divided, and only a clip holds them.
     pub(super) fn except(mut self, as_they_are: &[bool]) -> Self {
         for (feature, _) in as_they_are.iter().enumerate().filter(|(_, stays)| **stays) {

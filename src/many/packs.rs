@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::{Job, Teller, Told, Trained, Watch, spread};
 use crate::backend::gpu::{GpuPack, Store};
+use crate::backend::lasting::Lasting;
 use crate::backend::pack::Pack;
 use crate::backend::select::Selected;
 use crate::backend::{Backend, Split};
@@ -81,7 +82,7 @@ fn fits(one: &Job, other: &Job) -> bool {
 /// What trains a job, or the jobs of a pack.
 enum Opened {
     One(Box<dyn Backend>),
-    Pack(Box<GpuPack>),
+    Pack(Box<Lasting<GpuPack>>),
 }
 
 impl Opened {
@@ -99,13 +100,13 @@ impl Opened {
                 let number = numbers[0];
                 teller.ended(number, jobs[number].train(backend.as_mut(), |told| teller.tell(number, told)));
             }
-            Self::Pack(mut pack) => together(&mut pack, jobs, numbers, teller),
+            Self::Pack(mut pack) => together(pack.as_mut(), jobs, numbers, teller),
         }
     }
 }
 
 /// Trains the jobs `numbers`, which are the members of `pack`.
-fn together(pack: &mut GpuPack, jobs: &[Job], numbers: &[usize], teller: &Teller<'_>) {
+fn together(pack: &mut dyn Pack, jobs: &[Job], numbers: &[usize], teller: &Teller<'_>) {
     let members: Vec<&Job> = numbers.iter().map(|&number| &jobs[number]).collect();
     let mut watches: Vec<Watch> = members.iter().map(|_| Watch::default()).collect();
     let mut flow = ControlFlow::Continue(());
@@ -144,10 +145,13 @@ fn together(pack: &mut GpuPack, jobs: &[Job], numbers: &[usize], teller: &Teller
 }
 
 /// The pack of the jobs `numbers`, with their data and states.
-fn opened(selected: &Selected, store: &Store, jobs: &[Job], numbers: &[usize]) -> Result<GpuPack> {
+fn opened(selected: &Selected, store: &Store, jobs: &[Job], numbers: &[usize]) -> Result<Lasting<GpuPack>> {
     let members: Vec<&Job> = numbers.iter().map(|&number| &jobs[number]).collect();
     let recipes: Vec<_> = members.iter().map(|job| job.recipe.clone()).collect();
-    let mut pack = GpuPack::new(store.clone(), &members[0].model, &recipes, selected.plan())?;
+    let (store, model, plan, batch_size) =
+        (store.clone(), members[0].model.clone(), selected.plan(), members[0].recipe.batch_size);
+    let open = move || -> Result<GpuPack> { GpuPack::new(store.living()?, &model, &recipes, plan) };
+    let mut pack = Lasting::new(Box::new(open), batch_size, selected.tell)?;
     for (split, view) in members[0].data.each() {
         pack.upload(split, &view.samples)?;
         let views = members.iter().map(|job| job.data.get(split));

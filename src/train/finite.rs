@@ -63,8 +63,11 @@ impl<'a> Finite<'a> {
         Ok(())
     }
 
-    /// `error` of a run; where that diverged, `backend` has the last finite state again.
+    /// `error` of a run; where that diverged, `backend` has the last finite state again, and where the device is lost, the error has it.
     pub(super) fn restore(self, backend: &mut dyn Backend, error: Error) -> Error {
+        if let Error::Lost { why, .. } = error {
+            return Error::Lost { why, kept: self.good.map(Box::new) };
+        }
         let (Error::Diverged { epoch, learning_rate, loss, .. }, Some((last, state))) = (&error, &self.good) else {
             return error;
         };

@@ -287,6 +287,7 @@ impl Backend for Reference {
             precision: Precision::F32,
             dispatches: None,
             bytes: (self.data.iter().map(data).sum::<usize>() + size_of_val(&self.state.parameters[..])) as u64,
+            streamed: Vec::new(),
         }
     }
 

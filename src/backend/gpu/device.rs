@@ -112,6 +112,11 @@ pub struct Device {
     pub limits: wgpu::Limits,
     /// What of the adapter decides how kernels are launched.
     pub hardware: Hardware,
+    /// Bytes of the memory that it has for itself, where the driver tells.
+    pub memory: Option<u64>,
+    /// The most bytes of data sets that are kept on it at a time: the rows of larger ones are streamed. As opened, three quarters of
+    /// [`Device::memory`].
+    pub data_bytes: u64,
     /// Whether the driver checks what shaders do: bounds, loops, memory that starts at zero. They are written to need none
     /// of it.
     pub checked: bool,
@@ -142,6 +147,28 @@ pub fn cooperative(adapter: &wgpu::Adapter) -> Option<Cooperative> {
     let side = matrices.iter().filter(fits).map(|matrix| matrix.m_size as usize).max()?;
     let usable = adapter.features().contains(MIXED) && info.subgroup_min_size == info.subgroup_max_size;
     usable.then_some(Cooperative { side, subgroup: info.subgroup_min_size as usize })
+}
+
+/// Bytes of the largest memory that `adapter` has for itself; none where its driver, which is not Vulkan's, does not tell.
+fn memory(adapter: &wgpu::Adapter) -> Option<u64> {
+    // Where wgpu has Vulkan.
+    #[cfg(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    {
+        /// `VK_MEMORY_HEAP_DEVICE_LOCAL_BIT`.
+        const DEVICE_LOCAL: u32 = 1;
+        // SAFETY: the adapter behind it is only asked what it is.
+        let adapter = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
+        let instance = adapter.shared_instance().raw_instance();
+        // SAFETY: the physical device is one of this instance, which lives as long as the adapter does.
+        let properties = unsafe { instance.get_physical_device_memory_properties(adapter.raw_physical_device()) };
+        let heaps = properties.memory_heaps_as_slice().iter();
+        heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0).map(|heap| heap.size).max()
+    }
+    #[cfg(not(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    {
+        let _ = adapter;
+        None
+    }
 }
 
 /// What the cooperative kernels use.
@@ -228,12 +255,13 @@ impl Device {
         }));
         let of_loss = Arc::clone(&failures);
         device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                let message = format!("the device was lost: {message}; fewer rows per step may help, or the CPU");
-                of_loss.lock().unwrap_or_else(PoisonError::into_inner).lost.get_or_insert(message);
-            }
+            let message = format!("the device was lost ({reason:?}: {})", message.trim());
+            of_loss.lock().unwrap_or_else(PoisonError::into_inner).lost.get_or_insert(message);
         });
-        Ok(Self { device, queue, adapter: adapter.clone(), info, limits, hardware, checked: false, failures })
+        let memory = memory(adapter);
+        let data_bytes = memory.map_or(u64::MAX, |bytes| bytes / 4 * 3);
+        let adapter = adapter.clone();
+        Ok(Self { device, queue, adapter, info, limits, hardware, memory, data_bytes, checked: false, failures })
     }
 
     /// The same device, but shaders run with the driver's checks.
@@ -241,17 +269,48 @@ impl Device {
         Self { checked: true, ..self.clone() }
     }
 
+    /// A device on the same adapter, opened anew.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] when the adapter is gone, or refuses.
+    pub async fn reopen(&self) -> Result<Self> {
+        let same = |adapter: &&wgpu::Adapter| adapter.get_info() == self.info;
+        let adapters = adapters().await;
+        let gone = || Error::Adapter(format!("adapter {} is no longer there", self.info.name));
+        let adapter = adapters.iter().find(same).ok_or_else(gone)?;
+        let precision = if self.hardware.cooperative.is_some() { Precision::Mixed } else { Precision::F32 };
+        let opened = Self::open_with(adapter, precision, self.limits.clone(), self.device.features()).await?;
+        let (hardware, data_bytes, checked) = (self.hardware.clone(), self.data_bytes, self.checked);
+        Ok(Self { hardware, data_bytes, checked, ..opened })
+    }
+
+    /// Whether it was lost, for good.
+    pub fn is_lost(&self) -> bool {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).lost.is_some()
+    }
+
     /// The first error the driver reported of this thread's calls since the last check, about `what`; or that the device was lost.
     ///
     /// # Errors
-    /// [`Error::Gpu`] when there is one.
+    /// [`Error::Gpu`] when there is one, [`Error::Lost`].
     pub fn check(&self, what: &str) -> Result<()> {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let error = failures.errors.remove(&std::thread::current().id());
-        match error.or_else(|| failures.lost.clone()) {
-            Some(message) => Err(Error::Gpu(format!("{what}: {message} (adapter {})", self.info.name))),
-            None => Ok(()),
+        let failures = || self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = failures().errors.remove(&std::thread::current().id());
+        if error.is_some() && !self.is_lost() {
+            // What a lost device fails with may come before the word that it is lost.
+            let _ = self.device.poll(wgpu::PollType::Poll);
         }
+        let named = |message: &str| format!("{what}: {message} (adapter {})", self.info.name);
+        match (&failures().lost, error) {
+            (Some(lost), _) => Err(Error::lost(named(lost))),
+            (None, Some(error)) => Err(Error::Gpu(named(&error))),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// The most bytes that a kernel can bind of one buffer.
+    pub fn most_bound(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
     }
 
     /// A storage buffer of `bytes`, zeroed, that can be copied from and to.
@@ -259,7 +318,7 @@ impl Device {
     /// # Errors
     /// [`Error::Gpu`] naming the buffer when the adapter cannot bind or hold that much.
     pub fn storage(&self, name: &str, bytes: u64) -> Result<wgpu::Buffer> {
-        let most = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
+        let most = self.most_bound();
         if bytes > most {
             return Err(Error::Gpu(format!(
                 "the {name} need a buffer of {:.1} MiB, but adapter {} binds at most {:.1} MiB",
@@ -267,7 +326,7 @@ impl Device {
                 self.info.name,
                 mebibytes(most)
             ))
-            .advise(&[Remedy::LessData, Remedy::SmallerBatch, Remedy::SmallerLayers, Remedy::Cpu]));
+            .advise(&[Remedy::Cpu]));
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         // Whole vectors of four floats, as some kernels bind it.
@@ -345,13 +404,21 @@ impl Device {
     pub async fn wait(&self, (index, done): Submitted) -> Result<()> {
         self.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })?;
         self.check("running kernels")?;
-        done.receive().await.ok_or_else(|| Error::Gpu("the device was dropped while it ran".into()))
+        done.receive().await.ok_or_else(|| self.failed("running kernels", "the device was dropped while it ran"))
     }
 
     fn poll(&self, how: wgpu::PollType) -> Result<()> {
         let polled = self.device.poll(how);
         self.check("running kernels")?;
-        polled.map(|_| ()).map_err(|error| Error::Gpu(format!("waiting for adapter {}: {error}", self.info.name)))
+        polled.map(|_| ()).map_err(|error| self.failed("waiting", &error.to_string()))
+    }
+
+    /// That `what` failed, or that the device was lost meanwhile.
+    fn failed(&self, what: &str, why: &str) -> Error {
+        match self.check(what) {
+            Err(error) => error,
+            Ok(()) => Error::Gpu(format!("{what}: {why} (adapter {})", self.info.name)),
+        }
     }
 
     /// Reads the bytes of a range of each buffer.
@@ -396,13 +463,13 @@ impl Device {
     /// [`Error::Gpu`] when the device fails.
     pub async fn finish_read(&self, Read { staging, sizes, submission, mapped }: Read) -> Result<Vec<Vec<u8>>> {
         self.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })?;
-        let failed = |why: String| Error::Gpu(format!("reading results back from adapter {}: {why}", self.info.name));
+        let failed = |why: &str| self.failed("reading results back", why);
         match mapped.receive().await {
             Some(Ok(())) => {}
-            Some(Err(error)) => return Err(failed(error.to_string())),
-            None => return Err(failed("the device was dropped".into())),
+            Some(Err(error)) => return Err(failed(&error.to_string())),
+            None => return Err(failed("the device was dropped")),
         }
-        let bytes = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
+        let bytes = staging.get_mapped_range(..).map_err(|error| failed(&error.to_string()))?;
         let mut rest: &[u8] = &bytes;
         let part = |size| {
             let (part, after) = rest.split_at(size);

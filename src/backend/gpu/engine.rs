@@ -12,7 +12,7 @@ use crate::backend::cpu::head::total_weight;
 use crate::backend::gpu::device::{Device, Submitted, values};
 use crate::backend::gpu::launch::stride;
 use crate::backend::gpu::plan::{Buffer, Plan, PlanName};
-use crate::backend::gpu::store::Store;
+use crate::backend::gpu::store::{self, Store};
 use crate::backend::gpu::submit::{Batch, Entries, MOST_MEMBERS, Table, submit};
 use crate::backend::gpu::timer::{self, Timer};
 use crate::backend::numbers::Numbers;
@@ -31,6 +31,7 @@ mod evaluation;
 mod pace;
 mod resident;
 mod sizes;
+mod stream;
 
 pub(crate) use sizes::capacity;
 
@@ -123,10 +124,12 @@ impl Engine {
             ))
             .advise(&[Remedy::Cpu]));
         }
+        sizes::check(&device, plan, model, recipe, members.len())?;
         let sizes = Sizes::new(&device, model, batch_size, members.len());
         let mut buffers = BTreeMap::new();
         for (buffer, (name, bytes)) in sizes.buffers(&device, plan, model, recipe) {
-            buffers.insert(buffer, device.storage(&name, bytes)?);
+            let remedies = [Remedy::SmallerBatch, Remedy::SmallerLayers, Remedy::Cpu];
+            buffers.insert(buffer, device.storage(&name, bytes).map_err(|error| error.advise(&remedies))?);
         }
         if let Some(columns) = buffers.get(&Buffer::Columns) {
             device.queue.write_buffer(columns, 0, bytemuck::cast_slice(&model.front().embedded));
@@ -206,19 +209,17 @@ impl Engine {
         let Device { info, hardware, .. } = self.device();
         let own = self.buffers.values().chain([self.table.buffer()]).chain(self.evaluated.0.values());
         let own = own.map(wgpu::Buffer::size).sum::<u64>();
-        let part = |resident: &Resident| {
-            let weights = resident.weights.as_ref().map_or(0, |(_, buffer)| buffer.size());
-            let lists = resident.lists.as_ref().map_or(0, |lists| lists.buffer.size());
-            resident.part.bytes() + resident.order.size() + resident.totals.size() + weights + lists
-        };
+        let streamed =
+            |(split, resident): (Split, &Resident)| resident.streamed().map(|why| store::streamed(split, why));
         About {
             name: "gpu",
             device: format!("{} ({}{})", info.name, info.backend, if hardware.software { ", software" } else { "" }),
             plan: self.plan.name(),
             plan_reason: self.reason,
             precision: train.and_then(|part| part.plan.as_ref()).map_or(Precision::F32, Plan::precision),
-            dispatches: train.map(|resident| resident.step.len()),
-            bytes: own + self.data.iter().map(part).sum::<u64>(),
+            dispatches: train.map(|resident| resident.passes().step.len()),
+            bytes: own + self.data.iter().map(Resident::bytes).sum::<u64>(),
+            streamed: self.data.each().filter_map(streamed).collect(),
         }
     }
 
@@ -230,9 +231,9 @@ impl Engine {
         self.settle().await?;
         let (entries, taken) = self.portion(steps, usize::MAX)?;
         if !entries.is_empty() {
-            let resident = self.data.get(Split::Train)?;
+            let passes = self.data.get(Split::Train)?.passes();
             let handed = self.pace.now();
-            let submitted = submit(self.device(), &self.table, &resident.step, &entries, None)?;
+            let submitted = submit(self.device(), &self.table, &passes.step, &entries, None)?;
             self.in_flight.push_back(Flight { submitted, steps: taken, handed });
             self.evaluations_in_flight = 0;
             self.wait_until(IN_FLIGHT).await?;
@@ -247,11 +248,12 @@ impl Engine {
             let (lists, members) = (steps.len(), self.members.len());
             return Err(Error::Data(format!("steps of {lists} members for {members}")));
         }
+        self.data.get_mut(Split::Train)?.turn();
         let resident = self.data.get(Split::Train)?;
         let batch_size = self.recipe().batch_size;
         let busy = |(_, steps): &(usize, Steps<'_>)| !steps.rates.is_empty() || !steps.order.is_empty();
         let busy: Vec<(usize, Steps<'_>)> = steps.iter().copied().enumerate().filter(busy).collect();
-        let room = (resident.order.size() as usize / 4 / batch_size / busy.len().max(1)).min(self.table.steps);
+        let room = (resident.room() / batch_size / busy.len().max(1)).min(self.table.steps);
         // Before any was timed, as a slow device would take.
         let flops = 6.0 * self.model.parameters() as f64 * (batch_size * busy.len().max(1)) as f64;
         let timed = self.pace.most().unwrap_or((work(self.device()) / flops) as usize);
@@ -269,7 +271,7 @@ impl Engine {
                 None => orders.extend_from_slice(steps.order),
                 Some(lists) => orders.extend(steps.order.iter().map(|&row| lists.rows[member][row as usize])),
             }
-            let weights = resident.weights.as_ref().map(|(weights, _)| &weights[..]);
+            let weights = resident.weights.as_deref();
             let batch = |(index, (rows, rate)): (usize, (&[u32], f32))| Batch {
                 numbers: Numbers::new(&recipe.optimizer, rate, taken + index as u64 + 1),
                 step_key: step_key(recipe.seed, taken + index as u64 + 1),
@@ -281,7 +283,7 @@ impl Engine {
             runs.push(own.batches(batch_size).enumerate().map(batch).collect::<Vec<_>>());
         }
         let device = self.device();
-        device.queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(&orders));
+        resident.list(device, &orders)?;
         let longest = runs.iter().map(Vec::len).max().unwrap_or(0);
         let entries = match self.buffers.get(&Buffer::Steps) {
             Some(numbers) => {
@@ -319,10 +321,10 @@ impl Engine {
         let batch_size = self.recipe().batch_size;
         let mut all = vec![Steps { order: &[], rates: &[] }; self.members.len()];
         while !steps.rates.is_empty() {
-            let most = timer::PASSES / self.data.get(Split::Train)?.step.len();
+            let most = timer::PASSES / self.data.get(Split::Train)?.passes().step.len();
             all[0] = steps;
             let (entries, done) = self.portion(&all, most)?;
-            timer.run(self.device(), &self.table, &self.data.get(Split::Train)?.step, &entries).await?;
+            timer.run(self.device(), &self.table, &self.data.get(Split::Train)?.passes().step, &entries).await?;
             let rows = (done * batch_size).min(steps.order.len());
             steps = Steps { order: &steps.order[rows..], rates: &steps.rates[done..] };
         }
@@ -412,9 +414,9 @@ impl Engine {
     /// When nothing was uploaded.
     pub(super) fn trial(&self) -> Result<Trial<'_>> {
         let resident = self.data.get(Split::Train)?;
-        let rows = self.recipe().batch_size.min(resident.part.rows);
+        let rows = self.recipe().batch_size.min(resident.rows);
         let order: Vec<u32> = (0..rows as u32).collect();
-        self.device().queue.write_buffer(&resident.order, 0, bytemuck::cast_slice(&order));
+        resident.list(self.device(), &order)?;
         let batch = Batch::of_rows(0, 0, rows, 0);
         // A run of one batch, where a dispatch does runs.
         let entry = match self.buffers.get(&Buffer::Steps) {
@@ -426,7 +428,7 @@ impl Engine {
         };
         Ok(Trial {
             plan: resident.plan.as_ref(),
-            buffers: &resident.buffers,
+            buffers: &resident.passes().buffers,
             table: &self.table,
             entries: vec![entry],
             store: &self.store,

@@ -64,7 +64,7 @@ impl Pack for GpuPack {
     }
 
     fn evaluate(&mut self, splits: &[Vec<Split>]) -> Result<Ticket> {
-        self.0.evaluate(splits.to_vec())
+        pollster::block_on(self.0.evaluate(splits.to_vec()))
     }
 
     fn collect(&mut self, ticket: Ticket) -> Result<Vec<Vec<Evaluation>>> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::backend::Split;
 use crate::backend::gpu::device::Device;
 use crate::backend::gpu::launch::Launch;
 use crate::backend::gpu::plan::{Buffer, Element, Plan};
@@ -11,6 +12,7 @@ use crate::backend::gpu::programs::Programs;
 use crate::backend::gpu::submit::{Ready, Table};
 use crate::data::{Inputs, Samples, Targets};
 use crate::error::Result;
+use crate::memory::Bytes;
 
 /// A device, and what lies on it. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub struct Store {
     device: Device,
     programs: Arc<Mutex<Programs>>,
     parts: Arc<Mutex<Vec<Copied>>>,
+    /// What took its place, after the device was lost.
+    next: Arc<Mutex<Option<Store>>>,
 }
 
 /// Samples, and what lies on the device of them; neither is kept alive.
@@ -44,7 +48,23 @@ impl Part {
 impl Store {
     /// An empty store on `device`.
     pub fn new(device: Device) -> Self {
-        Self { programs: Arc::new(Mutex::new(Programs::new(device.clone()))), device, parts: Arc::default() }
+        let programs = Arc::new(Mutex::new(Programs::new(device.clone())));
+        Self { programs, device, parts: Arc::default(), next: Arc::default() }
+    }
+
+    /// This store; once its device is lost, an empty one on the same adapter, which all who ask share.
+    ///
+    /// # Errors
+    /// As [`Device::reopen`].
+    pub fn living(&self) -> Result<Self> {
+        if !self.device.is_lost() {
+            return Ok(self.clone());
+        }
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*next {
+            Some(next) => next.living(),
+            None => Ok(next.insert(Self::new(pollster::block_on(self.device.reopen())?)).clone()),
+        }
     }
 
     /// The device.
@@ -52,29 +72,51 @@ impl Store {
         &self.device
     }
 
+    /// Why not all of `samples` can be kept on the device, in words; none where they can, or are there already.
+    pub fn refusal(&self, samples: &Arc<Samples>) -> Option<String> {
+        let rows = 4 * samples.len() as u64;
+        let (inputs, targets) = (samples.inputs.bytes() as u64, rows.max(4 * samples.values().len() as u64));
+        let device = &self.device;
+        let most = device.most_bound();
+        if inputs.max(targets) > most {
+            return Some(format!("adapter {} binds at most {}", device.info.name, Bytes(most)));
+        }
+        let parts = self.parts();
+        if there(&parts, samples).is_some() {
+            return None;
+        }
+        let taken: u64 = parts.iter().filter_map(|(_, part)| Some(part.upgrade()?.bytes())).sum();
+        let left = device.data_bytes.saturating_sub(taken);
+        (inputs + targets + rows > left).then(|| match device.memory {
+            Some(bytes) if device.data_bytes > bytes / 2 => {
+                format!(
+                    "adapter {} has {} of memory, and {} are left for data",
+                    device.info.name,
+                    Bytes(bytes),
+                    Bytes(left)
+                )
+            }
+            _ => format!("{} of the GPU's memory are left of what data may take", Bytes(left)),
+        })
+    }
+
     /// `samples` on the device, called `name` in messages; those that are there already are not copied again.
     ///
     /// # Errors
     /// [`crate::error::Error::Gpu`] naming what the adapter cannot hold.
     pub(super) fn upload(&self, name: &str, samples: &Arc<Samples>) -> Result<Arc<Part>> {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self.parts();
         parts.retain(|(_, part)| part.strong_count() > 0);
-        // While there is a weak reference to samples, no others lie at their address.
-        let there = parts.iter().find(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(samples)));
-        if let Some(part) = there.and_then(|(_, part)| part.upgrade()) {
+        if let Some(part) = there(&parts, samples) {
             return Ok(part);
         }
         let rows = samples.len();
         let identity: Vec<u32> = (0..rows as u32).collect();
-        let targets = match &samples.targets {
-            Targets::Classes(labels) => labels,
-            Targets::Values(values) => bytemuck::cast_slice(values),
-        };
         let part = Arc::new(Part {
             rows,
             element: Element::of(&samples.inputs),
             data: self.inputs(&format!("{name} inputs"), &samples.inputs)?,
-            targets: self.numbers(&format!("{name} targets"), targets)?,
+            targets: self.numbers(&format!("{name} targets"), bits(&samples.targets))?,
             identity: self.numbers(&format!("{name} row numbers"), &identity)?,
         });
         parts.push((Arc::downgrade(samples), Arc::downgrade(&part)));
@@ -127,7 +169,30 @@ impl Store {
         self.programs().ready(launch, bound, table)
     }
 
+    fn parts(&self) -> MutexGuard<'_, Vec<Copied>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn programs(&self) -> MutexGuard<'_, Programs> {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What of `parts` is a copy of `samples`.
+fn there(parts: &[Copied], samples: &Arc<Samples>) -> Option<Arc<Part>> {
+    // While there is a weak reference to samples, no others lie at their address.
+    parts.iter().find(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(samples)))?.1.upgrade()
+}
+
+/// Labels, or the bits of values, as shaders read them.
+pub(super) fn bits(targets: &Targets) -> &[u32] {
+    match targets {
+        Targets::Classes(labels) => labels,
+        Targets::Values(values) => bytemuck::cast_slice(values),
+    }
+}
+
+/// That a part is streamed, and why.
+pub(crate) fn streamed(split: Split, why: &str) -> String {
+    format!("the {} part is streamed through the GPU: {why}", split.name())
 }

@@ -26,6 +26,13 @@ pub(super) struct Input {
 impl Input {
     /// The input at `path`, or that on standard input where it is `-`.
     pub(super) fn new(path: &Path) -> Result<Self> {
+        if data::converted::present(path) {
+            return Err(Error::file(
+                path,
+                "a converted data set",
+                "rows as their source has them; eval takes converted ones",
+            ));
+        }
         if path.as_os_str() != "-" && path.metadata().map_or(true, |found| found.is_file()) {
             let image = is_image(path, Kind::of(path))?;
             return Ok(Self { path: path.to_path_buf(), content: None, image });

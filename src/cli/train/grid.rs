@@ -137,8 +137,11 @@ impl Runs {
             None => Settings::new(options, given, initial.as_ref().map(|(_, initial)| initial)),
         });
         let settings = settings.collect::<Result<Vec<_>>>()?;
-        let selected = options.request().select()?;
+        let mut selected = options.request().select()?;
         selected.notes.iter().for_each(|line| tell(line));
+        if !options.quiet {
+            selected.tell = note;
+        }
         let mut reading = settings[0].reading.clone();
         reading.table_validation = settings.iter().find_map(|settings| settings.reading.table_validation);
         // All runs have the same rows in each part.
@@ -187,6 +190,7 @@ impl Runs {
         let because = all_runs.selected.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         let device = jobs::device(&all_runs.selected);
         tell(&format!("Backend: {device}{because}"));
+        all_runs.selected.streamed(&all_runs.dataset).iter().for_each(|line| tell(&format!("Data: {line}")));
         Ok(all_runs)
     }
 }

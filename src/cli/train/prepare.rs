@@ -110,9 +110,13 @@ pub(in crate::cli) fn initial(checkpoint: &Checkpoint, task: Task) -> Cow<'_, Ch
 pub(in crate::cli) fn check_memory(model: &Mlp, recipe: &Recipe) -> Result<()> {
     // The state here, on the backend and as the last finite one, and the gradient.
     let values = 3 * (1 + recipe.optimizer.kind.slots()) + 1;
-    let needed = 4 * values as u64 * model.parameters() as u64;
-    memory::check(needed, || format!("the training of a network of widths {:?}", model.widths()))
-        .map_err(|error| error.advise(&[Remedy::SmallerLayers]))
+    let needed = |model: &Mlp| 4 * values as u64 * model.parameters() as u64;
+    memory::check(needed(model), || format!("the training of a network of widths {:?}", model.widths())).map_err(
+        |error| {
+            let Error::Memory { left, .. } = error else { return error };
+            error.advise(&[model.widest(|model| needed(model) <= left).map_or(Remedy::FewerInputs, Remedy::LayersOf)])
+        },
+    )
 }
 
 /// Where the training of `model` by `recipe` starts: from what it is told, or from the parameters of the file that is `initial`.

@@ -219,11 +219,27 @@ impl Saving {
         Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// The run diverged, and `state`, that of `epoch`, is the last finite one: it is written.
-    pub(super) fn diverged(&self, epoch: u32, state: &State) -> Result<()> {
+    /// The run failed, and `state`, that of `epoch`, is `which`: it is written.
+    pub(super) fn failed(&self, epoch: u32, state: &State, which: &str) -> Result<()> {
         let (Some(path), Some(run)) = (&self.last, &self.run) else { return Ok(()) };
         run.write(path, epoch, state)?;
-        note(&format!("The state of epoch {epoch}, a finite one, is in {}", numbered(path, epoch).display()));
+        note(&format!("The state of epoch {epoch}, {which}, is in {}", numbered(path, epoch).display()));
+        Ok(())
+    }
+
+    /// The device is lost, and `kept` is the last whole epoch whose state is known: it is written, and what goes on is said.
+    pub(super) fn lost(&self, kept: Option<&(u32, State)>) -> Result<()> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let (epochs, kept) = (run.metadata.recipe.epochs, kept.filter(|(epoch, _)| *epoch > run.done));
+        if let Some((epoch, state)) = kept {
+            self.failed(*epoch, state, "the last one that is known")?;
+        }
+        let file = match (&self.checkpoints, &self.last, kept) {
+            (Some(checkpoints), ..) if checkpoints.path().exists() => checkpoints.path().to_path_buf(),
+            (_, Some(path), Some((epoch, _))) => numbered(path, *epoch),
+            _ => return Ok(()),
+        };
+        terminal::note_command("To go on:", &self.command(&file, epochs));
         Ok(())
     }
 

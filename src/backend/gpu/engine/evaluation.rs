@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::sizes::work;
-use super::{Engine, Flight, Resident};
+use super::{Engine, Flight, IN_FLIGHT, Resident};
 use crate::backend::cpu::head::values_evaluation;
 use crate::backend::fit::rows_of;
 use crate::backend::gpu::device::{Read, values};
@@ -45,22 +45,37 @@ enum Reads {
 }
 
 impl Engine {
-    /// Hands over the evaluation of `split` of `members`.
-    fn begin(&mut self, split: Split, members: Vec<usize>) -> Result<Begun> {
-        let resident = self.data.get(split)?;
-        let device = self.device();
+    /// Hands over the evaluation of `split` of `members`. Where rows are streamed, it waits for all but the last of it.
+    async fn begin(&mut self, split: Split, members: Vec<usize>) -> Result<Begun> {
+        let device = self.device().clone();
         let (rows, outputs) = (self.sizes.evaluation_rows, self.model.outputs());
         let flops = 2.0 * self.model.parameters() as f64 * rows as f64;
-        let confusion = self.buffers.get(&Buffer::Confusion);
-        let mut clear = confusion;
-        let (mut submitted, mut predicted) = (Vec::new(), Vec::new());
+        let confusion = self.buffers.get(&Buffer::Confusion).cloned();
+        let mut clear = confusion.as_ref();
+        let mut predicted = Vec::new();
         for members in members.chunks(self.sizes.at_once) {
+            let resident = self.data.get(split)?;
             let steps = resident.evaluation_steps(members, rows);
-            let most = ((work(device) / flops / members.len() as f64) as usize).clamp(1, self.table.steps);
+            let most = ((work(&device) / flops / members.len() as f64) as usize).clamp(1, self.table.steps);
             // Of values each batch's lie where the next one's will.
             let most = if self.model.head() == Head::Classes { most } else { 1 };
+            let streamed = resident.streamed().is_some();
+            let lists = if resident.lists.is_some() { members.len() } else { 1 };
+            let most = if streamed { most.min(resident.room() / (rows * lists)).max(1) } else { most };
             for steps in steps.chunks(most) {
-                submitted.push(submit(device, &self.table, &resident.evaluation, steps, clear.take())?);
+                let handed = self.pace.now();
+                let submitted = if streamed {
+                    self.data.get_mut(split)?.turn();
+                    let resident = self.data.get(split)?;
+                    let (numbers, steps) = resident.gathered(steps);
+                    resident.list(&device, &numbers)?;
+                    submit(&device, &self.table, &resident.passes().evaluation, &steps, clear.take())?
+                } else {
+                    let passes = self.data.get(split)?.passes();
+                    submit(&device, &self.table, &passes.evaluation, steps, clear.take())?
+                };
+                self.in_flight.push_back(Flight { submitted, steps: 0, handed });
+                self.evaluations_in_flight += 1;
                 if self.model.head() == Head::Values {
                     let entries = &steps[0];
                     let of = |(place, entry): (usize, &Batch)| {
@@ -70,9 +85,13 @@ impl Engine {
                     let read = device.begin_read(&entries.iter().enumerate().map(of).collect::<Vec<_>>())?;
                     predicted.push((read, entries.iter().map(|entry| entry.member as usize).collect()));
                 }
+                if streamed {
+                    self.wait_until(IN_FLIGHT).await?;
+                }
             }
         }
-        let reads = match (self.model.head(), confusion) {
+        let resident = self.data.get(split)?;
+        let reads = match (self.model.head(), &confusion) {
             (Head::Classes, Some(confusion)) => {
                 let most = members.iter().max().map_or(0, |most| most + 1);
                 Reads::Classes(device.begin_read(&[
@@ -82,9 +101,6 @@ impl Engine {
             }
             _ => Reads::Values(predicted),
         };
-        self.evaluations_in_flight += submitted.len();
-        let handed = self.pace.now();
-        self.in_flight.extend(submitted.into_iter().map(|submitted| Flight { submitted, steps: 0, handed }));
         Ok(Begun { split, members, reads })
     }
 
@@ -141,7 +157,7 @@ impl Engine {
     async fn evaluate_now(&mut self, asked: &Asked) -> Result<Found> {
         let mut found = Vec::new();
         for (split, members) in by_part(asked) {
-            let begun = self.begin(split, members)?;
+            let begun = self.begin(split, members).await?;
             self.synchronize().await?;
             found.push(self.finish(begun).await?);
         }
@@ -152,7 +168,7 @@ impl Engine {
     ///
     /// # Errors
     /// When a part was not uploaded, or the device fails.
-    pub fn evaluate(&mut self, asked: Asked) -> Result<Ticket> {
+    pub async fn evaluate(&mut self, asked: Asked) -> Result<Ticket> {
         if asked.len() != self.members.len() {
             let (lists, members) = (asked.len(), self.members.len());
             return Err(Error::Data(format!("{lists} lists of parts to evaluate for {members} members")));
@@ -161,16 +177,18 @@ impl Engine {
             self.device().copy(&self.buffers[buffer], copy);
         }
         self.evaluated.1 = self.members.iter().map(|member| member.step).collect();
-        // Software drivers work on the caller's cores, Mesa's even before a submission returns: nothing would run ahead.
-        let ahead = !self.device().hardware.software;
+        let parts = asked.iter().flatten().map(|&split| Ok(self.data.get(split)?.streamed().is_some()));
+        let streamed = parts.collect::<Result<Vec<bool>>>()?.contains(&true);
+        // Software drivers work on the caller's cores, Mesa's even before a submission returns: nothing would run ahead. Streamed rows
+        // are gathered by the caller.
+        let ahead = !self.device().hardware.software && !streamed;
         let pending = if ahead {
-            let begun = by_part(&asked).into_iter().map(|(split, members)| self.begin(split, members));
-            let begun = begun.collect::<Result<_>>()?;
+            let mut begun = Vec::new();
+            for (split, members) in by_part(&asked) {
+                begun.push(self.begin(split, members).await?);
+            }
             Pending::Begun(asked, begun)
         } else {
-            for &split in asked.iter().flatten() {
-                self.data.get(split)?;
-            }
             Pending::Asked(asked)
         };
         self.device().check("encoding evaluations")?;

@@ -7,8 +7,9 @@ use crate::backend::gpu::device::Device;
 use crate::backend::gpu::launch::stride;
 use crate::backend::gpu::plan::{Buffer, Element, Plan, PlanName};
 use crate::backend::gpu::submit::{Batch, MAX_STEPS, MOST_MEMBERS};
-use crate::error::Result;
-use crate::model::Mlp;
+use crate::error::{Error, Remedy, Result};
+use crate::memory::Bytes;
+use crate::model::{Mlp, most};
 use crate::recipe::Recipe;
 
 /// Rows of a member evaluated at a time, at most.
@@ -35,8 +36,8 @@ pub(super) struct Sizes {
     pub(super) evaluation_rows: usize,
     /// Members evaluated at a time.
     pub(super) at_once: usize,
-    /// Rows that a buffer of activations has room for.
-    rows: usize,
+    /// Rows that a buffer of activations has room for: those of a step or an evaluation of all members.
+    pub(super) rows: usize,
 }
 
 impl Sizes {
@@ -48,7 +49,7 @@ impl Sizes {
         let evaluation_rows = EVALUATION_ROWS.min(EVALUATION_BYTES / 4 / widest).min(rows_by_work).max(64);
         // As many as there is room for anyway, or as the bytes allow.
         let trained = members * batch_size / evaluation_rows;
-        let most = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
+        let most = device.most_bound();
         let allowed = EVALUATION_BYTES.min(usize::try_from(most).unwrap_or(usize::MAX)) / 4 / widest / evaluation_rows;
         let at_once = trained.max(allowed).clamp(1, members);
         let rows = (members * batch_size).max(at_once * evaluation_rows);
@@ -99,20 +100,41 @@ pub(super) type Sized = BTreeMap<Buffer, (String, u64)>;
 /// As [`PlanName::check`] for the plan `wanted`.
 pub(crate) fn capacity(device: &Device, model: &Mlp, recipe: &Recipe, wanted: Option<PlanName>) -> Result<usize> {
     let (plan, _) = PlanName::choose(model, recipe, &device.hardware, wanted)?;
-    let most = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
     let fits = |members: usize| {
         let sizes = Sizes::new(device, model, recipe.batch_size.max(1), members);
         let buffers = sizes.buffers(device, plan, model, recipe);
-        // Parameters and slots are there twice: as an evaluation is of them.
-        let twice = [Buffer::Parameters, Buffer::Slots].iter().filter_map(|buffer| buffers.get(buffer));
-        let bytes: u64 = buffers.values().chain(twice).map(|(_, bytes)| bytes).sum();
-        bytes <= PACK_BYTES && buffers.values().all(|&(_, bytes)| bytes <= most)
+        total(&buffers) <= PACK_BYTES && buffers.values().all(|&(_, bytes)| bytes <= device.most_bound())
     };
     // More members never take less.
-    let (mut fit, mut too_many) = (1, MOST_MEMBERS + 1);
-    while fit + 1 < too_many {
-        let middle = (fit + too_many) / 2;
-        if fits(middle) { fit = middle } else { too_many = middle }
-    }
-    Ok(fit)
+    Ok(most(MOST_MEMBERS, fits).unwrap_or(1))
+}
+
+/// Bytes of `buffers` together. Parameters and slots are there twice: as an evaluation is of them.
+fn total(buffers: &Sized) -> u64 {
+    let twice = [Buffer::Parameters, Buffer::Slots].iter().filter_map(|buffer| buffers.get(buffer));
+    buffers.values().chain(twice).map(|(_, bytes)| bytes).sum()
+}
+
+/// Refuses what `device` has no room for: `members` networks as `model` that `recipe` trains by the plan `plan`.
+///
+/// # Errors
+/// [`Error::Gpu`] saying what is too large and what there is, with the batch or the layers that would fit.
+pub(super) fn check(device: &Device, plan: PlanName, model: &Mlp, recipe: &Recipe, members: usize) -> Result<()> {
+    let (name, most_bound, memory) = (&device.info.name, device.most_bound(), device.memory.unwrap_or(u64::MAX));
+    let excess = |model: &Mlp, batch_size: usize| {
+        let recipe = Recipe { batch_size, ..recipe.clone() };
+        let buffers = Sizes::new(device, model, batch_size, members).buffers(device, plan, model, &recipe);
+        let (largest, bytes) = buffers.values().max_by_key(|(_, bytes)| *bytes)?;
+        if *bytes > most_bound {
+            let (bytes, most) = (Bytes(*bytes), Bytes(most_bound));
+            return Some(format!("the {largest} need a buffer of {bytes}, but adapter {name} binds at most {most}"));
+        }
+        let (bytes, has) = (total(&buffers), Bytes(memory));
+        (bytes > memory).then(|| format!("the network takes {} in all, but adapter {name} has {has}", Bytes(bytes)))
+    };
+    let Some(why) = excess(model, recipe.batch_size) else { return Ok(()) };
+    let batch = most(recipe.batch_size, |rows| excess(model, rows).is_none()).map(Remedy::BatchOf);
+    let layers = || model.widest(|model| excess(model, recipe.batch_size).is_none()).map(Remedy::LayersOf);
+    let remedy = batch.or_else(layers).unwrap_or(Remedy::FewerInputs);
+    Err(Error::Gpu(why).advise(&[remedy, Remedy::Cpu]))
 }
