@@ -72,11 +72,13 @@ mod tests {
     const SIGN: &str = "{\"version\":\"0.1.0\",\"command\":[\"train\",\"--members\",\"2\"],\"working_directory\":\"/\",\
                         \"study\":\"ab\",\"shard\":1,\"of\":2,\"process\":7,\"beats\":3}";
 
+    /// The name of a file, a good text for it, and what reads it.
+    type Reader<'a> = (&'a str, &'a str, &'a dyn Fn(&Path) -> Result<()>);
+
     #[test]
     fn no_text_makes_its_reader_panic() {
         let folder = tempfile::tempdir().unwrap();
         let of_folder = |_: &Path| signs(folder.path());
-        type Reader<'a> = (&'a str, &'a str, &'a dyn Fn(&Path) -> Result<()>);
         let readers: [Reader<'_>; 4] = [
             ("config.toml", CONFIG, &config),
             ("space.toml", SPACE, &space),
