@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
+use std::time::Duration;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use wgpu::DeviceType;
@@ -175,6 +176,9 @@ fn memory(adapter: &wgpu::Adapter) -> Option<u64> {
 const MIXED: wgpu::Features =
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
 
+/// How long the word that a device is lost is waited for where something failed.
+const HEARING: Duration = Duration::from_secs(5);
+
 /// The most storage buffers that a kernel is to bind: the updates of about ten layers.
 const STORAGE_BUFFERS: u32 = 64;
 
@@ -296,9 +300,8 @@ impl Device {
     pub fn check(&self, what: &str) -> Result<()> {
         let failures = || self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let error = failures().errors.remove(&std::thread::current().id());
-        if error.is_some() && !self.is_lost() {
-            // What a lost device fails with may come before the word that it is lost.
-            let _ = self.device.poll(wgpu::PollType::Poll);
+        if error.is_some() {
+            self.hear();
         }
         let named = |message: &str| format!("{what}: {message} (adapter {})", self.info.name);
         match (&failures().lost, error) {
@@ -413,8 +416,16 @@ impl Device {
         polled.map(|_| ()).map_err(|error| self.failed("waiting", &error.to_string()))
     }
 
+    /// Waits for the word that the device is lost: what it fails with then may come before. It is said once the work under way has ended.
+    fn hear(&self) {
+        if !self.is_lost() {
+            let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(HEARING) });
+        }
+    }
+
     /// That `what` failed, or that the device was lost meanwhile.
     fn failed(&self, what: &str, why: &str) -> Error {
+        self.hear();
         match self.check(what) {
             Err(error) => error,
             Ok(()) => Error::Gpu(format!("{what}: {why} (adapter {})", self.info.name)),
