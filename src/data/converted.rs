@@ -160,7 +160,7 @@ fn head_checksum(data: &str, table: &[(String, Tensor)]) -> u32 {
     crc.sum()
 }
 
-/// Whether a file written by [`write`] is at `path`.
+/// Whether a file written by [`write()`] is at `path`.
 pub fn present(path: &Path) -> bool {
     let mut start = [0; 8 + BEGINS.len()];
     let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
