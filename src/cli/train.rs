@@ -112,7 +112,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     tune: Tune,
     /// Train to the same bits on the CPU and on any GPU that rounds as it should, which the first step shows: by plain kernels that sum
-    /// in the same order, some times slower
+    /// in the same order, many times slower
     #[arg(long)]
     exact: bool,
     /// Do not compare the first step of a GPU with the CPU's before training
@@ -253,6 +253,9 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         Some((backend, plan)) => request.select_as(backend, PlanName::named(plan))?,
         None => request.select()?,
     };
+    if options.tune == Tune::Full && selected.gpu.is_none() {
+        return Err(Error::Usage("--tune full is for a GPU, and this runs on the CPU: use --backend gpu".into()));
+    }
     if !options.quiet {
         selected.tell = note;
     }
