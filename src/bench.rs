@@ -177,6 +177,17 @@ pub fn measure(
     })
 }
 
+/// A GPU backend for `model` with the training rows of `dataset` and the weights that `recipe` begins with.
+///
+/// # Errors
+/// As [`Gpu::new`], and what the device fails with.
+pub fn ready(store: &Store, model: &Mlp, recipe: &Recipe, plan: Option<PlanName>, dataset: &Dataset) -> Result<Gpu> {
+    let mut gpu = Gpu::new(store.clone(), model.clone(), recipe, plan)?;
+    gpu.upload(Split::Train, &dataset.train)?;
+    gpu.set_state(&State::new(model.initial_parameters(recipe.init, recipe.seed), recipe.optimizer.kind))?;
+    Ok(gpu)
+}
+
 /// Rounds in which plans are compared.
 const PLAN_ROUNDS: usize = 5;
 /// Steps of a plan in a round, at most.
@@ -195,16 +206,12 @@ pub fn plans(
     dataset: &Dataset,
     plans: &[PlanName],
 ) -> Result<Vec<(PlanName, f64)>> {
-    let parameters = model.initial_parameters(recipe.init, recipe.seed);
     let order = random::order(recipe.seed, 0, dataset.train.len() as u32);
     let order = &order[..order.len().min(PLAN_STEPS * recipe.batch_size)];
     let steps = order.len().div_ceil(recipe.batch_size) as f64;
     let mut timed = Vec::new();
     for &plan in plans {
-        let mut gpu = Gpu::new(store.clone(), model.clone(), recipe, Some(plan))?;
-        gpu.upload(Split::Train, &dataset.train)?;
-        gpu.set_state(&State::new(parameters.clone(), recipe.optimizer.kind))?;
-        timed.push((plan, gpu, Vec::new()));
+        timed.push((plan, ready(store, model, recipe, Some(plan), dataset)?, Vec::new()));
     }
     // The first round builds what the driver has not built yet; the second says which are out of the question.
     let mut least = f64::INFINITY;

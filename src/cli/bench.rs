@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::recipe::{Hidden, parse_hidden};
 use super::{ComputeOptions, DataOptions, jobs, note, print, select, tune};
+use crate::backend::gpu::Store;
 use crate::backend::gpu::explain::Dispatch;
-use crate::backend::gpu::{Gpu, Store};
 use crate::backend::select::Selected;
-use crate::backend::{Backend, Split, Steps};
+use crate::backend::{Backend, Steps};
 use crate::bench::{self, Measurement, Timing, Workload};
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
@@ -19,7 +19,6 @@ use crate::model::Mlp;
 use crate::random;
 use crate::recipe::{Loss, Optimizer, OptimizerKind, Recipe};
 use crate::schedule::Schedule;
-use crate::state::State;
 use crate::tuning;
 
 #[derive(Debug, Args)]
@@ -226,9 +225,7 @@ const EXPLAINED_STEPS: usize = 500;
 
 /// Tells what a step of `model` is made of.
 fn explain(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, dataset: &Dataset) -> Result<()> {
-    let mut gpu = Gpu::new(store.clone(), model.clone(), recipe, options.compute.request().plan)?;
-    gpu.upload(Split::Train, &dataset.train)?;
-    gpu.set_state(&State::new(model.initial_parameters(recipe.init, recipe.seed), recipe.optimizer.kind))?;
+    let mut gpu = bench::ready(store, model, recipe, options.compute.request().plan, dataset)?;
     let batch_size = recipe.batch_size;
     let order = random::order(recipe.seed, 0, dataset.train.len() as u32);
     // Whole batches.

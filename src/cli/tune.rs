@@ -4,19 +4,18 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 
+use crate::backend::gpu::Store;
 use crate::backend::gpu::hardware::{Hardware, Tuning};
 use crate::backend::gpu::plan::{Element, Plan, PlanName};
 use crate::backend::gpu::tune::{MARGIN, Tuned};
-use crate::backend::gpu::{Gpu, Store};
 use crate::backend::select::{Request, Selected};
-use crate::backend::{Backend, BackendExt, Precision, Split};
+use crate::backend::{Backend, BackendExt, Precision};
 use crate::bench;
 use crate::data::Dataset;
-use crate::error::{Error, Result};
-use crate::model::{Init, Mlp};
+use crate::error::Result;
+use crate::model::Mlp;
 use crate::random;
 use crate::recipe::Recipe;
-use crate::state::State;
 use crate::tuning;
 
 /// What `train` measures before it begins.
@@ -41,15 +40,10 @@ pub(super) fn measure(
     tell: impl Fn(&str),
 ) -> Result<(Store, Tuning)> {
     let mut device = store.device().clone();
-    let plans = match request.plan {
-        Some(plan) => vec![plan],
-        // No other plan computes in mixed precision.
-        None if request.precision == Precision::Mixed => vec![PlanName::Fused],
-        None => PlanName::fitting(model, recipe, &device.hardware),
-    };
+    let plans = compared(model, recipe, request, &device.hardware);
     let mut tuning = Tuning::default();
     for &plan in &plans {
-        let (tuned, found) = ready(store, model, recipe, Some(plan), dataset)?.tune()?;
+        let (tuned, found) = bench::ready(store, model, recipe, Some(plan), dataset)?.tune()?;
         for Tuned { what, before, before_seconds, best, best_seconds } in &tuned {
             let (was, now) = (1e6 * before_seconds, 1e6 * best_seconds);
             tell(&if before == best {
@@ -61,7 +55,7 @@ pub(super) fn measure(
         tuning.extend(found);
     }
     device.hardware.tuning.extend(tuning.clone());
-    if request.plan.is_none() && plans.len() > 1 {
+    if plans.len() > 1 {
         let times = bench::plans(&Store::new(device.clone()), model, recipe, dataset, &plans)?;
         let untuned =
             PlanName::choose(model, recipe, &Hardware { tuning: Tuning::default(), ..device.hardware.clone() }, None)?
@@ -79,12 +73,14 @@ pub(super) fn measure(
     Ok((Store::new(device), tuning))
 }
 
-/// A GPU backend that holds the training rows, with weights to begin with.
-fn ready(store: &Store, model: &Mlp, recipe: &Recipe, plan: Option<PlanName>, dataset: &Dataset) -> Result<Gpu> {
-    let mut gpu = Gpu::new(store.clone(), model.clone(), recipe, plan)?;
-    gpu.upload(Split::Train, &dataset.train)?;
-    gpu.set_state(&State::new(model.initial_parameters(Init::He, recipe.seed), recipe.optimizer.kind))?;
-    Ok(gpu)
+/// The plans that are compared: that of `request`, or all that there are for it.
+fn compared(model: &Mlp, recipe: &Recipe, request: &Request, hardware: &Hardware) -> Vec<PlanName> {
+    match request.plan {
+        Some(plan) => vec![plan],
+        // No other plan computes in mixed precision.
+        None if request.precision == Precision::Mixed => vec![PlanName::Fused],
+        None => PlanName::fitting(model, recipe, hardware),
+    }
 }
 
 /// Runs that take longer are tuned for, s.
@@ -104,10 +100,7 @@ pub(super) fn before_run(
     (dataset, epochs): (&Dataset, u32),
     tell: impl Fn(&str),
 ) -> Result<()> {
-    let Some(store) = &selected.gpu else {
-        let message = "--tune full is for a GPU, and this runs on the CPU: use --backend gpu";
-        return if how == Tune::Full { Err(Error::Usage(message.into())) } else { Ok(()) };
-    };
+    let Some(store) = &selected.gpu else { return Ok(()) };
     if how == Tune::Auto {
         let hardware = &store.device().hardware;
         let steps = u64::from(epochs) * dataset.train.len().div_ceil(recipe.batch_size) as u64;
@@ -137,8 +130,7 @@ fn is_tuned(model: &Mlp, recipe: &Recipe, request: &Request, dataset: &Dataset, 
     let element = Element::of(&dataset.train.inputs);
     let step = Plan::step(plan, model, recipe, element, recipe.batch_size, hardware);
     let tuning = &hardware.tuning;
-    let choices = PlanName::fitting(model, recipe, hardware).len();
-    let plan_known = request.plan.is_some() || choices < 2 || tuning.plan(model, recipe).is_some();
+    let plan_known = compared(model, recipe, request, hardware).len() < 2 || tuning.plan(model, recipe).is_some();
     Ok(plan_known && step.pieces().all(|piece| piece.others.is_empty() || tuning.has(&piece.launch)))
 }
 
@@ -149,7 +141,7 @@ fn seconds_per_step(
     plan: Option<PlanName>,
     dataset: &Dataset,
 ) -> Result<f64> {
-    let mut gpu = ready(store, model, recipe, plan, dataset)?;
+    let mut gpu = bench::ready(store, model, recipe, plan, dataset)?;
     let order = random::order(recipe.seed, 0, dataset.train.len() as u32);
     let order = &order[..order.len().min(TIMED * recipe.batch_size)];
     let mut seconds = 0.0;

@@ -1,6 +1,7 @@
 //! The embedding of numbers in waves: a number `x` gives, beside itself, `e[j] = b[j] + sum_k W[j, k] cos(2 pi w[k] x + p[k])`.
 
 use super::circle::{cosine, fraction};
+use super::sum::by_halves;
 use crate::model::FrontTensor;
 use crate::model::front::{VALUES, WAVES};
 
@@ -33,19 +34,6 @@ impl<'a> Waves<'a> {
     }
 }
 
-/// Sums 16 values by halves: the order that vectors have.
-#[inline(always)]
-pub fn sum(mut values: [f32; WAVES]) -> f32 {
-    let mut half = WAVES / 2;
-    while half > 0 {
-        for k in 0..half {
-            values[k] += values[k + half];
-        }
-        half /= 2;
-    }
-    values[0]
-}
-
 /// Fills `outputs` (`.. x (inputs + VALUES features)`) from the rows `x` (`.. x inputs`): these, then the values of each feature in
 /// `embedded`.
 pub fn embed(waves: Waves, embedded: &[u32], inputs: usize, x: &[f32], outputs: &mut [f32]) {
@@ -57,7 +45,7 @@ pub fn embed(waves: Waves, embedded: &[u32], inputs: usize, x: &[f32], outputs: 
             for j in 0..VALUES {
                 let at = feature * VALUES + j;
                 let wave = |k| waves.weights[at * WAVES + k] * cosine(waves.turn(feature, k, x[column as usize]));
-                values[at] = waves.biases[at] + sum(std::array::from_fn(wave));
+                values[at] = waves.biases[at] + by_halves::<WAVES>(std::array::from_fn(wave));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The sum of a batch's losses.
+//! The sum of a batch's losses, and the orders in which others are summed.
 
 /// The sum of `values`.
 pub fn sum(values: &[f32]) -> f64 {
@@ -14,12 +14,18 @@ pub fn in_lanes(values: impl Iterator<Item = f32>) -> f32 {
     for (at, value) in values.enumerate() {
         partial[at % LANES] += value;
     }
-    let mut half = LANES / 2;
+    by_halves(partial)
+}
+
+/// The sum of `N` values, a power of two, by halves: the order that vectors and workgroups have.
+#[inline(always)]
+pub fn by_halves<const N: usize>(mut values: [f32; N]) -> f32 {
+    let mut half = N / 2;
     while half > 0 {
-        for lane in 0..half {
-            partial[lane] += partial[lane + half];
+        for k in 0..half {
+            values[k] += values[k + half];
         }
         half /= 2;
     }
-    partial[0]
+    values[0]
 }

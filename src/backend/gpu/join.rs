@@ -191,9 +191,7 @@ impl<'a> Declaration<'a> {
             _ if SHARED.contains(&self.name) && !self.text.contains("@binding(") => format!("{}\n", self.text),
             "override" => {
                 let ty = self.rest.trim_start_matches(':').trim_end_matches(';').split('=').next().unwrap_or_default();
-                let value =
-                    launch.constants.iter().find(|(constant, _)| *constant == self.name).map(|&(_, value)| value);
-                match (value, ty.trim()) {
+                match (launch.constant(self.name), ty.trim()) {
                     (None, _) => format!("const {name}{rest}\n"),
                     (Some(value), "bool") => format!("const {name} = {};\n", value != 0.0),
                     (Some(value), "f32") => format!("const {name}: f32 = {:e}f;\n", value as f32),

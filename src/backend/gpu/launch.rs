@@ -35,17 +35,8 @@ pub struct Launch {
     pub grid: [u32; 2],
     /// What it does for a member, at the least.
     pub work: Work,
-    /// What it needs to be joined with others, where it can be.
-    pub join: Option<Join>,
-}
-
-/// What a launch needs of a dispatch that does others too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Join {
-    /// Invocations of a workgroup: those of all that are joined.
-    pub lanes: usize,
-    /// Bytes of workgroup memory.
-    pub workgroup_bytes: usize,
+    /// Bytes of workgroup memory, if it can share a dispatch with others that have as many `lanes`.
+    pub joins: Option<usize>,
 }
 
 /// What a launch does, counted as the textbook does: nothing twice, nothing skipped.
@@ -75,13 +66,13 @@ impl Launch {
             constants,
             grid,
             work: Work::default(),
-            join: None,
+            joins: None,
         }
     }
 
-    /// That it can be joined with others.
-    fn join(mut self, lanes: usize, workgroup_bytes: usize) -> Self {
-        self.join = Some(Join { lanes, workgroup_bytes });
+    /// That it can share a dispatch with others, and takes so many bytes of workgroup memory there.
+    fn joins(mut self, workgroup_bytes: usize) -> Self {
+        self.joins = Some(workgroup_bytes);
         self
     }
 
@@ -150,8 +141,12 @@ impl Launch {
     /// # Errors
     /// As [`Kernel::reflect`].
     pub fn lanes(&self) -> Result<u32> {
-        let constant = self.constants.iter().find(|(name, _)| *name == "lanes");
-        constant.map_or_else(|| Ok(self.kernel.reflect(self.link)?.invocations), |&(_, lanes)| Ok(lanes as u32))
+        self.constant("lanes").map_or_else(|| Ok(self.kernel.reflect(self.link)?.invocations), |lanes| Ok(lanes as u32))
+    }
+
+    /// The value of the `override` constant `name`, if it gives it one.
+    pub fn constant(&self, name: &str) -> Option<f64> {
+        self.constants.iter().find(|(constant, _)| *constant == name).map(|&(_, value)| value)
     }
 
     /// What it makes, by which kernel, and in which way.

@@ -11,7 +11,7 @@ use crate::backend::gpu::kernels;
 use crate::backend::gpu::launch::dense::{Dense, Product, Source};
 use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::output::Pass;
-use crate::backend::gpu::launch::{Join, Launch, Within, dense, elementary, narrow, output, resident, stride};
+use crate::backend::gpu::launch::{Launch, Within, dense, elementary, narrow, output, resident, stride};
 use crate::backend::gpu::link::{Dropping, HeadKind, Link};
 use crate::data::Inputs;
 use crate::error::{Error, Remedy, Result};
@@ -358,10 +358,10 @@ fn joined(pieces: &[Ways], hardware: &Hardware) -> Option<Dispatch> {
     // The piece with the most work comes first: it says how many invocations a workgroup has, and takes the memory that it wants.
     let mut order: Vec<usize> = (0..pieces.len()).collect();
     order.sort_by(|&a, &b| pieces[b].0[0].work.flop.total_cmp(&pieces[a].0[0].work.flop));
-    let mut sizes: Vec<usize> = Vec::new();
-    for join in pieces[order[0]].0.iter().filter_map(|way| way.join) {
-        if !sizes.contains(&join.lanes) {
-            sizes.push(join.lanes);
+    let mut sizes = Vec::new();
+    for lanes in pieces[order[0]].0.iter().filter(|way| way.joins.is_some()).filter_map(|way| way.constant("lanes")) {
+        if !sizes.contains(&lanes) {
+            sizes.push(lanes);
         }
     }
     sizes.into_iter().find_map(|lanes| {
@@ -369,10 +369,11 @@ fn joined(pieces: &[Ways], hardware: &Hardware) -> Option<Dispatch> {
         let mut of_size = BTreeMap::new();
         for &number in &order {
             let (ways, bindings) = &pieces[number];
-            let fits = |join: Join| join.lanes == lanes && join.workgroup_bytes <= left;
-            let ways: Vec<_> = ways.iter().filter(|way| way.join.is_some_and(fits)).cloned().collect();
+            let fits =
+                |way: &&Launch| way.joins.is_some_and(|bytes| bytes <= left) && way.constant("lanes") == Some(lanes);
+            let ways: Vec<_> = ways.iter().filter(fits).cloned().collect();
             let piece = (!ways.is_empty()).then(|| best(ways, hardware, bindings.iter().copied()))?.pieces.pop()?;
-            left -= piece.launch.join?.workgroup_bytes;
+            left -= piece.launch.joins?;
             of_size.insert(number, piece);
         }
         Some(Dispatch { pieces: of_size.into_values().collect() })
@@ -879,7 +880,7 @@ mod tests {
                     [Buffer::Parameters].into_iter().chain(slots(kind).map(|(_, slots)| slots)).collect::<Vec<_>>()
                 );
                 // The estimates by which the plan decided.
-                let bytes: usize = pieces.iter().map(|piece| piece.launch.join.unwrap().workgroup_bytes).sum();
+                let bytes: usize = pieces.iter().map(|piece| piece.launch.joins.unwrap()).sum();
                 assert_eq!(reflection.workgroup_bytes as usize, bytes);
                 assert!(pieces.iter().all(|piece| piece.launch.lanes().unwrap() == reflection.invocations));
             }

@@ -9,7 +9,7 @@ use crate::backend::gpu::device::Device;
 use crate::backend::gpu::join::Joined;
 use crate::backend::gpu::kernels::{BindingKind, Reflection};
 use crate::backend::gpu::launch::Launch;
-use crate::backend::gpu::plan::{Buffer, Dispatch, Piece, Plan};
+use crate::backend::gpu::plan::{Buffer, Dispatch, Plan};
 use crate::backend::gpu::submit::{Ready, Table};
 use crate::error::{Error, Remedy, Result};
 
@@ -30,15 +30,15 @@ struct Shader {
 /// What becomes one pipeline.
 enum Program<'a> {
     One(&'a Launch),
-    /// The constants are in the text.
-    Joined(String, &'a [Piece], Joined),
+    /// Its label, and its text, which has the constants in it.
+    Joined(String, Joined),
 }
 
 impl<'a> Program<'a> {
     fn of(dispatch: &'a Dispatch) -> Result<Self> {
         Ok(match &dispatch.pieces[..] {
             [piece] => Self::One(&piece.launch),
-            pieces => Self::Joined(dispatch.label(), pieces, Joined::new(pieces)?),
+            pieces => Self::Joined(dispatch.label(), Joined::new(pieces)?),
         })
     }
 
@@ -60,7 +60,7 @@ impl<'a> Program<'a> {
     fn grid(&self) -> [u32; 2] {
         match self {
             Self::One(launch) => launch.grid,
-            Self::Joined(_, _, joined) => joined.grid,
+            Self::Joined(_, joined) => joined.grid,
         }
     }
 
@@ -68,7 +68,7 @@ impl<'a> Program<'a> {
     fn shader(&self) -> String {
         match self {
             Self::One(launch) => launch.shader(),
-            Self::Joined(..) => self.key(),
+            Self::Joined(_, joined) => joined.source.clone(),
         }
     }
 
@@ -76,18 +76,14 @@ impl<'a> Program<'a> {
     fn key(&self) -> String {
         match self {
             Self::One(launch) => launch.program(),
-            Self::Joined(_, pieces, joined) => {
-                let bound: Vec<&str> = joined.bindings.iter().map(|(name, _)| name.as_str()).collect();
-                let programs: Vec<_> = pieces.iter().map(|piece| piece.launch.program()).collect();
-                format!("{} over {}", programs.join(" + "), bound.join(" "))
-            }
+            Self::Joined(_, joined) => joined.source.clone(),
         }
     }
 
     fn reflect(&self) -> Result<Reflection> {
         match self {
             Self::One(launch) => launch.kernel.reflect(launch.link),
-            Self::Joined(_, _, joined) => joined.reflect(),
+            Self::Joined(_, joined) => joined.reflect(),
         }
     }
 
@@ -95,6 +91,14 @@ impl<'a> Program<'a> {
         match self {
             Self::One(launch) => &launch.constants,
             Self::Joined(..) => &[],
+        }
+    }
+
+    /// Invocations of a workgroup, if not the shader's text says how many.
+    fn lanes(&self) -> Option<u32> {
+        match self {
+            Self::One(launch) => launch.constant("lanes").map(|lanes| lanes as u32),
+            Self::Joined(..) => None,
         }
     }
 }
@@ -115,7 +119,7 @@ impl Programs {
         self.build(&programs)?;
         let ready = programs.iter().zip(&plan.dispatches).map(|(program, dispatch)| match program {
             Program::One(_) => self.bind(program, &dispatch.pieces[0].bound(buffers), table),
-            Program::Joined(_, _, joined) => {
+            Program::Joined(_, joined) => {
                 let bound = joined.bindings.iter().map(|(name, buffer)| (name.as_str(), &buffers[buffer]));
                 self.bind(program, &bound.collect::<Vec<_>>(), table)
             }
@@ -212,10 +216,9 @@ impl Shader {
     }
 
     fn pipeline(&self, device: &Device, program: &Program<'_>) -> Result<wgpu::ComputePipeline> {
-        let (name, constants) = (program.name(), program.constants());
+        let name = program.name();
         let (limits, reflection) = (&device.limits, &self.reflection);
-        let lanes = constants.iter().find(|(constant, _)| *constant == "lanes");
-        let invocations = lanes.map_or(reflection.invocations, |&(_, lanes)| lanes as u32);
+        let invocations = program.lanes().unwrap_or(reflection.invocations);
         if invocations > limits.max_compute_invocations_per_workgroup
             || reflection.workgroup_bytes > limits.max_compute_workgroup_storage_size
         {
@@ -234,7 +237,7 @@ impl Shader {
             module: &self.module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants,
+                constants: program.constants(),
                 zero_initialize_workgroup_memory: device.checked,
             },
             cache: None,

@@ -40,7 +40,7 @@ enum Lies {
 }
 
 fn lies(launch: &Launch, name: &str, values: &Values) -> Lies {
-    let constant = |name: &str| launch.constants.iter().find(|(of, _)| *of == name).map(|&(_, value)| value as usize);
+    let constant = |name: &str| launch.constant(name).map(|value| value as usize);
     let stride = constant("stride").unwrap_or_default();
     let from_data = constant("source").is_some_and(|source| source > 0);
     // Of the products of dense layers the update's.

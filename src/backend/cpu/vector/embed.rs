@@ -4,8 +4,9 @@ use std::f32::consts::{FRAC_1_PI, TAU};
 
 use super::{Vectors, vectorize};
 use crate::backend::cpu::circle::{cosine, fraction, sine};
-use crate::backend::cpu::embed::{Waves, sum};
+use crate::backend::cpu::embed::Waves;
 use crate::backend::cpu::embed_backward::WaveGradients;
+use crate::backend::cpu::sum::by_halves;
 use crate::model::front::{VALUES, WAVES};
 
 /// A value of each wave of a feature.
@@ -62,7 +63,7 @@ fn embed_row(waves: Waves, embedded: &[u32], x: &[f32], values: &mut [f32]) {
         for (j, value) in values.iter_mut().enumerate() {
             let at = feature * VALUES + j;
             let weights = wave(waves.weights, at);
-            *value = waves.biases[at] + sum(each(|k| weights[k] * cosines[k]));
+            *value = waves.biases[at] + by_halves(each(|k| weights[k] * cosines[k]));
         }
     }
 }

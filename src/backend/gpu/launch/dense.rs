@@ -195,15 +195,18 @@ impl Source {
 
 /// A product of `layer` for `rows` rows: the ways, the one to take untuned first.
 pub fn dense(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -> Vec<Launch> {
+    let mut plain = dense_plain(product, layer, rows, hardware);
+    let Some(matrices) = hardware.cooperative else { return plain };
+    let mut ways = dense_cooperative(product, layer, rows, matrices);
+    // Small products are often faster without matrices.
+    plain.iter_mut().for_each(|way| way.what.clone_from(&ways[0].what));
+    ways.append(&mut plain);
+    ways
+}
+
+/// The ways without cooperative matrices.
+fn dense_plain(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -> Vec<Launch> {
     let (height, width, terms) = layer.extent(product, rows);
-    if let Some(matrices) = hardware.cooperative {
-        let mut ways = dense_cooperative(product, layer, rows, matrices);
-        // Small products are often faster without matrices.
-        let mut others = dense(product, layer, rows, &Hardware { cooperative: None, ..hardware.clone() });
-        others.iter_mut().for_each(|way| way.what.clone_from(&ways[0].what));
-        ways.append(&mut others);
-        return ways;
-    }
     let mut ways = Vec::new();
     if hardware.software {
         let shares = [8, 4].into_iter().filter(|&share| share <= hardware.subgroup as usize);
@@ -235,8 +238,7 @@ fn dense_sliced(product: Product, layer: Dense, rows: usize, words: usize, slice
     let grid = [((layer.inputs / 4 + 1).div_ceil(words) * layer.outputs.div_ceil(units)) as u32, 1];
     let constants = [&layer.constants(product, rows)[..], &tiles].concat();
     let how = format!("{words} words in {slices} slices");
-    let lanes = words * slices;
-    let launch = Launch::new(&DENSE_SLICED, &constants, grid).join(lanes, 4 * lanes * (4 * units + 1));
+    let launch = Launch::new(&DENSE_SLICED, &constants, grid).joins(4 * words * slices * (4 * units + 1));
     product.link(launch.with(&layer.what(product, rows), how), layer, rows)
 }
 
@@ -257,7 +259,7 @@ fn dense_tiled(product: Product, layer: Dense, rows: usize, tile: Tile) -> Launc
     let Tile { side, each, slices } = tile;
     let how = format!("{side} x {side} by {each} x {each} in {slices} slices");
     let launch = Launch::new(&DENSE, &[&layer.constants(product, rows)[..], &tiles].concat(), grid);
-    let launch = launch.join(tile.lanes(), 16 * tile.vectors());
+    let launch = launch.joins(16 * tile.vectors());
     product.link(launch.with(&layer.what(product, rows), how), layer, rows)
 }
 
@@ -285,7 +287,7 @@ fn dense_cooperative(product: Product, layer: Dense, rows: usize, matrices: Coop
         let constants = [&layer.constants(product, rows)[..], &tiles].concat();
         // Both operands, of two bytes, and the results.
         let bytes = 2 * side * (tile_m + tile_n) + 4 * side * side * down * across;
-        let launch = Launch::new(kernel, &constants, grid).join(lanes, bytes);
+        let launch = Launch::new(kernel, &constants, grid).joins(bytes);
         product.link(launch.with(&what, format!("{tile_m} x {tile_n}")), layer, rows)
     };
     // An invocation loads at most 8 blocks, and every device takes 256 of them.
