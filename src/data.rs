@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Split;
 use crate::error::{Error, Remedy, Result};
 use crate::{files, path_text};
 
@@ -146,6 +147,16 @@ impl Dataset {
     /// The kind of the targets.
     pub fn task(&self) -> Task {
         self.train.task()
+    }
+
+    /// The parts that there are, in the order training, test, validation.
+    pub fn parts(&self) -> impl Iterator<Item = (Split, &Arc<Samples>)> {
+        let parts = [
+            (Split::Train, Some(&self.train)),
+            (Split::Test, self.test.as_ref()),
+            (Split::Validation, self.validation.as_ref()),
+        ];
+        parts.into_iter().filter_map(|(split, part)| Some((split, part?)))
     }
 
     /// (height, width) in pixels where rows are images.

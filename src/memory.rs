@@ -64,6 +64,7 @@ impl fmt::Display for Bound {
 pub fn set_limit(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
     LEASED.store(0, Ordering::Relaxed);
+    LEASE_SIZE.store(0, Ordering::Relaxed);
 }
 
 /// What [`set_limit`] was given, if anything.
@@ -397,20 +398,25 @@ unsafe impl GlobalAlloc for Allocator {
         if in_file && (SPILLED..=before).contains(&after) {
             return pointer;
         }
-        let place = match in_file {
+        let place = if in_file {
             // SAFETY: `size` is not 0, and the alignment is one already.
-            true => Some(unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) }),
-            false if after >= SPILLED && after > before => Self::begin(after - known, after),
-            false => {
+            Some(unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) })
+        } else if after >= SPILLED && after > before {
+            Self::begin(after - known, after)
+        } else {
+            if known > 0 {
                 Self::give(known - if after >= LARGE { after } else { 0 });
-                None
             }
+            None
         };
-        if let Some(place) = place.filter(|place| !place.is_null()) {
-            // SAFETY: both are as large as what is copied, they are apart, and the old one is the caller's to give up.
-            unsafe {
-                std::ptr::copy_nonoverlapping(pointer, place, before.min(after));
-                self.dealloc(pointer, layout);
+        if let Some(place) = place {
+            // What is in a file stays there where there is no memory: it is none of the system allocator's.
+            if !place.is_null() {
+                // SAFETY: both are as large as what is copied, they are apart, and the old one is the caller's to give up.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(pointer, place, before.min(after));
+                    self.dealloc(pointer, layout);
+                }
             }
             return place;
         }

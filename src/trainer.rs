@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
+use crate::backend::Backend;
 use crate::backend::select::Request;
-use crate::backend::{Backend, Split};
 use crate::checkpoint::{Checkpoint, Metadata};
 use crate::data::{Dataset, Inputs};
 use crate::error::{Error, Result};
@@ -88,12 +88,7 @@ impl<'a> Trainer<'a> {
             ..recipe
         };
         let (mut backend, _) = request.select()?.backend(&model, &recipe)?;
-        for (split, part) in [
-            (Split::Train, Some(&data.train)),
-            (Split::Test, data.test.as_ref()),
-            (Split::Validation, data.validation.as_ref()),
-        ] {
-            let Some(part) = part else { continue };
+        for (split, part) in data.parts() {
             if let Inputs::F32(values) = &part.inputs
                 && let Some(at) = values.iter().position(|value| !value.is_finite())
             {

@@ -1,7 +1,5 @@
 //! Which backend a run gets: one way for the command line and the library.
 
-use std::sync::Arc;
-
 use clap::ValueEnum;
 
 use crate::backend::cpu::reference::Reference;
@@ -11,8 +9,8 @@ use crate::backend::gpu::plan::PlanName;
 use crate::backend::gpu::store::streamed;
 use crate::backend::gpu::{Gpu, Store};
 use crate::backend::lasting::{Alone, Lasting};
-use crate::backend::{Backend, Precision, Split};
-use crate::data::{Dataset, Samples};
+use crate::backend::{Backend, Precision};
+use crate::data::Dataset;
 use crate::error::{Error, Remedy, Result};
 use crate::model::Mlp;
 use crate::recipe::Recipe;
@@ -226,13 +224,7 @@ impl Selected {
     /// Of each part of `data` that the GPU cannot keep: that it is streamed, and why.
     pub fn streamed(&self, data: &Dataset) -> Vec<String> {
         let Some(store) = &self.gpu else { return Vec::new() };
-        let parts = [
-            (Split::Train, Some(&data.train)),
-            (Split::Test, data.test.as_ref()),
-            (Split::Validation, data.validation.as_ref()),
-        ];
-        let refused = |(split, part): (Split, Option<&Arc<Samples>>)| Some(streamed(split, &store.refusal(part?)?));
-        parts.into_iter().filter_map(refused).collect()
+        data.parts().filter_map(|(split, part)| Some(streamed(split, &store.refusal(part)?))).collect()
     }
 
     /// A backend that trains `model` by `recipe`, all parameters 0, and what there is to say of it.

@@ -11,6 +11,7 @@ use flate2::Crc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::backend::Split;
 use crate::data::{
     Columns, Dataset, Inputs, Known, Note, Options, Origin, Part, Range, Raw, Samples, Scaling, Schema, TargetScale,
     Targets, split,
@@ -36,7 +37,6 @@ struct Described {
     name: String,
     /// What there was to say of how it was read.
     notes: Vec<String>,
-    options: Options,
     classes: Vec<String>,
     target_scale: Option<TargetScale>,
     columns: Option<Columns>,
@@ -67,17 +67,21 @@ struct Metadata {
     data: String,
 }
 
-/// The names of the parts.
-const PARTS: [&str; 3] = ["train", "test", "validation"];
+/// What the names of the tensors of a part begin with.
+fn name_of(split: Split) -> &'static str {
+    match split {
+        Split::Train => "train",
+        Split::Test => "test",
+        Split::Validation => "validation",
+    }
+}
 
-/// Writes `dataset`, which was read by `options` with `notes`, to `path`: whole or not at all. The same data set gives the same bytes.
+/// Writes `dataset`, which was read with `notes`, to `path`: whole or not at all. The same data set gives the same bytes.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
-pub fn write(dataset: &Dataset, options: &Options, notes: &[Note], path: &Path) -> Result<()> {
-    let parts = [Some(&dataset.train), dataset.test.as_ref(), dataset.validation.as_ref()];
-    let parts: Vec<(&str, &Samples)> =
-        PARTS.into_iter().zip(parts).filter_map(|(name, part)| Some((name, &**part?))).collect();
+pub fn write(dataset: &Dataset, notes: &[Note], path: &Path) -> Result<()> {
+    let parts: Vec<(&str, &Samples)> = dataset.parts().map(|(split, part)| (name_of(split), &**part)).collect();
     let mut tensors: Vec<(String, &str, Vec<usize>, &[u8])> = Vec::new();
     for (name, part) in &parts {
         let rows = part.len();
@@ -103,7 +107,6 @@ pub fn write(dataset: &Dataset, options: &Options, notes: &[Note], path: &Path) 
     let described = Described {
         name: dataset.name.clone(),
         notes: notes.iter().map(|note| note.text.clone()).collect(),
-        options: options.clone(),
         classes: dataset.classes.clone(),
         target_scale: dataset.target_scale.clone(),
         columns: dataset.columns.clone(),
@@ -297,7 +300,8 @@ impl Tensors<'_> {
     }
 
     fn dataset(&self) -> Result<Dataset> {
-        let [train, test, validation] = PARTS.map(|part| self.part(part));
+        let [train, test, validation] =
+            [Split::Train, Split::Test, Split::Validation].map(|split| self.part(name_of(split)));
         let train = train?.filter(|part| !part.is_empty()).ok_or_else(|| self.damaged("no rows to train on"))?;
         let (test, validation) = (test?, validation?);
         let Described { classes, target_scale, columns, schema, scaling, range, origin, .. } = &self.described;

@@ -47,6 +47,8 @@ mod linux {
     const NAME: &[u8] = b"/.mlp-gpu-XXXXXX\0";
     /// The longest path of a folder of scratch files.
     const LONGEST: usize = 4096;
+    /// Bytes that are let go of at a time: whole pages.
+    const PIECE: usize = 16 << 20;
     /// What a mapping begins at is a multiple of so many bytes, on all machines.
     const ALIGNED: u64 = 1 << 16;
 
@@ -192,12 +194,21 @@ mod linux {
 
     /// Lets go of the pages of all regions; they are read again where they are needed.
     pub(in crate::memory) fn trim() {
-        let regions = regions();
-        for region in &regions.all[..regions.count] {
+        let (mut number, mut start) = (0, 0);
+        loop {
+            // Piece by piece, as whoever gives a region up waits. Another may be in its place then, whose turn comes with the next call.
+            let regions = regions();
+            let Some(region) = regions.all[..regions.count].get(number) else { return };
+            let length = region.length.saturating_sub(start).min(PIECE);
+            if length == 0 {
+                (number, start) = (number + 1, 0);
+                continue;
+            }
             // Pages of a shared mapping are the file's; those of a private one may have been written to, and are paged out.
             let how = if region.scratch { libc::MADV_DONTNEED } else { libc::MADV_PAGEOUT };
-            // SAFETY: the mapping is there as long as the lock is held, and what it holds stays the same.
-            unsafe { libc::madvise(region.base as *mut libc::c_void, region.length, how) };
+            // SAFETY: the piece is of a mapping that is there as long as the lock is held, and what it holds stays the same.
+            unsafe { libc::madvise((region.base + start) as *mut libc::c_void, length, how) };
+            start += length;
         }
     }
 }

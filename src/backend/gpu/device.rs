@@ -410,6 +410,15 @@ impl Device {
         done.receive().await.ok_or_else(|| self.failed("running kernels", "the device was dropped while it ran"))
     }
 
+    /// Hands over what was written to buffers, and waits until it is there: the memory that it was copied to is free again then.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the device fails.
+    pub fn flush(&self) -> Result<()> {
+        let index = self.queue.submit([]);
+        self.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })
+    }
+
     fn poll(&self, how: wgpu::PollType) -> Result<()> {
         let polled = self.device.poll(how);
         self.check("running kernels")?;

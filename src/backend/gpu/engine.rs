@@ -124,10 +124,10 @@ impl Engine {
             ))
             .advise(&[Remedy::Cpu]));
         }
-        sizes::check(&device, plan, model, recipe, members.len())?;
+        let sized = sizes::check(&device, plan, model, recipe, members.len())?;
         let sizes = Sizes::new(&device, model, batch_size, members.len());
         let mut buffers = BTreeMap::new();
-        for (buffer, (name, bytes)) in sizes.buffers(&device, plan, model, recipe) {
+        for (buffer, (name, bytes)) in sized {
             let remedies = [Remedy::SmallerBatch, Remedy::SmallerLayers, Remedy::Cpu];
             buffers.insert(buffer, device.storage(&name, bytes).map_err(|error| error.advise(&remedies))?);
         }

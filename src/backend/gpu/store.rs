@@ -138,8 +138,10 @@ impl Store {
 
     fn bytes(&self, name: &str, bytes: &[u8]) -> Result<wgpu::Buffer> {
         let buffer = self.device.storage(name, (bytes.len() as u64).next_multiple_of(4))?;
-        // In parts, so that no staging buffer is as large as the data; copies are of whole words.
+        // In parts, some of which are handed over at a time, so that no staging memory is as large as the data; copies are of whole
+        // words.
         const PART: usize = 16 << 20;
+        const AT_ONCE: usize = 8;
         for (index, part) in bytes.chunks(PART).enumerate() {
             let (words, rest) = part.split_at(part.len() / 4 * 4);
             let at = (index * PART) as u64;
@@ -148,6 +150,9 @@ impl Store {
                 let mut word = [0; 4];
                 word[..rest.len()].copy_from_slice(rest);
                 self.device.queue.write_buffer(&buffer, at + words.len() as u64, &word);
+            }
+            if index % AT_ONCE == AT_ONCE - 1 {
+                self.device.flush()?;
             }
         }
         self.device.check(name)?;

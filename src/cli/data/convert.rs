@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::backend::Split;
 use crate::cli::cv::TABLE_VALIDATION;
 use crate::cli::{DataOptions, note, print, read_so, spare_data};
-use crate::data::{self, Dataset, Inputs, Samples, classes, converted};
+use crate::data::{self, Dataset, Inputs, classes, converted};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::memory::{self, Bytes};
@@ -49,24 +48,14 @@ pub(super) fn run(options: &Options) -> Result<()> {
     spare_data("<NAME|PATH>", source, &reading, &[("--output", path.clone())])?;
     let (dataset, notes) = data::load(source, &reading)?;
     notes.iter().for_each(|line| note(&read_so(line)));
-    converted::write(&dataset, &reading, &notes, path)?;
+    converted::write(&dataset, &notes, path)?;
     let bytes = std::fs::metadata(path).map_err(Error::io("read", path))?.len();
     print(&format!("{}: {}, {}", path.display(), summary(&dataset), Bytes(bytes)))
 }
 
-/// The parts of a data set.
-fn parts(dataset: &Dataset) -> impl Iterator<Item = (&'static str, &Samples)> {
-    let parts = [
-        (Split::Train, Some(&dataset.train)),
-        (Split::Test, dataset.test.as_ref()),
-        (Split::Validation, dataset.validation.as_ref()),
-    ];
-    parts.into_iter().filter_map(|(split, part)| Some((split.name(), &**part?)))
-}
-
 /// Parts, rows and targets in a line.
 fn summary(dataset: &Dataset) -> String {
-    let rows: Vec<String> = parts(dataset).map(|(name, part)| format!("{} {name}", part.len())).collect();
+    let rows: Vec<String> = dataset.parts().map(|(split, part)| format!("{} {}", part.len(), split.name())).collect();
     let kind = if matches!(dataset.train.inputs, Inputs::U8(_)) { "bytes" } else { "numbers" };
     let targets = match &dataset.target_scale {
         Some(scale) => format!("targets {}", classes::list(&scale.names)),
@@ -81,7 +70,7 @@ pub(super) fn inspect(path: &str, reading: &data::Options, as_json: bool) -> Res
     let features = dataset.schema.as_ref().map(|schema| &schema.features);
     if as_json {
         let rows: serde_json::Map<String, Value> =
-            parts(&dataset).map(|(name, part)| (name.to_owned(), part.len().into())).collect();
+            dataset.parts().map(|(split, part)| (split.name().to_owned(), part.len().into())).collect();
         let notes: Vec<&str> = notes.iter().map(|note| &note.text[..]).collect();
         let object = json!({
             "file": path,

@@ -29,8 +29,8 @@ fn what_is_written_is_read_and_the_bytes_are_always_the_same() {
         let source = table(folder.path(), values);
         let (dataset, notes) = data::load(&source, &options()).unwrap();
         let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
-        write(&dataset, &options(), &notes, &one).unwrap();
-        write(&dataset, &options(), &notes, &other).unwrap();
+        write(&dataset, &notes, &one).unwrap();
+        write(&dataset, &notes, &other).unwrap();
         assert!(present(&one) && !present(source.as_ref()));
         assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&other).unwrap());
         let (found, told) = data::load(one.to_str().unwrap(), &Options::default()).unwrap();
@@ -53,7 +53,7 @@ fn bytes_are_read_as_bytes_and_images_stay_images() {
     };
     let set = data::digits().unwrap();
     let set = Dataset { train: part(3), test: Some(part(1)), classes: vec!["a".into(), "b".into()], ..set };
-    write(&set, &Options::default(), &[], &path).unwrap();
+    write(&set, &[], &path).unwrap();
     let found = read(&path, &mut Vec::new()).unwrap();
     assert_eq!(Dataset { name: set.name.clone(), ..found }, set);
 }
@@ -63,7 +63,7 @@ fn a_file_that_is_cut_off_or_changed_anywhere_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let (dataset, notes) = data::load(&table(folder.path(), false), &options()).unwrap();
     let path = folder.path().join("converted");
-    write(&dataset, &options(), &notes, &path).unwrap();
+    write(&dataset, &notes, &path).unwrap();
     let whole = std::fs::read(&path).unwrap();
     let refused = |bytes: &[u8], what: &str| {
         std::fs::write(&path, bytes).unwrap();
@@ -87,7 +87,7 @@ fn options_that_decide_on_parts_or_scaling_are_refused_and_other_models_rows_too
     let folder = tempfile::tempdir().unwrap();
     let (dataset, notes) = data::load(&table(folder.path(), false), &options()).unwrap();
     let path = folder.path().join("converted");
-    write(&dataset, &options(), &notes, &path).unwrap();
+    write(&dataset, &notes, &path).unwrap();
     let load = |options: &Options| data::load(path.to_str().unwrap(), options).map(|_| ());
     load(&Options { validation_split: Some(0.2), test_split: Some(0.1), ..Options::default() }).unwrap();
     for options in [

@@ -22,8 +22,7 @@ const ORDER_BYTES: usize = 64 << 20;
 pub(super) struct Resident {
     pub(super) rows: usize,
     place: Place,
-    /// The values that the rows should give, `rows x outputs`; none of classes.
-    pub(super) values: Vec<f32>,
+    samples: Arc<Samples>,
     /// Of the training part: the weights of the rows in the loss, where they differ.
     pub(super) weights: Option<Vec<f32>>,
     /// The rows of each member, where it does not have all.
@@ -174,9 +173,10 @@ impl Resident {
     /// The values that a member's rows should give.
     pub(super) fn values_of(&self, member: usize, outputs: usize) -> Cow<'_, [f32]> {
         match &self.lists {
-            None => Cow::Borrowed(&self.values),
+            None => Cow::Borrowed(self.samples.values()),
             Some(lists) => {
-                let of = |&row: &u32| &self.values[row as usize * outputs..(row as usize + 1) * outputs];
+                let values = self.samples.values();
+                let of = |&row: &u32| &values[row as usize * outputs..(row as usize + 1) * outputs];
                 lists.rows[member].iter().flat_map(of).copied().collect()
             }
         }
@@ -220,9 +220,9 @@ impl Engine {
             passes.push(Passes { buffers, step, evaluation: Vec::new() });
         }
         let rows = samples.len();
-        let (values, totals) = (samples.values().to_vec(), device.storage("losses of the batches", 4)?);
+        let (samples, totals) = (Arc::clone(samples), device.storage("losses of the batches", 4)?);
         let mut resident =
-            Resident { rows, place, values, weights, lists: None, order, totals, batches: 0, plan, passes, turn: 0 };
+            Resident { rows, place, samples, weights, lists: None, order, totals, batches: 0, plan, passes, turn: 0 };
         self.prepare_evaluation(&mut resident)?;
         self.data.set(split, resident);
         Ok(())

@@ -115,26 +115,29 @@ fn total(buffers: &Sized) -> u64 {
     buffers.values().chain(twice).map(|(_, bytes)| bytes).sum()
 }
 
-/// Refuses what `device` has no room for: `members` networks as `model` that `recipe` trains by the plan `plan`.
+/// The buffers of `members` networks as `model` that `recipe` trains by the plan `plan`, if `device` has room for them.
 ///
 /// # Errors
 /// [`Error::Gpu`] saying what is too large and what there is, with the batch or the layers that would fit.
-pub(super) fn check(device: &Device, plan: PlanName, model: &Mlp, recipe: &Recipe, members: usize) -> Result<()> {
+pub(super) fn check(device: &Device, plan: PlanName, model: &Mlp, recipe: &Recipe, members: usize) -> Result<Sized> {
     let (name, most_bound, memory) = (&device.info.name, device.most_bound(), device.memory.unwrap_or(u64::MAX));
-    let excess = |model: &Mlp, batch_size: usize| {
+    let sized = |model: &Mlp, batch_size: usize| {
         let recipe = Recipe { batch_size, ..recipe.clone() };
-        let buffers = Sizes::new(device, model, batch_size, members).buffers(device, plan, model, &recipe);
+        Sizes::new(device, model, batch_size, members).buffers(device, plan, model, &recipe)
+    };
+    let excess = |buffers: &Sized| {
         let (largest, bytes) = buffers.values().max_by_key(|(_, bytes)| *bytes)?;
         if *bytes > most_bound {
             let (bytes, most) = (Bytes(*bytes), Bytes(most_bound));
             return Some(format!("the {largest} need a buffer of {bytes}, but adapter {name} binds at most {most}"));
         }
-        let (bytes, has) = (total(&buffers), Bytes(memory));
+        let (bytes, has) = (total(buffers), Bytes(memory));
         (bytes > memory).then(|| format!("the network takes {} in all, but adapter {name} has {has}", Bytes(bytes)))
     };
-    let Some(why) = excess(model, recipe.batch_size) else { return Ok(()) };
-    let batch = most(recipe.batch_size, |rows| excess(model, rows).is_none()).map(Remedy::BatchOf);
-    let layers = || model.widest(|model| excess(model, recipe.batch_size).is_none()).map(Remedy::LayersOf);
+    let buffers = sized(model, recipe.batch_size);
+    let Some(why) = excess(&buffers) else { return Ok(buffers) };
+    let batch = most(recipe.batch_size, |rows| excess(&sized(model, rows)).is_none()).map(Remedy::BatchOf);
+    let layers = || model.widest(|model| excess(&sized(model, recipe.batch_size)).is_none()).map(Remedy::LayersOf);
     let remedy = batch.or_else(layers).unwrap_or(Remedy::FewerInputs);
     Err(Error::Gpu(why).advise(&[remedy, Remedy::Cpu]))
 }
