@@ -211,6 +211,12 @@ fn part(
             return Err(Error::file(&path, found, expected).advise(&[Remedy::Option("arrays")]));
         }
     };
+    // Before anything is unpacked, which may be large.
+    if let Some([of_inputs, of_targets]) = store.headers([inputs, targets])?
+        && let Some(&count) = of_inputs.first().filter(|&&count| count > 0)
+    {
+        Targets::rows(&path, targets, &of_targets, (inputs, count))?;
+    }
     let rows = rows(store, inputs, reading, known, notes)?;
     let array = store.targets(targets, notes)?;
     let targets = Targets::of(&path, targets, &array, (inputs, rows.count), expected)?;

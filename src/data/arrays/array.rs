@@ -50,6 +50,25 @@ impl Header {
         Self::parse(&text).ok_or_else(plain)
     }
 
+    /// The type of the elements of the array `name`, which has this header, and the bytes of all of them.
+    fn element_and_size(&self, path: &Path, name: &str) -> Result<(Element, usize)> {
+        let bad = |found: String, expected: &str| Error::file(path, found, expected);
+        let Some(element) = Element::parse(&self.descr) else {
+            let (what, help) = other_type(&self.descr);
+            return Err(bad(format!("{name} of {what}"), help));
+        };
+        if self.shape.len() > MAX_AXES {
+            return Err(bad(format!("{name} of {} axes", self.shape.len()), "at most 64"));
+        }
+        // An axis of length 0 hides how long the others are.
+        let count = self.shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n.max(1)));
+        let size = count.and_then(|count| count.checked_mul(element.size)).filter(|&size| size <= MAX_BYTES);
+        let Some(size) = size else {
+            return Err(bad(format!("{name} of shape {:?}", self.shape), "at most 4 GiB"));
+        };
+        Ok((element, if self.shape.contains(&0) { 0 } else { size }))
+    }
+
     /// Parses a Python dictionary such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`. The fields of a record,
     /// `[('a', '<f4'), ...]`, stand in `descr` as they are.
     fn parse(text: &str) -> Option<Self> {
@@ -193,20 +212,7 @@ impl Array {
     pub(crate) fn read(path: &Path, name: &str, mut source: impl Read) -> Result<Self> {
         let bad = |found: String, expected: &str| Error::file(path, found, expected);
         let header = Header::read(path, name, &mut source)?;
-        let Some(element) = Element::parse(&header.descr) else {
-            let (what, help) = other_type(&header.descr);
-            return Err(bad(format!("{name} of {what}"), help));
-        };
-        if header.shape.len() > MAX_AXES {
-            return Err(bad(format!("{name} of {} axes", header.shape.len()), "at most 64"));
-        }
-        // An axis of length 0 hides how long the others are.
-        let count = header.shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n.max(1)));
-        let size = count.and_then(|count| count.checked_mul(element.size)).filter(|&size| size <= MAX_BYTES);
-        let Some(size) = size else {
-            return Err(bad(format!("{name} of shape {:?}", header.shape), "at most 4 GiB"));
-        };
-        let size = if header.shape.contains(&0) { 0 } else { size };
+        let (element, size) = header.element_and_size(path, name)?;
         memory::check(size as u64, || format!("the array {name} of {}", path.display()))?;
         // One byte more than the header promises: to see whether there is one, and to make the archive check its checksum.
         let mut bytes = taken(path, name, &mut source, size + 1)?;
@@ -223,9 +229,11 @@ impl Array {
     /// The shape of the array `name` alone.
     ///
     /// # Errors
-    /// [`Error::File`] where it has no header.
+    /// Those of [`Array::read`] that its header shows.
     pub(super) fn shape_of(path: &Path, name: &str, mut source: impl Read) -> Result<Vec<usize>> {
-        Header::read(path, name, &mut source).map(|header| header.shape)
+        let header = Header::read(path, name, &mut source)?;
+        header.element_and_size(path, name)?;
+        Ok(header.shape)
     }
 
     /// Each element.

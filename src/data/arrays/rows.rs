@@ -195,7 +195,22 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    /// The targets in the array `name`, of `count` rows whose inputs are in the array `inputs`.
+    /// How many rows targets of this `shape` are of, which are `count`, as [`Targets::of`] wants them.
+    ///
+    /// # Errors
+    /// [`Error::File`] where they are not.
+    pub(super) fn rows(path: &Path, name: &str, shape: &[usize], (inputs, count): (&str, usize)) -> Result<usize> {
+        match shape {
+            [n] | [n, _] | [1, n] if *n == count => Ok(*n),
+            _ => Err(Self::wrong(path, format!("{name} of shape {shape:?}"), (inputs, count))),
+        }
+    }
+
+    fn wrong(path: &Path, found: String, (inputs, count): (&str, usize)) -> Error {
+        Error::file(path, found, format!("[{count}], a class or a number for each row of {inputs}"))
+    }
+
+    /// The targets in the array `name`, of so many rows (the second of `of`) whose inputs are in the array of this name (the first).
     ///
     /// # Errors
     /// [`Error::File`] where they are not one, or several numbers, for each row.
@@ -203,18 +218,11 @@ impl Targets {
         path: &Path,
         name: &str,
         array: &Array,
-        (inputs, count): (&str, usize),
+        of: (&str, usize),
         expected: Expected<'_>,
     ) -> Result<Self> {
         let shape = &array.shape[..];
-        let wrong = |found: String| {
-            Error::file(path, found, format!("[{count}], a class or a number for each row of {inputs}"))
-        };
-        let rows = match shape {
-            [n] | [n, _] if *n == count => *n,
-            [1, n] if *n == count => *n,
-            _ => return Err(wrong(format!("{name} of shape {shape:?}"))),
-        };
+        let rows = Self::rows(path, name, shape, of)?;
         let outputs = array.shape.iter().product::<usize>() / rows.max(1);
         let classes = expected != Expected::Values;
         if classes && outputs > 1 {
@@ -229,12 +237,12 @@ impl Targets {
                 Err(_) if expected == Expected::Any && array.is_float() => {}
                 Err(why) => {
                     let advice = [Remedy::Values];
-                    return Err(wrong(format!("{name} of shape {shape:?}, {why}")).advise(&advice));
+                    return Err(Self::wrong(path, format!("{name} of shape {shape:?}, {why}"), of).advise(&advice));
                 }
             }
         }
         if outputs == 0 {
-            return Err(wrong(format!("{name} of shape {shape:?}")));
+            return Err(Self::wrong(path, format!("{name} of shape {shape:?}"), of));
         }
         let kind = if outputs == 1 { expected } else { Expected::Values };
         let found = column(path, name, array.texts(), kind, outputs)?;

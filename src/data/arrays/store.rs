@@ -216,6 +216,17 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// The shapes of the arrays of these names, where they are read without the arrays: those of an archive.
+    ///
+    /// # Errors
+    /// Those of [`Store::array`].
+    pub(super) fn headers(&mut self, [one, other]: [&str; 2]) -> Result<Option<[Vec<usize>; 2]>> {
+        if self.archive.is_none() {
+            return Ok(None);
+        }
+        Ok(Some([self.shape(one)?, self.shape(other)?]))
+    }
+
     /// The one array that inputs are, where no names are needed to say it: the one that was asked for by its path, or a single
     /// one.
     ///

@@ -154,7 +154,7 @@ fn every_kind_of_bad_archive_gets_one_line_that_names_the_array() {
     let x = |descr: &str, shape: &str, body: &[u8]| npy(1, descr, false, shape, body);
     let f32s = |values: &[f32]| little(values, f32::to_le_bytes);
     let huge = "(9999999999, 9999999999, 9999999999)";
-    let cases: [(usize, Vec<u8>, &[&str]); 22] = [
+    let cases: [(usize, Vec<u8>, &[&str]); 23] = [
         (0, vec![], &["x_train", "no NumPy array"]),
         (0, b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), &["x_train", "header"]),
         (0, b"\x93NUMPY\x09\x00\xff\xff{".to_vec(), &["x_train", "versions 1 to 3"]),
@@ -177,6 +177,8 @@ fn every_kind_of_bad_archive_gets_one_line_that_names_the_array() {
         (0, x("<U1", "(2, 3)", &[65, 0, 0, 0].repeat(6)), &["x_train of text", "integers or floats"]),
         (0, x("<M8", "(2, 3)", &[0; 48]), &["x_train of dates", "int64"]),
         (1, x("|u1", "(3,)", &[0; 3]), &["y_train of shape [3]", "[2]"]),
+        // Found before the rows are unpacked, which are not there.
+        (0, x("|u1", "(1000, 3)", &[]), &["y_train of shape [2]", "[1000]"]),
         (1, x("|u1", "(2, 2)", &[0; 4]), &["y_train of shape [2, 2]", "row 0 has no single 1"]),
         (2, x("|u1", "(1, 3)", &[0; 3]), &["rows of 3 values in x_test", "images of 1 x 3"]),
         (2, x("<f4", "(1, 1, 3)", &f32s(&[0.5; 3])), &["pixels from 0 to 1 in x_test", "pixels from 0 to 255"]),
