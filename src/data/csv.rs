@@ -1,5 +1,6 @@
 //! Tables, as text or in columns: one column of labels, and features in the others.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::data::classes;
@@ -99,11 +100,11 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     // What was met later than the first lines decides too: numbers among which there is text are read again as text, and those that
     // lie close together from another origin.
     let texts = rows.faults.iter().filter(|faulty| faulty.faults.texts > 0);
-    let texts: Vec<usize> = texts.map(|faulty| faulty.column).filter(|index| rules.weight != Some(*index)).collect();
-    let unsettled = (0..columns.count).filter(|&index| {
-        !looked[index].settled && !options.plain && rules.weight != Some(index) && !texts.contains(&index)
-    });
-    let origins: Vec<(usize, f64)> = unsettled.filter_map(|index| Some((index, rows.origin(index)?))).collect();
+    let texts: BTreeSet<usize> =
+        texts.map(|faulty| faulty.column).filter(|index| rules.weight != Some(*index)).collect();
+    let is_open = |index: usize| !looked[index].settled && rules.weight != Some(index) && !texts.contains(&index);
+    let is_any_open = !options.plain && (0..columns.count).any(is_open);
+    let origins = if is_any_open { rows.origins(is_open) } else { Vec::new() };
     if !texts.is_empty() || !origins.is_empty() {
         texts.into_iter().for_each(|column| held[column] = Held::Text { at: 0 });
         origins.into_iter().for_each(|(column, origin)| held[column] = Held::Number { at: 0, origin });

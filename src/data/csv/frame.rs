@@ -143,6 +143,18 @@ impl Frame {
         self.chunks.iter().flat_map(move |chunk| chunk.numbers.iter().skip(at).step_by(width).copied())
     }
 
+    /// The least and the greatest number at each place, but for those that are missing; infinity and its negative where there are none.
+    pub(super) fn ends(&self) -> Vec<(f32, f32)> {
+        let width = self.widths().0;
+        let mut ends = vec![(f32::INFINITY, f32::NEG_INFINITY); width];
+        for row in self.chunks.iter().flat_map(|chunk| chunk.numbers.chunks_exact(width.max(1))) {
+            for ((least, most), value) in ends.iter_mut().zip(row) {
+                (*least, *most) = (least.min(*value), most.max(*value));
+            }
+        }
+        ends
+    }
+
     /// The numbers at the `count` places from `first` on, of the rows that `wanted` accepts: a list for each place.
     pub(in crate::data) fn gather(&self, first: usize, count: usize, wanted: impl Fn(usize) -> bool) -> Vec<Vec<f32>> {
         let width = self.widths().0.max(1);

@@ -350,6 +350,13 @@ fn origin(least: f64, most: f64) -> Option<f64> {
     (spread > 0.0 && spread < NARROW * least.abs().max(most.abs())).then(|| least.floor())
 }
 
+/// The same of all numbers of a column, where one that is always the same is one too. The rows need not be read again for 0.
+fn origin_of_all((least, most): (f32, f32)) -> Option<f64> {
+    let (least, most) = (f64::from(least), f64::from(most));
+    let found = if least == most { Some(least.floor()) } else { origin(least, most) };
+    found.filter(|origin| *origin != 0.0)
+}
+
 /// How a moment at midnight ends.
 const MIDNIGHT: &str = " 00:00:00";
 
@@ -376,14 +383,15 @@ impl Rows {
         Ok(())
     }
 
-    /// The origin of column `index`, of which the first rows did not tell one, if it has one by all rows. Numbers that became one in
-    /// float32 may differ.
-    pub(super) fn origin(&self, index: usize) -> Option<f64> {
-        let Held::Number { at, .. } = self.frame.held[index] else { return None };
-        let ends = self.frame.numbers(at).filter(|value| !value.is_nan()).map(f64::from);
-        let (least, most) =
-            ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)));
-        if least == most && least != 0.0 { Some(least.floor()) } else { origin(least, most) }
+    /// The origins of the columns that `wanted` accepts, of which the first rows did not tell one, by all rows, where they have one.
+    /// Numbers that became one in float32 may differ.
+    pub(super) fn origins(&self, wanted: impl Fn(usize) -> bool) -> Vec<(usize, f64)> {
+        let ends = self.frame.ends();
+        let found = |(index, held): (usize, &Held)| match *held {
+            Held::Number { at, .. } if wanted(index) => Some((index, origin_of_all(ends[at])?)),
+            _ => None,
+        };
+        self.frame.held.iter().enumerate().filter_map(found).collect()
     }
 
     /// Says what is worth it.
@@ -426,4 +434,17 @@ fn refused(
     let (name, kind) = (columns.name(column), cells::described(text));
     let found = format!("{} in {unit} {line}, {name}, which is {kind}{more}", show(text));
     Error::file(path, found, "a finite number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_again_for_an_origin_that_is_not_0() {
+        let cases = [(0.5, 0.5), (0.0, 0.0), (0.25, 0.75), (0.0, 9.0), (f32::INFINITY, f32::NEG_INFINITY)];
+        assert_eq!(cases.map(origin_of_all), [None; 5]);
+        assert_eq!(origin_of_all((7.5, 7.5)), Some(7.0));
+        assert_eq!(origin_of_all((1e6, 1e6 + 1.0)), Some(1e6));
+    }
 }
