@@ -289,6 +289,9 @@ struct TableOptions {
     /// The decimal mark of a CSV file
     #[arg(long, value_enum, default_value = "auto")]
     decimal: Decimal,
+    /// Lines of a CSV file above the table, to be left aside [default: comments, and lines of fewer cells than all rows have]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    skip_lines: Option<u16>,
 }
 
 impl TableOptions {
@@ -307,6 +310,7 @@ impl TableOptions {
             missing_values: self.missing_values.clone(),
             delimiter: self.delimiter,
             decimal: self.decimal,
+            skip_lines: self.skip_lines.map(usize::from),
             ..crate::data::Options::default()
         }
     }

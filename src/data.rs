@@ -92,6 +92,9 @@ pub struct Options {
     pub delimiter: Delimiter,
     /// The decimal mark of a CSV file.
     pub decimal: Decimal,
+    /// Lines of a CSV file above the table. By default those with fewer cells than the rows, and comments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip_lines: Option<usize>,
     /// What is done about missing cells of a table.
     pub missing: Missing,
     /// Cells of a table that stand for a missing value, beside the usual ones.
@@ -462,6 +465,7 @@ impl Options {
             header: if self.header == Header::Auto { kept.header } else { self.header },
             delimiter: if self.delimiter == Delimiter::Auto { kept.delimiter } else { self.delimiter },
             decimal: if self.decimal == Decimal::Auto { kept.decimal } else { self.decimal },
+            skip_lines: self.skip_lines.or(kept.skip_lines),
             missing: if self.missing == Missing::Fill { kept.missing } else { self.missing },
             missing_values: if self.missing_values.is_empty() { kept.missing_values } else { self.missing_values },
             ignore: if self.ignore.is_empty() { kept.ignore } else { self.ignore },
@@ -488,6 +492,7 @@ impl Options {
         let lists = [&self.missing_values, &self.ignore, &self.categories];
         self.delimiter != Delimiter::Auto
             || self.decimal != Decimal::Auto
+            || self.skip_lines.is_some()
             || self.missing != Missing::Fill
             || self.max_categories.is_some()
             || self.weight.is_some()

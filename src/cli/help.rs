@@ -29,6 +29,7 @@ const GROUPS: [Group; 6] = [
             "missing_values",
             "delimiter",
             "decimal",
+            "skip_lines",
             "test",
             "test_split",
             "validation_split",

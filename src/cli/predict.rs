@@ -61,6 +61,9 @@ pub(super) struct Options {
     /// The decimal mark of a CSV file
     #[arg(long, value_enum, default_value = "auto")]
     decimal: Decimal,
+    /// Lines of a CSV file above the table, to be left aside [default: comments, and lines of fewer cells than all rows have]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    skip_lines: Option<u16>,
     /// Whether features are divided by 255, for a model whose file does not say: 255 or none
     #[arg(long, value_enum)]
     scale: Option<Scale>,
@@ -305,6 +308,7 @@ fn table(options: &Options, checkpoint: &Checkpoint, input: &Input, keep: &[Stri
         header: options.header,
         delimiter: options.delimiter,
         decimal: options.decimal,
+        skip_lines: options.skip_lines.map(usize::from),
         ..data::Options::default()
     };
     let mut notes = Vec::new();

@@ -76,7 +76,8 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
         missing: options.missing,
         weight: weight::column(&columns, options)?,
     };
-    let looked: Vec<Looked> = (0..columns.count).map(|index| opened.look(index, columns.names.is_some())).collect();
+    let looked: Vec<Looked> =
+        (0..columns.count).map(|index| opened.look(index, columns.names.is_some(), columns.label)).collect();
     // Models that know of numbers alone take them as they are.
     let look = |looked: &Looked| match looked.held {
         Held::Number { at, .. } if options.plain => Held::Number { at, origin: 0.0 },
@@ -672,6 +673,17 @@ mod tests {
         assert!(texts(&notes).contains("2 of 8 rows are left out, as cells are missing: a (1), b (1)"), "{notes:?}");
         let error = load(Missing::Refuse).unwrap_err().to_string();
         assert!(error.contains("1 in column 1 (\"a\"), the first in line 3; 1 in column 2 (\"b\")"), "{error}");
+    }
+
+    #[test]
+    fn a_title_and_a_line_of_totals_change_nothing() {
+        let rows: String = (0..20).map(|row| format!("{row}.5,{},{}\n", row % 7, ["x", "y"][row % 2])).collect();
+        let load = |content: &str| {
+            let (set, _) = crate::data::load(file(content).path().to_str().unwrap(), &Options::default()).unwrap();
+            (set.train, set.test, set.schema)
+        };
+        let plain = load(&format!("a,b,label\n{rows}"));
+        assert_eq!(load(&format!("Report\nof 2020, all of it\n\na,b,label\n{rows}Total,some,\n")), plain);
     }
 
     #[test]

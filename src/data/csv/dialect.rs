@@ -128,15 +128,21 @@ impl Dialect {
     /// The form of a file that begins with `head`, which ends with a whole record. What `options` say goes before what it
     /// looks like, and so does the form of the table's first file, which it is `like`; what was guessed goes to `notes`.
     pub(super) fn of(head: &[u8], options: &Options, like: Option<&Self>, notes: &mut Vec<Note>) -> Self {
-        let Preamble { bytes, lines, named, comment } = Preamble::of(head);
-        let table = &head[bytes..];
+        let Preamble { mut bytes, mut lines, named, comment } = Preamble::of(head, options.skip_lines.unwrap_or(0));
+        let mut table = &head[bytes..];
         let given = options.delimiter.byte().or(named);
         let first = || like.map_or_else(|| guess(table), |like| (like.delimiter, like.blanks));
         let (mut delimiter, mut blanks) = given.map_or_else(first, |byte| (byte, false));
         if options.delimiter == Delimiter::Blanks {
             (delimiter, blanks) = (b' ', true);
         }
-        let found = records(table, delimiter, blanks, RECORDS);
+        let mut found = records(table, delimiter, blanks, RECORDS);
+        let title = if options.skip_lines.is_none() && !blanks { title(table, delimiter, &found) } else { (0, 0) };
+        if title.1 > 0 {
+            (bytes, lines) = (bytes + title.0, lines + title.1);
+            table = &head[bytes..];
+            found = records(table, delimiter, blanks, RECORDS);
+        }
         let text = |record: &ByteRecord| record.iter().map(|cell| decode(cell).0.into_owned()).collect();
         let reading = Reading { comma: false, missing: options.missing_values.clone() };
         let records_of_text = found.iter().map(text).collect();
@@ -165,9 +171,12 @@ impl Dialect {
                 dialect.skipped = (start + 1, before);
             }
         }
-        let comments = dialect.skipped.1 - u64::from(named.is_some());
-        if comments > 0 {
-            notes.push(format!("{comments} lines of comments before the table are left aside").into());
+        let aside = dialect.skipped.1 - u64::from(named.is_some());
+        if aside > 0 {
+            let what = if title.1 > 0 || options.skip_lines.is_some() { "" } else { " of comments" };
+            let text = format!("{aside} lines{what} before the table are left aside");
+            let guessed = title.1 > 0;
+            notes.push(if guessed { Note::new(text, "skip_lines") } else { text.into() });
         }
         if named.is_some() {
             notes.push("the first line says what stands between cells".to_owned().into());
@@ -260,8 +269,17 @@ struct Preamble {
 }
 
 impl Preamble {
-    fn of(head: &[u8]) -> Self {
+    /// What stands before the table in `head`, of which the first `skipped` lines are no part of it.
+    fn of(head: &[u8], skipped: usize) -> Self {
         let mut preamble = Self { bytes: 0, lines: 0, named: None, comment: None };
+        for _ in 0..skipped {
+            let length = line_length(&head[preamble.bytes..]);
+            preamble.bytes += length;
+            preamble.lines += u64::from(length > 0);
+        }
+        if skipped > 0 {
+            return preamble;
+        }
         let first = &head[..line_length(head)];
         let text = first.trim_ascii_end().trim_ascii_start();
         if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', byte] =
@@ -291,6 +309,38 @@ fn line_length(text: &[u8]) -> usize {
         Some(at) => at + 1,
         None => text.len(),
     }
+}
+
+/// The most lines of a title.
+const MOST_OF_TITLE: usize = 20;
+
+/// The bytes and lines of a title above the table in `text`, of which `found` are the first records: lines of fewer cells than all of
+/// those that follow have, as reports of other software begin.
+fn title(text: &[u8], delimiter: u8, found: &[ByteRecord]) -> (usize, u64) {
+    let Some(cells) = found.last().map(ByteRecord::len).filter(|cells| *cells > 1) else { return (0, 0) };
+    let whole = found.iter().rposition(|record| record.len() != cells).map_or(0, |last| last + 1);
+    let (above, table) = found.split_at(whole);
+    let numbers = |record: &ByteRecord| record.iter().any(is_number);
+    let is_named = !numbers(&table[0]) && table.iter().any(numbers);
+    // A header of R has a cell less than the rows under it.
+    let lacking = above.last().is_some_and(|record| record.len() + 1 == cells && record.len() > 1) && !is_named;
+    let first = whole - usize::from(lacking);
+    let is_title = (1..=MOST_OF_TITLE).contains(&first)
+        && table.len() >= above.len().max(2)
+        && above[..first].iter().all(|record| record.len() < cells);
+    if !is_title {
+        return (0, 0);
+    }
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
+    let kept = reader.byte_records().map_while(Result::ok).filter(|record| {
+        let mut record = record.clone();
+        record.trim();
+        !is_blank(&record)
+    });
+    let start = kept.take(first + 1).last().and_then(|record| Some(record.position()?.byte() as usize)).unwrap_or(0);
+    // The reader puts the start of a record before any ends of lines that are above it.
+    let start = start + text[start..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+    (start, memchr::memchr_iter(b'\n', &text[..start]).count() as u64)
 }
 
 /// What parts the lines of `text` into the same number of cells: a byte, and whether runs of blanks do.
@@ -385,6 +435,33 @@ mod tests {
             let (found, _) = dialect(text);
             assert_eq!((found.delimiter, found.records[0].len()), (delimiter, cells), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_title_of_lines_with_fewer_cells_is_left_aside() {
+        for (text, lines, first) in [
+            ("Report of 2020\nby X, and Y\n\na,b,c\n1,2,x\n3,4,y\n", 3, "a"),
+            ("Report\na,b\n1,2\n3,4\n", 1, "a"),
+            ("\"Report, of\n2020\"\r\na,b,c\r\n1,2,x\r\n3,4,y\r\n", 2, "a"),
+            ("Cities\nsize,x\n1,x\n2,y\n", 1, "size"),
+            ("# made\nReport\na;b;c\n1,5;2;x\n3;4;y\n", 2, "a"),
+            // A header of R, of which a cell is lacking, under a title.
+            ("Report\na,b\nr1,1,2\nr2,3,4\n", 1, "a"),
+            // No titles: a header that lacks a cell, rows of many lengths, a row that is short.
+            ("a,b\nr1,1,2\nr2,3,4\n", 0, "a"),
+            ("1\n1,2\n1,2,3\n1,2\n", 0, "1"),
+            ("a,b,c\n1\n1,2,3\n", 0, "a"),
+            ("alone\n1\n", 0, "alone"),
+        ] {
+            let (found, notes) = dialect(text);
+            assert_eq!((found.skipped.1, &found.records[0][0][..]), (lines, first), "{text:?}");
+            assert_eq!(notes.iter().any(|note| note.contains("before the table")), lines > 0, "{notes:?}");
+        }
+        let skip = |skip_lines| {
+            let options = Options { skip_lines: Some(skip_lines), ..Options::default() };
+            Dialect::of(b"Report\na,b\n1,2\n3,4\n", &options, None, &mut Vec::new())
+        };
+        assert_eq!((skip(0).records.len(), skip(2).skipped, skip(9).records.len()), (4, (11, 2), 0));
     }
 
     #[test]
