@@ -363,8 +363,18 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         (None, path) => path.as_ref().map(|path| path.display().to_string()),
     };
     let head = record::options(options, &metadata, &dataset, done, &about)?;
-    // What tells runs apart.
-    let same = |other: &Value| ["data", "widths", "seed", "batch_size"].iter().all(|name| other[name] == head[name]);
+    // What tells runs apart. The same data may be named otherwise now, and older logs lack options.
+    let own = recipe.options()?;
+    let same = |other: &Value| {
+        let named = |data: &str| other["data"] == data;
+        let is_own = |name: &String| name == "epochs" || other.get(name).is_none_or(|value| *value == head[name]);
+        (named(&dataset.name) || resumed.as_ref().is_some_and(|resumed| named(&resumed.metadata.data)))
+            && other["widths"] == head["widths"]
+            && own.keys().all(is_own)
+    };
+    if let Some(folder) = &folder {
+        folder.check(same)?;
+    }
     let mut tensorboard = options.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
     let mut logs = Vec::new();
     if let Some(path) = &options.log {
