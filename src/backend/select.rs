@@ -124,8 +124,8 @@ impl Request {
         if self.backend == Choice::Cpu {
             return Self { exact: self.exact || before == Reference::NAME, ..self.clone() }.select();
         }
-        // Another precision may take another plan.
-        let plan = plan.filter(|_| before == "gpu" && self.precision == Precision::F32);
+        // Another precision may take another plan, and exactness has one of its own.
+        let plan = plan.filter(|_| before == "gpu" && self.precision == Precision::F32 && !self.exact);
         let on_gpu = Self { backend: Choice::Gpu, plan: self.plan.or(plan), ..self.clone() };
         if self.backend == Choice::Gpu || self.adapter.is_some() || self.precision == Precision::Mixed {
             return Self { backend: self.backend, ..on_gpu }.select();
@@ -251,5 +251,20 @@ impl Selected {
             format!("Precision: f32: {model} has no products wide enough for cooperative matrices")
         };
         Ok((Box::new(gpu), full.then_some(note).into_iter().collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_goes_on_exactly_leaves_the_plan_before_aside() {
+        let request = Request { backend: Choice::Gpu, exact: true, ..Request::default() };
+        // There may be no adapter, but nothing contradicts.
+        match request.select_as("gpu", Some(PlanName::Fused)) {
+            Ok(selected) => assert_eq!(selected.plan(), Some(PlanName::Elementary)),
+            Err(error) => assert!(matches!(error, Error::Adapter(_)), "{error}"),
+        }
     }
 }
