@@ -218,6 +218,7 @@ fn bad_usage_is_exit_code_2() {
         &["train", "--epochs", "-1"],
         &["train", "--nonsense"],
         &["train", "--backend", "cpu", "--adapter", "0"],
+        &["train", "--backend", "cpu", "--gpu-memory", "1G"],
         &["train", "--backend", "cpu", "--save", "x", "--log", "x"],
         &["train", "--backend", "cpu", "--plan", "elementary"],
         &["train", "--backend", "cpu", "--plan", "resident"],
@@ -439,6 +440,8 @@ fn a_run_that_diverges_says_so_and_saves_nothing() {
 fn an_adapter_that_is_not_there_is_exit_code_1() {
     fails(&["train", "--backend", "gpu", "--adapter", "no such adapter"], 1, &["adapter"]);
     fails(&["train", "--backend", "gpu", "--adapter", "999"], 1, &["adapter"]);
+    let memory = ["train", "--backend", "cpu", "--gpu-memory", "1G"];
+    fails(&memory, 2, &["runs on the CPU", "leave --gpu-memory out, or use --backend gpu"]);
 }
 
 #[test]

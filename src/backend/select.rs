@@ -101,6 +101,10 @@ impl Request {
             Choice::Cpu if self.adapter.is_some() => {
                 contradiction("an adapter is a GPU, and this runs on the CPU", &[Remedy::NoAdapter, Remedy::Gpu])
             }
+            Choice::Cpu if self.gpu_memory.is_some() => {
+                let what = "the memory of a GPU is limited, and this runs on the CPU";
+                contradiction(what, &[Remedy::Without("gpu_memory"), Remedy::Gpu])
+            }
             Choice::Cpu if mixed => {
                 contradiction("mixed precision is for a GPU", &[Remedy::FullPrecision, Remedy::Gpu])
             }
@@ -133,12 +137,17 @@ impl Request {
         let again = match before {
             "gpu" => on_gpu,
             // The plain twins.
-            _ => Self { backend: Choice::Cpu, exact: self.exact || before == Reference::NAME, ..self.clone() },
+            _ => Self { exact: self.exact || before == Reference::NAME, ..self.on_cpu() },
         };
         match again.select() {
             Ok(selected) => Ok(Selected { why: Some("as before".into()), ..selected }),
             Err(_) => self.select(),
         }
+    }
+
+    /// The same on the CPU, where nobody asked for it.
+    fn on_cpu(&self) -> Self {
+        Self { backend: Choice::Cpu, gpu_memory: None, ..self.clone() }
     }
 
     fn select_best(&self) -> Result<Selected> {
@@ -152,7 +161,7 @@ impl Request {
                 Err(error) => error.to_string(),
             },
         };
-        match (Self { backend: Choice::Cpu, ..self.clone() }).select() {
+        match self.on_cpu().select() {
             Ok(selected) => Ok(Selected { why: Some(why), ..selected }),
             Err(error) => Err(error),
         }
