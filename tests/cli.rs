@@ -581,7 +581,19 @@ fn an_exact_run_is_that_of_the_twins_and_goes_on_as_one() {
     };
     assert!(parameters(&rest) == parameters(&second) && parameters(&second) != parameters(&engine));
     fails(&["train", "--exact", "--plan", "fused", "--data", &data], 2, &["sums in another order", "--plan"]);
-    fails(&["train", "--exact", "--members", "2", "--data", &data], 2, &["--exact is for one network"]);
+    fails(&["train", "--exact", "--tune", "full", "--data", &data], 2, &["--tune full", "--exact", "leave one out"]);
+    for (flags, flag) in [
+        (&["--exact"][..], "--exact"),
+        (&["--dashboard"], "--dashboard"),
+        (&["--tune", "full"], "--tune full"),
+        (&["--checkpoint", "c.st"], "--checkpoint"),
+        (&["--run-dir", "auto"], "--run-dir"),
+    ] {
+        for several in [["--members", "2"], ["--lr", "0.1,0.2"]] {
+            let words = [&["train", "--data", &data][..], flags, &several].concat();
+            fails(&words, 2, &[&format!("{flag} is for one network"), several[0], "leave one out"]);
+        }
+    }
 }
 
 #[test]

@@ -205,6 +205,11 @@ impl Selected {
         }
     }
 
+    /// What it came from, with the plan that follows from the rest of it.
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+
     /// The plan that was asked for.
     pub(crate) fn plan(&self) -> Option<PlanName> {
         self.request.plan
