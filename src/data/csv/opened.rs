@@ -350,6 +350,12 @@ fn origin(least: f64, most: f64) -> Option<f64> {
     (spread > 0.0 && spread < NARROW * least.abs().max(most.abs())).then(|| least.floor())
 }
 
+/// The same of all numbers of a column, where one that is always the same is one too. The rows need not be read again for 0.
+fn origin_of_all(least: f64, most: f64) -> Option<f64> {
+    let found = if least == most { Some(least.floor()) } else { origin(least, most) };
+    found.filter(|origin| *origin != 0.0)
+}
+
 /// How a moment at midnight ends.
 const MIDNIGHT: &str = " 00:00:00";
 
@@ -383,7 +389,7 @@ impl Rows {
         let ends = self.frame.numbers(at).filter(|value| !value.is_nan()).map(f64::from);
         let (least, most) =
             ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)));
-        if least == most && least != 0.0 { Some(least.floor()) } else { origin(least, most) }
+        origin_of_all(least, most)
     }
 
     /// Says what is worth it.
@@ -426,4 +432,17 @@ fn refused(
     let (name, kind) = (columns.name(column), cells::described(text));
     let found = format!("{} in {unit} {line}, {name}, which is {kind}{more}", show(text));
     Error::file(path, found, "a finite number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_again_for_an_origin_that_is_not_0() {
+        let cases = [(0.5, 0.5), (0.0, 0.0), (0.999, 0.9991), (0.0, 9.0), (f64::INFINITY, f64::NEG_INFINITY)];
+        assert_eq!(cases.map(|(least, most)| origin_of_all(least, most)), [None; 5]);
+        assert_eq!(origin_of_all(7.5, 7.5), Some(7.0));
+        assert_eq!(origin_of_all(1000.25, 1001.0), Some(1000.0));
+    }
 }
