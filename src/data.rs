@@ -360,7 +360,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             }
             set.files.iter().try_for_each(|file| idx::find(&folder, file.name).map(drop))?;
             // Files of several sets may lie in one folder: those of this one begin with its name.
-            let raw = arrays::read(&folder.join(source), None, options, known, task, notes)?;
+            let raw = arrays::read(&folder.join(source), None, options, known, options.task_for(known), notes)?;
             Ok(Found::of(Raw { name: source.into(), ..raw }))
         }
         _ if converted::present(path) => {
@@ -403,8 +403,7 @@ fn read_arrays(
     notes: &mut Vec<Note>,
 ) -> Result<Found> {
     options.refuse_for("arrays", &["task", "image_size", ARRAYS])?;
-    let task = known.map(|known| known.task).or(options.task);
-    arrays::read(path, content, options, known, task, notes).map(Found::of)
+    arrays::read(path, content, options, known, options.task_for(known), notes).map(Found::of)
 }
 
 /// Reads the table at `path`, or `content`, which messages call `path`.
@@ -420,7 +419,7 @@ fn read_table(
     match known.and_then(|known| Some((known, known.columns?))) {
         Some((known, columns)) => csv::read_for(path, content, options, known, columns, notes).map(Found::of),
         None => {
-            let task = known.map(|known| known.task).or(options.task);
+            let task = options.task_for(known);
             let options = Options { task, plain: options.plain || known.is_some(), ..options.clone() };
             Ok(Found::Table(Box::new(csv::read(path, content, &options, notes)?)))
         }
@@ -443,6 +442,11 @@ impl Options {
     fn with_validation(&self, default: Option<f64>) -> Self {
         let validation_split = self.validation_split.or(default).filter(|share| *share > 0.0);
         Self { validation_split, ..self.clone() }
+    }
+
+    /// The kind of targets: that of the model that is known, else the one that is given.
+    fn task_for(&self, known: Option<&Known<'_>>) -> Option<Task> {
+        known.map(|known| known.task).or(self.task)
     }
 
     /// The column of the labels or targets that the user gave.
