@@ -281,6 +281,7 @@ pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) 
             raw
         }
         Found::Converted(set) if set.scaling.is_some() => {
+            converted::check(&set, options)?;
             return Ok((converted::rows_for(*set, known, part, &mut notes)?, notes));
         }
         Found::Converted(set) => (*set).into(),
@@ -316,7 +317,6 @@ pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
 fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut Vec<Note>) -> Result<Found> {
     let folder = options.folder.as_deref();
     let path = Path::new(source);
-    let task = known.map(|known| known.task).or(options.task);
     if let (Some(known), Some(given)) = (known, options.task)
         && known.task != given
     {
@@ -364,9 +364,8 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             Ok(Found::of(Raw { name: source.into(), ..raw }))
         }
         _ if converted::present(path) => {
-            if known.is_none() {
-                options.refuse_for("a converted data set", &[])?;
-            }
+            // What a model predicts may be said of it, too.
+            options.refuse_for("a converted data set", if known.is_some() { &["task"] } else { &[] })?;
             Ok(Found::Converted(Box::new(converted::read(path, notes)?)))
         }
         _ if arrays::present(path, None) => read_arrays(path, None, options, known, notes),
