@@ -284,6 +284,7 @@ pub fn load_for(source: &str, options: &Options, known: &Known<'_>, part: Part) 
             raw
         }
         Found::Converted(set) if set.scaling.is_some() => {
+            converted::check(&set, options)?;
             return Ok((converted::rows_for(*set, known, part, &mut notes)?, notes));
         }
         Found::Converted(set) => (*set).into(),
@@ -319,7 +320,6 @@ pub fn files(source: &str, options: &Options) -> Vec<PathBuf> {
 fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut Vec<Note>) -> Result<Found> {
     let folder = options.folder.as_deref();
     let path = Path::new(source);
-    let task = known.map(|known| known.task).or(options.task);
     if let (Some(known), Some(given)) = (known, options.task)
         && known.task != given
     {
@@ -363,13 +363,12 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             }
             set.files.iter().try_for_each(|file| idx::find(&folder, file.name).map(drop))?;
             // Files of several sets may lie in one folder: those of this one begin with its name.
-            let raw = arrays::read(&folder.join(source), None, options, known, task, notes)?;
+            let raw = arrays::read(&folder.join(source), None, options, known, options.task_for(known), notes)?;
             Ok(Found::of(Raw { name: source.into(), ..raw }))
         }
         _ if converted::present(path) => {
-            if known.is_none() {
-                options.refuse_for("a converted data set", &[])?;
-            }
+            // What a model predicts may be said of it, too.
+            options.refuse_for("a converted data set", if known.is_some() { &["task"] } else { &[] })?;
             Ok(Found::Converted(Box::new(converted::read(path, notes)?)))
         }
         _ if arrays::present(path, None) => read_arrays(path, None, options, known, notes),
@@ -406,8 +405,7 @@ fn read_arrays(
     notes: &mut Vec<Note>,
 ) -> Result<Found> {
     options.refuse_for("arrays", &["task", "image_size", ARRAYS])?;
-    let task = known.map(|known| known.task).or(options.task);
-    arrays::read(path, content, options, known, task, notes).map(Found::of)
+    arrays::read(path, content, options, known, options.task_for(known), notes).map(Found::of)
 }
 
 /// Reads the table at `path`, or `content`, which messages call `path`.
@@ -423,7 +421,7 @@ fn read_table(
     match known.and_then(|known| Some((known, known.columns?))) {
         Some((known, columns)) => csv::read_for(path, content, options, known, columns, notes).map(Found::of),
         None => {
-            let task = known.map(|known| known.task).or(options.task);
+            let task = options.task_for(known);
             let options = Options { task, plain: options.plain || known.is_some(), ..options.clone() };
             Ok(Found::Table(Box::new(csv::read(path, content, &options, notes)?)))
         }
@@ -446,6 +444,11 @@ impl Options {
     fn with_validation(&self, default: Option<f64>) -> Self {
         let validation_split = self.validation_split.or(default).filter(|share| *share > 0.0);
         Self { validation_split, ..self.clone() }
+    }
+
+    /// The kind of targets: that of the model that is known, else the one that is given.
+    fn task_for(&self, known: Option<&Known<'_>>) -> Option<Task> {
+        known.map(|known| known.task).or(self.task)
     }
 
     /// The column of the labels or targets that the user gave.

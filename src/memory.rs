@@ -103,8 +103,8 @@ pub fn spill(folder: &Path) {
 }
 
 /// `count` values of `file` from the byte `offset` on. If the allocator is [`Allocator`] and the system Linux, they take no memory: they
-/// are read as they are needed, and what is written to them is the process's own. The file must stay as it is. Otherwise they are read
-/// now.
+/// are read as they are needed, and what is written to them is the process's own. The file must stay as it is: reading what was cut off
+/// ends the process in one line and with exit code 1. Otherwise they are read now.
 ///
 /// # Errors
 /// When the file has not so many, or cannot be read.
@@ -122,6 +122,7 @@ pub fn values<T: Pod>(file: &File, offset: u64, count: usize) -> std::io::Result
         // Taken by the allocator.
         if regions::want(None).is_none() {
             keep_trimmed();
+            regions::guard();
             // SAFETY: all of the allocation is a mapping of bytes that the file has, and any bits are a value.
             unsafe { values.set_len(count) };
             return Ok(values);
@@ -331,7 +332,8 @@ impl Allocator {
 /// What comes before the process is ended.
 static BEFORE: OnceLock<fn()> = OnceLock::new();
 
-/// Has `act` called before a refused allocation ends the process. The first one counts; it must not take much memory.
+/// Has `act` called before a refused allocation, or a file that was cut off, ends the process. The first one counts; it must not take
+/// much memory.
 pub(crate) fn before_refusing(act: fn()) {
     let _ = BEFORE.set(act);
 }
@@ -340,14 +342,19 @@ pub(crate) fn before_refusing(act: fn()) {
 #[cold]
 fn refuse(bytes: usize, left: u64, of: Bound) -> ! {
     let (needed, left) = (Bytes(bytes as u64), Bytes(left));
+    end(format_args!(
+        "out of memory: {needed} more are needed, and {left} are left of {of}: use less data, smaller batches or layers"
+    ))
+}
+
+/// Ends the process with a line of error.
+#[cold]
+fn end(error: fmt::Arguments<'_>) -> ! {
     if let Some(act) = BEFORE.get() {
         act();
     }
     // Neither formats into memory.
-    let _ = writeln!(
-        std::io::stderr().lock(),
-        "error: out of memory: {needed} more are needed, and {left} are left of {of}: use less data, smaller batches or layers"
-    );
+    let _ = writeln!(std::io::stderr().lock(), "error: {error}");
     std::process::exit(1);
 }
 

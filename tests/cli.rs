@@ -218,6 +218,7 @@ fn bad_usage_is_exit_code_2() {
         &["train", "--epochs", "-1"],
         &["train", "--nonsense"],
         &["train", "--backend", "cpu", "--adapter", "0"],
+        &["train", "--backend", "cpu", "--gpu-memory", "1G"],
         &["train", "--backend", "cpu", "--save", "x", "--log", "x"],
         &["train", "--backend", "cpu", "--plan", "elementary"],
         &["train", "--backend", "cpu", "--plan", "resident"],
@@ -439,6 +440,8 @@ fn a_run_that_diverges_says_so_and_saves_nothing() {
 fn an_adapter_that_is_not_there_is_exit_code_1() {
     fails(&["train", "--backend", "gpu", "--adapter", "no such adapter"], 1, &["adapter"]);
     fails(&["train", "--backend", "gpu", "--adapter", "999"], 1, &["adapter"]);
+    let memory = ["train", "--backend", "cpu", "--gpu-memory", "1G"];
+    fails(&memory, 2, &["runs on the CPU", "leave --gpu-memory out, or use --backend gpu"]);
 }
 
 #[test]
@@ -578,7 +581,19 @@ fn an_exact_run_is_that_of_the_twins_and_goes_on_as_one() {
     };
     assert!(parameters(&rest) == parameters(&second) && parameters(&second) != parameters(&engine));
     fails(&["train", "--exact", "--plan", "fused", "--data", &data], 2, &["sums in another order", "--plan"]);
-    fails(&["train", "--exact", "--members", "2", "--data", &data], 2, &["--exact is for one network"]);
+    fails(&["train", "--exact", "--tune", "full", "--data", &data], 2, &["--tune full", "--exact", "leave one out"]);
+    for (flags, flag) in [
+        (&["--exact"][..], "--exact"),
+        (&["--dashboard"], "--dashboard"),
+        (&["--tune", "full"], "--tune full"),
+        (&["--checkpoint", "c.st"], "--checkpoint"),
+        (&["--run-dir", "auto"], "--run-dir"),
+    ] {
+        for several in [["--members", "2"], ["--lr", "0.1,0.2"]] {
+            let words = [&["train", "--data", &data][..], flags, &several].concat();
+            fails(&words, 2, &[&format!("{flag} is for one network"), several[0], "leave one out"]);
+        }
+    }
 }
 
 #[test]

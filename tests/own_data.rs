@@ -511,6 +511,22 @@ fn a_converted_data_set_trains_to_the_bits_of_its_source() {
     };
     assert_eq!(eval(&one, &file), eval(&one, &table));
     assert_eq!(eval(&other, &file), eval(&one, &table));
+    // What is decided cannot be said again for any of them, but for what a model predicts.
+    let told = |more: &[&str]| {
+        let fixed = ["eval", one.to_str().unwrap(), "--data", file.to_str().unwrap(), "--backend", "cpu"];
+        let output = run(&[&fixed[..], more].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (flags, part) in [
+        (&["--label", "kind"][..], "--label is for tables"),
+        (&["--delimiter", "tab"], "options of columns and cells are for tables"),
+        (&["--test-split", "0.3"], "--test-split is decided where data are converted"),
+        (&["--scale", "none"], "--scale is decided where data are converted"),
+    ] {
+        let (code, err) = told(flags);
+        assert!(code == Some(2) && err.contains(part), "{flags:?}: {err}");
+    }
+    assert_eq!(told(&["--task", "classes"]).0, Some(0));
     refused(&file, &["--label", "kind"], 2, &["--label is for tables"]);
     refused(&file, &["--validation-split", "0.3"], 2, &["--validation-split", "convert its source anew"]);
     let output = run(&["data", "inspect", file.to_str().unwrap()]);

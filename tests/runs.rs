@@ -545,6 +545,58 @@ fn a_run_folder_is_used_for_one_run_which_goes_on_in_it() {
     assert!(!fs::exists(&none).unwrap());
 }
 
+/// The files of a folder, by name.
+fn contents(folder: &str) -> BTreeMap<String, Vec<u8>> {
+    names_in(folder).into_iter().map(|name| (name.clone(), fs::read(format!("{folder}/{name}")).unwrap())).collect()
+}
+
+#[test]
+fn a_run_that_goes_on_from_a_checkpoint_spares_the_folders_of_other_runs() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", table(&lines(120, false)));
+    let (own, other, midway) = (folder.path("own"), folder.path("other"), folder.path("c.st"));
+    let common = [&["train", "--data", &data], &SMALL[..]].concat();
+    let checkpoint = ["--checkpoint", &midway, "--checkpoint-every", "2"];
+    run(&[&common[..], &["--run-dir", &own], &checkpoint].concat(), 0);
+    run(&[&common[..], &["--run-dir", &other, "--lr", "0.03"]].concat(), 0);
+    let before = contents(&other);
+    let on = [&["train", "--backend", "cpu", "--resume", &midway, "--epochs", "6"], &checkpoint[..]].concat();
+    let (log, board) = (folder.path("log.jsonl"), folder.path("board"));
+    let elsewhere = ["--run-dir", &other, "--log", &log, "--tensorboard", &board];
+    fails(&[&on[..], &elsewhere].concat(), 2, &[&other, "holds another run"]);
+    assert_eq!(contents(&other), before);
+    assert!(!fs::exists(&board).unwrap());
+    // The same data by another name are the same run.
+    let copy = folder.write("copy.csv", table(&lines(120, false)));
+    run(&[&on[..], &["--data", &copy, "--run-dir", &own]].concat(), 0);
+    let epochs: Vec<u64> =
+        logged(&format!("{own}/log.jsonl")).iter().map(|line| line["epoch"].as_u64().unwrap()).collect();
+    assert_eq!(epochs, [1, 2, 3, 4, 5, 6]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_evaluation_stays_until_there_is_a_new_one() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", table(&lines(120, false)));
+    let kept = folder.path("kept");
+    let (model, evaluation) = (format!("{kept}/model.safetensors"), format!("{kept}/evaluation.json"));
+    run(&[&["train", "--data", &data, "--run-dir", &kept], &SMALL[..]].concat(), 0);
+    let first = fs::read(&evaluation).unwrap();
+    // It goes on for ever and is stopped: its model is newer than what was found of the one before.
+    let on = ["train", "--backend", "cpu", "--resume", &model, "--epochs", "1000000", "--run-dir", &kept];
+    interrupted(&on, "Epoch 6/");
+    assert_eq!(fs::read(&evaluation).unwrap(), first);
+    fs::rename(&data, folder.path("gone.csv")).unwrap();
+    let (_, err) = run(&["report", &kept, "--backend", "cpu"], 0);
+    assert!(err.contains("an earlier state of the model") && err.contains("t.csv"), "{err}");
+    assert_eq!(fs::read(&evaluation).unwrap(), first);
+    fs::rename(folder.path("gone.csv"), &data).unwrap();
+    let (_, err) = run(&["report", &kept, "--backend", "cpu"], 0);
+    assert!(!err.contains("an earlier state"), "{err}");
+    assert_ne!(fs::read(&evaluation).unwrap(), first);
+}
+
 #[test]
 fn runs_are_listed_compared_and_cleaned_up() {
     let folder = Folder::new();

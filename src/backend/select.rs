@@ -101,6 +101,10 @@ impl Request {
             Choice::Cpu if self.adapter.is_some() => {
                 contradiction("an adapter is a GPU, and this runs on the CPU", &[Remedy::NoAdapter, Remedy::Gpu])
             }
+            Choice::Cpu if self.gpu_memory.is_some() => {
+                let what = "the memory of a GPU is limited, and this runs on the CPU";
+                contradiction(what, &[Remedy::Without("gpu_memory"), Remedy::Gpu])
+            }
             Choice::Cpu if mixed => {
                 contradiction("mixed precision is for a GPU", &[Remedy::FullPrecision, Remedy::Gpu])
             }
@@ -124,8 +128,8 @@ impl Request {
         if self.backend == Choice::Cpu {
             return Self { exact: self.exact || before == Reference::NAME, ..self.clone() }.select();
         }
-        // Another precision may take another plan.
-        let plan = plan.filter(|_| before == "gpu" && self.precision == Precision::F32);
+        // Another precision may take another plan, and exactness has one of its own.
+        let plan = plan.filter(|_| before == "gpu" && self.precision == Precision::F32 && !self.exact);
         let on_gpu = Self { backend: Choice::Gpu, plan: self.plan.or(plan), ..self.clone() };
         if self.backend == Choice::Gpu || self.adapter.is_some() || self.precision == Precision::Mixed {
             return Self { backend: self.backend, ..on_gpu }.select();
@@ -133,12 +137,17 @@ impl Request {
         let again = match before {
             "gpu" => on_gpu,
             // The plain twins.
-            _ => Self { backend: Choice::Cpu, exact: self.exact || before == Reference::NAME, ..self.clone() },
+            _ => Self { exact: self.exact || before == Reference::NAME, ..self.on_cpu() },
         };
         match again.select() {
             Ok(selected) => Ok(Selected { why: Some("as before".into()), ..selected }),
             Err(_) => self.select(),
         }
+    }
+
+    /// The same on the CPU, where nobody asked for it.
+    fn on_cpu(&self) -> Self {
+        Self { backend: Choice::Cpu, gpu_memory: None, ..self.clone() }
     }
 
     fn select_best(&self) -> Result<Selected> {
@@ -152,7 +161,7 @@ impl Request {
                 Err(error) => error.to_string(),
             },
         };
-        match (Self { backend: Choice::Cpu, ..self.clone() }).select() {
+        match self.on_cpu().select() {
             Ok(selected) => Ok(Selected { why: Some(why), ..selected }),
             Err(error) => Err(error),
         }
@@ -194,6 +203,11 @@ impl Selected {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         }
+    }
+
+    /// What it came from, with the plan that follows from the rest of it.
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
     }
 
     /// The plan that was asked for.
@@ -251,5 +265,20 @@ impl Selected {
             format!("Precision: f32: {model} has no products wide enough for cooperative matrices")
         };
         Ok((Box::new(gpu), full.then_some(note).into_iter().collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_goes_on_exactly_leaves_the_plan_before_aside() {
+        let request = Request { backend: Choice::Gpu, exact: true, ..Request::default() };
+        // There may be no adapter, but nothing contradicts.
+        match request.select_as("gpu", Some(PlanName::Fused)) {
+            Ok(selected) => assert_eq!(selected.plan(), Some(PlanName::Elementary)),
+            Err(error) => assert!(matches!(error, Error::Adapter(_)), "{error}"),
+        }
     }
 }

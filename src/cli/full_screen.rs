@@ -35,9 +35,11 @@ impl Waiting {
 
     /// The last `count` lines for standard error.
     fn last_notes(&self, count: usize) -> Vec<String> {
-        let notes = self.0.iter().flatten().filter(|(stream, _)| *stream == Stream::Error);
-        let lines: Vec<&str> = notes.flat_map(|(_, note)| note.lines()).collect();
-        lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect()
+        let notes = self.0.iter().flatten().rev().filter(|(stream, _)| *stream == Stream::Error);
+        let last = notes.flat_map(|(_, note)| note.lines().rev()).take(count);
+        let mut lines: Vec<String> = last.map(str::to_owned).collect();
+        lines.reverse();
+        lines
     }
 }
 

@@ -1,6 +1,7 @@
 //! The folder of a run: what it holds, how it is made, and how it is read again.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -87,6 +88,21 @@ impl RunFolder {
         self.path.join(MODEL)
     }
 
+    /// Refuses the folder of another run than the one that goes on: one whose log begins with a line that is not the `same`. Nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(super) fn check(&self, same: impl Fn(&Value) -> bool) -> Result<()> {
+        match Some(self.path.join(LOG)).filter(|_| self.resumed).and_then(|log| head(&log)) {
+            Some(other) if !same(&other) => Err(Error::Usage(format!(
+                "--run-dir {} holds another run than the one that goes on: give the folder of its run, or --save in its place",
+                self.path.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// The run begins after `done` epochs: `config` is written, of a run that goes on the number of its `epochs` alone. Returns the log,
     /// which lacks its first line only if that is to be written.
     ///
@@ -117,10 +133,8 @@ impl RunFolder {
             return Err(Error::Data(format!("{}: runs clean is removing it", self.path.display())));
         }
         self.lock = Some(lock);
-        // What was found of the model before is not true of the one to come.
-        for name in [evaluation::FILE, PAGE] {
-            let _ = std::fs::remove_file(self.path.join(name));
-        }
+        // The page of the model before is not that of the one to come. Its evaluation stays until there is a new one.
+        let _ = std::fs::remove_file(self.path.join(PAGE));
         match if self.resumed { Log::go_on(&log, done, &[], same)? } else { None } {
             Some(log) => Ok((log, false)),
             None => Ok((Log::create(&log, &[])?, true)),
@@ -135,6 +149,13 @@ impl Drop for RunFolder {
             let _ = std::fs::remove_dir(&self.path);
         }
     }
+}
+
+/// The first line of the log at `path`, if it is whole.
+fn head(path: &Path) -> Option<Value> {
+    let mut line = String::new();
+    BufReader::new(File::open(path).ok().filter(|_| path.is_file())?).read_line(&mut line).ok()?;
+    serde_json::from_str(&line).ok()
 }
 
 /// A folder for a run on `source` by date and time (UTC), where there is none.

@@ -163,22 +163,9 @@ const LARGE_RATE: f64 = 50.0;
 
 pub(super) fn run(mut options: Options) -> Result<()> {
     let (mut runs, lists) = options.recipe.runs()?;
-    if options.dashboard {
-        if !lists.is_empty() || options.members.is_some() {
-            let message = "--dashboard is for one network: leave it out, and a bar says how far several are";
-            return Err(Error::Usage(message.into()));
-        }
-        full_screen::check(dashboard::FLAG)?;
-    }
-    if options.checkpoint.is_some() && (!lists.is_empty() || options.members.is_some()) {
-        let message = "--checkpoint is for one network: --shard 1/1 --parts DIR keeps each of several as it ends";
+    if options.exact && options.tune == Tune::Full {
+        let message = "--tune full measures ways that --exact does not take, as their last bits differ: leave one out";
         return Err(Error::Usage(message.into()));
-    }
-    if options.exact && (!lists.is_empty() || options.members.is_some()) {
-        return Err(Error::Usage("--exact is for one network: leave --members, --seeds and lists out".into()));
-    }
-    if options.tune == Tune::Full && (!lists.is_empty() || options.members.is_some()) {
-        return Err(Error::Usage("--tune full is for one network: bench --tune measures for all later runs".into()));
     }
     if !lists.is_empty() {
         if options.members.is_some() {
@@ -193,6 +180,9 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         return members::run(&options, &given, count);
     }
     options.shards.refuse()?;
+    if options.dashboard {
+        full_screen::check(dashboard::FLAG)?;
+    }
     if options.json {
         return Err(Error::Usage(
             "--json is for the table of several runs, as --seeds 0..9 makes: --log is for one".into(),
@@ -318,7 +308,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     }
     // A run that goes on keeps the ways that it began with.
     if resumed.is_none() || options.tune == Tune::Full {
-        tune::before_run(options.tune, &mut selected, &request, (&model, &recipe), (&dataset, recipe.epochs), tell)?;
+        tune::before_run(options.tune, &mut selected, (&model, &recipe), &dataset, tell)?;
     }
     let (mut backend, notes) = selected.backend(&model, &recipe)?;
     notes.iter().for_each(|line| tell(line));
@@ -363,8 +353,18 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         (None, path) => path.as_ref().map(|path| path.display().to_string()),
     };
     let head = record::options(options, &metadata, &dataset, done, &about)?;
-    // What tells runs apart.
-    let same = |other: &Value| ["data", "widths", "seed", "batch_size"].iter().all(|name| other[name] == head[name]);
+    // What tells runs apart. The same data may be named otherwise now, and older logs lack options.
+    let own = recipe.options()?;
+    let same = |other: &Value| {
+        let named = |data: &str| other["data"] == data;
+        let is_own = |name: &String| name == "epochs" || other.get(name).is_none_or(|value| *value == head[name]);
+        (named(&dataset.name) || resumed.as_ref().is_some_and(|resumed| named(&resumed.metadata.data)))
+            && other["widths"] == head["widths"]
+            && own.keys().all(is_own)
+    };
+    if let Some(folder) = &folder {
+        folder.check(same)?;
+    }
     let mut tensorboard = options.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
     let mut logs = Vec::new();
     if let Some(path) = &options.log {

@@ -90,20 +90,19 @@ const TIMED: usize = 32;
 /// Of runs of fewer steps than so many times that it is not asked.
 const SHARE: u64 = 200;
 
-/// Measures what `how` wants measured before `epochs` epochs of `model`, by what `selected` came from. A line says that the last bits
-/// of the result may be others.
+/// Measures what `how` wants measured before a run of `model` by `recipe`, for the plan of `selected` if it has one. A line says that
+/// the last bits of the result may be others.
 pub(super) fn before_run(
     how: Tune,
     selected: &mut Selected,
-    request: &Request,
     (model, recipe): (&Mlp, &Recipe),
-    (dataset, epochs): (&Dataset, u32),
+    dataset: &Dataset,
     tell: impl Fn(&str),
 ) -> Result<()> {
-    let Some(store) = &selected.gpu else { return Ok(()) };
+    let (Some(store), request) = (&selected.gpu, selected.request()) else { return Ok(()) };
     if how == Tune::Auto {
         let hardware = &store.device().hardware;
-        let steps = u64::from(epochs) * dataset.train.len().div_ceil(recipe.batch_size) as u64;
+        let steps = u64::from(recipe.epochs) * dataset.train.len().div_ceil(recipe.batch_size) as u64;
         if hardware.software || steps < SHARE * TIMED as u64 || is_tuned(model, recipe, request, dataset, hardware)? {
             return Ok(());
         }

@@ -37,7 +37,7 @@ mod linux {
     use std::path::Path;
     use std::ptr::null_mut;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+    use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
     use super::Wanted;
 
@@ -57,6 +57,8 @@ mod linux {
     static REGIONS: Mutex<Regions> = Mutex::new(Regions { all: [Region::NONE; MOST], count: 0 });
     /// How many there are: most processes have none, and need no look.
     static COUNT: AtomicUsize = AtomicUsize::new(0);
+    /// What SIGBUS did before [`guard`].
+    static USUAL: OnceLock<libc::sigaction> = OnceLock::new();
 
     thread_local! {
         static WANTED: Cell<Option<Wanted>> = const { Cell::new(None) };
@@ -192,6 +194,58 @@ mod linux {
         true
     }
 
+    /// Has the process end in one line where it reads what a mapped file has no more: the system sends SIGBUS, which would end it
+    /// without a word.
+    pub(in crate::memory) fn guard() {
+        static GUARDED: Once = Once::new();
+        GUARDED.call_once(|| {
+            let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = unreadable;
+            // SAFETY: zeroes are an action. The handler is one of the kind that the flag asks for.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                let mut usual: libc::sigaction = std::mem::zeroed();
+                action.sa_sigaction = handler as libc::sighandler_t;
+                // Not on the stack for overflows, which is small.
+                action.sa_flags = libc::SA_SIGINFO;
+                if libc::sigaction(libc::SIGBUS, &raw const action, &raw mut usual) == 0 {
+                    let _ = USUAL.set(usual);
+                }
+            }
+        });
+    }
+
+    /// Ends the process where the signal is of a mapped file. The thread that it interrupts was about to read a value, and holds no lock.
+    extern "C" fn unreadable(signal: libc::c_int, about: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: what the signal is about is there as long as the handler runs, and says the address.
+        let address = unsafe { (*about).si_addr() } as usize;
+        if is_of_file(address) {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+            let path = maps.lines().find_map(|line| path_at(line, address)).unwrap_or("a mapped file");
+            super::super::end(format_args!(
+                "{path}: found fewer bytes than it had when it was opened, expected a file that stays as it is while it is in use"
+            ));
+        }
+        // What happens again does what it would have done.
+        if let Some(usual) = USUAL.get() {
+            // SAFETY: the action is one that was set before.
+            unsafe { libc::sigaction(signal, usual, null_mut()) };
+        }
+    }
+
+    /// Whether `address` is of a file that was mapped, and not of a scratch file.
+    fn is_of_file(address: usize) -> bool {
+        let regions = regions();
+        let mut files = regions.all[..regions.count].iter().filter(|region| !region.scratch);
+        files.any(|region| (region.base..region.base + region.length).contains(&address))
+    }
+
+    /// The path in a line of /proc/self/maps, if the mapping holds `address`.
+    fn path_at(line: &str, address: usize) -> Option<&str> {
+        let (first, last) = line.split_whitespace().next()?.split_once('-')?;
+        let within = usize::from_str_radix(first, 16).ok()?..usize::from_str_radix(last, 16).ok()?;
+        line.find('/').filter(|_| within.contains(&address)).map(|start| &line[start..])
+    }
+
     /// Lets go of the pages of all regions; they are read again where they are needed.
     pub(in crate::memory) fn trim() {
         let (mut number, mut start) = (0, 0);
@@ -214,7 +268,7 @@ mod linux {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{any, free, holds, mapped, scratch, spill, spills, trim, want};
+pub(super) use linux::{any, free, guard, holds, mapped, scratch, spill, spills, trim, want};
 
 #[cfg(not(target_os = "linux"))]
 mod none {
@@ -253,8 +307,10 @@ mod none {
         false
     }
 
+    pub(in crate::memory) fn guard() {}
+
     pub(in crate::memory) fn trim() {}
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use none::{any, free, holds, mapped, scratch, spill, spills, trim, want};
+pub(super) use none::{any, free, guard, holds, mapped, scratch, spill, spills, trim, want};

@@ -69,6 +69,9 @@ impl Ahead {
     }
 }
 
+/// A device that may be lost.
+type Device = Alone<Faulty<Box<dyn Backend>>>;
+
 /// What a test's devices and its run are like.
 #[derive(Debug, Clone, Copy)]
 struct Way {
@@ -92,7 +95,7 @@ type Course = (Vec<(u32, Option<f64>, Option<State>)>, Result<(Outcome, State)>)
 
 /// The recipe and the first state of a run, and what trains it with data, on devices of which the first, or all if `each`, are lost at
 /// their call `after`.
-fn lasting(way: Way, after: usize, each: bool) -> (Recipe, State, Lasting<Alone<Faulty<Box<dyn Backend>>>>) {
+fn lasting(way: Way, after: usize, each: bool) -> (Recipe, State, Lasting<Device>) {
     let model = Mlp::new(&[4, 3, 2]).unwrap();
     let mut recipe = Recipe { hidden: vec![3], batch_size: 4, epochs: 6, ..Recipe::default() };
     recipe.optimizer.kind = OptimizerKind::Adam;
@@ -100,7 +103,7 @@ fn lasting(way: Way, after: usize, each: bool) -> (Recipe, State, Lasting<Alone<
     let start = State::new(model.initial_parameters(Init::He, 1), recipe.optimizer.kind);
     let by = recipe.clone();
     let mut opened = 0;
-    let open = move || -> Result<Alone<Faulty<Box<dyn Backend>>>> {
+    let open = move || -> Result<Device> {
         opened += 1;
         let inner = Cpu::new(model.clone(), &by, 1)?;
         let inner: Box<dyn Backend> =

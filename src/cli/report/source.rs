@@ -57,7 +57,16 @@ impl RunOptions {
                 other = Some(self.evaluate(&model, outputs, importance)?);
             } else if model.is_file() && changed(&kept) < changed(&model) {
                 // Also where there is none yet: none is less.
-                self.evaluate(&model, outputs, true)?.write(&kept)?;
+                match self.evaluate(&model, outputs, true) {
+                    Ok(found) => found.write(&kept)?,
+                    // The data may be gone.
+                    Err(error @ (Error::Data(_) | Error::File { .. } | Error::Io { .. })) if kept.is_file() => {
+                        note(&format!(
+                            "The evaluation is that of an earlier state of the model, as there is no new one: {error}"
+                        ));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             let mut report = Report::of_folder(&self.run)?;
             report.evaluation = other.or(report.evaluation);

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::settings::{Resumed, Settings};
 use super::table::Table;
-use super::{Options, is_table, prepare, tell_activation};
+use super::{Options, dashboard, is_table, prepare, tell_activation};
 use crate::backend::select::Selected;
 use crate::backend::{Parts, Split};
 use crate::checkpoint::{self, Checkpoint, Metadata};
 use crate::cli::recipe::{Given, flag_of_list, shown};
 use crate::cli::shards::Jobs;
+use crate::cli::tune::Tune;
 use crate::cli::{jobs, note, print};
 use crate::data::{Dataset, View};
 use crate::error::{Error, Result};
@@ -35,10 +36,7 @@ pub(super) struct Runs {
 
 /// Trains all of `runs`, which differ in the options `lists`.
 pub(super) fn run(options: &Options, runs: &[Given], lists: &[String]) -> Result<()> {
-    if let Some(flag) = unsuited(options) {
-        let what = lists.iter().map(|name| flag_of_list(name)).collect::<Vec<_>>().join(", ");
-        return Err(Error::Usage(format!("{flag} is for a single run, and {what} makes several: leave one out")));
-    }
+    unsuited(options, &lists.iter().map(|name| flag_of_list(name)).collect::<Vec<_>>().join(", "))?;
     let shards = options.shards.open()?;
     let paths = options.save.as_deref().map(|save| paths(save, "--save", runs, lists)).transpose()?;
     let before = match &options.resume {
@@ -96,15 +94,27 @@ pub(super) fn all_runs_log(path: &Path, dataset: &Dataset, jobs: &[Job], lists: 
     Log::create(path, &log::columns(leading, dataset, train))
 }
 
-/// The flag that several runs have no use for, if it is given.
-pub(super) fn unsuited(options: &Options) -> Option<&'static str> {
+/// Refuses flags that are for one network, where the flags `of` make several; says what there is in their place.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub(super) fn unsuited(options: &Options, of: &str) -> Result<()> {
     let given = [
-        (options.save_best.is_some(), "--save-best"),
-        (options.save_every.is_some(), "--save-every"),
-        (options.run_dir.is_some(), "--run-dir"),
-        (options.tensorboard.is_some(), "--tensorboard"),
+        (options.save_best.is_some(), "--save-best", ""),
+        (options.save_every.is_some(), "--save-every", ""),
+        (options.run_dir.is_some(), "--run-dir", ""),
+        (options.tensorboard.is_some(), "--tensorboard", ""),
+        (options.dashboard, dashboard::FLAG, "; a bar says how far several are"),
+        (options.checkpoint.is_some(), "--checkpoint", "; --shard 1/1 --parts DIR keeps each of several as it ends"),
+        (options.exact, "--exact", ""),
+        (options.tune == Tune::Full, "--tune full", "; bench --tune measures for all later runs"),
     ];
-    given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
+    match given.into_iter().find(|(given, ..)| *given) {
+        Some((_, flag, instead)) => {
+            Err(Error::Usage(format!("{flag} is for one network, not for the several of {of}: leave one out{instead}")))
+        }
+        None => Ok(()),
+    }
 }
 
 impl Runs {

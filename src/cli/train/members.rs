@@ -19,11 +19,7 @@ use crate::metrics::Evaluation;
 
 /// Trains `count` members by what is `given` of their recipe, with as many seeds from its own on.
 pub(super) fn run(options: &Options, given: &Given, count: u32) -> Result<()> {
-    if let Some(flag) = unsuited(options) {
-        return Err(Error::Usage(format!(
-            "{flag} is for a single network, and --members trains several: leave it out"
-        )));
-    }
+    unsuited(options, "--members")?;
     let shards = options.shards.open()?;
     let outputs: Vec<Named> = options.save.iter().map(|path| ("--save", path.clone())).collect();
     outputs.iter().try_for_each(|(_, path)| files::check_replaceable(path))?;

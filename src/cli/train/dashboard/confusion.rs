@@ -53,9 +53,15 @@ impl Form {
     }
 }
 
-/// Draws the matrix of `found`.
-pub(super) fn draw(found: &Evaluation, names: &[String], theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let (form, width, cell) = Form::of(found, names, area);
+/// Draws the matrix of `found` in a form, with the width of names and cells, that `area` has room for.
+pub(super) fn draw(
+    (form, width, cell): (Form, u16, u16),
+    found: &Evaluation,
+    names: &[String],
+    theme: Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     if form == Form::Mistakes {
         return mistakes(found, names, theme, area, buffer);
     }

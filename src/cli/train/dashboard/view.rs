@@ -131,19 +131,23 @@ fn draw_body(board: &Board, style: (Theme, bool), area: Rect, buffer: &mut Buffe
     }
 }
 
-fn framed(title: &str, theme: Theme, area: Rect, buffer: &mut Buffer) -> Rect {
-    let title = Line::styled(format!(" {title} "), theme.strong());
-    let block = Block::new().borders(Borders::TOP).border_style(theme.muted()).title(title);
-    let inner = block.inner(area);
-    block.render(area, buffer);
-    inner
+/// A frame without its title, and the room within it.
+fn frame_of(area: Rect, theme: Theme) -> (Block<'static>, Rect) {
+    let frame = Block::new().borders(Borders::TOP).border_style(theme.muted());
+    let inner = frame.inner(area);
+    (frame, inner)
+}
+
+/// Draws `frame` with a title.
+fn draw_frame(frame: Block<'_>, title: &str, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    frame.title(Line::styled(format!(" {title} "), theme.strong())).render(area, buffer);
 }
 
 fn draw_matrix(part: &str, found: &Evaluation, names: &[String], theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let inner = framed("", theme, area, buffer);
-    let (form, ..) = Form::of(found, names, inner);
-    framed(&form.title(part), theme, area, buffer);
-    confusion::draw(found, names, theme, inner, buffer);
+    let (frame, inner) = frame_of(area, theme);
+    let form = Form::of(found, names, inner);
+    draw_frame(frame, &form.0.title(part), theme, area, buffer);
+    confusion::draw(form, found, names, theme, inner, buffer);
 }
 
 /// R2 by epochs, and the figures of the last epoch.
@@ -154,7 +158,8 @@ fn draw_values(board: &Board, style: (Theme, bool), area: Rect, buffer: &mut Buf
     curves::draw("R2", board, style, floor, |figures| figures.more.map_or(0.0, |(_, r2)| r2), (chart, buffer));
     let (theme, _) = style;
     let Some(last) = board.told.last() else { return };
-    let inner = framed(&format!("Epoch {}", last.epoch), theme, table, buffer);
+    let (frame, inner) = frame_of(table, theme);
+    draw_frame(frame, &format!("Epoch {}", last.epoch), theme, table, buffer);
     let mut lines = vec![Line::styled(format!("{:10} {:>8} {:>8} {:>7}", "", "RMSE", "MAE", "R2"), theme.muted())];
     for (split, figures) in PARTS.into_iter().zip(&last.figures) {
         let Some(figures) = figures else { continue };
