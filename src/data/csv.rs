@@ -605,7 +605,16 @@ mod tests {
             let options = Options { label: label.map(str::to_owned), ..Options::default() };
             features("elsewhere".as_ref(), Some(content.as_bytes()), &options, columns, None, &mut Vec::new())
         };
-        for content in ["b,a\n6,5\n", "a,label,b\n5,,6", "5,6", "5,?,6\n", "a,b,label\n5,6,new", "b,more,a\n6,x,5"] {
+        for content in [
+            "b,a\n6,5\n",
+            "a,label,b\n5,,6",
+            "5,6",
+            "5,?,6\n",
+            "a,b,label\n5,6,new",
+            "b,more,a\n6,x,5",
+            "B,more,A\n6,x,5",
+            "A,B,LABEL\n5,6,x",
+        ] {
             let path = file(content);
             let options = Options::default();
             let from_file = features(path.path(), None, &options, &columns, None, &mut Vec::new()).unwrap();

@@ -24,12 +24,12 @@ impl Layout {
         needed: impl Fn(usize) -> bool,
         notes: &mut Vec<Note>,
     ) -> Result<Self> {
-        let mut first = dialect.records.first().cloned().unwrap_or_default();
+        let known = like.names.as_deref().unwrap_or_default();
+        let (mut first, mut renamed) = as_known(known, dialect.records.first().cloned().unwrap_or_default());
         let by_number = |count: usize, more| match label {
             Some(label) => numbered(label, dialect.count() + more),
             None => Some(like.label).filter(|_| count == like.count),
         };
-        let known = like.names.as_deref().unwrap_or_default();
         let fits = first.len() == like.count || first.len() + 1 == like.count;
         let names = match header {
             _ if !dialect.is_text => true,
@@ -39,7 +39,14 @@ impl Layout {
         };
         let unnamed = if names { dialect.header().len() - first.len() } else { 0 };
         if unnamed > 0 {
-            first = dialect.header();
+            (first, renamed) = as_known(known, dialect.header());
+        }
+        if names && !renamed.is_empty() {
+            let text = format!(
+                "columns are taken for those of training, as only the case differs: {}",
+                classes::list(&renamed)
+            );
+            notes.push(text.into());
         }
         let count = first.len();
         let by_number = by_number(count, unnamed);
@@ -144,6 +151,26 @@ impl Layout {
         let columns = Columns { count: names.len(), label: label.unwrap_or(names.len()), names: Some(names) };
         Ok(Self { columns, places, label, extra: Vec::new() })
     }
+}
+
+/// The cells `first`, of which those that are called as one of the columns `known` but for upper and lower case are called so; and as
+/// what they stood there.
+fn as_known(known: &[String], mut first: Vec<String>) -> (Vec<String>, Vec<String>) {
+    let mut by_folded: HashMap<String, Option<&String>> = HashMap::new();
+    for name in known {
+        // Where two names differ in case alone, case tells them apart.
+        by_folded.entry(name.to_lowercase()).and_modify(|other| *other = None).or_insert(Some(name));
+    }
+    let there: HashSet<&String> = known.iter().collect();
+    let exact: HashSet<String> = first.iter().filter(|cell| there.contains(cell)).cloned().collect();
+    let mut renamed = Vec::new();
+    for cell in &mut first {
+        let own = by_folded.get(&cell.to_lowercase()).copied().flatten();
+        if let Some(name) = own.filter(|name| *name != cell && !exact.contains(*name)) {
+            renamed.push(std::mem::replace(cell, name.clone()));
+        }
+    }
+    (first, renamed)
 }
 
 /// Whether the cells `first` of a file's first record name columns, some of which are `known`: they are the same, or more than half

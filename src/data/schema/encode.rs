@@ -2,6 +2,7 @@
 
 use flate2::Crc;
 
+use super::fit::truth;
 use super::times;
 use super::{Kind, Schema};
 use crate::data::csv::{Frame, Held, NO_TEXT, Place};
@@ -78,8 +79,9 @@ impl<'a> Encoding<'a> {
                 }
                 (Kind::Boolean { texts: pair, fill, indicator }, Held::Text { at }) => {
                     let value = |yes: bool| Coded::Value(if yes { 1.0 } else { 0.0 });
-                    let code = |text: &str| match pair.iter().position(|value| value.eq_ignore_ascii_case(text)) {
-                        Some(place) => value(place == 1),
+                    let place = |text: &str| pair.iter().position(|value| value.eq_ignore_ascii_case(text));
+                    let code = |text: &str| match place(text).map(|place| place == 1).or_else(|| truth(text)) {
+                        Some(yes) => value(yes),
                         None => Coded::Unread,
                     };
                     (Cells::Texts(at, texts(&code, at), value(*fill)), own(indicator))
@@ -217,7 +219,7 @@ mod tests {
                 Held::Text { at: 1 },
                 Held::Nothing,
             ],
-            texts: vec![["a", "b", "c"].map(String::from).to_vec(), ["Yes", "no", "?!"].map(String::from).to_vec()],
+            texts: vec![["a", "b", "c"].map(String::from).to_vec(), ["TRUE", "no", "?!"].map(String::from).to_vec()],
             chunks: vec![
                 Chunk { numbers: vec![1.0, f32::NAN], codes: vec![0, 0, 1, 1], lines: vec![2, 3], file: 0 },
                 Chunk { numbers: vec![3.0, f32::NAN], codes: vec![2, 2, NO_TEXT, NO_TEXT], lines: vec![5, 7], file: 0 },

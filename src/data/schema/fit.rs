@@ -397,6 +397,13 @@ impl Fitting<'_> {
     }
 }
 
+/// Whether `text` says yes or no, in whatever way.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    let pairs = BOOLEANS.iter().chain(&[["0", "1"]]);
+    let mut places = pairs.filter_map(|pair| pair.iter().position(|value| value.eq_ignore_ascii_case(text)));
+    places.next().map(|place| place == 1)
+}
+
 /// The pair of texts that `found` are, however they are spelt.
 fn booleans(found: &[(&str, usize)]) -> Option<[String; 2]> {
     let pair = BOOLEANS.iter().find(|pair| {
