@@ -1,14 +1,13 @@
 //! How much a model depends on each column.
 
-use crate::report::chart::{Anchor, HEADING, Paint, Picture, Shape, TEXT, text, ticks};
+use crate::report::chart::{Anchor, HEADING, Paint, Picture, Shape, TEXT, WIDTH, text, ticks};
 use crate::report::evaluation::Importances;
 
 /// The most columns that are shown.
 const COLUMNS: usize = 20;
 /// Height of a bar, with what is free around it.
 const BAR: f64 = 20.0;
-/// Width of the picture, and the most of it that names take.
-const WIDTH: f64 = 440.0;
+/// The most of the width that names take.
 const NAMES: f64 = 150.0;
 
 /// A bar for each of the most important columns: by how much the error grows without it, with a whisker of a standard deviation to
