@@ -28,9 +28,15 @@ pub fn importance(found: &Importances) -> Option<Picture> {
     let (top, bottom) = (HEADING + 12.0, HEADING + 12.0 + BAR * shown.len() as f64);
     let at = |value: f64| left + (value - low) / (high - low) * (WIDTH - left - right);
     let places = ticks::round(low, high, 5);
+    let mut free = f64::NEG_INFINITY;
     for (tick, label) in places.iter().zip(ticks::labels(&places)) {
         picture.rule((at(*tick), top), (at(*tick), bottom), Paint::Grid, 1.0);
-        picture.text((at(*tick), bottom + TEXT + 4.0), label, Anchor::Middle, Paint::Muted);
+        // Texts that would touch the one before are left out.
+        let half = text::room(&label, TEXT) / 2.0;
+        if at(*tick) - half > free {
+            picture.text((at(*tick), bottom + TEXT + 4.0), label, Anchor::Middle, Paint::Muted);
+            free = at(*tick) + half + 6.0;
+        }
     }
     for (number, (column, name)) in shown.iter().zip(names).enumerate() {
         let middle = top + (number as f64 + 0.5) * BAR;
