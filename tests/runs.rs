@@ -712,15 +712,20 @@ fn no_line_at_a_terminal_is_wider_than_it() {
     }
 }
 
-/// What a terminal of 80 x 24 gets of `train` with `arguments`, and the exit code. Of `keys` each is typed once its word
-/// stands there; none where there is no `script`, which makes terminals.
+/// What a terminal of 80 x 24 gets of a command, and the exit code. Of `keys` each is typed once its word stands there; none where there
+/// is no `script`, which makes terminals. The terminal must be set afterwards as it was before.
 #[cfg(target_os = "linux")]
 fn at_a_terminal(arguments: &[&str], keys: &[(&str, &str)]) -> Option<(String, Option<i32>)> {
     use std::io::{Read, Write};
     use std::process::Stdio;
 
     let quoted: String = arguments.iter().map(|word| format!(" '{word}'")).collect();
-    let line = format!("stty rows 24 cols 80; exec '{}' train{quoted}", env!("CARGO_BIN_EXE_mlp-gpu"));
+    // The shell outlives Ctrl-C.
+    let line = format!(
+        "trap : INT; stty rows 24 cols 80; before=$(stty -g); '{}'{quoted}; code=$?; \
+         [ \"$(stty -g)\" = \"$before\" ] || echo set otherwise; exit $code",
+        env!("CARGO_BIN_EXE_mlp-gpu")
+    );
     let mut script = Command::new("script");
     script.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh").env("TERM", "xterm-256color");
     script.env("MLP_GPU_OFFLINE", "1").env("NODEVICE_SELECT", "1").env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR");
@@ -735,7 +740,60 @@ fn at_a_terminal(arguments: &[&str], keys: &[(&str, &str)]) -> Option<(String, O
             next = keys.next();
         }
     }
-    Some((String::from_utf8_lossy(&seen).into_owned(), child.wait().unwrap().code()))
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    assert!(!seen.contains("set otherwise"), "{seen}");
+    Some((seen, child.wait().unwrap().code()))
+}
+
+/// The lines of what a terminal got, also those that others took the place of, without colours and the like.
+#[cfg(target_os = "linux")]
+fn lines_on_screen(seen: &str) -> Vec<String> {
+    let mut parts = seen.split('\x1b');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(['[', '?', ';', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+        text.push_str(rest.get(1..).unwrap_or_default());
+    }
+    text.split(['\r', '\n']).map(str::to_owned).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bars_fit_a_terminal_and_ctrl_c_leaves_it_whole() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", table(&lines(640, false)));
+    let model = folder.path("m.st");
+    let few = ["--data", &data, "--label", "label", "--backend", "cpu", "--hidden", "8"];
+    let with = |first: &str, rest: &[&str]| [&[first][..], &few, rest].concat().into_iter().map(String::from).collect();
+    let endless = "1000000";
+    // What is typed, once which word stands there, and the exit code.
+    let commands: Vec<(Vec<String>, &[(&str, &str)], i32)> = vec![
+        (with("train", &["--epochs", "400", "--save", &model]), &[], 0),
+        (with("train", &["--epochs", endless, "--save", &model]), &[("rows/s, ", "\x03")], 130),
+        (with("train", &["--epochs", endless, "--dashboard"]), &[("Best", "\x03")], 130),
+        (with("train", &["--epochs", endless, "--members", "3", "--save", &model]), &[("of 3 networks", "\x03")], 130),
+        (with("cv", &["--epochs", "40", "--folds", "3"]), &[], 0),
+        (with("cv", &["--epochs", endless, "--folds", "3"]), &[("of 3 networks", "\x03")], 130),
+        (with("search", &["--epochs", "4", "--trials", "4", "--folds", "2"]), &[], 0),
+        (with("search", &["--epochs", endless, "--trials", "4", "--folds", "2"]), &[("networks", "\x03")], 130),
+        (with("bench", &[]), &[], 0),
+        (["predict", &model, &data, "--backend", "cpu"].map(String::from).to_vec(), &[], 0),
+    ];
+    for (words, keys, expected) in commands {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let Some((seen, code)) = at_a_terminal(&words, keys) else {
+            return println!("no script: bars_fit_a_terminal_and_ctrl_c_leaves_it_whole");
+        };
+        assert_eq!(code, Some(expected), "{words:?}: {seen}");
+        assert!(seen.rfind("\x1b[?25l") <= seen.rfind("\x1b[?25h"), "no cursor: {seen}");
+        let own = |line: &&String| !line.contains(folder.0.path().to_str().unwrap());
+        // A dashboard draws where it likes.
+        let lines = lines_on_screen(&seen[seen.rfind("\x1b[?1049l").unwrap_or(0)..]);
+        let wide = lines.iter().filter(own).find(|line| line.chars().count() > 80);
+        assert!(wide.is_none(), "{words:?}: {wide:?}");
+        let has_bar = keys.is_empty() && ["train", "cv", "search"].contains(&words[0]);
+        assert!(!has_bar || lines.iter().any(|line| line.contains("rows/s")), "{words:?}: {seen}");
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -745,7 +803,8 @@ fn a_dashboard_leaves_the_terminal_and_the_numbers_as_they_are() {
     let data = folder.write("t.csv", table(&lines(300, false)));
     let (with, without, stopped) = (folder.path("with.st"), folder.path("without.st"), folder.path("stopped.st"));
     let arguments = [&["--data", &data][..], &SMALL].concat();
-    let Some((seen, code)) = at_a_terminal(&[&arguments[..], &["--save", &with, "--dashboard"]].concat(), &[]) else {
+    let shown = [&["train"], &arguments[..], &["--save", &with, "--dashboard"]].concat();
+    let Some((seen, code)) = at_a_terminal(&shown, &[]) else {
         return println!("no script: a_dashboard_leaves_the_terminal_and_the_numbers_as_they_are");
     };
     assert_eq!(code, Some(0), "{seen}");
@@ -762,7 +821,8 @@ fn a_dashboard_leaves_the_terminal_and_the_numbers_as_they_are() {
     // In place of the epochs of SMALL.
     let endless = [&arguments[..arguments.len() - 4], &["--label", "label", "--epochs", "100000"]].concat();
     let keys = [("Best", "s"), ("Saved:", "q")];
-    let (seen, code) = at_a_terminal(&[&endless[..], &["--save", &stopped, "--dashboard"]].concat(), &keys).unwrap();
+    let shown = [&["train"], &endless[..], &["--save", &stopped, "--dashboard"]].concat();
+    let (seen, code) = at_a_terminal(&shown, &keys).unwrap();
     assert_eq!(code, Some(130), "{seen}");
     let after = &seen[seen.find("\x1b[?1049l").unwrap()..];
     assert!(after.contains("Saved: ") && after.contains("Interrupted: epoch "), "{after}");

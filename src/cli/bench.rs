@@ -144,7 +144,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
         let learning_rate = options.lr.unwrap_or(kind.usual_rate()) as f32;
         let timing = Timing { epochs: options.epochs, learning_rate, profile: options.profile };
+        let sign = jobs::sign(&format!("Timing {} ({model})", workload.name), true);
         let measured = bench::measure(backend.as_mut(), workload, &model, &dataset, &recipe, timing)?;
+        drop(sign);
         backend.about().streamed.iter().for_each(|line| note(&format!("Data: {line}")));
         if options.profile && measured.kernels.is_none() {
             note(&format!("Profile: {} has no clock for single kernels", measured.adapter));
@@ -188,6 +190,8 @@ fn packs(
 ) -> Result<()> {
     let measure = |members: u32| {
         let times = (ROUNDS, options.epochs);
+        let what = if members == 1 { "one network".into() } else { format!("{members} networks") };
+        let _sign = jobs::sign(&format!("Timing {what}"), true);
         bench::measure_pack(selected, workload, (model, recipe), dataset, members as usize, times)
     };
     let alone = measure(1)?;

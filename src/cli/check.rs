@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DeviceOptions, note, print, print_text, select};
+use super::{DeviceOptions, jobs, note, print, print_text, select};
 use crate::check::{self, Report, Steps};
 use crate::error::{Error, Result};
 use crate::files;
@@ -33,6 +33,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if let Some(why) = &selected.why {
         note(&format!("Chosen: {why}"));
     }
+    let sign = jobs::sign("Checking", false);
     let (rows, where_) = match &selected.gpu {
         None => (check::cpu()?, "the CPU".into()),
         Some(store) => {
@@ -44,6 +45,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
             (rows, format!("{} ({})", device.info.name, device.info.backend))
         }
     };
+    drop(sign);
     print(&format!("Checked on {where_}"))?;
     print("What differs at most, and what it may differ by: absolute + relative part")?;
     let mut before = None;
@@ -63,7 +65,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let mut failed = rows.iter().filter(|row| !row.comparison.passed()).count();
     let mut checks = rows.len();
     if let (Some(path), Some(store)) = (&options.report, &selected.gpu) {
+        let sign = jobs::sign("Timing whole steps", true);
         let report = Report::new(store.device(), &rows)?;
+        drop(sign);
         for steps in &report.steps {
             let again = if steps.reproduced { "" } else { ", NOT the same again" };
             let Steps { network, plan, step_us, sha256, .. } = steps;

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use console::Term;
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
+use indicatif::{
+    HumanDuration, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle, TermLike,
+};
 
 use super::signals::interrupted;
 use crate::backend::Split;
@@ -161,14 +163,39 @@ impl TermLike for Unfilled {
 /// How often a bar is drawn per second at most.
 const FRAMES: u8 = 20;
 
+fn on_terminal() -> ProgressDrawTarget {
+    ProgressDrawTarget::term_like_with_hz(Box::new(Unfilled(Term::buffered_stderr())), FRAMES)
+}
+
+/// Says on standard error `what` goes on, until what is returned is dropped; hidden where that is no terminal. How long it has been
+/// going on is shown too, unless it is `timed`: a clock that ticks would take a little of its time.
+pub(super) fn sign(what: &str, timed: bool) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let sign = ProgressBar::with_draw_target(None, on_terminal()).with_finish(ProgressFinish::AndClear);
+    let template = if timed { "{msg} ..." } else { "{msg} ... {elapsed}" };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        sign.set_style(style);
+    }
+    sign.set_message(what.to_owned());
+    if timed {
+        sign.tick();
+    } else {
+        sign.enable_steady_tick(TICK);
+    }
+    sign
+}
+
 /// A bar of `length` rows on standard error, whose `template` may have their `{rate}` and the time that is `{left}`; hidden where that
 /// is no terminal. It must leave room in its line for the ^C that a terminal shows, or a line of it stays.
 pub(super) fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
     if quiet || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let terminal = Box::new(Unfilled(Term::buffered_stderr()));
-    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::term_like_with_hz(terminal, FRAMES));
+    // Ctrl-C is heard from the bar's first line on, which is taken away then.
+    interrupted();
+    let bar = ProgressBar::with_draw_target(Some(length), on_terminal());
     if let Ok(style) = ProgressStyle::with_template(template) {
         let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let rate = state.per_sec();

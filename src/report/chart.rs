@@ -106,12 +106,14 @@ pub struct Picture {
     pub about: String,
     /// What it is made of, the lowest first.
     pub shapes: Vec<Shape>,
+    /// The width of the pieces that a narrow page may show below each other in its place.
+    pub pieces: Option<f64>,
 }
 
 impl Picture {
     /// An empty picture.
     pub fn new(width: f64, height: f64, about: impl Into<String>) -> Self {
-        Self { width, height, about: about.into(), shapes: Vec::new() }
+        Self { width, height, about: about.into(), shapes: Vec::new(), pieces: None }
     }
 
     /// Adds a shape.

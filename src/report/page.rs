@@ -15,7 +15,10 @@ mod sentence;
 mod values;
 
 /// What charts take of the room on narrow screens, as a share of their own width; they are moved sideways where that is too much.
-const LEAST: f64 = 0.73;
+const LEAST: f64 = 0.7;
+/// Tables of more columns than these become cards, one per row, on screens that are narrow and on those that are not wide.
+const CARDS_IF_NARROW: usize = 7;
+const CARDS_UNLESS_WIDE: usize = 12;
 
 /// The page of `report`.
 pub fn page(report: &Report) -> String {
@@ -76,6 +79,8 @@ fn whole(name: &str, lead: &str, body: &str) -> String {
 #[derive(Default)]
 struct Page {
     body: String,
+    /// How many pictures may be shown in pieces.
+    broken: usize,
 }
 
 /// A cell of a table: its text, and whether it is a number, which stands on the right.
@@ -137,10 +142,17 @@ impl Page {
                 "" => String::new(),
                 caption => format!("<figcaption>{}</figcaption>", svg::escaped(caption)),
             };
-            let drawn = svg::element(&picture);
+            let (drawn, kind, pieces) = match picture.pieces.filter(|piece| *piece < picture.width) {
+                None => (svg::element(&picture), "scroll", String::new()),
+                Some(width) => {
+                    self.broken += 1;
+                    let (whole, pieces) = svg::element_and_pieces(&picture, width, &format!("picture-{}", self.broken));
+                    (whole, "scroll whole", format!("<div class=\"pieces\">{pieces}</div>"))
+                }
+            };
             let _ = writeln!(
                 figures,
-                "<figure{wide}><div class=\"scroll\"><div style=\"min-width:{least:.0}px\">{drawn}</div></div>{caption}</figure>"
+                "<figure{wide}><div class=\"{kind}\"><div style=\"min-width:{least:.0}px\">{drawn}</div></div>{pieces}{caption}</figure>"
             );
         }
         let mut behind = Self::default();
@@ -151,27 +163,43 @@ impl Page {
         }
     }
 
-    /// A table; `marked` rows stand out.
+    /// A table; `marked` rows stand out. Columns of numbers alone stand on the right, whoever wrote them.
     fn table(&mut self, head: &[&str], rows: &[Vec<Cell>], marked: impl Fn(usize) -> bool) {
-        let number = |column: usize| rows.iter().any(|row| matches!(row.get(column), Some(Cell::Number(_))));
-        self.body.push_str("<div class=\"scroll\"><table>\n<thead><tr>");
+        let is_number = |cell: &Cell| match cell {
+            Cell::Number(_) => true,
+            Cell::Text(text) => text.parse::<f64>().is_ok(),
+        };
+        let numbers: Vec<bool> =
+            (0..head.len()).map(|column| rows.iter().filter_map(|row| row.get(column)).all(is_number)).collect();
+        let class = |column: usize| if numbers[column] { " class=\"number\"" } else { "" };
+        let cards = match head.len() {
+            count if count > CARDS_UNLESS_WIDE => " class=\"cards unless-wide\"",
+            count if count > CARDS_IF_NARROW => " class=\"cards\"",
+            _ => "",
+        };
+        let _ = write!(self.body, "<div class=\"scroll\"><table{cards}>\n<thead><tr>");
         for (column, name) in head.iter().enumerate() {
-            let class = if number(column) { " class=\"number\"" } else { "" };
-            let _ = write!(self.body, "<th scope=\"col\"{class}>{}</th>", svg::escaped(name));
+            let _ = write!(self.body, "<th scope=\"col\"{}>{}</th>", class(column), breakable(name));
         }
         self.body.push_str("</tr></thead>\n<tbody>\n");
         for (index, row) in rows.iter().enumerate() {
             self.body.push_str(if marked(index) { "<tr class=\"marked\">" } else { "<tr>" });
-            for cell in row {
-                let _ = match cell {
-                    Cell::Text(text) => write!(self.body, "<td>{}</td>", svg::escaped(text)),
-                    Cell::Number(text) => write!(self.body, "<td class=\"number\">{}</td>", svg::escaped(text)),
+            for (column, Cell::Text(text) | Cell::Number(text)) in row.iter().enumerate().take(head.len()) {
+                let name = match cards {
+                    "" => String::new(),
+                    _ => format!(" data-name=\"{}\"", svg::escaped(head[column])),
                 };
+                let _ = write!(self.body, "<td{}{name}>{}</td>", class(column), breakable(text));
             }
             self.body.push_str("</tr>\n");
         }
         self.body.push_str("</tbody>\n</table></div>\n");
     }
+}
+
+/// `text` as content that may also be broken behind underscores.
+fn breakable(text: &str) -> String {
+    svg::escaped(text).replace('_', "_<wbr/>")
 }
 
 /// A figure with as many digits as others of its kind; what stands for one that is not there.
@@ -248,6 +276,34 @@ mod tests {
         }
         let head = &html[..html.find("<body>").expect("a body")];
         assert!(!head.contains("http:") && !head.contains("https:") && !head.contains("url("), "{head}");
+    }
+
+    #[test]
+    fn narrow_screens_have_cards_for_wide_tables_and_pieces_of_wide_pictures() {
+        let mut page = Page::default();
+        for columns in [7, 8, 13] {
+            let names: Vec<String> = (0..columns).map(|column| format!("column_{column}")).collect();
+            let head: Vec<&str> = names.iter().map(String::as_str).collect();
+            let cells = (0..columns).map(|column| Cell::Text(if column == 0 { "1.5".into() } else { "<b>".into() }));
+            page.table(&head, &[cells.collect()], |_| false);
+        }
+        svg::check(&page.body);
+        let of_tables: Vec<&str> = page.body.split("<table").skip(1).collect();
+        assert!(of_tables[0].starts_with('>') && !of_tables[0].contains("data-name"), "{}", page.body);
+        assert!(
+            of_tables[1].starts_with(" class=\"cards\"") && of_tables[2].starts_with(" class=\"cards unless-wide\"")
+        );
+        assert!(of_tables[1].contains("<td class=\"number\" data-name=\"column_0\">1.5</td>"), "{}", page.body);
+        assert!(of_tables[1].contains("<td data-name=\"column_1\">&lt;b&gt;</td>"), "{}", page.body);
+        let mut page = Page::default();
+        page.pictures([800.0, 300.0].map(|width| {
+            let mut picture = Picture::new(width, 50.0, "");
+            picture.pieces = Some(300.0);
+            (picture, "")
+        }));
+        svg::check(&page.body);
+        assert_eq!(page.body.matches("<use href=\"#picture-1\"/>").count(), 3);
+        assert!(page.body.contains("viewBox=\"600 0 300 50\"") && !page.body.contains("picture-2"), "{}", page.body);
     }
 
     #[test]

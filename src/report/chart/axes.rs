@@ -119,7 +119,7 @@ impl Plane {
     pub fn new(about: &str, (width, height): (f64, f64), x: Axis, y: Axis, entries: &[Entry<'_>]) -> (Picture, Self) {
         let mut picture = Picture::new(width, 0.0, about);
         picture.heading(&y.label);
-        let top = HEADING + 14.0 + legend::add(&mut picture, (0.0, HEADING + 8.0), width, entries);
+        let top = HEADING + 18.0 + legend::add(&mut picture, (0.0, HEADING + 8.0), width, entries);
         let widest = y.ticks.iter().map(|(_, text)| text::room(text, TEXT)).fold(0.0, f64::max);
         let left = widest + GAP;
         // The last text of the axis below stands half beside it.

@@ -1,6 +1,6 @@
 //! Heat maps: a cell for each number of a matrix, the stronger its colour the larger it is.
 
-use super::{Anchor, HEADING, Ink, Paint, Picture, Shape, TEXT, short, text};
+use super::{Anchor, HEADING, Ink, Paint, Picture, Shape, TEXT, WIDTH, short, text};
 
 /// A matrix to be drawn.
 pub struct Heat<'a> {
@@ -31,16 +31,31 @@ pub const SMALL: f64 = 11.0;
 /// How strong a cell's colour is from which on its text has the colour of what is below the picture: on white and on black it is read better.
 const LIGHT_ON: f64 = 0.68;
 
+/// What is between the names of rows and the cells.
+const BESIDE: f64 = 8.0;
+
+/// `names` as they are written.
+fn names(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| short(name, MOST).into_owned()).collect()
+}
+
+fn widest(names: &[String]) -> f64 {
+    names.iter().map(|name| text::room(name, TEXT)).fold(0.0, f64::max)
+}
+
+/// The room for the cells of a matrix with these `rows`, whose side has no name, in a picture of the width of a chart.
+pub fn across(rows: &[String]) -> f64 {
+    WIDTH - 1.0 - BESIDE - widest(&names(rows))
+}
+
 impl Heat<'_> {
     /// The picture.
     pub fn picture(&self) -> Picture {
         let (width, height) = self.cell;
         let wide = self.shades.len() / self.rows.len().max(1);
-        let names = |names: &[String]| names.iter().map(|name| short(name, MOST).into_owned()).collect::<Vec<_>>();
         let (rows, columns) = (names(self.rows), names(self.columns));
-        let widest = |names: &[String]| names.iter().map(|name| text::room(name, TEXT)).fold(0.0, f64::max);
         let aside = if self.sides.0.is_empty() { 0.0 } else { TEXT + 8.0 };
-        let left = aside + widest(&rows) + 8.0;
+        let left = aside + widest(&rows) + BESIDE;
         // Names that do not fit their cells are upright.
         let upright = widest(&columns) > width - 4.0;
         let below = match (columns.is_empty(), upright) {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::colours::hex;
-use super::{Anchor, Ink, Paint, Picture, Shape};
+use super::{Anchor, Ink, Paint, Picture, Shape, WIDTH};
 
 /// The fonts of text: the system's own.
 pub const FONTS: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
@@ -35,17 +35,35 @@ pub fn file(picture: &Picture) -> String {
     out + "</svg>\n"
 }
 
-/// `picture` as an element of a page; it is as wide as there is room, up to a little wider than it is.
+/// `picture` as an element of a page; it is as wide as there is room, up to a little wider than it is. One that is narrower than a
+/// chart keeps that proportion, so that the texts of both are of one size.
 pub fn element(picture: &Picture) -> String {
-    let mut out = format!(
-        "<svg class=\"chart\" role=\"img\" viewBox=\"0 0 {} {}\" style=\"max-width:{}px\" aria-label=\"{}\">",
-        short(picture.width),
-        short(picture.height),
-        short((picture.width * 1.12).ceil()),
-        escaped(&picture.about)
-    );
+    let mut out = opened(picture, (0.0, picture.width));
     shapes(&mut out, picture, Into::Page);
     out + "</svg>\n"
+}
+
+/// The same where it may be shown in pieces: the whole, whose shapes have this `id`, and the pieces, which refer to it.
+pub fn element_and_pieces(picture: &Picture, width: f64, id: &str) -> (String, String) {
+    let mut whole = opened(picture, (0.0, picture.width)) + &format!("<g id=\"{id}\">\n");
+    shapes(&mut whole, picture, Into::Page);
+    let count = (picture.width / width).ceil() as usize;
+    let piece = |at: usize| opened(picture, (at as f64 * width, width)) + &format!("<use href=\"#{id}\"/></svg>\n");
+    (whole + "</g></svg>\n", (0..count).map(piece).collect())
+}
+
+/// The tag of an element that shows so much of `picture`, from `left` on.
+fn opened(picture: &Picture, (left, width): (f64, f64)) -> String {
+    let share = (100.0 * width / WIDTH).min(100.0);
+    format!(
+        "<svg class=\"chart\" role=\"img\" viewBox=\"{} 0 {width} {}\" style=\"width:max({}%,min(100%,{width}px));max-width:{}px\" aria-label=\"{}\">",
+        short(left),
+        short(picture.height),
+        short(share),
+        short((width * 1.12).ceil()),
+        escaped(&picture.about),
+        width = short(width),
+    )
 }
 
 fn shapes(out: &mut String, picture: &Picture, into: Into) {

@@ -28,7 +28,7 @@ pub(super) fn add(page: &mut Page, search: &Search) {
             }
             let option = |name: &String| Some((name.replace('_', "-"), shown(search.option(best, name)?)));
             let mut options: Vec<(String, String)> = search.drawn().iter().filter_map(option).collect();
-            let figures = best.figures.iter().map(|(name, value)| (name.replace('_', " "), figure(*value)));
+            let figures = best.figures.iter().map(|(name, value)| (in_words(name), figure(*value)));
             options.extend(figures);
             page.list(&options);
         }
@@ -67,13 +67,19 @@ fn answer(best: &Found, ranked: &[&Found]) -> String {
     text
 }
 
+/// What the figure `name` of a trial is called.
+fn in_words(name: &str) -> String {
+    let name = name.replace("held_back", "held-back").replace('_', " ");
+    [("rmse", "RMSE"), ("mae", "MAE"), ("r2", "R²")].iter().fold(name, |name, (from, to)| name.replace(from, to))
+}
+
 /// The table of trials, the best ones first.
 fn table(page: &mut Page, search: &Search, ranked: &[&Found], best: Option<u32>) {
     let names = search.drawn();
     let figures: BTreeSet<&String> = ranked.iter().flat_map(|found| found.figures.keys()).collect();
     let figures: Vec<&String> = figures.into_iter().filter(|name| !name.ends_with("validation_loss")).collect();
     let shown_names: Vec<String> = names.iter().map(|name| name.replace('_', "-")).collect();
-    let shown_figures: Vec<String> = figures.iter().map(|name| name.replace('_', " ")).collect();
+    let shown_figures: Vec<String> = figures.iter().map(|name| in_words(name)).collect();
     let mut head = vec!["trial", "rung", "epochs", "loss"];
     head.extend(shown_names.iter().map(String::as_str));
     head.extend(shown_figures.iter().map(String::as_str));

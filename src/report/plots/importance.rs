@@ -1,14 +1,13 @@
 //! How much a model depends on each column.
 
-use crate::report::chart::{Anchor, HEADING, Paint, Picture, Shape, TEXT, text, ticks};
+use crate::report::chart::{Anchor, HEADING, Paint, Picture, Shape, TEXT, WIDTH, text, ticks};
 use crate::report::evaluation::Importances;
 
 /// The most columns that are shown.
 const COLUMNS: usize = 20;
 /// Height of a bar, with what is free around it.
 const BAR: f64 = 20.0;
-/// Width of the picture, and the most of it that names take.
-const WIDTH: f64 = 440.0;
+/// The most of the width that names take.
 const NAMES: f64 = 150.0;
 
 /// A bar for each of the most important columns: by how much the error grows without it, with a whisker of a standard deviation to
@@ -29,9 +28,15 @@ pub fn importance(found: &Importances) -> Option<Picture> {
     let (top, bottom) = (HEADING + 12.0, HEADING + 12.0 + BAR * shown.len() as f64);
     let at = |value: f64| left + (value - low) / (high - low) * (WIDTH - left - right);
     let places = ticks::round(low, high, 5);
+    let mut free = f64::NEG_INFINITY;
     for (tick, label) in places.iter().zip(ticks::labels(&places)) {
         picture.rule((at(*tick), top), (at(*tick), bottom), Paint::Grid, 1.0);
-        picture.text((at(*tick), bottom + TEXT + 4.0), label, Anchor::Middle, Paint::Muted);
+        // Texts that would touch the one before are left out.
+        let half = text::room(&label, TEXT) / 2.0;
+        if at(*tick) - half > free {
+            picture.text((at(*tick), bottom + TEXT + 4.0), label, Anchor::Middle, Paint::Muted);
+            free = at(*tick) + half + 6.0;
+        }
     }
     for (number, (column, name)) in shown.iter().zip(names).enumerate() {
         let middle = top + (number as f64 + 0.5) * BAR;

@@ -130,6 +130,8 @@ pub fn settings(search: &Search) -> Option<Picture> {
         scale.draw(&mut picture, (across(at), top), &title);
     }
     picture.height = top + AXIS + 10.0;
+    // Three axes to a piece.
+    picture.pieces = Some(3.0 * ROOM);
     Some(picture)
 }
 

@@ -1,6 +1,6 @@
 //! The units of the first layer.
 
-use crate::report::chart::heat::Heat;
+use crate::report::chart::heat::{self, Heat};
 use crate::report::chart::{HEADING, Picture, Shape, ticks};
 use crate::report::evaluation::FirstLayer;
 
@@ -49,7 +49,7 @@ pub fn units(layer: &FirstLayer) -> Option<Picture> {
         sides: ("", &below),
         rows: &layer.columns,
         columns: &[],
-        cell: ((384.0 / count as f64).clamp(5.0, 24.0), 16.0),
+        cell: ((heat::across(&layer.columns) / count as f64).clamp(3.0, 24.0), 16.0),
         shades: &shades,
         texts: &[],
         tips: &tips,
