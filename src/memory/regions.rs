@@ -36,8 +36,9 @@ mod linux {
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
     use std::ptr::null_mut;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
+    use std::time::Duration;
 
     use super::Wanted;
 
@@ -219,6 +220,11 @@ mod linux {
         // SAFETY: what the signal is about is there as long as the handler runs, and says the address.
         let address = unsafe { (*about).si_addr() } as usize;
         if is_of_file(address) {
+            // Other threads read the same file. One of them tells.
+            static TOLD: AtomicBool = AtomicBool::new(false);
+            while TOLD.swap(true, Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_secs(1));
+            }
             let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
             let path = maps.lines().find_map(|line| path_at(line, address)).unwrap_or("a mapped file");
             super::super::end(format_args!(
