@@ -712,10 +712,14 @@ fn no_line_at_a_terminal_is_wider_than_it() {
     }
 }
 
+/// Keys, each behind the word at which it is typed.
+#[cfg(target_os = "linux")]
+type Keys<'a> = &'a [(&'a str, &'a str)];
+
 /// What a terminal of 80 x 24 gets of a command, and the exit code. Of `keys` each is typed once its word stands there; none where there
 /// is no `script`, which makes terminals. The terminal must be set afterwards as it was before.
 #[cfg(target_os = "linux")]
-fn at_a_terminal(arguments: &[&str], keys: &[(&str, &str)]) -> Option<(String, Option<i32>)> {
+fn at_a_terminal(arguments: &[&str], keys: Keys<'_>) -> Option<(String, Option<i32>)> {
     use std::io::{Read, Write};
     use std::process::Stdio;
 
@@ -767,7 +771,7 @@ fn bars_fit_a_terminal_and_ctrl_c_leaves_it_whole() {
     let with = |first: &str, rest: &[&str]| [&[first][..], &few, rest].concat().into_iter().map(String::from).collect();
     let endless = "1000000";
     // What is typed, once which word stands there, and the exit code.
-    let commands: Vec<(Vec<String>, &[(&str, &str)], i32)> = vec![
+    let commands: Vec<(Vec<String>, Keys<'_>, i32)> = vec![
         (with("train", &["--epochs", "400", "--save", &model]), &[], 0),
         (with("train", &["--epochs", endless, "--save", &model]), &[("rows/s, ", "\x03")], 130),
         (with("train", &["--epochs", endless, "--dashboard"]), &[("Best", "\x03")], 130),

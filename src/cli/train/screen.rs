@@ -14,8 +14,11 @@ use crate::metrics::Evaluation;
 use crate::observe::{Observer, RunInfo};
 use crate::train::{End, Epoch, Event, Outcome, Snapshot};
 
-/// Rate, time left and loss, as the bar shows them.
-const BAR: &str = "{prefix} [{bar:16}] {percent:>3} %, {rate}, {left} left, {msg}";
+/// The bar of a run of `epochs` epochs, with rate, time left and loss: the shorter, the longer their numbers.
+fn bar_of(epochs: u32) -> String {
+    let width = 16_usize.saturating_sub(2 * epochs.to_string().len().saturating_sub(4));
+    format!("{{prefix}} [{{bar:{width}}}] {{percent:>3}} %, {{rate}}, {{left}} left, {{msg}}")
+}
 
 /// Shows a run.
 pub(super) struct Screen {
@@ -105,7 +108,7 @@ impl Observer for Screen {
         (self.epochs, self.done, self.rows) = (run.recipe.epochs, run.done, run.data.train.len());
         self.scale.clone_from(&run.data.target_scale);
         let all = self.rows as u64 * u64::from(self.epochs.saturating_sub(self.done));
-        self.bar = jobs::bar(all, BAR, self.quiet || !self.with_bar);
+        self.bar = jobs::bar(all, &bar_of(self.epochs), self.quiet || !self.with_bar);
         self.progress(self.done + 1, 0);
         Ok(())
     }
