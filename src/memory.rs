@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Once, OnceLock};
@@ -353,8 +353,10 @@ fn end(error: fmt::Arguments<'_>) -> ! {
     if let Some(act) = BEFORE.get() {
         act();
     }
+    // A bar may stand in the line.
+    let start = if std::io::stderr().is_terminal() { "\r\x1b[2K" } else { "" };
     // Neither formats into memory.
-    let _ = writeln!(std::io::stderr().lock(), "error: {error}");
+    let _ = writeln!(std::io::stderr().lock(), "{start}error: {error}");
     std::process::exit(1);
 }
 

@@ -569,9 +569,12 @@ fn a_run_that_goes_on_from_a_checkpoint_spares_the_folders_of_other_runs() {
     // The same data by another name are the same run.
     let copy = folder.write("copy.csv", table(&lines(120, false)));
     run(&[&on[..], &["--data", &copy, "--run-dir", &own]].concat(), 0);
+    // And so they are for the run that goes on from there.
+    let further = ["train", "--backend", "cpu", "--resume", &midway, "--epochs", "8", "--run-dir", &own];
+    run(&[&further[..], &checkpoint].concat(), 0);
     let epochs: Vec<u64> =
         logged(&format!("{own}/log.jsonl")).iter().map(|line| line["epoch"].as_u64().unwrap()).collect();
-    assert_eq!(epochs, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(epochs, [1, 2, 3, 4, 5, 6, 7, 8]);
 }
 
 #[cfg(unix)]
@@ -595,6 +598,9 @@ fn an_evaluation_stays_until_there_is_a_new_one() {
     let (_, err) = run(&["report", &kept, "--backend", "cpu"], 0);
     assert!(!err.contains("an earlier state"), "{err}");
     assert_ne!(fs::read(&evaluation).unwrap(), first);
+    let whole = fs::read(&model).unwrap();
+    fs::write(&model, &whole[..700]).unwrap();
+    fails(&["report", &kept, "--backend", "cpu"], 1, &["model.safetensors"]);
 }
 
 #[test]

@@ -233,6 +233,13 @@ fn many_files_are_one_table_in_the_order_of_their_names() {
         let error = refused(&["train", "--data", &whole, "--test", data, "--label", "kind", "--save", &last], 2);
         assert!(error.contains("which --test reads"), "{error}");
     }
+    // Names in another case are those of training, in each file.
+    for (name, rows) in [("1", &rows[..45]), ("2", &rows[45..])] {
+        write(folder.path(), &format!("upper/part-{name}.csv"), header.to_uppercase() + &file(rows));
+    }
+    let upper = folder.path().join("upper");
+    let arguments = ["eval", one.to_str().unwrap(), "--backend", "cpu", "--json", "--data", upper.to_str().unwrap()];
+    assert!(run(&arguments).0.contains("\"n\":"));
     write(folder.path(), "parts/part-11.csv", "a,b,place,kind\n1,2,north,chin\n\n1,2,chin\n");
     let error = refused(&["train", "--data", parts, "--label", "kind"], 1);
     assert!(error.contains("part-11.csv: found 3 cells in line 4"), "{error}");

@@ -107,7 +107,7 @@ impl<P: Pack> Lasting<P> {
                 Err(next) => error = next,
             }
         }
-        // Not with advice for what failed on the way: who saves the last epoch looks for the loss itself.
+        // Without advice for what failed on the way: the caller saves the last epoch where it meets this kind of error.
         Err(match error {
             Error::Lost { .. } => error,
             error => Error::lost(format!("the device was lost, and cannot be opened anew: {error}")),

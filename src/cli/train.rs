@@ -353,14 +353,12 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         (None, path) => path.as_ref().map(|path| path.display().to_string()),
     };
     let head = record::options(options, &metadata, &dataset, done, &about)?;
-    // What tells runs apart. The same data may be named otherwise now, and older logs lack options.
+    // What tells runs apart. The same data may lie elsewhere now, and older logs lack options.
     let own = recipe.options()?;
     let same = |other: &Value| {
-        let named = |data: &str| other["data"] == data;
-        let is_own = |name: &String| name == "epochs" || other.get(name).is_none_or(|value| *value == head[name]);
-        (named(&dataset.name) || resumed.as_ref().is_some_and(|resumed| named(&resumed.metadata.data)))
-            && other["widths"] == head["widths"]
-            && own.keys().all(is_own)
+        let of_data = ["widths", "train_samples", "classes", "targets"];
+        let of_recipe = own.keys().map(String::as_str).filter(|name| *name != "epochs");
+        of_data.into_iter().chain(of_recipe).all(|name| other.get(name).is_none_or(|value| *value == head[name]))
     };
     if let Some(folder) = &folder {
         folder.check(same)?;
@@ -404,6 +402,8 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         let stop = options.checkpoint.is_none() && signals::interrupted().load(Ordering::Relaxed);
         Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
+    // From here on there may be an epoch to keep.
+    signals::interrupted();
     let start = Instant::now();
     let info = RunInfo { model: &model, data: &dataset, recipe: &recipe, device: &about, done };
     let mut observers: Vec<&mut dyn Observer> = Vec::new();

@@ -631,6 +631,11 @@ mod tests {
         {
             assert_eq!(read(content, label, &unnamed).unwrap().values, [5.0, 6.0], "{content:?}");
         }
+        // Names stay as they stand in the file, and only what must be meant is taken for a column of training.
+        let read_names = |content: &str, label| read(content, label, &columns).unwrap().columns.names.unwrap();
+        assert_eq!(read_names("B,Label,A\n6,x,5", Some("Label")), ["B", "Label", "A"]);
+        let error = read("A,a,B\n1,2,3", None, &columns).map(|read| read.values);
+        assert_eq!(error.unwrap(), [2.0, 3.0], "a is a, whatever A is");
         for (content, part) in [
             ("a,c\n1,2", "no column \"b\""),
             ("1", "1 columns"),

@@ -54,10 +54,10 @@ impl RunOptions {
             let changed = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
             let mut other = None;
             if model.is_file() && self.rows.is_given() {
-                other = Some(self.evaluate(&model, outputs, importance)?);
+                other = Some(self.evaluate(&self.load(&model)?, outputs, importance)?);
             } else if model.is_file() && changed(&kept) < changed(&model) {
                 // Also where there is none yet: none is less.
-                match self.evaluate(&model, outputs, true) {
+                match self.evaluate(&self.load(&model)?, outputs, true) {
                     Ok(found) => found.write(&kept)?,
                     // The data may be gone.
                     Err(error @ (Error::Data(_) | Error::File { .. } | Error::Io { .. })) if kept.is_file() => {
@@ -84,7 +84,7 @@ impl RunOptions {
             return Ok(Report { name, log: Some(Log::read(&self.run)?), ..Report::default() });
         }
         let log = self.log.as_deref().map(Log::read).transpose()?;
-        let evaluation = Some(self.evaluate(&self.run, outputs, importance)?);
+        let evaluation = Some(self.evaluate(&self.load(&self.run)?, outputs, importance)?);
         Ok(Report { name, log, evaluation, config: None })
     }
 
@@ -119,11 +119,10 @@ impl RunOptions {
         Ok(ensemble)
     }
 
-    fn evaluate(&self, model: &Path, outputs: &[Named], importance: bool) -> Result<Evaluation> {
-        let ensemble = self.load(model)?;
+    fn evaluate(&self, ensemble: &Ensemble, outputs: &[Named], importance: bool) -> Result<Evaluation> {
         let selected = select(&self.compute.request())?;
-        let samples: Vec<Arc<Samples>> = self.rows.load_for(&ensemble, outputs)?;
-        Evaluation::of(&ensemble, &mut ensemble.on(&selected), &samples, self.rows.part(), importance)
+        let samples: Vec<Arc<Samples>> = self.rows.load_for(ensemble, outputs)?;
+        Evaluation::of(ensemble, &mut ensemble.on(&selected), &samples, self.rows.part(), importance)
     }
 }
 

@@ -210,7 +210,7 @@ impl Targets {
         Error::file(path, found, format!("[{count}], a class or a number for each row of {inputs}"))
     }
 
-    /// The targets in the array `name`, of so many rows (the second of `of`) whose inputs are in the array of this name (the first).
+    /// The targets in the array `name`, of the rows `of`: the name of the array of their inputs, and their number.
     ///
     /// # Errors
     /// [`Error::File`] where they are not one, or several numbers, for each row.

@@ -25,7 +25,8 @@ impl Layout {
         notes: &mut Vec<Note>,
     ) -> Result<Self> {
         let known = like.names.as_deref().unwrap_or_default();
-        let (mut first, mut renamed) = as_known(known, dialect.records.first().cloned().unwrap_or_default());
+        let mut own = dialect.records.first().cloned().unwrap_or_default();
+        let mut first = as_known(known, &own);
         let by_number = |count: usize, more| match label {
             Some(label) => numbered(label, dialect.count() + more),
             None => Some(like.label).filter(|_| count == like.count),
@@ -39,14 +40,14 @@ impl Layout {
         };
         let unnamed = if names { dialect.header().len() - first.len() } else { 0 };
         if unnamed > 0 {
-            (first, renamed) = as_known(known, dialect.header());
+            own = dialect.header();
+            first = as_known(known, &own);
         }
+        let renamed: Vec<String> =
+            own.iter().zip(&first).filter(|(own, name)| own != name).map(|(own, _)| own.clone()).collect();
         if names && !renamed.is_empty() {
-            let text = format!(
-                "columns are taken for those of training, as only the case differs: {}",
-                classes::list(&renamed)
-            );
-            notes.push(text.into());
+            let names = classes::list(&renamed);
+            notes.push(format!("columns are those of training but for upper and lower case: {names}").into());
         }
         let count = first.len();
         let by_number = by_number(count, unnamed);
@@ -60,7 +61,8 @@ impl Layout {
                 let by_name: HashMap<&str, usize> =
                     first.iter().enumerate().rev().map(|(index, name)| (&name[..], index)).collect();
                 let find = |name: &str| by_name.get(name).copied();
-                let named = label.or(known.get(like.label).map(String::as_str)).and_then(find);
+                let find_own = |name: &str| find(name).or_else(|| own.iter().position(|cell| cell == name));
+                let named = label.or(known.get(like.label).map(String::as_str)).and_then(find_own);
                 let label = named.or(label.and(by_number));
                 for index in features {
                     places[index] = find(&known[index]).filter(|place| Some(*place) != label);
@@ -96,7 +98,9 @@ impl Layout {
             }
             _ => return Err(bad(format!("{count} columns"), format!("{}, as in training", like.count))),
         };
-        let columns = Columns { count, label: label.unwrap_or(count), names: names.then_some(first) };
+        // As they stand in the file.
+        let own = if names { Some(unique(own, &mut Vec::new())) } else { None };
+        let columns = Columns { count, label: label.unwrap_or(count), names: own };
         Ok(Self { columns, places, label, extra })
     }
 
@@ -107,8 +111,8 @@ impl Layout {
     /// [`Error::File`] for other columns.
     pub(super) fn of_further(&self, path: &Path, dialect: &Dialect, header: Header, first_path: &Path) -> Result<Self> {
         let as_first = || format!("the columns of {}", first_path.display());
-        let first = dialect.records.first().cloned().unwrap_or_default();
         let known = self.columns.names.as_deref().unwrap_or_default();
+        let first = as_known(known, dialect.records.first().map_or(&[], |first| &first[..]));
         let has_names = match header {
             _ if !dialect.is_text => true,
             Header::Yes => true,
@@ -132,7 +136,7 @@ impl Layout {
             let columns = Columns { names: None, ..self.columns.clone() };
             return Ok(Self { columns, places: self.places.clone(), label: self.label, extra: Vec::new() });
         }
-        let names = unique(dialect.header(), &mut Vec::new());
+        let names = unique(as_known(known, &dialect.header()), &mut Vec::new());
         let missing = known.iter().find(|name| !names.contains(name));
         let more = names.iter().find(|name| !known.contains(name));
         match (missing, more) {
@@ -153,24 +157,24 @@ impl Layout {
     }
 }
 
-/// The cells `first`, of which those that are called as one of the columns `known` but for upper and lower case are called so; and as
-/// what they stood there.
-fn as_known(known: &[String], mut first: Vec<String>) -> (Vec<String>, Vec<String>) {
-    let mut by_folded: HashMap<String, Option<&String>> = HashMap::new();
-    for name in known {
-        // Where two names differ in case alone, case tells them apart.
-        by_folded.entry(name.to_lowercase()).and_modify(|other| *other = None).or_insert(Some(name));
-    }
-    let there: HashSet<&String> = known.iter().collect();
-    let exact: HashSet<String> = first.iter().filter(|cell| there.contains(cell)).cloned().collect();
-    let mut renamed = Vec::new();
-    for cell in &mut first {
-        let own = by_folded.get(&cell.to_lowercase()).copied().flatten();
-        if let Some(name) = own.filter(|name| *name != cell && !exact.contains(*name)) {
-            renamed.push(std::mem::replace(cell, name.clone()));
+/// The cells `first`; one that is called as one of the columns `known` but for upper and lower case is called as that one, where no other
+/// may be meant.
+fn as_known(known: &[String], first: &[String]) -> Vec<String> {
+    let folded = |names: &[String]| {
+        let mut by_folded: HashMap<String, Option<usize>> = HashMap::new();
+        for (index, name) in names.iter().enumerate() {
+            by_folded.entry(name.to_lowercase()).and_modify(|other| *other = None).or_insert(Some(index));
         }
-    }
-    (first, renamed)
+        by_folded
+    };
+    let (of_known, of_first) = (folded(known), folded(first));
+    let name = |cell: &String| {
+        let folded = cell.to_lowercase();
+        let alone = of_first.get(&folded).is_some_and(Option::is_some);
+        let index = of_known.get(&folded).copied().flatten().filter(|_| alone);
+        index.map_or_else(|| cell.clone(), |index| known[index].clone())
+    };
+    first.iter().map(name).collect()
 }
 
 /// Whether the cells `first` of a file's first record name columns, some of which are `known`: they are the same, or more than half
@@ -180,4 +184,18 @@ fn are_names(known: &[String], first: &[String]) -> bool {
     let shared = known.iter().filter(is_name).filter(|name| first.contains(name)).count();
     let names = |cells: &[String]| cells.iter().filter(is_name).count();
     (!known.is_empty() && known == first) || (shared > 0 && 2 * shared > names(known).min(first.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_another_case_are_those_of_training_where_no_other_may_be_meant() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let folded = |known, first| as_known(&names(known), &names(first));
+        assert_eq!(folded(&["Age", "size"], &["SIZE", "age", "more"]), ["size", "Age", "more"]);
+        assert_eq!(folded(&["Age", "size"], &["AGE", "age", "Size"]), ["AGE", "age", "size"]);
+        assert_eq!(folded(&["a", "A", "b"], &["A", "a", "B"]), ["A", "a", "b"]);
+    }
 }

@@ -157,7 +157,7 @@ impl Dialect {
             (given, _) => given == Decimal::Comma,
         };
         // A header may begin as comments do: it has a cell for each of those below, among which there is none.
-        if let Some((start, before)) = comment {
+        if let Some((start, before)) = comment.filter(|_| title.1 == 0) {
             let line = head[start..].strip_prefix(b"#").unwrap_or_default();
             let header = records(&line[..line_length(line)], delimiter, blanks, 1);
             if let (Some(header), Some(first)) = (header.first(), found.first())
@@ -320,14 +320,20 @@ fn title(text: &[u8], delimiter: u8, found: &[ByteRecord]) -> (usize, u64) {
     let Some(cells) = found.last().map(ByteRecord::len).filter(|cells| *cells > 1) else { return (0, 0) };
     let whole = found.iter().rposition(|record| record.len() != cells).map_or(0, |last| last + 1);
     let (above, table) = found.split_at(whole);
-    let numbers = |record: &ByteRecord| record.iter().any(is_number);
-    let is_named = !numbers(&table[0]) && table.iter().any(numbers);
+    let missing = |cell: &[u8]| std::str::from_utf8(cell).is_ok_and(super::is_missing);
+    let is_text = |cell: &[u8]| !is_number(cell) && !missing(cell);
+    let are_numbers = |column: usize| {
+        let under = table[1..].iter().filter_map(|record| record.get(column)).filter(|cell| !missing(cell));
+        let (numbers, others): (Vec<&[u8]>, _) = under.partition(|cell| is_number(cell));
+        numbers.len() > others.len()
+    };
+    let is_named = table[0].iter().all(is_text) && (0..cells).any(are_numbers);
     // A header of R has a cell less than the rows under it.
-    let lacking = above.last().is_some_and(|record| record.len() + 1 == cells && record.len() > 1) && !is_named;
+    let lacking = above.last().is_some_and(|record| record.len() + 1 == cells) && !is_named;
     let first = whole - usize::from(lacking);
     let is_title = (1..=MOST_OF_TITLE).contains(&first)
         && table.len() >= above.len().max(2)
-        && above[..first].iter().all(|record| record.len() < cells);
+        && above[..first].iter().all(|record| record.len() < cells && record.iter().any(is_text));
     if !is_title {
         return (0, 0);
     }
@@ -451,6 +457,10 @@ mod tests {
             ("a,b\nr1,1,2\nr2,3,4\n", 0, "a"),
             ("1\n1,2\n1,2,3\n1,2\n", 0, "1"),
             ("a,b,c\n1\n1,2,3\n", 0, "a"),
+            ("0.1\n0.1,0.2,yes\n0.3,0.2,no\n0.1,0.2,yes\n", 0, "0.1"),
+            ("name,size,kind\nann,NA,x,\nbob,3,y,\n", 0, "name"),
+            ("name,size,kind\nann,big,x,\nbob,3,y,\n", 0, "name"),
+            ("a,b\nr1,x,NA\nr2,y,3\n", 0, "a"),
             ("alone\n1\n", 0, "alone"),
         ] {
             let (found, notes) = dialect(text);

@@ -14,7 +14,7 @@ use super::pieces::Pieces;
 use super::source::Source;
 use crate::data::targets::{Cells, Column, Fault, Found};
 use crate::data::{Expected, Note, Options};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// Whole numbers below this are themselves in float32.
 const WHOLE: f64 = (1 << 24) as f64;
@@ -79,6 +79,10 @@ impl<'a> Opened<'a> {
         let mut blocks = Blocks::new(source)?;
         notes.extend(blocks.note().map(|note| note.to_owned().into()));
         let dialect = Dialect::of(blocks.head()?, options, like, notes);
+        if let (true, Some(lines @ 1..)) = (dialect.records.is_empty(), options.skip_lines) {
+            let error = Error::file(source.path, format!("no table below its first {lines} lines"), "one");
+            return Err(error.advise(&[Remedy::Option("skip_lines")]));
+        }
         if dialect.records.is_empty() {
             return Err(Error::file(source.path, "an empty file", "one row per line"));
         }
