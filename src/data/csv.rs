@@ -703,15 +703,17 @@ mod tests {
     #[test]
     fn every_kind_of_bad_file_gets_one_line_with_the_place() {
         let mut slip: String = (0..99).map(|row| format!("{row}.5,x\n")).collect();
-        slip.push_str("unknown,y\n");
+        let twice = format!("a,label\n{slip}a,label\n");
+        slip.push_str("-,x\nunknown,y\n");
         let slip = format!("a,label\n{slip}");
-        let cases: [(&[u8], &[&str]); 18] = [
+        let cases: [(&[u8], &[&str]); 19] = [
+            (twice.as_bytes(), &["\"a\" in line 101, column 1 (\"a\"), the header once more", "1 of 100 cells"]),
             (b"", &["an empty file"]),
             (b"\n\n", &["an empty file"]),
             (b"a,b,label\n", &["no row under the header"]),
             (b"a,b,c\n1,2,3\n", &["the option label", "\"a\", \"b\", \"c\""]),
             (b"label\n1\n", &["a single column"]),
-            (slip.as_bytes(), &["\"unknown\" in line 101, column 1 (\"a\")", "1 of 100 cells", "ignore"]),
+            (slip.as_bytes(), &["\"unknown\" in line 102, column 1 (\"a\")", "1 of 100 cells", "ignore"]),
             (b"a,b,label\n1,2,x\n1,-inf,x\n", &["\"-inf\" in line 3, column 2", "no finite number"]),
             (b"a,b,label\n1,1e39,x\n", &["\"1e39\" in line 2, column 2"]),
             (b"a,b,label\n1,2\n", &["2 cells in line 2", "3"]),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::row_numbers::{are_row_numbers, tells_rows_apart};
 use super::times::{self, Form};
 use super::{IGNORED, Kind, Missing, Schema, WEIGHT};
-use crate::data::csv::{Frame, Held, NO_TEXT, is_number};
+use crate::data::csv::{Frame, Held, NO_TEXT, is_missing, is_number};
 use crate::data::known::are_bytes;
 use crate::data::{Columns, Note};
 use crate::error::{Error, Remedy, Result};
@@ -360,7 +360,10 @@ impl Fitting<'_> {
             return Ok(());
         }
         let (mut numbers, mut others, mut first) = (0usize, 0usize, None);
-        for (code, place) in self.frame.codes(at).zip(self.frame.rows_places()).filter(|(code, _)| *code != NO_TEXT) {
+        // Among numbers these would stand for a missing value.
+        let missing: Vec<bool> = texts.iter().map(|text| is_missing(text)).collect();
+        let is_there = |(code, _): &(u32, _)| *code != NO_TEXT && !missing[*code as usize];
+        for (code, place) in self.frame.codes(at).zip(self.frame.rows_places()).filter(is_there) {
             if number[code as usize] {
                 numbers += 1;
             } else {
@@ -371,10 +374,13 @@ impl Fitting<'_> {
         match first {
             Some((code, place)) if others as f64 <= SLIPS * (numbers + others) as f64 => {
                 let (text, name) = (&texts[code as usize], self.columns.name(index));
+                // Where files were put together with their headers.
+                let is_header = self.columns.short_name(index) == *text;
                 let found = format!(
-                    "{} in {}, {name}: {} of {} cells of this column are no numbers",
+                    "{} in {}, {name}{}: {} of {} cells of this column are no numbers",
                     crate::data::csv::show(text),
                     self.frame.places.name(place),
+                    if is_header { ", the header once more" } else { "" },
                     others,
                     numbers + others
                 );
