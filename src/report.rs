@@ -20,7 +20,7 @@ pub mod plots;
 
 pub use evaluation::Evaluation;
 pub use log::Log;
-pub use page::page;
+pub use page::{compared, page};
 
 /// The names of files in the folder of a run: its model, its log, the flags of its command, and its report.
 pub const MODEL: &str = "model.safetensors";

@@ -626,6 +626,17 @@ fn runs_are_listed_compared_and_cleaned_up() {
     let accuracy = |epoch: &Value| epoch["test_accuracy"].as_f64().unwrap();
     assert!(log.iter().all(|epoch| accuracy(epoch) <= accuracy(&log[best - 1])));
     assert_eq!(found["runs"][0]["figures"]["test_accuracy"], log[best - 1]["test_accuracy"]);
+    let page = folder.path("compared.html");
+    let (beside, _) = run(&["runs", "compare", &at("a"), &at("b"), "--output", &page], 0);
+    let html = fs::read_to_string(&page).unwrap();
+    for part in
+        ["<h1>a, b</h1>", "2 runs. ", "has the greatest test accuracy", "<td>dropout</td>", "Accuracy, test", "<svg"]
+    {
+        assert!(html.contains(part), "no {part:?} in {html}");
+    }
+    assert!(beside.contains("dropout") && !html.contains("http://") && !html.contains("https://"), "{html}");
+    let own = at("a") + "/report.html";
+    fails(&["runs", "compare", &at("a"), &at("b"), "--output", &own], 2, &["--output", "would overwrite"]);
     fails(&["runs", "compare", &runs], 1, &["no config.toml"]);
 
     // One that never finished an epoch, one with a file of somebody's, and what is no run.

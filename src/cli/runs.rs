@@ -12,7 +12,9 @@ use super::run_folder::{ALL, CONFIG, Kept, MODEL, RUNS};
 use super::train::table::{aligned, digits};
 use super::{note, print};
 use crate::error::{Error, Result};
+use crate::files::{self, Named};
 use crate::observe::log::OF_ALL;
+use crate::report::{self, log::Run};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -39,6 +41,9 @@ pub(super) struct CompareOptions {
     /// Folders of train --run-dir
     #[arg(value_name = "DIR", required = true, num_args = 1..)]
     runs: Vec<PathBuf>,
+    /// Write a page with their curves and this table to this file, in HTML
+    #[arg(long, short, value_name = "FILE", conflicts_with = "json")]
+    output: Option<PathBuf>,
     /// Print all figures as JSON
     #[arg(long)]
     json: bool,
@@ -141,6 +146,12 @@ fn list(options: &ListOptions) -> Result<()> {
 }
 
 fn compare(options: &CompareOptions) -> Result<()> {
+    if let Some(path) = &options.output {
+        files::check_replaceable(path)?;
+        let read: Vec<PathBuf> = options.runs.iter().flat_map(|run| ALL.map(|name| run.join(name))).collect();
+        let inputs: Vec<Named> = read.into_iter().map(|file| ("<DIR>", file)).collect();
+        files::refuse_overwriting(&[("--output", path.clone())], &inputs)?;
+    }
     let runs = options.runs.iter().map(|path| Kept::read(path)).collect::<Result<Vec<_>>>()?;
     let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.options.keys()).collect();
     let value = |run: &Kept, name: &str| run.options.get(name).cloned();
@@ -172,7 +183,13 @@ fn compare(options: &CompareOptions) -> Result<()> {
         lines.push(line(&in_words(name), &|run| run.cell(name)));
     }
     lines.push(line("time", &|run| format!("{:.1} s", run.log.seconds())));
-    print(&aligned(&lines))
+    print(&aligned(&lines))?;
+    if let Some(path) = &options.output {
+        let logs: Vec<Run> = runs.iter().map(|run| Run { name: run.name(), ..run.log.clone() }).collect();
+        files::write(path, report::compared(&logs, &lines).as_bytes())?;
+        note(&format!("The page is in {}", path.display()));
+    }
+    Ok(())
 }
 
 fn clean(options: &CleanOptions) -> Result<()> {

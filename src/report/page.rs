@@ -8,11 +8,14 @@ use super::log::Run;
 use super::{Log, Report};
 
 mod classes;
+mod compared;
 mod run;
 mod runs;
 mod search;
 mod sentence;
 mod values;
+
+pub use compared::compared;
 
 /// What charts take of the room on narrow screens, as a share of their own width; they are moved sideways where that is too much.
 const LEAST: f64 = 0.7;

@@ -115,7 +115,8 @@ pub fn curves_of_runs(runs: &[Run]) -> Vec<Picture> {
             let key = format!("{part}_{figure}");
             let all: Vec<(&Run, Vec<(f64, f64)>)> = runs.iter().map(|run| (run, run.series(&key))).collect();
             let values = || all.iter().flat_map(|(_, points)| points.iter().map(|(_, value)| *value));
-            if values().next().is_none() || *part == "train" {
+            // Runs are judged by their training rows only where there are no others.
+            if values().next().is_none() || *part == "train" && !pictures.is_empty() {
                 continue;
             }
             let heading = format!("{name}, {called}");
