@@ -61,8 +61,8 @@ pub(super) struct Options {
     /// The decimal mark of a CSV file
     #[arg(long, value_enum, default_value = "auto")]
     decimal: Decimal,
-    /// Lines to leave aside at the top of each CSV file; 0: none but comments [default: comments, and lines of text of fewer cells than
-    /// all rows have]
+    /// Lines to skip at the top of each CSV file; 0: only comments [default: comments, and lines of text with fewer cells than all
+    /// rows have]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
     skip_lines: Option<u16>,
     /// Whether features are divided by 255, for a model whose file does not say: 255 or none

@@ -137,7 +137,6 @@ impl Optimizer for Adam<'_> {
         let [m, v] = unsafe { [self.slots[0].part_mut(place.clone()), self.slots[1].part_mut(place)] };
         let gradient = multiply_add(simd, parameters, splat(self.decay), simd.mul_f32s(sums, splat(self.scale)));
         let share = simd.mul_f32s(gradient, splat(self.others[0]));
-        // SAFETY, of both: one vector long.
         // SAFETY: a slot is as long as the vector, as the caller promises.
         let mean = multiply_add(simd, unsafe { read(simd, m, 0) }, splat(self.betas[0]), share);
         write(simd, m, mean);
