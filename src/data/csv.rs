@@ -76,8 +76,8 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
         missing: options.missing,
         weight: weight::column(&columns, options)?,
     };
-    let looked: Vec<Looked> =
-        (0..columns.count).map(|index| opened.look(index, columns.names.is_some(), columns.label)).collect();
+    let first = opened.rows(columns.names.is_some(), columns.label);
+    let looked: Vec<Looked> = (0..columns.count).map(|index| opened.look(index, &first)).collect();
     // Models that know of numbers alone take them as they are.
     let look = |looked: &Looked| match looked.held {
         Held::Number { at, .. } if options.plain => Held::Number { at, origin: 0.0 },
@@ -634,8 +634,8 @@ mod tests {
         // Names stay as they stand in the file, and only what must be meant is taken for a column of training.
         let read_names = |content: &str, label| read(content, label, &columns).unwrap().columns.names.unwrap();
         assert_eq!(read_names("B,Label,A\n6,x,5", Some("Label")), ["B", "Label", "A"]);
-        let error = read("A,a,B\n1,2,3", None, &columns).map(|read| read.values);
-        assert_eq!(error.unwrap(), [2.0, 3.0], "a is a, whatever A is");
+        let values = read("A,a,B\n1,2,3", None, &columns).unwrap().values;
+        assert_eq!(values, [2.0, 3.0], "a is a, whatever A is");
         for (content, part) in [
             ("a,c\n1,2", "no column \"b\""),
             ("1", "1 columns"),
@@ -698,6 +698,25 @@ mod tests {
         };
         let plain = load(&format!("a,b,label\n{rows}"));
         assert_eq!(load(&format!("Report\nof 2020, all of it\n\na,b,label\n{rows}Total,some,\n")), plain);
+    }
+
+    #[test]
+    fn the_time_for_many_columns_does_not_grow_by_their_square() {
+        let start = std::time::Instant::now();
+        let header: String = (0..200_000).map(|column| format!("f{column},")).collect();
+        let error = parse(&format!("{header}label\n"), None).unwrap_err().to_string();
+        assert!(error.contains("no row under the header"), "{error}");
+        let rows = |class: &str| format!("{header}label\n{}{class}\n", "1,".repeat(200_000));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("part-1.csv"), rows("x")).unwrap();
+        std::fs::write(folder.path().join("part-2.csv"), rows("y")).unwrap();
+        let table = super::read(folder.path(), None, &Options::default(), &mut Vec::new()).unwrap();
+        assert_eq!((table.frame.rows(), table.columns.count), (2, 200_001));
+        let like = file(&rows("x"));
+        let read = features(like.path(), None, &Options::default(), &table.columns, None, &mut Vec::new()).unwrap();
+        assert_eq!(read.values.len(), 200_000);
+        // The square would take minutes.
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reading a second file as the first one was read: a test file beside a training file, or rows for a model.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 
 use super::columns::{Columns, Layout, label_by_habit, numbered, unique};
@@ -137,21 +137,20 @@ impl Layout {
             return Ok(Self { columns, places: self.places.clone(), label: self.label, extra: Vec::new() });
         }
         let names = unique(as_known(known, &dialect.header()), &mut Vec::new());
-        let missing = known.iter().find(|name| !names.contains(name));
-        let more = names.iter().find(|name| !known.contains(name));
+        // Columns without a name are found by their order.
+        let mut by_name: HashMap<&str, VecDeque<usize>> = HashMap::new();
+        names.iter().enumerate().for_each(|(index, name)| by_name.entry(name).or_default().push_back(index));
+        let there: HashSet<&String> = known.iter().collect();
+        let missing = known.iter().find(|name| !by_name.contains_key(&name[..]));
+        let more = names.iter().find(|name| !there.contains(name));
         match (missing, more) {
             (Some(name), _) => return Err(Error::file(path, format!("no column {name:?}"), as_first())),
             (None, Some(name)) => return Err(Error::file(path, format!("a column {name:?} more"), as_first())),
             (None, None) => {}
         }
-        // Columns without a name are found by their order.
-        let own = |place: usize| {
-            let before = known[..place].iter().filter(|name| **name == known[place]).count();
-            let same = names.iter().enumerate().filter(|(_, name)| **name == known[place]);
-            same.map(|(index, _)| index).nth(before)
-        };
-        let places = self.places.iter().map(|place| place.and_then(own)).collect();
-        let label = self.label.and_then(own);
+        let own: Vec<Option<usize>> = known.iter().map(|name| by_name.get_mut(&name[..])?.pop_front()).collect();
+        let places = self.places.iter().map(|place| place.and_then(|place| own[place])).collect();
+        let label = self.label.and_then(|label| own[label]);
         let columns = Columns { count: names.len(), label: label.unwrap_or(names.len()), names: Some(names) };
         Ok(Self { columns, places, label, extra: Vec::new() })
     }
@@ -181,7 +180,8 @@ fn as_known(known: &[String], first: &[String]) -> Vec<String> {
 /// of either are names that the other has too. A single cell of text may be called as a column is.
 fn are_names(known: &[String], first: &[String]) -> bool {
     let is_name = |cell: &&String| cell.parse::<f64>().is_err() && !is_missing(cell);
-    let shared = known.iter().filter(is_name).filter(|name| first.contains(name)).count();
+    let there: HashSet<&String> = first.iter().collect();
+    let shared = known.iter().filter(is_name).filter(|name| there.contains(name)).count();
     let names = |cells: &[String]| cells.iter().filter(is_name).count();
     (!known.is_empty() && known == first) || (shared > 0 && 2 * shared > names(known).min(first.len()))
 }

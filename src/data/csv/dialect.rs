@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use ::csv::{ByteRecord, ReaderBuilder};
+use ::csv::{ByteRecord, Position, ReaderBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::cells::{Decimal, Number, Reading, decode, has_decimal_comma, is_grouped};
@@ -128,8 +128,8 @@ impl Dialect {
     /// The form of a file that begins with `head`, which ends with a whole record. What `options` say goes before what it
     /// looks like, and so does the form of the table's first file, which it is `like`; what was guessed goes to `notes`.
     pub(super) fn of(head: &[u8], options: &Options, like: Option<&Self>, notes: &mut Vec<Note>) -> Self {
-        let Preamble { mut bytes, mut lines, named, comment } = Preamble::of(head, options.skip_lines.unwrap_or(0));
-        let mut table = &head[bytes..];
+        let Preamble { bytes, lines, named, comment } = Preamble::of(head, options.skip_lines.unwrap_or(0));
+        let table = &head[bytes..];
         let given = options.delimiter.byte().or(named);
         let first = || like.map_or_else(|| guess(table), |like| (like.delimiter, like.blanks));
         let (mut delimiter, mut blanks) = given.map_or_else(first, |byte| (byte, false));
@@ -137,12 +137,10 @@ impl Dialect {
             (delimiter, blanks) = (b' ', true);
         }
         let mut found = records(table, delimiter, blanks, RECORDS);
-        let title = if options.skip_lines.is_none() && !blanks { title(table, delimiter, &found) } else { (0, 0) };
-        if title.1 > 0 {
-            (bytes, lines) = (bytes + title.0, lines + title.1);
-            table = &head[bytes..];
-            found = records(table, delimiter, blanks, RECORDS);
-        }
+        let title = if options.skip_lines.is_none() && !blanks { title(&found) } else { 0 };
+        found.drain(..title);
+        let above = found.first().filter(|_| title > 0).map_or(0, |first| start_of(first, table));
+        let (bytes, lines) = (bytes + above, lines + memchr::memchr_iter(b'\n', &table[..above]).count() as u64);
         let text = |record: &ByteRecord| record.iter().map(|cell| decode(cell).0.into_owned()).collect();
         let reading = Reading { comma: false, missing: options.missing_values.clone() };
         let records_of_text = found.iter().map(text).collect();
@@ -157,7 +155,7 @@ impl Dialect {
             (given, _) => given == Decimal::Comma,
         };
         // A header may begin as comments do: it has a cell for each of those below, among which there is none.
-        if let Some((start, before)) = comment.filter(|_| title.1 == 0) {
+        if let Some((start, before)) = comment.filter(|_| title == 0) {
             let line = head[start..].strip_prefix(b"#").unwrap_or_default();
             let header = records(&line[..line_length(line)], delimiter, blanks, 1);
             if let (Some(header), Some(first)) = (header.first(), found.first())
@@ -173,10 +171,9 @@ impl Dialect {
         }
         let aside = dialect.skipped.1 - u64::from(named.is_some());
         if aside > 0 {
-            let what = if title.1 > 0 || options.skip_lines.is_some() { "" } else { " of comments" };
+            let what = if title > 0 || options.skip_lines.is_some() { "" } else { " of comments" };
             let text = format!("{aside} lines{what} before the table are left aside");
-            let guessed = title.1 > 0;
-            notes.push(if guessed { Note::new(text, "skip_lines") } else { text.into() });
+            notes.push(if title > 0 { Note::new(text, "skip_lines") } else { text.into() });
         }
         if named.is_some() {
             notes.push("the first line says what stands between cells".to_owned().into());
@@ -314,10 +311,10 @@ fn line_length(text: &[u8]) -> usize {
 /// The most lines of a title.
 const MOST_OF_TITLE: usize = 20;
 
-/// The bytes and lines of a title above the table in `text`, of which `found` are the first records: lines of fewer cells than all of
-/// those that follow have, as reports of other software begin.
-fn title(text: &[u8], delimiter: u8, found: &[ByteRecord]) -> (usize, u64) {
-    let Some(cells) = found.last().map(ByteRecord::len).filter(|cells| *cells > 1) else { return (0, 0) };
+/// How many of the first records `found` are a title above the table: lines with fewer cells than all of those that follow have, as
+/// reports of other software begin.
+fn title(found: &[ByteRecord]) -> usize {
+    let Some(cells) = found.last().map(ByteRecord::len).filter(|cells| *cells > 1) else { return 0 };
     let whole = found.iter().rposition(|record| record.len() != cells).map_or(0, |last| last + 1);
     let (above, table) = found.split_at(whole);
     let missing = |cell: &[u8]| std::str::from_utf8(cell).is_ok_and(super::is_missing);
@@ -334,19 +331,13 @@ fn title(text: &[u8], delimiter: u8, found: &[ByteRecord]) -> (usize, u64) {
     let is_title = (1..=MOST_OF_TITLE).contains(&first)
         && table.len() >= above.len().max(2)
         && above[..first].iter().all(|record| record.len() < cells && record.iter().any(is_text));
-    if !is_title {
-        return (0, 0);
-    }
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
-    let kept = reader.byte_records().map_while(Result::ok).filter(|record| {
-        let mut record = record.clone();
-        record.trim();
-        !is_blank(&record)
-    });
-    let start = kept.take(first + 1).last().and_then(|record| Some(record.position()?.byte() as usize)).unwrap_or(0);
-    // The reader puts the start of a record before any ends of lines that are above it.
-    let start = start + text[start..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-    (start, memchr::memchr_iter(b'\n', &text[..start]).count() as u64)
+    if is_title { first } else { 0 }
+}
+
+/// Where `record` begins in `text`, which it was read from. The reader puts its start before any ends of lines that are above it.
+pub(super) fn start_of(record: &ByteRecord, text: &[u8]) -> usize {
+    let start = record.position().map_or(0, Position::byte) as usize;
+    start + text[start..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count()
 }
 
 /// What parts the lines of `text` into the same number of cells: a byte, and whether runs of blanks do.

@@ -118,14 +118,17 @@ impl<'a> Opened<'a> {
         Ok(Self { source, pieces: Pieces::Columns(batches), dialect, categories })
     }
 
-    /// What column `index` holds, by the first rows that have a target in column `label`: others are left out, whatever is in them.
-    pub(super) fn look(&self, index: usize, names: bool, label: usize) -> Looked {
-        let rows = &self.dialect.records[usize::from(names)..];
-        let told = |row: &&Vec<String>| {
-            row.get(label).is_none_or(|cell| index == label || !self.dialect.reading.is_missing(cell.as_bytes()))
-        };
+    /// The first rows, under the `names` if there are any. Those without a target in column `label` are left out, whatever is in them.
+    pub(super) fn rows(&self, names: bool, label: usize) -> Vec<&[String]> {
+        let told =
+            |row: &&[String]| row.get(label).is_none_or(|cell| !self.dialect.reading.is_missing(cell.as_bytes()));
+        self.dialect.records[usize::from(names)..].iter().map(Vec::as_slice).filter(told).collect()
+    }
+
+    /// What column `index` holds, by the first `rows`.
+    pub(super) fn look(&self, index: usize, rows: &[&[String]]) -> Looked {
         let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-        for cell in rows.iter().filter(told).filter_map(|row| row.get(index)) {
+        for cell in rows.iter().filter_map(|row| row.get(index)) {
             match self.dialect.reading.number(cell.as_bytes()) {
                 Number::Value(value) => (least, most) = (least.min(value), most.max(value)),
                 Number::Missing | Number::TooLarge => {}

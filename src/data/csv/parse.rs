@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use ::csv::{ByteRecord, Position, ReaderBuilder};
+use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::blocks::Block;
 use super::cells::{Number, Reading, decode, without_unit};
-use super::dialect::{collapse, is_blank};
+use super::dialect::{collapse, is_blank, start_of};
 
 /// The code of a missing cell of text.
 pub(in crate::data) const NO_TEXT: u32 = u32::MAX;
@@ -215,9 +215,7 @@ impl Rows<'_> {
             if is_blank(&record) {
                 continue;
             }
-            // The reader puts the start of a record where the last one ends, before any blank lines between them.
-            let mut start = record.position().map_or(0, Position::byte) as usize;
-            start += text[start..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+            let start = start_of(&record, text);
             line += memchr::memchr_iter(b'\n', &text[at..start]).count() as u64;
             at = start;
             for (column, cell) in record.iter().enumerate() {
