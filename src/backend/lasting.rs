@@ -150,15 +150,9 @@ impl<P: Pack> Lasting<P> {
         forget(calls, member);
     }
 
-    /// Reads the states where many steps were taken since they were known.
-    fn keep_short(&mut self) -> Result<()> {
-        if is_long(if self.evaluation.is_some() { &self.after } else { &self.before }) {
-            for member in 0..self.inner.members() {
-                let state = self.inner.state(member, None)?;
-                self.know(member, &state);
-            }
-        }
-        Ok(())
+    /// Reads all states as they are, or as they were at the last evaluation, so that they are known.
+    fn know_all(&mut self, at: Option<Ticket>) -> Result<()> {
+        (0..self.inner.members()).try_for_each(|member| Pack::state(self, member, at).map(drop))
     }
 }
 
@@ -218,10 +212,10 @@ impl<P: Pack> Pack for Lasting<P> {
     }
 
     fn train(&mut self, steps: &[Steps<'_>]) -> Result<usize> {
-        let taken = self.attempt(|this| {
-            this.keep_short()?;
-            this.inner.train(steps)
-        })?;
+        if is_long(if self.evaluation.is_some() { &self.after } else { &self.before }) {
+            self.know_all(None)?;
+        }
+        let taken = self.attempt(|this| this.inner.train(steps))?;
         let own = |steps: &Steps<'_>| {
             let steps = steps.take(taken, self.batch_size);
             (steps.order.to_vec(), steps.rates.to_vec())
@@ -251,9 +245,7 @@ impl<P: Pack> Pack for Lasting<P> {
         self.evaluation = Some(Asked { parts: splits.to_vec(), tickets: (own, inner) });
         // Nobody has to ask for a state between two evaluations.
         if is_long(&self.before) {
-            for member in 0..self.inner.members() {
-                Pack::state(self, member, Some(own))?;
-            }
+            self.know_all(Some(own))?;
         }
         Ok(own)
     }
