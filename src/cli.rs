@@ -248,6 +248,37 @@ impl ArrayOptions {
     }
 }
 
+/// Flags that say what form a CSV file has.
+#[derive(Debug, Clone, Args)]
+struct CsvOptions {
+    /// Whether a CSV file's first line names the columns
+    #[arg(long, value_enum, default_value = "auto")]
+    header: Header,
+    /// What stands between the cells of a CSV file
+    #[arg(long, value_enum, default_value = "auto")]
+    delimiter: Delimiter,
+    /// The decimal mark of a CSV file
+    #[arg(long, value_enum, default_value = "auto")]
+    decimal: Decimal,
+    /// Lines to skip at the top of each CSV file; 0: only comments [default: comments, and lines of text with fewer cells than all
+    /// rows have]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    skip_lines: Option<u16>,
+}
+
+impl CsvOptions {
+    /// How CSV files are read.
+    fn reading(&self) -> crate::data::Options {
+        crate::data::Options {
+            header: self.header,
+            delimiter: self.delimiter,
+            decimal: self.decimal,
+            skip_lines: self.skip_lines.map(usize::from),
+            ..crate::data::Options::default()
+        }
+    }
+}
+
 /// Flags that say how tables are read.
 #[derive(Debug, Clone, Args)]
 struct TableOptions {
@@ -261,9 +292,6 @@ struct TableOptions {
     /// Whether targets are classes or values [default: what they look like]
     #[arg(long, value_enum)]
     task: Option<Task>,
-    /// Whether a CSV file's first line names the columns
-    #[arg(long, value_enum, default_value = "auto")]
-    header: Header,
     /// Columns of a table to leave out, with commas between: names, or numbers from 1 on
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     ignore: Vec<String>,
@@ -283,16 +311,8 @@ struct TableOptions {
     /// Cells that stand for a missing value, beside empty ones, ?, NA, NaN, null and such
     #[arg(long, value_name = "TEXTS", value_delimiter = ',', allow_hyphen_values = true)]
     missing_values: Vec<String>,
-    /// What stands between the cells of a CSV file
-    #[arg(long, value_enum, default_value = "auto")]
-    delimiter: Delimiter,
-    /// The decimal mark of a CSV file
-    #[arg(long, value_enum, default_value = "auto")]
-    decimal: Decimal,
-    /// Lines to skip at the top of each CSV file; 0: only comments [default: comments, and lines of text with fewer cells than all
-    /// rows have]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
-    skip_lines: Option<u16>,
+    #[command(flatten)]
+    csv: CsvOptions,
 }
 
 impl TableOptions {
@@ -302,17 +322,13 @@ impl TableOptions {
             label: self.label.clone(),
             target: self.target.clone(),
             task: self.task,
-            header: self.header,
             ignore: self.ignore.clone(),
             categories: self.categories.clone(),
             weight: self.weight.clone(),
             max_categories: self.max_categories.map(usize::from),
             missing: self.missing,
             missing_values: self.missing_values.clone(),
-            delimiter: self.delimiter,
-            decimal: self.decimal,
-            skip_lines: self.skip_lines.map(usize::from),
-            ..crate::data::Options::default()
+            ..self.csv.reading()
         }
     }
 }

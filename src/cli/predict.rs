@@ -7,12 +7,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::model::{self, ModelOptions};
-use super::{ArrayOptions, ComputeOptions, Once, note, print, read_so, select};
+use super::{ArrayOptions, ComputeOptions, CsvOptions, Once, note, print, read_so, select};
 use crate::checkpoint::{Checkpoint, Ensemble};
 use crate::data::csv::Kept;
 use crate::data::framing::{self, Framing};
 use crate::data::images::{self, decode};
-use crate::data::{self, Columns, Decimal, Delimiter, Header, Inputs, Scale, csv};
+use crate::data::{self, Columns, Inputs, Scale, csv};
 use crate::ensemble::Prediction;
 use crate::error::{Error, Result};
 use crate::files::{self, Named};
@@ -52,19 +52,8 @@ pub(super) struct Options {
     /// Column of the labels in a CSV file, which is left out: its name, or its number from 1 on (-1 or last: the last one)
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
     label: Option<String>,
-    /// Whether a CSV file's first line names the columns
-    #[arg(long, value_enum, default_value = "auto")]
-    header: Header,
-    /// What stands between the cells of a CSV file
-    #[arg(long, value_enum, default_value = "auto")]
-    delimiter: Delimiter,
-    /// The decimal mark of a CSV file
-    #[arg(long, value_enum, default_value = "auto")]
-    decimal: Decimal,
-    /// Lines to skip at the top of each CSV file; 0: only comments [default: comments, and lines of text with fewer cells than all
-    /// rows have]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
-    skip_lines: Option<u16>,
+    #[command(flatten)]
+    csv: CsvOptions,
     /// Whether features are divided by 255, for a model whose file does not say: 255 or none
     #[arg(long, value_enum)]
     scale: Option<Scale>,
@@ -304,14 +293,7 @@ fn table(options: &Options, checkpoint: &Checkpoint, input: &Input, keep: &[Stri
     let unnamed = Columns { count: checkpoint.model.inputs() + 1, label: 0, names: None };
     let known = checkpoint.known();
     let columns = known.columns.unwrap_or(&unnamed);
-    let reading = data::Options {
-        label: options.label.clone(),
-        header: options.header,
-        delimiter: options.delimiter,
-        decimal: options.decimal,
-        skip_lines: options.skip_lines.map(usize::from),
-        ..data::Options::default()
-    };
+    let reading = data::Options { label: options.label.clone(), ..options.csv.reading() };
     let mut notes = Vec::new();
     let read = csv::features(path, content, &reading, columns, known.schema, &mut notes)?;
     let extra: Vec<String> = read.extra.into_iter().filter(|name| !keep.contains(name)).collect();

@@ -148,8 +148,8 @@ fn list(options: &ListOptions) -> Result<()> {
 fn compare(options: &CompareOptions) -> Result<()> {
     if let Some(path) = &options.output {
         files::check_replaceable(path)?;
-        let read: Vec<PathBuf> = options.runs.iter().flat_map(|run| ALL.map(|name| run.join(name))).collect();
-        let inputs: Vec<Named> = read.into_iter().map(|file| ("<DIR>", file)).collect();
+        let files_of = |run: &PathBuf| ALL.map(|name| ("<DIR>", run.join(name)));
+        let inputs: Vec<Named> = options.runs.iter().flat_map(files_of).collect();
         files::refuse_overwriting(&[("--output", path.clone())], &inputs)?;
     }
     let runs = options.runs.iter().map(|path| Kept::read(path)).collect::<Result<Vec<_>>>()?;

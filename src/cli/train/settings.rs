@@ -150,7 +150,7 @@ impl<'a> Resumed<'a> {
         let given = |flag: &str, given: bool| if given { flag.to_owned() } else { String::new() };
         let own = &options.data;
         let label =
-            given("--label ", own.table.label.is_some()) + &given("--header ", own.table.header != Header::Auto);
+            given("--label ", own.table.label.is_some()) + &given("--header ", own.table.csv.header != Header::Auto);
         let (origin, kept) = (dataset.origin, metadata.origin);
         let differing = [
             (dataset.columns != metadata.columns, label, "other columns"),
