@@ -19,9 +19,8 @@ pub use compared::compared;
 
 /// What charts take of the room on narrow screens, as a share of their own width; they are moved sideways where that is too much.
 const LEAST: f64 = 0.7;
-/// Tables of more columns than these become cards, one per row, on screens that are narrow and on those that are not wide.
-const CARDS_IF_NARROW: usize = 7;
-const CARDS_UNLESS_WIDE: usize = 12;
+/// Tables that become cards, one per row: of more columns than these, their class, and up to which width of the screen, in pixels.
+const CARDS: [(usize, &str, u32); 2] = [(7, "cards", 760), (12, "unless-wide", 1150)];
 
 /// The page of `report`.
 pub fn page(report: &Report) -> String {
@@ -62,6 +61,12 @@ fn whole(name: &str, lead: &str, body: &str) -> String {
         .collect();
     let (name, lead, version) = (svg::escaped(name), svg::escaped(lead), env!("CARGO_PKG_VERSION"));
     let (style, script) = (include_str!("page/style.css"), include_str!("page/script.js"));
+    let cards: String = CARDS
+        .map(|(_, class, width)| {
+            let rules = include_str!("page/cards.css").replace(".cards", &format!(".{class}"));
+            format!("@media screen and (max-width:{width}px){{\n{rules}}}\n")
+        })
+        .concat();
     // The policy forbids every request, whatever a file might have smuggled in.
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -71,7 +76,7 @@ fn whole(name: &str, lead: &str, body: &str) -> String {
          :root{{{light}color-scheme:light}}\n\
          @media screen and (prefers-color-scheme:dark){{:root:not([data-scheme=light]){{{dark}color-scheme:dark}}}}\n\
          @media screen{{:root[data-scheme=dark]{{{dark}color-scheme:dark}}}}\n\
-         {charts}body,svg text{{font-family:{fonts}}}\n{style}</style>\n</head>\n<body>\n<header>\n\
+         {charts}body,svg text{{font-family:{fonts}}}\n{style}{cards}</style>\n</head>\n<body>\n<header>\n\
          <button type=\"button\" id=\"scheme\" hidden>Light or dark</button>\n<h1>{name}</h1>\n<p class=\"lead\">{lead}</p>\n\
          </header>\n<main>\n{body}</main>\n<footer>Made by mlp-gpu {version}.</footer>\n<script>\n{script}</script>\n</body>\n</html>\n",
         fonts = svg::FONTS,
@@ -175,11 +180,9 @@ impl Page {
         let numbers: Vec<bool> =
             (0..head.len()).map(|column| rows.iter().filter_map(|row| row.get(column)).all(is_number)).collect();
         let class = |column: usize| if numbers[column] { " class=\"number\"" } else { "" };
-        let cards = match head.len() {
-            count if count > CARDS_UNLESS_WIDE => " class=\"cards unless-wide\"",
-            count if count > CARDS_IF_NARROW => " class=\"cards\"",
-            _ => "",
-        };
+        let classes: Vec<&str> =
+            CARDS.iter().filter(|(columns, ..)| head.len() > *columns).map(|(_, class, _)| *class).collect();
+        let cards = if classes.is_empty() { String::new() } else { format!(" class=\"{}\"", classes.join(" ")) };
         let _ = write!(self.body, "<div class=\"scroll\"><table{cards}>\n<thead><tr>");
         for (column, name) in head.iter().enumerate() {
             let _ = write!(self.body, "<th scope=\"col\"{}>{}</th>", class(column), breakable(name));
@@ -188,9 +191,9 @@ impl Page {
         for (index, row) in rows.iter().enumerate() {
             self.body.push_str(if marked(index) { "<tr class=\"marked\">" } else { "<tr>" });
             for (column, Cell::Text(text) | Cell::Number(text)) in row.iter().enumerate().take(head.len()) {
-                let name = match cards {
-                    "" => String::new(),
-                    _ => format!(" data-name=\"{}\"", svg::escaped(head[column])),
+                let name = match cards.is_empty() {
+                    true => String::new(),
+                    false => format!(" data-name=\"{}\"", svg::escaped(head[column])),
                 };
                 let _ = write!(self.body, "<td{}{name}>{}</td>", class(column), breakable(text));
             }
@@ -211,6 +214,17 @@ fn figure(figure: f64) -> String {
         figure if figure.abs() < 1000.0 => ticks::number_with(figure, 4),
         figure => ticks::number(figure, 5),
     }
+}
+
+/// Whether the best epoch by the figure `by` has the greatest one.
+fn is_greatest(by: &str) -> bool {
+    by.ends_with("accuracy")
+}
+
+/// What the best epoch by the figure `by` has: the least validation loss, say.
+fn extreme(by: &str) -> String {
+    let name = by.replace('_', " ").replace("train ", "training ");
+    format!("{} {name}", if is_greatest(by) { "greatest" } else { "least" })
 }
 
 /// A time in words.

@@ -1,6 +1,6 @@
 //! The page of runs that were made one by one and are set beside each other.
 
-use super::{Cell, Page, figure, whole};
+use super::{Cell, Page, extreme, figure, is_greatest, whole};
 use crate::report::log::{Epoch, Run};
 use crate::report::plots;
 
@@ -38,13 +38,11 @@ fn sentence(runs: &[Run]) -> String {
     if judged.iter().any(|(.., other)| *other != by) {
         return format!("{count}, which were judged by different figures.");
     }
-    let greatest = by.ends_with("accuracy");
-    let score = |epoch: &Epoch| if greatest { -epoch.figure(by) } else { epoch.figure(by) };
+    let score = |epoch: &Epoch| if is_greatest(by) { -epoch.figure(by) } else { epoch.figure(by) };
     let best = judged.iter().min_by(|(_, one, _), (_, other, _)| score(one).total_cmp(&score(other)));
     let Some((run, epoch, _)) = best else { return count };
-    let (extreme, value) = (if greatest { "greatest" } else { "least" }, figure(epoch.figure(by)));
-    let by = by.replace('_', " ").replace("train ", "training ");
-    format!("{count}. {} has the {extreme} {by}: {value}, in epoch {}.", run.name, epoch.number)
+    let value = figure(epoch.figure(by));
+    format!("{count}. {} has the {}: {value}, in epoch {}.", run.name, extreme(by), epoch.number)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The body of the page of a single run: its figures, its curves, how good its model is and what it looks at.
 
-use super::{Cell, Page, classes, said, seconds, values};
+use super::{Cell, Page, classes, extreme, said, seconds, values};
 use crate::recipe::shown;
 use crate::report::chart::{Picture, ticks};
 use crate::report::log::Run;
@@ -47,10 +47,8 @@ pub(super) fn add(page: &mut Page, run: Option<&Run>, evaluation: Option<&Evalua
 /// What the log says of the best epoch.
 fn best(run: &Run) -> Option<String> {
     let (epoch, by) = run.best()?;
-    let figure = ticks::number(epoch.figure(by), 4);
-    let extreme = if by.ends_with("accuracy") { "greatest" } else { "least" };
-    let (number, of, by) = (epoch.number, run.epochs.len(), by.replace('_', " ").replace("train ", "training "));
-    Some(format!("Of {of} epochs, epoch {number} has the {extreme} {by}: {figure}."))
+    let (number, of, figure) = (epoch.number, run.epochs.len(), ticks::number(epoch.figure(by), 4));
+    Some(format!("Of {of} epochs, epoch {number} has the {}: {figure}.", extreme(by)))
 }
 
 /// How many mistakes there are of classes, and which ones are shown.
