@@ -712,7 +712,7 @@ mod tests {
         std::fs::write(folder.path().join("part-2.csv"), rows("y")).unwrap();
         let table = super::read(folder.path(), None, &Options::default(), &mut Vec::new()).unwrap();
         assert_eq!((table.frame.rows(), table.columns.count), (2, 200_001));
-        let like = file(&rows("x"));
+        let like = file(rows("x"));
         let read = features(like.path(), None, &Options::default(), &table.columns, None, &mut Vec::new()).unwrap();
         assert_eq!(read.values.len(), 200_000);
         // The square would take minutes.
