@@ -19,6 +19,12 @@ const DENSE: f64 = 0.4;
 /// Rows whose pixels are fetched ahead of the row at hand: they come in random order, from beyond the cache.
 const AHEAD: usize = 8;
 
+/// Entries of the lists of a part, up to which each column has room for all rows of the batch: then nothing is counted beforehand.
+const ROOM: usize = 1 << 20;
+
+/// Lists as long or longer are not sorted.
+const LONG: usize = 256;
+
 /// Rows sorted by length at a time.
 const SORTED: usize = 64;
 
@@ -144,6 +150,19 @@ impl SparseRows {
         &self.pixels[self.starts[at + parts.start] as usize..self.starts[at + parts.end] as usize]
     }
 
+    /// The places of up to [`SORTED`] rows, those with the fewest pixels first ([`place_of`]): rows of like length are walked side by
+    /// side, so that they end together.
+    #[inline(always)]
+    fn sorted(&self, order: &[u32]) -> [u32; SORTED] {
+        let mut places = [0; SORTED];
+        let filled = &mut places[..order.len()];
+        for (index, (place, &number)) in filled.iter_mut().zip(order).enumerate() {
+            *place = ((self.row(number).len() * SORTED) | index) as u32;
+        }
+        filled.sort_unstable();
+        places
+    }
+
     /// `f = x W` (`order.len() x pitch`) for the rows `order`; `W` is `width x pitch`, of one vector or two.
     pub fn forward_narrow(&self, vectors: Vectors, order: &[u32], weights: &[f32], pitch: usize, f: &mut [f32]) {
         assert!(weights.len() == self.width * pitch, "weights of the first layer");
@@ -159,14 +178,8 @@ impl SparseRows {
     fn forward_padded<S: Simd, const N: usize>(&self, simd: S, order: &[u32], weights: &[f32], f: &mut [f32]) {
         for (order, f) in order.chunks(SORTED).zip(f.chunks_mut(SORTED * N * LANES)) {
             order.iter().take(ROWS).for_each(|&number| prefetch::<8, _>(self.row(number)));
-            // Rows of like length are walked side by side, so that they end together.
-            let mut places = [0u32; SORTED];
-            let places = &mut places[..order.len()];
-            for (index, (place, &number)) in places.iter_mut().zip(order).enumerate() {
-                *place = ((self.row(number).len() * SORTED) | index) as u32;
-            }
-            places.sort_unstable();
-            let place_of = |place: u32| place as usize % SORTED;
+            let places = self.sorted(order);
+            let places = &places[..order.len()];
             for (index, group) in places.chunks(ROWS).enumerate() {
                 for &ahead in places.iter().skip(index * ROWS + AHEAD).take(ROWS) {
                     prefetch::<8, _>(self.row(order[place_of(ahead)]));
@@ -225,10 +238,10 @@ impl SparseRows {
                 // SAFETY: as the caller promises.
                 unsafe {
                     match (lanes_of(simd), whole) {
-                        (16, true) => task.run::<_, 2, 4>(simd),
-                        (16, false) => task.run::<_, 2, 1>(simd),
+                        (16, true) => task.run::<_, 6, 4>(simd),
+                        (16, false) => task.run::<_, 6, 1>(simd),
                         (8, true) => task.run::<_, 1, 8>(simd),
-                        (8, false) => task.run::<_, 1, 2>(simd),
+                        (8, false) => task.run::<_, 4, 2>(simd),
                         (_, true) => task.run::<_, 1, 16>(simd),
                         (_, false) => task.run::<_, 1, 4>(simd),
                     }
@@ -306,35 +319,55 @@ impl SparseRows {
     }
 
     /// Lists, for each column of a part, the rows of the batch where it is not 0.
-    pub fn transpose(&self, order: &[u32], part: usize, Columns { starts, entries }: &mut Columns) {
+    pub fn transpose(&self, order: &[u32], part: usize, Columns { lists, sorted, entries }: &mut Columns) {
         let parts = part..part + 1;
         let columns = self.columns(&parts);
-        let total: usize = order.iter().map(|&row| self.row_parts(row, &parts).len()).sum();
-        assert!(u32::try_from(total).is_ok(), "a batch of {total} pixels");
-        starts.clear();
-        starts.resize(columns.len() + 2, 0);
-        for &row in order {
-            for pixel in self.row_parts(row, &parts) {
-                // SAFETY: the columns of a part are between its cuts, and there is a start for each.
-                *unsafe { starts.get_unchecked_mut(pixel.column() - columns.start + 2) } += 1;
+        let rows = || order.iter().map(|&row| self.row_parts(row, &parts));
+        lists.clear();
+        // An odd number of cache lines: lists that start at the same places of the cache would drive each other out.
+        let most = order.len().next_multiple_of(16) | 16;
+        let room = if columns.len() * most <= ROOM {
+            lists.extend((0..columns.len()).map(|column| (column * most) as u32).map(|start| start..start));
+            columns.len() * most
+        } else {
+            let total: usize = rows().map(<[Pixel]>::len).sum();
+            assert!(u32::try_from(total).is_ok(), "a batch of {total} pixels");
+            lists.resize(columns.len(), 0..0);
+            for pixel in rows().flatten() {
+                // SAFETY: the columns of a part are between its cuts, and there is a list for each.
+                unsafe { lists.get_unchecked_mut(pixel.column() - columns.start) }.end += 1;
+            }
+            let mut start = 0;
+            for list in lists.iter_mut() {
+                let count = std::mem::replace(list, start..start).end;
+                start += count;
+            }
+            total
+        };
+        entries.resize(entries.len().max(room), Entry(0));
+        for (index, row) in rows().enumerate() {
+            for &pixel in row {
+                // SAFETY: as above.
+                let list = unsafe { lists.get_unchecked_mut(pixel.column() - columns.start) };
+                // SAFETY: a list has room for all rows, or for those that were counted.
+                *unsafe { entries.get_unchecked_mut(list.end as usize) } = Entry::new(index, pixel);
+                list.end += 1;
             }
         }
-        // Two places ahead for now: while the lists fill, a column's entry moves from its start to its end.
-        for index in 2..starts.len() {
-            starts[index] += starts[index - 1];
+        // By counting: at the place of a length is where the next list of it goes.
+        let mut places = [0; LONG + 1];
+        let length = |list: &Range<u32>| list.len().min(LONG);
+        lists.iter().for_each(|list| places[length(list)] += 1);
+        let mut next = 0;
+        for place in &mut places {
+            next += std::mem::replace(place, next);
         }
-        entries.resize(total, Entry(0));
-        for (index, &row) in order.iter().enumerate() {
-            for &pixel in self.row_parts(row, &parts) {
-                // SAFETY: as above; the pixels were counted, so there is an entry for each.
-                let place = unsafe { starts.get_unchecked_mut(pixel.column() - columns.start + 1) };
-                // SAFETY: the pixels were counted, so there is an entry for each.
-                *unsafe { entries.get_unchecked_mut(*place as usize) } = Entry::new(index, pixel);
-                *place += 1;
-            }
+        sorted.resize(lists.len(), 0);
+        for (column, list) in lists.iter().enumerate() {
+            let place = &mut places[length(list)];
+            sorted[*place] = column as u32;
+            *place += 1;
         }
-        // By now the last two are the same.
-        starts.pop();
     }
 
     /// Updates those columns of `W` that `part` says where they are, from their gradients `x^T df`; `columns` lists the pixels,
@@ -367,12 +400,12 @@ impl SparseRows {
                     // SAFETY: as the caller promises.
                     unsafe {
                         match (lanes_of(simd), whole) {
-                            (16, true) => task.run::<_, 4>(simd),
-                            (16, false) => task.run::<_, 1>(simd),
-                            (8, true) => task.run::<_, 8>(simd),
-                            (8, false) => task.run::<_, 2>(simd),
-                            (_, true) => task.run::<_, 16>(simd),
-                            (_, false) => task.run::<_, 4>(simd),
+                            (16, true) => task.run::<_, 4, 4>(simd),
+                            (16, false) => task.run::<_, 4, 1>(simd),
+                            (8, true) => task.run::<_, 1, 8>(simd),
+                            (8, false) => task.run::<_, 4, 2>(simd),
+                            (_, true) => task.run::<_, 1, 16>(simd),
+                            (_, false) => task.run::<_, 1, 4>(simd),
                         }
                     }
                 });
@@ -385,16 +418,18 @@ impl SparseRows {
 /// The pixels of a part of the columns, column by column; reused from step to step.
 #[derive(Default, Clone)]
 pub struct Columns {
-    /// Where each column's list starts, and where the last ends.
-    starts: Vec<u32>,
-    /// What the lists hold.
+    /// Where each column's list is.
+    lists: Vec<Range<u32>>,
+    /// The columns, those with the shortest lists first: lists of like length are walked side by side.
+    sorted: Vec<u32>,
+    /// What the lists hold, with gaps between them.
     entries: Vec<Entry>,
 }
 
 impl Columns {
     /// Bytes they take.
     pub fn bytes(&self) -> usize {
-        size_of_val(&self.starts[..]) + size_of_val(&self.entries[..])
+        size_of_val(&self.lists[..]) + size_of_val(&self.sorted[..]) + size_of_val(&self.entries[..])
     }
 }
 
@@ -416,6 +451,12 @@ impl Entry {
     fn row(self) -> usize {
         (self.0 >> 8) as usize
     }
+}
+
+/// The row that a place of [`SparseRows::sorted`] stands for.
+#[inline(always)]
+fn place_of(place: u32) -> usize {
+    place as usize % SORTED
 }
 
 /// As [`lanes`].
@@ -446,44 +487,46 @@ impl Forward<'_> {
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn run<S: Simd, const R: usize, const N: usize>(self, simd: S) {
-        let mut first = self.rows.start;
-        while first < self.rows.end {
-            let count = R.min(self.rows.end - first);
-            let mut rows: [&[Pixel]; R] = [&[]; R];
-            for (row, &number) in rows.iter_mut().zip(&self.order[first..first + count]) {
-                *row = self.sparse.row(number);
-            }
-            if let Some(&ahead) = self.order.get(first + R) {
-                prefetch::<8, _>(self.sparse.row(ahead));
-            }
-            let mut sums = [[simd.splat_f32s(0.0); N]; R];
-            let add = |sums: &mut [S::f32s; N], pixel: Pixel| {
-                let (value, at) = (simd.splat_f32s(pixel.value()), pixel.offset(self.width / LANES));
-                for (n, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: every column is below the width, and `weights` has a row for each.
-                    *sum = multiply_add(simd, value, unsafe { read(simd, self.weights, at + n * lanes::<S>()) }, *sum);
+        for first in self.rows.clone().step_by(SORTED) {
+            let order = &self.order[first..self.rows.end.min(first + SORTED)];
+            let places = self.sparse.sorted(order);
+            let places = &places[..order.len()];
+            for (index, group) in places.chunks(R).enumerate() {
+                for &ahead in places.iter().skip((index + 1) * R).take(R) {
+                    prefetch::<8, _>(self.sparse.row(order[place_of(ahead)]));
                 }
-            };
-            let common = rows.iter().map(|row| row.len()).min().unwrap_or(0);
-            let heads = rows.map(|row| &row[..common]);
-            for index in 0..common {
-                for (sums, head) in sums.iter_mut().zip(heads) {
-                    add(sums, head[index]);
+                let mut rows: [&[Pixel]; R] = [&[]; R];
+                for (row, &place) in rows.iter_mut().zip(group) {
+                    *row = self.sparse.row(order[place_of(place)]);
+                }
+                let mut sums = [[simd.splat_f32s(0.0); N]; R];
+                let add = |sums: &mut [S::f32s; N], pixel: Pixel| {
+                    let (value, at) = (simd.splat_f32s(pixel.value()), pixel.offset(self.width / LANES));
+                    for (n, sum) in sums.iter_mut().enumerate() {
+                        // SAFETY: every column is below the width, and `weights` has a row for each.
+                        let weights = unsafe { read(simd, self.weights, at + n * lanes::<S>()) };
+                        *sum = multiply_add(simd, value, weights, *sum);
+                    }
+                };
+                let common = rows.iter().map(|row| row.len()).min().unwrap_or(0);
+                let heads = rows.map(|row| &row[..common]);
+                for index in 0..common {
+                    for (sums, head) in sums.iter_mut().zip(heads) {
+                        add(sums, head[index]);
+                    }
+                }
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    row[common..].iter().for_each(|&pixel| add(sums, pixel));
+                }
+                for (sums, &place) in sums.into_iter().zip(group) {
+                    for (n, sum) in sums.into_iter().enumerate() {
+                        let place = self.to.row(first + place_of(place)) + n * lanes::<S>();
+                        // SAFETY: as the caller promises.
+                        let to = unsafe { self.f.part_mut(place..place + lanes::<S>()) };
+                        write(simd, to, sum);
+                    }
                 }
             }
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                row[common..].iter().for_each(|&pixel| add(sums, pixel));
-            }
-            for (r, sums) in sums.into_iter().take(count).enumerate() {
-                for (n, sum) in sums.into_iter().enumerate() {
-                    let at = n * lanes::<S>();
-                    let place = self.to.row(first + r) + at;
-                    // SAFETY: as the caller promises.
-                    let to = unsafe { self.f.part_mut(place..place + lanes::<S>()) };
-                    write(simd, to, sum);
-                }
-            }
-            first += count;
         }
     }
 }
@@ -504,35 +547,96 @@ struct Update<'a, O> {
 }
 
 impl<O: Optimizer> Update<'_, O> {
-    /// `N` vectors of columns.
+    /// `R` rows of the weights at a time, `N` vectors of columns.
     ///
     /// # Safety
     /// As [`SparseRows::update_wide`]; the lists hold rows below `count`, and `df` has a row for each.
+    // The lists are walked side by side, so an index it is.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    unsafe fn run<S: Simd, const N: usize>(self, simd: S) {
-        for (column, range) in self.columns.starts.windows(2).enumerate() {
-            let entries = &self.columns.entries[range[0] as usize..range[1] as usize];
-            if entries.is_empty() && self.optimizer.rests() {
-                continue;
+    unsafe fn run<S: Simd, const R: usize, const N: usize>(self, simd: S) {
+        let Columns { lists, sorted, entries } = self.columns;
+        let add = |sums: &mut [S::f32s; N], entry: Entry| {
+            debug_assert!(entry.row() < self.count);
+            let (value, at) = (simd.splat_f32s(entry.value()), entry.row() * self.df_width);
+            for (n, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: as the caller promises.
+                *sum = multiply_add(simd, value, unsafe { read(simd, self.df, at + n * lanes::<S>()) }, *sum);
             }
-            let mut sums = [simd.splat_f32s(0.0); N];
-            for &entry in entries {
-                debug_assert!(entry.row() < self.count);
-                let (value, at) = (simd.splat_f32s(entry.value()), entry.row() * self.df_width);
-                for (n, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: as the caller promises.
-                    *sum = multiply_add(simd, value, unsafe { read(simd, self.df, at + n * lanes::<S>()) }, *sum);
+        };
+        let resting = |&column: &u32| self.optimizer.rests() && lists[column as usize].is_empty();
+        for group in sorted[sorted.partition_point(resting)..].chunks(R) {
+            let mut listed: [&[Entry]; R] = [&[]; R];
+            for (listed, &column) in listed.iter_mut().zip(group) {
+                let list = &lists[column as usize];
+                *listed = &entries[list.start as usize..list.end as usize];
+            }
+            let mut sums = [[simd.splat_f32s(0.0); N]; R];
+            let common = listed.iter().map(|listed| listed.len()).min().unwrap_or(0);
+            let heads = listed.map(|listed| &listed[..common]);
+            for index in 0..common {
+                for (sums, head) in sums.iter_mut().zip(heads) {
+                    add(sums, head[index]);
                 }
             }
-            let place = self.first + column * self.width;
-            // SAFETY: as the caller promises.
-            let weights = unsafe { self.weights.part_mut(place..place + N * lanes::<S>()) };
-            let places = (place..).step_by(lanes::<S>());
-            for ((weights, sum), at) in weights.chunks_exact_mut(lanes::<S>()).zip(sums).zip(places) {
-                // SAFETY: one vector long; the rest as the caller promises.
-                let updated = unsafe { self.optimizer.step(simd, at, sum, read(simd, weights, 0)) };
-                write(simd, weights, updated);
+            for (sums, listed) in sums.iter_mut().zip(listed) {
+                listed[common..].iter().for_each(|&entry| add(sums, entry));
             }
+            for (sums, &column) in sums.into_iter().zip(group) {
+                let place = self.first + column as usize * self.width;
+                // SAFETY: as the caller promises.
+                let weights = unsafe { self.weights.part_mut(place..place + N * lanes::<S>()) };
+                let places = (place..).step_by(lanes::<S>());
+                for ((weights, sum), at) in weights.chunks_exact_mut(lanes::<S>()).zip(sums).zip(places) {
+                    // SAFETY: one vector long; the rest as the caller promises.
+                    let updated = unsafe { self.optimizer.step(simd, at, sum, read(simd, weights, 0)) };
+                    write(simd, weights, updated);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::dropout::mix;
+
+    #[test]
+    fn lists_hold_every_pixel_once_in_the_order_of_the_rows() {
+        let (width, count) = (400, 3000);
+        let byte = |row: usize, column: usize| {
+            // Some columns are always 0, some never.
+            let noise = mix((row * width + column) as u32);
+            if noise as usize % width < column { (noise >> 24) as u8 } else { 0 }
+        };
+        let data: Vec<u8> = (0..count * width).map(|at| byte(at / width, at % width)).collect();
+        let sparse = SparseRows::new(&data, width, 3);
+        assert!(sparse.is_none(), "half of the pixels are not 0");
+        let data: Vec<u8> = data.iter().map(|&byte| if byte < 160 { 0 } else { byte }).collect();
+        let rows = SparseRows::new(&data, width, 3).unwrap();
+        let mut lists = Columns::default();
+        // With room for all rows, and counted.
+        for batch in [1, 64, 300, count] {
+            let order: Vec<u32> = (0..batch).map(|row| (row * 7 % count) as u32).collect();
+            let mut seen = 0;
+            for part in 0..3 {
+                rows.transpose(&order, part, &mut lists);
+                let columns = rows.columns(&(part..part + 1));
+                let mut sorted: Vec<u32> = lists.sorted.clone();
+                assert!(sorted.is_sorted_by_key(|&column| lists.lists[column as usize].len().min(LONG)));
+                sorted.sort_unstable();
+                assert!(sorted.into_iter().eq(0..columns.len() as u32));
+                for (column, list) in columns.zip(&lists.lists) {
+                    let found = &lists.entries[list.start as usize..list.end as usize];
+                    let expected = order.iter().enumerate().map(|(at, &row)| (at, data[row as usize * width + column]));
+                    let expected = expected.filter(|&(_, byte)| byte != 0);
+                    assert!(found.iter().map(|entry| (entry.row(), (entry.0 & 0xff) as u8)).eq(expected), "{column}");
+                    seen += 1;
+                }
+            }
+            assert_eq!(seen, width);
         }
     }
 }
