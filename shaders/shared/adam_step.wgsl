@@ -9,8 +9,8 @@ fn kept_of(at: u32) -> vec2<f32> {
 }
 
 fn adam_step(at: u32, value: f32, kept: vec2<f32>, gradient: f32) -> f32 {
-    let m = batch.beta1 * kept.x + (1.0 - batch.beta1) * gradient;
-    let v = batch.beta2 * kept.y + (1.0 - batch.beta2) * (gradient * gradient);
+    let m = without_tiny(batch.beta1 * kept.x + (1.0 - batch.beta1) * gradient);
+    let v = without_tiny(batch.beta2 * kept.y + (1.0 - batch.beta2) * (gradient * gradient));
     slots[2u * at] = m;
     slots[2u * at + 1u] = v;
     return value - batch.step_size * (m / (sqrt(v) / batch.correction + batch.epsilon));

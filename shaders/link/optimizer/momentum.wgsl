@@ -9,7 +9,7 @@ fn kept_of(at: u32) -> vec2<f32> {
 
 // The new value of parameter `at`, from what is kept of it and its gradient, the mean over the batch's rows.
 fn step_from(at: u32, value: f32, kept: vec2<f32>, gradient: f32, bias: bool) -> f32 {
-    let b = batch.momentum * kept.x + (gradient + weight_decay(bias) * value);
+    let b = without_tiny(batch.momentum * kept.x + (gradient + weight_decay(bias) * value));
     slots[at] = b;
     return value - batch.learning_rate * b;
 }

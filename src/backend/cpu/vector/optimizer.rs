@@ -5,6 +5,7 @@ use pulp::Simd;
 
 use super::{LANES, Vectors, lanes, load, multiply_add, read, vectorize, write};
 use crate::backend::cpu::clip;
+use crate::backend::cpu::step::LEAST_KEPT;
 use crate::backend::cpu::team::Shared;
 use crate::recipe::{self, OptimizerKind};
 
@@ -18,6 +19,13 @@ pub trait Optimizer: Copy + Send + Sync {
     /// # Safety
     /// Nobody else touches what the optimizer keeps beside these parameters until the next barrier.
     unsafe fn step<S: Simd>(self, simd: S, at: usize, sums: S::f32s, parameters: S::f32s) -> S::f32s;
+}
+
+/// `values`, but 0 for those below [`LEAST_KEPT`].
+#[inline(always)]
+fn without_tiny<S: Simd>(simd: S, values: S::f32s) -> S::f32s {
+    let tiny = simd.less_than_f32s(simd.abs_f32s(values), simd.splat_f32s(LEAST_KEPT));
+    simd.select_f32s(tiny, simd.splat_f32s(0.0), values)
 }
 
 /// `w -= rate g`, with `w` shrunk first: the weight decay.
@@ -97,6 +105,7 @@ impl Optimizer for Momentum<'_> {
         let gradient = multiply_add(simd, sums, splat(self.scale), decay);
         // SAFETY: one vector long.
         let moving = multiply_add(simd, unsafe { read(simd, slot, 0) }, splat(self.momentum), gradient);
+        let moving = without_tiny(simd, moving);
         write(simd, slot, moving);
         let direction =
             multiply_add(simd, moving, splat(self.shares[1]), simd.mul_f32s(gradient, splat(self.shares[0])));
@@ -138,11 +147,11 @@ impl Optimizer for Adam<'_> {
         let gradient = multiply_add(simd, parameters, splat(self.decay), simd.mul_f32s(sums, splat(self.scale)));
         let share = simd.mul_f32s(gradient, splat(self.others[0]));
         // SAFETY: a slot is as long as the vector, as the caller promises.
-        let mean = multiply_add(simd, unsafe { read(simd, m, 0) }, splat(self.betas[0]), share);
+        let mean = without_tiny(simd, multiply_add(simd, unsafe { read(simd, m, 0) }, splat(self.betas[0]), share));
         write(simd, m, mean);
         let share = simd.mul_f32s(simd.mul_f32s(gradient, gradient), splat(self.others[1]));
         // SAFETY: a slot is as long as the vector, as the caller promises.
-        let square = multiply_add(simd, unsafe { read(simd, v, 0) }, splat(self.betas[1]), share);
+        let square = without_tiny(simd, multiply_add(simd, unsafe { read(simd, v, 0) }, splat(self.betas[1]), share));
         write(simd, v, square);
         let root = simd.sqrt_f32s(square);
         let divisor = multiply_add(simd, root, splat(self.reciprocal_root), splat(self.epsilon));
