@@ -20,6 +20,9 @@ override outputs: u32;
 override offset: u32;
 override a_quads: bool;
 override b_quads: bool;
+// Whether all terms that are loaded are there, but for the update's, and all columns of the right operand.
+override whole_terms: bool;
+override whole_columns: bool;
 
 const FORWARD = 0u;
 const INPUT_GRADIENT = 1u;
@@ -55,7 +58,7 @@ fn value_of_a(row: u32, at: u32, width: u32) -> f32 {
 // Four values of the row that starts at `row`; 0 beyond its width.
 fn quad_of_a(row: u32, at: u32, width: u32) -> vec4<f32> {
     if a_quads {
-        if at >= width { return vec4<f32>(); }
+        if !whole_terms && at >= width { return vec4<f32>(); }
         if source == BYTES { return bytes(a[(row + at) / 4u]); }
         return bitcast<vec4<f32>>(a4[(row + at) / 4u]);
     }
@@ -73,7 +76,7 @@ fn value_of_b(row: u32, at: u32, width: u32) -> f32 {
 }
 
 fn quad_of_b(row: u32, at: u32, width: u32, there: bool) -> vec4<f32> {
-    if !there || at >= width { return vec4<f32>(); }
+    if !there { return vec4<f32>(); }
     if b_quads { return b4[(row + at) / 4u]; }
     return vec4<f32>(
         b[row + at],
@@ -116,7 +119,9 @@ fn right_quad(n: u32, k: u32, i: u32) -> vec4<f32> {
     let start = select(own_parameters() + offset, own_rows(outputs), product == UPDATE);
     let row = select(k, n, product == INPUT_GRADIENT) + i;
     let at = select(n, k, product == INPUT_GRADIENT);
-    return quad_of_b(start + row * outputs, at, outputs, row < count);
+    let row_there = select(whole_terms, whole_columns, product == INPUT_GRADIENT) || row < count;
+    let at_there = select(whole_columns, whole_terms, product == INPUT_GRADIENT) || at < outputs;
+    return quad_of_b(start + row * outputs, at, outputs, row_there && at_there);
 }
 
 // Columns n to n + 3 of the right operand at terms k to k + 3 of the sum, a column a term.

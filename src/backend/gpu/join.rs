@@ -1,7 +1,10 @@
 //! Several launches as one dispatch: their shaders joined into one, each for workgroups of its own.
 //!
 //! What each shader declares gets the launch's number behind its name, but for `batches`, which all have. Constants are written into
-//! the text. A binding that several launches give the same buffer under the same name becomes one.
+//! the text. A binding that several launches give the same buffer under the same name becomes one, and so do variables in workgroup
+//! memory whose values have the same type, since a workgroup runs one of the launches ([`WorkgroupMemory`]).
+//!
+//! [`WorkgroupMemory`]: crate::backend::gpu::launch::WorkgroupMemory
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,9 +60,10 @@ impl Joined {
             }
             names.push(of_shader);
         }
+        let lengths = share_memory(&shaders, &mut names);
         let groups: Vec<u32> = pieces.iter().map(|piece| piece.launch.grid.iter().product()).collect();
         let grid = fold(groups.iter().sum::<u32>() as usize);
-        Ok(Self { source: written(&shaders, &names, pieces, grid)?, bindings, grid })
+        Ok(Self { source: written(&shaders, (&names, &lengths), pieces, grid)?, bindings, grid })
     }
 
     /// Parses and validates it.
@@ -71,10 +75,29 @@ impl Joined {
     }
 }
 
+/// Gives variables in workgroup memory that stand for one another the name of the first; how many values each has, by that name.
+fn share_memory<'a>(shaders: &[Shader<'a>], names: &mut [BTreeMap<&'a str, String>]) -> BTreeMap<String, String> {
+    let mut first: BTreeMap<(&str, usize), String> = BTreeMap::new();
+    let mut lengths: BTreeMap<String, String> = BTreeMap::new();
+    for (shader, names) in shaders.iter().zip(names) {
+        let mut before = Vec::new();
+        for (name, ty, length) in shader.declarations.iter().filter_map(Declaration::in_workgroup_memory) {
+            let variable = (ty, before.iter().filter(|other| **other == ty).count());
+            before.push(ty);
+            let length = renamed(length, names, false);
+            let joined = first.entry(variable).or_insert_with(|| names[name].clone());
+            let all = lengths.get(joined).map_or_else(|| length.clone(), |others| format!("max({others}, {length})"));
+            lengths.insert(joined.clone(), all);
+            names.insert(name, joined.clone());
+        }
+    }
+    lengths
+}
+
 /// The text of the joined shader.
 fn written(
     shaders: &[Shader<'_>],
-    names: &[BTreeMap<&str, String>],
+    (names, lengths): (&[BTreeMap<&str, String>], &BTreeMap<String, String>),
     pieces: &[Piece],
     grid: [u32; 2],
 ) -> Result<String> {
@@ -86,7 +109,13 @@ fn written(
         directives.extend(shader.directives.iter().copied());
         for declaration in &shader.declarations {
             if declared.insert(&names[declaration.name]) {
-                declarations += &declaration.written(launch, names, &mut binding)?;
+                declarations += &match declaration.in_workgroup_memory() {
+                    Some((name, ty, _)) => {
+                        let name = &names[name];
+                        format!("var<workgroup> {name}: array<{ty}, {}>;\n", lengths[name])
+                    }
+                    None => declaration.written(launch, names, &mut binding)?,
+                };
             }
         }
         let [across, down] = launch.grid;
@@ -181,6 +210,13 @@ impl<'a> Declaration<'a> {
         let name = identifiers(behind).next()?;
         let rest = &behind[name.end..];
         Some(Self { text, keyword, name: &behind[name], rest, kind })
+    }
+
+    /// Name, type of the values and their number, of an array in workgroup memory.
+    fn in_workgroup_memory(&self) -> Option<(&'a str, &'a str, &'a str)> {
+        let array = self.rest.trim_start_matches(':').trim().strip_prefix("array<")?.strip_suffix(">;")?;
+        let (ty, length) = array.rsplit_once(',')?;
+        (self.keyword == "var<workgroup>").then(|| (self.name, ty.trim(), length.trim()))
     }
 
     /// With the names that it and what it uses have in the joined shader. A constant has the value that `launch` gives it; a

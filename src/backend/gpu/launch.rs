@@ -1,5 +1,7 @@
 //! How a kernel is launched: its link, its sizes, and the number of workgroups.
 
+use std::collections::BTreeMap;
+
 use crate::backend::gpu::kernels::Kernel;
 use crate::backend::gpu::link::{Dropping, HeadKind, Link, Part};
 use crate::error::Result;
@@ -35,8 +37,40 @@ pub struct Launch {
     pub grid: [u32; 2],
     /// What it does for a member, at the least.
     pub work: Work,
-    /// Bytes of workgroup memory, if it can share a dispatch with others that have as many `lanes`.
-    pub joins: Option<usize>,
+    /// Its workgroup memory, if it can share a dispatch with others that have as many `lanes`.
+    pub joins: Option<WorkgroupMemory>,
+}
+
+/// Workgroup memory of launches that share a dispatch. A workgroup runs one of them, so that a variable of one stands for those of the
+/// others whose values have its type: the largest says how many bytes it takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkgroupMemory(BTreeMap<(&'static str, usize), usize>);
+
+impl WorkgroupMemory {
+    /// Of a launch whose variables have values of these types, and so many bytes.
+    pub fn new<const N: usize>(variables: [(&'static str, usize); N]) -> Self {
+        let mut memory = Self::default();
+        for (ty, bytes) in variables {
+            let before = memory.0.keys().filter(|(other, _)| *other == ty).count();
+            memory.0.insert((ty, before), bytes);
+        }
+        memory
+    }
+
+    /// Shared with another launch.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        for (&variable, &bytes) in &other.0 {
+            let own = self.0.entry(variable).or_default();
+            *own = bytes.max(*own);
+        }
+        self
+    }
+
+    /// Bytes of all variables.
+    pub fn bytes(&self) -> usize {
+        self.0.values().sum()
+    }
 }
 
 /// What a launch does, counted as the textbook does: nothing twice, nothing skipped.
@@ -70,9 +104,9 @@ impl Launch {
         }
     }
 
-    /// That it can share a dispatch with others, and takes so many bytes of workgroup memory there.
-    fn joins(mut self, workgroup_bytes: usize) -> Self {
-        self.joins = Some(workgroup_bytes);
+    /// That it can share a dispatch with others; its workgroup memory is `memory`.
+    fn joins(mut self, memory: WorkgroupMemory) -> Self {
+        self.joins = Some(memory);
         self
     }
 

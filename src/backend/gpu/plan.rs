@@ -11,7 +11,9 @@ use crate::backend::gpu::kernels;
 use crate::backend::gpu::launch::dense::{Dense, Product, Source};
 use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::output::Pass;
-use crate::backend::gpu::launch::{Launch, Within, dense, elementary, narrow, output, resident, stride};
+use crate::backend::gpu::launch::{
+    Launch, Within, WorkgroupMemory, dense, elementary, narrow, output, resident, stride,
+};
 use crate::backend::gpu::link::{Dropping, HeadKind, Link};
 use crate::data::Inputs;
 use crate::error::{Error, Remedy, Result};
@@ -365,15 +367,18 @@ fn joined(pieces: &[Ways], hardware: &Hardware) -> Option<Dispatch> {
         }
     }
     sizes.into_iter().find_map(|lanes| {
-        let mut left = hardware.workgroup_bytes as usize;
+        let mut memory = WorkgroupMemory::default();
         let mut of_size = BTreeMap::new();
         for &number in &order {
             let (ways, bindings) = &pieces[number];
-            let fits =
-                |way: &&Launch| way.joins.is_some_and(|bytes| bytes <= left) && way.constant("lanes") == Some(lanes);
+            let in_all = |own: &WorkgroupMemory| memory.clone().with(own).bytes();
+            let fits = |way: &&Launch| {
+                way.joins.as_ref().is_some_and(|own| in_all(own) <= hardware.workgroup_bytes as usize)
+                    && way.constant("lanes") == Some(lanes)
+            };
             let ways: Vec<_> = ways.iter().filter(fits).cloned().collect();
             let piece = (!ways.is_empty()).then(|| best(ways, hardware, bindings.iter().copied()))?.pieces.pop()?;
-            left -= piece.launch.joins?;
+            memory = memory.with(piece.launch.joins.as_ref()?);
             of_size.insert(number, piece);
         }
         Some(Dispatch { pieces: of_size.into_values().collect() })
@@ -880,8 +885,9 @@ mod tests {
                     [Buffer::Parameters].into_iter().chain(slots(kind).map(|(_, slots)| slots)).collect::<Vec<_>>()
                 );
                 // The estimates by which the plan decided.
-                let bytes: usize = pieces.iter().map(|piece| piece.launch.joins.unwrap()).sum();
-                assert_eq!(reflection.workgroup_bytes as usize, bytes);
+                let memories = pieces.iter().map(|piece| piece.launch.joins.as_ref().unwrap());
+                let memory = memories.fold(WorkgroupMemory::default(), WorkgroupMemory::with);
+                assert_eq!(reflection.workgroup_bytes as usize, memory.bytes());
                 assert!(pieces.iter().all(|piece| piece.launch.lanes().unwrap() == reflection.invocations));
             }
         }

@@ -1,6 +1,6 @@
 //! The products of dense layers.
 
-use super::{Launch, Within, Work};
+use super::{Launch, Within, Work, WorkgroupMemory};
 use crate::backend::gpu::hardware::{Cooperative, Hardware};
 use crate::backend::gpu::kernels::{DENSE, DENSE_COOPERATIVE, DENSE_COOPERATIVE_SMALL, DENSE_SLICED, DENSE_SUBGROUP};
 use crate::backend::gpu::link::Dropping;
@@ -51,6 +51,8 @@ pub struct Tile {
     pub each: usize,
     /// Slices of the sum that are made side by side.
     pub slices: usize,
+    /// Tiles of operands in workgroup memory: with 2 the next is written while one is read.
+    pub stages: usize,
 }
 
 /// Terms of a sum in workgroup memory at a time.
@@ -66,29 +68,29 @@ pub(super) const SLICED_UNITS: usize = 8;
 
 impl Tile {
     /// Those to choose from, largest first: a larger one loads less, smaller ones keep more of the GPU busy.
-    pub const ALL: [Self; 6] = [
-        Self { side: 128, each: 8, slices: 1 },
-        Self { side: 64, each: 8, slices: 1 },
-        Self { side: 64, each: 4, slices: 1 },
-        Self { side: 32, each: 4, slices: 1 },
-        Self { side: 32, each: 4, slices: 4 },
-        Self { side: 16, each: 4, slices: 8 },
-    ];
+    fn all(hardware: &Hardware) -> [Self; 6] {
+        let tile = |side, each, slices| Self { side, each, slices, stages: 1 };
+        // Of the smaller ones a processor has several workgroups, which work while others wait at a barrier.
+        let largest = Self { stages: 2, ..tile(128, 8, 1) };
+        let stages = if largest.bytes() <= hardware.workgroup_bytes as usize { 2 } else { 1 };
+        let largest = Self { stages, ..largest };
+        [largest, tile(64, 8, 1), tile(64, 4, 1), tile(32, 4, 1), tile(32, 4, 4), tile(16, 4, 8)]
+    }
 
-    /// The one of software drivers without subgroups.
-    const SOFTWARE: Self = Self::ALL[1];
-
-    /// The one for a result of `rows x columns` whose values are sums of `terms`.
-    fn choose(rows: usize, columns: usize, terms: usize) -> Self {
-        let [largest, large, _, medium, sliced, small] = Self::ALL;
-        let tiles = |side: usize| rows.div_ceil(side) * columns.div_ceil(side);
-        // A large GPU has more than a hundred processors, and each wants more than one workgroup.
+    /// The place among `all` of the one for a result of `rows x columns` whose values are sums of `terms`.
+    fn choose(all: [Self; 6], (rows, columns, terms): (usize, usize, usize), hardware: &Hardware) -> usize {
+        if hardware.software {
+            return 1;
+        }
+        let tiles = |place: usize| rows.div_ceil(all[place].side) * columns.div_ceil(all[place].side);
+        // A large GPU has more than a hundred processors, and each wants eight subgroups or more.
+        let most = if all[0].stages == 2 { 128 } else { 512 };
         match () {
-            () if tiles(largest.side) >= 512 => largest,
-            () if tiles(large.side) >= 256 => large,
-            () if tiles(medium.side) >= 256 => medium,
-            () if tiles(medium.side) >= 128 || terms < 8 * TILE_TERMS => sliced,
-            () => small,
+            () if tiles(0) >= most => 0,
+            () if tiles(1) >= 256 => 1,
+            () if tiles(3) >= 256 => 3,
+            () if tiles(3) >= 128 || terms < 8 * TILE_TERMS => 4,
+            () => 5,
         }
     }
 
@@ -98,8 +100,13 @@ impl Tile {
 
     /// Vectors of four in workgroup memory: both operands, then the sums of the slices.
     fn vectors(self) -> usize {
-        let operands = self.slices * TILE_TERMS * self.side / 2;
+        let operands = self.stages * self.slices * TILE_TERMS * self.side / 2;
         if self.slices > 1 { operands.max(4 * self.lanes()) } else { operands }
+    }
+
+    /// Bytes of workgroup memory.
+    fn bytes(self) -> usize {
+        16 * self.vectors()
     }
 }
 
@@ -132,7 +139,13 @@ impl Dense {
         Work { flop: 2.0 * height as f64 * width as f64 * terms as f64, bytes: bytes as f64 }
     }
 
-    fn constants(self, product: Product, rows: usize) -> Vec<(&'static str, usize)> {
+    /// What shaders/shared/layer.wgsl is told of it. `tile` says how many columns and terms are loaded at a time, where all of
+    /// them may be there.
+    fn constants(self, product: Product, rows: usize, tile: Option<(usize, usize)>) -> Vec<(&'static str, usize)> {
+        let (_, width, depth) = self.extent(product, rows);
+        let whole = |of: usize, at_a_time: Option<usize>| usize::from(at_a_time.is_some_and(|n| of.is_multiple_of(n)));
+        // A batch may have fewer rows than there is room for.
+        let terms = tile.map(|tile| tile.1).filter(|_| !matches!(product, Product::Update(_)));
         let Within { offset, stride } = self.weights;
         // Whole vectors: W's rows, and a's.
         let (number, a_width, b_offset) = match product {
@@ -150,6 +163,8 @@ impl Dense {
             ("room", rows),
             ("a_quads", usize::from(a_width.is_multiple_of(4))),
             ("b_quads", usize::from(self.outputs.is_multiple_of(4) && b_offset.is_multiple_of(4))),
+            ("whole_terms", whole(depth, terms)),
+            ("whole_columns", whole(width, tile.map(|tile| tile.0))),
         ]
     }
 }
@@ -206,18 +221,17 @@ pub fn dense(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -
 
 /// The ways without cooperative matrices.
 fn dense_plain(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -> Vec<Launch> {
-    let (height, width, terms) = layer.extent(product, rows);
     let mut ways = Vec::new();
     if hardware.software {
         let shares = [8, 4].into_iter().filter(|&share| share <= hardware.subgroup as usize);
         ways.extend(shares.map(|share| dense_subgroup(product, layer, rows, share)));
     }
-    let best = if hardware.software { Tile::SOFTWARE } else { Tile::choose(height, width, terms) };
-    let place = |tile: Tile| Tile::ALL.iter().position(|&other| other == tile).unwrap_or(0);
-    let mut tiles = Tile::ALL;
+    let tiles = Tile::all(hardware);
+    let best = Tile::choose(tiles, layer.extent(product, rows), hardware);
     // The next larger and smaller ones follow.
-    tiles.sort_by_key(|&tile| place(tile).abs_diff(place(best)));
-    ways.extend(tiles.map(|tile| dense_tiled(product, layer, rows, tile)));
+    let mut places: [usize; 6] = std::array::from_fn(|place| place);
+    places.sort_by_key(|place| place.abs_diff(best));
+    ways.extend(places.map(|place| dense_tiled(product, layer, rows, tiles[place])));
     if !hardware.software && matches!(product, Product::Update(_)) && layer.outputs <= SLICED_OUTPUTS {
         // With many rows tiles load less.
         let place = if rows <= SLICED_ROWS { 0 } else { ways.len() };
@@ -236,9 +250,10 @@ fn dense_sliced(product: Product, layer: Dense, rows: usize, words: usize, slice
     let units = layer.outputs.div_ceil(groups);
     let tiles = [("words", words), ("units", units), ("slices", slices), ("lanes", words * slices)];
     let grid = [((layer.inputs / 4 + 1).div_ceil(words) * layer.outputs.div_ceil(units)) as u32, 1];
-    let constants = [&layer.constants(product, rows)[..], &tiles].concat();
+    let constants = [&layer.constants(product, rows, None)[..], &tiles].concat();
     let how = format!("{words} words in {slices} slices");
-    let launch = Launch::new(&DENSE_SLICED, &constants, grid).joins(4 * words * slices * (4 * units + 1));
+    let memory = WorkgroupMemory::new([("f32", 4 * words * slices * (4 * units + 1))]);
+    let launch = Launch::new(&DENSE_SLICED, &constants, grid).joins(memory);
     product.link(launch.with(&layer.what(product, rows), how), layer, rows)
 }
 
@@ -252,14 +267,17 @@ fn dense_tiled(product: Product, layer: Dense, rows: usize, tile: Tile) -> Launc
         ("each_m", tile.each),
         ("each_n", tile.each),
         ("slices", tile.slices),
+        ("stages", tile.stages),
         ("lanes", tile.lanes()),
         ("staging_vectors", tile.vectors()),
     ];
     let grid = [width.div_ceil(tile.side) as u32, height.div_ceil(tile.side) as u32];
-    let Tile { side, each, slices } = tile;
-    let how = format!("{side} x {side} by {each} x {each} in {slices} slices");
-    let launch = Launch::new(&DENSE, &[&layer.constants(product, rows)[..], &tiles].concat(), grid);
-    let launch = launch.joins(16 * tile.vectors());
+    let Tile { side, each, slices, stages } = tile;
+    let buffered = if stages == 2 { ", double-buffered" } else { "" };
+    let how = format!("{side} x {side} by {each} x {each} in {slices} slices{buffered}");
+    let loaded = Some((tile.side, tile.slices * TILE_TERMS));
+    let launch = Launch::new(&DENSE, &[&layer.constants(product, rows, loaded)[..], &tiles].concat(), grid);
+    let launch = launch.joins(WorkgroupMemory::new([("vec4<f32>", tile.bytes())]));
     product.link(launch.with(&layer.what(product, rows), how), layer, rows)
 }
 
@@ -268,7 +286,7 @@ fn dense_subgroup(product: Product, layer: Dense, rows: usize, share: usize) -> 
     let (height, width, _) = layer.extent(product, rows);
     let (tile_rows, tile_columns) = SUBGROUP_TILE;
     let grid = [width.div_ceil(tile_columns) as u32, height.div_ceil(tile_rows) as u32];
-    let constants = [&layer.constants(product, rows)[..], &[("share", share)]].concat();
+    let constants = [&layer.constants(product, rows, None)[..], &[("share", share)]].concat();
     let how = format!("{share} share");
     product.link(Launch::new(&DENSE_SUBGROUP, &constants, grid).with(&layer.what(product, rows), how), layer, rows)
 }
@@ -284,10 +302,10 @@ fn dense_cooperative(product: Product, layer: Dense, rows: usize, matrices: Coop
         let lanes = down * across * subgroup;
         let tiles = [("down", down), ("across", across), ("subgroup", subgroup), ("lanes", lanes)];
         let grid = [width.div_ceil(tile_n) as u32, height.div_ceil(tile_m) as u32];
-        let constants = [&layer.constants(product, rows)[..], &tiles].concat();
-        // Both operands, of two bytes, and the results.
-        let bytes = 2 * side * (tile_m + tile_n) + 4 * side * side * down * across;
-        let launch = Launch::new(kernel, &constants, grid).joins(bytes);
+        let constants = [&layer.constants(product, rows, None)[..], &tiles].concat();
+        let (left, right, results) = (2 * side * tile_m, 2 * side * tile_n, 4 * side * side * down * across);
+        let memory = WorkgroupMemory::new([("f16", left), ("f16", right), ("f32", results)]);
+        let launch = Launch::new(kernel, &constants, grid).joins(memory);
         product.link(launch.with(&what, format!("{tile_m} x {tile_n}")), layer, rows)
     };
     // An invocation loads at most 8 blocks, and every device takes 256 of them.
