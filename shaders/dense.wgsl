@@ -29,6 +29,9 @@ override staging_vectors: u32;
 
 // Loads of an invocation a step, at most.
 const LOADS = 2u;
+// A power of two above all places in workgroup memory. Compilers put constant distances into addresses where they know that no
+// sum of places wraps around.
+const PLACES = 2048u;
 
 // stages x slices x tile_k x (tile_m + tile_n) values, then slices x tile_m x tile_n
 var<workgroup> staging: array<vec4<f32>, staging_vectors>;
@@ -132,8 +135,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         }
         if turn > 0u {
             for (var k = 0u; k < tile_k; k += 4u) {
-                let a_at = mine + k * m_quads + y;
-                let b_at = mine + tile_k * m_quads + k * n_quads + x;
+                let a_at = (mine + k * m_quads + y) & (PLACES - 1u);
+                let b_at = (mine + tile_k * m_quads + k * n_quads + x) & (PLACES - 1u);
                 sums = add_term(sums, a_at, b_at);
                 sums = add_term(sums, a_at + m_quads, b_at + n_quads);
                 sums = add_term(sums, a_at + 2u * m_quads, b_at + 2u * n_quads);

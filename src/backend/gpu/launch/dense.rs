@@ -321,3 +321,21 @@ fn dense_cooperative(product: Product, layer: Dense, rows: usize, matrices: Coop
     tiles.rotate_left(best);
     tiles.into_iter().map(way).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_fit_into_workgroup_memory_and_the_places_of_the_shader() {
+        for workgroup_bytes in [16_384, 32_768, 65_536] {
+            let hardware = Hardware { workgroup_bytes, ..Hardware::GPU };
+            for tile in Tile::all(&hardware) {
+                assert!(tile.bytes() <= workgroup_bytes as usize && tile.vectors() <= 2048, "{tile:?}");
+                // What an invocation loads is kept in registers.
+                let blocks = TILE_TERMS / 4 * tile.side / 2;
+                assert!(blocks <= 2 * tile.lanes() / tile.slices, "{tile:?}");
+            }
+        }
+    }
+}
