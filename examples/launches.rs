@@ -1,7 +1,8 @@
 //! Writes every kernel that GPUs launch for a list of networks, without a GPU: `cargo run --example launches -- FOLDER`.
 //!
 //! `FOLDER` gets the linked WGSL of each shader, and `launches.tsv`, a line for each dispatch of each plan: the plan, the place in it,
-//! what the dispatch makes, the number of workgroups, and its program: kernel, WGSL file, and values of the `override` constants.
+//! what the dispatch makes, the number of workgroups, and its program: kernel, WGSL file, values of the `override` constants, and
+//! what tells it in `assets/cycles.tsv`.
 //! Where a dispatch joins launches, a line for each of them follows, with places such as 4.0.
 //! With `--ways` also the ways that only a tuned adapter takes. `tests/gpu-compilers/run` feeds GPU compilers with it.
 
@@ -10,10 +11,10 @@ use std::error::Error;
 use std::path::Path;
 
 use mlp_gpu::backend::cpu::augment::Warper;
+use mlp_gpu::backend::gpu::cycles;
 use mlp_gpu::backend::gpu::hardware::{Cooperative, Hardware};
 use mlp_gpu::backend::gpu::join::Joined;
 use mlp_gpu::backend::gpu::kernels::{Kernel, NARROW_FORWARD, NARROW_UPDATE, Needs, REGISTRY};
-use mlp_gpu::backend::gpu::launch::Launch;
 use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
 use mlp_gpu::recipe::{Loss, OptimizerKind, RecipeName};
 use mlp_gpu::{Augment, Mlp, Recipe};
@@ -99,12 +100,12 @@ struct List<'a> {
     folder: &'a Path,
     /// Names of the files of shaders, by what tells these apart.
     files: BTreeMap<String, String>,
-    /// Number and constants of each program, by what tells these apart.
+    /// Number and constants of each program, by its fingerprint.
     programs: BTreeMap<String, (usize, String)>,
     lines: String,
 }
 
-const HEADER: &str = "plan\tplace\twhat\tgrid\tprogram\tkernel\tshader\tconstants\n";
+const HEADER: &str = "plan\tplace\twhat\tgrid\tprogram\tkernel\tshader\tconstants\tfingerprint\n";
 
 impl List<'_> {
     /// Adds what runs `at` a place. What tells the shader and the program from others comes with the text and the constants.
@@ -120,15 +121,10 @@ impl List<'_> {
         let file = self.files.entry(shader).or_insert_with(|| format!("{kernel}-{number}"));
         std::fs::write(self.folder.join(format!("{file}.wgsl")), source)?;
         let number = self.programs.len();
-        let (number, constants) = self.programs.entry(program).or_insert((number, constants.to_owned()));
-        self.lines += &format!("{at}\t{x}x{y}\t{number}\t{kernel}\t{file}\t{constants}\n");
+        let (number, constants) = self.programs.entry(program.clone()).or_insert((number, constants.to_owned()));
+        self.lines += &format!("{at}\t{x}x{y}\t{number}\t{kernel}\t{file}\t{constants}\t{program}\n");
         Ok(())
     }
-}
-
-/// What tells what compilers make of a launch from others. Sizes change nothing but the ends of loops in an elementary kernel.
-fn program(launch: &Launch) -> String {
-    if launch.kernel.fused { launch.program() } else { launch.shader() }
 }
 
 /// The kernels that no plan has launched and no software driver alone needs.
@@ -158,18 +154,19 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let joined = Joined::new(&dispatch.pieces)?;
                 let at = format!("{plan}\t{place}\t{}", dispatch.label());
                 let name = "joined";
-                list.add(&at, joined.grid, name, (joined.source.clone(), &joined.source), (joined.source.clone(), ""))?;
+                let program = (cycles::fingerprint(&joined.source, ""), "");
+                list.add(&at, joined.grid, name, (joined.source.clone(), &joined.source), program)?;
             }
             for (number, piece) in dispatch.pieces.iter().enumerate() {
                 let place = if is_joined { format!("{place}.{number}") } else { place.to_string() };
                 for launch in std::iter::once(&piece.launch).chain(piece.others.iter().filter(|_| ways)) {
                     launched.insert(launch.kernel.name);
                     let at = format!("{plan}\t{place}\t{}", launch.label());
-                    let source = launch.kernel.source(launch.link)?;
+                    let (source, deciding) = cycles::program(launch)?;
                     let constants = launch.constants.iter().map(|(name, value)| format!("{name}={value}"));
                     let constants = constants.collect::<Vec<_>>().join(" ");
-                    let (shader, program) = ((launch.shader(), &*source), (program(launch), &*constants));
-                    list.add(&at, launch.grid, launch.kernel.name, shader, program)?;
+                    let program = (cycles::fingerprint(&source, &deciding), &*constants);
+                    list.add(&at, launch.grid, launch.kernel.name, (launch.shader(), &source), program)?;
                 }
             }
         }

@@ -17,6 +17,7 @@ use plan::PlanName;
 pub use store::Store;
 use tune::Tuned;
 
+pub mod cycles;
 pub mod device;
 pub mod engine;
 pub mod explain;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::recipe::{Hidden, parse_hidden};
 use super::{ComputeOptions, DataOptions, jobs, note, print, select, tune};
 use crate::backend::gpu::Store;
+use crate::backend::gpu::cycles::Cycles;
 use crate::backend::gpu::explain::Dispatch;
 use crate::backend::select::Selected;
 use crate::backend::{Backend, Steps};
@@ -56,7 +57,7 @@ pub(super) struct Options {
     #[arg(long)]
     profile: bool,
     /// Tell what a step on the GPU is made of, dispatch by dispatch: workgroups, operations, bytes, the least time by launches,
-    /// memory and arithmetic, and the time that was measured
+    /// memory and arithmetic, static cycles by a GPU's compiler where they are known, and the time that was measured
     #[arg(long, conflicts_with = "members")]
     explain: bool,
     /// Say which plan runs, and why
@@ -248,7 +249,7 @@ fn explain(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, datas
     print(&format!("{model}, {batch_size} rows a step, plan {}, {}", explained.plan, gpu.about().device))?;
     for dispatch in &explained.dispatches {
         let [memory, arithmetic] = dispatch.floors(&explained.peak);
-        let Dispatch { what, how, groups, lanes, flop, bytes, seconds, .. } = dispatch;
+        let Dispatch { what, how, groups, lanes, flop, bytes, cycles, seconds, .. } = dispatch;
         // A line for each of those that are joined.
         print(&format!("  {}", if what.is_empty() { how } else { what }.replace(" + ", "\n  + ")))?;
         if !what.is_empty() {
@@ -260,7 +261,9 @@ fn explain(store: &Store, model: &Mlp, recipe: &Recipe, options: &Options, datas
             1e-6 * flop,
             bytes / 1024.0
         ))?;
-        print(&format!("    at least {} by arithmetic, {} by memory", us(arithmetic), us(memory)))?;
+        let counted = cycles
+            .map_or_else(String::new, |Cycles { compiler, count }| format!("; {count} cycles per wave ({compiler})"));
+        print(&format!("    at least {} by arithmetic, {} by memory{counted}", us(arithmetic), us(memory)))?;
     }
     let [launches, memory, arithmetic] = explained.floors();
     let per_step: f64 = explained.dispatches.iter().map(|dispatch| dispatch.per_step).sum();

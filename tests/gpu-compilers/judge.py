@@ -8,6 +8,9 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).parent
+# What `bench --explain` knows of programs, and the compilers whose cycles stand there.
+CYCLES = HERE.parent.parent / "assets/cycles.tsv"
+COUNTING = ["nvk-hopper", "radv-rdna3", "asahi-m1", "turnip-a740"]
 COLUMNS = ["registers", "spills", "memory", "workgroup", "waves", "instructions", "cycles"]
 
 # Of each family of compilers the statistics that are added up for a column. `memory` is what an invocation keeps in memory
@@ -175,6 +178,17 @@ def record(results, versions):
     print(f"\nRecorded in {baseline}")
 
 
+def record_cycles(results, launches):
+    """Writes the cycles of all programs for `bench --explain`."""
+    programs = {launch["program"]: launch["fingerprint"] for launch in launches}
+    cycles = {compiler: {row["program"]: row["cycles"] for row in results[compiler][0].values()} for compiler in COUNTING}
+    with open(CYCLES, "w") as file:
+        print("program", *COUNTING, sep="\t", file=file)
+        for number, fingerprint in sorted(programs.items(), key=lambda program: program[1]):
+            print(fingerprint, *(cycles[compiler].get(number, "") for compiler in COUNTING), sep="\t", file=file)
+    print(f"Recorded in {CYCLES}")
+
+
 def main():
     folder, cache, flag, compilers = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), None, sys.argv[3:]
     if compilers[0].startswith("--"):
@@ -187,6 +201,8 @@ def main():
     print_tables(results, launches)
     if flag == "--record":
         record(results, versions)
+        if set(COUNTING) <= set(results):
+            record_cycles(results, launches)
 
     known = {(row["compiler"], row["program"]) for row in table(HERE / "known-failures.tsv")}
     known = {key for key in known if key[0] in compilers}
@@ -220,6 +236,9 @@ def main():
         gone = [name for of, name in old if of == compiler and name not in rows and same and not flag]
         gone += [name for of, name in known if of == compiler and name not in rows]
         wrong += [f"{compiler}: {name}: no longer launched" for name in dict.fromkeys(gone)]
+    counted = {row["program"] for row in table(CYCLES)} if CYCLES.exists() else set()
+    if not flag and (new := {launch["fingerprint"] for launch in launches} - counted):
+        wrong.append(f"{len(new)} programs are not in assets/cycles.tsv")
     print(f"\n{len(known)} known failures of these compilers, in tests/gpu-compilers/known-failures.tsv")
     for note in notes:
         print(f"note: {note}")

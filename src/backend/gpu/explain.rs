@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::backend::gpu::Gpu;
+use crate::backend::gpu::cycles::{self, Cycles};
 use crate::backend::gpu::engine::Engine;
 use crate::backend::gpu::launch::{Launch, elementary};
 use crate::backend::gpu::submit::{Batch, submit};
@@ -45,6 +46,8 @@ pub struct Dispatch {
     pub flop: f64,
     /// Bytes read and written per step, each once.
     pub bytes: f64,
+    /// Static cycles of one of its waves by a compiler for GPUs like the adapter, where they are known.
+    pub cycles: Option<Cycles>,
     /// Seconds per step by the device's own clock, where it has one.
     pub seconds: Option<f64>,
 }
@@ -99,6 +102,7 @@ impl Gpu {
         }
         let times = self.profile(steps)?;
         let planned = self.0.trial()?.plan.map(|plan| plan.dispatches.clone()).unwrap_or_default();
+        let vendor = self.0.device().info.vendor;
         let mut dispatches = Vec::new();
         for (number, dispatch) in planned.iter().enumerate() {
             let time = times.as_ref().map(|times| &times[number]);
@@ -112,6 +116,7 @@ impl Gpu {
                 lanes: dispatch.pieces[0].launch.lanes()?,
                 flop: launches().map(|launch| launch.work.flop).sum(),
                 bytes: launches().map(|launch| launch.work.bytes).sum(),
+                cycles: cycles::of(dispatch, vendor)?,
                 seconds: time.map(|time| time.seconds / count),
             });
         }
@@ -161,6 +166,7 @@ mod tests {
             lanes: 64,
             flop: 4e6,
             bytes: 1e6,
+            cycles: None,
             seconds,
         };
         let explained = Explained {

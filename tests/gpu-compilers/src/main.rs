@@ -26,7 +26,7 @@ struct Program {
 fn programs(folder: &Path) -> Result<Vec<Program>> {
     let mut programs = BTreeMap::new();
     for line in std::fs::read_to_string(folder.join("launches.tsv"))?.lines().skip(1) {
-        let [_, _, _, _, number, _, shader, constants] = line.split('\t').collect::<Vec<_>>()[..] else {
+        let [_, _, _, _, number, _, shader, constants, _] = line.split('\t').collect::<Vec<_>>()[..] else {
             return Err(format!("launches.tsv: {line}").into());
         };
         let pair = |pair: &str| {
