@@ -112,6 +112,43 @@ fn updates_in_one_dispatch_are_those_in_dispatches_of_their_own() {
     }
 }
 
+/// Each value is one sum in the same order, whatever the tile is.
+#[test]
+fn tiles_of_any_size_make_the_same_bits() {
+    let Some(device) = device("tiles_of_any_size_make_the_same_bits") else { return };
+    let mut device = as_gpu(&device);
+    // Updates of their own dispatches can be launched in any way.
+    device.hardware.storage_buffers = 8;
+    let model = Mlp::new(&[260, 200, 150, 4]).unwrap();
+    let recipe = recipe(96);
+    let step = Plan::step(PlanName::Fused, &model, &recipe, Element::U8, 96, &device.hardware);
+    let samples = Samples::new(Inputs::U8((0..=250).cycle().take(260 * 200).collect()), 260, vec![1; 200]).unwrap();
+    let samples = Arc::new(samples);
+    let order: Vec<u32> = (0..200).collect();
+    let mut states = Vec::new();
+    for tile in ["128 x 128 by 8 x 8", "64 x 64 by 8 x 8", "64 x 64 by 4 x 4", "32 x 32 by 4 x 4"] {
+        let way = format!("{tile} in 1 slices");
+        let mut taking = device.clone();
+        let mut taken = 0;
+        for piece in step.pieces() {
+            let ways = std::iter::once(&piece.launch).chain(&piece.others);
+            for launch in ways.filter(|launch| launch.way.starts_with(&way)) {
+                taking.hardware.tuning.set(launch);
+                taken += 1;
+            }
+        }
+        // Of all layers but the last, and its update.
+        assert_eq!(taken, 6, "{tile}");
+        let mut gpu = Gpu::new(Store::new(taking), model.clone(), &recipe, None).unwrap();
+        gpu.upload(Split::Train, &samples).unwrap();
+        gpu.set_state(&fresh(&model.initial_parameters(Init::He, 0))).unwrap();
+        gpu.pass(&order, 96, 0.05).unwrap();
+        states.push(gpu.state(None).unwrap());
+    }
+    assert!(states.iter().all(|state| state.step == 3 && *state == states[0]));
+    assert!(states[0].parameters.iter().all(|value| value.is_finite()));
+}
+
 #[test]
 fn every_plan_matches_the_cpu_on_what_every_webgpu_device_has_in_the_ways_of_gpus() {
     let test = "every_plan_matches_the_cpu_on_what_every_webgpu_device_has_in_the_ways_of_gpus";

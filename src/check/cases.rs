@@ -360,9 +360,11 @@ fn any_hardware() -> Hardware {
     Hardware { subgroup: 8, ..Hardware::SOFTWARE }
 }
 
-/// The ways to launch a kernel on any hardware: GPUs and software drivers have some of their own.
-fn all_ways(ways: impl Fn(&Hardware) -> Vec<Launch>) -> Vec<Launch> {
-    [any_hardware(), Hardware::GPU].iter().flat_map(ways).collect()
+/// The ways to launch a kernel on any hardware with the workgroup memory of `device`, and on any with the least: GPUs and software
+/// drivers have some of their own.
+fn all_ways(device: &Hardware, ways: impl Fn(&Hardware) -> Vec<Launch>) -> Vec<Launch> {
+    let roomy = Hardware { workgroup_bytes: device.workgroup_bytes, ..any_hardware() };
+    [roomy, Hardware::GPU].iter().flat_map(ways).collect()
 }
 
 /// One of the `ways` of `kernel`, by turns: each is taken at some shape.

@@ -65,7 +65,9 @@ fn products(setting: &mut Setting, cooperative: Option<Cooperative>) -> Result<V
     let numbers = |kind| all_numbers.iter().find(|(of, _)| *of == kind).map_or(batch.numbers, |&(_, numbers)| numbers);
     let mut add = |product, source, mut before: Vec<(&'static str, Values)>, h: &[f32], after| {
         let layer = Dense { inputs, outputs, weights, source };
-        let ways = all_ways(|hardware| dense(product, layer, room, &Hardware { cooperative, ..hardware.clone() }));
+        let ways = all_ways(setting.hardware, |hardware| {
+            dense(product, layer, room, &Hardware { cooperative, ..hardware.clone() })
+        });
         // Of another product or width.
         if ways.iter().all(|way| way.kernel.name != kernel.name) {
             return;

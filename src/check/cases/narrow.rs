@@ -63,7 +63,7 @@ pub(super) fn forward(setting: &mut Setting) -> Result<Vec<Case>> {
     let dropout = dropping(setting.number, 1);
     let link = Link { activation: model.activation(), dropout, head, weights, ..Link::default() };
     let sums = Tolerance::of_sum(inner);
-    let ways = all_ways(|hardware| launch::forward(room, shape, true, link, hardware));
+    let ways = all_ways(setting.hardware, |hardware| launch::forward(room, shape, true, link, hardware));
     let mut before = answers.buffers();
     before.extend([
         ("data", data(&inputs)),
@@ -106,7 +106,7 @@ pub(super) fn update(setting: &mut Setting) -> Result<Vec<Case>> {
         buffers.push(("slots", Values::F32(slots(&before))));
         expected.push(("slots", Values::F32(slots(&after)), sums));
     }
-    let ways = all_ways(|hardware| launch::update(room, shape, kind, hardware));
+    let ways = all_ways(setting.hardware, |hardware| launch::update(room, shape, kind, hardware));
     let batch = Batch { numbers: setting.numbers(kind), ..batch };
     let launch = turn(setting.kernel, ways, room + inner);
     Ok(vec![Case { launch, batch, share, before: buffers, after: expected }])

@@ -84,7 +84,7 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
         let layer = Dense { inputs, outputs, weights, source };
         let tolerance = Tolerance::of_sum(inputs);
         let link = Link { activation, dropout: dropping, head: answers.head, weights: weighs, ..Link::default() };
-        let ways = all_ways(|hardware| output(room, layer, pass, link, hardware));
+        let ways = all_ways(setting.hardware, |hardware| output(room, layer, pass, link, hardware));
         // Of another width or pass.
         if ways.iter().all(|way| way.kernel.name != kernel.name) {
             continue;
