@@ -14,6 +14,8 @@ override each_m: u32;
 override each_n: u32;
 override slices: u32;
 override stages: u32;
+// Terms in the body of the innermost loop: 1 or 4.
+override together: u32;
 override lanes: u32;
 // A tile's sides in vectors, its blocks, and how many of these an invocation loads.
 override m_quads: u32 = tile_m / 4u;
@@ -134,13 +136,15 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             }
         }
         if turn > 0u {
-            for (var k = 0u; k < tile_k; k += 4u) {
+            for (var k = 0u; k < tile_k; k += together) {
                 let a_at = (mine + k * m_quads + y) & (PLACES - 1u);
                 let b_at = (mine + tile_k * m_quads + k * n_quads + x) & (PLACES - 1u);
                 sums = add_term(sums, a_at, b_at);
-                sums = add_term(sums, a_at + m_quads, b_at + n_quads);
-                sums = add_term(sums, a_at + 2u * m_quads, b_at + 2u * n_quads);
-                sums = add_term(sums, a_at + 3u * m_quads, b_at + 3u * n_quads);
+                if together == 4u {
+                    sums = add_term(sums, a_at + m_quads, b_at + n_quads);
+                    sums = add_term(sums, a_at + 2u * m_quads, b_at + 2u * n_quads);
+                    sums = add_term(sums, a_at + 3u * m_quads, b_at + 3u * n_quads);
+                }
             }
         }
     }

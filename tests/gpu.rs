@@ -117,6 +117,7 @@ fn updates_in_one_dispatch_are_those_in_dispatches_of_their_own() {
 fn tiles_of_any_size_make_the_same_bits() {
     let Some(device) = device("tiles_of_any_size_make_the_same_bits") else { return };
     let mut device = as_gpu(&device);
+    device.hardware.subgroup = 32;
     // Updates of their own dispatches can be launched in any way.
     device.hardware.storage_buffers = 8;
     let model = Mlp::new(&[260, 200, 150, 4]).unwrap();

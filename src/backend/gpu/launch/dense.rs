@@ -53,8 +53,12 @@ pub struct Tile {
     pub slices: usize,
     /// Tiles of operands in workgroup memory: with 2 the next is written while one is read.
     pub stages: usize,
+    /// Terms that the innermost loop adds in a round.
+    pub together: usize,
 }
 
+/// Invocations of a subgroup that most GPUs have at least, and no software driver.
+const GPU_SUBGROUP: u32 = 32;
 /// Terms of a sum in workgroup memory at a time.
 const TILE_TERMS: usize = 16;
 /// Rows and columns of the tile of `dense_subgroup`.
@@ -69,7 +73,9 @@ pub(super) const SLICED_UNITS: usize = 8;
 impl Tile {
     /// Those to choose from, largest first: a larger one loads less, smaller ones keep more of the GPU busy.
     fn all(hardware: &Hardware) -> [Self; 6] {
-        let tile = |side, each, slices| Self { side, each, slices, stages: 1 };
+        // Software drivers compile a long loop for seconds, and gain nothing by it.
+        let together = if hardware.subgroup >= GPU_SUBGROUP { 4 } else { 1 };
+        let tile = |side, each, slices| Self { side, each, slices, stages: 1, together };
         // Of the smaller ones a processor has several workgroups, which work while others wait at a barrier.
         let largest = Self { stages: 2, ..tile(128, 8, 1) };
         let stages = if largest.bytes() <= hardware.workgroup_bytes as usize { 2 } else { 1 };
@@ -268,11 +274,12 @@ fn dense_tiled(product: Product, layer: Dense, rows: usize, tile: Tile) -> Launc
         ("each_n", tile.each),
         ("slices", tile.slices),
         ("stages", tile.stages),
+        ("together", tile.together),
         ("lanes", tile.lanes()),
         ("staging_vectors", tile.vectors()),
     ];
     let grid = [width.div_ceil(tile.side) as u32, height.div_ceil(tile.side) as u32];
-    let Tile { side, each, slices, stages } = tile;
+    let Tile { side, each, slices, stages, .. } = tile;
     let buffered = if stages == 2 { ", double-buffered" } else { "" };
     let how = format!("{side} x {side} by {each} x {each} in {slices} slices{buffered}");
     let loaded = Some((tile.side, tile.slices * TILE_TERMS));
