@@ -172,8 +172,6 @@ impl SparseRows {
         }
     }
 
-    // The rows are walked side by side, so an index it is.
-    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn forward_padded<S: Simd, const N: usize>(&self, simd: S, order: &[u32], weights: &[f32], f: &mut [f32]) {
         for (order, f) in order.chunks(SORTED).zip(f.chunks_mut(SORTED * N * LANES)) {
@@ -189,22 +187,10 @@ impl SparseRows {
                     *row = self.row(order[place_of(place)]);
                 }
                 let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
-                // The first is the shortest, unless the group is not full.
-                let common = if group.len() == ROWS { rows[0].len() } else { 0 };
-                let heads = rows.map(|row| &row[..common]);
-                for index in 0..common {
-                    for (sums, head) in sums.iter_mut().zip(heads) {
-                        let pixel = head[index];
-                        // SAFETY: every column is below the width, and `weights` has a row for each.
-                        unsafe { sums.add_unchecked(simd, pixel.value(), weights, pixel.offset(N)) };
-                    }
-                }
-                for (sums, row) in sums.iter_mut().zip(rows) {
-                    for &pixel in &row[common..] {
-                        // SAFETY: as above.
-                        unsafe { sums.add_unchecked(simd, pixel.value(), weights, pixel.offset(N)) };
-                    }
-                }
+                side_by_side(rows, &mut sums, |sums, pixel| {
+                    // SAFETY: every column is below the width, and `weights` has a row for each.
+                    unsafe { sums.add_unchecked(simd, pixel.value(), weights, pixel.offset(N)) };
+                });
                 for (sums, &place) in sums.iter().zip(group) {
                     sums.store(f, place_of(place) * N * LANES);
                 }
@@ -459,6 +445,23 @@ fn place_of(place: u32) -> usize {
     place as usize % SORTED
 }
 
+/// Adds up each of `lists`, in its order. Chains of additions that do not wait for each other run together as far as all lists go.
+// An index, since several lists are walked with it.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+fn side_by_side<T: Copy, A, const R: usize>(lists: [&[T]; R], sums: &mut [A; R], add: impl Fn(&mut A, T)) {
+    let common = lists.iter().map(|list| list.len()).min().unwrap_or(0);
+    let heads = lists.map(|list| &list[..common]);
+    for index in 0..common {
+        for (sum, head) in sums.iter_mut().zip(heads) {
+            add(sum, head[index]);
+        }
+    }
+    for (sum, list) in sums.iter_mut().zip(lists) {
+        list[common..].iter().for_each(|&one| add(sum, one));
+    }
+}
+
 /// As [`lanes`].
 #[inline(always)]
 fn lanes_of<S: Simd>(_: S) -> usize {
@@ -483,8 +486,6 @@ impl Forward<'_> {
     ///
     /// # Safety
     /// As [`SparseRows::forward_wide`]; `weights` has a row for each column of pixels.
-    // The rows are walked side by side, so an index it is.
-    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn run<S: Simd, const R: usize, const N: usize>(self, simd: S) {
         for first in self.rows.clone().step_by(SORTED) {
@@ -500,24 +501,14 @@ impl Forward<'_> {
                     *row = self.sparse.row(order[place_of(place)]);
                 }
                 let mut sums = [[simd.splat_f32s(0.0); N]; R];
-                let add = |sums: &mut [S::f32s; N], pixel: Pixel| {
+                side_by_side(rows, &mut sums, |sums, pixel| {
                     let (value, at) = (simd.splat_f32s(pixel.value()), pixel.offset(self.width / LANES));
                     for (n, sum) in sums.iter_mut().enumerate() {
                         // SAFETY: every column is below the width, and `weights` has a row for each.
                         let weights = unsafe { read(simd, self.weights, at + n * lanes::<S>()) };
                         *sum = multiply_add(simd, value, weights, *sum);
                     }
-                };
-                let common = rows.iter().map(|row| row.len()).min().unwrap_or(0);
-                let heads = rows.map(|row| &row[..common]);
-                for index in 0..common {
-                    for (sums, head) in sums.iter_mut().zip(heads) {
-                        add(sums, head[index]);
-                    }
-                }
-                for (sums, row) in sums.iter_mut().zip(rows) {
-                    row[common..].iter().for_each(|&pixel| add(sums, pixel));
-                }
+                });
                 for (sums, &place) in sums.into_iter().zip(group) {
                     for (n, sum) in sums.into_iter().enumerate() {
                         let place = self.to.row(first + place_of(place)) + n * lanes::<S>();
@@ -551,19 +542,9 @@ impl<O: Optimizer> Update<'_, O> {
     ///
     /// # Safety
     /// As [`SparseRows::update_wide`]; the lists hold rows below `count`, and `df` has a row for each.
-    // The lists are walked side by side, so an index it is.
-    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn run<S: Simd, const R: usize, const N: usize>(self, simd: S) {
         let Columns { lists, sorted, entries } = self.columns;
-        let add = |sums: &mut [S::f32s; N], entry: Entry| {
-            debug_assert!(entry.row() < self.count);
-            let (value, at) = (simd.splat_f32s(entry.value()), entry.row() * self.df_width);
-            for (n, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: as the caller promises.
-                *sum = multiply_add(simd, value, unsafe { read(simd, self.df, at + n * lanes::<S>()) }, *sum);
-            }
-        };
         let resting = |&column: &u32| self.optimizer.rests() && lists[column as usize].is_empty();
         for group in sorted[sorted.partition_point(resting)..].chunks(R) {
             let mut listed: [&[Entry]; R] = [&[]; R];
@@ -572,16 +553,14 @@ impl<O: Optimizer> Update<'_, O> {
                 *listed = &entries[list.start as usize..list.end as usize];
             }
             let mut sums = [[simd.splat_f32s(0.0); N]; R];
-            let common = listed.iter().map(|listed| listed.len()).min().unwrap_or(0);
-            let heads = listed.map(|listed| &listed[..common]);
-            for index in 0..common {
-                for (sums, head) in sums.iter_mut().zip(heads) {
-                    add(sums, head[index]);
+            side_by_side(listed, &mut sums, |sums, entry| {
+                debug_assert!(entry.row() < self.count);
+                let (value, at) = (simd.splat_f32s(entry.value()), entry.row() * self.df_width);
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: as the caller promises.
+                    *sum = multiply_add(simd, value, unsafe { read(simd, self.df, at + n * lanes::<S>()) }, *sum);
                 }
-            }
-            for (sums, listed) in sums.iter_mut().zip(listed) {
-                listed[common..].iter().for_each(|&entry| add(sums, entry));
-            }
+            });
             for (sums, &column) in sums.into_iter().zip(group) {
                 let place = self.first + column as usize * self.width;
                 // SAFETY: as the caller promises.
