@@ -369,3 +369,41 @@ pub unsafe fn update_all<O: Optimizer>(
         unsafe { update(simd, optimizer, at, sums, parameters) }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::vector::Aligned;
+
+    #[test]
+    fn moments_that_shrink_end_at_0() {
+        for (vectors, kind) in Vectors::all()
+            .into_iter()
+            .flat_map(|vectors| [OptimizerKind::Momentum, OptimizerKind::Adam].map(|kind| (vectors, kind)))
+        {
+            let optimizer = recipe::Optimizer { kind, ..recipe::Optimizer::default() };
+            let mut slots = [1e-30, 1e-34].map(|value| {
+                let mut slot = Aligned::zeros(2 * LANES);
+                slot.fill(value);
+                slot
+            });
+            slots[0][0] = -1e-30;
+            let (sums, mut parameters) = (Aligned::zeros(2 * LANES), Aligned::zeros(2 * LANES));
+            parameters.fill(0.5);
+            for number in 1..400 {
+                let step = Step::new(&optimizer, 0.1, number, 1.0);
+                let shared = slots.each_mut().map(|slot| Shared::new(slot));
+                // SAFETY: nobody else has the slots.
+                unsafe {
+                    match kind {
+                        OptimizerKind::Adam => update_all(vectors, step.adam(&shared), 0, &sums, &mut parameters),
+                        _ => update_all(vectors, step.momentum(&shared), 0, &sums, &mut parameters),
+                    }
+                }
+                let kept = || slots.iter().flat_map(|slot| slot.iter());
+                assert!(kept().all(|value| *value == 0.0 || value.is_normal()), "{vectors:?} {}", kind.name());
+            }
+            assert!(slots[0].iter().all(|&value| value == 0.0) && parameters.iter().all(|&value| value == 0.5));
+        }
+    }
+}
