@@ -191,9 +191,10 @@ impl Page {
         for (index, row) in rows.iter().enumerate() {
             self.body.push_str(if marked(index) { "<tr class=\"marked\">" } else { "<tr>" });
             for (column, Cell::Text(text) | Cell::Number(text)) in row.iter().enumerate().take(head.len()) {
-                let name = match cards.is_empty() {
-                    true => String::new(),
-                    false => format!(" data-name=\"{}\"", svg::escaped(head[column])),
+                let name = if cards.is_empty() {
+                    String::new()
+                } else {
+                    format!(" data-name=\"{}\"", svg::escaped(head[column]))
                 };
                 let _ = write!(self.body, "<td{}{name}>{}</td>", class(column), breakable(text));
             }

@@ -85,18 +85,19 @@ impl Tile {
 
     /// The place among `all` of the one for a result of `rows x columns` whose values are sums of `terms`.
     fn choose(all: [Self; 6], (rows, columns, terms): (usize, usize, usize), hardware: &Hardware) -> usize {
+        let [largest, large, medium, sliced, small] = [0, 1, 3, 4, 5];
         if hardware.software {
-            return 1;
+            return large;
         }
         let tiles = |place: usize| rows.div_ceil(all[place].side) * columns.div_ceil(all[place].side);
         // A large GPU has more than a hundred processors, and each wants eight subgroups or more.
-        let most = if all[0].stages == 2 { 128 } else { 512 };
+        let most = if all[largest].stages == 2 { 128 } else { 512 };
         match () {
-            () if tiles(0) >= most => 0,
-            () if tiles(1) >= 256 => 1,
-            () if tiles(3) >= 256 => 3,
-            () if tiles(3) >= 128 || terms < 8 * TILE_TERMS => 4,
-            () => 5,
+            () if tiles(largest) >= most => largest,
+            () if tiles(large) >= 256 => large,
+            () if tiles(medium) >= 256 => medium,
+            () if tiles(medium) >= 128 || terms < 8 * TILE_TERMS => sliced,
+            () => small,
         }
     }
 
