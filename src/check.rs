@@ -41,7 +41,7 @@ pub struct Row {
 /// What the device fails with.
 pub fn gpu(device: &Device) -> Result<Vec<Row>> {
     let mut rows = kernels(device, KERNELS)?;
-    rows.extend(plans(device)?);
+    rows.extend(plans(device, 1)?);
     rows.extend(packs(device)?);
     if device.hardware.cooperative.is_none() && cooperative(&device.adapter).is_some() {
         rows.extend(mixed(&pollster::block_on(Device::open(&device.adapter, Precision::Mixed))?)?);
@@ -57,6 +57,6 @@ pub fn mixed(device: &Device) -> Result<Vec<Row>> {
     let cooperative = [&DENSE_COOPERATIVE, &DENSE_COOPERATIVE_SMALL];
     let mixed: Vec<_> = KERNELS.iter().filter(|checked| cooperative.contains(&checked.kernel)).copied().collect();
     let mut rows = kernels(device, &mixed)?;
-    rows.extend(plans(device)?);
+    rows.extend(plans(device, 1)?);
     Ok(rows)
 }

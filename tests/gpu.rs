@@ -58,6 +58,7 @@ fn every_kernel_matches_its_twin() {
 }
 
 #[test]
+#[ignore = "minutes on a software driver: tests/run --all"]
 fn every_kernel_matches_its_twin_where_the_driver_checks_bounds_too() {
     let Some(device) = device("every_kernel_matches_its_twin_where_the_driver_checks_bounds_too") else { return };
     assert_all(&check::kernels(&device.checked(), check::KERNELS).unwrap());
@@ -66,7 +67,7 @@ fn every_kernel_matches_its_twin_where_the_driver_checks_bounds_too() {
 #[test]
 fn every_plan_matches_the_cpu() {
     let Some(device) = device("every_plan_matches_the_cpu") else { return };
-    assert_all(&check::plans(&device).unwrap());
+    assert_all(&check::plans(&device, 1).unwrap());
 }
 
 /// As if the adapter were a GPU: a software driver has other ways.
@@ -151,6 +152,7 @@ fn tiles_of_any_size_make_the_same_bits() {
 }
 
 #[test]
+#[ignore = "minutes on a software driver: tests/run --all"]
 fn every_plan_matches_the_cpu_on_what_every_webgpu_device_has_in_the_ways_of_gpus() {
     let test = "every_plan_matches_the_cpu_on_what_every_webgpu_device_has_in_the_ways_of_gpus";
     if device(test).is_none() {
@@ -159,7 +161,8 @@ fn every_plan_matches_the_cpu_on_what_every_webgpu_device_has_in_the_ways_of_gpu
     for adapter in pollster::block_on(adapters()) {
         let common = pollster::block_on(Device::open_common(&adapter)).unwrap();
         assert_eq!(common.device.limits(), wgpu::Limits::default());
-        assert_all(&check::plans(&as_gpu(&common)).unwrap());
+        // A software driver compiles the ways of GPUs for long: a third of the networks has them all.
+        assert_all(&check::plans(&as_gpu(&common), 3).unwrap());
     }
 }
 
@@ -474,6 +477,7 @@ fn losses(backend: &mut dyn Backend, dataset: &Dataset, model: &Mlp, batch_size:
 }
 
 #[test]
+#[ignore = "minutes on a software driver: tests/run --all"]
 fn the_default_run_has_the_same_loss_curve_on_both_backends() {
     let Some(device) = device("the_default_run_has_the_same_loss_curve_on_both_backends") else { return };
     let (dataset, _) = match std::env::var_os("MLP_GPU_DATA") {

@@ -217,7 +217,7 @@ fn four_processes_of_mpirun_of_which_one_is_killed_make_what_one_process_makes()
         println!("no mpirun: four_processes_of_mpirun_of_which_one_is_killed_make_what_one_process_makes");
         return;
     }
-    let words = ["cv", "--folds", "8", "--epochs", "300", "--out-of-fold", "o.csv", "--save"];
+    let words = ["cv", "--folds", "8", "--epochs", "100", "--out-of-fold", "o.csv", "--save"];
     let job = Job::new(&[&words[..], &["f.safetensors"]].concat(), false);
     let expected = job.alone(0);
     let own = job.command("many", &["--shard", "auto", "--parts", "parts"]);

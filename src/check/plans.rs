@@ -282,17 +282,18 @@ fn samples(trial: &Trial, rows: usize, seed: u64) -> Result<Samples> {
     if trial.weighs { samples.with_weights(weights.collect()) } else { Ok(samples) }
 }
 
-/// Every plan on `device` against the composition of the twins: all parameters after one step, loss and parameters after
+/// Every plan on `device`, on each trial or one of so many (`every`), against the composition of the twins: all parameters after one step, loss and parameters after
 /// some hundred, and the same bits from two runs.
 ///
 /// # Errors
 /// What the device fails with.
-pub fn plans(device: &Device) -> Result<Vec<Row>> {
-    plans_of(device, TRIALS.iter().chain(OPTION_TRIALS).chain(HEAD_TRIALS))
+pub fn plans(device: &Device, every: usize) -> Result<Vec<Row>> {
+    plans_of(device, TRIALS.iter().chain(OPTION_TRIALS).chain(HEAD_TRIALS).step_by(every))
 }
 
 fn plans_of<'a>(device: &Device, trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
+    // One store: what several engines launch is compiled once.
+    let (mut rows, store) = (Vec::new(), Store::new(device.clone()));
     for trial in trials {
         let (model, recipe) = (trial.model()?, trial.recipe());
         // With mixed precision only what it changes.
@@ -302,7 +303,7 @@ fn plans_of<'a>(device: &Device, trials: impl Iterator<Item = &'a Trial>) -> Res
         };
         let plans = PlanName::fitting(&model, &recipe, &device.hardware);
         for plan in plans.into_iter().filter(|&plan| changed(plan)) {
-            let open = || Gpu::new(Store::new(device.clone()), model.clone(), &recipe, Some(plan));
+            let open = || Gpu::new(store.clone(), model.clone(), &recipe, Some(plan));
             rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
         }
     }

@@ -316,7 +316,7 @@ impl Network {
             let layout = frame.input(0);
             let rows = front::Rows { raw, range: all.clone(), layout, embedded: None, x: &Shared::new(x) };
             // SAFETY: nobody else has these values.
-            unsafe { front.shape.forward(self.vectors, front.parameters(), rows, &mut scratch[0].0) };
+            unsafe { front.shape.forward(self.vectors, front.parameters(), rows, &mut scratch[0].values) };
         }
         let mut h: &[f32] = x;
         let outputs = activations[..last].iter_mut().chain(&mut deltas[last..]);
@@ -346,14 +346,11 @@ impl Network {
         let capacity = batch_size.min(steps.order.len());
         buffers.resize(self, rows, capacity, true);
         let Self { front, layers, input_dropout, values, learning, step, vectors, .. } = self;
-        let Buffers { raw, embedded, x, dx, activations, saved, deltas, columns, squares, scratch } = buffers;
+        let Buffers { raw, embedded, x, dx, activations, saved, deltas, squares, scratch } = buffers;
         scratch.resize_with(team.threads(), Scratch::default);
         let fronts = front.iter().flat_map(|front| front.values.each_ref().map(|tensor| tensor.gradients.len()));
         let lengths = values.iter().flat_map(|values| [values.weights.gradients.len(), values.biases.gradients.len()]);
         squares.resize(fronts.chain(lengths).map(|length| length.div_ceil(BLOCK)).sum(), 0.0);
-        if let (Rows::Sparse(rows), false) = (rows, layers[0].narrow()) {
-            columns.resize(rows.parts(), Columns::default());
-        }
         let (shape, front) = match front {
             Some(Front { shape, values }) => (Some(&*shape), Some(values.each_mut().map(SharedTensor::new))),
             None => (None, None),
@@ -373,7 +370,6 @@ impl Network {
             activations: activations.iter_mut().map(|values| Shared::new(values)).collect(),
             saved: saved.iter_mut().map(|values| Shared::new(values)).collect(),
             deltas: deltas.iter_mut().map(|values| Shared::new(values)).collect(),
-            columns: Shared::new(columns),
             squares: Shared::new(squares),
         };
         let (scratch, taken) = (Shared::new(scratch), *step);
@@ -382,8 +378,9 @@ impl Network {
             let batch = &steps.order[first..steps.order.len().min(first + batch_size)];
             let number = taken + 1 + step as u64;
             // SAFETY: each member has its own.
-            let Scratch(scratch) = unsafe { &mut scratch.part_mut(member.index..member.index + 1)[0] };
-            let mut walk = Walk { run: &run, member, batch, number, learning_rate, scratch, mine: false };
+            let Scratch { values, columns } = unsafe { &mut scratch.part_mut(member.index..member.index + 1)[0] };
+            let scratch = values;
+            let mut walk = Walk { run: &run, member, batch, number, learning_rate, scratch, columns, mine: false };
             walk.forward();
             walk.backward();
             walk.update();
@@ -409,8 +406,6 @@ pub struct Buffers {
     saved: Vec<Aligned>,
     /// The gradient at each layer's output before its activation or softmax: `rows x pitch`, in panels but for the last.
     deltas: Vec<Aligned>,
-    /// The pixels of the batch, column by column, where the first layer is wide.
-    columns: Vec<Columns>,
     /// The sum of the squares of each [`BLOCK`] values of gradients, where these are clipped.
     squares: Vec<f64>,
     /// One for each thread.
@@ -420,14 +415,19 @@ pub struct Buffers {
 /// A thread's own; no cache line of it is another thread's.
 #[derive(Default)]
 #[repr(align(128))]
-struct Scratch(Aligned);
+struct Scratch {
+    values: Aligned,
+    /// The pixels of the batch, column by column, that its update of a wide first layer reads. Members that shared them would wait for
+    /// each other's caches longer than it takes to list them again.
+    columns: Columns,
+}
 
 impl Buffers {
     /// Bytes they take.
     pub fn bytes(&self) -> usize {
         let rest = [&self.activations, &self.saved, &self.deltas].into_iter().flatten();
         let rest = rest.chain([&self.raw, &self.embedded, &self.x, &self.dx]);
-        let columns = self.columns.iter().map(Columns::bytes).sum::<usize>();
+        let columns = self.scratch.iter().map(|own| own.columns.bytes()).sum::<usize>();
         size_of::<f32>() * (rest.map(|values| values.len()).sum::<usize>()) + columns
     }
 
@@ -550,7 +550,6 @@ struct Run<'a> {
     activations: Vec<Shared<'a, f32>>,
     saved: Vec<Shared<'a, f32>>,
     deltas: Vec<Shared<'a, f32>>,
-    columns: Shared<'a, Columns>,
     squares: Shared<'a, f64>,
 }
 
@@ -668,6 +667,8 @@ struct Walk<'a> {
     number: u64,
     learning_rate: f32,
     scratch: &'a mut Aligned,
+    /// As in [`Scratch`].
+    columns: &'a mut Columns,
     /// Whether since the last barrier this member wrote rows of the batch that only it may read.
     mine: bool,
 }
@@ -770,10 +771,8 @@ impl Walk<'_> {
         let Frame { layers, vectors, .. } = frame;
         let (batch, share) = (self.batch, self.share());
         if let (Some(sparse), false) = (frame.sparse(0), layers[0].narrow()) {
-            for part in self.member.share(sparse.parts(), 1) {
-                // SAFETY: each member lists its own parts.
-                sparse.transpose(batch, part, &mut unsafe { self.run.columns.part_mut(part..part + 1) }[0]);
-            }
+            let (parts, _) = self.sparse_tile(sparse);
+            sparse.transpose(batch, parts, self.columns);
         }
         // A front needs the gradient at the first layer's input too.
         let first = usize::from(frame.front.is_none());
@@ -982,6 +981,11 @@ impl Walk<'_> {
         self.bias_step(index, member.share(pitch, GRAIN), df, step);
     }
 
+    /// The parts of the pixels, and the columns, of a wide first layer's weights that this member updates.
+    fn sparse_tile(&self, rows: &SparseRows) -> (Range<usize>, Range<usize>) {
+        self.member.tile((rows.parts(), self.run.frame.layers[0].pitch), (1, GRAIN), ENOUGH)
+    }
+
     /// The update of this member's columns of a wide layer's weights.
     fn update_wide(&mut self, index: usize, step: Step) {
         let frame = self.run.frame;
@@ -991,18 +995,16 @@ impl Walk<'_> {
         let (from, layout) = (frame.output(index), layer.layout());
         // Rows of the weights, or parts of the pixels.
         let (inputs, columns) = match frame.sparse(index) {
-            Some(rows) => self.member.tile((rows.parts(), layer.pitch), (1, GRAIN), ENOUGH),
+            Some(rows) => self.sparse_tile(rows),
             None => self.member.tile((layer.inputs, layer.pitch), (ROWS, GRAIN), ENOUGH),
         };
         // SAFETY: nobody writes gradients of outputs in the update.
         let df = unsafe { self.run.deltas[index].all() };
         for part in layout.over(columns.clone()) {
             if let Some(rows) = frame.sparse(index) {
-                // SAFETY: nobody writes lists in the update.
-                let lists = (unsafe { self.run.columns.part(inputs.clone()) }, inputs.start);
                 // SAFETY: each member has its own columns of the weights, and so of their slots.
                 with_optimizer!(step, sgd, tensor, |optimizer| unsafe {
-                    rows.update_wide(vectors, lists, batch.len(), (df, from), optimizer, weights, &part);
+                    rows.update_wide(vectors, self.columns, batch.len(), (df, from), optimizer, weights, &part);
                 });
                 continue;
             }

@@ -304,10 +304,11 @@ impl SparseRows {
         unsafe { optimizer::update(simd, optimizer, first, gradients, weights) };
     }
 
-    /// Lists, for each column of a part, the rows of the batch where it is not 0.
-    pub fn transpose(&self, order: &[u32], part: usize, Columns { lists, sorted, entries }: &mut Columns) {
-        let parts = part..part + 1;
+    /// Lists, for each column of `parts`, the rows of the batch where it is not 0.
+    pub fn transpose(&self, order: &[u32], parts: Range<usize>, listed: &mut Columns) {
+        let Columns { first, lists, sorted, entries } = listed;
         let columns = self.columns(&parts);
+        *first = columns.start;
         let rows = || order.iter().map(|&row| self.row_parts(row, &parts));
         lists.clear();
         // An odd number of cache lines: lists that start at the same places of the cache would drive each other out.
@@ -320,7 +321,7 @@ impl SparseRows {
             assert!(u32::try_from(total).is_ok(), "a batch of {total} pixels");
             lists.resize(columns.len(), 0..0);
             for pixel in rows().flatten() {
-                // SAFETY: the columns of a part are between its cuts, and there is a list for each.
+                // SAFETY: the columns of parts are between their cuts, and there is a list for each.
                 unsafe { lists.get_unchecked_mut(pixel.column() - columns.start) }.end += 1;
             }
             let mut start = 0;
@@ -356,8 +357,8 @@ impl SparseRows {
         }
     }
 
-    /// Updates those columns of `W` that `part` says where they are, from their gradients `x^T df`; `columns` lists the pixels,
-    /// from the part `first` on, of a batch of `count` rows, and `df` is laid out as `layout`.
+    /// Updates those columns of `W` that `part` says where they are, and of them the rows that `listed` has pixels of, from their
+    /// gradients `x^T df`; the batch has `count` rows, and `df` is laid out as `layout`.
     ///
     /// # Safety
     /// Nobody else touches these columns of `W`, nor what the optimizer keeps beside them, until the next barrier.
@@ -365,7 +366,7 @@ impl SparseRows {
     pub unsafe fn update_wide(
         &self,
         vectors: Vectors,
-        (columns, first): (&[Columns], usize),
+        listed: &Columns,
         count: usize,
         (df, layout): (&[f32], Layout),
         optimizer: impl Optimizer,
@@ -378,35 +379,34 @@ impl SparseRows {
             let from = layout.at(part.columns.start + at);
             assert!(from.row(count - 1) + if whole { PANEL } else { GRAIN } <= df.len(), "gradients of a part");
             let df = &df[from.start..];
-            for (columns, &cut) in columns.iter().zip(&self.cuts[first..]) {
-                let first = part.row(cut) + at;
-                let task =
-                    Update { columns, count, df, df_width: from.width, optimizer, weights, first, width: part.width };
-                vectorize_wide!(vectors, |simd| {
-                    // SAFETY: as the caller promises.
-                    unsafe {
-                        match (lanes_of(simd), whole) {
-                            (16, true) => task.run::<_, 4, 4>(simd),
-                            (16, false) => task.run::<_, 4, 1>(simd),
-                            (8, true) => task.run::<_, 1, 8>(simd),
-                            (8, false) => task.run::<_, 4, 2>(simd),
-                            (_, true) => task.run::<_, 1, 16>(simd),
-                            (_, false) => task.run::<_, 1, 4>(simd),
-                        }
+            let (first, df_width, width) = (part.row(listed.first) + at, from.width, part.width);
+            let task = Update { listed, count, df, df_width, optimizer, weights, first, width };
+            vectorize_wide!(vectors, |simd| {
+                // SAFETY: as the caller promises.
+                unsafe {
+                    match (lanes_of(simd), whole) {
+                        (16, true) => task.run::<_, 4, 4>(simd),
+                        (16, false) => task.run::<_, 4, 1>(simd),
+                        (8, true) => task.run::<_, 1, 8>(simd),
+                        (8, false) => task.run::<_, 4, 2>(simd),
+                        (_, true) => task.run::<_, 1, 16>(simd),
+                        (_, false) => task.run::<_, 1, 4>(simd),
                     }
-                });
-            }
+                }
+            });
             at += if whole { PANEL } else { GRAIN };
         }
     }
 }
 
-/// The pixels of a part of the columns, column by column; reused from step to step.
-#[derive(Default, Clone)]
+/// The pixels of some columns in a row, column by column; reused from step to step.
+#[derive(Default)]
 pub struct Columns {
+    /// The first of them.
+    first: usize,
     /// Where each column's list is.
     lists: Vec<Range<u32>>,
-    /// The columns, those with the shortest lists first: lists of like length are walked side by side.
+    /// The columns, counted from the first, those with the shortest lists first: lists of like length are walked side by side.
     sorted: Vec<u32>,
     /// What the lists hold, with gaps between them.
     entries: Vec<Entry>,
@@ -524,7 +524,7 @@ impl Forward<'_> {
 
 /// Some columns of the first layer's weights.
 struct Update<'a, O> {
-    columns: &'a Columns,
+    listed: &'a Columns,
     count: usize,
     /// From the first of the columns on.
     df: &'a [f32],
@@ -532,7 +532,7 @@ struct Update<'a, O> {
     df_width: usize,
     optimizer: O,
     weights: &'a Shared<'a, f32>,
-    /// Where the first row of the part starts in them.
+    /// Where the row of the first listed column starts in them.
     first: usize,
     width: usize,
 }
@@ -544,7 +544,7 @@ impl<O: Optimizer> Update<'_, O> {
     /// As [`SparseRows::update_wide`]; the lists hold rows below `count`, and `df` has a row for each.
     #[inline(always)]
     unsafe fn run<S: Simd, const R: usize, const N: usize>(self, simd: S) {
-        let Columns { lists, sorted, entries } = self.columns;
+        let Columns { lists, sorted, entries, .. } = self.listed;
         let resting = |&column: &u32| self.optimizer.rests() && lists[column as usize].is_empty();
         for group in sorted[sorted.partition_point(resting)..].chunks(R) {
             let mut listed: [&[Entry]; R] = [&[]; R];
@@ -600,9 +600,10 @@ mod tests {
         for batch in [1, 64, 300, count] {
             let order: Vec<u32> = (0..batch).map(|row| (row * 7 % count) as u32).collect();
             let mut seen = 0;
-            for part in 0..3 {
-                rows.transpose(&order, part, &mut lists);
-                let columns = rows.columns(&(part..part + 1));
+            for parts in [0..1, 1..3] {
+                rows.transpose(&order, parts.clone(), &mut lists);
+                let columns = rows.columns(&parts);
+                assert_eq!(lists.first, columns.start);
                 let mut sorted: Vec<u32> = lists.sorted.clone();
                 assert!(sorted.is_sorted_by_key(|&column| lists.lists[column as usize].len().min(LONG)));
                 sorted.sort_unstable();

@@ -227,8 +227,6 @@ impl Crew {
 
     /// Does the share of member `index` in a chunk.
     fn walk(&self, index: usize) {
-        #[cfg(debug_assertions)]
-        claims::record(true);
         let walk = || {
             self.task.with(|task| {
                 // SAFETY: the lead wrote it before it gave the order, and writes it again when nobody is at work.
@@ -238,6 +236,8 @@ impl Crew {
                     if step > steps.start {
                         member.wait();
                     }
+                    #[cfg(debug_assertions)]
+                    claims::record(claims::sampled(step));
                     // SAFETY: it outlives the chunk, as `Crew::work` waits for those at work.
                     unsafe { (**work)(&member, step) };
                 }

@@ -21,6 +21,11 @@ thread_local! {
     static OWN: RefCell<Option<Vec<Claim>>> = const { RefCell::new(None) };
 }
 
+/// Whether the claims of step `step` of a run are recorded: of a long run those of some, as recording takes many times the work.
+pub fn sampled(step: usize) -> bool {
+    step < 8 || step.is_multiple_of(16)
+}
+
 /// Begins to record what this thread claims, or ends it.
 pub fn record(on: bool) {
     OWN.set(on.then(Vec::new));
