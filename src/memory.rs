@@ -21,6 +21,9 @@ mod regions;
 const LARGE: usize = 1 << 20;
 /// Where files take what there is no memory for, allocations of so many bytes are looked at too.
 const SPILLED: usize = 1 << 16;
+/// Allocations of so many bytes go back to the system when they are freed.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const GIVEN_BACK: libc::c_int = 1 << 17;
 /// How often pages of files are let go of, where the process is held to so many bytes.
 const TRIMMED: Duration = Duration::from_millis(2);
 /// One part in so many of what is left may be taken before it is measured again.
@@ -435,9 +438,16 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// Learns what holds the process, before anything large is allocated.
+/// Learns what holds the process, before anything large is allocated, and has what is freed given back to the system.
 pub fn watch() {
     BOUNDS.get_or_init(Bounds::new);
+    // By itself glibc keeps blocks of up to 32 MB for itself once such have been freed: the rows of a table, encoded chunk by chunk,
+    // would be there twice.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it sets a number.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, GIVEN_BACK);
+    }
 }
 
 #[cfg(test)]

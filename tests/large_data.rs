@@ -118,3 +118,40 @@ fn a_converted_file_that_is_cut_off_while_it_is_read_is_an_error() {
     let errors: Vec<&str> = err.lines().filter(|line| line.starts_with("error: ")).collect();
     assert!(errors.len() == 1 && errors[0].contains("x.data: found fewer bytes"), "{err}");
 }
+
+/// The most memory that a command took, in bytes.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn peak(words: &[&str]) -> i64 {
+    use std::process::Stdio;
+    let mut command = binary::command(words);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
+    // SAFETY: the process is this one's child, and both places are there to be written.
+    let usage = unsafe {
+        assert_eq!(libc::wait4(child.id() as i32, &raw mut status, 0, usage.as_mut_ptr()), child.id() as i32);
+        usage.assume_init()
+    };
+    assert_eq!(status, 0);
+    usage.ru_maxrss * 1024
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn the_rows_of_a_table_are_in_memory_once() {
+    use std::fmt::Write;
+    let folder = Folder::new();
+    let table = |name: &str, rows: usize| {
+        let mut text = "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,label\n".to_owned();
+        for row in 0..rows {
+            (0..20).for_each(|column| write!(text, "{:.3},", ((row * 37 + column * 101) % 9973) as f64 / 1e3).unwrap());
+            writeln!(text, "{}", ["no", "yes"][row / 3 % 2]).unwrap();
+        }
+        folder.write(name, text)
+    };
+    let (small, large) = (table("small.csv", 100), table("large.csv", 120_000));
+    let train = |data: &str| {
+        peak(&["train", "--backend", "cpu", "--data", data, "--epochs", "1", "--hidden", "4", "--embed", "none"])
+    };
+    let (taken, array) = (train(&large) - train(&small), 120_000 * 20 * 4);
+    assert!(taken < array * 2, "{taken} bytes for an array of {array}");
+}
