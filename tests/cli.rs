@@ -721,7 +721,7 @@ fn devices_says_what_auto_takes() {
 }
 
 #[test]
-fn the_cpu_checks_itself() {
+fn the_cpu_matches_its_twins_whatever_the_threads() {
     let output = run(&["check", "--backend", "cpu"]);
     assert!(output.status.success(), "{}", stdout(&output));
     assert!(stdout(&output).trim_end().ends_with("checks, 0 failed"));
