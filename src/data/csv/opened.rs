@@ -417,7 +417,10 @@ impl Rows {
             notes.push(format!("{rows} rows end with an empty cell after the last column, which is left aside").into());
         }
         if self.units > 0 {
-            let text = format!("{} cells with % or a sign of money are read as their numbers", self.units);
+            let text = format!(
+                "{} cells with %, money or other signs beside their digits are read as their numbers",
+                self.units
+            );
             notes.push(Note::new(text, "categories"));
         }
         if self.odd > 0 {
