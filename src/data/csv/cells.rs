@@ -135,7 +135,8 @@ pub(super) struct Bare {
 /// apostrophes between thousands, parentheses around money that is owed, a typographic minus. None where a cell has none of these.
 pub(super) fn without_unit(cell: &[u8]) -> Option<Bare> {
     let is_plain = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'-' | b'+' | b'e' | b'E');
-    if cell.len() > 64 || cell.iter().all(is_plain) {
+    // Most text is none of these at first sight.
+    if cell.len() > 64 || cell.first().is_none_or(u8::is_ascii_lowercase) || cell.iter().all(is_plain) {
         return None;
     }
     let like = |mark: char| match mark {
@@ -171,9 +172,12 @@ fn without_sign(text: &str) -> (Option<char>, &str) {
 
 /// What a text says beside money before it and money or a percent sign after it.
 fn without_money(text: &str) -> &str {
-    let text = MONEY.iter().find_map(|money| text.strip_prefix(money)).unwrap_or(text).trim_start();
-    let after = text.strip_suffix('%').or_else(|| MONEY.iter().find_map(|money| text.strip_suffix(money)));
-    after.unwrap_or(text).trim_end()
+    let ends = [text.as_bytes().first(), text.as_bytes().last()];
+    let [is_before, is_after] = ends.map(|end| end.is_some_and(|byte| !byte.is_ascii_digit()));
+    let before = || MONEY.iter().find_map(|money| text.strip_prefix(money));
+    let text = if is_before { before().unwrap_or(text).trim_start() } else { text };
+    let after = || text.strip_suffix('%').or_else(|| MONEY.iter().find_map(|money| text.strip_suffix(money)));
+    if is_after { after().unwrap_or(text).trim_end() } else { text }
 }
 
 fn held(value: f64) -> Number {

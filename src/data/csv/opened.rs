@@ -184,11 +184,11 @@ impl<'a> Opened<'a> {
             if layout.label.is_none() {
                 return Ok(true);
             }
-            if reading.is_missing(cell) {
+            let text = cells::decode(cell).0;
+            if reading.is_missing(cell) || targets.expected == Expected::Values && cells::is_missing(&text) {
                 targets.missing(line);
                 return Ok(false);
             }
-            let text = cells::decode(cell).0;
             // As Rust writes numbers, whatever marks the file has in them.
             let number = match reading.number(cell) {
                 Number::Value(value) if reading.comma || text.parse::<f64>().is_err() => Some(value.to_string()),
@@ -244,12 +244,20 @@ impl<'a> Targets<'a> {
         self.column.push(text).map_err(|expected| refused_target(&self.files, self.place(line), text, expected))
     }
 
-    /// The targets of all rows of `frame`.
-    fn finish(self, frame: &Frame) -> Result<Found> {
-        let Self { column, files, .. } = self;
-        column.finish().map_err(|Fault { row, text, expected }| {
+    /// The targets of all rows of `frame`, in which those rows stay that have one.
+    fn finish(self, frame: &mut Frame) -> Result<(Found, (usize, Place))> {
+        let Self { column, files, untold: (mut untold, mut first), .. } = self;
+        let (found, without) = column.finish_with_gaps().map_err(|Fault { row, text, expected }| {
             refused_target(&files, frame.rows_places().nth(row).unwrap_or_default(), &text, expected)
-        })
+        })?;
+        if let Some(row) = without.first() {
+            let place = frame.rows_places().nth(*row).unwrap_or_default();
+            let is_before = (place.file, place.number) < (first.file, first.number);
+            first = if untold == 0 || is_before { place } else { first };
+            untold += without.len();
+            frame.retain(|row| without.binary_search(&row).is_err());
+        }
+        Ok((found, (untold, first)))
     }
 }
 
@@ -315,11 +323,12 @@ pub(super) fn read_rows<'a>(
     if !is_text {
         frame.texts.iter_mut().for_each(|texts| days_alone(&mut texts.iter_mut().collect::<Vec<_>>()));
     }
-    let (untold, units) = (targets.untold, units + targets.units);
-    let mut found = match layout.label {
-        Some(_) if frame.rows() > 0 => Some(targets.finish(&frame)?),
-        _ => None,
-    };
+    let (mut untold, units) = (targets.untold, units + targets.units);
+    let mut found = None;
+    if layout.label.is_some() && frame.rows() > 0 {
+        let (targets, without) = targets.finish(&mut frame)?;
+        (found, untold) = (Some(targets), without);
+    }
     let new_classes = !matches!(expected, Expected::Classes(_));
     if let Some(Found { cells: Cells::Classes { names, .. }, .. }) = found.as_mut().filter(|_| !is_text && new_classes)
     {
@@ -446,7 +455,9 @@ fn refused(
     };
     let (name, kind) = (columns.name(column), cells::described(text));
     let found = format!("{} in {unit} {line}, {name}, which is {kind}{more}", show(text));
-    Error::file(path, found, "a finite number")
+    let error = Error::file(path, found, "a finite number");
+    // What is no finite number may stand for a missing value.
+    if faults.texts < faults.cells { error.advise(&[Remedy::Option("missing_values")]) } else { error }
 }
 
 #[cfg(test)]

@@ -158,7 +158,20 @@ impl<'a> Column<'a> {
     ///
     /// # Errors
     /// The first cell that does not go with the others.
-    pub(in crate::data) fn finish(mut self) -> Result<Found, Fault> {
+    pub(in crate::data) fn finish(self) -> Result<Found, Fault> {
+        self.finish_as(false).map(|(found, _)| found)
+    }
+
+    /// The same without the cells that stand for a missing value among numbers, and the rows of these.
+    ///
+    /// # Errors
+    /// As [`Column::finish`].
+    pub(in crate::data) fn finish_with_gaps(self) -> Result<(Found, Vec<usize>), Fault> {
+        self.finish_as(true)
+    }
+
+    fn finish_as(mut self, gaps: bool) -> Result<(Found, Vec<usize>), Fault> {
+        let are_gaps = gaps && !self.words;
         let fault = |cell: Option<(usize, String)>, expected: &str| {
             let (row, text) = cell.unwrap_or_default();
             Fault { row, text, expected: expected.into() }
@@ -166,7 +179,7 @@ impl<'a> Column<'a> {
         let (task, note) = match self.expected {
             Expected::Values => (Task::Values, None),
             Expected::NewClasses | Expected::Classes(_) => (Task::Classes, None),
-            Expected::Any if self.first_fraction.is_some() && 2 * self.texts > self.values.len() => {
+            Expected::Any if self.first_fraction.is_some() && 2 * self.texts > self.values.len() && !are_gaps => {
                 return Err(fault(self.first_fraction, LABEL));
             }
             Expected::Any if self.first_fraction.is_some() => {
@@ -180,14 +193,18 @@ impl<'a> Column<'a> {
                 Some(fault) => Err(fault),
                 None => {
                     let names = self.numbering.finish(&mut self.labels);
-                    Ok(Found { cells: Cells::Classes { labels: self.labels, names }, note })
+                    Ok((Found { cells: Cells::Classes { labels: self.labels, names }, note }, Vec::new()))
                 }
             };
         }
-        if self.first_text.is_some() || self.first_large.is_some() {
-            return Err(fault(self.first_text.or(self.first_large), NUMBER));
+        let text = self.first_text.filter(|_| !are_gaps);
+        if text.is_some() || self.first_large.is_some() {
+            return Err(fault(text.or(self.first_large), NUMBER));
         }
-        Ok(Found { cells: Cells::Values(self.values), note })
+        // What is no number here is a gap.
+        let without = (0..self.values.len()).filter(|row| self.values[*row].is_nan()).collect();
+        self.values.retain(|value| !value.is_nan());
+        Ok((Found { cells: Cells::Values(self.values), note }, without))
     }
 
     /// The kind of targets that are whole numbers, and a note on it. Markers of missing values do not count.
@@ -311,6 +328,10 @@ mod tests {
             Task::Classes,
             "a marker among few whole numbers is a class, as any text is"
         );
+        let mut column = Column::new(Expected::Any);
+        ["1.5", "-", "2", "None"].into_iter().for_each(|text| column.push(text).unwrap());
+        let (found, without) = column.finish_with_gaps().unwrap();
+        assert_eq!((found.cells, without), (Cells::Values(vec![1.5, 2.0]), vec![1, 3]));
         let words: Vec<String> = (0..5000).map(|row| format!("word {row}")).collect();
         let fault = read(Expected::Any, &words).unwrap_err();
         assert!(fault.row == 4096 && fault.expected.contains("4096 classes"), "{fault:?}");
