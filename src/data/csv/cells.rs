@@ -91,7 +91,7 @@ impl Reading {
         };
         match found {
             Number::Value(value) if self.is_marked_number(if *minus { -value } else { value }) => Number::Missing,
-            Number::Value(value) if *minus => Number::Value(-value),
+            Number::Value(value) if *minus => Number::Value(0.0 - value),
             found => found,
         }
     }

@@ -12,7 +12,7 @@ use super::merge::{Merge, Met, Order};
 use super::parse::{Faults, Form, Slot};
 use super::pieces::Pieces;
 use super::source::Source;
-use crate::data::targets::{Cells, Column, Fault, Found};
+use crate::data::targets::{Cells, Column, FOREIGN, Fault, Found};
 use crate::data::{Expected, Note, Options};
 use crate::error::{Error, Remedy, Result};
 
@@ -265,7 +265,9 @@ impl<'a> Targets<'a> {
 fn refused_target(files: &[(PathBuf, &'static str, String)], place: Place, text: &str, expected: String) -> Error {
     match files.get(place.file) {
         Some((path, unit, column)) => {
-            Error::file(path, format!("{} in {unit} {}, {column}", show(text), place.number), expected)
+            let is_foreign = expected == FOREIGN;
+            let error = Error::file(path, format!("{} in {unit} {}, {column}", show(text), place.number), expected);
+            if is_foreign { error.advise(&[Remedy::Option("decimal")]) } else { error }
         }
         None => Error::Data(expected),
     }

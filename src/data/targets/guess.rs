@@ -3,7 +3,7 @@
 use super::{Cells, Task};
 use crate::data::Note;
 use crate::data::classes::Numbering;
-use crate::data::csv::is_missing;
+use crate::data::csv::{is_missing, is_number};
 
 /// The most different whole numbers that are taken as classes.
 const MOST_CLASSES: usize = 100;
@@ -185,6 +185,9 @@ impl<'a> Column<'a> {
             Expected::Any if self.first_fraction.is_some() => {
                 (Task::Values, Some("the targets are taken as numbers, as not all of them are whole".to_owned().into()))
             }
+            Expected::Any if self.are_foreign() && self.guess().0 == Task::Values => {
+                return Err(fault(self.first_text, FOREIGN));
+            }
             Expected::Any if self.words => (Task::Classes, None),
             Expected::Any => self.guess(),
         };
@@ -205,6 +208,11 @@ impl<'a> Column<'a> {
         let without = (0..self.values.len()).filter(|row| self.values[*row].is_nan()).collect();
         self.values.retain(|value| !value.is_nan());
         Ok((Found { cells: Cells::Values(self.values), note }, without))
+    }
+
+    /// Whether all that is text is a number with another decimal mark than the file has, or stands for a missing value.
+    fn are_foreign(&self) -> bool {
+        self.words && self.numbering.names().iter().all(|name| is_missing(name) || is_number(name))
     }
 
     /// The kind of targets that are whole numbers, and a note on it. Markers of missing values do not count.
@@ -232,6 +240,8 @@ impl<'a> Column<'a> {
 
 /// What is expected of a cell among classes.
 const LABEL: &str = "a label, text or a whole number: is it the right column?";
+/// What is expected of a cell among numbers with another decimal mark.
+pub(in crate::data) const FOREIGN: &str = "a number with the decimal mark that the file has elsewhere";
 /// What is expected of a cell among numbers.
 const NUMBER: &str = "a finite number (missing targets must be filled in or left out)";
 
@@ -328,6 +338,9 @@ mod tests {
             Task::Classes,
             "a marker among few whole numbers is a class, as any text is"
         );
+        let commas: Vec<String> = (0..200).map(|row| format!("0,{row:03}")).collect();
+        assert_eq!(read(Expected::Any, &commas).unwrap_err().expected, FOREIGN);
+        assert_eq!(task(&["1,2", "1", "2,3"]), Task::Classes, "few are names");
         let mut column = Column::new(Expected::Any);
         ["1.5", "-", "2", "None"].into_iter().for_each(|text| column.push(text).unwrap());
         let (found, without) = column.finish_with_gaps().unwrap();
