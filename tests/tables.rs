@@ -537,6 +537,60 @@ fn notes_of_further_files_name_them() {
 }
 
 #[test]
+fn columns_that_cannot_be_read_as_in_training_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |day: &dyn Fn(usize) -> String, wet: [&str; 2]| {
+        let rows =
+            (0..60).map(|row| format!("{},{},{},{}\n", row * 7 % 11, day(row), wet[row % 2], ["a", "b"][row % 2]));
+        format!("size,day,wet,label\n{}", rows.collect::<String>())
+    };
+    let iso = |row: usize| format!("2020-{:02}-{:02}", 1 + row % 12, 1 + row % 28);
+    let dots = |row: usize| format!("{:02}.{:02}.2020", 1 + row % 28, 1 + row % 12);
+    let data = write(folder.path(), "train.csv", table(&iso, ["False", "True"]));
+    let (model, _) = train(folder.path(), "m.safetensors", &data, &[]);
+    let model = model.to_str().unwrap();
+    let with = |name, day: &dyn Fn(usize) -> String, wet| write(folder.path(), name, table(day, wet));
+    for (data, parts) in [
+        (
+            with("dots.csv", &dots, ["False", "True"]),
+            ["\"01.01.2020\" in line 2, column 2 (\"day\"): 60 of 60", "%Y-%m-%d"],
+        ),
+        (with("wet.csv", &iso, ["dry", "wet"]), ["\"dry\" in line 2, column 3 (\"wet\"): 60 of 60", "false or true"]),
+    ] {
+        for arguments in [&["eval", model, "--data", &data][..], &["predict", model, &data]] {
+            let error = refused(arguments, 1);
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+        let error =
+            refused(&["train", "--data", &format!("{}/train.csv", folder.path().display()), "--test", &data], 1);
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+    // Marks of missing values are none of these cells, and yes and no may be said in other ways.
+    let gap = |row: usize| if row % 3 > 0 { "-".into() } else { iso(row) };
+    let (_, err) = run(&["eval", model, "--data", &with("gaps.csv", &gap, ["0.0", "1.0"])]);
+    assert!(err.contains("day (40)") && !err.contains("cannot be read"), "{err}");
+}
+
+#[test]
+fn targets_and_cells_are_read_for_the_numbers_that_people_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |row: usize| match row % 4 {
+        0 => format!("-${row}.50\t\u{a0}a\t{row},25 EUR\n"),
+        1 => format!("(1'2{:02}.00)\tb\u{a0}\t{row},5 EUR\n", row % 100),
+        2 => format!("\u{2212}{row}\ta\t-\n"),
+        _ => format!("1\u{202f}234\tb\t{row},75 EUR\n"),
+    };
+    let text: String = (0..80).map(rows).collect();
+    let data = write(folder.path(), "people.tsv", format!("x\tkind\ty\n{}", text.replace('.', ",")));
+    let found = inspected(&data, &["--target", "y"]);
+    let columns = found["columns"].as_array().unwrap();
+    assert_eq!(columns[0]["kind"], "number", "{found}");
+    assert_eq!(columns[1]["range"]["texts"]["different"], 2, "{found}");
+    assert_eq!(columns[2]["range"]["numbers"]["most"], 79.75, "{found}");
+    assert_eq!(found["rows"], 60, "{found}");
+}
+
+#[test]
 fn numbers_that_lie_close_together_stay_apart_wherever_they_begin() {
     let folder = tempfile::tempdir().unwrap();
     let moment = |row: usize| 1_700_000_000.0 + 0.25 * row as f64;

@@ -44,6 +44,11 @@ impl Numbering {
         Self { names: classes.to_vec(), numbers, closed: true }
     }
 
+    /// The classes so far, in the order in which they appeared.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Number of classes so far.
     pub fn len(&self) -> usize {
         self.names.len()

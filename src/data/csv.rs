@@ -49,9 +49,12 @@ use opened::{Looked, Opened, read_rows};
 
 /// Whether a text is a number, with whatever decimal mark.
 pub(super) fn is_number(text: &str) -> bool {
-    [false, true]
-        .into_iter()
-        .any(|comma| matches!(Reading { comma, missing: Vec::new() }.number(text.as_bytes()), Number::Value(_)))
+    [false, true].into_iter().any(|comma| is_number_with(text, comma))
+}
+
+/// Whether it is one with this decimal mark: a comma or a point.
+pub(super) fn is_number_with(text: &str, comma: bool) -> bool {
+    matches!(Reading { comma, missing: Vec::new() }.number(text.as_bytes()), Number::Value(_))
 }
 
 /// Reads `path`, or `content`, which messages call `path`, as a table to learn from: a file, or all that [`table_files`] finds.
@@ -75,6 +78,7 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
         most: options.max_categories.unwrap_or(MAX_CATEGORIES).max(1),
         missing: options.missing,
         weight: weight::column(&columns, options)?,
+        comma: opened.dialect.reading.comma,
     };
     let first = opened.rows(columns.names.is_some(), columns.label);
     let looked: Vec<Looked> = (0..columns.count).map(|index| opened.look(index, &first)).collect();
@@ -121,6 +125,10 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     let mut frame = std::mem::take(&mut rows.frame);
     let mut weights = rules.weight.map(|index| weight::take(path, &mut frame, &columns, index)).transpose()?;
     let mut groups = groups.map(|index| weight::take_groups(path, &mut frame, &columns, index)).transpose()?;
+    forget_marks(&mut frame, |index, texts| match rules.categories.contains(&index) {
+        true => None,
+        false => schema::marks_of_missing(texts),
+    });
     let Some(Found { mut cells, note }) = rows.found else {
         return Err(Error::file(path, "no column of labels", "one"));
     };
@@ -305,20 +313,26 @@ fn read_like(
     notes.extend(sources.note(rows.frame.rows()));
     rows.tell(notes);
     let mut cells = rows.found.map(|found| found.cells);
+    forget_marks(&mut rows.frame, |index, texts| match &schema.columns[index] {
+        Kind::Boolean { .. } | Kind::Time { .. } => Some(texts.iter().map(|text| is_missing(text)).collect()),
+        kind if kind.is_read() => schema::marks_of_missing(texts),
+        _ => None,
+    });
     if schema.missing == Missing::Drop {
         let kept = complete(path, &mut rows.frame, columns, notes)?;
         if let Some(cells) = &mut cells {
             cells.retain(|row| kept[row]);
         }
     }
-    let lines = rows.frame.rows_places().map(|place| place.number).collect();
+    let lines: Vec<u64> = rows.frame.rows_places().map(|place| place.number).collect();
     let places = rows.frame.places.clone();
     let encoding = Encoding::new(schema, &rows.frame);
     let encoded = encoding.apply(rows.frame, 1, |_| 0);
     check_missing(path, schema, columns, &encoded.met, &places)?;
     let mut filled = Vec::new();
     for (index, met) in encoded.met.iter().enumerate() {
-        if let (count, Some(example)) = &met.unknown {
+        check_read(path, (columns, schema, index), met, lines.len(), &places)?;
+        if let (count, Some((example, _))) = &met.unknown {
             let what = match &schema.columns[index] {
                 Kind::Categories { other: true, .. } => "are counted as other",
                 Kind::Categories { .. } => "are none of those of training",
@@ -337,6 +351,41 @@ fn read_like(
     notes[told..].iter_mut().for_each(|note| note.option = None);
     let features = encoded.parts.into_iter().next().unwrap_or_default();
     Ok(Alike { features, lines, cells, columns: layout.columns, extra: layout.extra })
+}
+
+/// Takes those texts of the columns of `frame` for missing that `marks` finds among all texts of a column.
+fn forget_marks(frame: &mut Frame, marks: impl Fn(usize, &[String]) -> Option<Vec<bool>>) {
+    for index in 0..frame.held.len() {
+        if let Held::Text { at } = frame.held[index]
+            && let Some(marked) = marks(index, &frame.texts[at])
+        {
+            frame.forget(at, &marked);
+        }
+    }
+}
+
+/// Refuses a column of dates, or of two values, most cells of which cannot be read as training read them.
+fn check_read(
+    path: &Path,
+    (columns, schema, index): (&Columns, &Schema, usize),
+    met: &schema::Met,
+    rows: usize,
+    places: &Places,
+) -> Result<()> {
+    let expected = match &schema.columns[index] {
+        Kind::Time { form, .. } => format!("dates or times of the form {form}, as in training"),
+        Kind::Boolean { texts: [no, yes], .. } => format!("{no} or {yes}, as in training"),
+        _ => return Ok(()),
+    };
+    let there = rows - met.missing.0;
+    match &met.unknown {
+        (count, Some((text, place))) if 2 * count > there => {
+            let (shown, place, name) = (show(text), places.name(*place), columns.name(index));
+            let found = format!("{shown} in {place}, {name}: {count} of {there} cells of this column cannot be read");
+            Err(Error::file(path, found, expected))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The note on the columns `extra` of the file at `path`, of which a model knows nothing; none where there are none.
@@ -740,7 +789,7 @@ mod tests {
             (b"a,b,label\n\"1\n\",2,x\n1,2\n", &["2 cells in line 4"]),
             (b"a,b,label\n1,2,\n", &["1 rows, all of them without a target in column 3 (\"label\")"]),
             (b"a,b,label\n1,2,x\n\n1,2,y\n1,2,5.1\n", &["\"5.1\" in line 5, column 3", "the right column"]),
-            (b"a,b,label\n1,2,5.1\n\n1,2,-\n", &["\"-\" in line 4, column 3 (\"label\")", "a finite number"]),
+            (b"a,b,label\n1,2,5.1\n\n1,2,--x\n", &["\"--x\" in line 4, column 3 (\"label\")", "a finite number"]),
             (b"a,b,label\n1,\"2,x\n3,4,5\n", &["2 cells in line 2"]),
             (b"a,b,label\n1,2,x\n1,2,y\n", &["no column to learn from", "the same value"]),
             (b"PAR1", &["Parquet file"]),

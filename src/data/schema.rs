@@ -15,7 +15,7 @@ mod times;
 pub(crate) use decode::rounded;
 pub(super) use encode::{Encoding, Met};
 pub use fit::{Profile, Range};
-pub(super) use fit::{Rules, fit};
+pub(super) use fit::{Rules, fit, marks_of_missing};
 
 /// Why a column is left out that the user wants left out.
 const IGNORED: &str = "asked for";

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 mod guess;
 
 pub use guess::Expected;
-pub(super) use guess::{Column, Fault, Found};
+pub(super) use guess::{Column, FOREIGN, Fault, Found};
 
 /// The kind of targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! The rows of a table in memory, as read and not yet encoded.
 
+use super::parse::NO_TEXT;
+
 /// The most values that are read: 4 GiB of them.
 pub(super) const MAX_VALUES: usize = 1 << 30;
 
@@ -170,6 +172,16 @@ impl Frame {
     pub(in crate::data) fn codes(&self, at: usize) -> impl Iterator<Item = u32> {
         let width = self.texts.len().max(1);
         self.chunks.iter().flat_map(move |chunk| chunk.codes.iter().skip(at).step_by(width).copied())
+    }
+
+    /// Takes those texts at place `at` of each row for missing that are marked.
+    pub(in crate::data) fn forget(&mut self, at: usize, marked: &[bool]) {
+        let width = self.texts.len().max(1);
+        for code in self.chunks.iter_mut().flat_map(|chunk| chunk.codes.iter_mut().skip(at).step_by(width)) {
+            if marked.get(*code as usize) == Some(&true) {
+                *code = NO_TEXT;
+            }
+        }
     }
 
     /// Keeps the rows whose index `wanted` accepts.

@@ -12,7 +12,7 @@ use super::merge::{Merge, Met, Order};
 use super::parse::{Faults, Form, Slot};
 use super::pieces::Pieces;
 use super::source::Source;
-use crate::data::targets::{Cells, Column, Fault, Found};
+use crate::data::targets::{Cells, Column, FOREIGN, Fault, Found};
 use crate::data::{Expected, Note, Options};
 use crate::error::{Error, Remedy, Result};
 
@@ -184,11 +184,11 @@ impl<'a> Opened<'a> {
             if layout.label.is_none() {
                 return Ok(true);
             }
-            if reading.is_missing(cell) {
+            let text = cells::decode(cell).0;
+            if reading.is_missing(cell) || targets.expected == Expected::Values && cells::is_missing(&text) {
                 targets.missing(line);
                 return Ok(false);
             }
-            let text = cells::decode(cell).0;
             // As Rust writes numbers, whatever marks the file has in them.
             let number = match reading.number(cell) {
                 Number::Value(value) if reading.comma || text.parse::<f64>().is_err() => Some(value.to_string()),
@@ -244,12 +244,20 @@ impl<'a> Targets<'a> {
         self.column.push(text).map_err(|expected| refused_target(&self.files, self.place(line), text, expected))
     }
 
-    /// The targets of all rows of `frame`.
-    fn finish(self, frame: &Frame) -> Result<Found> {
-        let Self { column, files, .. } = self;
-        column.finish().map_err(|Fault { row, text, expected }| {
+    /// The targets of all rows of `frame`, in which those rows stay that have one.
+    fn finish(self, frame: &mut Frame) -> Result<(Found, (usize, Place))> {
+        let Self { column, files, untold: (mut untold, mut first), .. } = self;
+        let (found, without) = column.finish_with_gaps().map_err(|Fault { row, text, expected }| {
             refused_target(&files, frame.rows_places().nth(row).unwrap_or_default(), &text, expected)
-        })
+        })?;
+        if let Some(row) = without.first() {
+            let place = frame.rows_places().nth(*row).unwrap_or_default();
+            let is_before = (place.file, place.number) < (first.file, first.number);
+            first = if untold == 0 || is_before { place } else { first };
+            untold += without.len();
+            frame.retain(|row| without.binary_search(&row).is_err());
+        }
+        Ok((found, (untold, first)))
     }
 }
 
@@ -257,7 +265,9 @@ impl<'a> Targets<'a> {
 fn refused_target(files: &[(PathBuf, &'static str, String)], place: Place, text: &str, expected: String) -> Error {
     match files.get(place.file) {
         Some((path, unit, column)) => {
-            Error::file(path, format!("{} in {unit} {}, {column}", show(text), place.number), expected)
+            let is_foreign = expected == FOREIGN;
+            let error = Error::file(path, format!("{} in {unit} {}, {column}", show(text), place.number), expected);
+            if is_foreign { error.advise(&[Remedy::Option("decimal")]) } else { error }
         }
         None => Error::Data(expected),
     }
@@ -315,11 +325,12 @@ pub(super) fn read_rows<'a>(
     if !is_text {
         frame.texts.iter_mut().for_each(|texts| days_alone(&mut texts.iter_mut().collect::<Vec<_>>()));
     }
-    let (untold, units) = (targets.untold, units + targets.units);
-    let mut found = match layout.label {
-        Some(_) if frame.rows() > 0 => Some(targets.finish(&frame)?),
-        _ => None,
-    };
+    let (mut untold, units) = (targets.untold, units + targets.units);
+    let mut found = None;
+    if layout.label.is_some() && frame.rows() > 0 {
+        let (targets, without) = targets.finish(&mut frame)?;
+        (found, untold) = (Some(targets), without);
+    }
     let new_classes = !matches!(expected, Expected::Classes(_));
     if let Some(Found { cells: Cells::Classes { names, .. }, .. }) = found.as_mut().filter(|_| !is_text && new_classes)
     {
@@ -417,7 +428,10 @@ impl Rows {
             notes.push(format!("{rows} rows end with an empty cell after the last column, which is left aside").into());
         }
         if self.units > 0 {
-            let text = format!("{} cells with % or a sign of money are read as their numbers", self.units);
+            let text = format!(
+                "{} cells with %, money or other signs beside their digits are read as their numbers",
+                self.units
+            );
             notes.push(Note::new(text, "categories"));
         }
         if self.odd > 0 {
@@ -443,7 +457,9 @@ fn refused(
     };
     let (name, kind) = (columns.name(column), cells::described(text));
     let found = format!("{} in {unit} {line}, {name}, which is {kind}{more}", show(text));
-    Error::file(path, found, "a finite number")
+    let error = Error::file(path, found, "a finite number");
+    // What is no finite number may stand for a missing value.
+    if faults.texts < faults.cells { error.advise(&[Remedy::Option("missing_values")]) } else { error }
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ pub(in crate::data) struct Encoded {
 pub(in crate::data) struct Met {
     /// Missing cells, and the place of the first one.
     pub(in crate::data) missing: (usize, Place),
-    /// Cells with a text that training did not have, or that is no date; and the first one.
-    pub(in crate::data) unknown: (usize, Option<String>),
+    /// Cells with a text that training did not have, or that is no date; and the first one, with its place.
+    pub(in crate::data) unknown: (usize, Option<(String, Place)>),
 }
 
 /// How the rows of a frame become features.
@@ -180,7 +180,7 @@ impl Column {
                     let coded = coded[code as usize];
                     if matches!(coded, Coded::New(_) | Coded::Unread) {
                         met.unknown.0 += 1;
-                        met.unknown.1.get_or_insert_with(|| texts[*at][code as usize].clone());
+                        met.unknown.1.get_or_insert_with(|| (texts[*at][code as usize].clone(), place));
                     }
                     if coded == Coded::Unread { *fill } else { coded }
                 }
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(encoded.parts[0], [1.0, 0.0, 0.0, 1.0, 1.0, 3.0, 0.0, 0.0, 0.0, 1.0]);
         assert_eq!(encoded.parts[1], [2.0, 1.0, 1.0, 0.0, 0.0, 2.0, 1.0, 0.0, 1.0, 1.0]);
         assert_eq!(encoded.met[0].missing, (2, at(3)));
-        assert_eq!(encoded.met[1], Met { missing: (1, at(7)), unknown: (1, Some("c".into())) });
-        assert_eq!(encoded.met[2], Met { missing: (1, at(7)), unknown: (1, Some("?!".into())) });
+        assert_eq!(encoded.met[1], Met { missing: (1, at(7)), unknown: (1, Some(("c".into(), at(5)))) });
+        assert_eq!(encoded.met[2], Met { missing: (1, at(7)), unknown: (1, Some(("?!".into(), at(5)))) });
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::row_numbers::{are_row_numbers, tells_rows_apart};
 use super::times::{self, Form};
 use super::{IGNORED, Kind, Missing, Schema, WEIGHT};
-use crate::data::csv::{Frame, Held, NO_TEXT, is_missing, is_number};
+use crate::data::csv::{Frame, Held, NO_TEXT, Place, is_missing, is_number, is_number_with, show};
 use crate::data::known::are_bytes;
 use crate::data::{Columns, Note};
 use crate::error::{Error, Remedy, Result};
@@ -18,6 +18,8 @@ use crate::error::{Error, Remedy, Result};
 const TOLD: f64 = 0.01;
 /// The share of cells up to which text among numbers is taken for a slip.
 const SLIPS: f64 = 0.05;
+/// The most different texts among many numbers that are not taken for names, however many cells have them.
+const FEW: usize = 5;
 /// The share of different texts from which a column of text tells rows apart, and the least rows that show it.
 const DIFFERENT: (f64, usize) = (0.9, 20);
 /// Pairs of texts, in lower case, that are 0 and 1.
@@ -42,6 +44,8 @@ pub(in crate::data) struct Rules {
     pub(in crate::data) missing: Missing,
     /// The column that says how much rows weigh.
     pub(in crate::data) weight: Option<usize>,
+    /// Whether the file has decimal commas.
+    pub(in crate::data) comma: bool,
 }
 
 /// A column as the rows to train on have it.
@@ -166,6 +170,7 @@ fn tell(profiles: &[Profile], rules: &Rules, notes: &mut Vec<Note>) {
         notes.push(Note::new(format!("two values become 0 and 1: {found}"), "categories"));
     }
     if let Some(found) = named(&|kind| match kind {
+        Kind::Time { form, .. } if form.contains("%y") => Some(format!(" ({form}, {})", times::CENTURY)),
         Kind::Time { form, .. } => Some(format!(" ({form})")),
         _ => None,
     }) {
@@ -333,6 +338,9 @@ impl Fitting<'_> {
             let fill = days[days.len() / 2];
             Kind::Time { form, origin: fill.floor(), fill, indicator }
         } else {
+            if !forced && form == Form::None {
+                self.check_dates(path, index, at, &found)?;
+            }
             if form == Form::Unclear {
                 let example = found[0].0;
                 remark = Some(format!("dates such as {example:?} may begin with day or month, and are taken as text"));
@@ -354,58 +362,125 @@ impl Fitting<'_> {
         let texts = &self.frame.texts[at];
         let number: Vec<bool> = texts.iter().map(|text| is_number(text)).collect();
         let different = number.iter().filter(|number| **number).count();
-        // What is text here and a number all the same has another decimal mark than the file.
-        let foreign = different == texts.len() && different > 0;
-        if !foreign && different <= self.rules.most {
+        if different == texts.len() {
+            return self.check_marks(path, index, at);
+        }
+        if different <= self.rules.most {
             return Ok(());
         }
-        let (mut numbers, mut others, mut first) = (0usize, 0usize, None);
-        // Among numbers these would stand for a missing value.
+        let expected = "a number, or none that could be counted as such";
+        self.check_others(path, index, at, &number, &is_nearly_number, ("no numbers", expected))
+    }
+
+    /// Refuses a column of dates, the most frequent of which are `found`, in which a few cells are none, or dates in another form.
+    fn check_dates(&self, path: &Path, index: usize, at: usize, found: &[(&str, usize)]) -> Result<()> {
+        if found.len() <= self.rules.most {
+            return Ok(());
+        }
+        let Some(form) = times::usual(found) else { return Ok(()) };
+        let date: Vec<bool> =
+            self.frame.texts[at].iter().map(|text| times::days_or_iso(text, &form).is_some()).collect();
+        if date.iter().filter(|date| **date).count() <= self.rules.most {
+            return Ok(());
+        }
+        let what = format!("no dates of the form {form}, as others are");
+        self.check_others(path, index, at, &date, &times::is_date, (&what, "dates of one form"))
+    }
+
+    /// Refuses a column of which some texts are `usual`, where few cells have others, where these are few different ones, or where
+    /// all of them are `nearly` usual. What others are, and what is expected, goes into the refusal.
+    fn check_others(
+        &self,
+        path: &Path,
+        index: usize,
+        at: usize,
+        usual: &[bool],
+        nearly: &dyn Fn(&str) -> bool,
+        (what, expected): (&str, &str),
+    ) -> Result<()> {
+        let texts = &self.frame.texts[at];
+        // Among numbers and dates these stand for a missing value.
         let missing: Vec<bool> = texts.iter().map(|text| is_missing(text)).collect();
-        let is_there = |(code, _): &(u32, _)| *code != NO_TEXT && !missing[*code as usize];
-        for (code, place) in self.frame.codes(at).zip(self.frame.rows_places()).filter(is_there) {
-            if number[code as usize] {
-                numbers += 1;
-            } else {
+        let is_other = |code: &usize| !usual[*code] && !missing[*code];
+        let (mut cells, mut others, mut first) = (0usize, 0usize, None);
+        let mut met = vec![false; texts.len()];
+        for (code, place) in self.cells(at).filter(|(code, _)| !missing[*code]) {
+            cells += 1;
+            if !usual[code] {
                 others += 1;
+                met[code] = true;
                 first = first.or(Some((code, place)));
             }
         }
-        match first {
-            Some((code, place)) if others as f64 <= SLIPS * (numbers + others) as f64 => {
-                let (text, name) = (&texts[code as usize], self.columns.name(index));
-                // Where files were put together with their headers.
-                let is_header = self.columns.short_name(index) == *text;
-                let found = format!(
-                    "{} in {}, {name}{}: {} of {} cells of this column are no numbers",
-                    crate::data::csv::show(text),
-                    self.frame.places.name(place),
-                    if is_header { ", the header once more" } else { "" },
-                    others,
-                    numbers + others
-                );
-                let remedies =
-                    [Remedy::Option("missing_values"), Remedy::Option("categories"), Remedy::Option("ignore")];
-                Err(Error::file(path, found, "a number, or none that could be counted as such").advise(&remedies))
-            }
-            None if foreign => {
-                let first = self.frame.codes(at).zip(self.frame.rows_places()).find(|(code, _)| *code != NO_TEXT);
-                let (code, place) = first.unwrap_or_default();
-                let (text, name) = (&texts[code as usize], self.columns.name(index));
-                let (shown, place) = (crate::data::csv::show(text), self.frame.places.name(place));
-                let found =
-                    format!("{shown} in {place}, {name}: {numbers} cells of this column are numbers with a comma");
-                let remedies = [Remedy::Option("decimal"), Remedy::Option("categories"), Remedy::Option("ignore")];
-                Err(Error::file(path, found, "a decimal point, as the file has elsewhere").advise(&remedies))
-            }
-            _ => Ok(()),
+        let words: Vec<&str> =
+            (0..texts.len()).filter(is_other).filter(|code| met[*code]).map(|code| &texts[code][..]).collect();
+        let Some((code, place)) = first else { return Ok(()) };
+        let is_slip =
+            others as f64 <= SLIPS * cells as f64 || words.len() <= FEW || words.iter().all(|word| nearly(word));
+        if !is_slip {
+            return Ok(());
         }
+        let (text, name) = (&texts[code], self.columns.name(index));
+        // Where files were put together with their headers.
+        let header = if self.columns.short_name(index) == *text { ", the header once more" } else { "" };
+        let (shown, place) = (show(text), self.frame.places.name(place));
+        let listed = match words.len() {
+            2..=FEW => format!(" ({})", words.iter().map(|word| show(word)).collect::<Vec<_>>().join(", ")),
+            _ => String::new(),
+        };
+        let found =
+            format!("{shown} in {place}, {name}{header}: {others} of {cells} cells of this column are {what}{listed}");
+        let remedies = [Remedy::Option("missing_values"), Remedy::Option("categories"), Remedy::Option("ignore")];
+        Err(Error::file(path, found, expected).advise(&remedies))
     }
+
+    /// Refuses a column of numbers alone: those that are text here have another decimal mark than the file.
+    fn check_marks(&self, path: &Path, index: usize, at: usize) -> Result<()> {
+        let texts = &self.frame.texts[at];
+        // Further files may have another mark than the first.
+        for comma in [self.rules.comma, !self.rules.comma] {
+            let foreign: Vec<bool> = texts.iter().map(|text| !is_number_with(text, comma)).collect();
+            let mut cells = self.cells(at).filter(|(code, _)| foreign[*code]);
+            let Some((code, place)) = cells.next() else { continue };
+            let (mark, expected) = if comma { ("point", "comma") } else { ("comma", "point") };
+            let (shown, place, name) = (show(&texts[code]), self.frame.places.name(place), self.columns.name(index));
+            let count = 1 + cells.count();
+            let found = format!("{shown} in {place}, {name}: {count} cells of this column are numbers with a {mark}");
+            let remedies = [Remedy::Option("decimal"), Remedy::Option("categories"), Remedy::Option("ignore")];
+            return Err(
+                Error::file(path, found, format!("a decimal {expected}, as the file has elsewhere")).advise(&remedies)
+            );
+        }
+        Ok(())
+    }
+
+    /// The codes of those cells of a column of text that are there, and their places.
+    fn cells(&self, at: usize) -> impl Iterator<Item = (usize, Place)> {
+        let cells = self.frame.codes(at).zip(self.frame.rows_places());
+        cells.filter(|(code, _)| *code != NO_TEXT).map(|(code, place)| (code as usize, place))
+    }
+}
+
+/// Whether a text is a number beside which it says something of it: about, less than, a footnote.
+fn is_nearly_number(text: &str) -> bool {
+    is_number(text.trim_matches(|mark: char| "<>~≈≤≥=*+() ".contains(mark)))
+}
+
+/// Which of `texts`, all those of a column, stand for a missing value, where the others are dates or say yes and no.
+pub(in crate::data) fn marks_of_missing(texts: &[String]) -> Option<Vec<bool>> {
+    let missing: Vec<bool> = texts.iter().map(|text| is_missing(text)).collect();
+    if !missing.contains(&true) {
+        return None;
+    }
+    let others: Vec<(&str, usize)> =
+        texts.iter().zip(&missing).filter(|(_, missing)| !**missing).map(|(text, _)| (&text[..], 1)).collect();
+    let are_dates = || matches!(times::form(others.iter().map(|(text, _)| *text)), Form::One(_));
+    (booleans(&others).is_some() || are_dates()).then_some(missing)
 }
 
 /// Whether `text` says yes or no, in whatever way.
 pub(super) fn truth(text: &str) -> Option<bool> {
-    let pairs = BOOLEANS.iter().chain(&[["0", "1"]]);
+    let pairs = BOOLEANS.iter().chain(&[["0", "1"], ["0.0", "1.0"]]);
     let mut places = pairs.filter_map(|pair| pair.iter().position(|value| value.eq_ignore_ascii_case(text)));
     places.next().map(|place| place == 1)
 }
@@ -519,8 +594,58 @@ mod tests {
         let commas = cells(100, |row| format!("{row},5"));
         let error = kind("size", &commas, &rules()).unwrap_err().to_string();
         assert!(error.contains("\"0,5\" in line 1") && error.contains("100 cells"), "{error}");
+        let mixed = cells(3300, |row| if row < 3000 { (row % 9).to_string() } else { "1,5".into() });
+        let error = kind("size", &mixed, &rules()).unwrap_err().to_string();
+        assert!(error.contains("\"1,5\" in line 3001") && error.contains("300 cells"), "{error}");
+        let points = cells(100, |row| if row == 7 { "1,234.5".into() } else { format!("{row},5") });
+        let error = kind("size", &points, &Rules { comma: true, ..rules() }).unwrap_err().to_string();
+        assert!(error.contains("\"1,234.5\" in line 8") && error.contains("a decimal comma"), "{error}");
         let grades = cells(100, |row| ["10", "11", "K"][row % 50 % 3].to_owned());
         assert!(matches!(kind("grade", &grades, &rules()).unwrap(), Kind::Categories { .. }));
+    }
+
+    #[test]
+    fn a_few_different_texts_among_many_numbers_are_refused_however_often_they_occur() {
+        for (texts, what) in [
+            (&["unknown"][..], "30 of 100 cells"),
+            (&["missing", "n. v."], "(\"missing\", \"n. v.\")"),
+            (&["<0.1", "<0.2", "5*", "90+", "~3", "(7)", "> 8"], "30 of 100 cells"),
+        ] {
+            let mut next = texts.iter().cycle();
+            let all: Vec<String> = (0..100).map(|row| format!("{row}.5")).collect();
+            let all: Vec<String> = all
+                .into_iter()
+                .enumerate()
+                .map(|(row, cell)| if row % 10 < 3 { next.next().unwrap().to_string() } else { cell })
+                .collect();
+            let error = kind("size", &all, &rules()).unwrap_err().to_string();
+            assert!(error.contains(what) && error.contains("no numbers"), "{error}");
+        }
+        // Codes, some of which are numbers.
+        let codes = cells(100, |row| if row % 2 == 0 { format!("A{}", row % 40) } else { row.to_string() });
+        assert!(matches!(kind("code", &codes, &rules()).unwrap(), Kind::Categories { .. }));
+    }
+
+    #[test]
+    fn a_few_cells_among_dates_that_are_none_are_refused() {
+        let day = |row: usize| format!("2021-{:02}-{:02}", 1 + row % 12, 1 + row % 28);
+        for (bad, share) in [("2021-02-30", 50), ("0000-00-00", 3), ("soon", 2)] {
+            let all = cells(200, |row| if row % share == 1 { bad.into() } else { day(row) });
+            let error = kind("day", &all, &rules()).unwrap_err().to_string();
+            assert!(error.contains(&format!("{bad:?} in line 2")) && error.contains("%Y-%m-%d"), "{error}");
+        }
+        let two = cells(200, |row| if row % 2 == 1 { format!("{:02}.01.2021", 1 + row % 28) } else { day(row) });
+        assert!(kind("day", &two, &rules()).unwrap_err().to_string().contains("100 of 200 cells"));
+        let notes = cells(200, |row| if row % 2 == 1 { format!("seen {}", row % 60) } else { day(row) });
+        assert!(matches!(kind("note", &notes, &rules()).unwrap(), Kind::Categories { .. }));
+    }
+
+    #[test]
+    fn marks_of_missing_values_are_such_among_dates_and_yes_and_no() {
+        let marks = |texts: &[&str]| marks_of_missing(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        assert_eq!(marks(&["2021-01-05", "-", "NaT"]), Some(vec![false, true, true]));
+        assert_eq!(marks(&["None", "True", "False"]), Some(vec![true, false, false]));
+        assert_eq!((marks(&["a", "-", "b"]), marks(&["yes", "no"]), marks(&["-"])), (None, None, None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Cells, Task};
 use crate::data::Note;
 use crate::data::classes::Numbering;
-use crate::data::csv::is_missing;
+use crate::data::csv::{is_missing, is_number};
 
 /// The most different whole numbers that are taken as classes.
 const MOST_CLASSES: usize = 100;
@@ -158,7 +158,20 @@ impl<'a> Column<'a> {
     ///
     /// # Errors
     /// The first cell that does not go with the others.
-    pub(in crate::data) fn finish(mut self) -> Result<Found, Fault> {
+    pub(in crate::data) fn finish(self) -> Result<Found, Fault> {
+        self.finish_as(false).map(|(found, _)| found)
+    }
+
+    /// The same without the cells that stand for a missing value among numbers, and the rows of these.
+    ///
+    /// # Errors
+    /// As [`Column::finish`].
+    pub(in crate::data) fn finish_with_gaps(self) -> Result<(Found, Vec<usize>), Fault> {
+        self.finish_as(true)
+    }
+
+    fn finish_as(mut self, gaps: bool) -> Result<(Found, Vec<usize>), Fault> {
+        let are_gaps = gaps && !self.words;
         let fault = |cell: Option<(usize, String)>, expected: &str| {
             let (row, text) = cell.unwrap_or_default();
             Fault { row, text, expected: expected.into() }
@@ -166,11 +179,14 @@ impl<'a> Column<'a> {
         let (task, note) = match self.expected {
             Expected::Values => (Task::Values, None),
             Expected::NewClasses | Expected::Classes(_) => (Task::Classes, None),
-            Expected::Any if self.first_fraction.is_some() && 2 * self.texts > self.values.len() => {
+            Expected::Any if self.first_fraction.is_some() && 2 * self.texts > self.values.len() && !are_gaps => {
                 return Err(fault(self.first_fraction, LABEL));
             }
             Expected::Any if self.first_fraction.is_some() => {
                 (Task::Values, Some("the targets are taken as numbers, as not all of them are whole".to_owned().into()))
+            }
+            Expected::Any if self.are_foreign() && self.guess().0 == Task::Values => {
+                return Err(fault(self.first_text, FOREIGN));
             }
             Expected::Any if self.words => (Task::Classes, None),
             Expected::Any => self.guess(),
@@ -180,14 +196,23 @@ impl<'a> Column<'a> {
                 Some(fault) => Err(fault),
                 None => {
                     let names = self.numbering.finish(&mut self.labels);
-                    Ok(Found { cells: Cells::Classes { labels: self.labels, names }, note })
+                    Ok((Found { cells: Cells::Classes { labels: self.labels, names }, note }, Vec::new()))
                 }
             };
         }
-        if self.first_text.is_some() || self.first_large.is_some() {
-            return Err(fault(self.first_text.or(self.first_large), NUMBER));
+        let text = self.first_text.filter(|_| !are_gaps);
+        if text.is_some() || self.first_large.is_some() {
+            return Err(fault(text.or(self.first_large), NUMBER));
         }
-        Ok(Found { cells: Cells::Values(self.values), note })
+        // What is no number here is a gap.
+        let without = (0..self.values.len()).filter(|row| self.values[*row].is_nan()).collect();
+        self.values.retain(|value| !value.is_nan());
+        Ok((Found { cells: Cells::Values(self.values), note }, without))
+    }
+
+    /// Whether all that is text is a number with another decimal mark than the file has, or stands for a missing value.
+    fn are_foreign(&self) -> bool {
+        self.words && self.numbering.names().iter().all(|name| is_missing(name) || is_number(name))
     }
 
     /// The kind of targets that are whole numbers, and a note on it. Markers of missing values do not count.
@@ -215,6 +240,8 @@ impl<'a> Column<'a> {
 
 /// What is expected of a cell among classes.
 const LABEL: &str = "a label, text or a whole number: is it the right column?";
+/// What is expected of a cell among numbers with another decimal mark.
+pub(in crate::data) const FOREIGN: &str = "a number with the decimal mark that the file has elsewhere";
 /// What is expected of a cell among numbers.
 const NUMBER: &str = "a finite number (missing targets must be filled in or left out)";
 
@@ -311,6 +338,13 @@ mod tests {
             Task::Classes,
             "a marker among few whole numbers is a class, as any text is"
         );
+        let commas: Vec<String> = (0..200).map(|row| format!("0,{row:03}")).collect();
+        assert_eq!(read(Expected::Any, &commas).unwrap_err().expected, FOREIGN);
+        assert_eq!(task(&["1,2", "1", "2,3"]), Task::Classes, "few are names");
+        let mut column = Column::new(Expected::Any);
+        ["1.5", "-", "2", "None"].into_iter().for_each(|text| column.push(text).unwrap());
+        let (found, without) = column.finish_with_gaps().unwrap();
+        assert_eq!((found.cells, without), (Cells::Values(vec![1.5, 2.0]), vec![1, 3]));
         let words: Vec<String> = (0..5000).map(|row| format!("word {row}")).collect();
         let fault = read(Expected::Any, &words).unwrap_err();
         assert!(fault.row == 4096 && fault.expected.contains("4096 classes"), "{fault:?}");
