@@ -58,7 +58,7 @@ pub mod targets;
 mod unpacked;
 
 pub use arrays::Range;
-pub use csv::{Columns, Decimal, Delimiter, Header, table_files};
+pub use csv::{Columns, Decimal, Delimiter, Header, TableFiles, table_files};
 pub use framing::{Form, Framing};
 pub use known::Known;
 pub use note::Note;
@@ -374,6 +374,7 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
         _ if arrays::present(path, None) => read_arrays(path, None, options, known, notes),
         _ if csv::is_folder_of_tables(path) => read_table(path, None, options, known, notes),
         _ if path.is_dir() => {
+            csv::check_folder(path)?;
             options.refuse_for("a folder of images", &IMAGES)?;
             images::read(path, options, known, notes).map(Found::of)
         }

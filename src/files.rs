@@ -246,6 +246,31 @@ fn place(path: &Path) -> Option<PathBuf> {
     None
 }
 
+/// Refuses to write a table under a name that says that it is packed, but for `.gz`.
+///
+/// # Errors
+/// [`Error::Usage`] that names the endings that are written.
+pub fn check_table(path: &Path) -> Result<()> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if ["zst", "zip", "bz2", "xz", "7z", "parquet", "feather", "arrow", "xlsx"].contains(&&ending[..]) {
+        return Err(Error::Usage(format!("{}: CSV is written, plain or packed as .csv.gz", path.display())));
+    }
+    Ok(())
+}
+
+/// Writes the CSV in `bytes` to `path`, packed by gzip where its name ends in `.gz`.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_table(path: &Path, bytes: &[u8]) -> Result<()> {
+    if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz")) {
+        return write(path, bytes);
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let packed = encoder.write_all(bytes).and_then(|()| encoder.finish()).map_err(Error::io("write", path))?;
+    write(path, &packed)
+}
+
 /// What matches `path` where it is a pattern of names, such as `part-*.csv`, and no path, in the order of names; none where it
 /// is none.
 ///

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -236,4 +236,41 @@ fn classes_of_published_sets_are_told_by_their_names() {
     let evaluate = [&["eval", &model, "--backend", "cpu"][..], &data].concat();
     assert!(succeeds(&evaluate).0.contains("Ankle boot"));
     assert!(succeeds(&[&evaluate[..], &["--json"]].concat()).0.contains("\"classes\":[\"0\""));
+}
+
+#[test]
+fn predict_takes_the_folders_that_eval_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pixels, classes) = images(120);
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir(at("arrays")).unwrap();
+    let x = |rows: usize| npy("|u1", &format!("({rows}, 6, 6)"), &pixels[..36 * rows]);
+    let y = |rows: usize| npy("|u1", &format!("({rows},)"), &classes[..rows]);
+    for (name, array) in [("x_train", x(120)), ("y_train", y(120)), ("x_test", x(9)), ("y_test", y(9))] {
+        std::fs::write(at(&format!("arrays/{name}.npy")), array).unwrap();
+    }
+    let model = at("m.st");
+    succeeds(&[&["train", "--data", &at("arrays"), "--save", &model][..], &FEW].concat());
+    let packed = at("out.csv.gz");
+    let (_, err) = succeeds(&["predict", &model, &at("arrays"), "--output", &packed]);
+    assert!(err.contains("the rows of x_test are taken"), "{err}");
+    let mut table = String::new();
+    let file = std::fs::File::open(&packed).unwrap();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut table).unwrap();
+    assert_eq!(table.lines().count(), 10, "{table}");
+    let (code, _, err) = run(&["predict", &model, &at("arrays"), "--output", &at("out.csv.zst")]);
+    assert!(code == Some(2) && err.contains(".csv.gz"), "{err}");
+
+    for (number, (image, class)) in pixels.chunks_exact(36).zip(&classes).take(9).enumerate() {
+        let part = if number < 6 { "train" } else { "test" };
+        let path = at(&format!("images/{part}/{class}/{number}.png"));
+        std::fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+        image::save_buffer(path, image, 6, 6, image::ColorType::L8).unwrap();
+    }
+    let (out, err) = succeeds(&["predict", &model, &at("images")]);
+    assert!(err.contains("the 3 images of its test part are taken"), "{err}");
+    let names: Vec<&str> = out.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(names, [6, 7, 8].map(|number| at(&format!("images/test/{}/{number}.png", number % 3))));
+    let (out, err) = succeeds(&["predict", &model, &at("images/train")]);
+    assert!(out.lines().count() == 6 && err.contains("folders of classes"), "{err}");
 }

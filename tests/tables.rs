@@ -36,6 +36,39 @@ fn refused(arguments: &[&str], code: i32) -> String {
     errors[0].to_owned()
 }
 
+#[test]
+#[cfg(feature = "columnar")]
+fn the_last_column_is_none_that_pandas_saved_its_index_in() {
+    for last in ["last", "-1"] {
+        let (_, err) = run(&["data", "inspect", "tests/reference/tables/kinds.parquet", "--label", last]);
+        assert!(err.contains("labels in column 6 (\"kind\")"), "{err}");
+    }
+}
+
+#[test]
+fn what_is_to_be_predicted_is_neither_left_out_nor_a_category_and_weights_name_classes_as_data_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..40).map(|row| format!("{},{},{}\n", row % 7, row * 3 % 11, row % 2)).collect();
+    let data = write(folder.path(), "t.csv", format!("a,b,label\n{rows}"));
+    for (flag, column, part) in [
+        ("--ignore", "label", "leave it out"),
+        ("--ignore", "a,3", "leave it out"),
+        ("--categories", "label", "categories"),
+    ] {
+        for command in [&["train", "--data"][..], &["data", "inspect"]] {
+            let error = refused(&[command, &[&data, flag, column]].concat(), 2);
+            let helps = format!("leave {flag} out");
+            assert!(
+                error.contains("column 3 (\"label\") is what is to be predicted") && error.contains(part),
+                "{error}"
+            );
+            assert!(error.contains(&helps), "{error}");
+        }
+    }
+    let weights = write(folder.path(), "w.csv", "class,weight\n0.0,1\n1e0,3\n");
+    train(folder.path(), "m.st", &data, &["--class-weight", &weights, "--epochs", "1"]);
+}
+
 const SMALL: [&str; 6] = ["--backend", "cpu", "--hidden", "16", "--threads", "1"];
 
 /// Trains a small network on `data`, for 3 epochs unless `more` says otherwise, and returns the path of the model, and what was said.

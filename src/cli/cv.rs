@@ -264,6 +264,7 @@ impl Options {
         let given: Vec<Named> =
             all.into_iter().filter_map(|(flag, path)| path.clone().map(|path| (flag, path))).collect();
         given.iter().try_for_each(|(_, path)| files::check_replaceable(path))?;
+        self.out_of_fold.iter().try_for_each(|path| files::check_table(path))?;
         files::check_apart(&given)?;
         // What goes on may be saved in the file that it comes from.
         let others: Vec<Named> = given.iter().filter(|(flag, _)| *flag != "--save").cloned().collect();

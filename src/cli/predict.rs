@@ -192,6 +192,7 @@ fn spare_inputs(options: &Options, paths: &[PathBuf]) -> Result<()> {
     for (_, path) in &outputs {
         files::check_replaceable(path)?;
     }
+    options.output.output.iter().try_for_each(|path| files::check_table(path))?;
     if let [(_, framed), (_, output)] = &outputs[..]
         && files::same(framed, output)
     {

@@ -127,9 +127,25 @@ pub(super) fn significant(value: f64, digits: usize) -> String {
     format!("{value:.*}", digits.saturating_sub(before))
 }
 
+/// An error in the unit of the targets with so many digits behind the point; with a power of ten where these would say little.
+pub(super) fn error_figure(value: f64, decimals: usize) -> String {
+    if value != 0.0 && value.abs() < LITTLE { format!("{value:.3e}") } else { format!("{value:.decimals$}") }
+}
+
+/// The least error that is written without a power of ten.
+const LITTLE: f64 = 1e-3;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_errors_keep_their_digits() {
+        assert_eq!(
+            [0.0, 1.5, 0.00123, -2.34567e-8].map(|value| error_figure(value, 6)),
+            ["0.000000", "1.500000", "0.001230", "-2.346e-8"]
+        );
+    }
 
     #[test]
     fn lines_are_broken_at_blanks_and_numbers_have_one_width() {

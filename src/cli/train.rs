@@ -19,6 +19,7 @@ use super::model::{self, ReadingOptions};
 use super::recipe::RecipeOptions;
 use super::run_folder::RunFolder;
 use super::shards::ShardOptions;
+use super::terminal::error_figure;
 use super::tune::{self, Tune};
 use super::{ComputeOptions, DataOptions, config, full_screen, note, print, signals, terminal};
 use crate::backend::gpu::plan::PlanName;
@@ -392,7 +393,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     saving.begin(options, &model, metadata, (done, dataset.validation.is_some()), &state, best)?;
     let mut dashboard = options.dashboard.then(|| Dashboard::new(saving.on_request()));
     let mut screen = Screen::new(options.quiet, options.verbose, dashboard.is_none());
-    let mut advice = Advice::new(&model, &dataset, options.quiet);
+    let mut advice = Advice::new(&model, &dataset, &recipe, options.quiet);
     let mut tested = None;
     let mut test = |event: &mut Event<'_>| {
         if let Event::Epoch(epoch, _) = event {
@@ -487,5 +488,6 @@ pub(super) fn is_table(dataset: &Dataset) -> bool {
 /// The errors of predicted values, in the unit of the targets.
 fn errors(found: &Evaluation, scale: &TargetScale) -> String {
     let found = found.in_units(scale);
-    format!("RMSE: {:.6}, MAE: {:.6}, R2: {:.4}", found.rmse(), found.mae(), found.r2())
+    let [rmse, mae] = [found.rmse(), found.mae()].map(|error| error_figure(error, 6));
+    format!("RMSE: {rmse}, MAE: {mae}, R2: {:.4}", found.r2())
 }

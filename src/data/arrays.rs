@@ -89,39 +89,20 @@ pub fn read(
         Ok(Some((other.rows, other.targets.found.cells)))
     };
     let (test, validation) = (other(&chosen.test)?, other(&chosen.validation)?);
-    let name = first.inputs.as_deref().unwrap_or_default();
     let (width, image) = (rows.width, rows.image);
-    let look = {
-        let others = [&test, &validation].into_iter().flatten().map(|(rows, _)| rows);
-        Look::of(std::iter::once(&rows).chain(others).map(|rows| (&rows.inputs, rows.precision)))
-    };
-    let range = match known {
-        Some(known) => known.range_of(path, name, &look, notes)?,
-        None => {
-            let range = Range::of(&look, image.is_some());
-            let alone =
-                |rows: &Rows| Range::of(&Look::of(std::iter::once((&rows.inputs, rows.precision))), image.is_some());
-            // Together they may be of no range, where each is of its own.
-            let others = [(&test, &chosen.test), (&validation, &chosen.validation)];
-            for (other, pair) in others.into_iter().filter(|_| range == Range::Numbers) {
-                if let Some((other, _)) = other.as_ref().filter(|_| alone(&rows).is_pixels()) {
-                    let found = format!("{} in {}", alone(other), pair.inputs.clone().unwrap_or_default());
-                    return Err(Error::file(path, found, format!("{}, as in {name}", alone(&rows))));
-                }
-            }
-            if range.is_pixels() && !(range == Range::BYTES && matches!(rows.inputs, Inputs::U8(_))) {
-                notes.push(Note::new(format!("{name} holds {range}, taken as such"), "scale"));
-            }
-            Some(range)
-        }
-    };
-    let samples = |rows: Rows, cells: Cells| -> Result<Samples> {
+    let others = [(&test, &chosen.test), (&validation, &chosen.validation)];
+    let others = others.into_iter().map(|(other, pair)| Some((pair.inputs.as_deref()?, &other.as_ref()?.0)));
+    let parts: Vec<_> =
+        std::iter::once(Some((first.inputs.as_deref().unwrap_or_default(), &rows))).chain(others).collect();
+    let ranges = ranges(path, &parts, known, notes)?;
+    let range = ranges[0];
+    let samples = |rows: Rows, cells: Cells, range: Option<Range>| -> Result<Samples> {
         let samples = cells.with(rows.brought(range), width, target_scale.as_ref())?;
         if let Some(size) = image { samples.with_image(size) } else { Ok(samples) }
     };
-    let other = |part: Option<(Rows, Cells)>| part.map(|(rows, cells)| samples(rows, cells)).transpose();
-    let (test, validation) = (other(test)?, other(validation)?);
-    let train = samples(rows, cells)?;
+    let other = |part: Option<(Rows, Cells)>, range| part.map(|(rows, cells)| samples(rows, cells, range)).transpose();
+    let (test, validation) = (other(test, ranges[1])?, other(validation, ranges[2])?);
+    let train = samples(rows, cells, range)?;
     Ok(Raw { name: path.display().to_string(), train, test, validation, classes, target_scale, columns: None, range })
 }
 
@@ -159,6 +140,50 @@ pub fn inputs(
     }
     let look = Look::of(std::iter::once((&rows.inputs, rows.precision)));
     Ok(rows.brought(known.range_of(path, name, &look, notes)?))
+}
+
+/// What the values of each of the `parts` stand for, which are names and rows; the first is there. Mostly they stand for the same,
+/// but one part may have been divided by 255 and another not.
+///
+/// # Errors
+/// [`Error::File`] where a part can be neither of the range of the first nor of another one.
+fn ranges(
+    path: &Path,
+    parts: &[Option<(&str, &Rows)>],
+    known: Option<&Known<'_>>,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<Option<Range>>> {
+    let look = |rows: &Rows| Look::of(std::iter::once((&rows.inputs, rows.precision)));
+    if let Some(known) = known {
+        let of = |part: &Option<(&str, &Rows)>| match part {
+            Some((name, rows)) => known.range_of(path, name, &look(rows), notes),
+            None => Ok(None),
+        };
+        return parts.iter().map(of).collect();
+    }
+    let Some((name, first)) = parts[0] else { return Ok(vec![None; parts.len()]) };
+    let image = first.image.is_some();
+    let all = Look::of(parts.iter().flatten().map(|(_, rows)| (&rows.inputs, rows.precision)));
+    let range = Range::of_first(&look(first), &all, image);
+    if range.is_pixels() && !(range == Range::BYTES && matches!(first.inputs, Inputs::U8(_))) {
+        notes.push(Note::new(format!("{name} holds {range}, taken as such"), "scale"));
+    }
+    let mut ranges = vec![Some(range)];
+    for part in &parts[1..] {
+        let Some((other, rows)) = part else {
+            ranges.push(None);
+            continue;
+        };
+        let own = range
+            .of_part(&look(rows), &all, image)
+            .map_err(|found| Error::file(path, format!("{found} in {other}"), format!("{range}, as in {name}")))?;
+        if own != range {
+            let text = format!("{other} holds {own}, taken as such, where {name} holds {range}");
+            notes.push(Note::new(text, "scale"));
+        }
+        ranges.push(Some(own));
+    }
+    Ok(ranges)
 }
 
 /// How the arrays are read: as `options` say, and for a model as its training data were.
@@ -215,6 +240,7 @@ fn part(
     if let Some([of_inputs, of_targets]) = store.headers([inputs, targets])?
         && let Some(&count) = of_inputs.first().filter(|&&count| count > 0)
     {
+        Targets::refuse_rows_last(&path, (inputs, &of_inputs), (targets, &of_targets))?;
         Targets::rows(&path, targets, &of_targets, (inputs, count))?;
     }
     let rows = rows(store, inputs, reading, known, notes)?;

@@ -19,6 +19,12 @@ pub fn sort(names: &mut [String]) {
     });
 }
 
+/// The whole number that `label` writes as 1.0 or 1e0, as the name of a class.
+pub fn whole(label: &str) -> Option<String> {
+    let number = label.parse::<f64>().ok().filter(|number| number.is_finite() && number.fract() == 0.0)?;
+    Some(format!("{:.0}", number + 0.0))
+}
+
 /// At most 20 of `names`, in quotes and separated by commas, for messages.
 pub fn list(names: &[String]) -> String {
     let shown: Vec<String> = names.iter().take(20).map(|name| format!("{name:?}")).collect();

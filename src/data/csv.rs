@@ -36,8 +36,8 @@ pub use dialect::{Delimiter, Header};
 pub(super) use frame::Chunk;
 pub(super) use frame::{Frame, Held, Place, Places};
 pub use kept::Kept;
-pub(super) use many::is_folder_of_tables;
-pub use many::table_files;
+pub use many::{TableFiles, table_files};
+pub(crate) use many::{check_folder, is_folder_of_tables};
 pub(super) use parse::NO_TEXT;
 pub(super) use source::holds_arrays;
 pub use table::Table;
@@ -67,6 +67,7 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     let opened = Opened::new(sources.first(), options, None, notes)?;
     let layout = Layout::new(path, &opened.dialect, options.header, options.column(), notes)?;
     let columns = layout.columns.clone();
+    weight::refuse_target(&columns, options)?;
     let mut categories = columns.find(&options.categories)?;
     categories.extend(opened.categories.iter().filter(|index| **index != columns.label));
     let groups = weight::groups_column(&columns, options)?;

@@ -15,7 +15,7 @@ pub(crate) mod formats;
 mod listing;
 
 use listing::{Image, Listing};
-pub(crate) use listing::{LeftOut, paths, sort_out, sorted_out};
+pub(crate) use listing::{LeftOut, of_classes, paths, sort_out, sorted_out};
 
 /// The most bytes of pixels that are read.
 const MAX_BYTES: usize = 4 << 30;
@@ -176,7 +176,9 @@ impl Reader<'_> {
                 let what = broken(self.path, &self.broken);
                 if !self.skip && count * FEW > all {
                     let found = format!("{count} of {all} images that cannot be used: {what}");
-                    return Err(Error::file(self.path, found, "whole images").advise(&[Remedy::Option("skip_broken")]));
+                    let error = Error::file(self.path, found, "whole images");
+                    // Without the broken ones nothing might be left.
+                    return Err(if self.read > 0 { error.advise(&[Remedy::Option("skip_broken")]) } else { error });
                 }
                 let (path, are) = (self.path.display(), if count == 1 { "is" } else { "are" });
                 notes.push(format!("{path}: {count} of {all} images {are} left out as broken: {what}").into());

@@ -105,7 +105,8 @@ fn left_out(parts: &[&str], is_float: bool, is_part: bool) -> Option<&'static st
         "momentum_buffer",
         "scheduler",
     ];
-    const LOSSES: [&str; 6] = ["criterion", "loss", "loss_fn", "class_weight", "class_weights", "pos_weight"];
+    const LOSSES: [&str; 8] =
+        ["criterion", "loss", "loss_fn", "loss_weight", "loss_weights", "class_weight", "class_weights", "pos_weight"];
     let last = parts.last().copied().unwrap_or_default();
     let any = |wanted: &[&str]| parts.iter().any(|part| wanted.contains(part));
     if any(&OPTIMIZER) || names::has_word(parts, &["optimizer"]) {
@@ -254,7 +255,11 @@ fn module(file: &SafeTensors<'_>, path: Vec<String>, mut group: Group, modules: 
         let view = file.tensor(name).map_err(|error| Fault::new(format!("{name}: {error}"), "a tensor"))?;
         values(&view, dimensions).map_err(|(found, expected)| Fault::new(format!("{name} {found}"), expected))
     };
-    let vector = |name: &str| read(name, 1).map(|(_, values)| values);
+    // A row or a column of numbers is as good as they alone.
+    let vector = |name: &str| {
+        let dimensions = if matches!(shape_of(name)[..], [1, _] | [_, 1]) { 2 } else { 1 };
+        read(name, dimensions).map(|(_, values)| values)
+    };
     let name = if path.is_empty() { "the layer without a name".to_owned() } else { path.join(".") };
     let keras = group.keys().any(|role| matches!(role, Role::Variable(_)))
         || group.values().any(|name| name.contains("gamma") || name.contains("moving_"));
@@ -292,7 +297,8 @@ fn module(file: &SafeTensors<'_>, path: Vec<String>, mut group: Group, modules: 
             let tensor = group.values().next().map_or(&name[..], |tensor| tensor);
             return Err(Fault::new(format!("a tensor {tensor} without a weight"), EXPECTED).advise(Remedy::NamedLayers));
         };
-        return other("a LayerNorm or RMSNorm", tensor);
+        let kind = if group.len() > 1 || is_norm(&path) { "a LayerNorm or RMSNorm" } else { "another tensor" };
+        return other(kind, tensor);
     };
     let shape = shape_of(weight);
     match shape.len() {
@@ -308,7 +314,8 @@ fn module(file: &SafeTensors<'_>, path: Vec<String>, mut group: Group, modules: 
         0 | 1 if names::has_word(&path, &["bn", "batchnorm", "batch"]) => {
             return other("a BatchNorm without running_mean and running_var", weight);
         }
-        0 | 1 => return other("a LayerNorm or RMSNorm", weight),
+        0 | 1 if group.len() > 1 || is_norm(&path) => return other("a LayerNorm or RMSNorm", weight),
+        0 | 1 => return other("another tensor", weight),
         _ => return other("a convolution", weight),
     }
     let (_, weights) = read(weight, 2)?;
@@ -320,6 +327,11 @@ fn module(file: &SafeTensors<'_>, path: Vec<String>, mut group: Group, modules: 
     }
     modules.linears.push(Linear { name, path, role, rows, columns, weights, bias });
     Ok(())
+}
+
+/// Whether a module is called a norm.
+fn is_norm(path: &[String]) -> bool {
+    path.iter().any(|part| part.to_lowercase().contains("norm")) || names::has_word(path, &["ln"])
 }
 
 /// Gives the numbered variables of a Keras layer their parts of it.
@@ -391,11 +403,23 @@ mod tests {
     }
 
     #[test]
+    fn biases_may_be_rows_and_weights_of_the_loss_are_left_out() {
+        let found =
+            read_all(&[("w0", &[5, 6]), ("b0", &[1, 5]), ("w1", &[3, 5]), ("b1", &[3, 1]), ("loss_weight", &[3])])
+                .unwrap();
+        assert!(found.linears.iter().map(|linear| linear.bias.as_ref().unwrap().len()).eq([5, 3]));
+        assert_eq!(found.left["weights of the loss"], ["loss_weight"]);
+    }
+
+    #[test]
     fn other_layers_are_named() {
         for (tensors, what) in [
             (&[("conv.weight", &[8, 1, 3, 3][..])][..], "a convolution"),
             (&[("norm.weight", &[8]), ("norm.bias", &[8])], "a LayerNorm"),
             (&[("norm.scale", &[8])], "a LayerNorm"),
+            (&[("ln_f.weight", &[8])], "a LayerNorm"),
+            (&[("prior.weight", &[8])], "another tensor"),
+            (&[("prior.scale", &[8])], "another tensor"),
             (&[("bn1.weight", &[8]), ("bn1.bias", &[8])], "a BatchNorm without"),
             (&[("act.weight", &[1])], "a PReLU"),
             (&[("rnn.weight_ih_l0", &[8, 8])], "a recurrent layer"),

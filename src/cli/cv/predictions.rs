@@ -91,6 +91,6 @@ impl Predictions {
         table.write_record(&self.header).map_err(failed)?;
         self.lines.iter().try_for_each(|(_, line)| table.write_record(line).map_err(failed))?;
         let bytes = table.into_inner().map_err(|error| Error::Data(format!("out-of-fold predictions: {error}")))?;
-        files::write(path, &bytes)
+        files::write_table(path, &bytes)
     }
 }

@@ -208,7 +208,7 @@ pub(super) fn tell(figures: &Figures<'_>, members: &Members<'_>, as_json: bool) 
         print(&format!("Positive class: {class}"))?;
     }
     figures.overview()?;
-    members.tell(&figures.summary(), DIGITS)?;
+    members.tell(&figures.summary(), shown)?;
     figures.classes_table()?;
     figures.confusion_table()
 }

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shown;
 use crate::checkpoint::Ensemble;
 use crate::cli::print;
 use crate::error::Result;
@@ -63,11 +62,10 @@ impl<'a> Members<'a> {
         whole["best_member"] = self.json_of(best);
     }
 
-    /// Tells the `whole` ensemble's figures beside those of the mean and the best member, with so many digits.
-    pub(super) fn tell(&self, whole: &[Figure], digits: usize) -> Result<()> {
+    /// Tells the `whole` ensemble's figures beside those of the mean and the best member, as `shown` writes them.
+    pub(super) fn tell(&self, whole: &[Figure], shown: impl Fn(Option<f64>) -> String) -> Result<()> {
         let Some(best) = self.best() else { return Ok(()) };
         let count = self.figures.len();
-        let shown = |figure: Option<f64>| shown(figure, digits);
         print(&format!("\n{:<22}  {:>10}  {:>10}  {:>10}", format!("{count} members"), "ensemble", "mean", "best"))?;
         for ((name, whole), ((_, mean), (_, best))) in whole.iter().zip(self.mean().iter().zip(&self.figures[best])) {
             let [whole, mean, best] = [whole, mean, best].map(|figure| shown(*figure));

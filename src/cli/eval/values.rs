@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::members::{Figure, Members};
 use super::shown;
+use crate::cli::terminal::error_figure;
 use crate::cli::{note, print};
 use crate::data::TargetScale;
 use crate::error::Result;
@@ -56,11 +57,14 @@ pub(super) fn tell(
     print(&format!("Rows: {rows}"))?;
     print(&format!("Loss: {:.4}, of standardised targets", found.mean_loss()))?;
     for (name, (errors, of)) in scale.names.iter().zip(found.errors.iter().zip(deviations)) {
-        let (rmse, mae, r2) = (errors.rmse(rows), errors.mae(rows), errors.r2(rows));
-        print(&format!("{name}: RMSE {rmse:.6}, MAE {mae:.6}, R2 {}", shown((!of.constant).then_some(r2), 4)))?;
+        let r2 = shown((!of.constant).then_some(errors.r2(rows)), 4);
+        let error = |value: f64| error_figure(value, 6);
+        print(&format!("{name}: RMSE {}, MAE {}, R2 {r2}", error(errors.rmse(rows)), error(errors.mae(rows))))?;
         let indent = " ".repeat(name.chars().count() + 1);
-        print(&format!("{indent} absolute error: median {:.6}, 90 % up to {:.6}", of.median, of.quantile_90))?;
-        print(&format!("{indent} baseline, the mean: RMSE {:.6}, MAE {:.6}", of.baseline_rmse, of.baseline_mae))?;
+        print(&format!("{indent} absolute error: median {}, 90 % up to {}", error(of.median), error(of.quantile_90)))?;
+        let (rmse, mae) = (error(of.baseline_rmse), error(of.baseline_mae));
+        print(&format!("{indent} baseline, the mean: RMSE {rmse}, MAE {mae}"))?;
     }
-    members.tell(&summary(found, deviations), 6)
+    members
+        .tell(&summary(found, deviations), |figure| figure.map_or_else(|| "-".into(), |figure| error_figure(figure, 6)))
 }

@@ -3,10 +3,10 @@
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use crate::cli::note;
+use crate::cli::{note, read_so};
 use crate::data::images::formats::Kind;
 use crate::data::images::{self, LeftOut};
-use crate::data::{self, table_files};
+use crate::data::{self, TableFiles};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -32,6 +32,9 @@ impl Input {
                 "a converted data set",
                 "rows as their source has them; eval takes converted ones",
             ));
+        }
+        if path.is_dir() && data::arrays::present(path, None) {
+            return Ok(Self { path: path.to_path_buf(), content: None, image: false });
         }
         if path.as_os_str() != "-" && path.metadata().map_or(true, |found| found.is_file()) {
             let image = is_image(path, Kind::of(path))?;
@@ -82,15 +85,7 @@ fn is_image(path: &Path, kind: Kind) -> Result<bool> {
 /// [`Error::Io`] for a folder that cannot be read.
 pub(super) fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
     if argument.is_dir() {
-        let (images, others) = images::sorted_out(argument)?;
-        tell_left_out(argument, &others);
-        if images.is_empty() {
-            if let Ok(tables) = table_files(argument) {
-                return Ok(tables);
-            }
-            return Err(Error::file(argument, "a folder without an image in it", "images, or the path of a CSV file"));
-        }
-        return Ok(images);
+        return folder(argument);
     }
     match files::matching(argument)? {
         Some(found) => matching(argument, found),
@@ -98,16 +93,45 @@ pub(super) fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
+/// The files in the folder `path`: its images, its tables, itself where it holds arrays, or the images in its folders of classes.
+fn folder(path: &Path) -> Result<Vec<PathBuf>> {
+    let (images, others) = images::sorted_out(path)?;
+    if !images.is_empty() {
+        tell_left_out(path, &others);
+        return Ok(images);
+    }
+    if data::csv::is_folder_of_tables(path) {
+        return tables(path);
+    }
+    if data::arrays::present(path, None) {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    data::csv::check_folder(path)?;
+    let mut notes = Vec::new();
+    let Some(images) = images::of_classes(path, &mut notes)? else {
+        tell_left_out(path, &others);
+        return Err(Error::file(path, "a folder without an image in it", "images, or the path of a CSV file"));
+    };
+    notes.iter().for_each(|line| note(&read_so(line)));
+    Ok(images)
+}
+
+/// The tables that `path` stands for; what is left out beside them is told.
+fn tables(path: &Path) -> Result<Vec<PathBuf>> {
+    let tables = TableFiles::of(path)?;
+    tables.told().iter().for_each(|line| note(&format!("{}: {line}", path.display())));
+    Ok(tables.files)
+}
+
 /// The files among those `found` that match a pattern: the images, if there are any.
-fn matching(argument: &Path, mut found: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+fn matching(argument: &Path, found: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     if found.is_empty() {
         return Err(Error::file(argument, "no file", "a path, or a pattern that matches files"));
     }
-    let (images, others) = images::sort_out(found.clone());
+    let (images, others) = images::sort_out(found);
     if images.is_empty() {
         // Tables, or what is told of one by one.
-        found.retain(|path| !path.is_dir());
-        return Ok(found);
+        return tables(argument);
     }
     tell_left_out(argument, &others);
     Ok(images)

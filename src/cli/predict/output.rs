@@ -169,7 +169,7 @@ impl<'a> Output<'a> {
         let Some(path) = &self.options.output else { return Ok(()) };
         let rows = self.rows;
         let bytes = self.table.into_inner().map_err(|error| Error::io("write", path)(error.into_error()))?;
-        files::write(path, &bytes)?;
+        files::write_table(path, &bytes)?;
         note(&format!("{}: predictions of {rows} rows", path.display()));
         Ok(())
     }

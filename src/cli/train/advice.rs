@@ -7,8 +7,9 @@ use crate::data::Dataset;
 use crate::error::Result;
 use crate::inspect;
 use crate::metrics::Evaluation;
-use crate::model::{Head, Mlp};
+use crate::model::{Head, Init, Mlp};
 use crate::observe::Observer;
+use crate::recipe::{OptimizerKind, Recipe};
 use crate::train::{End, Epoch, Event, Outcome, Snapshot};
 
 /// Above this share of a guess's loss nothing was learnt.
@@ -23,6 +24,7 @@ const WORK: usize = 200_000_000;
 pub(super) struct Advice<'a> {
     model: &'a Mlp,
     data: &'a Dataset,
+    recipe: &'a Recipe,
     quiet: bool,
     /// The least mean loss, and the last evaluation.
     least: Option<f64>,
@@ -30,9 +32,9 @@ pub(super) struct Advice<'a> {
 }
 
 impl<'a> Advice<'a> {
-    /// Of a run of `model` on `data`; says nothing if `quiet`.
-    pub(super) fn new(model: &'a Mlp, data: &'a Dataset, quiet: bool) -> Self {
-        Self { model, data, quiet, least: None, last: None }
+    /// Of a run of `model` on `data` by `recipe`; says nothing if `quiet`.
+    pub(super) fn new(model: &'a Mlp, data: &'a Dataset, recipe: &'a Recipe, quiet: bool) -> Self {
+        Self { model, data, recipe, quiet, least: None, last: None }
     }
 
     fn epoch(&mut self, epoch: &Epoch) {
@@ -50,9 +52,9 @@ impl<'a> Advice<'a> {
         let guess = (model.outputs() as f64).ln();
         if model.head() == Head::Classes && least > NOTHING * guess {
             lines.push(format!(
-                "Nothing was learnt: the loss never left that of a guess, ln({}) = {guess:.4}; try --init he, another --lr, or \
-                 --optimizer adam --lr 0.001",
-                model.outputs()
+                "Nothing was learnt: the loss never left that of a guess, ln({}) = {guess:.4}; try {}",
+                model.outputs(),
+                remedies(self.recipe)
             ));
         } else if let Some(class) = only_class(last) {
             let (name, share) = (&dataset.classes[class], 100.0 * last.accuracy());
@@ -71,10 +73,11 @@ impl<'a> Advice<'a> {
             let dead = report.dead_units.as_ref().map_or(0, Vec::len);
             if dead as f64 >= MANY_DEAD * report.outputs as f64 {
                 lines.push(format!(
-                    "{dead} of the {} units of hidden layer {} are dead, 0 for each of {rows} rows; try --init he, a lower --lr, or \
+                    "{dead} of the {} units of hidden layer {} are dead, 0 for each of {rows} rows; try {}a lower --lr, or \
                      --activation leaky-relu",
                     report.outputs,
-                    index + 1
+                    index + 1,
+                    if self.recipe.init == Init::He { "" } else { "--init he, " }
                 ));
             }
         }
@@ -98,6 +101,18 @@ impl Observer for Advice<'_> {
     }
 }
 
+/// What to try where nothing was learnt: what `recipe` does not do already.
+fn remedies(recipe: &Recipe) -> String {
+    let start = (recipe.init != Init::He).then_some("--init he");
+    let adaptive = [OptimizerKind::Adam, OptimizerKind::AdamW].contains(&recipe.optimizer.kind);
+    let optimizer = (!adaptive).then_some("--optimizer adam --lr 0.001");
+    let all: Vec<&str> = start.into_iter().chain(["another --lr"]).chain(optimizer).collect();
+    match &all[..] {
+        [before @ .., last] if before.len() > 1 => format!("{}, or {last}", before.join(", ")),
+        few => few.join(" or "),
+    }
+}
+
 /// The class that every row is taken for, if there is one.
 fn only_class(found: &Evaluation) -> Option<usize> {
     let several = found.classes > 1 && found.rows > 0;
@@ -107,6 +122,17 @@ fn only_class(found: &Evaluation) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_done_already_is_not_advised() {
+        let mut recipe = Recipe { init: Init::Xavier, ..Recipe::default() };
+        recipe.optimizer.kind = OptimizerKind::Sgd;
+        assert_eq!(remedies(&recipe), "--init he, another --lr, or --optimizer adam --lr 0.001");
+        recipe.init = Init::He;
+        assert_eq!(remedies(&recipe), "another --lr or --optimizer adam --lr 0.001");
+        recipe.optimizer.kind = OptimizerKind::Adam;
+        assert_eq!(remedies(&recipe), "another --lr");
+    }
 
     #[test]
     fn a_single_column_of_the_confusion_matrix_is_one_class_for_all() {

@@ -35,7 +35,9 @@ pub(super) fn class_weights(text: &str, dataset: &Dataset) -> Result<Vec<f64>> {
             _ => return Err(bad(format!("{} cells in line {number}", record.len()))),
         };
         let parsed = weight.parse().ok().filter(|weight: &f64| weight.is_finite() && *weight >= 0.0);
-        let place = classes.iter().position(|name| name == class);
+        let of = |class: &str| classes.iter().position(|name| name == class);
+        // As in the data, 1.0 is 1.
+        let place = of(class).or_else(|| of(&crate::data::classes::whole(class)?));
         match (place, parsed) {
             (Some(place), Some(weight)) if weights[place].is_none() => weights[place] = Some(weight),
             (Some(_), Some(_)) => return Err(bad(format!("the class {class:?} again in line {number}"))),

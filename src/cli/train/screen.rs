@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use indicatif::ProgressBar;
 
 use super::table::{digits, figures_of};
-use crate::cli::terminal::{WIDTH, packed, significant};
+use crate::cli::terminal::{WIDTH, error_figure, packed, significant};
 use crate::cli::{jobs, note, print};
 use crate::data::TargetScale;
 use crate::error::Result;
@@ -173,7 +173,8 @@ fn lines(epoch: &Epoch, epochs: u32, scale: Option<&TargetScale>, aligned: bool,
             None => vec![format!("{name} Accuracy: {:.4}", part.accuracy())],
             Some(scale) => {
                 let found = part.in_units(scale);
-                let error = |what: &str, value: f64| format!("{name} {what}: {}", significant(value, 6));
+                let shown = |value: f64| if value < 1.0 { error_figure(value, 5) } else { significant(value, 6) };
+                let error = |what: &str, value: f64| format!("{name} {what}: {}", shown(value));
                 vec![error("RMSE", found.rmse()), error("MAE", found.mae()), format!("{name} R2: {:.4}", found.r2())]
             }
         };

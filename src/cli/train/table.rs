@@ -293,7 +293,12 @@ pub(in crate::cli) fn figures_of(part: &Evaluation, scale: Option<&TargetScale>)
 
 /// A figure with as many digits as say something.
 pub(in crate::cli) fn digits(figure: f64) -> String {
-    if figure.abs() < 1000.0 { format!("{figure:.4}") } else { format!("{figure:.1}") }
+    match figure.abs() {
+        // The errors of small targets would all be 0.0000.
+        0.0..0.00005 if figure != 0.0 => format!("{figure:.3e}"),
+        0.0..1000.0 => format!("{figure:.4}"),
+        _ => format!("{figure:.1}"),
+    }
 }
 
 /// `lines` with their cells in columns, two blanks between them. Where they are wider than [`WIDTH`] the last columns stand below,

@@ -90,6 +90,39 @@ impl Range {
         }
     }
 
+    /// What the values of the `first` part stand for, where `all` parts look so: the same as all, or pixels that are darker by far
+    /// in other parts, or brighter.
+    pub(super) fn of_first(first: &Look, all: &Look, image: bool) -> Self {
+        let (own, together) = (Self::of(first, image), Self::of(all, image));
+        let near = |top: f32, other: f32| top.max(other) < 2.0 * top.min(other);
+        match (own, together) {
+            // Few images may lack the brightest shade.
+            (Self::Pixels(top), Self::Pixels(other)) if near(top, other) => together,
+            _ if own.is_pixels() => own,
+            _ => together,
+        }
+    }
+
+    /// What a part with this `look` stands for where the first one stands for this, and `all` parts look so.
+    ///
+    /// # Errors
+    /// What the part holds, where that is not clear.
+    pub(super) fn of_part(self, look: &Look, all: &Look, image: bool) -> Result<Self, String> {
+        let (alone, together) = (Self::of(look, image), Self::of(all, image));
+        if self == Self::Numbers {
+            // Pixels about their mean are below 0 too, in each part.
+            let apart = image && all.least < 0.0 && matches!(alone, Self::Pixels(_)) && look.most > 1.0;
+            return if apart { Err(alone.to_string()) } else { Ok(self) };
+        }
+        match self.of_more(look) {
+            Ok(more) if more == self && together.is_pixels() => Ok(self),
+            Ok(more) if more != self && more == alone => Ok(more),
+            _ if self == together => Ok(self),
+            _ if self == alone => Ok(self),
+            _ => Err(alone.to_string()),
+        }
+    }
+
     /// Whether values with this look are within it.
     fn holds(self, look: &Look) -> bool {
         match self {

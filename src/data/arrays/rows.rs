@@ -206,6 +206,29 @@ impl Targets {
         }
     }
 
+    /// Refuses inputs of the shape `of_inputs` whose rows are their last axis, as in MATLAB's files, where targets of the shape
+    /// `of_targets` say so.
+    ///
+    /// # Errors
+    /// [`Error::File`] that says how to move it.
+    pub(super) fn refuse_rows_last(
+        path: &Path,
+        (inputs, of_inputs): (&str, &[usize]),
+        (targets, of_targets): (&str, &[usize]),
+    ) -> Result<()> {
+        let ([first, .., last], [rows] | [rows, _]) = (of_inputs, of_targets) else { return Ok(()) };
+        let rows = if *rows == 1 { of_targets.last().unwrap_or(rows) } else { rows };
+        if last != rows || first == rows {
+            return Ok(());
+        }
+        let found = format!("{inputs} of shape {of_inputs:?} for {rows} rows in {targets}: its rows are its last axis");
+        Err(Error::file(
+            path,
+            found,
+            format!("rows as its first axis: in NumPy, {inputs} = np.moveaxis({inputs}, -1, 0)"),
+        ))
+    }
+
     fn wrong(path: &Path, found: String, (inputs, count): (&str, usize)) -> Error {
         Error::file(path, found, format!("[{count}], a class or a number for each row of {inputs}"))
     }
@@ -234,8 +257,8 @@ impl Targets {
                     return Ok(Self { found, outputs: 1 });
                 }
                 // Several numbers per row are values, where they may be.
-                Err(_) if expected == Expected::Any && array.is_float() => {}
-                Err(why) => {
+                Err(Faults { share, .. }) if expected == Expected::Any && array.is_float() && share < NEARLY_ALL => {}
+                Err(Faults { why, .. }) => {
                     let advice = [Remedy::Values];
                     return Err(Self::wrong(path, format!("{name} of shape {shape:?}, {why}"), of).advise(&advice));
                 }
@@ -252,12 +275,20 @@ impl Targets {
     }
 }
 
+/// The share of rows with a single 1 from which on the others are mistakes, and the numbers no values.
+const NEARLY_ALL: f64 = 0.9;
+
+/// Why rows of numbers are no classes.
+struct Faults {
+    /// What the first row is that has no single 1.
+    why: String,
+    /// The share of the rows that have one.
+    share: f64,
+}
+
 /// The place of the single 1 in each row of `columns` numbers, as text.
-///
-/// # Errors
-/// What the first row is that has no single 1.
-fn one_hot(array: &Array, columns: usize) -> Result<Vec<String>, String> {
-    let values: Vec<f64> = array.numbers()?.collect();
+fn one_hot(array: &Array, columns: usize) -> Result<Vec<String>, Faults> {
+    let values: Vec<f64> = array.numbers().map_err(|why| Faults { why, share: 0.0 })?.collect();
     let place = |(row, values): (usize, &[f64])| {
         let mut ones = (0..columns).filter(|at| values[*at] == 1.0);
         match (ones.next(), ones.next(), values.iter().all(|value| *value == 0.0 || *value == 1.0)) {
@@ -266,7 +297,11 @@ fn one_hot(array: &Array, columns: usize) -> Result<Vec<String>, String> {
             (.., false) => Err(format!("of which row {row} has other numbers than 0 and 1")),
         }
     };
-    values.chunks_exact(columns).enumerate().map(place).collect()
+    let rows = || values.chunks_exact(columns).enumerate().map(place);
+    rows().collect::<Result<_, _>>().map_err(|why| {
+        let ones = rows().filter(Result::is_ok).count();
+        Faults { why, share: ones as f64 / rows().len().max(1) as f64 }
+    })
 }
 
 /// The targets in `texts`, `outputs` per row.

@@ -210,18 +210,22 @@ impl<'a> Store<'a> {
 
     /// The shape of the array called `name`.
     fn shape(&mut self, name: &str) -> Result<Vec<usize>> {
-        match &mut self.archive {
-            Some(archive) => Array::shape_of(&self.path, name, member(&self.path, archive, name)?),
-            None => Ok(self.array(name)?.shape),
+        match (&mut self.archive, self.arrays.iter().find(|(other, _)| other == name), self.content) {
+            (Some(archive), ..) => Array::shape_of(&self.path, name, member(&self.path, archive, name)?),
+            (None, Some((_, file)), None) if self.kind == Kind::Numpy => {
+                let source = File::open(file).map_err(Error::io("read", file))?;
+                Array::shape_of(file, name, BufReader::new(source))
+            }
+            _ => Ok(self.array(name)?.shape),
         }
     }
 
-    /// The shapes of the arrays of these names, where they are read without the arrays: those of an archive.
+    /// The shapes of the arrays of these names, where they are read without the arrays: those of NumPy.
     ///
     /// # Errors
     /// Those of [`Store::array`].
     pub(super) fn headers(&mut self, [one, other]: [&str; 2]) -> Result<Option<[Vec<usize>; 2]>> {
-        if self.archive.is_none() {
+        if self.is_idx() {
             return Ok(None);
         }
         Ok(Some([self.shape(one)?, self.shape(other)?]))

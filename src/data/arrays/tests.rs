@@ -176,12 +176,16 @@ fn every_kind_of_bad_archive_gets_one_line_that_names_the_array() {
         (1, x("<U3", "(2,)", &[0; 24]), &["in y_train[0]", "a label"]),
         (0, x("<U1", "(2, 3)", &[65, 0, 0, 0].repeat(6)), &["x_train of text", "integers or floats"]),
         (0, x("<M8", "(2, 3)", &[0; 48]), &["x_train of dates", "int64"]),
-        (1, x("|u1", "(3,)", &[0; 3]), &["y_train of shape [3]", "[2]"]),
+        (1, x("|u1", "(4,)", &[0; 4]), &["y_train of shape [4]", "[2]"]),
         // Found before the rows are unpacked, which are not there.
         (0, x("|u1", "(1000, 3)", &[]), &["y_train of shape [2]", "[1000]"]),
         (1, x("|u1", "(2, 2)", &[0; 4]), &["y_train of shape [2, 2]", "row 0 has no single 1"]),
+        (
+            0,
+            x("|u1", "(1, 3, 2)", &[0; 6]),
+            &["x_train of shape [1, 3, 2]", "last axis", "np.moveaxis(x_train, -1, 0)"],
+        ),
         (2, x("|u1", "(1, 3)", &[0; 3]), &["rows of 3 values in x_test", "images of 1 x 3"]),
-        (2, x("<f4", "(1, 1, 3)", &f32s(&[0.5; 3])), &["pixels from 0 to 1 in x_test", "pixels from 0 to 255"]),
         (3, x("|u1", "(1,)", &[9]), &["class 9 in y_test[0]", "\"-7\", \"3\""]),
     ];
     for (at, array, parts) in cases {
@@ -249,6 +253,55 @@ fn classes_may_be_text_booleans_halves_or_a_column_each() {
         let raw = read(archive(&arrays, CompressionMethod::Stored).path()).unwrap();
         assert_eq!((raw.train.labels(), &raw.classes[..]), (&[1, 0][..], &classes.map(String::from)[..]));
     }
+}
+
+#[test]
+fn a_row_without_a_single_1_among_rows_that_have_one_is_a_mistake_in_floats_too() {
+    let rows = |zeros: usize| -> Vec<f32> {
+        (0..20).flat_map(|row| if row < 5 + zeros && row >= 5 { [0.0; 2] } else { [1.0, 0.0] }).collect()
+    };
+    let of = |zeros: usize| {
+        let y = npy(1, "<f4", false, "(20, 2)", &little(&rows(zeros), f32::to_le_bytes));
+        archive(&[("x", npy(1, "|u1", false, "(20, 1)", &[200; 20])), ("y", y)], CompressionMethod::Stored)
+    };
+    let error = told(of(1).path(), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("y of shape [20, 2], of which row 5 has no single 1"), "{error}");
+    let values = Options { task: Some(Task::Values), ..Options::default() };
+    assert_eq!(told(of(1).path(), &values).unwrap().0.classes.len(), 0);
+    assert_eq!(told(of(9).path(), &Options::default()).unwrap().0.classes.len(), 0);
+}
+
+#[test]
+fn each_part_may_hold_pixels_of_its_own_range() {
+    let floats = |count: usize, values: &[f32]| {
+        npy(1, "<f4", false, &format!("({count}, 1, 3)"), &little(values, f32::to_le_bytes))
+    };
+    let bytes = |count: usize, values: &[u8]| npy(1, "|u1", false, &format!("({count}, 1, 3)"), values);
+    let unit = [0.0, 51.0, 102.0, 153.0, 204.0, 255.0].map(|value: f32| value / 255.0);
+    let signed = unit.map(|value| 2.0 * value - 1.0);
+    let whole = [0, 51, 102, 153, 204, 255];
+    for (train, test, noted) in [
+        (floats(2, &unit), bytes(1, &[0, 102, 255]), "x_test holds pixels from 0 to 255"),
+        (floats(2, &unit), floats(1, &[0.0, 102.0, 255.0]), "x_test holds pixels from 0 to 255"),
+        (bytes(2, &whole), floats(1, &[0.0, 0.4, 1.0]), "x_test holds pixels from 0 to 1"),
+        (floats(2, &signed), floats(1, &[0.0, 0.4, 1.0]), "x_test holds pixels from 0 to 1"),
+        (floats(2, &unit), floats(1, &[-1.0, -0.2, 1.0]), "x_test holds pixels from -1 to 1"),
+        (floats(2, &unit), floats(1, &[0.0, 0.4, 1.0]), ""),
+        (bytes(2, &whole), bytes(1, &[0, 102, 255]), ""),
+    ] {
+        let mut arrays = good();
+        (arrays[0].1, arrays[2].1) = (train, test);
+        let (raw, notes) = told(archive(&arrays, CompressionMethod::Stored).path(), &Options::default()).unwrap();
+        assert_eq!(raw.train.inputs, Inputs::U8(whole.to_vec()), "{notes}");
+        assert_eq!(raw.test.unwrap().inputs, Inputs::U8(vec![0, 102, 255]), "{notes}");
+        assert_eq!((notes.contains("x_test"), notes.contains(noted)), (!noted.is_empty(), true), "{notes}");
+    }
+    // About their mean, where the others are not.
+    let mut arrays = good();
+    arrays[0].1 = floats(2, &[-0.4, 2.1, 0.3, 0.0, 1.1, -0.2]);
+    arrays[2].1 = bytes(1, &[0, 102, 255]);
+    let error = told(archive(&arrays, CompressionMethod::Stored).path(), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("pixels from 0 to 255 in x_test") && error.contains("numbers, as in x_train"), "{error}");
 }
 
 #[test]

@@ -200,9 +200,14 @@ impl Dialect {
         if self.is_text { "line" } else { "row" }
     }
 
-    /// The number of columns by which one is found that is named by its number: an empty last one does not count.
+    /// The number of columns by which one is found that is named by its number: an empty last one does not count, nor the index
+    /// that pandas saves behind the columns.
     pub(super) fn count(&self) -> usize {
         let count = self.records.first().map_or(0, Vec::len);
+        if !self.is_text {
+            let names = self.records.first().into_iter().flatten().rev();
+            return count - names.take_while(|name| name.starts_with("__index_level_")).count();
+        }
         let empty = |record: &Vec<String>| record.len() == count && record.last().is_some_and(String::is_empty);
         if count > 2 && self.records.iter().all(empty) { count - 1 } else { count }
     }

@@ -27,6 +27,22 @@ pub(super) fn column(columns: &Columns, options: &Options) -> Result<Option<usiz
     Ok(Some(index))
 }
 
+/// Refuses to leave out what is to be predicted, or to take it as categories: that would do nothing.
+///
+/// # Errors
+/// [`Error::Usage`] for such options, and for a column that is not there.
+pub(super) fn refuse_target(columns: &Columns, options: &Options) -> Result<()> {
+    let (left_out, taken) = ("leave it out", "take it as categories, which features are,");
+    for (given, flag, what) in [(&options.ignore, "ignore", left_out), (&options.categories, "categories", taken)] {
+        if columns.find(given)?.contains(&columns.label) {
+            let name = columns.name(columns.label);
+            let error = Error::Usage(format!("{name} is what is to be predicted: to {what} would do nothing"));
+            return Err(error.advise(&[Remedy::Without(flag), Remedy::Option("label")]));
+        }
+    }
+    Ok(())
+}
+
 /// Takes the weights of all rows out of `frame`, so that they are no feature.
 ///
 /// # Errors

@@ -287,6 +287,21 @@ fn walk(folder: &Path, seen: &mut HashSet<PathBuf>, images: &mut Vec<PathBuf>, l
     folders.iter().try_for_each(|folder| walk(folder, seen, images, left_out))
 }
 
+/// The images in the folders of classes in `path`: those of the test part where there are parts. None where it holds no folders.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) fn of_classes(path: &Path, notes: &mut Vec<Note>) -> Result<Option<Vec<PathBuf>>> {
+    if !has_folders(path) {
+        return Ok(None);
+    }
+    let Listing { train, test, .. } = list(path, notes)?;
+    let of = if test.is_some() { "its test part" } else { "its folders of classes" };
+    let images: Vec<PathBuf> = test.unwrap_or(train).into_iter().map(|image| image.path).collect();
+    notes.push(format!("{}: the {} images of {of} are taken", path.display(), images.len()).into());
+    Ok(Some(images))
+}
+
 /// All files in the folder `path` and in those within it, as far as they can be listed.
 pub(crate) fn paths(path: &Path) -> Vec<PathBuf> {
     let (mut paths, mut others) = (Vec::new(), LeftOut::default());
