@@ -84,12 +84,15 @@ pub enum Range {
     },
 }
 
+/// What is to be said of a column, and the option that says otherwise.
+type Remark = (String, &'static str);
+
 /// What is known of a column, and what there is to say of it.
 struct Fitted {
     kind: Kind,
     missing: usize,
     range: Range,
-    remark: Option<String>,
+    remark: Option<Remark>,
 }
 
 /// Decides what the columns of `frame` become, by the rows that `trained` accepts. What was decided goes to `notes`.
@@ -109,7 +112,7 @@ pub(in crate::data) fn fit(
     let fitted = fitting.columns(path)?;
     let mut profiles = Vec::new();
     for (index, fitted) in fitted.into_iter().enumerate() {
-        notes.extend(fitted.remark.map(|remark| Note::new(format!("{}: {remark}", columns.name(index)), "categories")));
+        notes.extend(fitted.remark.map(|(text, option)| Note::new(format!("{}: {text}", columns.name(index)), option)));
         let column = columns.short_name(index);
         profiles.push(Profile { column, kind: fitted.kind, missing: fitted.missing, range: fitted.range });
     }
@@ -311,14 +314,11 @@ impl Fitting<'_> {
         found.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         let frequent = found.iter().take(8).map(|(text, count)| ((*text).to_owned(), *count)).collect();
         let range = Range::Texts { different: found.len(), frequent };
-        let mut remark = None;
         let indicator = self.indicator(missing, rows);
         let forced = self.rules.categories.contains(&index);
         let left_out = |why: &str| Kind::LeftOut { why: why.into() };
         let form = if forced { Form::None } else { times::form(found.iter().map(|(text, _)| *text)) };
-        if !forced {
-            self.check_slips(path, index, at)?;
-        }
+        let mut remark = if forced { None } else { self.check_slips(path, index, at)? };
         let kind = if found.is_empty() {
             left_out(EMPTY)
         } else if found.len() == 1 && !indicator {
@@ -339,11 +339,12 @@ impl Fitting<'_> {
             Kind::Time { form, origin: fill.floor(), fill, indicator }
         } else {
             if !forced && form == Form::None {
-                self.check_dates(path, index, at, &found)?;
+                remark = remark.or(self.check_dates(path, index, at, &found)?);
             }
             if form == Form::Unclear {
                 let example = found[0].0;
-                remark = Some(format!("dates such as {example:?} may begin with day or month, and are taken as text"));
+                let text = format!("dates such as {example:?} may begin with day or month, and are taken as text");
+                remark = Some((text, "categories"));
             }
             let own = found.len() > self.rules.most && found.len() as f64 >= DIFFERENT.0 * (rows - missing) as f64;
             if own && rows - missing >= DIFFERENT.1 && !forced {
@@ -358,37 +359,37 @@ impl Fitting<'_> {
 
     /// Refuses a column of numbers in which a few cells are text: it is more likely that these are wrong than that all numbers
     /// are names.
-    fn check_slips(&self, path: &Path, index: usize, at: usize) -> Result<()> {
+    fn check_slips(&self, path: &Path, index: usize, at: usize) -> Result<Option<Remark>> {
         let texts = &self.frame.texts[at];
         let number: Vec<bool> = texts.iter().map(|text| is_number(text)).collect();
         let different = number.iter().filter(|number| **number).count();
         if different == texts.len() {
-            return self.check_marks(path, index, at);
+            return self.check_marks(path, index, at).map(|()| None);
         }
         if different <= self.rules.most {
-            return Ok(());
+            return Ok(None);
         }
         let expected = "a number, or none that could be counted as such";
         self.check_others(path, index, at, &number, &is_nearly_number, ("no numbers", expected))
     }
 
     /// Refuses a column of dates, the most frequent of which are `found`, in which a few cells are none, or dates in another form.
-    fn check_dates(&self, path: &Path, index: usize, at: usize, found: &[(&str, usize)]) -> Result<()> {
+    fn check_dates(&self, path: &Path, index: usize, at: usize, found: &[(&str, usize)]) -> Result<Option<Remark>> {
         if found.len() <= self.rules.most {
-            return Ok(());
+            return Ok(None);
         }
-        let Some(form) = times::usual(found) else { return Ok(()) };
+        let Some(form) = times::usual(found) else { return Ok(None) };
         let date: Vec<bool> =
             self.frame.texts[at].iter().map(|text| times::days_or_iso(text, &form).is_some()).collect();
         if date.iter().filter(|date| **date).count() <= self.rules.most {
-            return Ok(());
+            return Ok(None);
         }
         let what = format!("no dates of the form {form}, as others are");
         self.check_others(path, index, at, &date, &times::is_date, (&what, "dates of one form"))
     }
 
-    /// Refuses a column of which some texts are `usual`, where few cells have others, where these are few different ones, or where
-    /// all of them are `nearly` usual. What others are, and what is expected, goes into the refusal.
+    /// Refuses a column of which some texts are `usual` where few cells have others. Where more have, but these are few different
+    /// ones, or all are `nearly` usual, that is what is to be said of it. What others are, and what is expected, goes into both.
     fn check_others(
         &self,
         path: &Path,
@@ -397,7 +398,7 @@ impl Fitting<'_> {
         usual: &[bool],
         nearly: &dyn Fn(&str) -> bool,
         (what, expected): (&str, &str),
-    ) -> Result<()> {
+    ) -> Result<Option<Remark>> {
         let texts = &self.frame.texts[at];
         // Among numbers and dates these stand for a missing value.
         let missing: Vec<bool> = texts.iter().map(|text| is_missing(text)).collect();
@@ -414,22 +415,24 @@ impl Fitting<'_> {
         }
         let words: Vec<&str> =
             (0..texts.len()).filter(is_other).filter(|code| met[*code]).map(|code| &texts[code][..]).collect();
-        let Some((code, place)) = first else { return Ok(()) };
-        let is_slip =
-            others as f64 <= SLIPS * cells as f64 || words.len() <= FEW || words.iter().all(|word| nearly(word));
-        if !is_slip {
-            return Ok(());
+        let Some((code, place)) = first else { return Ok(None) };
+        let is_slip = others as f64 <= SLIPS * cells as f64;
+        if !is_slip && words.len() > FEW && !words.iter().all(|word| nearly(word)) {
+            return Ok(None);
         }
         let (text, name) = (&texts[code], self.columns.name(index));
+        let listed = match words.len() {
+            1..=FEW => format!(" ({})", words.iter().map(|word| show(word)).collect::<Vec<_>>().join(", ")),
+            _ => format!(", such as {}", show(text)),
+        };
+        if !is_slip {
+            let text = format!("{others} of {cells} cells are {what}{listed}; all are taken as text");
+            return Ok(Some((text, "missing_values")));
+        }
         // Where files were put together with their headers.
         let header = if self.columns.short_name(index) == *text { ", the header once more" } else { "" };
         let (shown, place) = (show(text), self.frame.places.name(place));
-        let listed = match words.len() {
-            2..=FEW => format!(" ({})", words.iter().map(|word| show(word)).collect::<Vec<_>>().join(", ")),
-            _ => String::new(),
-        };
-        let found =
-            format!("{shown} in {place}, {name}{header}: {others} of {cells} cells of this column are {what}{listed}");
+        let found = format!("{shown} in {place}, {name}{header}: {others} of {cells} cells of this column are {what}");
         let remedies = [Remedy::Option("missing_values"), Remedy::Option("categories"), Remedy::Option("ignore")];
         Err(Error::file(path, found, expected).advise(&remedies))
     }
@@ -515,6 +518,15 @@ mod tests {
 
     /// What a column called `name` becomes, with these texts, or with these numbers where they are all numbers.
     fn kind(name: &str, cells: &[String], rules: &Rules) -> Result<Kind> {
+        fitted(name, cells, rules).map(|fitted| fitted.kind)
+    }
+
+    /// What is said of a column.
+    fn told(name: &str, cells: &[String]) -> String {
+        fitted(name, cells, &rules()).unwrap().remark.unwrap().0
+    }
+
+    fn fitted(name: &str, cells: &[String], rules: &Rules) -> Result<Fitted> {
         let numbers: Vec<f32> = cells.iter().map_while(|cell| cell.parse().ok()).collect();
         let mut frame = Frame::default();
         let lines = (1..=cells.len() as u64).collect();
@@ -540,7 +552,7 @@ mod tests {
         frame.held.push(Held::Nothing);
         let columns = Columns { count: 2, label: 1, names: Some(vec![name.into(), "y".into()]) };
         let fitting = Fitting { frame: &frame, columns: &columns, trained: &|_| true, rules, pixels: false };
-        Ok(fitting.columns("some".as_ref())?.swap_remove(0).kind)
+        Ok(fitting.columns("some".as_ref())?.swap_remove(0))
     }
 
     fn rules() -> Rules {
@@ -605,7 +617,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_different_texts_among_many_numbers_are_refused_however_often_they_occur() {
+    fn a_few_different_texts_among_many_numbers_are_told_however_often_they_occur() {
         for (texts, what) in [
             (&["unknown"][..], "30 of 100 cells"),
             (&["missing", "n. v."], "(\"missing\", \"n. v.\")"),
@@ -618,8 +630,8 @@ mod tests {
                 .enumerate()
                 .map(|(row, cell)| if row % 10 < 3 { next.next().unwrap().to_string() } else { cell })
                 .collect();
-            let error = kind("size", &all, &rules()).unwrap_err().to_string();
-            assert!(error.contains(what) && error.contains("no numbers"), "{error}");
+            let told = told("size", &all);
+            assert!(told.contains(what) && told.contains("no numbers"), "{told}");
         }
         // Codes, some of which are numbers.
         let codes = cells(100, |row| if row % 2 == 0 { format!("A{}", row % 40) } else { row.to_string() });
@@ -627,15 +639,17 @@ mod tests {
     }
 
     #[test]
-    fn a_few_cells_among_dates_that_are_none_are_refused() {
+    fn cells_among_dates_that_are_none_are_refused_where_they_are_few_and_told_where_not() {
         let day = |row: usize| format!("2021-{:02}-{:02}", 1 + row % 12, 1 + row % 28);
-        for (bad, share) in [("2021-02-30", 50), ("0000-00-00", 3), ("soon", 2)] {
-            let all = cells(200, |row| if row % share == 1 { bad.into() } else { day(row) });
-            let error = kind("day", &all, &rules()).unwrap_err().to_string();
-            assert!(error.contains(&format!("{bad:?} in line 2")) && error.contains("%Y-%m-%d"), "{error}");
+        let mixed = |bad: &str, share| cells(200, |row| if row % share == 1 { bad.into() } else { day(row) });
+        let error = kind("day", &mixed("2021-02-30", 50), &rules()).unwrap_err().to_string();
+        assert!(error.contains("\"2021-02-30\" in line 2") && error.contains("%Y-%m-%d"), "{error}");
+        for (bad, share) in [("0000-00-00", 3), ("soon", 2)] {
+            let told = told("day", &mixed(bad, share));
+            assert!(told.contains(&format!("({bad:?})")) && told.contains("%Y-%m-%d"), "{told}");
         }
         let two = cells(200, |row| if row % 2 == 1 { format!("{:02}.01.2021", 1 + row % 28) } else { day(row) });
-        assert!(kind("day", &two, &rules()).unwrap_err().to_string().contains("100 of 200 cells"));
+        assert!(told("day", &two).contains("100 of 200 cells"));
         let notes = cells(200, |row| if row % 2 == 1 { format!("seen {}", row % 60) } else { day(row) });
         assert!(matches!(kind("note", &notes, &rules()).unwrap(), Kind::Categories { .. }));
     }
