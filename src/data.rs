@@ -58,7 +58,7 @@ pub mod targets;
 mod unpacked;
 
 pub use arrays::Range;
-pub use csv::{Columns, Decimal, Delimiter, Header, TableFiles, table_files};
+pub use csv::{Columns, Decimal, Delimiter, Header, Table, TableFiles, table_files};
 pub use framing::{Form, Framing};
 pub use known::Known;
 pub use note::Note;
@@ -247,7 +247,7 @@ pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<Note>)> {
 ///
 /// # Errors
 /// Those of [`load`], and [`Error::Data`] where `source` is no table.
-pub fn table(source: &str, options: &Options) -> Result<(csv::Table, Vec<Note>)> {
+pub fn table(source: &str, options: &Options) -> Result<(Table, Vec<Note>)> {
     let mut notes = Vec::new();
     match read(source, options, None, &mut notes)? {
         Found::Table(table) => Ok((*table, notes)),
@@ -263,7 +263,7 @@ enum Found {
     /// Rows of features.
     Rows(Box<Raw>),
     /// Rows of which it is not decided yet what their columns become.
-    Table(Box<csv::Table>),
+    Table(Box<Table>),
     /// Parts whose rows are encoded and scaled.
     Converted(Box<Dataset>),
 }

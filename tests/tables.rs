@@ -499,6 +499,17 @@ fn inspected(data: &str, more: &[&str]) -> serde_json::Value {
 }
 
 #[test]
+fn columns_are_shown_where_no_target_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..20).map(|row| format!("{row}.5,{}\n", ["u", "v"][row % 2])).collect();
+    write(folder.path(), "a.csv", format!("size,kind\n{rows}"));
+    let file = folder.path().join("a.csv").to_str().unwrap().to_owned();
+    let (out, err) = run(&["data", "inspect", &file]);
+    assert!(out.contains("size") && err.contains("no target was found") && err.contains("--label"), "{out}{err}");
+    assert!(refused(&["train", "--backend", "cpu", "--data", &file], 2).contains("no column is called label"));
+}
+
+#[test]
 fn each_of_many_files_says_its_own_decimal_mark_and_whether_it_has_a_header() {
     let folder = tempfile::tempdir().unwrap();
     let pattern = |name: &str| folder.path().join(format!("{name}/*.csv")).to_str().unwrap().to_owned();

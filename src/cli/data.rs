@@ -13,8 +13,8 @@ use crate::augment::Augment;
 use crate::data::catalogue::{self, SETS, Set};
 use crate::data::fetch::Event;
 use crate::data::schema::{Kind, Profile, Range};
-use crate::data::{self, idx};
-use crate::error::{Error, Result};
+use crate::data::{self, Note, Table, idx};
+use crate::error::{Error, Remedy, Result};
 use crate::{cache, files, preview};
 
 mod convert;
@@ -308,7 +308,7 @@ fn inspect(options: &InspectOptions) -> Result<()> {
     if data::converted::present(options.file.as_ref()) {
         return convert::inspect(&options.file, &reading, options.json);
     }
-    let (table, mut notes) = data::table(&options.file, &reading)?;
+    let (table, mut notes) = table_to_show(&options.file, &reading)?;
     let mut decided = Vec::new();
     let (profiles, schema) = table.profile(&mut decided)?;
     // What is decided of columns stands in the table itself.
@@ -355,6 +355,25 @@ fn inspect(options: &InspectOptions) -> Result<()> {
         print_text(line.trim_end())?;
     }
     Ok(())
+}
+
+/// The table to show. Where no column is named as the target, nor called as one, the last one is shown as it.
+fn table_to_show(file: &str, reading: &data::Options) -> Result<(Table, Vec<Note>)> {
+    let is_untold = |error: &Error| match error {
+        Error::Advised { remedies, .. } => reading.column().is_none() && remedies.contains(&Remedy::Option("label")),
+        _ => false,
+    };
+    match data::table(file, reading) {
+        Err(error) if is_untold(&error) => {
+            let last = data::Options { label: Some("last".into()), ..reading.clone() };
+            let (table, mut notes) = data::table(file, &last).map_err(|_| error)?;
+            let text =
+                "no target was found by its name, and train needs one: the last column is shown as it".to_owned();
+            notes.insert(0, Note { text, option: Some("label") });
+            Ok((table, notes))
+        }
+        read => read,
+    }
 }
 
 /// Characters of what a column holds, at the least and at the most.

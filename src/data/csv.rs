@@ -19,6 +19,7 @@ mod dialect;
 mod frame;
 mod kept;
 mod many;
+mod marks;
 mod merge;
 mod opened;
 mod parse;
@@ -739,6 +740,104 @@ mod tests {
         assert!(error.contains("1 in column 1 (\"a\"), the first in line 3; 1 in column 2 (\"b\")"), "{error}");
     }
 
+    /// The rows of a table of one file or of many, and what is said of them.
+    fn rows_of(path: &Path, options: &Options) -> Result<(usize, Vec<String>, Vec<Note>)> {
+        let mut notes = Vec::new();
+        let table = super::read(path, None, options, &mut notes)?;
+        Ok((table.rows(), table.classes().to_vec(), notes))
+    }
+
+    #[test]
+    fn lines_that_are_no_rows_are_left_aside_wherever_they_stand() {
+        let head = "a,label\nred,x\nblue,y\n";
+        for (content, parts) in [
+            (
+                format!("{head}a,label\nred,y\n\"a\", \"label\"\nblue,x\n"),
+                &["2 lines that are the header once more"][..],
+            ),
+            (format!("{head}# end of batch 1\nred,y\nblue,\"x\"\n# end"), &["2 lines of comments among the rows"]),
+            (format!("{head}\u{feff}a,label\nred,y\n\u{feff}blue,x\n"), &["1 lines that are the header once more"]),
+            (format!("#{head}#a,label\nred,y\n# b\nblue,x\n"), &["1 lines that are the header", "1 lines of comments"]),
+            (format!("{head}#1,y\n#2,x\n"), &[]),
+        ] {
+            let (rows, classes, notes) = rows_of(file(&content).path(), &Options::default()).unwrap();
+            assert_eq!((rows, &classes[..]), (4, &["x".to_owned(), "y".to_owned()][..]), "{content:?}: {notes:?}");
+            assert!(parts.iter().all(|part| notes.iter().any(|note| note.contains(part))), "{content:?}: {notes:?}");
+            assert_eq!(notes.iter().filter(|note| note.contains("left aside")).count(), parts.len(), "{notes:?}");
+        }
+        let numbers = "a,label\n1,x\n2,y\na,label\n3,x\n# note\n4,y\n5\n";
+        let error = rows_of(file(numbers).path(), &Options::default()).unwrap_err().to_string();
+        assert!(error.contains("1 cells in line 8"), "{error}");
+        let read = file(numbers.strip_suffix("5\n").unwrap());
+        let columns = parse(numbers.strip_suffix("5\n").unwrap(), None).unwrap().columns.unwrap();
+        let rows = features(read.path(), None, &Options::default(), &columns, None, &mut Vec::new()).unwrap();
+        assert_eq!((&rows.values[..], &rows.lines[..]), (&[1.0, 2.0, 3.0, 4.0][..], &[2, 3, 5, 7][..]));
+        let all = Options { header: Header::Yes, label: Some("2".into()), ..Options::default() };
+        assert_eq!(rows_of(file("0,1\n0,1\n1,2\n").path(), &all).unwrap().0, 2, "numbers are a row");
+    }
+
+    #[test]
+    fn a_further_file_with_other_names_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let second = |text: &str| {
+            std::fs::write(folder.path().join("p-1.csv"), "color,shape,label\nred,s,yes\nblue,m,no\n").unwrap();
+            std::fs::write(folder.path().join("p-2.csv"), text).unwrap();
+            rows_of(folder.path(), &Options::default()).map(|(rows, ..)| rows)
+        };
+        let error = second("colour,form,kind\nred,s,yes\nblue,m,no\n").unwrap_err().to_string();
+        for part in ["p-2.csv: found a header of other names: \"colour\"", "p-1.csv: \"color\", \"shape\", \"label\""] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert_eq!(second("color,label,shape\nred,yes,s\n").unwrap(), 3);
+        assert_eq!(second("green,l,yes\nred,s,yes\n").unwrap(), 4, "a row of new texts");
+        assert_eq!(second("green,l,maybe\n").unwrap(), 3);
+    }
+
+    #[test]
+    fn blanks_before_quotes_and_single_quotes_are_read_for_what_they_are() {
+        let plain = "a,b,label\n1,\"x, y\",yes\n2,\"z\nz\",no\n3,z,no\n4,\"x, y\",yes\n";
+        let load = |text: &str, options: Options| {
+            let mut notes = Vec::new();
+            let table = super::read(file(text).path(), None, &options, &mut notes).unwrap();
+            let places: Vec<u64> = table.frame.rows_places().map(|place| place.number).collect();
+            let numbers: Vec<f32> = table.frame.numbers(0).collect();
+            ((places, numbers, table.frame.texts.clone(), table.classes().to_vec()), notes)
+        };
+        let expected = load(plain, Options::default()).0;
+        for text in [
+            plain.replace(',', ", ").replace("x,  y", "x, y"),
+            "a, b, label\n1, \"x, y\" ,\"yes\"\n \"2\",  \"z\nz\", \"no\"\n3, z, no\n4, \"x, y\", yes\n".into(),
+            plain
+                .replace('"', "'")
+                .replace("yes", "'yes'")
+                .replace("no", "'no'")
+                .replace(",z,", ",'z',")
+                .replace("label\n1", "'label'\n'1'"),
+        ] {
+            assert_eq!(load(&text, Options::default()).0, expected, "{text:?}");
+            assert_eq!(
+                load(&text, Options { delimiter: Delimiter::Comma, ..Options::default() }).0,
+                expected,
+                "{text:?}"
+            );
+        }
+        let (_, notes) = load("a,label\n'1','x'\n'2','y'\n", Options::default());
+        assert!(notes.iter().any(|note| note.contains("quoted by '")), "{notes:?}");
+        // No quotes: these stand alone, or there is more after them.
+        let (found, _) = load("a,b,label\n1, \"in,x\n2, 5,y\n3, \"a\" or b,x\n4,'tis,y\n", Options::default());
+        assert_eq!(found.2[0], ["\"in", "5", "\"a\" or b", "'tis"]);
+    }
+
+    #[test]
+    fn names_and_bytes_of_other_encodings_are_told() {
+        let options = Options { label: Some(" the label ".into()), ..Options::default() };
+        assert_eq!(rows_of(file("a, the label \n1,x\n2,y\n").path(), &options).unwrap().1, ["x", "y"]);
+        let (_, classes, notes) =
+            rows_of(file(b"a\xe9,label\n1,\xe4\n2,\xf6\n3,\xe4\n").path(), &Options::default()).unwrap();
+        assert_eq!(classes, ["\u{e4}", "\u{f6}"]);
+        assert!(notes.iter().any(|note| note.contains("4 cells that are no UTF-8")), "{notes:?}");
+    }
+
     #[test]
     fn a_title_and_a_line_of_totals_change_nothing() {
         let rows: String = (0..20).map(|row| format!("{row}.5,{},{}\n", row % 7, ["x", "y"][row % 2])).collect();
@@ -772,11 +871,10 @@ mod tests {
     #[test]
     fn every_kind_of_bad_file_gets_one_line_with_the_place() {
         let mut slip: String = (0..99).map(|row| format!("{row}.5,x\n")).collect();
-        let twice = format!("a,label\n{slip}a,label\n");
         slip.push_str("-,x\nunknown,y\n");
         let slip = format!("a,label\n{slip}");
         let cases: [(&[u8], &[&str]); 19] = [
-            (twice.as_bytes(), &["\"a\" in line 101, column 1 (\"a\"), the header once more", "1 of 100 cells"]),
+            (b"a,b,label\n1,2,x,3\n1,2,y,3\n", &["4 cells in line 2 (\"1\", \"2\", \"x\", \"3\") under a header of 3"]),
             (b"", &["an empty file"]),
             (b"\n\n", &["an empty file"]),
             (b"a,b,label\n", &["no row under the header"]),
@@ -791,7 +889,7 @@ mod tests {
             (b"a,b,label\n1,2,\n", &["1 rows, all of them without a target in column 3 (\"label\")"]),
             (b"a,b,label\n1,2,x\n\n1,2,y\n1,2,5.1\n", &["\"5.1\" in line 5, column 3", "the right column"]),
             (b"a,b,label\n1,2,5.1\n\n1,2,--x\n", &["\"--x\" in line 4, column 3 (\"label\")", "a finite number"]),
-            (b"a,b,label\n1,\"2,x\n3,4,5\n", &["2 cells in line 2"]),
+            (b"a,b,label\n1,\"2,x\n3,4,5\n", &["a quote that begins in line 2 and is not closed"]),
             (b"a,b,label\n1,2,x\n1,2,y\n", &["no column to learn from", "the same value"]),
             (b"PAR1", &["Parquet file"]),
             (b"\0\0\x08\x03", &["another kind", "IDX"]),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 
-use super::columns::{Columns, Layout, label_by_habit, numbered, unique};
+use super::columns::{Columns, Layout, label_by_habit, named, numbered, unique};
 use super::dialect::{Dialect, Header};
 use super::is_missing;
 use crate::data::{Note, classes};
@@ -38,9 +38,10 @@ impl Layout {
             Header::No => false,
             Header::Auto => are_names(known, &first) || (fits && dialect.has_names(by_number(first.len(), 0))),
         };
-        let unnamed = if names { dialect.header().len() - first.len() } else { 0 };
-        if unnamed > 0 {
-            own = dialect.header();
+        let header = if names { Some(dialect.header(path, is_first_unnamed(known))?) } else { None };
+        let unnamed = header.as_ref().map_or(0, |header| header.len() - first.len());
+        if let Some(header) = header.filter(|_| unnamed > 0) {
+            own = header;
             first = as_known(known, &own);
         }
         let renamed: Vec<String> =
@@ -61,9 +62,9 @@ impl Layout {
                 let by_name: HashMap<&str, usize> =
                     first.iter().enumerate().rev().map(|(index, name)| (&name[..], index)).collect();
                 let find = |name: &str| by_name.get(name).copied();
-                let find_own = |name: &str| find(name).or_else(|| own.iter().position(|cell| cell == name));
-                let named = label.or(known.get(like.label).map(String::as_str)).and_then(find_own);
-                let label = named.or(label.and(by_number));
+                let find_own = |name: &str| find(name).or_else(|| named(&own, name));
+                let by_name = label.or(known.get(like.label).map(String::as_str)).and_then(find_own);
+                let label = by_name.or(label.and(by_number));
                 for index in features {
                     places[index] = find(&known[index]).filter(|place| Some(*place) != label);
                 }
@@ -82,11 +83,11 @@ impl Layout {
             }
             _ if count == like.count => {
                 // Columns without names: a label that is named as in training is found by its name all the same.
-                let named = || match label {
-                    Some(label) => first.iter().position(|cell| cell == label),
+                let by_name = || match label {
+                    Some(label) => named(&first, label),
                     None => label_by_habit(&first),
                 };
-                let by_name = if names { named() } else { None };
+                let by_name = if names { by_name() } else { None };
                 let label = by_name.or(by_number).unwrap_or(like.label);
                 let there = (0..count).filter(|index| *index != label);
                 features.zip(there).for_each(|(index, place)| places[index] = Some(place));
@@ -109,7 +110,13 @@ impl Layout {
     ///
     /// # Errors
     /// [`Error::File`] for other columns.
-    pub(super) fn of_further(&self, path: &Path, dialect: &Dialect, header: Header, first_path: &Path) -> Result<Self> {
+    pub(super) fn of_further(
+        &self,
+        path: &Path,
+        dialect: &Dialect,
+        header: Header,
+        (first_path, first_rows): (&Path, &[Vec<String>]),
+    ) -> Result<Self> {
         let as_first = || format!("the columns of {}", first_path.display());
         let known = self.columns.names.as_deref().unwrap_or_default();
         let first = as_known(known, dialect.records.first().map_or(&[], |first| &first[..]));
@@ -125,6 +132,11 @@ impl Layout {
             return Err(Error::file(path, found, format!("none, as {} has none", first_path.display())));
         }
         if !has_names {
+            if header == Header::Auto && !known.is_empty() && names_others(dialect, first_rows) {
+                let (found, expected) = (classes::list(&first), classes::list(known));
+                let expected = format!("those of {}: {expected}", first_path.display());
+                return Err(Error::file(path, format!("a header of other names: {found}"), expected));
+            }
             if first.len() != self.columns.count {
                 let found = format!("{} columns", first.len());
                 return Err(Error::file(
@@ -136,7 +148,8 @@ impl Layout {
             let columns = Columns { names: None, ..self.columns.clone() };
             return Ok(Self { columns, places: self.places.clone(), label: self.label, extra: Vec::new() });
         }
-        let names = unique(as_known(known, &dialect.header()), &mut Vec::new());
+        let names = dialect.header(path, is_first_unnamed(known))?;
+        let names = unique(as_known(known, &names), &mut Vec::new());
         // Columns without a name are found by their order.
         let mut by_name: HashMap<&str, VecDeque<usize>> = HashMap::new();
         names.iter().enumerate().for_each(|(index, name)| by_name.entry(name).or_default().push_back(index));
@@ -154,6 +167,33 @@ impl Layout {
         let columns = Columns { count: names.len(), label: label.unwrap_or(names.len()), names: Some(names) };
         Ok(Self { columns, places, label, extra: Vec::new() })
     }
+}
+
+/// Whether the first of the columns `known` has no name, as that of the names of rows in files of R.
+fn is_first_unnamed(known: &[String]) -> bool {
+    known.first().is_some_and(String::is_empty)
+}
+
+/// Whether a further file of a table begins with names that are not those of the first file, of which these are rows: none of them
+/// stands under the first file's names, and in some column the cells below do.
+fn names_others(dialect: &Dialect, first_rows: &[Vec<String>]) -> bool {
+    let Some(names) = dialect.records.first().filter(|_| dialect.rows().next().is_some()) else { return false };
+    let is_number = |cell: &String| super::is_number(cell);
+    if names.iter().any(is_number) || !dialect.has_names(None) {
+        return false;
+    }
+    let mut alike = false;
+    for (column, name) in names.iter().enumerate() {
+        let cells: HashSet<&String> = first_rows.iter().filter_map(|row| row.get(column)).collect();
+        if cells.contains(name) && !name.is_empty() {
+            return false;
+        }
+        let numbers = cells.iter().any(|cell| is_number(cell));
+        let under: Vec<&String> = dialect.rows().filter_map(|row| row.get(column)).collect();
+        let known = under.iter().filter(|cell| cells.contains(*cell) || numbers && is_number(cell)).count();
+        alike |= 2 * known > under.len();
+    }
+    alike
 }
 
 /// The cells `first`; one that is called as one of the columns `known` but for upper and lower case is called as that one, where no other

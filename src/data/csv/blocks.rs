@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::marks::{Marks, quote_end};
 use super::source::{Source, Text};
 use crate::error::{Error, Result};
 
@@ -16,12 +17,14 @@ const MOST_CELLS: usize = 1 << 20;
 pub(super) struct Blocks<'a> {
     source: Source<'a>,
     text: Text<'a>,
-    delimiter: u8,
+    marks: Marks,
     /// What was read beyond the last block.
     rest: Vec<u8>,
     /// The number of the next block's first line, from 1.
     line: u64,
     ended: bool,
+    /// Whether it is known that all quotes are closed.
+    closed: bool,
 }
 
 /// Whole records, or the end of a file.
@@ -34,7 +37,15 @@ pub(super) struct Block {
 impl<'a> Blocks<'a> {
     /// The blocks of `source` from its start.
     pub(super) fn new(source: Source<'a>) -> Result<Self> {
-        Ok(Self { source, text: source.open()?, delimiter: b',', rest: Vec::new(), line: 1, ended: false })
+        Ok(Self {
+            source,
+            text: source.open()?,
+            marks: Marks::of(b','),
+            rest: Vec::new(),
+            line: 1,
+            ended: false,
+            closed: false,
+        })
     }
 
     /// What there is to say of where the text lies.
@@ -60,11 +71,26 @@ impl<'a> Blocks<'a> {
         Ok(head)
     }
 
-    /// Goes on after so many bytes and lines of the head; `delimiter` parts cells.
-    pub(super) fn start(&mut self, (bytes, lines): (usize, u64), delimiter: u8) {
+    /// Goes on after so many bytes and lines of the head; `marks` part cells.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a quote that is not closed.
+    pub(super) fn start(&mut self, (bytes, lines): (usize, u64), marks: Marks) -> Result<()> {
         self.rest.drain(..bytes);
         self.line += lines;
-        self.delimiter = delimiter;
+        self.marks = marks;
+        self.check_quotes()
+    }
+
+    /// Refuses a quote that is not closed, once the file ends: it would be a cell of all that follows.
+    fn check_quotes(&mut self) -> Result<()> {
+        if !self.ended || std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
+        self.marks.unclosed(&self.rest).map_or(Ok(()), |lines| {
+            let found = format!("a quote that begins in line {} and is not closed", self.line + lines);
+            Err(Error::file(self.source.path, found, "an end to each quote that begins"))
+        })
     }
 
     /// Leaves out the next record that is not blank: the header.
@@ -73,7 +99,7 @@ impl<'a> Blocks<'a> {
         let text = &self.rest[..];
         let mut end = 0;
         while end < text.len() {
-            let length = first_end(&text[end..], self.delimiter);
+            let length = first_end(&text[end..], self.marks);
             let record = &text[end..end + length];
             end += length;
             if !record.trim_ascii().is_empty() {
@@ -91,6 +117,7 @@ impl<'a> Blocks<'a> {
     /// [`Error::Io`], and [`Error::File`] for a record that is too long, as one without an end is.
     pub(super) fn next(&mut self) -> Result<Option<Block>> {
         let end = self.whole()?;
+        self.check_quotes()?;
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -106,7 +133,7 @@ impl<'a> Blocks<'a> {
         let mut wanted = BLOCK;
         loop {
             self.fill(wanted)?;
-            let end = if self.ended { Some(self.rest.len()) } else { last_end(&self.rest, self.delimiter) };
+            let end = if self.ended { Some(self.rest.len()) } else { last_end(&self.rest, self.marks) };
             if let Some(end) = end {
                 return Ok(end);
             }
@@ -123,45 +150,52 @@ impl<'a> Blocks<'a> {
         let missing = wanted.saturating_sub(self.rest.len());
         if missing > 0 && !self.ended {
             self.rest.reserve_exact(missing);
+            let from = self.rest.len();
             let read = self.text.reader.by_ref().take(missing as u64).read_to_end(&mut self.rest);
             self.ended = read.map_err(|error| self.text.failed(self.source.path, error))? < missing;
+            drop_marks(&mut self.rest, from.saturating_sub(MARK.len()));
         }
         Ok(())
     }
 }
 
+/// The mark of UTF-8, which some software writes at the start of files, and which stands between them where they were put together.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Leaves out marks of UTF-8 that begin a line of `text`, which does so itself, from `from` on.
+fn drop_marks(text: &mut Vec<u8>, from: usize) {
+    let begins = |at: &usize| at.checked_sub(1).is_none_or(|before| matches!(text[before], b'\n' | b'\r'));
+    let found: Vec<usize> = memchr::memmem::find_iter(&text[from..], MARK).map(|at| from + at).filter(begins).collect();
+    let Some(&first) = found.first() else { return };
+    let mut rest = Vec::with_capacity(text.len() - first);
+    let ends = found[1..].iter().copied().chain([text.len()]);
+    found.iter().zip(ends).for_each(|(at, end)| rest.extend_from_slice(&text[at + MARK.len()..end]));
+    text.truncate(first);
+    text.extend(rest);
+}
+
 /// Where the first record of `text` ends.
-fn first_end(text: &[u8], delimiter: u8) -> usize {
+fn first_end(text: &[u8], marks: Marks) -> usize {
+    let Marks { delimiter, quote, padded, .. } = marks;
     let mut at = 0;
     let mut begins = true;
     while let Some(&byte) = text.get(at) {
         match byte {
-            b'"' if begins => at = quote_end(text, at + 1).unwrap_or(text.len()),
+            _ if begins && byte == quote => at = quote_end(text, at + 1, quote).unwrap_or(text.len()),
             b'\n' => return at + 1,
             b'\r' => return at + if text.get(at + 1) == Some(&b'\n') { 2 } else { 1 },
             _ => at += 1,
         }
-        begins = byte == delimiter || (delimiter == b' ' && byte == b'\t');
+        begins = byte == delimiter || (delimiter == b' ' && byte == b'\t') || (padded && begins && byte == b' ');
     }
     text.len()
 }
 
-/// Where the quote ends whose first character is at `at`; a doubled one is a character of it. None where the text ends first.
-fn quote_end(text: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at += memchr::memchr(b'"', &text[at..])? + 1;
-        match text.get(at) {
-            Some(b'"') => at += 1,
-            Some(_) => return Some(at),
-            None => return None,
-        }
-    }
-}
-
 /// Where the last whole record of `text` ends. A quote begins a cell of any characters only where the cell begins, as for the
 /// reader of records.
-fn last_end(text: &[u8], delimiter: u8) -> Option<usize> {
-    if memchr::memchr(b'"', text).is_none() {
+fn last_end(text: &[u8], marks: Marks) -> Option<usize> {
+    let Marks { delimiter, quote, padded, .. } = marks;
+    if memchr::memchr(quote, text).is_none() {
         return match memchr::memrchr(b'\n', text) {
             Some(at) => Some(at + 1),
             // The line feed of the last one may not have been read yet.
@@ -173,8 +207,8 @@ fn last_end(text: &[u8], delimiter: u8) -> Option<usize> {
     while let Some(&byte) = text.get(at) {
         at += 1;
         match byte {
-            b'"' if begins => {
-                let Some(after) = quote_end(text, at) else { return end };
+            _ if begins && byte == quote => {
+                let Ok(after) = quote_end(text, at, quote) else { return end };
                 (at, begins) = (after, false);
             }
             b'\n' => (end, begins) = (Some(at), true),
@@ -189,6 +223,7 @@ fn last_end(text: &[u8], delimiter: u8) -> Option<usize> {
                 begins = byte == delimiter
                     || (delimiter == b'\0' && b",;\t|".contains(&byte))
                     || (delimiter == b' ' && byte == b'\t')
+                    || (padded && begins && byte == b' ')
             }
         }
     }
@@ -207,7 +242,7 @@ mod tests {
         assert!(first.len() > 2 * BLOCK);
         let mut blocks = Blocks::new(Source { path: "some".as_ref(), content: Some(text.as_bytes()) }).unwrap();
         assert!(blocks.head().unwrap().starts_with(format!("{first}end\n").as_bytes()));
-        blocks.start((0, 0), b',');
+        blocks.start((0, 0), Marks::of(b',')).unwrap();
         blocks.skip_record().unwrap();
         let Block { text, line } = blocks.next().unwrap().unwrap();
         assert_eq!((&text[..], line), (&b"1,2\n"[..], 2));
@@ -230,7 +265,7 @@ mod tests {
                 ends.push(reader.position().byte() as usize);
             }
             for length in 0..=text.len() {
-                let found = last_end(&text.as_bytes()[..length], b',');
+                let found = last_end(&text.as_bytes()[..length], Marks::of(b','));
                 let expected = ends.iter().copied().filter(|end| {
                     let line = text.as_bytes()[..*end].ends_with(b"\n") || text.as_bytes()[*end..].starts_with(b"\n");
                     let end = if text.as_bytes()[*end..].starts_with(b"\n") { end + 1 } else { *end };
@@ -240,6 +275,19 @@ mod tests {
                     expected.max().map(|end| if text.as_bytes()[end..].starts_with(b"\n") { end + 1 } else { end });
                 assert_eq!(found, expected, "{:?}", &text[..length]);
             }
+        }
+    }
+
+    #[test]
+    fn marks_of_utf_8_at_the_start_of_lines_are_left_out() {
+        for (text, from, expected) in [
+            ("\u{feff}a,b\n\u{feff}1,\u{feff}2\n", 0, "a,b\n1,\u{feff}2\n"),
+            ("a,b\r\u{feff}1\n\u{feff}", 2, "a,b\r1\n"),
+            ("a\u{feff}b", 1, "a\u{feff}b"),
+        ] {
+            let mut text = text.as_bytes().to_vec();
+            drop_marks(&mut text, from);
+            assert_eq!(text, expected.as_bytes());
         }
     }
 

@@ -50,7 +50,7 @@ impl Columns {
     /// [`Error::Usage`] for a column that is not there.
     pub(super) fn find(&self, given: &[String]) -> Result<Vec<usize>> {
         let find = |text: &String| {
-            let by_name = self.names.as_ref().and_then(|names| names.iter().position(|name| name == text));
+            let by_name = self.names.as_ref().and_then(|names| named(names, text));
             by_name.or_else(|| numbered(text, self.count)).ok_or_else(|| {
                 let columns =
                     self.names.as_ref().map_or_else(String::new, |names| format!(": {}", classes::list(names)));
@@ -100,7 +100,7 @@ impl Layout {
     ) -> Result<Self> {
         let mut first = dialect.records.first().cloned().unwrap_or_default();
         let by_name = match label {
-            Some(label) => first.iter().position(|cell| cell == label),
+            Some(label) => named(&first, label),
             None => label_by_habit(&first),
         };
         let number = |more| label.and_then(|label| numbered(label, dialect.count() + more));
@@ -116,7 +116,7 @@ impl Layout {
         };
         let mut by_name = by_name.filter(|_| names);
         if names {
-            let header = dialect.header();
+            let header = dialect.header(path, false)?;
             unnamed = header.len() - first.len();
             first = header;
         }
@@ -154,8 +154,15 @@ pub(super) fn label_by_habit(names: &[String]) -> Option<usize> {
     LABELS.iter().find_map(|label| names.iter().position(|name| name.eq_ignore_ascii_case(label)))
 }
 
+/// The column that is called `text`: names stand in files without the blanks around them.
+pub(super) fn named(names: &[String], text: &str) -> Option<usize> {
+    let position = |text: &str| names.iter().position(|name| name == text);
+    position(text).or_else(|| position(text.trim()))
+}
+
 /// The column that `text` names by number: from 1 (the first), from -1 (the last, counting down), or `last`.
 pub(super) fn numbered(text: &str, count: usize) -> Option<usize> {
+    let text = text.trim();
     if text == "last" {
         return count.checked_sub(1);
     }

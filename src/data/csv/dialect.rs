@@ -1,18 +1,19 @@
 //! The form of a table's text, known from its first lines: what stands between cells, the decimal mark, lines before the
 //! table, and whether its first line is a header.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
-use ::csv::{ByteRecord, Position, ReaderBuilder};
+use ::csv::{ByteRecord, Position};
 use serde::{Deserialize, Serialize};
 
 use super::cells::{Decimal, Number, Reading, decode, has_decimal_comma, is_grouped};
-use crate::data::{Note, Options};
+use super::marks::{DELIMITERS, Marks, is_number, quote};
+use crate::data::{Note, Options, classes};
+use crate::error::{Error, Result};
 
 /// The most records by which a form is known.
 pub(super) const RECORDS: usize = 1000;
-/// What may stand between cells, the likeliest first among those that part all lines alike.
-const DELIMITERS: [u8; 4] = [b'\t', b';', b'|', b','];
 
 /// Whether the first line names the columns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -63,30 +64,26 @@ impl Delimiter {
 /// The form of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Dialect {
-    /// What stands between cells.
-    pub(super) delimiter: u8,
-    /// Whether any number of blanks does.
-    pub(super) blanks: bool,
+    /// What parts cells.
+    pub(super) marks: Marks,
     /// How cells are read.
     pub(super) reading: Reading,
     /// Bytes and lines before the table.
     pub(super) skipped: (usize, u64),
-    /// The first records, the first line included, trimmed.
+    /// The first records, the first line included, trimmed; comments are not among them.
     pub(super) records: Vec<Vec<String>>,
+    /// Cells of the first one that are no UTF-8.
+    pub(super) odd: u64,
+    /// Where the second record has a cell more than the first: its line, and whether first cells are quoted as R quotes names of rows.
+    pub(super) longer: Option<(u64, bool)>,
     /// Whether the file is text; one in columns names them.
     pub(super) is_text: bool,
 }
 
 /// Splits text that ends with a whole record, or with the file, into its first records that are not blank.
-pub(super) fn records(text: &[u8], delimiter: u8, blanks: bool, most: usize) -> Vec<ByteRecord> {
-    let collapsed;
-    let text = if blanks {
-        collapsed = collapse(text);
-        &collapsed[..]
-    } else {
-        text
-    };
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
+pub(super) fn records(text: &[u8], marks: Marks, most: usize) -> Vec<ByteRecord> {
+    let text = marks.plain(text);
+    let mut reader = marks.reader().from_reader(&text[..]);
     let records = reader.byte_records().map_while(Result::ok).map(|mut record| {
         record.trim();
         record
@@ -99,31 +96,6 @@ pub(super) fn is_blank(record: &ByteRecord) -> bool {
     record.len() <= 1 && record.get(0).is_none_or(<[u8]>::is_empty)
 }
 
-/// Makes each run of blanks outside quotes one space, and none at the ends of a line.
-pub(super) fn collapse(text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    let (mut quoted, mut blank) = (false, false);
-    for &byte in text {
-        let at_start = matches!(plain.last(), None | Some(b'\n' | b'\r'));
-        match byte {
-            b' ' | b'\t' if !quoted => blank = !at_start,
-            b'\n' | b'\r' if !quoted => {
-                blank = false;
-                plain.push(byte);
-            }
-            _ => {
-                if std::mem::take(&mut blank) {
-                    plain.push(b' ');
-                }
-                // A quote is special at the start of a cell, and one that is doubled is special twice.
-                quoted ^= byte == b'"' && (quoted || matches!(plain.last(), None | Some(b'\n' | b'\r' | b' ')));
-                plain.push(byte);
-            }
-        }
-    }
-    plain
-}
-
 impl Dialect {
     /// The form of a file that begins with `head`, which ends with a whole record. What `options` say goes before what it
     /// looks like, and so does the form of the table's first file, which it is `like`; what was guessed goes to `notes`.
@@ -131,21 +103,38 @@ impl Dialect {
         let Preamble { bytes, lines, named, comment } = Preamble::of(head, options.skip_lines.unwrap_or(0));
         let table = &head[bytes..];
         let given = options.delimiter.byte().or(named);
-        let first = || like.map_or_else(|| guess(table), |like| (like.delimiter, like.blanks));
-        let (mut delimiter, mut blanks) = given.map_or_else(first, |byte| (byte, false));
-        if options.delimiter == Delimiter::Blanks {
-            (delimiter, blanks) = (b' ', true);
-        }
-        let mut found = records(table, delimiter, blanks, RECORDS);
+        let quote = like.map_or_else(|| quote(table, given), |like| like.marks.quote);
+        let marks = match (given, like) {
+            _ if options.delimiter == Delimiter::Blanks => Marks::of_blanks(),
+            (Some(byte), _) => Marks { quote, ..Marks::of(byte) }.in_text(table),
+            (None, Some(like)) => like.marks.in_text(table),
+            (None, None) => guess(table, quote),
+        };
+        let (delimiter, blanks) = (marks.delimiter, marks.blanks);
+        let mut found = records(table, marks, RECORDS);
+        leave_comments_out(&mut found);
         let title = if options.skip_lines.is_none() && !blanks { title(&found) } else { 0 };
         found.drain(..title);
         let above = found.first().filter(|_| title > 0).map_or(0, |first| start_of(first, table));
         let (bytes, lines) = (bytes + above, lines + memchr::memchr_iter(b'\n', &table[..above]).count() as u64);
         let text = |record: &ByteRecord| record.iter().map(|cell| decode(cell).0.into_owned()).collect();
+        let odd = |record: &ByteRecord| record.iter().filter(|cell| decode(cell).1).count() as u64;
+        let longer = found.get(1).filter(|second| second.len() == found[0].len() + 1).map(|second| {
+            let plain = marks.plain(table);
+            let before = &plain[above..start_of(second, &plain)];
+            (lines + 1 + memchr::memchr_iter(b'\n', before).count() as u64, marks.quotes_names(&table[above..]))
+        });
         let reading = Reading { comma: false, missing: options.missing_values.clone() };
         let records_of_text = found.iter().map(text).collect();
-        let mut dialect =
-            Self { delimiter, blanks, reading, skipped: (bytes, lines), records: records_of_text, is_text: true };
+        let mut dialect = Self {
+            marks,
+            reading,
+            skipped: (bytes, lines),
+            records: records_of_text,
+            odd: found.first().map_or(0, odd),
+            longer,
+            is_text: true,
+        };
         dialect.reading.comma = match (options.decimal, like) {
             // A file of whole numbers alone says nothing, so each is asked, and the first one only where this one is silent.
             (Decimal::Auto, like) => {
@@ -157,7 +146,7 @@ impl Dialect {
         // A header may begin as comments do: it has a cell for each of those below, among which there is none.
         if let Some((start, before)) = comment.filter(|_| title == 0) {
             let line = head[start..].strip_prefix(b"#").unwrap_or_default();
-            let header = records(&line[..line_length(line)], delimiter, blanks, 1);
+            let header = records(&line[..line_length(line)], marks, 1);
             if let (Some(header), Some(first)) = (header.first(), found.first())
                 && header.len() == first.len()
                 && header.len() > 1
@@ -166,6 +155,7 @@ impl Dialect {
                 && options.header != Header::No
             {
                 dialect.records.insert(0, text(header));
+                dialect.odd = odd(header);
                 dialect.skipped = (start + 1, before);
             }
         }
@@ -182,6 +172,9 @@ impl Dialect {
             let what = if blanks { "blanks" } else { "|" };
             notes.push(Note::new(format!("cells are parted by {what}"), "delimiter"));
         }
+        if marks.quote == b'\'' {
+            notes.push("cells are quoted by ' in place of \"".to_owned().into());
+        }
         if options.decimal == Decimal::Auto && dialect.reading.comma {
             notes.push(Note::new("numbers have a decimal comma".into(), "decimal"));
         }
@@ -192,7 +185,7 @@ impl Dialect {
     #[cfg(feature = "columnar")]
     pub(super) fn of_columns(records: Vec<Vec<String>>, options: &Options) -> Self {
         let reading = Reading { comma: options.decimal == Decimal::Comma, missing: options.missing_values.clone() };
-        Self { delimiter: b',', blanks: false, reading, skipped: (0, 0), records, is_text: false }
+        Self { marks: Marks::of(b','), reading, skipped: (0, 0), records, odd: 0, longer: None, is_text: false }
     }
 
     /// What the place of a row is called.
@@ -213,14 +206,43 @@ impl Dialect {
     }
 
     /// The cells of the first record, which names the columns; before them an empty one where rows have a cell more, as in files of
-    /// R, which write the names of rows without a name above them.
-    pub(super) fn header(&self) -> Vec<String> {
+    /// R, which write the names of rows without a name above them. Where it is `known` of the columns, any cells may be such names.
+    ///
+    /// # Errors
+    /// [`Error::File`] where rows have a cell more, and the first ones are no names of rows.
+    pub(super) fn header(&self, path: &Path, known: bool) -> Result<Vec<String>> {
         let first = self.records.first().cloned().unwrap_or_default();
-        let second = self.records.get(1).filter(|second| second.len() == first.len() + 1);
-        match second.and_then(|second| second.last()) {
-            Some(last) if !last.is_empty() => [vec![String::new()], first].concat(),
-            _ => first,
+        let rows: Vec<&Vec<String>> = self.rows().collect();
+        let Some((line, quoted)) = self.longer.filter(|_| rows.iter().all(|row| row.len() == first.len() + 1)) else {
+            return Ok(first);
+        };
+        let are_names = are_names_of_rows(&rows, quoted);
+        // An empty last cell is left aside, and no column.
+        let is_last_empty = rows.iter().all(|row| row.last().is_some_and(String::is_empty));
+        match (is_last_empty, known, are_names) {
+            (true, known, are_names) if !(known && are_names) => Ok(first),
+            (_, true, _) | (_, _, true) => Ok([vec![String::new()], first].concat()),
+            _ => {
+                let (count, row) = (rows[0].len(), classes::list(rows[0]));
+                let found = format!(
+                    "{count} cells in line {line} ({row}) under a header of {} ({})",
+                    first.len(),
+                    classes::list(&first)
+                );
+                let expected = format!(
+                    "as many: add the name that is missing to the header, or put quotes around cells that hold {}, and \
+                     double each quote in them",
+                    self.marks.name()
+                );
+                Err(Error::file(path, found, expected))
+            }
         }
+    }
+
+    /// The first records under the header, which may come again among them.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Vec<String>> {
+        let (first, rows) = self.records.split_first().unzip();
+        rows.unwrap_or_default().iter().filter(move |row| Some(*row) != first)
     }
 
     /// Whether the first record names the columns: by the cells in the columns where those under it are numbers, else by
@@ -247,6 +269,9 @@ impl Dialect {
         if rows.is_empty() {
             return first.iter().enumerate().any(|(at, cell)| Some(at) != label && !number(cell) && !missing(cell));
         }
+        // A header may stand in the file more than once.
+        let rows: Vec<&Vec<String>> =
+            if self.rows().next().is_some() { self.rows().collect() } else { rows.iter().collect() };
         let again =
             |(index, cell): (usize, &String)| !missing(cell) && rows.iter().any(|row| row.get(index) == Some(cell));
         let mut met = HashSet::new();
@@ -255,8 +280,31 @@ impl Dialect {
     }
 }
 
-fn is_number(cell: &[u8]) -> bool {
-    matches!(Reading::default().number(cell), Number::Value(_))
+/// Whether the first cells of `rows` are what R writes as names of rows: different texts, or 1, 2, 3; any different ones where they
+/// are `quoted` among numbers that are not.
+fn are_names_of_rows(rows: &[&Vec<String>], quoted: bool) -> bool {
+    let mut met = HashSet::new();
+    let names: Vec<&String> = rows.iter().filter_map(|row| row.first()).collect();
+    let different = names.iter().all(|name| !super::is_missing(name) && met.insert(*name));
+    let are_texts = || !names.iter().any(|name| is_number(name.as_bytes()));
+    let are_counted = || names.iter().zip(1..).all(|(name, row)| name.parse() == Ok(row));
+    different && (quoted || are_texts() || are_counted())
+}
+
+/// Leaves out records that begin as comments do and have not as many cells as most; the first one may be a header.
+fn leave_comments_out(records: &mut Vec<ByteRecord>) {
+    let is_marked = |record: &ByteRecord| record.get(0).is_some_and(|cell| cell.starts_with(b"#"));
+    if !records.iter().skip(1).any(is_marked) {
+        return;
+    }
+    let mut counts = HashMap::new();
+    records.iter().for_each(|record| *counts.entry(record.len()).or_insert(0) += 1);
+    let usual = counts.into_iter().max_by_key(|(cells, count)| (*count, *cells)).map_or(0, |(cells, _)| cells);
+    let mut at = 0;
+    records.retain(|record| {
+        at += 1;
+        at == 1 || record.len() == usual || !is_marked(record)
+    });
 }
 
 /// What stands before a table.
@@ -345,10 +393,12 @@ pub(super) fn start_of(record: &ByteRecord, text: &[u8]) -> usize {
     start + text[start..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count()
 }
 
-/// What parts the lines of `text` into the same number of cells: a byte, and whether runs of blanks do.
-fn guess(text: &[u8]) -> (u8, bool) {
-    let score = |delimiter, blanks| {
-        let counts: Vec<usize> = records(text, delimiter, blanks, 100).iter().map(ByteRecord::len).collect();
+/// What parts the lines of `text`, in which `quote` begins a cell of any characters, into the same number of cells.
+fn guess(text: &[u8], quote: u8) -> Marks {
+    let score = |marks: Marks| {
+        let mut found = records(text, marks, 100);
+        leave_comments_out(&mut found);
+        let counts: Vec<usize> = found.iter().map(ByteRecord::len).collect();
         // A header may lack a cell, as that of R's tables does.
         let alike = |count: usize| {
             let lacking = counts.first().is_some_and(|first| first + 1 == count);
@@ -359,12 +409,13 @@ fn guess(text: &[u8]) -> (u8, bool) {
         // Nearly all is as good as all: a single line may be broken.
         if share >= 0.95 { 1.0 } else { share }
     };
-    let best = DELIMITERS.into_iter().map(|byte| (score(byte, false), byte));
+    let marks = |byte| Marks { quote, ..Marks::of(byte) }.in_text(text);
+    let best = DELIMITERS.into_iter().map(|byte| (score(marks(byte)), byte));
     let (share, byte) = best.rev().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, b','));
     match () {
-        () if share < 0.8 && score(b' ', true) >= 1.0 => (b' ', true),
-        () if share > 0.0 => (byte, false),
-        () => (b',', false),
+        () if share < 0.8 && score(Marks::of_blanks()) >= 1.0 => Marks::of_blanks(),
+        () if share > 0.0 => marks(byte),
+        () => marks(b','),
     }
 }
 
@@ -386,6 +437,7 @@ fn decimal_comma(records: &[ByteRecord], delimiter: u8) -> Option<bool> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -399,11 +451,25 @@ mod tests {
     fn a_header_of_a_cell_less_has_an_empty_one_before_it() {
         for (text, header) in [
             ("size,kind\nr1,1,x\n", &["", "size", "kind"][..]),
+            ("size,kind\nr1,1,x\nr2,2,x\n", &["", "size", "kind"]),
+            ("size,kind\n1,5,x\n2,7,x\n", &["", "size", "kind"]),
+            ("\"size\" \"kind\"\n\"7\" 5 \"x\"\n\"3\" 7 \"y\"\n", &["", "size", "kind"]),
             ("size,kind\n1,x,\n", &["size", "kind"]),
             ("size,kind\n1,x\n", &["size", "kind"]),
             ("size,kind\n", &["size", "kind"]),
         ] {
-            assert_eq!(dialect(text).0.header(), header, "{text:?}");
+            assert_eq!(dialect(text).0.header("some".as_ref(), false).unwrap(), header, "{text:?}");
+        }
+        for (text, line) in [
+            ("size,kind\n7,x,good\n3,y,\n", "3 cells in line 2 (\"7\", \"x\", \"good\")"),
+            ("# made\nsize,kind\n\n7.5,Smith, John\n3,Doe, Jim\n", "3 cells in line 4 (\"7.5\", \"Smith\", \"John\")"),
+            ("size,kind\nr1,1,x\nr1,2,x\n", "3 cells in line 2"),
+            ("\"size\",\"kind\"\n\"7\",\"5\",\"x\"\n\"3\",\"7\",\"y\"\n", "3 cells in line 2"),
+        ] {
+            let dialect = dialect(text).0;
+            let error = dialect.header("some".as_ref(), false).unwrap_err().to_string();
+            assert!(error.contains(line) && error.contains("a header of 2 (\"size\", \"kind\")"), "{error}");
+            assert_eq!(dialect.header("some".as_ref(), true).unwrap(), ["", "size", "kind"], "{text:?}");
         }
     }
 
@@ -412,7 +478,7 @@ mod tests {
         for text in ["\"", "\"\na,b\n", "\"\"\n1,2\n", "sep=\"\n1\n", "#\n", "\"sep=;\"\na;b\n1;2\n"] {
             dialect(text);
         }
-        assert_eq!(dialect("\"sep=;\"\na;b\n1;2\n").0.delimiter, b';');
+        assert_eq!(dialect("\"sep=;\"\na;b\n1;2\n").0.marks.delimiter, b';');
         // Where the user says that there is no header, comments are comments.
         let options = Options { header: Header::No, ..Options::default() };
         let records = |options| Dialect::of(b"#a,b\n1,2\n3,4\n", options, None, &mut Vec::new()).records.len();
@@ -433,9 +499,11 @@ mod tests {
             ("sep=;\na;b,c\n1;2\n", b';', 2),
             ("\"a\" \"b\"\n\"1\" 5 6\n\"2\" 7 8\n", b' ', 2),
             ("alone\n1\n", b',', 1),
+            ("a, b\n1, \"x, y\"\n2, \"z\"\n", b',', 2),
+            ("a,b\n'1','x, y'\n'2','z'\n", b',', 2),
         ] {
             let (found, _) = dialect(text);
-            assert_eq!((found.delimiter, found.records[0].len()), (delimiter, cells), "{text:?}");
+            assert_eq!((found.marks.delimiter, found.records[0].len()), (delimiter, cells), "{text:?}");
         }
     }
 

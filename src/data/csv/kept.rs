@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use ::csv::{ByteRecord, Position, ReaderBuilder};
+use ::csv::ByteRecord;
 
 use super::Opened;
 use super::blocks::Block;
 use super::cells::decode;
-use super::columns::{Columns, numbered};
-use super::dialect::{collapse, is_blank};
+use super::columns::{Columns, named, numbered};
+use super::dialect::{is_blank, start_of};
+use super::marks::Marks;
 use super::opened::days_alone;
 use super::pieces::Piece;
 use super::source::Source;
@@ -42,13 +43,12 @@ impl Kept {
         let names = columns.names.as_deref().unwrap_or_default();
         let places = wanted.iter().map(|name| place(path, name, names, columns.count)).collect::<Result<Vec<_>>>()?;
         let mut opened = Opened::new(Source { path, content }, options, None, &mut Vec::new())?;
-        let (delimiter, blanks) = (opened.dialect.delimiter, opened.dialect.blanks);
+        let marks = opened.dialect.marks;
         let mut rows: Vec<Vec<String>> = Vec::new();
         while let Some(piece) = opened.pieces.next()? {
             match piece {
                 Piece::Text(Block { text, line }) => {
-                    let text = if blanks { collapse(&text) } else { text };
-                    for (line, record) in records(&text, line, delimiter) {
+                    for (line, record) in records(&marks.plain(&text), line, marks) {
                         if lines.binary_search(&line).is_ok() {
                             let cell = |&index: &usize| decode(record.get(index).unwrap_or_default()).0.into_owned();
                             rows.push(places.iter().map(cell).collect());
@@ -78,13 +78,11 @@ impl Kept {
 }
 
 /// The records of `text` that are not blank, each with the number of the line on which it begins; `line` is the first one's.
-fn records(text: &[u8], mut line: u64, delimiter: u8) -> Vec<(u64, ByteRecord)> {
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
+fn records(text: &[u8], mut line: u64, marks: Marks) -> Vec<(u64, ByteRecord)> {
+    let mut reader = marks.reader().from_reader(text);
     let mut at = 0;
     let with_line = |mut record: ByteRecord| {
-        // The reader puts the start of a record where the previous one ends, before any blank lines between them.
-        let start = record.position().map_or(0, Position::byte) as usize;
-        let start = start + text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let start = start_of(&record, text);
         line += memchr::memchr_iter(b'\n', &text[at..start]).count() as u64;
         at = start;
         record.trim();
@@ -96,7 +94,7 @@ fn records(text: &[u8], mut line: u64, delimiter: u8) -> Vec<(u64, ByteRecord)> 
 
 /// The index of the column that `wanted` names, or gives the number of, among `count` columns.
 fn place(path: &Path, wanted: &str, names: &[String], count: usize) -> Result<usize> {
-    let found = names.iter().position(|name| name == wanted).or_else(|| numbered(wanted, count));
+    let found = named(names, wanted).or_else(|| numbered(wanted, count));
     found.ok_or_else(|| {
         let what = match names {
             [] => format!("its {count} columns have no names: give their numbers"),
@@ -123,6 +121,8 @@ mod tests {
         let found = kept("id;name\n007;\"a;\nb\"\n\n1e3;c\n08;d\n", &["name", "1"], &[2, 6]).unwrap();
         assert_eq!(found.names, ["name", "id"]);
         assert_eq!(found.rows, [["a;\nb", "007"], ["d", "08"]]);
+        let found = kept("id,name\n1, \"a, \nb\"\n# no row\n2, 'c'\n", &["2"], &[2, 5]).unwrap();
+        assert_eq!(found.rows, [["a, \nb"], ["'c'"]]);
         let found = kept("1,x\n2,y\n", &["-1"], &[1, 2]).unwrap();
         assert_eq!(
             (found.names, found.rows),

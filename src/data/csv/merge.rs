@@ -19,6 +19,9 @@ pub(super) struct Met {
     pub(super) odd: u64,
     /// Rows with an empty cell after the last column.
     pub(super) longer: u64,
+    /// Comments among the rows, and lines that are the header once more.
+    pub(super) comments: u64,
+    pub(super) headers: u64,
     /// Numbers with a percent sign or a sign of money.
     pub(super) units: u64,
     /// Whether there are more values than can be held.
@@ -156,7 +159,8 @@ impl Merge {
         met: &mut Met,
         row: &mut impl FnMut(&[u8], u64) -> Result<bool>,
     ) -> Result<()> {
-        let Cells { mut numbers, mut codes, words, targets, lines, faults, odd, longer, units } = cells;
+        let Cells { mut numbers, mut codes, words, targets, lines, faults, odd, longer, units, comments, headers } =
+            cells;
         let mut words: Vec<_> = words.into_iter().map(|words| words.texts).collect();
         if let Some(order) = &order.texts {
             words = order.iter().map(|place| std::mem::take(&mut words[*place])).collect();
@@ -205,6 +209,8 @@ impl Merge {
         self.frame.chunks.push(chunk);
         met.odd += odd;
         met.longer += longer;
+        met.comments += comments;
+        met.headers += headers;
         met.units += units;
         for (column, faults) in faults {
             match met.faults.iter_mut().find(|(other, _)| *other == column) {
@@ -221,6 +227,7 @@ impl Merge {
 mod tests {
     use super::super::blocks::Blocks;
     use super::super::cells::Reading;
+    use super::super::marks::Marks;
     use super::super::parse::Slot;
     use super::super::source::Source;
     use super::*;
@@ -228,7 +235,7 @@ mod tests {
     /// The rows of some text, of columns that are held so; `row` as for [`Merge::read`].
     fn read(text: &str, slots: &[Slot], held: &[Held], row: impl FnMut(&[u8], u64) -> Result<bool>) -> (Frame, Met) {
         let source = Source { path: "some".as_ref(), content: Some(text.as_bytes()) };
-        let form = Form { delimiter: b',', blanks: false, reading: &Reading::default(), slots };
+        let form = Form { marks: Marks::of(b','), reading: &Reading::default(), slots, header: None };
         let mut pieces = Pieces::Text(Blocks::new(source).unwrap());
         let mut merge = Merge::new(held);
         let met = merge.read(&mut pieces, &form, &Order::default(), ("line", None), row).unwrap();

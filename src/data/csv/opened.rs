@@ -53,6 +53,9 @@ pub(super) struct Rows {
     odd: u64,
     longer: u64,
     units: u64,
+    /// Comments among the rows, and lines that are the header once more.
+    comments: u64,
+    headers: u64,
 }
 
 /// Cells of a column of a file that are no numbers.
@@ -86,7 +89,7 @@ impl<'a> Opened<'a> {
         if dialect.records.is_empty() {
             return Err(Error::file(source.path, "an empty file", "one row per line"));
         }
-        blocks.start(dialect.skipped, dialect.delimiter);
+        blocks.start(dialect.skipped, dialect.marks)?;
         Ok(Self { source, pieces: Pieces::Text(blocks), dialect, categories: Vec::new() })
     }
 
@@ -122,7 +125,9 @@ impl<'a> Opened<'a> {
     pub(super) fn rows(&self, names: bool, label: usize) -> Vec<&[String]> {
         let told =
             |row: &&[String]| row.get(label).is_none_or(|cell| !self.dialect.reading.is_missing(cell.as_bytes()));
-        self.dialect.records[usize::from(names)..].iter().map(Vec::as_slice).filter(told).collect()
+        let rows: Vec<&Vec<String>> =
+            if names { self.dialect.rows().collect() } else { self.dialect.records.iter().collect() };
+        rows.into_iter().map(Vec::as_slice).filter(told).collect()
     }
 
     /// What column `index` holds, by the first `rows`.
@@ -170,25 +175,30 @@ impl<'a> Opened<'a> {
         if let Some(label) = layout.label {
             slots[label] = Slot::Target;
         }
-        // The first records have served.
-        self.dialect.records = Vec::new();
-        let (unit, Dialect { delimiter, blanks, reading, .. }) = (self.dialect.unit(), &self.dialect);
-        let form = Form { delimiter: *delimiter, blanks: *blanks, reading, slots: &slots };
+        // The first records have served. A header of numbers may be a row as well.
+        let first = std::mem::take(&mut self.dialect.records).into_iter().next();
+        let first = first.filter(|_| layout.columns.names.is_some());
+        let odd = if first.is_some() { self.dialect.odd } else { 0 };
+        let header =
+            first.filter(|names| names.iter().any(|name| !name.is_empty() && !crate::data::csv::is_number(name)));
+        let (unit, Dialect { marks, reading, .. }) = (self.dialect.unit(), &self.dialect);
+        let form = Form { marks: *marks, reading, slots: &slots, header: header.as_deref() };
         if let (Pieces::Text(blocks), Some(_)) = (&mut self.pieces, &layout.columns.names) {
             blocks.skip_record()?;
         }
         let column = layout.columns.name(layout.label.unwrap_or(layout.columns.label));
         targets.files.push((path.to_path_buf(), unit, column));
         let order = Order::of(&numbers, &texts);
-        merge.read(&mut self.pieces, &form, &order, (unit, file), |cell, line| {
+        let met = merge.read(&mut self.pieces, &form, &order, (unit, file), |cell, line| {
             if layout.label.is_none() {
                 return Ok(true);
             }
-            let text = cells::decode(cell).0;
+            let (text, odd) = cells::decode(cell);
             if reading.is_missing(cell) || targets.expected == Expected::Values && cells::is_missing(&text) {
                 targets.missing(line);
                 return Ok(false);
             }
+            targets.odd += u64::from(odd);
             // As Rust writes numbers, whatever marks the file has in them.
             let number = match reading.number(cell) {
                 Number::Value(value) if reading.comma || text.parse::<f64>().is_err() => Some(value.to_string()),
@@ -197,7 +207,8 @@ impl<'a> Opened<'a> {
             targets.units += u64::from(number.is_some() && cells::without_unit(cell).is_some());
             targets.push(number.as_deref().unwrap_or(&text), line)?;
             Ok(true)
-        })
+        })?;
+        Ok(Met { odd: met.odd + odd, ..met })
     }
 }
 
@@ -210,11 +221,19 @@ struct Targets<'a> {
     /// Rows without a target, and the first one.
     untold: (usize, Place),
     units: u64,
+    odd: u64,
 }
 
 impl<'a> Targets<'a> {
     fn new(expected: Expected<'a>) -> Self {
-        Self { expected, column: Column::new(expected), files: Vec::new(), untold: Default::default(), units: 0 }
+        Self {
+            expected,
+            column: Column::new(expected),
+            files: Vec::new(),
+            untold: Default::default(),
+            units: 0,
+            odd: 0,
+        }
     }
 
     /// The place of a line of the file that is being read.
@@ -288,9 +307,12 @@ pub(super) fn read_rows<'a>(
         held.iter().zip(&layout.places).map(|(held, place)| place.map_or(Held::Nothing, |_| *held)).collect();
     let (mut merge, mut targets, names) = (Merge::new(&masked), Targets::new(expected), sources.several());
     let (mut faults, mut odd, mut longer, mut units) = (Vec::new(), 0, 0, 0);
+    let (mut comments, mut headers) = (0, 0);
     let mut is_text = true;
     let mut further_notes = Further { told, notes: Vec::new() };
     let like = Dialect { records: Vec::new(), ..first.dialect.clone() };
+    let first_rows: Vec<Vec<String>> =
+        if names.is_some() { first.dialect.rows().cloned().collect() } else { Vec::new() };
     for (index, source) in sources.iter().enumerate() {
         let (mut further, own);
         let (opened, layout) = match index {
@@ -299,7 +321,8 @@ pub(super) fn read_rows<'a>(
                 let mut notes = Vec::new();
                 further = Opened::new(source, options, Some(&like), &mut notes)?;
                 further_notes.add(source.path, notes);
-                own = layout.of_further(source.path, &further.dialect, options.header, sources.first().path)?;
+                let first = (sources.first().path, &first_rows[..]);
+                own = layout.of_further(source.path, &further.dialect, options.header, first)?;
                 (&mut further, &own)
             }
         };
@@ -307,7 +330,11 @@ pub(super) fn read_rows<'a>(
         let met = opened.read(layout, &masked, name, &mut merge, &mut targets)?;
         is_text &= opened.dialect.is_text;
         if let Some(ragged) = &met.ragged {
-            let found = format!("{} cells in line {}", ragged.cells, ragged.line);
+            let quoted = match ragged.last {
+                last if last > ragged.line => format!(", with a quoted cell that goes on to line {last}"),
+                _ => String::new(),
+            };
+            let found = format!("{} cells in line {}{quoted}", ragged.cells, ragged.line);
             return Err(Error::file(source.path, found, format!("{}, as in the first line", layout.columns.count)));
         }
         if met.too_many {
@@ -320,12 +347,13 @@ pub(super) fn read_rows<'a>(
             faults.push(Faulty { column, faults: found, error });
         }
         (odd, longer, units) = (odd + met.odd, longer + met.longer, units + met.units);
+        (comments, headers) = (comments + met.comments, headers + met.headers);
     }
     let mut frame = merge.finish();
     if !is_text {
         frame.texts.iter_mut().for_each(|texts| days_alone(&mut texts.iter_mut().collect::<Vec<_>>()));
     }
-    let (mut untold, units) = (targets.untold, units + targets.units);
+    let (mut untold, units, odd) = (targets.untold, units + targets.units, odd + targets.odd);
     let mut found = None;
     if layout.label.is_some() && frame.rows() > 0 {
         let (targets, without) = targets.finish(&mut frame)?;
@@ -336,7 +364,7 @@ pub(super) fn read_rows<'a>(
     {
         days_alone(&mut names.iter_mut().collect::<Vec<_>>());
     }
-    Ok(Rows { frame, found, further: further_notes.notes(), faults, untold, odd, longer, units })
+    Ok(Rows { frame, found, further: further_notes.notes(), faults, untold, odd, longer, units, comments, headers })
 }
 
 /// Notes on files after the first.
@@ -435,7 +463,17 @@ impl Rows {
             notes.push(Note::new(text, "categories"));
         }
         if self.odd > 0 {
-            notes.push(format!("{} cells that are no UTF-8 are read as Windows-1252", self.odd).into());
+            let odd = self.odd;
+            let text = format!(
+                "{odd} cells that are no UTF-8 are read as Windows-1252: convert the file to UTF-8 if that is wrong"
+            );
+            notes.push(text.into());
+        }
+        if self.comments > 0 {
+            notes.push(format!("{} lines of comments among the rows are left aside", self.comments).into());
+        }
+        if self.headers > 0 {
+            notes.push(format!("{} lines that are the header once more are left aside", self.headers).into());
         }
     }
 }

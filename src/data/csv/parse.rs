@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use ::csv::{ByteRecord, ReaderBuilder};
+use ::csv::ByteRecord;
 
 use super::blocks::Block;
 use super::cells::{Number, Reading, decode, without_unit};
-use super::dialect::{collapse, is_blank, start_of};
+use super::dialect::{is_blank, start_of};
+use super::marks::Marks;
 
 /// The code of a missing cell of text.
 pub(in crate::data) const NO_TEXT: u32 = u32::MAX;
@@ -26,11 +27,12 @@ pub(super) enum Slot {
 
 /// How rows are read.
 pub(super) struct Form<'a> {
-    pub(super) delimiter: u8,
-    pub(super) blanks: bool,
+    pub(super) marks: Marks,
     pub(super) reading: &'a Reading,
     /// One per column of the file.
     pub(super) slots: &'a [Slot],
+    /// The cells of the header, which may come again.
+    pub(super) header: Option<&'a [String]>,
 }
 
 /// The cells of some rows, one after the other.
@@ -52,6 +54,9 @@ pub(super) struct Cells {
     pub(super) odd: u64,
     /// Rows with an empty cell after the last column.
     pub(super) longer: u64,
+    /// Comments among the rows, and lines that are the header once more.
+    pub(super) comments: u64,
+    pub(super) headers: u64,
     /// Numbers with a percent sign or a sign of money.
     pub(super) units: u64,
 }
@@ -70,6 +75,8 @@ pub(super) struct Faults {
 #[derive(Debug, PartialEq)]
 pub(super) struct Ragged {
     pub(super) line: u64,
+    /// The line where it ends.
+    pub(super) last: u64,
     pub(super) cells: usize,
 }
 
@@ -108,13 +115,7 @@ impl Words {
 
 /// Reads the rows of a block.
 pub(super) fn parse(block: &Block, form: &Form<'_>) -> Result<Cells, Ragged> {
-    let collapsed;
-    let text = if form.blanks {
-        collapsed = collapse(&block.text);
-        &collapsed[..]
-    } else {
-        &block.text[..]
-    };
+    let text = &form.marks.plain(&block.text)[..];
     let (numbers, texts) = widths(form.slots);
     let rows = memchr::memchr_iter(b'\n', text).count() + 1;
     let mut rows = Rows {
@@ -130,7 +131,7 @@ pub(super) fn parse(block: &Block, form: &Form<'_>) -> Result<Cells, Ragged> {
         faults: Vec::new(),
     };
     let single = memchr::memchr_iter(b'\r', text).any(|at| text.get(at + 1).is_some_and(|next| *next != b'\n'));
-    if single || memchr::memchr(b'"', text).is_some() {
+    if single || memchr::memchr(form.marks.quote, text).is_some() {
         rows.quoted(text, block.line)?;
     } else {
         rows.plain(text, block.line)?;
@@ -157,13 +158,27 @@ struct Rows<'a> {
 impl Rows<'_> {
     /// Reads text without quotes, in which each line is a row.
     fn plain(&mut self, text: &[u8], mut line: u64) -> Result<(), Ragged> {
-        let Form { delimiter, reading, slots, .. } = *self.form;
+        let Form { marks: Marks { delimiter, .. }, reading, slots, .. } = *self.form;
         let mut at = 0;
+        // What a line that is the header begins with at the least.
+        let name = self.form.header.and_then(<[String]>::first).map(|name| {
+            let ascii = name.bytes().take_while(u8::is_ascii).count();
+            &name.as_bytes()[..ascii]
+        });
         while at < text.len() {
             if matches!(text[at], b'\n' | b'\r' | b' ' | b'\t') {
                 let length = memchr::memchr(b'\n', &text[at..]).map_or(text.len() - at, |end| end + 1);
                 if text[at..at + length].trim_ascii().is_empty() && !(delimiter == b'\t' && text[at] == b'\t') {
                     at += length;
+                    line += 1;
+                    continue;
+                }
+            }
+            if text[at] == b'#' || name.is_some_and(|name| text[at..].trim_ascii_start().starts_with(name)) {
+                let length = memchr::memchr(b'\n', &text[at..]).unwrap_or(text.len() - at);
+                let cells = text[at..at + length].split(|byte| *byte == delimiter).map(<[u8]>::trim_ascii);
+                if self.leave_aside(cells) {
+                    at += length + 1;
                     line += 1;
                     continue;
                 }
@@ -206,8 +221,7 @@ impl Rows<'_> {
 
     /// Reads text in which cells may be quoted.
     fn quoted(&mut self, text: &[u8], mut line: u64) -> Result<(), Ragged> {
-        let builder = &mut ReaderBuilder::new();
-        let mut reader = builder.has_headers(false).flexible(true).delimiter(self.form.delimiter).from_reader(text);
+        let mut reader = self.form.marks.reader().from_reader(text);
         let (mut record, mut at) = (ByteRecord::new(), 0);
         // Reading from memory does not fail.
         while reader.read_byte_record(&mut record).unwrap_or(false) {
@@ -218,11 +232,18 @@ impl Rows<'_> {
             let start = start_of(&record, text);
             line += memchr::memchr_iter(b'\n', &text[at..start]).count() as u64;
             at = start;
+            if self.leave_aside(record.iter()) {
+                continue;
+            }
             for (column, cell) in record.iter().enumerate() {
                 let slot = self.form.slots.get(column).copied().unwrap_or(Slot::Skip);
                 self.cell(slot, column, cell);
             }
-            self.end(record.len(), record.iter().next_back().is_some_and(<[u8]>::is_empty), line)?;
+            let last = record.iter().next_back().is_some_and(<[u8]>::is_empty);
+            self.end(record.len(), last, line).map_err(|ragged| {
+                let end = (reader.position().byte() as usize).saturating_sub(1).max(start);
+                Ragged { last: line + memchr::memchr_iter(b'\n', &text[start..end]).count() as u64, ..ragged }
+            })?;
         }
         Ok(())
     }
@@ -269,13 +290,33 @@ impl Rows<'_> {
         faults.texts += u64::from(text);
     }
 
+    /// Whether a line of these cells is no row: it is the header once more, or a comment that has not as many cells as rows have.
+    fn leave_aside<'c>(&mut self, cells: impl Iterator<Item = &'c [u8]> + Clone) -> bool {
+        let is_marked = cells.clone().next().is_some_and(|cell| cell.starts_with(b"#"));
+        if let Some(header) = self.form.header {
+            // It may begin as comments do.
+            let first = cells.clone().take(1).map(|cell| cell.strip_prefix(b"#").unwrap_or(cell).trim_ascii());
+            if is_same(header, cells.clone()) || is_marked && is_same(header, first.chain(cells.clone().skip(1))) {
+                self.cells.headers += 1;
+                return true;
+            }
+        }
+        let is_comment = is_marked && {
+            let (expected, last) = (self.form.slots.len(), cells.clone().last());
+            let count = cells.count();
+            count != expected && !(count == expected + 1 && last.is_some_and(<[u8]>::is_empty))
+        };
+        self.cells.comments += u64::from(is_comment);
+        is_comment
+    }
+
     /// Ends a row of so many cells, of which the last is empty or not.
     fn end(&mut self, cells: usize, empty: bool, line: u64) -> Result<(), Ragged> {
         let expected = self.form.slots.len();
         if cells == expected + 1 && empty {
             self.cells.longer += 1;
         } else if cells != expected {
-            return Err(Ragged { line, cells });
+            return Err(Ragged { line, last: line, cells });
         }
         // A row without a target is left out, whatever else is in it.
         let (targets, ends) = &self.cells.targets;
@@ -292,6 +333,18 @@ impl Rows<'_> {
     }
 }
 
+/// Whether `cells` are those of the header.
+fn is_same<'c>(header: &[String], mut cells: impl Iterator<Item = &'c [u8]>) -> bool {
+    let mut names = header.iter();
+    loop {
+        match (names.next(), cells.next()) {
+            (None, None) => return true,
+            (Some(name), Some(cell)) if name.as_bytes() == cell || decode(cell).0 == name.as_str() => {}
+            _ => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -300,8 +353,8 @@ mod tests {
     const SLOTS: [Slot; 4] = [Slot::Number(0.0), Slot::Text, Slot::Target, Slot::Number(1000.0)];
 
     fn read(text: &str, blanks: bool) -> Result<Cells, Ragged> {
-        let delimiter = if blanks { b' ' } else { b',' };
-        let form = Form { delimiter, blanks, reading: &Reading::default(), slots: &SLOTS };
+        let marks = if blanks { Marks::of_blanks() } else { Marks::of(b',') };
+        let form = Form { marks, reading: &Reading::default(), slots: &SLOTS, header: None };
         parse(&Block { text: text.as_bytes().to_vec(), line: 1 }, &form)
     }
 
@@ -326,7 +379,7 @@ mod tests {
     #[test]
     fn marks_of_missing_values_go_before_numbers_in_all_text() {
         let reading = Reading { comma: false, missing: vec!["-9".into()] };
-        let form = Form { delimiter: b',', blanks: false, reading: &reading, slots: &SLOTS };
+        let form = Form { marks: Marks::of(b','), reading: &reading, slots: &SLOTS, header: None };
         for text in ["-9,a,x,1001\n2,-9,y,-9\n", "\"-9\",a,x,1001\n2,-9,y,-9\n"] {
             let cells = parse(&Block { text: text.as_bytes().to_vec(), line: 1 }, &form).unwrap();
             assert!(cells.numbers[0].is_nan() && cells.numbers[3].is_nan(), "{:?}", cells.numbers);
@@ -348,7 +401,7 @@ mod tests {
         assert_eq!(cells.faults[0], (0, Faults { cells: 2, texts: 2, first: ("abc".into(), 3) }));
         assert_eq!(cells.faults[1], (3, Faults { cells: 1, texts: 0, first: ("1e39".into(), 3) }));
         assert_eq!(cells.longer, 1);
-        assert_eq!(read("1,a,x,1\n1,a\n", false).unwrap_err(), Ragged { line: 2, cells: 2 });
-        assert_eq!(read("1,\"a\",x,1\n\n1,a,x,1,1\n", false).unwrap_err(), Ragged { line: 3, cells: 5 });
+        assert_eq!(read("1,a,x,1\n1,a\n", false).unwrap_err(), Ragged { line: 2, last: 2, cells: 2 });
+        assert_eq!(read("1,\"a\",x,1\n\n1,a,x,1,1\n", false).unwrap_err(), Ragged { line: 3, last: 3, cells: 5 });
     }
 }

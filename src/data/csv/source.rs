@@ -177,6 +177,9 @@ impl<'a> Source<'a> {
             return Err(Error::file(self.path, "a file of another kind", crate::data::UNDERSTOOD));
         }
         let skip = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        if let Some((kind, help)) = other_text(&start[skip..]) {
+            return Err(Error::file(self.path, kind, format!("a table: {help} writes one")));
+        }
         let whole = Cursor::new(start[skip..].to_vec()).chain(reader);
         let reader: Box<dyn Read + Send + 'a> = match encoding {
             Some(encoding) => Box::new(DecodeReaderBytesBuilder::new().encoding(Some(encoding)).build(whole)),
@@ -269,6 +272,48 @@ fn other_kind(start: &[u8]) -> Option<(&'static str, &'static str)> {
     kinds.into_iter().find(|(magic, ..)| start.starts_with(magic)).map(|(_, kind, help)| (kind, help))
 }
 
+/// What a text is that is no table, by its first lines, and the Python that makes it one.
+fn other_text(start: &[u8]) -> Option<(&'static str, &'static str)> {
+    let text = start.trim_ascii_start();
+    let first = &text[..memchr::memchr2(b'\n', b'\r', text).unwrap_or(text.len())];
+    let rest = |open: u8| text.strip_prefix(&[open]).map(<[u8]>::trim_ascii_start).unwrap_or_default();
+    if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(first).is_ok() {
+        return Some(("JSON lines", "pandas.read_json(FILE, lines=True).to_csv(\"table.csv\", index=False)"));
+    }
+    // An object over many lines, or longer than what is seen of it, begins with a name; and an array of tables with a row.
+    let is_named = |rest: &[u8]| memchr::memmem::find(rest, b"\":").is_some() && rest.starts_with(b"\"");
+    if is_named(rest(b'{')) || rest(b'[').starts_with(b"{") {
+        return Some(("JSON", "pandas.read_json(FILE).to_csv(\"table.csv\", index=False)"));
+    }
+    is_sparse(text).then_some((
+        "a file of libsvm (a label, and index:value of features)",
+        "x, y = sklearn.datasets.load_svmlight_file(FILE); \
+         pandas.DataFrame(x.toarray()).assign(label=y).to_csv(\"table.csv\", index=False)",
+    ))
+}
+
+/// Whether all lines of `text` are a number and pairs of an ascending index and a value, not all of which may be times of a day. The
+/// last line may be cut.
+fn is_sparse(text: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(&text[..memchr::memrchr(b'\n', text).unwrap_or(text.len())]) else {
+        return false;
+    };
+    let mut pairs = 0;
+    let is_line = |line: &str| {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut cells = line.split_ascii_whitespace();
+        let mut last = None;
+        cells.next().is_none_or(|label| label.parse::<f64>().is_ok())
+            && cells.filter(|cell| !cell.starts_with("qid:")).all(|cell| {
+                let Some((index, value)) = cell.split_once(':') else { return false };
+                let (Ok(index), Ok(_)) = (index.parse::<u64>(), value.parse::<f64>()) else { return false };
+                pairs += usize::from(index > 23 || value.len() != 2);
+                last.replace(index).is_none_or(|last| last < index)
+            })
+    };
+    text.lines().all(is_line) && pairs > 0
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -322,14 +367,25 @@ mod tests {
     fn files_of_another_kind_are_named() {
         let two = zip(&[("a.csv", "1"), ("b.csv", "2")]);
         let sheet = zip(&[("xl/workbook.xml", "x"), ("[Content_Types].xml", "x")]);
-        let cases: [(&[u8], &str); 6] = [
+        let cases: [(&[u8], &str); 11] = [
             (b"PAR1....", "a Parquet file"),
             (b"FEA1....", "a Feather file of version 1"),
             (&two, "\"a.csv\", \"b.csv\""),
+            (
+                b"{\"a\": 1, \"label\": \"x\"}\n{\"a\": 2}\n",
+                "JSON lines, expected a table: pandas.read_json(FILE, lines=True)",
+            ),
+            (b"[\n  {\"a\": 1}\n]\n", "found JSON,"),
+            (b"{\n\"a\": {\"0\": 1}\n}\n", "found JSON,"),
+            (b"0 1:0.5 7:1\n+1 2:1e3 # note\n1", "libsvm"),
+            (b"1 qid:3 1:0.5\n", "libsvm"),
             (&sheet, "an Excel workbook"),
             (b"\0\0\x08\x03\0\0\0\0", "another kind"),
             (b"PK\x03\x04 and no more", "a damaged zip archive"),
         ];
+        for table in ["{a},b\n1,2\n", "1 10:30 11:00\n2 09:15 10:00\n", "[a],{b}\n1,2\n", "1 2\n3 4\n"] {
+            assert_eq!(text(table.as_bytes()).unwrap(), table);
+        }
         for (content, part) in cases {
             let error = text(content).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
