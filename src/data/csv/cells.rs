@@ -191,8 +191,10 @@ fn listed(marks: &[&str], cell: &[u8]) -> bool {
 /// A cell without the white space around it, of whatever script.
 fn trimmed(cell: &[u8]) -> &[u8] {
     let is_ascii = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii);
+    if is_ascii(cell.first()) && is_ascii(cell.last()) {
+        return cell;
+    }
     match std::str::from_utf8(cell) {
-        _ if is_ascii(cell.first()) && is_ascii(cell.last()) => cell,
         Ok(text) => text.trim().as_bytes(),
         // The no-break space of Windows-1252.
         Err(_) => {

@@ -22,6 +22,8 @@ const SLIPS: f64 = 0.05;
 const FEW: usize = 5;
 /// The share of different texts from which a column of text tells rows apart, and the least rows that show it.
 const DIFFERENT: (f64, usize) = (0.9, 20);
+/// About how many of many different texts are looked at.
+const LOOKED_AT: usize = 1000;
 /// Pairs of texts, in lower case, that are 0 and 1.
 const BOOLEANS: [[&str; 2]; 5] = [["false", "true"], ["no", "yes"], ["f", "t"], ["n", "y"], ["off", "on"]];
 /// Columns of numbers that are gathered at a time: half a cache line of a row.
@@ -417,7 +419,8 @@ impl Fitting<'_> {
             (0..texts.len()).filter(is_other).filter(|code| met[*code]).map(|code| &texts[code][..]).collect();
         let Some((code, place)) = first else { return Ok(None) };
         let is_slip = others as f64 <= SLIPS * cells as f64;
-        if !is_slip && words.len() > FEW && !words.iter().all(|word| nearly(word)) {
+        let all_nearly = || words.iter().step_by(words.len() / LOOKED_AT + 1).all(|word| nearly(word));
+        if !is_slip && words.len() > FEW && !all_nearly() {
             return Ok(None);
         }
         let (text, name) = (&texts[code], self.columns.name(index));
