@@ -178,7 +178,7 @@ impl<'a> Source<'a> {
         }
         let skip = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         if let Some((kind, help)) = other_text(&start[skip..]) {
-            return Err(Error::file(self.path, kind, format!("a table: {help} writes one")));
+            return Err(Error::file(self.path, kind, help));
         }
         let whole = Cursor::new(start[skip..].to_vec()).chain(reader);
         let reader: Box<dyn Read + Send + 'a> = match encoding {
@@ -272,23 +272,29 @@ fn other_kind(start: &[u8]) -> Option<(&'static str, &'static str)> {
     kinds.into_iter().find(|(magic, ..)| start.starts_with(magic)).map(|(_, kind, help)| (kind, help))
 }
 
-/// What a text is that is no table, by its first lines, and the Python that makes it one.
+/// What a text is that is no table, by its first lines, and what helps: the Python that makes it one.
 fn other_text(start: &[u8]) -> Option<(&'static str, &'static str)> {
     let text = start.trim_ascii_start();
+    if text.starts_with(b"version https://git-lfs") {
+        return Some(("a pointer of Git LFS", "the file that it stands for: git lfs pull fetches it"));
+    }
     let first = &text[..memchr::memchr2(b'\n', b'\r', text).unwrap_or(text.len())];
     let rest = |open: u8| text.strip_prefix(&[open]).map(<[u8]>::trim_ascii_start).unwrap_or_default();
     if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(first).is_ok() {
-        return Some(("JSON lines", "pandas.read_json(FILE, lines=True).to_csv(\"table.csv\", index=False)"));
+        return Some((
+            "JSON lines",
+            "a table: pandas.read_json(FILE, lines=True).to_csv(\"table.csv\", index=False) writes one",
+        ));
     }
     // An object over many lines, or longer than what is seen of it, begins with a name; and an array of tables with a row.
     let is_named = |rest: &[u8]| memchr::memmem::find(rest, b"\":").is_some() && rest.starts_with(b"\"");
     if is_named(rest(b'{')) || rest(b'[').starts_with(b"{") {
-        return Some(("JSON", "pandas.read_json(FILE).to_csv(\"table.csv\", index=False)"));
+        return Some(("JSON", "a table: pandas.read_json(FILE).to_csv(\"table.csv\", index=False) writes one"));
     }
     is_sparse(text).then_some((
         "a file of libsvm (a label, and index:value of features)",
-        "x, y = sklearn.datasets.load_svmlight_file(FILE); \
-         pandas.DataFrame(x.toarray()).assign(label=y).to_csv(\"table.csv\", index=False)",
+        "a table: x, y = sklearn.datasets.load_svmlight_file(FILE); \
+         pandas.DataFrame(x.toarray()).assign(label=y).to_csv(\"table.csv\", index=False) writes one",
     ))
 }
 
@@ -367,7 +373,7 @@ mod tests {
     fn files_of_another_kind_are_named() {
         let two = zip(&[("a.csv", "1"), ("b.csv", "2")]);
         let sheet = zip(&[("xl/workbook.xml", "x"), ("[Content_Types].xml", "x")]);
-        let cases: [(&[u8], &str); 11] = [
+        let cases: [(&[u8], &str); 12] = [
             (b"PAR1....", "a Parquet file"),
             (b"FEA1....", "a Feather file of version 1"),
             (&two, "\"a.csv\", \"b.csv\""),
@@ -379,6 +385,7 @@ mod tests {
             (b"{\n\"a\": {\"0\": 1}\n}\n", "found JSON,"),
             (b"0 1:0.5 7:1\n+1 2:1e3 # note\n1", "libsvm"),
             (b"1 qid:3 1:0.5\n", "libsvm"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
             (&sheet, "an Excel workbook"),
             (b"\0\0\x08\x03\0\0\0\0", "another kind"),
             (b"PK\x03\x04 and no more", "a damaged zip archive"),
