@@ -121,6 +121,7 @@ fn a_converted_file_that_is_cut_off_while_it_is_read_is_an_error() {
 
 /// The most memory that a command took, in bytes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(clippy::zombie_processes, reason = "wait4 waits for the process")]
 fn peak(words: &[&str]) -> i64 {
     use std::process::Stdio;
     let mut command = binary::command(words);
