@@ -1,5 +1,6 @@
 //! Classes from labels of any kind. Their names are the labels as written, and their order depends on the names alone.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -19,10 +20,13 @@ pub fn sort(names: &mut [String]) {
     });
 }
 
-/// The whole number that `label` writes as 1.0 or 1e0, as the name of a class.
-pub fn whole(label: &str) -> Option<String> {
-    let number = label.parse::<f64>().ok().filter(|number| number.is_finite() && number.fract() == 0.0)?;
-    Some(format!("{:.0}", number + 0.0))
+/// The name of the class that `label` says, which is the whole number `number` if it is one: NumPy and pandas write those among
+/// others as 1.0 or 1.000000000000000000e+00.
+pub fn name(label: &str, number: Option<f64>) -> Cow<'_, str> {
+    match number.filter(|number| number.fract() == 0.0) {
+        Some(number) if label.contains(['.', 'e', 'E']) => format!("{:.0}", number + 0.0).into(),
+        _ => label.into(),
+    }
 }
 
 /// At most 20 of `names`, in quotes and separated by commas, for messages.

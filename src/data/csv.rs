@@ -53,9 +53,9 @@ pub(super) fn is_number(text: &str) -> bool {
     [false, true].into_iter().any(|comma| is_number_with(text, comma))
 }
 
-/// Whether it is one with this decimal mark: a comma or a point.
-pub(super) fn is_number_with(text: &str, comma: bool) -> bool {
-    matches!(Reading { comma, missing: Vec::new() }.number(text.as_bytes()), Number::Value(_))
+/// Whether a cell is one with this decimal mark: a comma or a point.
+pub(super) fn is_number_with(cell: impl AsRef<[u8]>, comma: bool) -> bool {
+    matches!(Reading { comma, missing: Vec::new() }.number(cell.as_ref()), Number::Value(_))
 }
 
 /// Reads `path`, or `content`, which messages call `path`, as a table to learn from: a file, or all that [`table_files`] finds.

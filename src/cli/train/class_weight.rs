@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, classes};
 use crate::error::{Error, Result};
 
 /// The weight of each class of `dataset`. `balanced` gives every class the same weight in all: rows / (classes x rows of the
@@ -36,8 +36,7 @@ pub(super) fn class_weights(text: &str, dataset: &Dataset) -> Result<Vec<f64>> {
         };
         let parsed = weight.parse().ok().filter(|weight: &f64| weight.is_finite() && *weight >= 0.0);
         let of = |class: &str| classes.iter().position(|name| name == class);
-        // As in the data, 1.0 is 1.
-        let place = of(class).or_else(|| of(&crate::data::classes::whole(class)?));
+        let place = of(class).or_else(|| of(&classes::name(class, class.parse().ok())));
         match (place, parsed) {
             (Some(place), Some(weight)) if weights[place].is_none() => weights[place] = Some(weight),
             (Some(_), Some(_)) => return Err(bad(format!("the class {class:?} again in line {number}"))),

@@ -117,8 +117,7 @@ impl Range {
         match self.of_more(look) {
             Ok(more) if more == self && together.is_pixels() => Ok(self),
             Ok(more) if more != self && more == alone => Ok(more),
-            _ if self == together => Ok(self),
-            _ if self == alone => Ok(self),
+            _ if self == together || self == alone => Ok(self),
             _ => Err(alone.to_string()),
         }
     }

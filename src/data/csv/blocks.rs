@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::marks::{Marks, quote_end};
-use super::source::{Source, Text};
+use super::source::{MARK, Source, Text};
 use crate::error::{Error, Result};
 
 /// Bytes of a block.
@@ -159,10 +159,8 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// The mark of UTF-8, which some software writes at the start of files, and which stands between them where they were put together.
-const MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Leaves out marks of UTF-8 that begin a line of `text`, which does so itself, from `from` on.
+/// Leaves out marks of UTF-8 that begin a line of `text`, which does so itself, from `from` on: they stand between files that were put
+/// together.
 fn drop_marks(text: &mut Vec<u8>, from: usize) {
     let begins = |at: &usize| at.checked_sub(1).is_none_or(|before| matches!(text[before], b'\n' | b'\r'));
     let found: Vec<usize> = memchr::memmem::find_iter(&text[from..], MARK).map(|at| from + at).filter(begins).collect();

@@ -8,7 +8,8 @@ use ::csv::{ByteRecord, Position};
 use serde::{Deserialize, Serialize};
 
 use super::cells::{Decimal, Number, Reading, decode, has_decimal_comma, is_grouped};
-use super::marks::{DELIMITERS, Marks, is_number, quote};
+use super::is_number_with;
+use super::marks::{DELIMITERS, Marks, quote};
 use crate::data::{Note, Options, classes};
 use crate::error::{Error, Result};
 
@@ -150,7 +151,7 @@ impl Dialect {
             if let (Some(header), Some(first)) = (header.first(), found.first())
                 && header.len() == first.len()
                 && header.len() > 1
-                && !header.iter().any(is_number)
+                && !header.iter().any(|cell| is_number_with(cell, false))
                 && !dialect.has_names(None)
                 && options.header != Header::No
             {
@@ -219,24 +220,21 @@ impl Dialect {
         let are_names = are_names_of_rows(&rows, quoted);
         // An empty last cell is left aside, and no column.
         let is_last_empty = rows.iter().all(|row| row.last().is_some_and(String::is_empty));
-        match (is_last_empty, known, are_names) {
-            (true, known, are_names) if !(known && are_names) => Ok(first),
-            (_, true, _) | (_, _, true) => Ok([vec![String::new()], first].concat()),
-            _ => {
-                let (count, row) = (rows[0].len(), classes::list(rows[0]));
-                let found = format!(
-                    "{count} cells in line {line} ({row}) under a header of {} ({})",
-                    first.len(),
-                    classes::list(&first)
-                );
-                let expected = format!(
-                    "as many: add the name that is missing to the header, or put quotes around cells that hold {}, and \
-                     double each quote in them",
-                    self.marks.name()
-                );
-                Err(Error::file(path, found, expected))
-            }
+        if is_last_empty && !(known && are_names) {
+            return Ok(first);
         }
+        if known || are_names {
+            return Ok([vec![String::new()], first].concat());
+        }
+        let (count, row) = (rows[0].len(), classes::list(rows[0]));
+        let (names, header) = (first.len(), classes::list(&first));
+        let found = format!("{count} cells in line {line} ({row}) under a header of {names} ({header})");
+        let expected = format!(
+            "as many: add the name that is missing to the header, or put quotes around cells that hold {}, and double \
+             each quote in them",
+            self.marks.name()
+        );
+        Err(Error::file(path, found, expected))
     }
 
     /// The first records under the header, which may come again among them.
@@ -286,7 +284,7 @@ fn are_names_of_rows(rows: &[&Vec<String>], quoted: bool) -> bool {
     let mut met = HashSet::new();
     let names: Vec<&String> = rows.iter().filter_map(|row| row.first()).collect();
     let different = names.iter().all(|name| !super::is_missing(name) && met.insert(*name));
-    let are_texts = || !names.iter().any(|name| is_number(name.as_bytes()));
+    let are_texts = || !names.iter().any(|name| is_number_with(name, false));
     let are_counted = || names.iter().zip(1..).all(|(name, row)| name.parse() == Ok(row));
     different && (quoted || are_texts() || are_counted())
 }
@@ -371,10 +369,10 @@ fn title(found: &[ByteRecord]) -> usize {
     let whole = found.iter().rposition(|record| record.len() != cells).map_or(0, |last| last + 1);
     let (above, table) = found.split_at(whole);
     let missing = |cell: &[u8]| std::str::from_utf8(cell).is_ok_and(super::is_missing);
-    let is_text = |cell: &[u8]| !is_number(cell) && !missing(cell);
+    let is_text = |cell: &[u8]| !is_number_with(cell, false) && !missing(cell);
     let are_numbers = |column: usize| {
         let under = table[1..].iter().filter_map(|record| record.get(column)).filter(|cell| !missing(cell));
-        let (numbers, others): (Vec<&[u8]>, _) = under.partition(|cell| is_number(cell));
+        let (numbers, others): (Vec<&[u8]>, _) = under.partition(|cell| is_number_with(cell, false));
         numbers.len() > others.len()
     };
     let is_named = table[0].iter().all(is_text) && (0..cells).any(are_numbers);
@@ -426,7 +424,7 @@ fn decimal_comma(records: &[ByteRecord], delimiter: u8) -> Option<bool> {
     for cell in records.iter().flat_map(ByteRecord::iter).filter(|cell| cell.len() < 32) {
         if has_decimal_comma(cell) {
             commas += usize::from(delimiter != b',' || !is_grouped(cell, b','));
-        } else if cell.contains(&b'.') && !is_grouped(cell, b'.') && is_number(cell) {
+        } else if cell.contains(&b'.') && !is_grouped(cell, b'.') && is_number_with(cell, false) {
             points += 1;
         }
     }

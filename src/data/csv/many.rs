@@ -170,7 +170,7 @@ impl Listed {
         for entry in std::fs::read_dir(folder).map_err(read)? {
             let path = entry.map_err(read)?.path();
             let name = name_of(&path);
-            match (is_beside(&name), path.is_file() && ending_of(&name).is_some()) {
+            match (is_beside(&name), ending_of(&name).is_some() && path.is_file()) {
                 (true, _) => beside.push(name),
                 (false, true) => tables.push(path),
                 (false, false) => others.push(path),

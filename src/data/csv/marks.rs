@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use ::csv::ReaderBuilder;
 
-use super::cells::{Number, Reading};
+use super::cells::Reading;
+use super::is_number_with;
 
 /// What may stand between cells, the likeliest first among those that part all lines alike.
 pub(super) const DELIMITERS: [u8; 4] = [b'\t', b';', b'|', b','];
@@ -101,7 +102,7 @@ impl Marks {
         let text = self.plain(text);
         let mut bare = false;
         let quoted = cells(&text, self).filter(|cell| cell.line > 0).all(|cell| {
-            bare |= cell.closed == Closed::Bare && is_number(text[cell.content..cell.end].trim_ascii());
+            bare |= cell.closed == Closed::Bare && is_number_with(text[cell.content..cell.end].trim_ascii(), false);
             !cell.is_first || cell.closed == Closed::Well || cell.end == cell.start
         });
         quoted && bare
@@ -118,7 +119,9 @@ pub(super) fn quote(text: &[u8], delimiter: Option<u8>) -> u8 {
             quoted += usize::from(cell.closed == Closed::Well);
             match cell.closed {
                 Closed::Well => true,
-                Closed::Bare => is_number(bare.trim_ascii()) || Reading::default().is_missing(bare.trim_ascii()),
+                Closed::Bare => {
+                    is_number_with(bare.trim_ascii(), false) || Reading::default().is_missing(bare.trim_ascii())
+                }
                 Closed::Early | Closed::Never => false,
             }
         });
@@ -128,10 +131,6 @@ pub(super) fn quote(text: &[u8], delimiter: Option<u8>) -> u8 {
     let found = memchr::memchr(b'\'', text).is_some()
         && (if delimiters.is_empty() { &DELIMITERS } else { delimiters }).iter().any(|byte| is_single(*byte));
     if found { b'\'' } else { b'"' }
-}
-
-pub(super) fn is_number(cell: &[u8]) -> bool {
-    matches!(Reading::default().number(cell), Number::Value(_))
 }
 
 /// How a cell ends.

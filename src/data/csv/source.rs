@@ -13,6 +13,9 @@ use zip::{CompressionMethod, ZipArchive};
 use crate::data::unpacked;
 use crate::error::{Error, Remedy, Result};
 
+/// The byte order mark of UTF-8, which some software writes at the start of files.
+pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The number of bytes by which the encoding is known.
 const LOOK: u64 = 1 << 12;
 
@@ -176,7 +179,7 @@ impl<'a> Source<'a> {
         if encoding.is_none() && start.contains(&0) {
             return Err(Error::file(self.path, "a file of another kind", crate::data::UNDERSTOOD));
         }
-        let skip = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let skip = if start.starts_with(MARK) { MARK.len() } else { 0 };
         if let Some((kind, help)) = other_text(&start[skip..]) {
             return Err(Error::file(self.path, kind, help));
         }

@@ -18,7 +18,7 @@ use crate::error::{Error, Remedy, Result};
 const TOLD: f64 = 0.01;
 /// The share of cells up to which text among numbers is taken for a slip.
 const SLIPS: f64 = 0.05;
-/// The most different texts among many numbers that are not taken for names, however many cells have them.
+/// The most different texts among many numbers that are told of, however many cells have them.
 const FEW: usize = 5;
 /// The share of different texts from which a column of text tells rows apart, and the least rows that show it.
 const DIFFERENT: (f64, usize) = (0.9, 20);
@@ -404,7 +404,6 @@ impl Fitting<'_> {
         let texts = &self.frame.texts[at];
         // Among numbers and dates these stand for a missing value.
         let missing: Vec<bool> = texts.iter().map(|text| is_missing(text)).collect();
-        let is_other = |code: &usize| !usual[*code] && !missing[*code];
         let (mut cells, mut others, mut first) = (0usize, 0usize, None);
         let mut met = vec![false; texts.len()];
         for (code, place) in self.cells(at).filter(|(code, _)| !missing[*code]) {
@@ -415,8 +414,7 @@ impl Fitting<'_> {
                 first = first.or(Some((code, place)));
             }
         }
-        let words: Vec<&str> =
-            (0..texts.len()).filter(is_other).filter(|code| met[*code]).map(|code| &texts[code][..]).collect();
+        let words: Vec<&str> = texts.iter().zip(&met).filter(|(_, met)| **met).map(|(text, _)| &text[..]).collect();
         let Some((code, place)) = first else { return Ok(None) };
         let is_slip = others as f64 <= SLIPS * cells as f64;
         let all_nearly = || words.iter().step_by(words.len() / LOOKED_AT + 1).all(|word| nearly(word));
@@ -432,10 +430,8 @@ impl Fitting<'_> {
             let text = format!("{others} of {cells} cells are {what}{listed}; all are taken as text");
             return Ok(Some((text, "missing_values")));
         }
-        // Where files were put together with their headers.
-        let header = if self.columns.short_name(index) == *text { ", the header once more" } else { "" };
         let (shown, place) = (show(text), self.frame.places.name(place));
-        let found = format!("{shown} in {place}, {name}{header}: {others} of {cells} cells of this column are {what}");
+        let found = format!("{shown} in {place}, {name}: {others} of {cells} cells of this column are {what}");
         let remedies = [Remedy::Option("missing_values"), Remedy::Option("categories"), Remedy::Option("ignore")];
         Err(Error::file(path, found, expected).advise(&remedies))
     }

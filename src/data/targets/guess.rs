@@ -2,7 +2,7 @@
 
 use super::{Cells, Task};
 use crate::data::Note;
-use crate::data::classes::Numbering;
+use crate::data::classes::{self, Numbering};
 use crate::data::csv::{is_missing, is_number};
 
 /// The most different whole numbers that are taken as classes.
@@ -145,11 +145,7 @@ impl<'a> Column<'a> {
 
     /// The class of a label that is text or a whole number.
     fn class(&mut self, text: &str, number: Option<f64>) -> Result<u32, String> {
-        match number {
-            // NumPy and pandas write whole numbers among others as 1.0 or 1.000000000000000000e+00.
-            Some(number) if text.contains(['.', 'e', 'E']) => self.numbering.number(&format!("{:.0}", number + 0.0)),
-            _ => self.numbering.number(text),
-        }
+        self.numbering.number(&classes::name(text, number))
     }
 
     /// The targets. Where anything may come, text makes them classes, and so do few different whole numbers; other numbers
