@@ -142,17 +142,19 @@ fn the_rows_of_a_table_are_in_memory_once() {
     use std::fmt::Write;
     let folder = Folder::new();
     let table = |name: &str, rows: usize| {
-        let mut text = "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,label\n".to_owned();
+        let mut text: String = (0..50).map(|column| format!("x{column},")).collect();
+        text += "label\n";
         for row in 0..rows {
-            (0..20).for_each(|column| write!(text, "{:.3},", ((row * 37 + column * 101) % 9973) as f64 / 1e3).unwrap());
+            (0..50).for_each(|column| write!(text, "{:.3},", ((row * 37 + column * 101) % 9973) as f64 / 1e3).unwrap());
             writeln!(text, "{}", ["no", "yes"][row / 3 % 2]).unwrap();
         }
         folder.write(name, text)
     };
-    let (small, large) = (table("small.csv", 100), table("large.csv", 120_000));
+    let (small, large) = (table("small.csv", 100), table("large.csv", 60_000));
     let train = |data: &str| {
         peak(&["train", "--backend", "cpu", "--data", data, "--epochs", "1", "--hidden", "4", "--embed", "none"])
     };
-    let (taken, array) = (train(&large) - train(&small), 120_000 * 20 * 4);
-    assert!(taken < array * 2, "{taken} bytes for an array of {array}");
+    let (taken, array) = (train(&large) - train(&small), 60_000 * 50 * 4);
+    // Twice the array, where what is freed is kept.
+    assert!(taken < array * 8 / 5, "{taken} bytes for an array of {array}");
 }
