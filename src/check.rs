@@ -15,7 +15,7 @@ mod start;
 
 pub use cases::{Checked, KERNELS, kernels};
 pub use packs::packs;
-pub use plans::{cpu, plans};
+pub use plans::{cpu, each_plan, plans};
 pub use report::{Report, Steps};
 pub use start::{exactly, first_step};
 
@@ -34,19 +34,37 @@ pub struct Row {
     pub comparison: Comparison,
 }
 
+/// What is told of rows as soon as they are found.
+pub type Tell<'a> = dyn FnMut(&[Row]) -> Result<()> + 'a;
+
 /// All there is to check on `device`'s adapter: every kernel, every plan, packs, and where it has cooperative matrices the kernels
-/// and plans that use them.
+/// and plans that use them. It takes minutes, so rows are told as they are found.
 ///
 /// # Errors
-/// What the device fails with.
-pub fn gpu(device: &Device) -> Result<Vec<Row>> {
-    let mut rows = kernels(device, KERNELS)?;
-    rows.extend(plans(device, 1)?);
-    rows.extend(packs(device)?);
+/// What the device, or `tell`, fails with.
+pub fn gpu(device: &Device, tell: &mut Tell<'_>) -> Result<()> {
+    each_kernel(device, KERNELS, tell)?;
+    each_plan(device, 1, tell)?;
+    tell(&packs(device)?)?;
     if device.hardware.cooperative.is_none() && cooperative(&device.adapter).is_some() {
-        rows.extend(mixed(&pollster::block_on(Device::open(&device.adapter, Precision::Mixed))?)?);
+        let device = pollster::block_on(Device::open(&device.adapter, Precision::Mixed))?;
+        each_kernel(&device, &mixed_kernels(), tell)?;
+        each_plan(&device, 1, tell)?;
     }
-    Ok(rows)
+    Ok(())
+}
+
+/// [`kernels`], told kernel by kernel.
+///
+/// # Errors
+/// What the device, or `tell`, fails with.
+pub fn each_kernel(device: &Device, checked: &[Checked], tell: &mut Tell<'_>) -> Result<()> {
+    checked.iter().try_for_each(|one| tell(&kernels(device, std::slice::from_ref(one))?))
+}
+
+fn mixed_kernels() -> Vec<Checked> {
+    let cooperative = [&DENSE_COOPERATIVE, &DENSE_COOPERATIVE_SMALL];
+    KERNELS.iter().filter(|checked| cooperative.contains(&checked.kernel)).copied().collect()
 }
 
 /// The kernels and plans of mixed precision on `device`, which was opened for it.
@@ -54,9 +72,7 @@ pub fn gpu(device: &Device) -> Result<Vec<Row>> {
 /// # Errors
 /// What the device fails with.
 pub fn mixed(device: &Device) -> Result<Vec<Row>> {
-    let cooperative = [&DENSE_COOPERATIVE, &DENSE_COOPERATIVE_SMALL];
-    let mixed: Vec<_> = KERNELS.iter().filter(|checked| cooperative.contains(&checked.kernel)).copied().collect();
-    let mut rows = kernels(device, &mixed)?;
+    let mut rows = kernels(device, &mixed_kernels())?;
     rows.extend(plans(device, 1)?);
     Ok(rows)
 }

@@ -4,6 +4,7 @@ use rand::Rng;
 use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use rayon::prelude::*;
 
 use super::Row;
 use crate::backend::cpu::dropout::{Dropout, dropout, step_key};
@@ -383,14 +384,18 @@ pub fn kernels(device: &Device, checked: &[Checked]) -> Result<Vec<Row>> {
         if !kernel.needs.met_by(&device.hardware) {
             continue;
         }
-        for (number, &shape) in SHAPES.iter().enumerate() {
+        // Side by side: most of the time goes to drivers that compile.
+        let found = SHAPES.par_iter().enumerate().map(|(number, &shape)| {
             let setting = |member| Setting::new(kernel, &device.hardware, number, member);
             let members = (0..TAKING_PART).map(|member| Ok(cases(&mut setting(member))?.into_iter()));
             let mut members = members.collect::<Result<Vec<_>>>()?;
+            let mut rows = Vec::new();
             while let Some(cases) = members.iter_mut().map(Iterator::next).collect::<Option<Vec<Case>>>() {
                 rows.extend(pollster::block_on(run_case(device, kernel, shape, packed(kernel, cases)?))?);
             }
-        }
+            Ok(rows)
+        });
+        rows.extend(found.collect::<Result<Vec<_>>>()?.into_iter().flatten());
     }
     Ok(rows)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Row;
+use super::{Row, Tell};
 use super::cases::Draw;
 use crate::augment::Augment;
 use crate::backend::cpu::Cpu;
@@ -288,12 +288,27 @@ fn samples(trial: &Trial, rows: usize, seed: u64) -> Result<Samples> {
 /// # Errors
 /// What the device fails with.
 pub fn plans(device: &Device, every: usize) -> Result<Vec<Row>> {
-    plans_of(device, TRIALS.iter().chain(OPTION_TRIALS).chain(HEAD_TRIALS).step_by(every))
+    let mut rows = Vec::new();
+    each_plan(device, every, &mut |found| {
+        rows.extend_from_slice(found);
+        Ok(())
+    })?;
+    Ok(rows)
 }
 
-fn plans_of<'a>(device: &Device, trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
+/// The same, told network by network.
+///
+/// # Errors
+/// What the device, or `tell`, fails with.
+pub fn each_plan(device: &Device, every: usize, tell: &mut Tell<'_>) -> Result<()> {
     // One store: what several engines launch is compiled once.
-    let (mut rows, store) = (Vec::new(), Store::new(device.clone()));
+    let store = Store::new(device.clone());
+    let trials = TRIALS.iter().chain(OPTION_TRIALS).chain(HEAD_TRIALS).step_by(every);
+    trials.into_iter().try_for_each(|trial| tell(&plans_of(&store, std::iter::once(trial))?))
+}
+
+fn plans_of<'a>(store: &Store, trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
+    let (mut rows, device) = (Vec::new(), store.device());
     for trial in trials {
         let (model, recipe) = (trial.model()?, trial.recipe());
         // With mixed precision only what it changes.

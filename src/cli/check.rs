@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{DeviceOptions, jobs, note, print, print_text, select};
-use crate::check::{self, Report, Steps};
+use crate::check::{self, Report, Row, Steps};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -33,34 +33,38 @@ pub(super) fn run(options: &Options) -> Result<()> {
     if let Some(why) = &selected.why {
         note(&format!("Chosen: {why}"));
     }
-    let sign = jobs::sign("Checking", false);
-    let (rows, where_) = match &selected.gpu {
-        None => (check::cpu()?, "the CPU".into()),
+    let where_ = match &selected.gpu {
+        None => "the CPU".into(),
+        Some(store) => format!("{} ({})", store.device().info.name, store.device().info.backend),
+    };
+    print(&format!("Checking {where_}"))?;
+    print("What differs at most, and what it may differ by: absolute + relative part")?;
+    let mut rows: Vec<Row> = Vec::new();
+    let mut tell = |found: &[Row]| {
+        for row in found {
+            let before = rows.last().map(|row| (&row.name, &row.shape));
+            if before != Some((&row.name, &row.shape)) {
+                print_text(&format!("{} {}", row.name, row.shape))?;
+            }
+            print_text(&line(row))?;
+            rows.push(row.clone());
+        }
+        Ok(())
+    };
+    match &selected.gpu {
+        None => {
+            let sign = jobs::sign("Checking", false);
+            let found = check::cpu()?;
+            drop(sign);
+            tell(&found)?;
+        }
         Some(store) => {
             let device = store.device();
-            let mut rows = check::gpu(device)?;
+            check::gpu(device, &mut tell)?;
             if options.shader_checks {
-                rows.extend(check::kernels(&device.checked(), check::KERNELS)?);
+                check::each_kernel(&device.checked(), check::KERNELS, &mut tell)?;
             }
-            (rows, format!("{} ({})", device.info.name, device.info.backend))
         }
-    };
-    drop(sign);
-    print(&format!("Checked on {where_}"))?;
-    print("What differs at most, and what it may differ by: absolute + relative part")?;
-    let mut before = None;
-    for row in &rows {
-        let subject = (&row.name, &row.shape);
-        if before != Some(subject) {
-            print_text(&format!("{} {}", row.name, row.shape))?;
-            before = Some(subject);
-        }
-        let result = if row.comparison.passed() { "ok".into() } else { format!("FAILED, {}", row.comparison) };
-        let (error, allowed) = (row.comparison.error(), row.tolerance);
-        print_text(&format!(
-            "    {:<14} {error:>10.3e} of {:>7.1e} + {:>7.1e}  {result}",
-            row.what, allowed.absolute, allowed.relative
-        ))?;
     }
     let mut failed = rows.iter().filter(|row| !row.comparison.passed()).count();
     let mut checks = rows.len();
@@ -84,4 +88,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
         0 => Ok(()),
         _ => Err(Error::Check(format!("{failed} of {checks} checks failed on {where_}"))),
     }
+}
+
+fn line(row: &Row) -> String {
+    let result = if row.comparison.passed() { "ok".into() } else { format!("FAILED, {}", row.comparison) };
+    let (error, allowed) = (row.comparison.error(), row.tolerance);
+    format!("    {:<14} {error:>10.3e} of {:>7.1e} + {:>7.1e}  {result}", row.what, allowed.absolute, allowed.relative)
 }

@@ -260,8 +260,8 @@ impl Engine {
         let most = timed.clamp(1, most).min(room);
         let rounds = if self.device().hardware.software { SOFTWARE_LOOP } else { usize::MAX };
         let most = most.min(self.plan.most_steps(&self.model, batch_size, rounds).unwrap_or(usize::MAX));
-        // The device starts on a short portion while the next, as long as all before it, is encoded.
-        let most = self.handed.max(FIRST_STEPS).min(most);
+        // The device starts on a short portion. Each is little longer than the one before, during which it is encoded.
+        let most = (self.handed / 4).max(FIRST_STEPS).min(most);
         let (mut orders, mut runs) = (Vec::new(), Vec::new());
         for (member, steps) in busy {
             let steps = steps.take(most, batch_size);
