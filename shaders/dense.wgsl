@@ -3,7 +3,7 @@
 // A workgroup makes a tile_m x tile_n tile of the result, an invocation each_m x each_n values of it (4 or 8). Operands
 // come by workgroup memory, tile_k of the sum's terms at a time, the next ones under way meanwhile: into the half of it that
 // was read a turn before, where there are two `stages`, which saves a barrier. `slices` of the sum are made side by side and
-// added up in their order.
+// added up in their order. Sums of 4 x 4 go through workgroup memory too, so that neighbours finish what lies side by side.
 //
 // uses: layer
 
@@ -26,6 +26,11 @@ override blocks: u32 = k_quads * (m_quads + n_quads);
 override loads: u32 = (blocks + team - 1u) / team;
 
 override a_blocks: u32 = k_quads * m_quads;
+
+// Where invocations make 4 x 4 values: how many each of them finishes, and rows from one to the next.
+override values: u32 = 16u / slices;
+override values_step: u32 = lanes / tile_n;
+
 // Vectors in workgroup memory.
 override staging_vectors: u32;
 
@@ -35,7 +40,7 @@ const LOADS = 2u;
 // sum of places wraps around.
 const PLACES = 2048u;
 
-// stages x slices x tile_k x (tile_m + tile_n) values, then slices x tile_m x tile_n
+// stages x slices x tile_k x (tile_m + tile_n) values, then slices x tile_m x tile_n, where invocations make 4 x 4
 var<workgroup> staging: array<vec4<f32>, staging_vectors>;
 
 // Of a tile, blocks of 4 rows or columns by 4 terms: first those of the left operand.
@@ -56,6 +61,15 @@ fn place(number: u32, load: u32) -> Block {
     return Block(of_a, select(i % quads, i / k_quads, by_term), select(i / quads, i % k_quads, by_term));
 }
 
+// Where an operand's vector `q` of the first term of block `k` lies among its vectors: the first terms of all blocks come first,
+// then their second terms. Vectors change places within a row, so that neighbours, which write different blocks, write to
+// different banks of workgroup memory.
+fn place_of(k: u32, q: u32, quads: u32) -> u32 {
+    // Where an invocation has the arithmetic of 8 x 8 values to do, that would cost more than it saves.
+    if each_m == 8u { return k * quads + q; }
+    return k * quads + (q ^ ((4u * (k & 1u) + (k & 2u)) & (quads - 1u)));
+}
+
 // An invocation's values: its first four rows and columns, then the second four of each.
 struct Sums { near: mat4x4<f32>, across: mat4x4<f32>, down: mat4x4<f32>, far: mat4x4<f32> }
 
@@ -74,25 +88,74 @@ fn add_term(sums: Sums, a_at: u32, b_at: u32) -> Sums {
     return next;
 }
 
+// Whether what values are made of beside their sums is loaded before the product: for few values, where it is little.
+fn is_early() -> bool {
+    return slices > 1u && product != UPDATE;
+}
+
+// Of the tile from row m and column n on, the values that invocation `lane` finishes, from the j-th on.
+fn four_of(lane: u32, m: u32, n: u32, j: u32) -> Four {
+    return Four(m + lane / tile_n + j * values_step, n + lane % tile_n, values_step, 0u);
+}
+
+// The sum of the j-th of these, of all slices.
+fn sum_of(lane: u32, j: u32) -> f32 {
+    let at = lane / 4u + j * (lanes / 4u);
+    var sum = staging[at][lane % 4u];
+    for (var slice = 1u; slice < slices; slice++) { sum += staging[at + slice * 4u * team][lane % 4u]; }
+    return sum;
+}
+
+fn finish_from(lane: u32, four: Four, j: u32, others: Beside) {
+    let sums = vec4<f32>(sum_of(lane, j), sum_of(lane, j + 1u), sum_of(lane, j + 2u), sum_of(lane, j + 3u));
+    finish_four(four, values, sums, others);
+}
+
+// Finishes the tile from row m and column n on, of which the invocation made `sums`. `early` is what belongs to its values where
+// `is_early`. Without slices it has 16: loads of eight are under way at a time, more would take too many registers.
+fn finish_tile(lane: u32, m: u32, n: u32, sums: mat4x4<f32>, early: Beside) {
+    let member = lane % team;
+    let to = lane / team * 4u * team + member / n_quads * tile_n + member % n_quads;
+    var others = early;
+    if slices > 1u && !is_early() { others = beside_four(four_of(lane, m, n, 0u)); }
+    workgroupBarrier();
+    for (var i = 0u; i < 4u; i++) { staging[to + i * n_quads] = sums[i]; }
+    if slices > 1u {
+        workgroupBarrier();
+        finish_from(lane, four_of(lane, m, n, 0u), 0u, others);
+        return;
+    }
+    for (var j = 0u; j < 16u; j += 8u) {
+        let near = four_of(lane, m, n, j);
+        let far = four_of(lane, m, n, j + 4u);
+        let beside_near = beside_four(near);
+        let beside_far = beside_four(far);
+        if j == 0u { workgroupBarrier(); }
+        finish_from(lane, near, j, beside_near);
+        finish_from(lane, far, j + 4u, beside_far);
+    }
+}
+
 @compute @workgroup_size(lanes)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
     begin(group.z);
     let depth = select(select(inputs, outputs, product == INPUT_GRADIENT), batches[group.z].rows, product == UPDATE);
     let width = select(inputs, outputs, product == INPUT_GRADIENT);
-    let across = tile_n / each_n;
     let slice = lane / team;
     let member = lane % team;
     // In vectors: of an invocation's 8 rows or columns the second 4 lie half a tile away.
+    let across = tile_n / each_n;
     let x = member % across;
     let y = member / across;
-    let m = group.y * tile_m + 4u * y;
-    let n = group.x * tile_n + 4u * x;
-    let far_m = m + tile_m / 2u;
-    let far_n = n + tile_n / 2u;
+    let m = group.y * tile_m;
+    let n = group.x * tile_n;
+    var early: Beside;
+    if is_early() { early = beside_four(four_of(lane, m, n, 0u)); }
     var sums: Sums;
 
     let stage = slices * tile_k * (m_quads + n_quads);
-    var next: array<mat4x4<f32>, LOADS>;
+    // A block of the right operand is that of `quads`.
+    var next: array<Loaded, LOADS>;
     // What the invocation loads of a tile, and where that goes.
     var loaded: array<Block, LOADS>;
     var to: array<u32, LOADS>;
@@ -103,9 +166,9 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         let block = place(member + load * team, load);
         let quads = select(n_quads, m_quads, block.of_a);
         loaded[load] = block;
-        to[load] = select(tile_k * m_quads, 0u, block.of_a) + 4u * block.k * quads + block.q;
+        to[load] = select(tile_k * m_quads, 0u, block.of_a) + place_of(block.k, block.q, quads);
         if block.of_a {
-            let row = select(group.y * tile_m + 4u * block.q, slice * tile_k + 4u * block.k, product == UPDATE);
+            let row = select(m + 4u * block.q, slice * tile_k + 4u * block.k, product == UPDATE);
             rows[load] = rows_of_a(row, width);
         }
     }
@@ -116,8 +179,11 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             for (var load = 0u; load < loads; load++) {
                 if blocks % team != 0u && member + load * team >= blocks { break; }
                 let at = mine + to[load];
-                let quads = select(n_quads, m_quads, is_of_a(member + load * team, load));
-                for (var term = 0u; term < 4u; term++) { staging[at + term * quads] = next[load][term]; }
+                let of_a = is_of_a(member + load * team, load);
+                let quads = select(n_quads, m_quads, of_a);
+                var block = next[load].quads;
+                if each_m == 4u && of_a { block = left_of(next[load], m + 4u * loaded[load].q); }
+                for (var term = 0u; term < 4u; term++) { staging[at + term * k_quads * quads] = block[term]; }
             }
             workgroupBarrier();
         }
@@ -128,38 +194,40 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
                 let block = loaded[load];
                 if is_of_a(member + load * team, load) {
                     let term = first + 4u * block.k;
-                    next[load] = left(rows[load], group.y * tile_m + 4u * block.q, term);
+                    next[load] = load_left(rows[load], m + 4u * block.q, term);
+                    // 8 x 8 values leave no registers for both.
+                    if each_m == 8u { next[load].quads = left_of(next[load], m + 4u * block.q); }
                     if product == UPDATE { rows[load] = rows_of_a(term + slices * tile_k, width); }
                 } else {
-                    next[load] = right(group.x * tile_n + 4u * block.q, first + 4u * block.k);
+                    next[load].quads = right(n + 4u * block.q, first + 4u * block.k);
                 }
             }
         }
         if turn > 0u {
             for (var k = 0u; k < tile_k; k += together) {
-                let a_at = (mine + k * m_quads + y) & (PLACES - 1u);
-                let b_at = (mine + tile_k * m_quads + k * n_quads + x) & (PLACES - 1u);
-                sums = add_term(sums, a_at, b_at);
+                let a_at = (mine + place_of(k / 4u, y, m_quads)) & (PLACES - 1u);
+                let b_at = (mine + tile_k * m_quads + place_of(k / 4u, x, n_quads)) & (PLACES - 1u);
+                // From a term of a block to the next.
+                let a_step = k_quads * m_quads;
+                let b_step = k_quads * n_quads;
+                let first = select(k % 4u, 0u, together == 4u);
+                sums = add_term(sums, a_at + first * a_step, b_at + first * b_step);
                 if together == 4u {
-                    sums = add_term(sums, a_at + m_quads, b_at + n_quads);
-                    sums = add_term(sums, a_at + 2u * m_quads, b_at + 2u * n_quads);
-                    sums = add_term(sums, a_at + 3u * m_quads, b_at + 3u * n_quads);
+                    sums = add_term(sums, a_at + a_step, b_at + b_step);
+                    sums = add_term(sums, a_at + 2u * a_step, b_at + 2u * b_step);
+                    sums = add_term(sums, a_at + 3u * a_step, b_at + 3u * b_step);
                 }
             }
         }
     }
-    // slices > 1 with 4 x 4 values an invocation only
-    if slices > 1u {
-        workgroupBarrier();
-        for (var i = 0u; i < 4u; i++) { staging[4u * lane + i] = sums.near[i]; }
-        workgroupBarrier();
-        if slice > 0u { return; }
-        for (var other = 1u; other < slices; other++) {
-            for (var i = 0u; i < 4u; i++) { sums.near[i] += staging[4u * (other * team + member) + i]; }
-        }
+    if each_m == 4u {
+        finish_tile(lane, m, n, sums.near, early);
+        return;
     }
-    finish_block(m, n, sums.near);
-    if each_n == 8u { finish_block(m, far_n, sums.across); }
-    if each_m == 8u { finish_block(far_m, n, sums.down); }
-    if each_m == 8u && each_n == 8u { finish_block(far_m, far_n, sums.far); }
+    let own_m = m + 4u * y;
+    let own_n = n + 4u * x;
+    finish_block(own_m, own_n, sums.near);
+    if each_n == 8u { finish_block(own_m, own_n + tile_n / 2u, sums.across); }
+    finish_block(own_m + tile_m / 2u, own_n, sums.down);
+    if each_n == 8u { finish_block(own_m + tile_m / 2u, own_n + tile_n / 2u, sums.far); }
 }

@@ -55,11 +55,17 @@ fn value_of_a(row: u32, at: u32, width: u32) -> f32 {
     return bitcast<f32>(a[i]);
 }
 
-// Four values of the row that starts at `row`; 0 beyond its width.
+// Four bytes of the row that starts at `row`, where rows start at whole words; 0 beyond its width.
+fn word_of_a(row: u32, at: u32, width: u32) -> u32 {
+    if !whole_terms && at >= width { return 0u; }
+    return a[(row + at) / 4u];
+}
+
+// Four values of it.
 fn quad_of_a(row: u32, at: u32, width: u32) -> vec4<f32> {
     if a_quads {
+        if source == BYTES { return bytes(word_of_a(row, at, width)); }
         if !whole_terms && at >= width { return vec4<f32>(); }
-        if source == BYTES { return bytes(a[(row + at) / 4u]); }
         return bitcast<vec4<f32>>(a4[(row + at) / 4u]);
     }
     return vec4<f32>(
@@ -86,29 +92,51 @@ fn quad_of_b(row: u32, at: u32, width: u32, there: bool) -> vec4<f32> {
     );
 }
 
-// Rows m to m + 3 of the left operand at terms k to k + 3 of the sum, a column a term. `rows` are those of a that it
-// takes: rows_of_a(m), for the update rows_of_a(k).
-fn left(rows: vec4<u32>, m: u32, k: u32) -> mat4x4<f32> {
-    if product == UPDATE {
-        var block = mat4x4<f32>(
-            quad_of_a(rows.x, m, inputs),
-            quad_of_a(rows.y, m, inputs),
-            quad_of_a(rows.z, m, inputs),
-            quad_of_a(rows.w, m, inputs),
-        );
-        if m <= inputs && inputs < m + 4u {
-            let bias = vec4<f32>(vec4<u32>(m, m + 1u, m + 2u, m + 3u) == vec4<u32>(inputs));
-            block += mat4x4<f32>(bias, bias, bias, bias);
-        }
-        return block;
-    }
+// Four values of four rows of a, a column a row: as words, where they are bytes that lie in these. Who makes numbers of what is
+// loaded waits for it.
+struct Loaded { words: vec4<u32>, quads: mat4x4<f32> }
+
+// Rows m to m + 3 of the left operand at terms k to k + 3 of the sum, as they lie in a. `rows` are those of a that it takes:
+// rows_of_a(m), for the update rows_of_a(k).
+fn load_left(rows: vec4<u32>, m: u32, k: u32) -> Loaded {
+    let at = select(k, m, product == UPDATE);
     let width = select(inputs, outputs, product == INPUT_GRADIENT);
-    return transpose(mat4x4<f32>(
-        quad_of_a(rows.x, k, width),
-        quad_of_a(rows.y, k, width),
-        quad_of_a(rows.z, k, width),
-        quad_of_a(rows.w, k, width),
-    ));
+    var loaded: Loaded;
+    if source == BYTES && a_quads {
+        loaded.words = vec4<u32>(
+            word_of_a(rows.x, at, width),
+            word_of_a(rows.y, at, width),
+            word_of_a(rows.z, at, width),
+            word_of_a(rows.w, at, width),
+        );
+    } else {
+        loaded.quads = mat4x4<f32>(
+            quad_of_a(rows.x, at, width),
+            quad_of_a(rows.y, at, width),
+            quad_of_a(rows.z, at, width),
+            quad_of_a(rows.w, at, width),
+        );
+    }
+    return loaded;
+}
+
+// The same as numbers, a column a term.
+fn left_of(loaded: Loaded, m: u32) -> mat4x4<f32> {
+    var block = loaded.quads;
+    if source == BYTES && a_quads {
+        let words = loaded.words;
+        block = mat4x4<f32>(bytes(words.x), bytes(words.y), bytes(words.z), bytes(words.w));
+    }
+    if product != UPDATE { return transpose(block); }
+    if m <= inputs && inputs < m + 4u {
+        let bias = vec4<f32>(vec4<u32>(m, m + 1u, m + 2u, m + 3u) == vec4<u32>(inputs));
+        block += mat4x4<f32>(bias, bias, bias, bias);
+    }
+    return block;
+}
+
+fn left(rows: vec4<u32>, m: u32, k: u32) -> mat4x4<f32> {
+    return left_of(load_left(rows, m, k), m);
 }
 
 // Of the right operand's columns n to n + 3 at terms k to k + 3 of the sum, the i-th four values that lie side by side:
@@ -190,15 +218,39 @@ fn finish(m: u32, n: u32, sum: f32) {
     finish_with(m, n, sum, beside(m, n), kept_beside(m, n));
 }
 
+// Four places of the result: row m, column n, and three more, each `m_step` rows and `n_step` columns on.
+struct Four { m: u32, n: u32, m_step: u32, n_step: u32 }
+
+// What their values are made of beside their sums.
+struct Beside { values: vec4<f32>, kept: array<vec2<f32>, 4> }
+
+// Written out, so that all of it is under way before something waits.
+fn beside_four(four: Four) -> Beside {
+    let m = vec4<u32>(four.m) + four.m_step * vec4<u32>(0u, 1u, 2u, 3u);
+    let n = vec4<u32>(four.n) + four.n_step * vec4<u32>(0u, 1u, 2u, 3u);
+    return Beside(
+        vec4<f32>(beside(m.x, n.x), beside(m.y, n.y), beside(m.z, n.z), beside(m.w, n.w)),
+        array<vec2<f32>, 4>(
+            kept_beside(m.x, n.x),
+            kept_beside(m.y, n.y),
+            kept_beside(m.z, n.z),
+            kept_beside(m.w, n.w),
+        ),
+    );
+}
+
+// What becomes of the sums for the first `count` of them.
+fn finish_four(four: Four, count: u32, sums: vec4<f32>, others: Beside) {
+    for (var i = 0u; i < 4u; i++) {
+        if i >= count { break; }
+        finish_with(four.m + i * four.m_step, four.n + i * four.n_step, sums[i], others.values[i], others.kept[i]);
+    }
+}
+
 // The same for four rows and columns from m and n on; of a row all loads, then all stores.
 fn finish_block(m: u32, n: u32, sums: mat4x4<f32>) {
     for (var i = 0u; i < 4u; i++) {
-        var values: vec4<f32>;
-        var kept: array<vec2<f32>, 4>;
-        for (var j = 0u; j < 4u; j++) {
-            values[j] = beside(m + i, n + j);
-            kept[j] = kept_beside(m + i, n + j);
-        }
-        for (var j = 0u; j < 4u; j++) { finish_with(m + i, n + j, sums[i][j], values[j], kept[j]); }
+        let four = Four(m + i, n, 0u, 1u);
+        finish_four(four, 4u, sums[i], beside_four(four));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Row, Tell};
 use super::cases::Draw;
+use super::{Row, Tell};
 use crate::augment::Augment;
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::reference::Reference;
@@ -457,7 +457,7 @@ mod tests {
                 let device = pollster::block_on(Device::open(&adapters[index], Precision::F32)).unwrap();
                 let activate = KERNELS.iter().filter(|checked| checked.kernel.name.starts_with("activate")).copied();
                 rows.extend(kernels(&device, &activate.collect::<Vec<_>>()).unwrap());
-                rows.extend(plans_of(&device, softplus()).unwrap());
+                rows.extend(plans_of(&Store::new(device), softplus()).unwrap());
                 assert!(rows.iter().any(|row| row.name == "plan fused" && row.shape.contains("softplus")));
             }
             Err(error) => {

@@ -28,7 +28,7 @@ pub struct Device {
     pub adapter: wgpu::Adapter,
     /// What that is.
     pub info: wgpu::AdapterInfo,
-    /// What was asked of the adapter: WebGPU's defaults, but buffers, workgroup memory and bindings as it has them.
+    /// What was asked of the adapter: WebGPU's defaults, but buffers, bindings and workgroups as it has them.
     pub limits: wgpu::Limits,
     /// What of the adapter decides how kernels are launched.
     pub hardware: Hardware,
@@ -45,6 +45,8 @@ pub struct Device {
 
 /// The most storage buffers that a kernel is to bind: the updates of about ten layers.
 const STORAGE_BUFFERS: u32 = 64;
+/// The most invocations of a workgroup that kernels can use.
+const INVOCATIONS: u32 = 1024;
 
 impl Device {
     /// Opens `adapter`, to compute in `precision`.
@@ -58,6 +60,9 @@ impl Device {
         limits.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
         limits.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
         limits.max_storage_buffers_per_shader_stage = offered.max_storage_buffers_per_shader_stage.min(STORAGE_BUFFERS);
+        let invocations = offered.max_compute_invocations_per_workgroup.min(offered.max_compute_workgroup_size_x);
+        limits.max_compute_invocations_per_workgroup = invocations.min(INVOCATIONS);
+        limits.max_compute_workgroup_size_x = invocations.min(INVOCATIONS);
         let wanted = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
         Self::open_with(adapter, precision, limits, adapter.features() & wanted).await
     }
@@ -91,6 +96,7 @@ impl Device {
         let hardware = Hardware {
             software: info.device_type == DeviceType::Cpu,
             subgroup: if features.contains(wgpu::Features::SUBGROUP) { info.subgroup_min_size } else { 0 },
+            invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             storage_buffers: limits.max_storage_buffers_per_shader_stage,
             cooperative,

@@ -26,6 +26,8 @@ pub struct Hardware {
     pub software: bool,
     /// Invocations of a subgroup at least; 0 where shaders cannot use subgroups.
     pub subgroup: u32,
+    /// Invocations of a workgroup at most.
+    pub invocations: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
     /// Storage buffers that a kernel can bind.
@@ -46,6 +48,7 @@ impl Hardware {
         Self {
             software,
             subgroup: 0,
+            invocations: 256,
             workgroup_bytes: 16_384,
             storage_buffers: 8,
             cooperative: None,
@@ -64,6 +67,11 @@ impl Tuning {
     /// Remembers `launch` as the fastest way to make what it makes.
     pub fn set(&mut self, launch: &Launch) {
         self.0.insert(launch.what.clone(), launch.choice());
+    }
+
+    /// Remembers that `what` is best made in the way `choice`: [`Launch::what`] and [`Launch::choice`].
+    pub fn set_choice(&mut self, what: &str, choice: &str) {
+        self.0.insert(what.to_owned(), choice.to_owned());
     }
 
     /// Remembers `plan` as the fastest to train `model` by `recipe`.

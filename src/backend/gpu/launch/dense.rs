@@ -72,7 +72,7 @@ pub(super) const SLICED_UNITS: usize = 8;
 
 impl Tile {
     /// Those to choose from, largest first: a larger one loads less, smaller ones keep more of the GPU busy.
-    fn all(hardware: &Hardware) -> [Self; 6] {
+    fn all(hardware: &Hardware) -> Vec<Self> {
         // Software drivers compile a long loop for seconds, and gain nothing by it.
         let together = if hardware.subgroup >= GPU_SUBGROUP { 4 } else { 1 };
         let tile = |side, each, slices| Self { side, each, slices, stages: 1, together };
@@ -80,12 +80,16 @@ impl Tile {
         let largest = Self { stages: 2, ..tile(128, 8, 1) };
         let stages = if largest.bytes() <= hardware.workgroup_bytes as usize { 2 } else { 1 };
         let largest = Self { stages, ..largest };
-        [largest, tile(64, 8, 1), tile(64, 4, 1), tile(32, 4, 1), tile(32, 4, 4), tile(16, 4, 8)]
+        let mut all = vec![largest, tile(64, 8, 1), tile(64, 4, 1), tile(32, 4, 1), tile(32, 4, 4), tile(16, 4, 8)];
+        // What not every device has room for.
+        let (bytes, lanes) = (hardware.workgroup_bytes as usize, hardware.invocations as usize);
+        all.extend(Some(tile(16, 4, 16)).filter(|tile| tile.bytes() <= bytes && tile.lanes() <= lanes));
+        all
     }
 
     /// The place among `all` of the one for a result of `rows x columns` whose values are sums of `terms`.
-    fn choose(all: [Self; 6], (rows, columns, terms): (usize, usize, usize), hardware: &Hardware) -> usize {
-        let [largest, large, medium, sliced, small] = [0, 1, 3, 4, 5];
+    fn choose(all: &[Self], (rows, columns, terms): (usize, usize, usize), hardware: &Hardware) -> usize {
+        let [largest, large, medium, sliced, small, smallest] = [0, 1, 3, 4, 5, 6];
         if hardware.software {
             return large;
         }
@@ -95,8 +99,11 @@ impl Tile {
         match () {
             () if tiles(largest) >= most => largest,
             () if tiles(large) >= 256 => large,
-            () if tiles(medium) >= 256 => medium,
+            // Where terms are few, slices leave fewer turns, and the GPU has room for their invocations.
+            () if tiles(medium) >= 256 && (terms <= TILE_TERMS || terms > 16 * TILE_TERMS) => medium,
             () if tiles(medium) >= 128 || terms < 8 * TILE_TERMS => sliced,
+            // So many slices leave a processor room for few tiles.
+            () if terms > 8 * TILE_TERMS && all.len() > smallest && tiles(small) < 128 => smallest,
             () => small,
         }
     }
@@ -105,10 +112,10 @@ impl Tile {
         (self.side / self.each).pow(2) * self.slices
     }
 
-    /// Vectors of four in workgroup memory: both operands, then the sums of the slices.
+    /// Vectors of four in workgroup memory: both operands, then the sums of invocations that make 4 x 4.
     fn vectors(self) -> usize {
         let operands = self.stages * self.slices * TILE_TERMS * self.side / 2;
-        if self.slices > 1 { operands.max(4 * self.lanes()) } else { operands }
+        if self.each == 4 { operands.max(4 * self.lanes()) } else { operands }
     }
 
     /// Bytes of workgroup memory.
@@ -234,11 +241,11 @@ fn dense_plain(product: Product, layer: Dense, rows: usize, hardware: &Hardware)
         ways.extend(shares.map(|share| dense_subgroup(product, layer, rows, share)));
     }
     let tiles = Tile::all(hardware);
-    let best = Tile::choose(tiles, layer.extent(product, rows), hardware);
+    let best = Tile::choose(&tiles, layer.extent(product, rows), hardware);
     // The next larger and smaller ones follow.
-    let mut places: [usize; 6] = std::array::from_fn(|place| place);
+    let mut places: Vec<usize> = (0..tiles.len()).collect();
     places.sort_by_key(|place| place.abs_diff(best));
-    ways.extend(places.map(|place| dense_tiled(product, layer, rows, tiles[place])));
+    ways.extend(places.into_iter().map(|place| dense_tiled(product, layer, rows, tiles[place])));
     if !hardware.software && matches!(product, Product::Update(_)) && layer.outputs <= SLICED_OUTPUTS {
         // With many rows tiles load less.
         let place = if rows <= SLICED_ROWS { 0 } else { ways.len() };
@@ -344,6 +351,33 @@ mod tests {
                 let blocks = TILE_TERMS / 4 * tile.side / 2;
                 assert!(blocks <= 2 * tile.lanes() / tile.slices, "{tile:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_gpu_gets_slices_where_tiles_or_turns_are_few() {
+        let chosen = |extent, hardware: &Hardware| {
+            let all = Tile::all(hardware);
+            let Tile { side, slices, .. } = all[Tile::choose(&all, extent, hardware)];
+            (side, slices)
+        };
+        let roomy = Hardware { workgroup_bytes: 49_152, ..Hardware::GPU };
+        for (extent, of_roomy, of_any) in [
+            // A small layer's forward product and update.
+            ((64, 128, 784), (16, 16), (16, 8)),
+            ((64, 128, 128), (16, 8), (16, 8)),
+            ((785, 128, 64), (32, 4), (32, 4)),
+            // As many tiles as a large GPU has processors, and more.
+            ((128, 512, 784), (16, 8), (16, 8)),
+            // Updates by few rows and by many, and by so few that one turn adds them.
+            ((785, 512, 128), (32, 4), (32, 4)),
+            ((785, 512, 512), (32, 1), (32, 1)),
+            ((785, 512, 16), (32, 1), (32, 1)),
+            // Wide layers.
+            ((1024, 2048, 2048), (128, 1), (64, 1)),
+            ((1024, 1024, 64), (64, 1), (64, 1)),
+        ] {
+            assert_eq!((chosen(extent, &roomy), chosen(extent, &Hardware::GPU)), (of_roomy, of_any), "{extent:?}");
         }
     }
 }

@@ -207,7 +207,7 @@ pub fn update(rows: usize, shape: Narrow, optimizer: OptimizerKind, hardware: &H
             way(&NARROW_UPDATE_SLICED, &tiles, first + rest, format!("{words} words in {slices} slices"))
         };
         // A workgroup's parameters are at most its invocations: no fewer than 32 slices.
-        return [(2, 32, 16), (1, 64, 16), (1, 32, 8), (4, 32, 16)].into_iter().map(sliced).collect();
+        return [(1, 64, 16), (2, 32, 16), (1, 32, 8), (4, 32, 16)].into_iter().map(sliced).collect();
     }
     let mut ways = Vec::new();
     if hardware.subgroup >= 8 {

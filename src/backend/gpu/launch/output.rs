@@ -77,9 +77,12 @@ pub fn output(rows: usize, layer: Dense, pass: Pass, link: Link, hardware: &Hard
     let others = others.filter(|&(lanes, rows)| (lanes, rows) != first && rows <= most);
     let mut ways: Vec<Launch> = [first].into_iter().chain(others).map(way).collect();
     if training && !hardware.software {
-        // A row a workgroup: with few rows first.
-        let place = if rows >= 512 { 1 } else { 0 };
-        ways.splice(place..place, in_registers(256));
+        // A row a workgroup: with few rows first, and where a row is long.
+        let place = if rows >= 512 && inputs < 512 { 1 } else { 0 };
+        let most = [256, 512].into_iter().filter(|&most| most <= hardware.invocations as usize);
+        let mut fitting: Vec<Launch> = most.filter_map(in_registers).collect();
+        fitting.dedup();
+        ways.splice(place..place, fitting);
     }
     ways
 }
