@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::backend::gpu::plan::PlanName;
+use crate::backend::gpu::tune::{self, Compared, median};
 use crate::backend::gpu::{Gpu, Store};
 use crate::backend::select::Selected;
 use crate::backend::{Backend, BackendExt, KernelTime, Measure, Parts, Split, Steps};
@@ -188,48 +189,36 @@ pub fn ready(store: &Store, model: &Mlp, recipe: &Recipe, plan: Option<PlanName>
     Ok(gpu)
 }
 
-/// Rounds in which plans are compared.
-const PLAN_ROUNDS: usize = 5;
 /// Steps of a plan in a round, at most.
 const PLAN_STEPS: usize = 512;
-/// A plan that takes so many times the least is timed once.
+/// A plan that takes so many times what the first takes is given up.
 const HOPELESS: f64 = 3.0;
 
-/// Median seconds per step of each of `plans` that trains `model` by `recipe` on `dataset`, taken in turns.
+/// Seconds per step of each of `plans`, with the ways that its store's device knows, that trains `model` by `recipe` on `dataset`, taken
+/// in turns, and the fastest: the first, unless another saves more than what is noise.
 ///
 /// # Errors
-/// What the device fails with.
-pub fn plans(
-    store: &Store,
-    model: &Mlp,
-    recipe: &Recipe,
-    dataset: &Dataset,
-    plans: &[PlanName],
-) -> Result<Vec<(PlanName, f64)>> {
+/// What the device fails with; [`Error::Usage`] for no plans.
+pub fn plans(plans: &[(&Store, PlanName)], model: &Mlp, recipe: &Recipe, dataset: &Dataset) -> Result<Compared> {
+    let Some((store, _)) = plans.first() else {
+        return Err(Error::Usage("there is no plan to time: give at least one".into()));
+    };
     let order = random::order(recipe.seed, 0, dataset.train.len() as u32);
     let order = &order[..order.len().min(PLAN_STEPS * recipe.batch_size)];
-    let steps = order.len().div_ceil(recipe.batch_size) as f64;
-    let mut timed = Vec::new();
-    for &plan in plans {
-        timed.push((plan, ready(store, model, recipe, Some(plan), dataset)?, Vec::new()));
+    let steps = order.len().div_ceil(recipe.batch_size);
+    let mut gpus = Vec::new();
+    for &(store, plan) in plans {
+        gpus.push(ready(store, model, recipe, Some(plan), dataset)?);
     }
-    // The first round builds what the driver has not built yet; the second says which are out of the question.
-    let mut least = f64::INFINITY;
-    for round in 0..=PLAN_ROUNDS {
-        for (_, gpu, times) in &mut timed {
-            if times.first().is_some_and(|&first| first > HOPELESS * least) {
-                continue;
-            }
-            let start = Instant::now();
-            gpu.pass(order, recipe.batch_size, 0.0)?;
-            gpu.wait()?;
-            if round > 0 {
-                times.push(start.elapsed().as_secs_f64() / steps);
-                least = least.min(times[0]);
-            }
-        }
-    }
-    Ok(timed.iter().map(|(plan, _, times)| (*plan, median(times))).collect())
+    let hopeless = |first: f64, own: f64| own > HOPELESS * first;
+    let software = store.device().hardware.software;
+    pollster::block_on(tune::compare(gpus.len(), software, hopeless, async |plan| {
+        let gpu = &mut gpus[plan];
+        let start = Instant::now();
+        gpu.pass(order, recipe.batch_size, 0.0)?;
+        gpu.wait()?;
+        Ok((start.elapsed().as_secs_f64(), steps))
+    }))
 }
 
 /// What was measured of many networks at once.
@@ -326,26 +315,10 @@ fn operations(model: &Mlp) -> f64 {
     3.0 * model.layers().iter().map(products).sum::<f64>() - products(&model.layers()[0])
 }
 
-/// The middle of `values`; of two in the middle their mean. 0 for none.
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => 0.0,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => 0.5 * (sorted[n / 2 - 1] + sorted[n / 2]),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_is_in_the_middle() {
-        assert_eq!([median(&[]), median(&[3.0]), median(&[3.0, 1.0]), median(&[9.0, 1.0, 2.0])], [0.0, 3.0, 2.0, 2.0]);
-    }
 
     #[test]
     fn operations_are_two_a_weight_and_product_and_the_first_layer_has_no_input_gradient() {

@@ -144,6 +144,10 @@ fn together(store: &Store, model: &Mlp, recipes: &[Recipe], plan: PlanName, data
     let mut told = vec![Vec::new(); recipes.len()];
     let ended = train::train_pack(&mut pack, &runs, |member, event| observe(member, &mut told[member], event));
     let ended = ended.unwrap().into_iter().map(|ended| ended.map_err(|error| why(&error)));
+    for (member, state) in pack.states(None).unwrap().into_iter().enumerate() {
+        let own = pack.state(member, None).unwrap();
+        assert!(own == state || !own.is_finite(), "{member}");
+    }
     told.into_iter().zip(ended).collect()
 }
 

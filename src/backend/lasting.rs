@@ -139,12 +139,12 @@ impl<P: Pack> Lasting<P> {
         }
     }
 
-    /// The state of `member` is known as of now.
-    fn know(&mut self, member: usize, state: &State) {
+    /// The state of `member` is known as of now, or as of the last evaluation.
+    fn know(&mut self, member: usize, state: &State, at: Option<Ticket>) {
         self.tries = TRIES;
-        let (known, calls) = match self.evaluation {
-            Some(_) => (&mut self.since, &mut self.after),
-            None => (&mut self.known, &mut self.before),
+        let (known, calls) = match (&self.evaluation, at) {
+            (Some(_), None) => (&mut self.since, &mut self.after),
+            _ => (&mut self.known, &mut self.before),
         };
         known[member] = Some(state.clone());
         forget(calls, member);
@@ -152,7 +152,7 @@ impl<P: Pack> Lasting<P> {
 
     /// Reads all states as they are, or as they were at the last evaluation, so that they are known.
     fn know_all(&mut self, at: Option<Ticket>) -> Result<()> {
-        (0..self.inner.members()).try_for_each(|member| Pack::state(self, member, at).map(drop))
+        Pack::states(self, at).map(drop)
     }
 }
 
@@ -271,20 +271,22 @@ impl<P: Pack> Pack for Lasting<P> {
             let at = at.map(|ticket| this.inner_ticket(ticket)).transpose()?;
             this.inner.state(member, at)
         })?;
-        match at {
-            None => self.know(member, &state),
-            Some(_) => {
-                self.tries = TRIES;
-                self.known[member] = Some(state.clone());
-                forget(&mut self.before, member);
-            }
-        }
+        self.know(member, &state, at);
         Ok(state)
+    }
+
+    fn states(&mut self, at: Option<Ticket>) -> Result<Vec<State>> {
+        let states = self.attempt(|this| {
+            let at = at.map(|ticket| this.inner_ticket(ticket)).transpose()?;
+            this.inner.states(at)
+        })?;
+        states.iter().enumerate().for_each(|(member, state)| self.know(member, state, at));
+        Ok(states)
     }
 
     fn set_state(&mut self, member: usize, state: &State) -> Result<()> {
         self.attempt(|this| this.inner.set_state(member, state))?;
-        self.know(member, state);
+        self.know(member, state, None);
         Ok(())
     }
 }

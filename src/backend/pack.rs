@@ -70,6 +70,14 @@ pub trait Pack: Send {
     /// When there is no such member, a later evaluation was handed over, or the device fails.
     fn state(&mut self, member: usize, at: Option<Ticket>) -> Result<State>;
 
+    /// The states of all members, as [`Pack::state`] gives that of one.
+    ///
+    /// # Errors
+    /// As [`Pack::state`].
+    fn states(&mut self, at: Option<Ticket>) -> Result<Vec<State>> {
+        (0..self.members()).map(|member| self.state(member, at)).collect()
+    }
+
     /// Replaces a member's state.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use crate::backend::gpu::Store;
 use crate::backend::gpu::hardware::{Hardware, Tuning};
 use crate::backend::gpu::plan::{Element, Plan, PlanName};
-use crate::backend::gpu::tune::{MARGIN, Tuned};
+use crate::backend::gpu::tune::{Compared, Tuned};
 use crate::backend::select::{Request, Selected};
 use crate::backend::{Backend, BackendExt, Precision};
 use crate::bench;
@@ -40,8 +40,12 @@ pub(super) fn measure(
     tell: impl Fn(&str),
 ) -> Result<(Store, Tuning)> {
     let mut device = store.device().clone();
-    let plans = compared(model, recipe, request, &device.hardware);
+    let mut plans = compared(model, recipe, request, &device.hardware);
+    let untuned = Hardware { tuning: Tuning::default(), ..device.hardware.clone() };
+    let (usual, _) = PlanName::choose(model, recipe, &untuned, request.plan)?;
+    plans.sort_by_key(|&plan| plan != usual);
     let mut tuning = Tuning::default();
+    let mut of_usual = Vec::new();
     for &plan in &plans {
         let (tuned, found) = bench::ready(store, model, recipe, Some(plan), dataset)?.tune()?;
         for Tuned { what, before, before_seconds, best, best_seconds } in &tuned {
@@ -53,21 +57,30 @@ pub(super) fn measure(
             });
         }
         tuning.extend(found);
+        if plan == usual {
+            of_usual = tuned;
+        }
     }
     device.hardware.tuning.extend(tuning.clone());
-    if plans.len() > 1 {
-        let times = bench::plans(&Store::new(device.clone()), model, recipe, dataset, &plans)?;
-        let untuned =
-            PlanName::choose(model, recipe, &Hardware { tuning: Tuning::default(), ..device.hardware.clone() }, None)?
-                .0;
-        let of = |plan| times.iter().find(|(timed, _)| *timed == plan).map_or(f64::INFINITY, |&(_, time)| time);
-        let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(untuned, |&(plan, _)| plan);
-        let best = if of(fastest) < (1.0 - MARGIN) * of(untuned) { fastest } else { untuned };
-        let all: Vec<_> = times.iter().map(|(plan, time)| format!("{} {:.1} us", plan.name(), 1e6 * time)).collect();
-        tell(&format!("Tuning: {}: {}, of {} a step", PlanName::subject(model, recipe), best.name(), all.join(", ")));
-        tuning.set_plan(model, recipe, best);
-        device.hardware.tuning.set_plan(model, recipe, best);
+    // The fastest ways need not make the fastest step: launches share a dispatch, and what one leaves to the next.
+    let tuned_store = Store::new(device.clone());
+    let timed: Vec<(&Store, PlanName)> =
+        [(store, usual)].into_iter().chain(plans.iter().map(|&plan| (&tuned_store, plan))).collect();
+    let Compared { seconds, best } = bench::plans(&timed, model, recipe, dataset)?;
+    if best == 0 && of_usual.iter().any(|tuned| tuned.before != tuned.best) {
+        for Tuned { what, before, .. } in &of_usual {
+            tuning.set_choice(what, before);
+        }
+        tell("Tuning: together they are no faster than the usual ones, which stay");
     }
+    let plan = timed[best].1;
+    let names = ["before"].into_iter().chain(plans.iter().map(|plan| plan.name()));
+    let all: Vec<_> = names.zip(seconds).map(|(name, time)| format!("{name} {:.1} us", 1e6 * time)).collect();
+    tell(&format!("Tuning: {}: {}, of {} a step", PlanName::subject(model, recipe), plan.name(), all.join(", ")));
+    if plans.len() > 1 {
+        tuning.set_plan(model, recipe, plan);
+    }
+    device.hardware.tuning.extend(tuning.clone());
     let path = tuning::save(&device.info, tuning.clone())?;
     tell(&format!("Tuning: kept in {}", path.display()));
     Ok((Store::new(device), tuning))

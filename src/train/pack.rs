@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use rayon::prelude::*;
+
 use super::judge::{Judge, Left, Passed};
 use super::{AHEAD, Course, End, Event, Outcome, Run};
 use crate::backend::pack::Pack;
@@ -50,16 +52,19 @@ impl<'a> Member<'a> {
         Steps { order: &self.order[first..], rates: &self.rates[self.handed..] }
     }
 
-    fn begin(&mut self) {
+    /// Begins the next epoch: what is to be made for it, if there is one.
+    fn begin(&mut self) -> Option<Coming<'_>> {
         (self.start, self.handed, self.untold) = ((self.run.clock)(), 0, 0);
+        self.rates.clear();
         if !self.goes_on() {
-            (self.order, self.rates) = (Vec::new(), Vec::new());
-            return;
+            self.order.clear();
+            return None;
         }
-        if self.order.is_empty() {
-            self.order = self.course.order(self.epoch);
-        }
-        self.rates = self.course.rates(self.epoch);
+        Some(self.coming(self.epoch))
+    }
+
+    fn coming(&mut self, epoch: u32) -> Coming<'_> {
+        Coming { course: &self.course, epoch, order: &mut self.order, rates: &mut self.rates }
     }
 
     /// The epoch was handed over, and its evaluation.
@@ -75,6 +80,15 @@ impl<'a> Member<'a> {
         });
         self.epoch = number;
     }
+}
+
+/// An epoch of a member that is not begun, and where what it takes goes. Each depends on its own seed and epoch alone, so that those of
+/// all members are made side by side.
+struct Coming<'a> {
+    course: &'a Course<'a>,
+    epoch: u32,
+    order: &'a mut Vec<u32>,
+    rates: &'a mut Vec<f32>,
 }
 
 /// Trains all members of `pack` at once, each by its run as [`super::train`] does alone, from the pack's states on: what is told of a
@@ -119,9 +133,13 @@ impl<'a> Lockstep<'a, '_> {
         // The epoch before, where the device goes on while that is evaluated and told.
         let mut late: Option<Ticket> = None;
         loop {
-            for member in self.members.iter_mut().flatten() {
-                member.begin();
-            }
+            let begun: Vec<_> = self.members.iter_mut().flatten().filter_map(Member::begin).collect();
+            begun.into_par_iter().for_each(|Coming { course, epoch, order, rates }| {
+                if order.is_empty() {
+                    *order = course.order(epoch);
+                }
+                *rates = course.rates(epoch);
+            });
             if let Some(ticket) = late.take() {
                 for _ in 0..AHEAD {
                     self.advance()?;
@@ -158,12 +176,12 @@ impl<'a> Lockstep<'a, '_> {
             };
             let asked: Vec<_> = self.members.iter().map(asked).collect();
             let ticket = self.pack.evaluate(&asked)?;
-            for member in self.members.iter_mut().flatten() {
-                // While the device works.
-                if member.epoch + 1 < member.run.recipe.epochs && member.run.recipe.shuffle {
-                    member.order = member.course.order(member.epoch + 1);
-                }
-            }
+            // While the device works.
+            let shuffles =
+                |member: &&mut Member<'_>| member.epoch + 1 < member.run.recipe.epochs && member.run.recipe.shuffle;
+            let members = self.members.iter_mut().flatten().filter(shuffles);
+            let next: Vec<_> = members.map(|member| member.coming(member.epoch + 1)).collect();
+            next.into_par_iter().for_each(|Coming { course, epoch, order, .. }| *order = course.order(epoch));
             self.pack.wait()?;
             for member in self.members.iter_mut().flatten() {
                 let at = (member.run.clock)();

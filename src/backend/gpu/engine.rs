@@ -1,11 +1,15 @@
 //! The GPU engine: resident buffers, pipelines built once, submission in short portions, results read back by ticket. It trains a
 //! pack: networks of one shape, which share every dispatch. A network alone is a pack of one.
 //!
-//! Everything here is `async` and takes no thread, no file and no clock but the one it is given, so that it can run in a browser too. The blocking shells
-//! around it are [`super::Gpu`] and [`super::GpuPack`].
+//! Everything here is `async` and takes no file and no clock but the one it is given, and no thread but rayon's, which does without
+//! where there are none, so that it can run in a browser too. The blocking shells around it are [`super::Gpu`] and [`super::GpuPack`].
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
+
+use rayon::prelude::*;
 
 use crate::backend::cpu::dropout::{Dropout, step_key};
 use crate::backend::cpu::head::total_weight;
@@ -37,6 +41,8 @@ pub(crate) use sizes::capacity;
 
 /// Steps of the first submission after a wait.
 const FIRST_STEPS: usize = 32;
+/// Members of a pack from which on their entries are made side by side: those of fewer take less time than threads to wake.
+const MANY: usize = 8;
 /// Submissions under way at a time: one runs while the next is encoded.
 const IN_FLIGHT: usize = 2;
 
@@ -81,6 +87,36 @@ struct Member {
     recipe: Recipe,
     /// Steps taken.
     step: u64,
+}
+
+impl Member {
+    /// The rows of `steps`, as the device counts them, and the entries of this member, whose number this is, and whose rows begin at
+    /// such a place of a submission.
+    fn run<'a>(
+        &self,
+        resident: &Resident,
+        (number, first): (usize, usize),
+        steps: Steps<'a>,
+    ) -> Result<(Cow<'a, [u32]>, Vec<Batch>)> {
+        let Self { recipe, step: taken } = self;
+        let batch_size = recipe.batch_size;
+        steps.check(resident.rows_of(number).1, batch_size)?;
+        let order: Cow<'a, [u32]> = match &resident.lists {
+            None => Cow::Borrowed(steps.order),
+            Some(lists) => steps.order.iter().map(|&row| lists.rows[number][row as usize]).collect(),
+        };
+        let weights = resident.weights.as_deref();
+        let batch = |(index, (rows, rate)): (usize, (&[u32], f32))| Batch {
+            numbers: Numbers::new(&recipe.optimizer, rate, taken + index as u64 + 1),
+            step_key: step_key(recipe.seed, taken + index as u64 + 1),
+            divisor: total_weight(weights, rows),
+            smoothing: recipe.label_smoothing as f32,
+            ..Batch::of_rows(number, first + index * batch_size, rows.len(), 0)
+        };
+        let own = Steps { order: &order, rates: steps.rates };
+        let run = own.batches(batch_size).enumerate().map(batch).collect();
+        Ok((order, run))
+    }
 }
 
 impl Engine {
@@ -243,7 +279,7 @@ impl Engine {
 
     /// The entries of each step of the next submission, at most `most`, and the steps that they are. Their orders are on the device
     /// then, and for [`PlanName::Resident`] their numbers.
-    fn portion(&mut self, steps: &[Steps<'_>], most: usize) -> Result<(Vec<Entries>, usize)> {
+    fn portion<'a>(&mut self, steps: &[Steps<'a>], most: usize) -> Result<(Vec<Entries>, usize)> {
         if steps.len() != self.members.len() {
             let (lists, members) = (steps.len(), self.members.len());
             return Err(Error::Data(format!("steps of {lists} members for {members}")));
@@ -251,8 +287,8 @@ impl Engine {
         self.data.get_mut(Split::Train)?.turn();
         let resident = self.data.get(Split::Train)?;
         let batch_size = self.recipe().batch_size;
-        let busy = |(_, steps): &(usize, Steps<'_>)| !steps.rates.is_empty() || !steps.order.is_empty();
-        let busy: Vec<(usize, Steps<'_>)> = steps.iter().copied().enumerate().filter(busy).collect();
+        let busy = |(_, steps): &(usize, Steps<'a>)| !steps.rates.is_empty() || !steps.order.is_empty();
+        let busy: Vec<(usize, Steps<'a>)> = steps.iter().copied().enumerate().filter(busy).collect();
         let room = (resident.room() / batch_size / busy.len().max(1)).min(self.table.steps);
         // Before any was timed, as a slow device would take.
         let flops = 6.0 * self.model.parameters() as f64 * (batch_size * busy.len().max(1)) as f64;
@@ -262,28 +298,21 @@ impl Engine {
         let most = most.min(self.plan.most_steps(&self.model, batch_size, rounds).unwrap_or(usize::MAX));
         // The device starts on a short portion. Each is little longer than the one before, during which it is encoded.
         let most = (self.handed / 4).max(FIRST_STEPS).min(most);
-        let (mut orders, mut runs) = (Vec::new(), Vec::new());
-        for (member, steps) in busy {
-            let steps = steps.take(most, batch_size);
-            steps.check(resident.rows_of(member).1, batch_size)?;
-            let (first, recipe, taken) = (orders.len(), &self.members[member].recipe, self.members[member].step);
-            match &resident.lists {
-                None => orders.extend_from_slice(steps.order),
-                Some(lists) => orders.extend(steps.order.iter().map(|&row| lists.rows[member][row as usize])),
-            }
-            let weights = resident.weights.as_deref();
-            let batch = |(index, (rows, rate)): (usize, (&[u32], f32))| Batch {
-                numbers: Numbers::new(&recipe.optimizer, rate, taken + index as u64 + 1),
-                step_key: step_key(recipe.seed, taken + index as u64 + 1),
-                divisor: total_weight(weights, rows),
-                smoothing: recipe.label_smoothing as f32,
-                ..Batch::of_rows(member, first + index * batch_size, rows.len(), 0)
-            };
-            let own = Steps { order: &orders[first..], rates: steps.rates };
-            runs.push(own.batches(batch_size).enumerate().map(batch).collect::<Vec<_>>());
-        }
+        let mut places = 0;
+        let place = |(member, steps): (usize, Steps<'a>)| {
+            let (steps, first) = (steps.take(most, batch_size), places);
+            places += steps.order.len();
+            ((member, first), steps)
+        };
+        let busy: Vec<((usize, usize), Steps<'a>)> = busy.into_iter().map(place).collect();
+        let members = &self.members;
+        let make = |&(at, steps): &((usize, usize), Steps<'a>)| members[at.0].run(resident, at, steps);
+        let runs: Vec<_> =
+            if busy.len() < MANY { busy.iter().map(make).collect() } else { busy.par_iter().map(make).collect() };
+        let runs = runs.into_iter().collect::<Result<Vec<_>>>()?;
+        let (orders, runs): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
         let device = self.device();
-        resident.list(device, &orders)?;
+        resident.list(device, &orders.concat())?;
         let longest = runs.iter().map(Vec::len).max().unwrap_or(0);
         let entries = match self.buffers.get(&Buffer::Steps) {
             Some(numbers) => {
@@ -297,7 +326,11 @@ impl Engine {
                 [entries].into_iter().filter(|entries| !entries.is_empty()).collect()
             }
             None => {
-                let of = |number: usize| runs.iter().filter_map(|run| run.get(number)).copied().collect();
+                let of = |number: usize| {
+                    let mut entries = Entries::with_capacity(runs.len());
+                    entries.extend(runs.iter().filter_map(|run| run.get(number)));
+                    entries
+                };
                 (0..longest).map(of).collect()
             }
         };
@@ -358,23 +391,25 @@ impl Engine {
         self.wait_until(self.evaluations_in_flight).await
     }
 
-    /// A member's state now, or as it was when the last evaluation was handed over.
+    /// The states of these members now, or as they were when the last evaluation was handed over.
     ///
     /// # Errors
-    /// When there is no such member, it is not kept any more, or the device fails.
-    pub async fn state(&mut self, member: usize, at: Option<Ticket>) -> Result<State> {
-        let now = self.member(member)?.step;
-        let (buffers, step) = match at {
+    /// When there is no such member, they are not kept any more, or the device fails.
+    pub async fn states(&mut self, members: Range<usize>, at: Option<Ticket>) -> Result<Vec<State>> {
+        let Some(last) = members.clone().last() else { return Ok(Vec::new()) };
+        self.member(last)?;
+        let buffers = match at {
             Some(ticket) => {
                 self.evaluating.check(ticket)?;
-                (&self.evaluated.0, self.evaluated.1[member])
+                &self.evaluated.0
             }
-            None => (&self.buffers, now),
+            None => &self.buffers,
         };
         let (count, slots) = (self.model.parameters(), self.recipe().optimizer.kind.slots());
+        let start = |member: usize, values: usize| member * stride(count) * values;
         let own = |values: usize| {
-            let start = 4 * (member * stride(count) * values) as u64;
-            start..start + 4 * (values * count) as u64
+            let (first, end) = (start(members.start, values), start(last, values) + values * count);
+            4 * first as u64..4 * end as u64
         };
         let mut sources = vec![(&buffers[&Buffer::Parameters], own(1))];
         sources.extend(buffers.get(&Buffer::Slots).map(|buffer| (buffer, own(slots))));
@@ -382,8 +417,26 @@ impl Engine {
         let parameters = parts.next().unwrap_or_default();
         // On the device, a parameter's slots lie side by side.
         let together = parts.next().unwrap_or_default();
-        let slot = |slot| together.iter().copied().skip(slot).step_by(slots).collect();
-        Ok(State { parameters, slots: (0..slots).map(slot).collect(), step })
+        let state = |(index, member): (usize, usize)| {
+            let (first, slot_first) = (start(index, 1), start(index, slots));
+            let own = together.get(slot_first..slot_first + slots * count).unwrap_or_default();
+            let slot = |slot| own.iter().copied().skip(slot).step_by(slots).collect();
+            State {
+                parameters: parameters[first..first + count].to_vec(),
+                slots: (0..slots).map(slot).collect(),
+                step: if at.is_some() { self.evaluated.1[member] } else { self.members[member].step },
+            }
+        };
+        Ok(members.enumerate().map(state).collect())
+    }
+
+    /// The state of one of them.
+    ///
+    /// # Errors
+    /// As [`Engine::states`].
+    pub async fn state(&mut self, member: usize, at: Option<Ticket>) -> Result<State> {
+        let state = self.states(member..member + 1, at).await?.pop();
+        state.ok_or_else(|| Error::Data(format!("the state of member {member} was not read")))
     }
 
     /// Replaces a member's state.

@@ -79,6 +79,11 @@ impl Pack for GpuPack {
         pollster::block_on(self.0.state(member, at))
     }
 
+    fn states(&mut self, at: Option<Ticket>) -> Result<Vec<State>> {
+        // In one copy, for which the device waits once.
+        pollster::block_on(self.0.states(0..self.0.members(), at))
+    }
+
     fn set_state(&mut self, member: usize, state: &State) -> Result<()> {
         pollster::block_on(self.0.set_state(member, state))
     }

@@ -118,6 +118,24 @@ impl Ready {
     }
 }
 
+/// Encodes `work` once for each of `steps`, in one pass, which writes the time at its ends where `timed` says.
+pub(super) fn encode(
+    device: &Device,
+    encoder: &mut wgpu::CommandEncoder,
+    table: &Table,
+    work: &[Ready],
+    steps: &[Entries],
+    timed: Option<wgpu::ComputePassTimestampWrites<'_>>,
+) {
+    table.write(device, steps);
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: timed });
+    for (slot, entries) in steps.iter().enumerate() {
+        for ready in work {
+            ready.encode(&mut pass, table, slot, entries.len());
+        }
+    }
+}
+
 /// Encodes `work` once for each of `steps` and hands it over.
 pub(super) fn submit(
     device: &Device,
@@ -126,19 +144,11 @@ pub(super) fn submit(
     steps: &[Entries],
     clear: Option<&wgpu::Buffer>,
 ) -> Result<Submitted> {
-    table.write(device, steps);
     let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     if let Some(buffer) = clear {
         encoder.clear_buffer(buffer, 0, None);
     }
-    {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for (slot, entries) in steps.iter().enumerate() {
-            for ready in work {
-                ready.encode(&mut pass, table, slot, entries.len());
-            }
-        }
-    }
+    encode(device, &mut encoder, table, work, steps, None);
     let submitted = device.submit(encoder.finish());
     device.check("encoding kernels")?;
     Ok(submitted)

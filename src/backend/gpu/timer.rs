@@ -32,6 +32,28 @@ impl Timer {
         Ok(Some(Self { queries, resolved, period, times: Vec::new() }))
     }
 
+    /// Where pass number `pass` of a submission writes the time at both of its ends.
+    pub(super) fn ends(&self, pass: u32) -> wgpu::ComputePassTimestampWrites<'_> {
+        wgpu::ComputePassTimestampWrites {
+            query_set: &self.queries,
+            beginning_of_pass_write_index: Some(2 * pass),
+            end_of_pass_write_index: Some(2 * pass + 1),
+        }
+    }
+
+    /// Ends a submission of so many passes, after which [`Timer::read`] has their times.
+    pub(super) fn finish(&self, mut encoder: wgpu::CommandEncoder, passes: u32) -> wgpu::CommandBuffer {
+        encoder.resolve_query_set(&self.queries, 0..2 * passes, &self.resolved, 0);
+        encoder.finish()
+    }
+
+    /// Seconds of each of the passes of the last submission.
+    pub(super) async fn read(&self, device: &Device, passes: u32) -> Result<Vec<f64>> {
+        let bytes = device.read(&[(&self.resolved, 0..16 * u64::from(passes))]).await?.concat();
+        let seconds = |ends: &[u64]| ends[1].saturating_sub(ends[0]) as f64 * self.period * 1e-9;
+        Ok(values::<u64>(&bytes).chunks_exact(2).map(seconds).collect())
+    }
+
     /// Runs `work` once for each of `steps`, each launch in a pass of its own.
     pub(super) async fn run(
         &mut self,
@@ -45,30 +67,23 @@ impl Timer {
         let mut passes = 0;
         for (slot, entries) in steps.iter().enumerate() {
             for ready in work {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                    label: None,
-                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
-                        query_set: &self.queries,
-                        beginning_of_pass_write_index: Some(2 * passes),
-                        end_of_pass_write_index: Some(2 * passes + 1),
-                    }),
-                });
+                let timestamp_writes = Some(self.ends(passes));
+                let mut pass =
+                    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
                 ready.encode(&mut pass, table, slot, entries.len());
                 passes += 1;
             }
         }
-        encoder.resolve_query_set(&self.queries, 0..2 * passes, &self.resolved, 0);
-        device.wait(device.submit(encoder.finish())).await?;
-        let bytes = device.read(&[(&self.resolved, 0..16 * u64::from(passes))]).await?.concat();
-        let ticks = values::<u64>(&bytes);
+        device.wait(device.submit(self.finish(encoder, passes))).await?;
+        let seconds = self.read(device, passes).await?;
         if self.times.is_empty() {
             let time = |ready: &Ready| KernelTime { kernel: ready.label.clone(), launches: 0, seconds: 0.0 };
             self.times = work.iter().map(time).collect();
         }
-        for (pass, ticks) in ticks.chunks_exact(2).enumerate() {
+        for (pass, seconds) in seconds.into_iter().enumerate() {
             let time = &mut self.times[pass % work.len()];
             time.launches += 1;
-            time.seconds += ticks[1].saturating_sub(ticks[0]) as f64 * self.period * 1e-9;
+            time.seconds += seconds;
         }
         Ok(())
     }
