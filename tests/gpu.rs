@@ -113,6 +113,45 @@ fn updates_in_one_dispatch_are_those_in_dispatches_of_their_own() {
     }
 }
 
+/// In several turns over the inputs, of which some are loaded ahead, and in slices of the rows.
+#[test]
+fn a_workgroup_that_shares_out_inputs_and_rows_trains_as_the_twins_do() {
+    let Some(device) = device("a_workgroup_that_shares_out_inputs_and_rows_trains_as_the_twins_do") else { return };
+    if device.hardware.subgroup < 8 {
+        println!("the adapter's subgroups are too small");
+        return;
+    }
+    let device = as_gpu(&device);
+    let rows = 150;
+    let order: Vec<u32> = (0..rows as u32).rev().collect();
+    for (widths, batch_size, kind) in [
+        ([300, 7, 10], 64, OptimizerKind::Sgd),
+        ([200, 13, 5], 48, OptimizerKind::Adam),
+        ([30, 3, 2], 7, OptimizerKind::Momentum),
+    ] {
+        let model = Mlp::new(&widths).unwrap();
+        let mut recipe = recipe(batch_size);
+        recipe.optimizer.kind = kind;
+        let labels = (0..rows).map(|row| (row * 7 % widths[2]) as u32).collect();
+        let pixels = random::order(1, 0, (rows * widths[0]) as u32).into_iter().map(|value| value as u8);
+        let samples = Arc::new(Samples::new(Inputs::U8(pixels.collect()), widths[0], labels).unwrap());
+        let step = Plan::step(PlanName::Resident, &model, &recipe, Element::U8, batch_size, &device.hardware);
+        assert_eq!(step.pieces().next().unwrap().launch.kernel, &kernels::RESIDENT_SLICED, "{model}");
+        let mut gpu = Gpu::new(Store::new(device.clone()), model.clone(), &recipe, Some(PlanName::Resident)).unwrap();
+        let mut reference = Reference::new(model.clone(), &recipe);
+        let trained = [&mut gpu as &mut dyn Backend, &mut reference].map(|backend| {
+            backend.upload(Split::Train, &samples).unwrap();
+            backend.set_state(&State::new(model.initial_parameters(Init::He, 0), kind)).unwrap();
+            for _ in 0..2 {
+                backend.pass(&order, batch_size, 0.01).unwrap();
+            }
+            backend.parameters().unwrap()
+        });
+        let found = compare(&trained[0], &trained[1], Tolerance { absolute: 1e-6, relative: 1e-4 });
+        assert!(found.passed(), "{model}: {found}");
+    }
+}
+
 /// Each value is one sum in the same order, whatever the tile is.
 #[test]
 fn tiles_of_any_size_make_the_same_bits() {

@@ -15,14 +15,23 @@ fn predict_value(is_there: bool, base: u32, i: u32, f: f32) -> f32 {
     workgroupBarrier();
     var e = 0.0;
     if is_there {
-        var largest = outputs[base];
-        for (var c = 1u; c < classes; c++) { largest = max(largest, outputs[base + c]); }
-        e = exponential(f - largest);
+        e = exponent_of(base, f);
         exponents[i] = e;
     }
     workgroupBarrier();
     if !is_there { return 0.0; }
+    return e / sum_of_exponents(base);
+}
+
+// e^f, with the row's largest value taken from f; the row begins at `base` of `outputs`.
+fn exponent_of(base: u32, f: f32) -> f32 {
+    var largest = outputs[base];
+    for (var c = 1u; c < classes; c++) { largest = max(largest, outputs[base + c]); }
+    return exponential(f - largest);
+}
+
+fn sum_of_exponents(base: u32) -> f32 {
     var sum = 0.0;
     for (var c = 0u; c < classes; c++) { sum += exponents[base + c]; }
-    return e / sum;
+    return sum;
 }

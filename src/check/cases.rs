@@ -91,6 +91,7 @@ pub static KERNELS: &[Checked] = &[
     checked(&registry::NARROW_UPDATE_SLICED, narrow::update),
     checked(&registry::NARROW_UPDATE_SUBGROUP, narrow::update),
     checked(&registry::RESIDENT, resident::cases),
+    checked(&registry::RESIDENT_SLICED, resident::cases),
     checked(&registry::RESIDENT_SUBGROUP, resident::cases),
 ];
 

@@ -108,6 +108,7 @@ kernels! {
         NARROW_UPDATE_SLICED "narrow_update_sliced" needs Needs::Nothing,
         NARROW_UPDATE_SUBGROUP "narrow_update_subgroup" needs Needs::Subgroup(8),
         RESIDENT "resident" needs Needs::Nothing,
+        RESIDENT_SLICED "resident_sliced" needs Needs::Subgroup(8),
         RESIDENT_SUBGROUP "resident_subgroup" needs Needs::Subgroup(8),
     }
 }

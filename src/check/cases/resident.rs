@@ -2,6 +2,7 @@
 
 use super::{Answers, Case, FIRST, HEADS, Setting, Values, any_hardware, data, one_of, slots, turn};
 use crate::backend::cpu::reference::{self, Rows};
+use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::resident::{MAX_HIDDEN, resident};
 use crate::backend::gpu::link::Link;
@@ -65,6 +66,14 @@ pub(super) fn cases(setting: &mut Setting) -> Result<Vec<Case>> {
     }
     let batch = Batch { rows: steps.len() as u32, index: 0, ..batch };
     let link = Link { activation, head: answers.head, optimizer: kind, ..Link::default() };
-    let ways = resident(Narrow { inputs, hidden, classes, floats }, batch_size, link, &any_hardware());
+    let shape = Narrow { inputs, hidden, classes, floats };
+    let gpu = Hardware { software: false, ..setting.hardware.clone() };
+    let hardware = [any_hardware(), gpu];
+    let mut ways: Vec<_> = hardware.iter().flat_map(|hardware| resident(shape, batch_size, link, hardware)).collect();
+    ways.retain(|way| way.kernel.name == setting.kernel.name);
+    // Workgroup memory may be too little for some.
+    if ways.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(vec![Case { launch: turn(setting.kernel, ways, number), batch, share, before: buffers, after: expected }])
 }

@@ -3,8 +3,9 @@
 use super::Launch;
 use super::narrow::Narrow;
 use crate::backend::gpu::hardware::Hardware;
-use crate::backend::gpu::kernels::{RESIDENT, RESIDENT_SUBGROUP};
+use crate::backend::gpu::kernels::{RESIDENT, RESIDENT_SLICED, RESIDENT_SUBGROUP};
 use crate::backend::gpu::link::Link;
+use crate::backend::gpu::submit::Batch;
 
 /// The widest hidden layer.
 pub const MAX_HIDDEN: usize = 16;
@@ -46,14 +47,50 @@ pub fn rounds(shape: Narrow, batch_size: usize) -> usize {
     one_each.max(shared)
 }
 
-/// `resident`, or `resident_subgroup`, with batches of `batch_size` rows: the ways, the one to take untuned first. All sum in the
-/// same order.
+/// How `resident_sliced` divides the inputs and the rows.
+struct Sliced {
+    lanes: usize,
+    group_rows: usize,
+    slices: usize,
+    row_slices: usize,
+    rows_each: usize,
+    /// Bytes of workgroup memory.
+    bytes: usize,
+}
+
+/// Vectors of sums that its invocations keep, neighbours that add them up, and rows whose inputs it loads together.
+const EIGHT: usize = 8;
+/// Units or values that one of its invocations has, at most.
+const SLICED_TURNS: usize = 8;
+/// Slices of the rows, at most: each but the first costs two barriers.
+const ROW_SLICES: usize = 4;
+
+impl Sliced {
+    /// By so many invocations; none where they have too little to do or too much.
+    fn new(shape: Narrow, batch_size: usize, lanes: usize) -> Option<Self> {
+        let Narrow { inputs, hidden, classes, .. } = shape;
+        let vectors = hidden.div_ceil(4);
+        let group_rows = EIGHT / vectors.next_power_of_two();
+        let words = inputs.div_ceil(4);
+        let fitting = lanes / batch_size.div_ceil(group_rows) / EIGHT * EIGHT;
+        let slices = fitting.min(words.next_multiple_of(EIGHT));
+        let row_slices = (lanes / words).clamp(1, ROW_SLICES).min(batch_size.div_ceil(EIGHT));
+        let rows_each = batch_size.div_ceil(row_slices).next_multiple_of(EIGHT);
+        let padded_rows = row_slices * rows_each;
+        let (units, values) = (padded_rows * 4 * vectors, batch_size * classes);
+        let fits = slices > 0 && padded_rows <= lanes && units.max(values) <= SLICED_TURNS * lanes;
+        let rest = hidden + hidden * classes + classes;
+        let vectors_each = 4 * vectors * words + 2 * padded_rows * vectors + lanes + 1;
+        let bytes = 16 * vectors_each + 4 * (rest + 2 * values + 2 * padded_rows) + size_of::<Batch>();
+        fits.then_some(Self { lanes, group_rows, slices, row_slices, rows_each, bytes })
+    }
+}
+
+/// `resident`, `resident_sliced` or `resident_subgroup` with batches of `batch_size` rows: the ways, the one to take untuned first.
 pub fn resident(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardware) -> Vec<Launch> {
     let what = format!("steps {shape}, batches of {batch_size} rows");
-    let way = |kernel, lanes: usize| {
-        let parts = LANES / batch_size;
-        let own = [("batch_size", batch_size), ("lanes", lanes), ("parts", parts)];
-        let own = own.into_iter().chain([("kept_vectors", kept_vectors(shape, batch_size, link))]);
+    let way = |kernel, lanes: usize, own: &[(&'static str, usize)]| {
+        let own = [("batch_size", batch_size), ("lanes", lanes)].into_iter().chain(own.iter().copied());
         let shared = shape.constants().into_iter().filter(|(name, _)| !["w1", "b1"].contains(name));
         let launch = Launch::new(kernel, &shared.chain(own).collect::<Vec<_>>(), [1, 1]);
         let launch = launch.with(&what, format!("{lanes} invocations"));
@@ -61,9 +98,82 @@ pub fn resident(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardwar
         launch.activation(link.activation).head(link.head).optimizer(link.optimizer).work(work)
     };
     let mut ways = Vec::new();
-    if hardware.software && hardware.subgroup >= 8 {
-        ways.push(way(&RESIDENT_SUBGROUP, 8));
+    if !hardware.software && hardware.subgroup >= 8 {
+        let lanes = [512, 256].into_iter().filter(|&lanes| lanes <= hardware.invocations as usize);
+        let sliced = lanes.filter_map(|lanes| Sliced::new(shape, batch_size, lanes));
+        ways.extend(sliced.filter(|sliced| sliced.bytes <= hardware.workgroup_bytes as usize).map(|sliced| {
+            let Sliced { lanes, group_rows, slices, row_slices, rows_each, .. } = sliced;
+            let own = [
+                ("parts", 1),
+                ("kept_vectors", 1),
+                ("row_vectors", row_slices * rows_each * shape.hidden.div_ceil(4)),
+                ("group_rows", group_rows),
+                ("slices", slices),
+                ("row_slices", row_slices),
+                ("rows_each", rows_each),
+            ];
+            way(&RESIDENT_SLICED, lanes, &own)
+        }));
     }
-    ways.push(way(&RESIDENT, LANES));
+    // These sum in the same order.
+    let own = [("parts", LANES / batch_size), ("kept_vectors", kept_vectors(shape, batch_size, link))];
+    if hardware.software && hardware.subgroup >= 8 {
+        ways.push(way(&RESIDENT_SUBGROUP, 8, &own));
+    }
+    ways.push(way(&RESIDENT, LANES, &own));
     ways
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_in_slices_is_taken_where_it_fits() {
+        let first = |inputs, hidden, batch_size, hardware: &Hardware| {
+            let shape = Narrow { inputs, hidden, classes: 10, floats: false };
+            resident(shape, batch_size, Link::default(), hardware).swap_remove(0)
+        };
+        let roomy = Hardware { subgroup: 32, workgroup_bytes: 49_152, invocations: 1024, ..Hardware::GPU };
+        let launch = first(784, 7, 64, &roomy);
+        assert_eq!((launch.kernel, launch.constant("lanes")), (&RESIDENT_SLICED, Some(512.0)));
+        let launch = first(784, 7, 64, &Hardware { invocations: 256, ..roomy.clone() });
+        assert_eq!((launch.kernel, launch.constant("lanes")), (&RESIDENT_SLICED, Some(256.0)));
+        for (least, is_slices) in [
+            (Hardware { workgroup_bytes: 32_768, ..roomy.clone() }, false),
+            (Hardware { subgroup: 4, ..roomy.clone() }, false),
+            (Hardware { software: true, ..roomy.clone() }, false),
+            (roomy, true),
+        ] {
+            assert_eq!(first(784, 7, 64, &least).kernel == &RESIDENT_SLICED, is_slices);
+        }
+    }
+
+    #[test]
+    fn slices_leave_no_row_no_input_and_no_value_out() {
+        for lanes in [256, 512] {
+            for (inputs, hidden, classes, batch_size) in [
+                (1, 1, 1, 1),
+                (784, 7, 10, 64),
+                (20, 16, 64, 32),
+                (3000, 3, 2, 256),
+                (9, 5, 3, 200),
+                (784, 16, 10, 256),
+            ] {
+                let shape = Narrow { inputs, hidden, classes, floats: true };
+                let Some(sliced) = Sliced::new(shape, batch_size, lanes) else { continue };
+                let Sliced { group_rows, slices, row_slices, rows_each, .. } = sliced;
+                let padded_rows = row_slices * rows_each;
+                assert!(slices % EIGHT == 0 && rows_each % EIGHT == 0, "{shape}");
+                assert!(batch_size.div_ceil(group_rows) * slices <= lanes, "{shape}");
+                assert!(padded_rows >= batch_size.next_multiple_of(group_rows) && padded_rows <= lanes, "{shape}");
+                assert!(row_slices == 1 || row_slices * inputs.div_ceil(4) <= lanes, "{shape}");
+                assert!(
+                    (padded_rows * 4 * hidden.div_ceil(4)).max(batch_size * classes) <= SLICED_TURNS * lanes,
+                    "{shape}"
+                );
+            }
+        }
+        assert!(Sliced::new(Narrow { inputs: 784, hidden: 16, classes: 10, floats: true }, 256, 256).is_none());
+    }
 }
