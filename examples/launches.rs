@@ -25,6 +25,11 @@ fn hardware(mixed: bool) -> Hardware {
     Hardware { subgroup: 32, workgroup_bytes: 32_768, storage_buffers: 31, cooperative, ..Hardware::GPU }
 }
 
+/// What GPUs of desktops and servers have.
+fn roomy() -> Hardware {
+    Hardware { workgroup_bytes: 49_152, invocations: 1024, ..hardware(false) }
+}
+
 /// Rows that are evaluated at a time.
 const EVALUATION_ROWS: usize = 4096;
 
@@ -70,6 +75,9 @@ fn workloads() -> Result<Vec<Workload>, Box<dyn Error>> {
     }
     list.push(Workload { hardware: hardware(true), ..with("image, mixed", image, adam, 128, &[512, 512])? });
     list.push(Workload { hardware: hardware(true), ..with("wide, mixed", notebook, plain, 1024, &[2048, 2048])? });
+    for (name, kind) in [("notebook, roomy", plain), ("notebook, roomy, Adam", adam)] {
+        list.push(Workload { hardware: roomy(), ..with(name, notebook, kind, 64, &[7])? });
+    }
     Ok(list)
 }
 

@@ -11,6 +11,8 @@ import sys
 TOOLS, FOLDER = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 # As wgpu calls it.
 ARGUMENTS = ["-E", "main", "-T", "cs_6_4", "-HV", "2018", "-no-warnings", "-Ges"]
+# What DX12 gives a workgroup.
+WORKGROUP_BYTES = 32_768
 
 Guid = ctypes.c_byte * 16
 
@@ -81,6 +83,10 @@ if __name__ == "__main__":
     if library.DxcCreateInstance(ctypes.byref(COMPILER_CLASS), ctypes.byref(COMPILER), ctypes.byref(compiler)):
         sys.exit("error: DXC offers no compiler")
     print("# DXC, cs_6_4")
+    facts = [line.split("\t") for line in (FOLDER / "programs.tsv").read_text().splitlines()]
+    workgroup_bytes = {number: int(size) for number, _, size, _ in facts}
     for file in sorted(FOLDER.glob("*.hlsl"), key=lambda file: int(file.stem)):
+        if workgroup_bytes[file.stem] > WORKGROUP_BYTES:
+            continue
         for name, value in statistics(compiler, file).items():
             print(file.stem, name, value, sep="\t", flush=True)

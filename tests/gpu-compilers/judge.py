@@ -61,7 +61,7 @@ STATISTICS = {
 # The most registers of an invocation: with them two workgroups still share a processor.
 BUDGETS = {"radv": 192, "nvk": 168, "asahi": 256, "turnip": 48, "ptxas": 168}
 # The most workgroup memory.
-WORKGROUP_BYTES = 32_768
+WORKGROUP_BYTES = 49_152
 # A change of more than this share of the baseline is one; registers come in blocks.
 MARGIN, REGISTERS = 0.1, 8
 

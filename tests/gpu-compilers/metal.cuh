@@ -138,6 +138,9 @@ template <class T> T simd_shuffle(T value, uint lane) { return __shfl_sync(ALL, 
 template <class T> T simd_broadcast(T value, uint lane) { return __shfl_sync(ALL, value, lane); }
 template <class T> T simd_broadcast_first(T value) { return __shfl_sync(ALL, value, 0); }
 template <class T> T simd_shuffle_xor(T value, uint mask) { return __shfl_xor_sync(ALL, value, mask); }
+inline float4 simd_shuffle_xor(float4 v, uint mask) {
+    return {simd_shuffle_xor(v.x, mask), simd_shuffle_xor(v.y, mask), simd_shuffle_xor(v.z, mask), simd_shuffle_xor(v.w, mask)};
+}
 template <class T> T simd_shuffle_up(T value, uint by) { return __shfl_up_sync(ALL, value, by); }
 template <class T> T simd_shuffle_down(T value, uint by) { return __shfl_down_sync(ALL, value, by); }
 template <class T> T simd_sum(T v) { for (int by = 16; by; by /= 2) v += __shfl_xor_sync(ALL, v, by); return v; }

@@ -12,20 +12,24 @@ struct Driver {
     executables: ash::khr::pipeline_executable_properties::Device,
     /// Whether it has cooperative matrices.
     cooperative: bool,
+    /// The most invocations, and bytes of workgroup memory, of a workgroup.
+    invocations: u32,
+    workgroup_bytes: u32,
     // Dropped last: the device needs them.
     _instance: ash::Instance,
     _entry: ash::Entry,
 }
 
-/// Prints the driver's name, then of each program that it has the units for, program, name and value of each statistic.
+/// Prints the driver's name, then of each program that it has the units and the memory for, program, name and value of each statistic.
 pub fn compile(folder: &Path) -> Result<()> {
     let driver = Driver::open()?;
     for line in std::fs::read_to_string(folder.join("programs.tsv"))?.lines() {
-        let [number, _, _, bindings] = line.split('\t').collect::<Vec<_>>()[..] else {
+        let [number, lanes, workgroup_bytes, bindings] = line.split('\t').collect::<Vec<_>>()[..] else {
             return Err(format!("programs.tsv: {line}").into());
         };
         let cooperative = !folder.join(format!("{number}.metal")).exists();
-        if cooperative && !driver.cooperative {
+        let fits = lanes.parse::<u32>()? <= driver.invocations && workgroup_bytes.parse::<u32>()? <= driver.workgroup_bytes;
+        if !fits || cooperative && !driver.cooperative {
             continue;
         }
         let bytes = std::fs::read(folder.join(format!("{number}.spv")))?;
@@ -86,7 +90,18 @@ impl Driver {
             let create = vk::DeviceCreateInfo::default().queue_create_infos(&queues).enabled_extension_names(&names);
             let device = instance.create_device(gpu, &create.push_next(&mut features), None)?;
             let executables = ash::khr::pipeline_executable_properties::Device::new(&instance, &device);
-            Ok(Self { device, executables, cooperative, _instance: instance, _entry: entry })
+            let limits = properties.limits;
+            let invocations = limits.max_compute_work_group_invocations;
+            let workgroup_bytes = limits.max_compute_shared_memory_size;
+            Ok(Self {
+                device,
+                executables,
+                cooperative,
+                invocations,
+                workgroup_bytes,
+                _instance: instance,
+                _entry: entry,
+            })
         }
     }
 
