@@ -28,7 +28,8 @@ pub fn compile(folder: &Path) -> Result<()> {
             return Err(format!("programs.tsv: {line}").into());
         };
         let cooperative = !folder.join(format!("{number}.metal")).exists();
-        let fits = lanes.parse::<u32>()? <= driver.invocations && workgroup_bytes.parse::<u32>()? <= driver.workgroup_bytes;
+        let fits =
+            lanes.parse::<u32>()? <= driver.invocations && workgroup_bytes.parse::<u32>()? <= driver.workgroup_bytes;
         if !fits || cooperative && !driver.cooperative {
             continue;
         }
