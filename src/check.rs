@@ -47,11 +47,19 @@ pub fn gpu(device: &Device, tell: &mut Tell<'_>) -> Result<()> {
     each_plan(device, 1, tell)?;
     tell(&packs(device)?)?;
     if device.hardware.cooperative.is_none() && cooperative(&device.adapter).is_some() {
-        let device = pollster::block_on(Device::open(&device.adapter, Precision::Mixed))?;
-        each_kernel(&device, &mixed_kernels(), tell)?;
-        each_plan(&device, 1, tell)?;
+        each_mixed(&pollster::block_on(Device::open(&device.adapter, Precision::Mixed))?, tell)?;
     }
     Ok(())
+}
+
+/// All that `run` tells.
+fn told(run: impl FnOnce(&mut Tell<'_>) -> Result<()>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    run(&mut |found| {
+        rows.extend_from_slice(found);
+        Ok(())
+    })?;
+    Ok(rows)
 }
 
 /// [`kernels`], told kernel by kernel.
@@ -62,9 +70,11 @@ pub fn each_kernel(device: &Device, checked: &[Checked], tell: &mut Tell<'_>) ->
     checked.iter().try_for_each(|one| tell(&kernels(device, std::slice::from_ref(one))?))
 }
 
-fn mixed_kernels() -> Vec<Checked> {
+fn each_mixed(device: &Device, tell: &mut Tell<'_>) -> Result<()> {
     let cooperative = [&DENSE_COOPERATIVE, &DENSE_COOPERATIVE_SMALL];
-    KERNELS.iter().filter(|checked| cooperative.contains(&checked.kernel)).copied().collect()
+    let mixed: Vec<_> = KERNELS.iter().filter(|checked| cooperative.contains(&checked.kernel)).copied().collect();
+    each_kernel(device, &mixed, tell)?;
+    each_plan(device, 1, tell)
 }
 
 /// The kernels and plans of mixed precision on `device`, which was opened for it.
@@ -72,7 +82,5 @@ fn mixed_kernels() -> Vec<Checked> {
 /// # Errors
 /// What the device fails with.
 pub fn mixed(device: &Device) -> Result<Vec<Row>> {
-    let mut rows = kernels(device, &mixed_kernels())?;
-    rows.extend(plans(device, 1)?);
-    Ok(rows)
+    told(|tell| each_mixed(device, tell))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cases::Draw;
-use super::{Row, Tell};
+use super::{Row, Tell, told};
 use crate::augment::Augment;
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::reference::Reference;
@@ -288,12 +288,7 @@ fn samples(trial: &Trial, rows: usize, seed: u64) -> Result<Samples> {
 /// # Errors
 /// What the device fails with.
 pub fn plans(device: &Device, every: usize) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    each_plan(device, every, &mut |found| {
-        rows.extend_from_slice(found);
-        Ok(())
-    })?;
-    Ok(rows)
+    told(|tell| each_plan(device, every, tell))
 }
 
 /// The same, told network by network.

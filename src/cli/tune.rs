@@ -64,21 +64,25 @@ pub(super) fn measure(
     device.hardware.tuning.extend(tuning.clone());
     // The fastest ways need not make the fastest step: launches share a dispatch, and what one leaves to the next.
     let tuned_store = Store::new(device.clone());
-    let timed: Vec<(&Store, PlanName)> =
-        [(store, usual)].into_iter().chain(plans.iter().map(|&plan| (&tuned_store, plan))).collect();
-    let Compared { seconds, best } = bench::plans(&timed, model, recipe, dataset)?;
-    if best == 0 && of_usual.iter().any(|tuned| tuned.before != tuned.best) {
-        for Tuned { what, before, .. } in &of_usual {
-            tuning.set_choice(what, before);
+    let is_changed = of_usual.iter().any(|tuned| tuned.before != tuned.best);
+    let before = is_changed.then_some(("before", (store, usual)));
+    let after = plans.iter().map(|&plan| (plan.name(), (&tuned_store, plan)));
+    let (names, timed): (Vec<_>, Vec<_>) = before.into_iter().chain(after).unzip();
+    if timed.len() > 1 {
+        let Compared { seconds, best } = bench::plans(&timed, model, recipe, dataset)?;
+        if is_changed && best == 0 {
+            for Tuned { what, before, .. } in &of_usual {
+                tuning.set_choice(what, before);
+            }
+            tell("Tuning: together they are no faster than the usual ones, which stay");
         }
-        tell("Tuning: together they are no faster than the usual ones, which stay");
-    }
-    let plan = timed[best].1;
-    let names = ["before"].into_iter().chain(plans.iter().map(|plan| plan.name()));
-    let all: Vec<_> = names.zip(seconds).map(|(name, time)| format!("{name} {:.1} us", 1e6 * time)).collect();
-    tell(&format!("Tuning: {}: {}, of {} a step", PlanName::subject(model, recipe), plan.name(), all.join(", ")));
-    if plans.len() > 1 {
-        tuning.set_plan(model, recipe, plan);
+        let plan = timed[best].1;
+        let all: Vec<_> =
+            names.iter().zip(seconds).map(|(name, time)| format!("{name} {:.1} us", 1e6 * time)).collect();
+        tell(&format!("Tuning: {}: {}, of {} a step", PlanName::subject(model, recipe), plan.name(), all.join(", ")));
+        if plans.len() > 1 {
+            tuning.set_plan(model, recipe, plan);
+        }
     }
     device.hardware.tuning.extend(tuning.clone());
     let path = tuning::save(&device.info, tuning.clone())?;

@@ -63,7 +63,8 @@ impl Engine {
                 *best = best.min((self.now() - start).as_secs_f64());
             }
         }
-        let copy = ((copies[1] - copies[0]) / COPIES as f64).max(f64::MIN_POSITIVE);
+        let [one, all] = copies;
+        let copy = if all > one { (all - one) / COPIES as f64 } else { all / (1 + COPIES) as f64 };
         Ok(Peak { gflops: 2e-9 * (side as f64).powi(3) / product, copy_gb_per_s: 2e-9 * bytes as f64 / copy })
     }
 }
