@@ -158,6 +158,7 @@ mod tests {
                 (20, 16, 64, 32),
                 (3000, 3, 2, 256),
                 (9, 5, 3, 200),
+                (9, 5, 3, 33),
                 (784, 16, 10, 256),
             ] {
                 let shape = Narrow { inputs, hidden, classes, floats: true };
