@@ -67,7 +67,7 @@ fn told(run: impl FnOnce(&mut Tell<'_>) -> Result<()>) -> Result<Vec<Row>> {
 /// # Errors
 /// What the device, or `tell`, fails with.
 pub fn each_kernel(device: &Device, checked: &[Checked], tell: &mut Tell<'_>) -> Result<()> {
-    checked.iter().try_for_each(|one| tell(&kernels(device, std::slice::from_ref(one))?))
+    checked.iter().try_for_each(|one| tell(&kernels(device, std::slice::from_ref(one), 1)?))
 }
 
 fn each_mixed(device: &Device, tell: &mut Tell<'_>) -> Result<()> {

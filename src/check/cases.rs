@@ -375,18 +375,18 @@ fn turn(kernel: &Kernel, ways: Vec<Launch>, number: usize) -> Launch {
     fitting.swap_remove(number % fitting.len())
 }
 
-/// Every kernel of `checked` that runs on `device` against its twin, at each shape.
+/// Every kernel of `checked` that runs on `device` against its twin, at each shape or one of so many (`every`).
 ///
 /// # Errors
 /// What the device fails with, naming the kernel.
-pub fn kernels(device: &Device, checked: &[Checked]) -> Result<Vec<Row>> {
+pub fn kernels(device: &Device, checked: &[Checked], every: usize) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for &Checked { kernel, cases } in checked {
         if !kernel.needs.met_by(&device.hardware) {
             continue;
         }
         // Side by side: most of the time goes to drivers that compile.
-        let found = SHAPES.par_iter().enumerate().map(|(number, &shape)| {
+        let found = SHAPES.par_iter().enumerate().step_by(every).map(|(number, &shape)| {
             let setting = |member| Setting::new(kernel, &device.hardware, number, member);
             let members = (0..TAKING_PART).map(|member| Ok(cases(&mut setting(member))?.into_iter()));
             let mut members = members.collect::<Result<Vec<_>>>()?;

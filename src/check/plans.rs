@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::cases::Draw;
 use super::{Row, Tell, told};
 use crate::augment::Augment;
@@ -95,6 +97,45 @@ impl Trial {
             OptimizerKind::Momentum | OptimizerKind::Nesterov => 0.02,
             OptimizerKind::Adam | OptimizerKind::AdamW => 0.002,
         }
+    }
+
+    /// A step of the first batch.
+    fn first_step(&self, backend: &mut dyn Backend) -> Result<()> {
+        backend.pass(&random::order(3, 0, ROWS as u32)[..self.batch_size], self.batch_size, self.rate())
+    }
+
+    /// Epochs of at least so many steps as the long comparison has.
+    fn further_steps(&self, backend: &mut dyn Backend) -> Result<()> {
+        let epochs = (self.steps * self.batch_size).div_ceil(ROWS) as u64;
+        let mut orders = (1..=epochs).map(|epoch| random::order(3, epoch, ROWS as u32));
+        orders.try_for_each(|order| backend.pass(&order, self.batch_size, self.rate()))
+    }
+
+    /// What the table calls it: the network, and what is not as in most trials.
+    fn shape(&self, model: &Mlp) -> String {
+        let kind = match self.kind {
+            Kind::Bytes => "u8",
+            Kind::SparseBytes => "sparse u8",
+            Kind::Floats => "f32",
+        };
+        let mut shape = format!("{model} b{} {kind}", self.batch_size);
+        if (self.activation, self.optimizer) != (Activation::Relu, OptimizerKind::Sgd) {
+            shape = format!("{shape} {} {}", self.activation.name(), self.optimizer.name());
+        }
+        for (is_there, name) in [
+            (self.loss != Loss::CrossEntropy, self.loss.name()),
+            (self.label_smoothing > 0.0, "smoothing"),
+            (self.weighs, "weights"),
+            (self.dropout > 0.0, "dropout"),
+            (self.input_dropout > 0.0, "input dropout"),
+            (self.clip_norm.is_some(), "clipping"),
+            (self.image.is_some(), "augmented"),
+        ] {
+            if is_there {
+                shape = format!("{shape} {name}");
+            }
+        }
+        shape
     }
 }
 
@@ -282,8 +323,53 @@ fn samples(trial: &Trial, rows: usize, seed: u64) -> Result<Samples> {
     if trial.weighs { samples.with_weights(weights.collect()) } else { Ok(samples) }
 }
 
-/// Every plan on `device`, on each trial or one of so many (`every`), against the composition of the twins: all parameters after one step, loss and parameters after
-/// some hundred, and the same bits from two runs.
+/// A trial, and what the composition of the twins makes of it.
+struct Tried {
+    trial: &'static Trial,
+    model: Mlp,
+    recipe: Recipe,
+    train: Arc<Samples>,
+    test: Arc<Samples>,
+    initial: State,
+    /// The parameters after one step.
+    one_step: Vec<f32>,
+    /// The state after all steps.
+    end: State,
+    /// The mean losses of the training part and the test part at the end.
+    losses: [f64; 2],
+    /// What the network gives for the test part at the end.
+    predictions: Vec<f32>,
+}
+
+impl Tried {
+    fn new(trial: &'static Trial) -> Result<Self> {
+        let (model, recipe) = (trial.model()?, trial.recipe());
+        let (train, test) = (Arc::new(samples(trial, ROWS, 1)?), Arc::new(samples(trial, 37, 2)?));
+        let initial = State::new(model.initial_parameters(Init::He, 5), recipe.optimizer.kind);
+        let mut twins = Reference::new(model.clone(), &recipe);
+        begin(&mut twins, [&train, &test], &initial)?;
+        trial.first_step(&mut twins)?;
+        let one_step = twins.parameters()?;
+        trial.further_steps(&mut twins)?;
+        let losses = [twins.evaluate_now(Split::Train)?.mean_loss(), twins.evaluate_now(Split::Test)?.mean_loss()];
+        let (end, predictions) = (twins.state(None)?, twins.predict(&test.inputs)?);
+        Ok(Self { trial, model, recipe, train, test, initial, one_step, end, losses, predictions })
+    }
+}
+
+/// What the twins make of each of `trials`, side by side: they take their time.
+fn tried(trials: impl Iterator<Item = &'static Trial>) -> Result<Vec<Tried>> {
+    trials.collect::<Vec<_>>().into_par_iter().map(Tried::new).collect()
+}
+
+fn begin(backend: &mut dyn Backend, [train, test]: [&Arc<Samples>; 2], state: &State) -> Result<()> {
+    backend.upload(Split::Train, train)?;
+    backend.upload(Split::Test, test)?;
+    backend.set_state(state)
+}
+
+/// Every plan on `device`, on each trial or one of so many (`every`), against the composition of the twins: all parameters
+/// after one step, loss and parameters after some hundred, and the same bits from two runs.
 ///
 /// # Errors
 /// What the device fails with.
@@ -298,24 +384,22 @@ pub fn plans(device: &Device, every: usize) -> Result<Vec<Row>> {
 pub fn each_plan(device: &Device, every: usize, tell: &mut Tell<'_>) -> Result<()> {
     // One store: what several engines launch is compiled once.
     let store = Store::new(device.clone());
-    let trials = TRIALS.iter().chain(OPTION_TRIALS).chain(HEAD_TRIALS).step_by(every);
-    trials.into_iter().try_for_each(|trial| tell(&plans_of(&store, std::iter::once(trial))?))
+    let trials = tried(TRIALS.iter().chain(OPTION_TRIALS).chain(HEAD_TRIALS).step_by(every))?;
+    trials.iter().try_for_each(|tried| tell(&plans_of(&store, tried)?))
 }
 
-fn plans_of<'a>(store: &Store, trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
-    let (mut rows, device) = (Vec::new(), store.device());
-    for trial in trials {
-        let (model, recipe) = (trial.model()?, trial.recipe());
-        // With mixed precision only what it changes.
-        let changed = |plan: PlanName| {
-            let step = Plan::step(plan, &model, &recipe, Element::F32, trial.batch_size, &device.hardware);
-            device.hardware.cooperative.is_none() || step.precision() == Precision::Mixed
-        };
-        let plans = PlanName::fitting(&model, &recipe, &device.hardware);
-        for plan in plans.into_iter().filter(|&plan| changed(plan)) {
-            let open = || Gpu::new(store.clone(), model.clone(), &recipe, Some(plan));
-            rows.extend(plan_rows(&mut open()?, &mut open()?, trial)?);
-        }
+fn plans_of(store: &Store, tried: &Tried) -> Result<Vec<Row>> {
+    let Tried { trial, model, recipe, .. } = tried;
+    let hardware = &store.device().hardware;
+    // With mixed precision only what it changes.
+    let changed = |plan: PlanName| {
+        let step = Plan::step(plan, model, recipe, Element::F32, trial.batch_size, hardware);
+        hardware.cooperative.is_none() || step.precision() == Precision::Mixed
+    };
+    let mut rows = Vec::new();
+    for plan in PlanName::fitting(model, recipe, hardware).into_iter().filter(|&plan| changed(plan)) {
+        let open = || Gpu::new(store.clone(), model.clone(), recipe, Some(plan));
+        rows.extend(plan_rows(&mut open()?, &mut open()?, tried)?);
     }
     Ok(rows)
 }
@@ -329,67 +413,38 @@ pub fn cpu() -> Result<Vec<Row>> {
     cpu_of(TRIALS.iter().chain(CPU_TRIALS).chain(OPTION_TRIALS).chain(HEAD_TRIALS))
 }
 
-fn cpu_of<'a>(trials: impl Iterator<Item = &'a Trial>) -> Result<Vec<Row>> {
+fn cpu_of(trials: impl Iterator<Item = &'static Trial>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (number, trial) in trials.enumerate() {
+    for (number, tried) in tried(trials)?.iter().enumerate() {
         for (index, vectors) in Vectors::all().into_iter().enumerate() {
-            let recipe = trial.recipe();
-            let open = |threads| Cpu::with_vectors(trial.model()?, &recipe, threads, vectors);
+            let open = |threads| Cpu::with_vectors(tried.model.clone(), &tried.recipe, threads, vectors);
             let mut many = open([2, 3, 4, 7][(number + index) % 4])?;
             match (number / 4 + index) % 3 {
                 0 => many.fix_pace(false),
                 1 => many.fix_pace(true),
                 _ => {}
             }
-            rows.extend(plan_rows(&mut open(1)?, &mut many, trial)?);
+            rows.extend(plan_rows(&mut open(1)?, &mut many, tried)?);
         }
     }
     Ok(rows)
 }
 
-fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -> Result<Vec<Row>> {
-    let &Trial { batch_size, kind, steps, activation, optimizer, .. } = trial;
-    let (model, recipe, rate) = (trial.model()?, trial.recipe(), trial.rate());
-    let (train, test) = (Arc::new(samples(trial, ROWS, 1)?), Arc::new(samples(trial, 37, 2)?));
-    let initial = model.initial_parameters(Init::He, 5);
-    let mut reference = Reference::new(model.clone(), &recipe);
-    let kind = match kind {
-        Kind::Bytes => "u8",
-        Kind::SparseBytes => "sparse u8",
-        Kind::Floats => "f32",
-    };
-    let mut shape = format!("{model} b{batch_size} {kind}");
-    if (activation, optimizer) != (Activation::Relu, OptimizerKind::Sgd) {
-        shape = format!("{shape} {} {}", activation.name(), optimizer.name());
-    }
-    for (is_there, name) in [
-        (trial.loss != Loss::CrossEntropy, trial.loss.name()),
-        (trial.label_smoothing > 0.0, "smoothing"),
-        (trial.weighs, "weights"),
-        (trial.dropout > 0.0, "dropout"),
-        (trial.input_dropout > 0.0, "input dropout"),
-        (trial.clip_norm.is_some(), "clipping"),
-        (trial.image.is_some(), "augmented"),
-    ] {
-        if is_there {
-            shape = format!("{shape} {name}");
-        }
-    }
-    let mut rows = Vec::new();
+fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, tried: &Tried) -> Result<Vec<Row>> {
+    let Tried { trial, train, test, .. } = tried;
+    let (shape, mut rows) = (trial.shape(&tried.model), Vec::new());
     let mut name = format!("plan {}", first.about().plan);
     let mut push = |name: &str, what, tolerance, actual: &[f32], expected: &[f32]| {
         let comparison = compare(actual, expected, tolerance);
         rows.push(Row { name: name.to_owned(), shape: shape.clone(), what, tolerance, comparison });
     };
 
-    let mut backends: [&mut dyn Backend; 3] = [&mut reference, first, second];
+    let mut backends: [&mut dyn Backend; 2] = [first, second];
     for backend in &mut backends {
-        backend.upload(Split::Train, &train)?;
-        backend.upload(Split::Test, &test)?;
-        backend.set_state(&State::new(initial.clone(), recipe.optimizer.kind))?;
-        backend.pass(&random::order(3, 0, ROWS as u32)[..batch_size], batch_size, rate)?;
+        begin(*backend, [train, test], &tried.initial)?;
+        trial.first_step(*backend)?;
     }
-    let [reference, first, second] = backends;
+    let [first, second] = backends;
     // Rounding differs, and training lets small differences grow.
     let mut one_step = Tolerance { absolute: 1e-6, relative: 1e-5 };
     let mut many_steps = Tolerance { absolute: 1e-4, relative: 1e-3 };
@@ -400,35 +455,30 @@ fn plan_rows(first: &mut dyn Backend, second: &mut dyn Backend, trial: &Trial) -
         one_step = Tolerance { absolute: 1e-3, relative: 1e-2 };
         many_steps = Tolerance { absolute: 5e-2, relative: 5e-2 };
     }
-    push(&name, "1 step", one_step, &first.parameters()?, &reference.parameters()?);
+    push(&name, "1 step", one_step, &first.parameters()?, &tried.one_step);
 
-    for epoch in 0..(steps * batch_size).div_ceil(ROWS) {
-        let order = random::order(3, 1 + epoch as u64, ROWS as u32);
-        for backend in [&mut *reference, &mut *first, &mut *second] {
-            backend.pass(&order, batch_size, rate)?;
-        }
-    }
-    let parameters = first.parameters()?;
-    let expected = reference.parameters()?;
+    trial.further_steps(first)?;
+    trial.further_steps(second)?;
+    let state = first.state(None)?;
+    let (parameters, expected) = (&state.parameters, &tried.end.parameters);
     if first.about().precision == Precision::Mixed {
         // A unit that rounding turns on or off takes its own weights far, but few of all: what counts is the distance in
         // all, as a share of the way that training went.
         let between = |a: &[f32], b: &[f32]| norm(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f32>>());
-        let share = between(&parameters, &expected) / between(&expected, &initial);
+        let share = between(parameters, expected) / between(expected, &tried.initial.parameters);
         push(&name, "many steps, apart", Tolerance { absolute: 5e-2, relative: 0.0 }, &[share as f32], &[0.0]);
     } else {
-        push(&name, "many steps", many_steps, &parameters, &expected);
+        push(&name, "many steps", many_steps, parameters, expected);
     }
-    for (what, split) in [("train loss", Split::Train), ("test loss", Split::Test)] {
-        let [actual, expected] = [first.evaluate_now(split)?, reference.evaluate_now(split)?];
-        push(&name, what, many_steps, &[actual.mean_loss() as f32], &[expected.mean_loss() as f32]);
+    let parts = [("train loss", Split::Train), ("test loss", Split::Test)];
+    for ((what, split), expected) in parts.into_iter().zip(tried.losses) {
+        push(&name, what, many_steps, &[first.evaluate_now(split)?.mean_loss() as f32], &[expected as f32]);
     }
-    let [slots, expected] = [first.state(None)?.slots.concat(), reference.state(None)?.slots.concat()];
-    if !slots.is_empty() {
-        push(&name, "slots", many_steps, &slots, &expected);
+    if !state.slots.is_empty() {
+        push(&name, "slots", many_steps, &state.slots.concat(), &tried.end.slots.concat());
     }
-    push(&name, "predict", many_steps, &first.predict(&test.inputs)?, &reference.predict(&test.inputs)?);
-    push(&name, "same bits", Tolerance::EXACT, &parameters, &second.parameters()?);
+    push(&name, "predict", many_steps, &first.predict(&test.inputs)?, &tried.predictions);
+    push(&name, "same bits", Tolerance::EXACT, parameters, &second.parameters()?);
     Ok(rows)
 }
 
@@ -451,8 +501,10 @@ mod tests {
             Ok(index) => {
                 let device = pollster::block_on(Device::open(&adapters[index], Precision::F32)).unwrap();
                 let activate = KERNELS.iter().filter(|checked| checked.kernel.name.starts_with("activate")).copied();
-                rows.extend(kernels(&device, &activate.collect::<Vec<_>>()).unwrap());
-                rows.extend(plans_of(&Store::new(device), softplus()).unwrap());
+                rows.extend(kernels(&device, &activate.collect::<Vec<_>>(), 1).unwrap());
+                let store = Store::new(device);
+                let trained = tried(softplus()).unwrap();
+                trained.iter().for_each(|tried| rows.extend(plans_of(&store, tried).unwrap()));
                 assert!(rows.iter().any(|row| row.name == "plan fused" && row.shape.contains("softplus")));
             }
             Err(error) => {
