@@ -529,13 +529,18 @@ fn the_default_run_has_the_same_loss_curve_on_both_backends() {
     };
     let model = Mlp::new(&[784, 7, 10]).unwrap();
     let cpu = losses(&mut Cpu::new(model.clone(), &recipe(64), 2).unwrap(), &dataset, &model, 64, 10);
-    let mut gpu = gpu(&device, &model, 64, Some(PlanName::Elementary));
-    let gpu = losses(&mut gpu, &dataset, &model, 64, 10);
-    let differences: Vec<f64> = cpu.iter().zip(&gpu).map(|(cpu, gpu)| (gpu / cpu - 1.0).abs()).collect();
-    let text: Vec<String> = differences.iter().map(|difference| format!("{difference:.1e}")).collect();
-    println!("relative difference of the loss on {}, by epoch: {}", dataset.name, text.join(" "));
-    for (epoch, bound) in [(1, 1e-4), (3, 1e-3), (10, 1e-2)] {
-        assert!(differences[epoch - 1] <= bound, "after epoch {epoch}: {} is above {bound}", differences[epoch - 1]);
+    // The plan that `train` takes, and the twins' own as far as a software driver comes in a minute.
+    for (plan, epochs) in [(None, 10), (Some(PlanName::Elementary), 3)] {
+        let mut gpu = gpu(&device, &model, 64, plan);
+        let plan = gpu.about().plan;
+        let gpu = losses(&mut gpu, &dataset, &model, 64, epochs);
+        let differences: Vec<f64> = cpu.iter().zip(&gpu).map(|(cpu, gpu)| (gpu / cpu - 1.0).abs()).collect();
+        let text: Vec<String> = differences.iter().map(|difference| format!("{difference:.1e}")).collect();
+        println!("{plan}: relative difference of the loss on {}, by epoch: {}", dataset.name, text.join(" "));
+        for (epoch, bound) in [(1, 1e-4), (3, 1e-3), (10, 1e-2)] {
+            let Some(difference) = differences.get(epoch - 1) else { continue };
+            assert!(*difference <= bound, "{plan}: after epoch {epoch}: {difference} is above {bound}");
+        }
     }
 }
 
