@@ -55,6 +55,7 @@ pub mod scaling;
 pub mod schema;
 pub mod split;
 pub mod targets;
+mod truth;
 mod unpacked;
 
 pub use arrays::Range;

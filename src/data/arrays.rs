@@ -86,6 +86,7 @@ pub fn read(
             let found = format!("rows of {} targets in {}", other.targets.outputs, name(&pair.targets));
             return Err(Error::file(path, found, format!("rows of {outputs}, as in training")));
         }
+        notes.extend(other.targets.found.note.filter(|note| !notes.contains(note)));
         Ok(Some((other.rows, other.targets.found.cells)))
     };
     let (test, validation) = (other(&chosen.test)?, other(&chosen.validation)?);

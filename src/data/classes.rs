@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use super::Note;
+use super::truth::truth;
+
 /// The most classes that a data set may have: the confusion matrix grows with their square.
 pub const MAX_CLASSES: usize = 4096;
 
@@ -45,13 +48,16 @@ pub struct Numbering {
     names: Vec<String>,
     numbers: HashMap<String, u32>,
     closed: bool,
+    /// The first label that says yes or no in another way than the class that it was taken as, and that class.
+    respelt: Option<(String, u32)>,
 }
 
 impl Numbering {
-    /// A numbering of `classes` that takes no others.
+    /// A numbering of `classes` that takes no others. Where they are a yes and a no, labels may say that in another way: software
+    /// writes True, TRUE, 1 and yes for the same.
     pub fn of(classes: &[String]) -> Self {
         let numbers = classes.iter().cloned().zip(0..).collect();
-        Self { names: classes.to_vec(), numbers, closed: true }
+        Self { names: classes.to_vec(), numbers, closed: true, respelt: None }
     }
 
     /// The classes so far, in the order in which they appeared.
@@ -78,7 +84,9 @@ impl Numbering {
             return Ok(number);
         }
         if self.closed {
-            return Err(format!("one of the classes {}", list(&self.names)));
+            let number = self.same_truth(label).ok_or_else(|| format!("one of the classes {}", list(&self.names)))?;
+            self.respelt.get_or_insert_with(|| (label.to_owned(), number));
+            return Ok(number);
         }
         if self.names.len() == MAX_CLASSES {
             return Err(format!("at most {MAX_CLASSES} classes: are these the labels?"));
@@ -87,6 +95,19 @@ impl Numbering {
         self.names.push(label.to_owned());
         self.numbers.insert(label.to_owned(), number);
         Ok(number)
+    }
+
+    /// The number of the class that says yes or no as `label` does, where the classes are a yes and a no.
+    fn same_truth(&self, label: &str) -> Option<u32> {
+        let [first, second] = self.names.first_chunk().filter(|_| self.names.len() == 2)?;
+        let (first, second, label) = (truth(first)?, truth(second)?, truth(label)?);
+        (first != second).then(|| u32::from(label == second))
+    }
+
+    /// What to say of labels that were written in another way than their class.
+    pub(super) fn note(&self) -> Option<Note> {
+        let (label, number) = self.respelt.as_ref()?;
+        Some(format!("the label {label:?} is taken as the class {:?}", self.names[*number as usize]).into())
     }
 
     /// Returns the names in the order of [`sort`] and renumbers `labels` to it. Known classes keep their numbers.
@@ -129,6 +150,23 @@ mod tests {
         assert_eq!(numbering.number("a"), Ok(1));
         assert_eq!(numbering.number("b"), Err("one of the classes \"z\", \"a\"".into()));
         assert_eq!(numbering.finish(&mut [1]), ["z", "a"]);
+    }
+
+    #[test]
+    fn labels_may_say_yes_and_no_in_another_way_where_the_classes_are_these() {
+        let number = |classes: [&str; 2], label: &str| {
+            let mut numbering = Numbering::of(&classes.map(String::from));
+            let number = numbering.number(label);
+            (number.ok(), numbering.note().map(|note| note.text))
+        };
+        assert_eq!(number(["0", "1"], "1"), (Some(1), None));
+        let note = |label, class| Some(format!("the label {label:?} is taken as the class {class:?}"));
+        assert_eq!(number(["0", "1"], "True"), (Some(1), note("True", "1")));
+        assert_eq!(number(["True", "False"], "0"), (Some(1), note("0", "False")));
+        assert_eq!(number(["False", "True"], "TRUE"), (Some(1), note("TRUE", "True")));
+        for (classes, label) in [(["0", "2"], "True"), (["yes", "True"], "1"), (["a", "b"], "yes"), (["0", "1"], "2")] {
+            assert_eq!(number(classes, label), (None, None), "{classes:?} {label}");
+        }
     }
 
     #[test]

@@ -314,7 +314,10 @@ fn read_like(
     let told = notes.len();
     notes.extend(sources.note(rows.frame.rows()));
     rows.tell(notes);
-    let mut cells = rows.found.map(|found| found.cells);
+    let mut cells = rows.found.map(|found| {
+        notes.extend(found.note);
+        found.cells
+    });
     forget_marks(&mut rows.frame, |index, texts| match &schema.columns[index] {
         Kind::Boolean { .. } | Kind::Time { .. } => Some(texts.iter().map(|text| is_missing(text)).collect()),
         kind if kind.is_read() => schema::marks_of_missing(texts),

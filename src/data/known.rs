@@ -70,7 +70,7 @@ impl Raw {
             )));
         }
         self.check_targets(known)?;
-        self.relabel(known)?;
+        self.relabel(known, notes)?;
         let read = self.read_scale();
         let origin = known.origin.filter(|origin| origin.same_rows(&Origin::new(&self.train)));
         if origin.is_some() {
@@ -121,7 +121,7 @@ impl Raw {
     }
 
     /// Gives the classes the numbers that they have in the model.
-    fn relabel(&mut self, known: &Known<'_>) -> Result<()> {
+    fn relabel(&mut self, known: &Known<'_>, notes: &mut Vec<Note>) -> Result<()> {
         // Where a model's file names no classes, and those of the data are not its numbers, both are in the same order.
         let by_place = !known.described && self.classes.len() == known.classes.len();
         if by_place && !self.classes.iter().all(|class| known.classes.contains(class)) {
@@ -140,6 +140,7 @@ impl Raw {
                 Error::Data(format!("{name}: found the class {class:?}, expected {expected} of the model {model}"))
             })?;
         }
+        notes.extend(numbering.note());
         self.classes = known.classes.to_vec();
         Ok(())
     }

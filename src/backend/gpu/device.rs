@@ -7,7 +7,7 @@ use wgpu::DeviceType;
 use crate::backend::Precision;
 use crate::backend::gpu::hardware::{Hardware, Tuning};
 use crate::error::{Error, Remedy, Result};
-use adapter::{MIXED, memory};
+use adapter::{MIXED, memory, subgroup};
 pub use adapter::{adapters, best_hardware, choose, cooperative, tried, type_name};
 use failures::Failures;
 pub use work::{Read, Submitted, values};
@@ -95,7 +95,7 @@ impl Device {
         let features = features | if mixed { MIXED } else { wgpu::Features::empty() };
         let hardware = Hardware {
             software: info.device_type == DeviceType::Cpu,
-            subgroup: if features.contains(wgpu::Features::SUBGROUP) { info.subgroup_min_size } else { 0 },
+            subgroup: if features.contains(wgpu::Features::SUBGROUP) { subgroup(&info) } else { 0 },
             invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             storage_buffers: limits.max_storage_buffers_per_shader_stage,

@@ -2,10 +2,10 @@
 
 use flate2::Crc;
 
-use super::fit::truth;
 use super::times;
 use super::{Kind, Schema};
 use crate::data::csv::{Frame, Held, NO_TEXT, Place};
+use crate::data::truth::truth;
 
 /// Features of the rows of a frame.
 pub(in crate::data) struct Encoded {

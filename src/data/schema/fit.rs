@@ -11,6 +11,7 @@ use super::times::{self, Form};
 use super::{IGNORED, Kind, Missing, Schema, WEIGHT};
 use crate::data::csv::{Frame, Held, NO_TEXT, Place, is_missing, is_number, is_number_with, show};
 use crate::data::known::are_bytes;
+use crate::data::truth;
 use crate::data::{Columns, Note};
 use crate::error::{Error, Remedy, Result};
 
@@ -24,8 +25,6 @@ const FEW: usize = 5;
 const DIFFERENT: (f64, usize) = (0.9, 20);
 /// About how many of many different texts are looked at.
 const LOOKED_AT: usize = 1000;
-/// Pairs of texts, in lower case, that are 0 and 1.
-const BOOLEANS: [[&str; 2]; 5] = [["false", "true"], ["no", "yes"], ["f", "t"], ["n", "y"], ["off", "on"]];
 /// Columns of numbers that are gathered at a time: half a cache line of a row.
 const TOGETHER: usize = 8;
 /// About how many numbers are gathered at a time, however many rows there are: 8 MiB.
@@ -480,16 +479,9 @@ pub(in crate::data) fn marks_of_missing(texts: &[String]) -> Option<Vec<bool>> {
     (booleans(&others).is_some() || are_dates()).then_some(missing)
 }
 
-/// Whether `text` says yes or no, in whatever way.
-pub(super) fn truth(text: &str) -> Option<bool> {
-    let pairs = BOOLEANS.iter().chain(&[["0", "1"], ["0.0", "1.0"]]);
-    let mut places = pairs.filter_map(|pair| pair.iter().position(|value| value.eq_ignore_ascii_case(text)));
-    places.next().map(|place| place == 1)
-}
-
 /// The pair of texts that `found` are, however they are spelt.
 fn booleans(found: &[(&str, usize)]) -> Option<[String; 2]> {
-    let pair = BOOLEANS.iter().find(|pair| {
+    let pair = truth::PAIRS.iter().find(|pair| {
         let is = |text: &str| pair.iter().any(|value| value.eq_ignore_ascii_case(text));
         let has = |value: &str| found.iter().any(|(text, _)| value.eq_ignore_ascii_case(text));
         found.len() < 16 && found.iter().all(|(text, _)| is(text)) && has(pair[0]) && has(pair[1])

@@ -191,6 +191,7 @@ impl<'a> Column<'a> {
             return match self.first_refused {
                 Some(fault) => Err(fault),
                 None => {
+                    let note = note.or_else(|| self.numbering.note());
                     let names = self.numbering.finish(&mut self.labels);
                     Ok((Found { cells: Cells::Classes { labels: self.labels, names }, note }, Vec::new()))
                 }

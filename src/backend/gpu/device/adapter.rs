@@ -89,6 +89,12 @@ fn listed(infos: &[wgpu::AdapterInfo], indices: impl Iterator<Item = usize>) -> 
     indices.map(|index| format!("{index}: {}", infos[index].name)).collect::<Vec<_>>().join(", ")
 }
 
+/// Invocations of a subgroup at least, on an adapter that has subgroups; 0 where its kernels are better without.
+pub(super) fn subgroup(info: &wgpu::AdapterInfo) -> u32 {
+    // SwiftShader needs more than 20 GB to compile `dense_subgroup`.
+    if info.driver.starts_with("SwiftShader") { 0 } else { info.subgroup_min_size }
+}
+
 /// What the cooperative kernels use.
 pub(super) const MIXED: wgpu::Features =
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
