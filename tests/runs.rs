@@ -250,7 +250,7 @@ fn an_interrupted_ensemble_goes_on_and_loses_nothing() {
     for (name, flags) in [("early", &["--epochs", "60"][..]), ("whole", &["--epochs", "60", "--recipe", "image"])] {
         let (whole, part) = (folder.path("whole.safetensors"), folder.path(&format!("{name}.safetensors")));
         let command = |save: &str| {
-            [&common[..], flags, &["--members", "150", "--save"]]
+            [&common[..], flags, &["--members", "60", "--save"]]
                 .concat()
                 .into_iter()
                 .map(String::from)
@@ -258,14 +258,14 @@ fn an_interrupted_ensemble_goes_on_and_loses_nothing() {
                 .collect::<Vec<String>>()
         };
         let first = command(&part);
-        interrupted(&first.iter().map(String::as_str).collect::<Vec<_>>(), "Run 3/150");
+        interrupted(&first.iter().map(String::as_str).collect::<Vec<_>>(), "Run 3/60");
         let kept = Ensemble::load(part.as_ref()).unwrap().len();
-        assert!((3..150).contains(&kept), "{kept}");
+        assert!((3..60).contains(&kept), "{kept}");
         // Again, soon: what was there is still there.
         let mut again = command(&part);
         again.extend(["--resume".into(), part.clone()]);
         let again: Vec<&str> = again.iter().map(String::as_str).collect();
-        interrupted(&again, "Run 1/150");
+        interrupted(&again, "Run 1/60");
         assert!(Ensemble::load(part.as_ref()).unwrap().len() >= kept);
         run(&[&again[..], &["--quiet"]].concat(), 0);
         let all = command(&whole);
