@@ -295,7 +295,12 @@ fn a_validation_part_is_reported_and_without_one_nothing_changes() {
 
 /// An array of unsigned bytes as a `.npy` file.
 fn npy(shape: &str, bytes: &[u8]) -> Vec<u8> {
-    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n");
+    npy_of("|u1", shape, bytes)
+}
+
+/// An array of the NumPy type `kind`.
+fn npy_of(kind: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
     [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes(), bytes].concat()
 }
 
@@ -341,6 +346,52 @@ fn a_numpy_archive_trains_with_its_own_test_part_and_without() {
     let preview = folder.path().join("sheet.png");
     let output = run(&["data", "preview", whole.to_str().unwrap(), "--out", preview.to_str().unwrap()]);
     assert!(output.status.success() && preview.exists());
+}
+
+/// As pandas writes a column of booleans, and other software the same column as numbers.
+#[test]
+fn labels_that_say_yes_and_no_in_another_way_are_taken_with_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |name: &str, labels: [&str; 2]| {
+        let lines = (0..80).map(|row| format!("{}.5,{}\n", row % 2, labels[row % 2]));
+        write(folder.path(), name, format!("x,label\n{}", lines.collect::<String>()))
+    };
+    let (numbers, words) = (table("numbers.csv", ["0", "1"]), table("words.csv", ["False", "True"]));
+    let (words, model) = (words.to_str().unwrap(), folder.path().join("m.safetensors"));
+    let model = model.to_str().unwrap();
+    let flags = ["--test", words, "--epochs", "20", "--batch-size", "8", "--save", model];
+    let (out, err) = train(&numbers, &flags);
+    let line = "the label \"False\" is taken as the class \"0\"";
+    assert!(accuracy(&out) == 1.0 && err.contains(line), "{out}{err}");
+    let evaluated = |data: &str| {
+        let output = run(&["eval", model, "--data", data, "--backend", "cpu"]);
+        assert!(output.status.success());
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (out, err) = evaluated(words);
+    assert!(out.contains("Accuracy: 1.0000") && err.contains(line), "{out}{err}");
+    assert!(!evaluated(numbers.to_str().unwrap()).1.contains("is taken as the class"));
+
+    // Arrays: booleans in the test part alone, and in both.
+    let labels: Vec<u8> = (0..80).map(|row| row % 2).collect();
+    let inputs: Vec<u8> = labels.iter().flat_map(|label| [200 * label, 9]).collect();
+    let archive = |name: &str, kinds: [&str; 2]| {
+        let path = folder.path().join(name);
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+        for (part, kind) in ["train", "test"].into_iter().zip(kinds) {
+            for (of, array) in [("x", npy("(80, 2)", &inputs)), ("y", npy_of(kind, "(80,)", &labels))] {
+                zip.start_file(format!("{of}_{part}.npy"), SimpleFileOptions::default()).unwrap();
+                zip.write_all(&array).unwrap();
+            }
+        }
+        zip.finish().unwrap();
+        path
+    };
+    let (mixed, booleans) = (archive("mixed.npz", ["|u1", "|b1"]), archive("booleans.npz", ["|b1", "|b1"]));
+    let (_, err) = train(&mixed, &["--epochs", "1", "--batch-size", "8", "--save", model]);
+    assert!(err.contains(line), "{err}");
+    let (_, err) = evaluated(booleans.to_str().unwrap());
+    assert!(err.contains(line), "{err}");
 }
 
 #[test]
