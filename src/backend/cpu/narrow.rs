@@ -35,7 +35,7 @@ fn forward_padded<S: Simd, const N: usize>(
 ) {
     for (index, f) in f.chunks_mut(ROWS * N * LANES).enumerate() {
         let (first, count) = (first + index * ROWS, f.len() / (N * LANES));
-        let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
+        let mut sums = [Sums::<S, N>::zero(simd); ROWS];
         for part in layout.over(0..inputs) {
             let weights = &weights[part.columns.start * N * LANES..part.columns.end * N * LANES];
             let row = |row| &h[part.row(first + row)..][..part.columns.len()];
@@ -133,7 +133,7 @@ unsafe fn update_padded<S: Simd, const N: usize>(
     for (index, weights) in weights.chunks_mut(ROWS * N * LANES).enumerate() {
         let k = index * ROWS;
         let count = weights.len() / (N * LANES);
-        let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
+        let mut sums = [Sums::<S, N>::zero(simd); ROWS];
         if count == ROWS {
             for (h, df) in h.chunks(width).zip(df.chunks_exact(N * LANES)) {
                 for (sums, &h) in sums.iter_mut().zip(&h[k..k + ROWS]) {

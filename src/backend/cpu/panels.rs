@@ -318,13 +318,15 @@ fn accumulate<S: Simd, const R: usize, const N: usize>(
         && b_start + (depth - 1) * b_step + N * lanes::<S>() <= b.len();
     assert!(fits, "operands of a product");
     for k in 0..depth {
-        // SAFETY: inside the operands, as was just checked.
-        let b: [S::f32s; N] =
-            std::array::from_fn(|n| unsafe { read(simd, b, b_start + k * b_step + n * lanes::<S>()) });
+        let mut vectors = [simd.splat_f32s(0.0); N];
+        for (n, vector) in vectors.iter_mut().enumerate() {
+            // SAFETY: inside the operands, as was just checked.
+            *vector = unsafe { read(simd, b, b_start + k * b_step + n * lanes::<S>()) };
+        }
         for (r, sums) in sums.iter_mut().enumerate() {
             // SAFETY: as above.
             let a = simd.splat_f32s(unsafe { *a.get_unchecked(a_start + r * a_row + k * a_step) });
-            for (sum, b) in sums.iter_mut().zip(b) {
+            for (sum, b) in sums.iter_mut().zip(vectors) {
                 *sum = multiply_add(simd, a, b, *sum);
             }
         }
@@ -350,7 +352,9 @@ pub fn pack_transposed(values: &[f32], from: Layout, rows: Range<usize>, depth: 
             } else {
                 let sources: [&[f32]; TILE] = std::array::from_fn(row);
                 for (k, packed) in packed.chunks_exact_mut(width).enumerate() {
-                    packed[first..first + TILE].copy_from_slice(&sources.map(|source| source[k]));
+                    for (to, source) in packed[first..first + TILE].iter_mut().zip(sources) {
+                        *to = source[k];
+                    }
                 }
             }
         }

@@ -186,11 +186,16 @@ impl SparseRows {
                 for (row, &place) in rows.iter_mut().zip(group) {
                     *row = self.row(order[place_of(place)]);
                 }
-                let mut sums: [Sums<S, N>; ROWS] = std::array::from_fn(|_| Sums::zero(simd));
-                side_by_side(rows, &mut sums, |sums, pixel| {
-                    // SAFETY: every column is below the width, and `weights` has a row for each.
-                    unsafe { sums.add_unchecked(simd, pixel.value(), weights, pixel.offset(N)) };
-                });
+                let mut sums = [Sums::<S, N>::zero(simd); ROWS];
+                side_by_side(
+                    rows,
+                    &mut sums,
+                    #[inline(always)]
+                    |sums, pixel| {
+                        // SAFETY: every column is below the width, and `weights` has a row for each.
+                        unsafe { sums.add_unchecked(simd, pixel.value(), weights, pixel.offset(N)) };
+                    },
+                );
                 for (sums, &place) in sums.iter().zip(group) {
                     sums.store(f, place_of(place) * N * LANES);
                 }
@@ -289,15 +294,19 @@ impl SparseRows {
             if let Some(&ahead) = order.get(index + AHEAD) {
                 prefetch::<6, _>(self.row_parts(ahead, parts));
             }
-            let df: [S::f32s; N] = std::array::from_fn(|n| load(simd, df, n * LANES));
+            let mut vectors = [simd.splat_f32s(0.0); N];
+            for (n, vector) in vectors.iter_mut().enumerate() {
+                *vector = load(simd, df, n * LANES);
+            }
             for &pixel in self.row_parts(row, parts) {
                 let (value, at) = (simd.splat_f32s(pixel.value()), pixel.offset(N) - first);
                 // SAFETY: the columns of parts are between their cuts, and there is a gradient for each.
                 let gradients = unsafe { gradients.get_unchecked_mut(at..at + N * LANES) };
-                let sums = std::array::from_fn(|n| {
-                    simd.add_f32s(load(simd, gradients, n * LANES), simd.mul_f32s(value, df[n]))
-                });
-                Sums::<S, N>(sums).store(gradients, 0);
+                let mut sums = Sums::<S, N>::zero(simd);
+                for (n, (sum, df)) in sums.0.iter_mut().zip(vectors).enumerate() {
+                    *sum = simd.add_f32s(load(simd, gradients, n * LANES), simd.mul_f32s(value, df));
+                }
+                sums.store(gradients, 0);
             }
         }
         // SAFETY: as the caller promises.
@@ -458,7 +467,9 @@ fn side_by_side<T: Copy, A, const R: usize>(lists: [&[T]; R], sums: &mut [A; R],
         }
     }
     for (sum, list) in sums.iter_mut().zip(lists) {
-        list[common..].iter().for_each(|&one| add(sum, one));
+        for &one in &list[common..] {
+            add(sum, one);
+        }
     }
 }
 
@@ -501,14 +512,19 @@ impl Forward<'_> {
                     *row = self.sparse.row(order[place_of(place)]);
                 }
                 let mut sums = [[simd.splat_f32s(0.0); N]; R];
-                side_by_side(rows, &mut sums, |sums, pixel| {
-                    let (value, at) = (simd.splat_f32s(pixel.value()), pixel.offset(self.width / LANES));
-                    for (n, sum) in sums.iter_mut().enumerate() {
-                        // SAFETY: every column is below the width, and `weights` has a row for each.
-                        let weights = unsafe { read(simd, self.weights, at + n * lanes::<S>()) };
-                        *sum = multiply_add(simd, value, weights, *sum);
-                    }
-                });
+                side_by_side(
+                    rows,
+                    &mut sums,
+                    #[inline(always)]
+                    |sums, pixel| {
+                        let (value, at) = (simd.splat_f32s(pixel.value()), pixel.offset(self.width / LANES));
+                        for (n, sum) in sums.iter_mut().enumerate() {
+                            // SAFETY: every column is below the width, and `weights` has a row for each.
+                            let weights = unsafe { read(simd, self.weights, at + n * lanes::<S>()) };
+                            *sum = multiply_add(simd, value, weights, *sum);
+                        }
+                    },
+                );
                 for (sums, &place) in sums.into_iter().zip(group) {
                     for (n, sum) in sums.into_iter().enumerate() {
                         let place = self.to.row(first + place_of(place)) + n * lanes::<S>();
@@ -553,14 +569,19 @@ impl<O: Optimizer> Update<'_, O> {
                 *listed = &entries[list.start as usize..list.end as usize];
             }
             let mut sums = [[simd.splat_f32s(0.0); N]; R];
-            side_by_side(listed, &mut sums, |sums, entry| {
-                debug_assert!(entry.row() < self.count);
-                let (value, at) = (simd.splat_f32s(entry.value()), entry.row() * self.df_width);
-                for (n, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: as the caller promises.
-                    *sum = multiply_add(simd, value, unsafe { read(simd, self.df, at + n * lanes::<S>()) }, *sum);
-                }
-            });
+            side_by_side(
+                listed,
+                &mut sums,
+                #[inline(always)]
+                |sums, entry| {
+                    debug_assert!(entry.row() < self.count);
+                    let (value, at) = (simd.splat_f32s(entry.value()), entry.row() * self.df_width);
+                    for (n, sum) in sums.iter_mut().enumerate() {
+                        // SAFETY: as the caller promises.
+                        *sum = multiply_add(simd, value, unsafe { read(simd, self.df, at + n * lanes::<S>()) }, *sum);
+                    }
+                },
+            );
             for (sums, &column) in sums.into_iter().zip(group) {
                 let place = self.first + column as usize * self.width;
                 // SAFETY: as the caller promises.

@@ -102,15 +102,23 @@ impl Vectors {
 
 /// Evaluates `$body` compiled for the instructions that `$simd` stands for.
 macro_rules! compiled_for {
-    ($simd:expr, $body:expr) => {
+    ($simd:expr, $body:expr) => {{
+        let once = $crate::backend::cpu::vector::Once;
         pulp::Simd::vectorize(
             $simd,
             #[inline(always)]
-            || $body,
+            || {
+                let _once = once;
+                $body
+            },
         )
-    };
+    }};
 }
 pub(super) use compiled_for;
+
+/// What a closure that takes it can be called only once with. Another closure is called through a shim, which `#[inline(always)]`
+/// does not reach: outside of the instructions' reach each operation on a vector would be a call.
+pub(super) struct Once;
 
 /// Evaluates `$body` compiled for the instructions `$vectors`, which it knows as `$simd`; functions that it calls must be
 /// `#[inline(always)]`. Vectors have [`LANES`] values.
@@ -134,8 +142,7 @@ macro_rules! vectorize {
 }
 pub(super) use vectorize;
 
-/// As [`vectorize`], with vectors as long as they get: [`lanes`] says how long. `$body` should consume what it works on: a
-/// long one that borrows may not be inlined, and outside of the instructions' reach it is tens of times slower.
+/// As [`vectorize`], with vectors as long as they get: [`lanes`] says how long.
 macro_rules! vectorize_wide {
     ($vectors:expr, |$simd:ident| $body:expr) => {{
         use $crate::backend::cpu::vector::{self, Vectors};
@@ -191,6 +198,7 @@ pub fn write<S: Simd>(_: S, values: &mut [f32], vector: S::f32s) {
 }
 
 /// `N` vectors side by side: sums over `N * LANES` columns.
+#[derive(Clone, Copy)]
 pub struct Sums<S: Simd, const N: usize>(pub [S::f32s; N]);
 
 impl<S: Simd, const N: usize> Sums<S, N> {
@@ -222,8 +230,8 @@ impl<S: Simd, const N: usize> Sums<S, N> {
     /// Writes the sums to `to` from `at` on.
     #[inline(always)]
     pub fn store(&self, to: &mut [f32], at: usize) {
-        for (to, &sum) in to[at..at + N * LANES].chunks_exact_mut(LANES).zip(&self.0) {
-            to.copy_from_slice(&bytemuck::cast::<S::f32s, [f32; LANES]>(sum));
+        for (to, &sum) in to[at..at + N * LANES].as_chunks_mut().0.iter_mut().zip(&self.0) {
+            *to = bytemuck::cast::<S::f32s, [f32; LANES]>(sum);
         }
     }
 }
@@ -231,9 +239,8 @@ impl<S: Simd, const N: usize> Sums<S, N> {
 /// The vector at `at`.
 #[inline(always)]
 pub fn load<S: Simd>(_: S, values: &[f32], at: usize) -> S::f32s {
-    let mut lanes = [0.0f32; LANES];
-    lanes.copy_from_slice(&values[at..at + LANES]);
-    bytemuck::cast(lanes)
+    let (lanes, _) = values[at..at + LANES].as_chunks::<LANES>();
+    bytemuck::cast(lanes[0])
 }
 
 /// Asks for the first `LINES` cache lines of `values` to come to the cache, where the processor can be asked. A count that
