@@ -274,6 +274,21 @@ fn an_interrupted_ensemble_goes_on_and_loses_nothing() {
     }
 }
 
+#[test]
+fn runs_that_are_right_as_often_are_ordered_by_their_losses() {
+    let folder = Folder::new();
+    let data = folder.write("t.csv", table(&lines(200, false)));
+    let few = ["--backend", "cpu", "--hidden", "8", "--ignore", "person", "--epochs", "1", "--label", "label"];
+    // Steps so small that predictions hardly change: the first run has the larger loss.
+    let (out, _) = run(&[&["train", "--data", &data, "--lr", "1e-6,2e-4"], &few[..]].concat(), 0);
+    let (_, told) = out.split_once("Runs, the best first").unwrap();
+    let rows: Vec<Vec<f64>> =
+        told.lines().filter_map(|line| line.split_whitespace().map(|cell| cell.parse().ok()).collect()).collect();
+    let [first, second] = &rows[..] else { panic!("{out}") };
+    let (loss, accuracy) = (2, 3);
+    assert!(first[accuracy] == second[accuracy] && first[loss] < second[loss], "{out}");
+}
+
 /// The rows of each fold, from 0, as the out-of-fold file has them.
 fn folds(out_of_fold: &str) -> Vec<Vec<usize>> {
     let text = fs::read_to_string(out_of_fold).unwrap();

@@ -135,6 +135,23 @@ impl TargetScale {
         self.outputs(values).map(|(value, mean, deviation)| f64::from(value) * deviation + mean).collect()
     }
 
+    /// As [`TargetScale::undo`], each number with the fewest digits that are within what float32 kept of it: those of the data,
+    /// unless they had more.
+    pub fn undo_shortest(&self, values: &[f32]) -> Vec<f64> {
+        let shortest = |(value, mean, deviation): (f32, f64, f64)| {
+            let unit = f64::from(value) * deviation + mean;
+            let near = deviation * f64::from(f32::EPSILON * value.abs().max(1.0));
+            let first = if unit == 0.0 { 0 } else { unit.abs().log10().floor() as i32 };
+            let rounded = (0..f64::DIGITS as i32).map(|digits| {
+                let decimals = digits - first;
+                let power = 10f64.powi(decimals.abs());
+                if decimals < 0 { (unit / power).round() * power } else { (unit * power).round() / power }
+            });
+            std::iter::once(0.0).chain(rounded).find(|number| (number - unit).abs() <= near).unwrap_or(unit)
+        };
+        self.outputs(values).map(shortest).collect()
+    }
+
     /// Each value with the mean and the deviation of its output.
     fn outputs<T: Copy>(&self, values: &[T]) -> impl Iterator<Item = (T, f64, f64)> {
         let scale = self.mean.iter().zip(&self.deviation).cycle();
@@ -261,6 +278,18 @@ mod tests {
             undone.iter().zip(values).all(|(found, value)| (found - value).abs() <= 1e-6 * value.abs()),
             "{scaled:?}"
         );
+    }
+
+    #[test]
+    fn targets_with_few_digits_come_back_as_the_data_had_them() {
+        let values = [6425.51, 13838.14, -20.5, 0.0, 40000.0];
+        let scale = TargetScale::fit(&values, names(1));
+        let scaled = scale.apply(&values);
+        assert_ne!(scale.undo(&scaled), values);
+        assert_eq!(scale.undo_shortest(&scaled), values);
+        let fine = [6425.510_000_1, 13838.140_000_2];
+        let found = scale.undo_shortest(&scale.apply(&fine));
+        assert!(found.iter().zip(fine).all(|(found, fine)| (found - fine).abs() < 4e-3), "{found:?}");
     }
 
     #[test]

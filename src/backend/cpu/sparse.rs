@@ -294,17 +294,17 @@ impl SparseRows {
             if let Some(&ahead) = order.get(index + AHEAD) {
                 prefetch::<6, _>(self.row_parts(ahead, parts));
             }
-            let mut vectors = [simd.splat_f32s(0.0); N];
-            for (n, vector) in vectors.iter_mut().enumerate() {
-                *vector = load(simd, df, n * LANES);
+            let mut deltas = [simd.splat_f32s(0.0); N];
+            for (n, delta) in deltas.iter_mut().enumerate() {
+                *delta = load(simd, df, n * LANES);
             }
             for &pixel in self.row_parts(row, parts) {
                 let (value, at) = (simd.splat_f32s(pixel.value()), pixel.offset(N) - first);
                 // SAFETY: the columns of parts are between their cuts, and there is a gradient for each.
                 let gradients = unsafe { gradients.get_unchecked_mut(at..at + N * LANES) };
                 let mut sums = Sums::<S, N>::zero(simd);
-                for (n, (sum, df)) in sums.0.iter_mut().zip(vectors).enumerate() {
-                    *sum = simd.add_f32s(load(simd, gradients, n * LANES), simd.mul_f32s(value, df));
+                for (n, (sum, delta)) in sums.0.iter_mut().zip(deltas).enumerate() {
+                    *sum = simd.add_f32s(load(simd, gradients, n * LANES), simd.mul_f32s(value, delta));
                 }
                 sums.store(gradients, 0);
             }

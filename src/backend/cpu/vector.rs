@@ -116,8 +116,8 @@ macro_rules! compiled_for {
 }
 pub(super) use compiled_for;
 
-/// What a closure that takes it can be called only once with. Another closure is called through a shim, which `#[inline(always)]`
-/// does not reach: outside of the instructions' reach each operation on a vector would be a call.
+/// A closure that takes this can be called only once, and is called directly. Others are called through a shim, which
+/// `#[inline(always)]` does not reach: there, outside of the instructions' reach, each operation on a vector would be a call.
 pub(super) struct Once;
 
 /// Evaluates `$body` compiled for the instructions `$vectors`, which it knows as `$simd`; functions that it calls must be

@@ -39,8 +39,8 @@ impl Predictions {
         let outputs = dataset.outputs();
         // In the unit of the targets.
         let scale = ensemble.target_scale();
-        let undone = |values: &[f32]| scale.map(|scale| scale.undo(values)).unwrap_or_default();
-        let (targets, predicted) = (undone(samples.values()), undone(&found.predicted));
+        let targets = scale.map(|scale| scale.undo_shortest(samples.values())).unwrap_or_default();
+        let predicted = scale.map(|scale| scale.undo(&found.predicted)).unwrap_or_default();
         for (index, &row) in fold.rows.iter().enumerate() {
             let mut line = vec![(row + 1).to_string()];
             line.extend((self.repeats > 1).then(|| held_back.repeat.to_string()));
@@ -54,10 +54,7 @@ impl Predictions {
             } else {
                 let of = index * outputs..(index + 1) * outputs;
                 let pairs = targets[of.clone()].iter().zip(&predicted[of]);
-                line.extend(pairs.flat_map(|(target, predicted)| {
-                    // Targets are held in float32.
-                    [(*target as f32).to_string(), predicted.to_string()]
-                }));
+                line.extend(pairs.flat_map(|(target, predicted)| [target.to_string(), predicted.to_string()]));
             }
             self.lines.push(((held_back.repeat, row), line));
         }

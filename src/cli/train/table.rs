@@ -53,6 +53,12 @@ impl Row {
     fn score(&self) -> Option<f64> {
         self.epoch.as_ref().and_then(Epoch::score)
     }
+
+    /// Its loss on the validation part or, without one, the test part: what tells runs apart that are right as often.
+    fn loss(&self) -> f64 {
+        let part = self.epoch.as_ref().and_then(|epoch| epoch.validation.as_ref().or(epoch.test.as_ref()));
+        part.map_or(f64::INFINITY, Evaluation::mean_loss)
+    }
 }
 
 /// All runs.
@@ -136,7 +142,8 @@ impl<'a> Table<'a> {
     pub(super) fn sort(&mut self) {
         self.rows.sort_by(|one, other| match (one.score(), other.score()) {
             (Some(one_score), Some(other_score)) => {
-                other_score.total_cmp(&one_score).then(one.number.cmp(&other.number))
+                let like_scores = one.loss().total_cmp(&other.loss()).then(one.number.cmp(&other.number));
+                other_score.total_cmp(&one_score).then(like_scores)
             }
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
