@@ -12,7 +12,7 @@ use crate::augment::Augment;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::{Activation, Embed, Front, Head, Init, Mlp};
-use crate::schedule::{Schedule, ScheduleKind};
+use crate::schedule::{Schedule, ScheduleKind, Warmup};
 
 mod fault;
 
@@ -399,8 +399,16 @@ impl fmt::Display for Recipe {
             write!(out, ", inputs scaled by training")?;
         }
         write!(out, ", init {}; {} at {}, {}", self.init, optimizer.kind.name(), schedule.lr, schedule.kind.name())?;
+        match schedule.warmup {
+            Warmup::Steps(0) => {}
+            Warmup::Steps(_) => write!(out, " after a warm-up of {} steps", schedule.warmup)?,
+            Warmup::Share(_) => write!(out, " after a warm-up of {} of the steps", schedule.warmup)?,
+        }
         if optimizer.weight_decay > 0.0 {
             write!(out, ", weight decay {}", optimizer.weight_decay)?;
+        }
+        if let Some(norm) = optimizer.clip_norm {
+            write!(out, ", gradients clipped to {norm}")?;
         }
         if self.dropout.iter().any(|&share| share > 0.0) && !hidden.is_empty() {
             write!(out, ", dropout {}", listed(&self.dropout))?;
@@ -408,7 +416,15 @@ impl fmt::Display for Recipe {
         if self.input_dropout > 0.0 {
             write!(out, ", of inputs {}", self.input_dropout)?;
         }
-        write!(out, "; {}, {epochs} epochs of batches of {batch_size}", self.loss.name())?;
+        if !self.augment.is_none() {
+            write!(out, ", images augmented by {}", self.augment)?;
+        }
+        write!(out, "; {}", self.loss.name())?;
+        if self.label_smoothing > 0.0 {
+            write!(out, ", labels smoothed by {}", self.label_smoothing)?;
+        }
+        let of = if *epochs == 1 { "epoch" } else { "epochs" };
+        write!(out, ", {epochs} {of} of batches of {batch_size}")?;
         if let Some(patience) = self.stopping.early_stop {
             write!(out, ", ended {patience} after the least validation loss")?;
         }

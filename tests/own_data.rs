@@ -186,6 +186,19 @@ fn houses() -> String {
 }
 
 #[test]
+fn what_is_for_classes_or_takes_a_validation_part_is_refused_without_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = write(folder.path(), "rings.csv", table(&rings(60), true));
+    let values = ["--target", "north", "--epochs", "1"];
+    for option in [["--label-smoothing", "0.1"], ["--target-accuracy", "0.9"]] {
+        refused(&data, &[&values[..], &option].concat(), 2, &[option[0], "is for classes", "rings.csv are numbers"]);
+    }
+    let stops = ["--target", "ring", "--early-stop", "3", "--epochs", "9"];
+    refused(&data, &stops, 2, &["--early-stop", "rings.csv has none", "--validation-split"]);
+    train(&data, &[&stops[..], &["--validation-split", "0.2"]].concat());
+}
+
+#[test]
 fn a_table_of_numbers_is_read_with_standardised_targets() {
     let folder = tempfile::tempdir().unwrap();
     let data = write(folder.path(), "houses.csv", houses());

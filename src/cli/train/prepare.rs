@@ -65,6 +65,15 @@ pub(in crate::cli) fn fit(
         return Err(Error::Usage(message));
     }
     check_front(&recipe, dataset)?;
+    if recipe.stopping.early_stop.is_some() && dataset.validation.is_none() {
+        return Err(Error::Usage(format!(
+            "--early-stop takes a validation part, and {} has none: draw one, as with --validation-split 0.1, or leave it out",
+            dataset.name
+        )));
+    }
+    if !kept {
+        check_of_classes(&recipe, dataset)?;
+    }
     if let Some(text) = class_weight {
         let weights = class_weights(text, dataset)?;
         if kept && weights != recipe.class_weight {
@@ -76,6 +85,22 @@ pub(in crate::cli) fn fit(
     recipe.row_weights = dataset.train.weights.is_some();
     recipe.batch_size = recipe.batch_size.min(dataset.train.len());
     Ok(recipe)
+}
+
+/// Refuses what is for classes where the targets are numbers.
+fn check_of_classes(recipe: &Recipe, dataset: &Dataset) -> Result<()> {
+    let options = [
+        ("--label-smoothing", recipe.label_smoothing > 0.0),
+        ("--target-accuracy", recipe.stopping.target_accuracy.is_some()),
+    ];
+    match options.into_iter().find(|(_, used)| *used && dataset.task() == Task::Values) {
+        Some((flag, _)) => Err(Error::Usage(format!(
+            "{flag} is for classes, and the targets of {} are numbers: leave it out (or give --task, where they were taken for \
+             the wrong kind)",
+            dataset.name
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses an embedding or a trained scale where there is nothing to embed or to scale.
