@@ -389,12 +389,32 @@ fn read(source: &str, options: &Options, known: Option<&Known<'_>>, notes: &mut 
             }
         }
         _ if files::matching(path)?.is_some() => read_table(path, None, options, known, notes),
+        _ if !path.exists() && (path.components().count() > 1 || path.extension().is_some()) => {
+            Err(Error::Data(without(path)))
+        }
         _ if !path.exists() => Err(Error::Data(format!(
             "there is no data set {source:?}: give auto, digits, {}, or the path of {UNDERSTOOD}",
             catalogue::names()
         ))),
         _ if !path.is_file() => Err(Error::file(path, "something that is neither a file nor a folder", UNDERSTOOD)),
         _ => read_table(path, None, options, known, notes),
+    }
+}
+
+/// Says that there is nothing at `path`, and what there is with a similar name.
+fn without(path: &Path) -> String {
+    let shown = path.display();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = folder.read_dir() else {
+        return format!("there is no file {shown}: there is no folder {} that can be read", folder.display());
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    let scored = names.map(|other| (strsim::jaro(&other, &name), other)).filter(|(score, _)| *score > 0.85);
+    let similar = scored.max_by(|one, other| one.0.total_cmp(&other.0).then_with(|| other.1.cmp(&one.1)));
+    match similar {
+        Some((_, similar)) => format!("there is no file or folder {shown}: a similar name there is {similar}"),
+        None => format!("there is no file or folder {shown}"),
     }
 }
 

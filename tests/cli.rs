@@ -257,7 +257,10 @@ fn bad_data_is_one_clear_line_and_leaves_no_output() {
     check(&data, &["train-images-idx3-ubyte", "magic number 0x6e6f7420", "an IDX file"]);
     std::fs::remove_file(&file).unwrap();
     check(&data, &["no inputs that belong to train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "--arrays"]);
-    check(file.to_str().unwrap(), &["train-images-idx3-ubyte", "there is no data set"]);
+    check(file.to_str().unwrap(), &["train-images-idx3-ubyte", "there is no file or folder"]);
+    let similar = folder.path().join("train-lables-idx1-ubyte");
+    check(similar.to_str().unwrap(), &["a similar name there is train-labels-idx1-ubyte"]);
+    check("no/such/folder/t.csv", &["there is no file no/such/folder/t.csv", "no folder no/such/folder"]);
 }
 
 #[test]
