@@ -287,7 +287,7 @@ mod tests {
         let scaled = scale.apply(&values);
         assert_ne!(scale.undo(&scaled), values);
         assert_eq!(scale.undo_shortest(&scaled), values);
-        let fine = [6425.510_000_1, 13838.140_000_2];
+        let fine = [6_425.510_000_1, 13_838.140_000_2];
         let found = scale.undo_shortest(&scale.apply(&fine));
         assert!(found.iter().zip(fine).all(|(found, fine)| (found - fine).abs() < 4e-3), "{found:?}");
     }
