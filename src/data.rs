@@ -241,6 +241,15 @@ pub fn load(source: &str, options: &Options) -> Result<(Dataset, Vec<Note>)> {
             *set
         }
     };
+    if let (Some(_), Some(test)) = (&options.test, &set.test) {
+        let (known, all) = (test.rows_in(&set.train), test.len());
+        if 2 * known > all {
+            let known = if known == all { format!("all {all}") } else { format!("{known} of the {all}") };
+            notes.push(
+                format!("{known} test rows are training rows, too: the test figures say little about new rows").into(),
+            );
+        }
+    }
     Ok((set, notes))
 }
 

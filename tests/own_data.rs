@@ -186,6 +186,23 @@ fn houses() -> String {
 }
 
 #[test]
+fn test_rows_that_were_trained_on_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = rings(90);
+    let data = write(folder.path(), "rings.csv", table(&rows[..60], true));
+    let told = |test: &[([f64; 2], &str)], target: &str| {
+        let test = write(folder.path(), "test.csv", table(test, true));
+        let flags = ["--test", test.to_str().unwrap(), "--target", target, "--epochs", "1"];
+        train(&data, &flags).1
+    };
+    for target in ["ring", "north"] {
+        assert!(told(&rows[..60], target).contains("all 60 test rows are training rows, too"));
+        assert!(told(&rows[20..80], target).contains("40 of the 60 test rows are training rows, too"));
+        assert!(!told(&rows[30..90], target).contains("training rows, too"));
+    }
+}
+
+#[test]
 fn what_is_for_classes_or_takes_a_validation_part_is_refused_without_them() {
     let folder = tempfile::tempdir().unwrap();
     let data = write(folder.path(), "rings.csv", table(&rings(60), true));
@@ -450,7 +467,8 @@ fn what_goes_wrong_is_one_line_that_says_where() {
     refused(&good, &["--test", test.to_str().unwrap()], 1, &["bad.csv", "\"z\" in line 3, column 3", "\"x\", \"y\""]);
     refused(&good, &["--test", "none.csv"], 1, &["none.csv"]);
     refused(&good, &["--image-size", "2x2"], 2, &["--image-size", "a table"]);
-    refused(&folder.path().join("none.csv"), &[], 1, &["none.csv", "CSV", "Parquet", ".npz", "IDX", "images"]);
+    refused(&folder.path().join("none.csv"), &[], 1, &["none.csv", "no file or folder"]);
+    refused(Path::new("none"), &[], 1, &["none", "digits", "CSV", "Parquet", ".npz", "IDX", "images"]);
     let binary = write(folder.path(), "x.bin", [0u8; 16]);
     refused(&binary, &[], 1, &["x.bin", "CSV", "Parquet", ".npz", "IDX", "images"]);
     std::fs::create_dir(folder.path().join("nothing")).unwrap();

@@ -1,6 +1,8 @@
 //! Rows in memory: features, and a class or numbers for each row.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -177,6 +179,31 @@ impl Samples {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many of these rows are rows of `other` too, with the same features and targets.
+    pub(super) fn rows_in(&self, other: &Self) -> usize {
+        let mut rows = HashMap::new();
+        self.hashes().for_each(|hash| *rows.entry(hash).or_insert(0) += 1);
+        other.hashes().filter_map(|hash| rows.remove(&hash)).sum()
+    }
+
+    /// A hash of the features and the targets of each row.
+    fn hashes(&self) -> impl Iterator<Item = u64> {
+        let outputs = self.values().len() / self.len().max(1);
+        (0..self.len()).map(move |row| {
+            let mut hasher = DefaultHasher::new();
+            let (features, targets) = (row * self.width..(row + 1) * self.width, row * outputs..(row + 1) * outputs);
+            match &self.inputs {
+                Inputs::U8(values) => hasher.write(&values[features]),
+                Inputs::F32(values) => hasher.write(bytemuck::cast_slice(&values[features])),
+            }
+            match &self.targets {
+                Targets::Classes(labels) => hasher.write_u32(labels[row]),
+                Targets::Values(values) => hasher.write(bytemuck::cast_slice(&values[targets])),
+            }
+            hasher.finish()
+        })
     }
 
     /// The rows whose index `wanted` accepts, in the same order.
