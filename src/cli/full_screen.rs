@@ -53,7 +53,8 @@ pub(super) enum Stream {
 impl Stream {
     fn write(self, line: &str) -> io::Result<()> {
         match self {
-            Self::Error => writeln!(io::stderr().lock(), "{line}"),
+            // In one write, as nothing holds lines of standard output back meanwhile.
+            Self::Error => io::stderr().lock().write_all(format!("{line}\n").as_bytes()),
             Self::Output => {
                 let mut output = io::stdout().lock();
                 writeln!(output, "{line}").and_then(|()| output.flush())
@@ -140,8 +141,9 @@ pub(super) fn give_back() {
     let _ = disable_raw_mode();
     let _ = execute!(io::stderr(), LeaveAlternateScreen, Show);
     signals::release();
-    let waiting = lock(&WAITING).0.take();
-    for (stream, line) in waiting.into_iter().flatten() {
+    // Lines of other threads wait until these are written.
+    let mut waiting = lock(&WAITING);
+    for (stream, line) in waiting.0.take().into_iter().flatten() {
         let _ = stream.write(&line);
     }
 }
