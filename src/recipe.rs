@@ -600,6 +600,20 @@ mod tests {
     }
 
     #[test]
+    fn a_recipe_tells_all_that_trains_and_nothing_that_does_not() {
+        let mut recipe = Recipe::default();
+        let plain = "notebook: hidden 7, relu, init normal:0.01; sgd at 0.2, notebook; cross-entropy, 10 epochs of batches of 64";
+        assert_eq!(recipe.to_string(), plain);
+        (recipe.schedule.warmup, recipe.optimizer.clip_norm) = (Warmup::Share(0.05), Some(1.5));
+        (recipe.augment, recipe.label_smoothing, recipe.epochs) = ("shift:2".parse().unwrap(), 0.1, 1);
+        let told = "notebook: hidden 7, relu, init normal:0.01; sgd at 0.2, notebook after a warm-up of 5% of the steps, gradients \
+                    clipped to 1.5, images augmented by shift:2; cross-entropy, labels smoothed by 0.1, 1 epoch of batches of 64";
+        assert_eq!(recipe.to_string(), told);
+        recipe.schedule.warmup = Warmup::Steps(500);
+        assert!(recipe.to_string().contains(", notebook after a warm-up of 500 steps, "), "{recipe}");
+    }
+
+    #[test]
     fn a_recipe_is_fitted_to_its_layers() {
         let dropout = |hidden: &[usize]| Recipe::new(RecipeName::Image, Some(hidden.to_vec())).dropout;
         assert_eq!((dropout(&[512, 512]), Recipe::new(RecipeName::Image, None).dropout), (vec![0.3], vec![0.3]));

@@ -346,6 +346,11 @@ fn folds_are_runs_by_hand_with_the_same_rows() {
             for (line, row) in predicted.lines().skip(1).zip(rows) {
                 let own = out_of_fold.lines().nth(row + 1).unwrap();
                 assert!(own.ends_with(line), "{own} {line}");
+                // The target with the digits of the data.
+                let [own, target] =
+                    [(own, 2), (all[*row].as_str(), 4)].map(|(line, at)| line.split(',').nth(at).unwrap());
+                let same = if values { own.parse::<f64>() == target.parse() } else { own == target };
+                assert!(same, "row {row}: {own}, in the data {target}");
             }
         }
         let name = if values { "rmse" } else { "accuracy" };

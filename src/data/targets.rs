@@ -137,11 +137,15 @@ impl TargetScale {
 
     /// As [`TargetScale::undo`], each number with the fewest digits that are within what float32 kept of it: those of the data,
     /// unless they had more.
-    pub fn undo_shortest(&self, values: &[f32]) -> Vec<f64> {
+    pub(crate) fn undo_shortest(&self, values: &[f32]) -> Vec<f64> {
         let shortest = |(value, mean, deviation): (f32, f64, f64)| {
             let unit = f64::from(value) * deviation + mean;
+            // The mean itself is exact, as of a constant.
+            if value == 0.0 || unit == 0.0 {
+                return unit;
+            }
             let near = deviation * f64::from(f32::EPSILON * value.abs().max(1.0));
-            let first = if unit == 0.0 { 0 } else { unit.abs().log10().floor() as i32 };
+            let first = unit.abs().log10().floor() as i32;
             let rounded = (0..f64::DIGITS as i32).map(|digits| {
                 let decimals = digits - first;
                 let power = 10f64.powi(decimals.abs());
@@ -287,6 +291,8 @@ mod tests {
         let scaled = scale.apply(&values);
         assert_ne!(scale.undo(&scaled), values);
         assert_eq!(scale.undo_shortest(&scaled), values);
+        let constant = TargetScale::fit(&[1e-9; 7], names(1));
+        assert_eq!(constant.undo_shortest(&constant.apply(&[1e-9])), [1e-9]);
         let fine = [6_425.510_000_1, 13_838.140_000_2];
         let found = scale.undo_shortest(&scale.apply(&fine));
         assert!(found.iter().zip(fine).all(|(found, fine)| (found - fine).abs() < 4e-3), "{found:?}");
