@@ -4,6 +4,8 @@
 // come by workgroup memory, tile_k of the sum's terms at a time, the next ones under way meanwhile: into the half of it that
 // was read a turn before, where there are two `stages`, which saves a barrier. `slices` of the sum are made side by side and
 // added up in their order. Sums of 4 x 4 go through workgroup memory too, so that neighbours finish what lies side by side.
+// Where an update's biases would take a row of tiles by themselves, the first row of tiles sums them up beside its own
+// (`biases_aside`).
 //
 // uses: layer
 
@@ -17,6 +19,7 @@ override stages: u32;
 // Terms in the body of the innermost loop: 1 or 4.
 override together: u32;
 override lanes: u32;
+override biases_aside: bool;
 // A tile's sides in vectors, its blocks, and how many of these an invocation loads.
 override m_quads: u32 = tile_m / 4u;
 override n_quads: u32 = tile_n / 4u;
@@ -152,6 +155,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
     var early: Beside;
     if is_early() { early = beside_four(four_of(lane, m, n, 0u)); }
     var sums: Sums;
+    let has_bias = biases_aside && group.y == 0u && lane < tile_n;
+    var bias_sum = 0.0;
 
     let stage = slices * tile_k * (m_quads + n_quads);
     // A block of the right operand is that of `quads`.
@@ -204,6 +209,12 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             }
         }
         if turn > 0u {
+            if has_bias {
+                for (var k = 0u; k < tile_k; k++) {
+                    let at = mine + tile_k * m_quads + place_of(k / 4u, lane / 4u, n_quads) + k % 4u * k_quads * n_quads;
+                    bias_sum += staging[at & (PLACES - 1u)][lane % 4u];
+                }
+            }
             for (var k = 0u; k < tile_k; k += together) {
                 let a_at = (mine + place_of(k / 4u, y, m_quads)) & (PLACES - 1u);
                 let b_at = (mine + tile_k * m_quads + place_of(k / 4u, x, n_quads)) & (PLACES - 1u);
@@ -224,6 +235,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         finish_tile(lane, m, n, sums.near, early);
         return;
     }
+    if has_bias { finish(inputs, n + lane, bias_sum); }
     let own_m = m + 4u * y;
     let own_n = n + 4u * x;
     finish_block(own_m, own_n, sums.near);

@@ -2,9 +2,9 @@
 // subgroups. The parameters lie in workgroup memory all the while; a step waits for memory as little as it can.
 //
 // Forward, an invocation has `group_rows` rows and a slice of the inputs: every `slices`-th word of four. Its sums are added up
-// with those of seven neighbours in registers, then over the slices in workgroup memory. From there on it has a unit or a value
-// of a row; for the update a word of W0's inputs and `rows_each` of the rows. Row numbers are loaded a step ahead, and words of
-// bytes some turns.
+// with those of seven neighbours in registers, then over the slices: where 32 neighbours have them all (`in_waves`) in registers
+// too, and else in workgroup memory. From there on it has a unit or a value of a row; for the update a word of W0's inputs and
+// `rows_each` of the rows. Row numbers are loaded a step ahead, and words of bytes some turns.
 //
 // uses: resident, head_by_value
 
@@ -13,9 +13,14 @@ override group_rows: u32;
 override across: u32 = 8u / group_rows;
 // A multiple of 8.
 override slices: u32;
+// Whether 32 neighbours, which share a subgroup, have the slices of `group_rows` rows, and all else of these until the update.
+override in_waves: bool;
 override groups: u32 = (batch_size + group_rows - 1u) / group_rows;
 override words: u32 = (inputs + 3u) / 4u;
-override turns: u32 = (words + slices - 1u) / slices;
+// Words beyond whole turns, where they are few and bytes: in waves whoever has a unit of a row adds them to it.
+override has_odd: bool = in_waves && is_words && words > slices && words % slices <= MAX_ODD;
+override odd_words: u32 = select(0u, words % slices, has_odd);
+override turns: u32 = (words - odd_words + slices - 1u) / slices;
 // Turns whose words are loaded ahead.
 override depth: u32 = min(turns, MAX_AHEAD / group_rows);
 override last_ahead: u32 = (depth - 1u) * group_rows;
@@ -32,15 +37,25 @@ override unit_turns: u32 = (padded_rows * width + lanes - 1u) / lanes;
 override value_turns: u32 = (outputs_values + lanes - 1u) / lanes;
 override w0_vectors: u32 = width * words;
 override numbers_values: u32 = 2u * padded_rows;
+override partials_vectors: u32;
+// Invocations that have a row's units, and its values in turns.
+override row_lanes: u32 = 4u * across;
+override class_turns: u32 = (classes + row_lanes - 1u) / row_lanes;
+// What the bytes of a word are multiplied by, once their products are added up.
+override word_scale: f32 = select(1.0, 1.0 / 255.0, is_words);
 
 const MAX_TURNS = 8u;
+const MAX_UNITS = 16u;
+const MAX_ODD = 4u;
 const MAX_AHEAD = 8u;
+// Below all values.
+const LOWEST = -3.4028234e38;
 // Rows of the update whose inputs are loaded together.
 const TOGETHER = 8u;
 
 // For each of a word's inputs and each vector of hidden units, word by word: neighbours have neighbouring words.
 var<workgroup> weights: array<vec4<f32>, w0_vectors>;
-var<workgroup> partials: array<vec4<f32>, lanes>;
+var<workgroup> partials: array<vec4<f32>, partials_vectors>;
 // The numbers of a step's rows, and of the next one's: beyond a batch's end its last.
 var<workgroup> numbers: array<u32, numbers_values>;
 var<workgroup> following: Batch;
@@ -67,6 +82,41 @@ fn set_delta(at: u32, component: u32, value: f32) {
 fn exchanged(low: vec4<f32>, high: vec4<f32>, lane: u32, mask: u32) -> vec4<f32> {
     let is_upper = (lane & mask) != 0u;
     return select(low, high, is_upper) + subgroupShuffleXor(select(high, low, is_upper), mask);
+}
+
+// sum + x w of units 4 v to 4 v + 3, but of those that are not there.
+fn add_units(sum: vec4<f32>, x: f32, w: vec4<f32>, v: u32) -> vec4<f32> {
+    return vec4<f32>(
+        fma(x, w.x, sum.x),
+        select(sum.y, fma(x, w.y, sum.y), 4u * v + 1u < hidden),
+        select(sum.z, fma(x, w.z, sum.z), 4u * v + 2u < hidden),
+        select(sum.w, fma(x, w.w, sum.w), 4u * v + 3u < hidden),
+    );
+}
+
+// The four bytes of a word, from 0 to 255.
+fn bytes_of(word: u32) -> vec4<f32> {
+    return vec4<f32>(unpack4xU8(word));
+}
+
+// Which invocation of a subgroup has unit j, or value j of a turn, of the row that `row` is one of the invocations of.
+fn lane_of(row: u32, j: u32) -> u32 {
+    return (row & ~(24u | (across - 1u))) | (j / 4u) | (j / 2u % 2u * 8u) | (j % 2u * 16u);
+}
+
+// The largest of what a row's invocations have.
+fn largest_of_row(own: f32) -> f32 {
+    var largest = own;
+    for (var mask = 1u; mask < across; mask *= 2u) { largest = max(largest, subgroupShuffleXor(largest, mask)); }
+    largest = max(largest, subgroupShuffleXor(largest, 8u));
+    return max(largest, subgroupShuffleXor(largest, 16u));
+}
+
+fn sum_of_row(own: f32) -> f32 {
+    var sum = own;
+    for (var mask = 1u; mask < across; mask *= 2u) { sum += subgroupShuffleXor(sum, mask); }
+    sum += subgroupShuffleXor(sum, 8u);
+    return sum + subgroupShuffleXor(sum, 16u);
 }
 
 // Row `row` of the batch of a step, one of the run's.
@@ -105,8 +155,27 @@ fn step_four(k: u32, j: u32, values: vec4<f32>, kept: array<vec2<f32>, 4>, gradi
     return stepped;
 }
 
+// A step of half of a word's weights, from vector `first` on, by the sums of their gradients.
+fn step_half(
+    word: u32,
+    first: u32,
+    sums: array<vec4<f32>, 8>,
+    before: array<vec4<f32>, 8>,
+    kept: array<array<vec2<f32>, 4>, 8>,
+) {
+    for (var i = 0u; i < half; i++) {
+        let k = 4u * word + (first + i) / vectors;
+        let mean = sums[i] * (word_scale / batch.divisor);
+        weights[(first + i) * words + word] = step_four(k, 4u * (i % vectors), before[i], kept[i], mean);
+    }
+}
+
 @compute @workgroup_size(lanes)
-fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3<u32>) {
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) member: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+) {
     begin(group.z);
     let own = own_parameters() + w0;
     for (var i = lane; i < w0_vectors; i += lanes) {
@@ -119,6 +188,8 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         weights[i] = weight;
     }
     load_rest(lane);
+    // Those beyond the groups are not written later.
+    for (var i = lane; i < row_vectors; i += lanes) { d0[i] = vec4<f32>(); }
     let first = batches[group.z].index;
     let last = first + batches[group.z].rows - 1u;
     if lane == 0u { following = steps[first]; }
@@ -127,6 +198,10 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
 
     let slice = lane % slices;
     let group_start = min(lane / slices, groups - 1u) * group_rows;
+    // In waves: the invocation's row of the batch, and its unit.
+    let own_row = group_start + lane % 8u / across;
+    let own_unit = 4u * (lane % across) + 2u * (lane / 8u % 2u) + lane / 16u % 2u;
+    let has_row = lane / slices < groups;
     // Words of the rows of the next turns. They move to the front turn by turn: compilers keep in registers what is indexed by
     // constants.
     var ahead: array<u32, MAX_AHEAD>;
@@ -145,10 +220,19 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         var next_number = 0u;
         if lane < padded_rows { next_number = number_of(next, lane); }
         var wanted: array<u32, MAX_TURNS>;
-        for (var turn = 0u; turn < value_turns; turn++) {
-            let i = min(turn * lanes + lane, outputs_values - 1u);
-            wanted[turn] = answer(numbers[mine + i / classes], i % classes);
+        if in_waves {
+            for (var turn = 0u; turn < class_turns; turn++) {
+                wanted[turn] = answer(numbers[mine + own_row], min(turn * row_lanes + own_unit, classes - 1u));
+            }
+        } else {
+            for (var turn = 0u; turn < value_turns; turn++) {
+                let i = min(turn * lanes + lane, outputs_values - 1u);
+                wanted[turn] = answer(numbers[mine + i / classes], i % classes);
+            }
         }
+
+        var odd: array<u32, MAX_ODD>;
+        for (var w = 0u; w < odd_words; w++) { odd[w] = word_of(numbers[mine + own_row], words - odd_words + w); }
 
         var sums: array<vec4<f32>, 8>;
         for (var turn = 0u; turn < turns; turn++) {
@@ -156,7 +240,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             var x: array<vec4<f32>, 8>;
             for (var r = 0u; r < group_rows; r++) {
                 if is_words {
-                    x[r] = bytes(ahead[r]);
+                    x[r] = bytes_of(ahead[r]);
                 } else {
                     x[r] = quad(numbers[mine + group_start + r], 4u * word);
                 }
@@ -174,79 +258,139 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
                 for (var v = 0u; v < vectors; v++) {
                     let w = weights[(i * vectors + v) * words + at];
                     for (var r = 0u; r < group_rows; r++) {
-                        sums[r * across + v] = fma(vec4<f32>(x[r][i]), w, sums[r * across + v]);
+                        sums[r * across + v] = add_units(sums[r * across + v], x[r][i], w, v);
                     }
                 }
             }
         }
         for (var i = 0u; i < 4u; i++) { sums[i] = exchanged(sums[i], sums[i + 4u], lane, 4u); }
         for (var i = 0u; i < 2u; i++) { sums[i] = exchanged(sums[i], sums[i + 2u], lane, 2u); }
-        partials[lane] = exchanged(sums[0], sums[1], lane, 1u);
+        let both = exchanged(sums[0], sums[1], lane, 1u);
         if lane < padded_rows { numbers[other + lane] = next_number; }
-        workgroupBarrier();
-
-        var saved_values: array<f32, MAX_TURNS>;
-        for (var turn = 0u; turn < unit_turns; turn++) {
-            let i = turn * lanes + lane;
-            let row = i / width;
-            let j = i % width;
-            if row < rows && j < hidden {
-                let at = row / group_rows * slices + row % group_rows * across + j / 4u;
-                var sum = 0.0;
-                for (var part = 0u; part < slices; part += 8u) { sum += partials[at + part][j % 4u]; }
-                sum += rest[j];
-                let unit = activate(sum);
-                saved_values[turn] = select(unit, sum, SAVES_INPUT);
-                set_unit(row * vectors + j / 4u, j % 4u, unit);
+        if in_waves {
+            let is_far = (lane & 8u) != 0u;
+            let near = vec2<f32>(both.x, both.y);
+            let far = vec2<f32>(both.z, both.w);
+            let pair = select(near, far, is_far) + subgroupShuffleXor(select(far, near, is_far), 8u);
+            let is_odd = (lane & 16u) != 0u;
+            var product = select(pair.x, pair.y, is_odd) + subgroupShuffleXor(select(pair.y, pair.x, is_odd), 16u);
+            let j = min(own_unit, hidden - 1u);
+            for (var w = 0u; w < odd_words; w++) {
+                let x = bytes_of(odd[w]);
+                let at = j / 4u * words + words - odd_words + w;
+                for (var i = 0u; i < 4u; i++) { product += x[i] * weights[i * vectors * words + at][j % 4u]; }
             }
-        }
-        workgroupBarrier();
+            let sum = product * word_scale + rest[j];
+            let unit = activate(sum);
 
-        var values: array<f32, MAX_TURNS>;
-        for (var turn = 0u; turn < value_turns; turn++) {
-            let i = turn * lanes + lane;
-            let row = i / classes;
-            let c = i % classes;
-            if row < rows {
-                var sum = 0.0;
-                for (var j = 0u; j < hidden; j++) { sum += unit(row, j) * rest[hidden + j * classes + c]; }
-                values[turn] = sum + rest[hidden + hidden * classes + c];
-                outputs[i] = values[turn];
+            var units: array<f32, MAX_UNITS>;
+            for (var i = 0u; i < hidden; i++) { units[i] = subgroupShuffle(unit, lane_of(member, i)); }
+            var values: array<f32, MAX_TURNS>;
+            var largest = LOWEST;
+            for (var turn = 0u; turn < class_turns; turn++) {
+                let c = turn * row_lanes + own_unit;
+                let at = min(c, classes - 1u);
+                var value = 0.0;
+                for (var i = 0u; i < hidden; i++) { value += units[i] * rest[hidden + i * classes + at]; }
+                values[turn] = value + rest[hidden + hidden * classes + at];
+                if c < classes { largest = max(largest, values[turn]); }
             }
-        }
-        if IS_SOFTMAX {
+            if IS_SOFTMAX {
+                largest = largest_of_row(largest);
+                var own = 0.0;
+                for (var turn = 0u; turn < class_turns; turn++) {
+                    values[turn] = exponential(values[turn] - largest);
+                    if turn * row_lanes + own_unit < classes { own += values[turn]; }
+                }
+                let all = sum_of_row(own);
+                for (var turn = 0u; turn < class_turns; turn++) { values[turn] /= all; }
+            }
+            for (var turn = 0u; turn < class_turns; turn++) {
+                let c = turn * row_lanes + own_unit;
+                values[turn] = value_gradient(values[turn], c, wanted[turn]);
+                if has_row && own_row < rows && c < classes { outputs[own_row * classes + c] = values[turn]; }
+            }
+
+            var gradient = 0.0;
+            for (var turn = 0u; turn < class_turns; turn++) {
+                for (var i = 0u; i < min(row_lanes, classes - turn * row_lanes); i++) {
+                    let value = subgroupShuffle(values[turn], lane_of(member, i));
+                    gradient += value * rest[hidden + j * classes + turn * row_lanes + i];
+                }
+            }
+            if has_row && own_row < batch_size && own_unit < width {
+                let is_there = own_row < rows && own_unit < hidden;
+                let delta = activate_backward(gradient, select(unit, sum, SAVES_INPUT));
+                set_unit(own_row * vectors + own_unit / 4u, own_unit % 4u, select(0.0, unit, is_there));
+                set_delta(own_row * vectors + own_unit / 4u, own_unit % 4u, select(0.0, delta, is_there));
+            }
+        } else {
+            partials[lane] = both;
             workgroupBarrier();
-            for (var turn = 0u; turn < value_turns; turn++) {
+
+            var saved_values: array<f32, MAX_TURNS>;
+            for (var turn = 0u; turn < unit_turns; turn++) {
                 let i = turn * lanes + lane;
-                if i < rows * classes {
-                    values[turn] = exponent_of(i - i % classes, values[turn]);
-                    exponents[i] = values[turn];
+                let row = i / width;
+                let j = i % width;
+                if row < rows && j < hidden {
+                    let at = row / group_rows * slices + row % group_rows * across + j / 4u;
+                    var sum = 0.0;
+                    for (var part = 0u; part < slices; part += 8u) { sum += partials[at + part][j % 4u]; }
+                    sum = sum * word_scale + rest[j];
+                    let unit = activate(sum);
+                    saved_values[turn] = select(unit, sum, SAVES_INPUT);
+                    set_unit(row * vectors + j / 4u, j % 4u, unit);
                 }
             }
             workgroupBarrier();
+
+            var values: array<f32, MAX_TURNS>;
             for (var turn = 0u; turn < value_turns; turn++) {
                 let i = turn * lanes + lane;
-                if i < rows * classes { values[turn] /= sum_of_exponents(i - i % classes); }
+                let row = i / classes;
+                let c = i % classes;
+                if row < rows {
+                    var sum = 0.0;
+                    for (var j = 0u; j < hidden; j++) { sum += unit(row, j) * rest[hidden + j * classes + c]; }
+                    values[turn] = sum + rest[hidden + hidden * classes + c];
+                    outputs[i] = values[turn];
+                }
             }
-        }
-        for (var turn = 0u; turn < value_turns; turn++) {
-            let i = turn * lanes + lane;
-            if i < rows * classes { outputs[i] = value_gradient(values[turn], i % classes, wanted[turn]); }
-        }
-        workgroupBarrier();
+            if IS_SOFTMAX {
+                workgroupBarrier();
+                for (var turn = 0u; turn < value_turns; turn++) {
+                    let i = turn * lanes + lane;
+                    if i < rows * classes {
+                        values[turn] = exponent_of(i - i % classes, values[turn]);
+                        exponents[i] = values[turn];
+                    }
+                }
+                workgroupBarrier();
+                for (var turn = 0u; turn < value_turns; turn++) {
+                    let i = turn * lanes + lane;
+                    if i < rows * classes { values[turn] /= sum_of_exponents(i - i % classes); }
+                }
+            }
+            for (var turn = 0u; turn < value_turns; turn++) {
+                let i = turn * lanes + lane;
+                if i < rows * classes { outputs[i] = value_gradient(values[turn], i % classes, wanted[turn]); }
+            }
+            workgroupBarrier();
 
-        for (var turn = 0u; turn < unit_turns; turn++) {
-            let i = turn * lanes + lane;
-            let row = i / width;
-            let j = i % width;
-            var delta = 0.0;
-            if row < rows && j < hidden {
-                var sum = 0.0;
-                for (var c = 0u; c < classes; c++) { sum += outputs[row * classes + c] * rest[hidden + j * classes + c]; }
-                delta = activate_backward(sum, saved_values[turn]);
+            for (var turn = 0u; turn < unit_turns; turn++) {
+                let i = turn * lanes + lane;
+                let row = i / width;
+                let j = i % width;
+                var delta = 0.0;
+                if row < rows && j < hidden {
+                    var sum = 0.0;
+                    for (var c = 0u; c < classes; c++) { sum += outputs[row * classes + c] * rest[hidden + j * classes + c]; }
+                    delta = activate_backward(sum, saved_values[turn]);
+                }
+                // Rows beyond the batch's end take part in the update.
+                if row < padded_rows { set_delta(row * vectors + j / 4u, j % 4u, delta); }
             }
-            // Rows beyond the batch's end take part in the update.
-            if row < padded_rows { set_delta(row * vectors + j / 4u, j % 4u, delta); }
         }
         workgroupBarrier();
 
@@ -265,25 +409,53 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
             var near: array<vec4<f32>, 8>;
             var far: array<vec4<f32>, 8>;
             if has_word {
-                for (var start = part * rows_each; start < min((part + 1u) * rows_each, rows); start += TOGETHER) {
+                for (var at = 0u; at < rows_each; at += TOGETHER) {
+                    let start = part * rows_each + at;
                     var raw: array<u32, TOGETHER>;
                     if is_words {
-                        for (var r = 0u; r < TOGETHER; r++) { raw[r] = word_of(numbers[mine + start + r], word); }
+                        for (var r = 0u; r < TOGETHER; r++) { raw[r] = data[numbers[mine + start + r] * (inputs / 4u) + word]; }
                     }
                     for (var r = 0u; r < TOGETHER; r++) {
                         var x: vec4<f32>;
-                        if is_words { x = bytes(raw[r]); } else { x = quad(numbers[mine + start + r], 4u * word); }
+                        if is_words { x = bytes_of(raw[r]); } else { x = quad(numbers[mine + start + r], 4u * word); }
                         for (var v = 0u; v < vectors; v++) {
                             let d = d0[(start + r) * vectors + v];
-                            near[v] = fma(vec4<f32>(x.x), d, near[v]);
-                            near[vectors + v] = fma(vec4<f32>(x.y), d, near[vectors + v]);
-                            far[v] = fma(vec4<f32>(x.z), d, far[v]);
-                            far[vectors + v] = fma(vec4<f32>(x.w), d, far[vectors + v]);
+                            near[v] = add_units(near[v], x.x, d, v);
+                            near[vectors + v] = add_units(near[vectors + v], x.y, d, v);
+                            far[v] = add_units(far[v], x.z, d, v);
+                            far[vectors + v] = add_units(far[vectors + v], x.w, d, v);
                         }
                     }
                 }
             }
             if block == 0u { step_rest(lane, rows); }
+            if row_slices == 2u {
+                // Each of a word's two slices steps a half of its weights, of which it gets the other's sums by their place.
+                let is_far = part == 1u;
+                let first = select(0u, half, is_far);
+                var before: array<vec4<f32>, 8>;
+                if has_word {
+                    for (var i = 0u; i < half; i++) { before[i] = weights[(first + i) * words + word]; }
+                }
+                workgroupBarrier();
+                var sums: array<vec4<f32>, 8>;
+                var kept: array<array<vec2<f32>, 4>, 8>;
+                if has_word {
+                    for (var i = 0u; i < half; i++) {
+                        weights[(half - first + i) * words + word] = select(far[i], near[i], is_far);
+                        sums[i] = select(near[i], far[i], is_far);
+                    }
+                    for (var i = 0u; i < half; i++) {
+                        kept[i] = kept_of_four(4u * word + (first + i) / vectors, 4u * (i % vectors));
+                    }
+                }
+                workgroupBarrier();
+                if has_word {
+                    for (var i = 0u; i < half; i++) { sums[i] += weights[(first + i) * words + word]; }
+                    step_half(word, first, sums, before, kept);
+                }
+                continue;
+            }
             for (var first = 0u; first < width; first += half) {
                 // All loads before the first store.
                 var before: array<vec4<f32>, 8>;
@@ -306,13 +478,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
                         for (var i = 0u; i < half; i++) { near[i] += weights[(first + i) * words + word]; }
                     }
                 }
-                if has_all {
-                    for (var i = 0u; i < half; i++) {
-                        let k = 4u * word + (first + i) / vectors;
-                        let mean = near[i] / batch.divisor;
-                        weights[(first + i) * words + word] = step_four(k, 4u * (i % vectors), before[i], kept[i], mean);
-                    }
-                }
+                if has_all { step_half(word, first, near, before, kept); }
                 near = far;
             }
         }

@@ -22,7 +22,14 @@ pub fn weights(seed: u64) -> ChaCha8Rng {
 
 /// The order in which epoch `epoch` (from 0) visits `n` rows: a permutation of `0..n`.
 pub fn order(seed: u64, epoch: u64, n: u32) -> Vec<u32> {
-    permutation(stream(seed, 1 + epoch), n)
+    let mut order = Vec::new();
+    fill_order(&mut order, seed, epoch, n);
+    order
+}
+
+/// The same, in place of what `order` has.
+pub fn fill_order(order: &mut Vec<u32>, seed: u64, epoch: u64, n: u32) {
+    permute(order, stream(seed, 1 + epoch), n);
 }
 
 /// The generator that the setting of trial `trial` of a search is drawn from.
@@ -53,16 +60,18 @@ pub fn draw(seed: u64, part: Draw, n: u32) -> Vec<u32> {
         Draw::Validation => u64::MAX - 1,
         Draw::Folds => u64::MAX - 2,
     };
-    permutation(stream(seed, last), n)
+    let mut order = Vec::new();
+    permute(&mut order, stream(seed, last), n);
+    order
 }
 
-fn permutation(mut rng: ChaCha8Rng, n: u32) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..n).collect();
+fn permute(order: &mut Vec<u32>, mut rng: ChaCha8Rng, n: u32) {
+    order.clear();
+    order.extend(0..n);
     // Fisher and Yates' shuffle as in textbooks: the one of a library may change with its version.
     for last in (1..order.len()).rev() {
         order.swap(last, rng.random_range(0..=last));
     }
-    order
 }
 
 #[cfg(test)]

@@ -265,7 +265,7 @@ fn epochs(
         let number = epoch + 1;
         let mut start = clock();
         if order.is_empty() {
-            order = course.order(epoch);
+            course.list(epoch, &mut order);
         }
         let rates = course.rates(epoch);
         let (batches, rows) = (course.batches, run.rows);
@@ -312,7 +312,7 @@ fn epochs(
         let ticket = backend.evaluate(&splits)?;
         if number < recipe.epochs && recipe.shuffle {
             // While the device works.
-            order = course.order(number);
+            course.list(number, &mut order);
         }
         backend.wait()?;
         let at = clock();
@@ -392,10 +392,14 @@ impl<'a> Course<'a> {
         Ok(Self { recipe, rows: count, batches, length })
     }
 
-    /// The rows of epoch `epoch`, from 0.
-    fn order(&self, epoch: u32) -> Vec<u32> {
+    /// Lists the rows of epoch `epoch`, from 0, in `order`.
+    fn list(&self, epoch: u32, order: &mut Vec<u32>) {
         let Self { recipe, rows, .. } = *self;
-        if recipe.shuffle { random::order(recipe.seed, u64::from(epoch), rows) } else { (0..rows).collect() }
+        if recipe.shuffle {
+            random::fill_order(order, recipe.seed, u64::from(epoch), rows);
+        } else if order.is_empty() {
+            order.extend(0..rows);
+        }
     }
 
     /// The rate of the step `step` of epoch `epoch`, both from 0.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use mlp_gpu::backend::cpu::Cpu;
 use mlp_gpu::backend::cpu::reference::Reference;
 use mlp_gpu::backend::gpu::device::{Device, adapters, cooperative};
+use mlp_gpu::backend::gpu::hardware::Cooperative;
 use mlp_gpu::backend::gpu::kernels::{self, Kernel, REGISTRY};
 use mlp_gpu::backend::gpu::launch::{Within, elementary};
 use mlp_gpu::backend::gpu::plan::{Element, Plan, PlanName};
@@ -177,14 +178,14 @@ fn tiles_of_any_size_make_the_same_bits() {
     device.hardware.subgroup = 32;
     // Updates of their own dispatches can be launched in any way.
     device.hardware.storage_buffers = 8;
-    let model = Mlp::new(&[260, 200, 150, 4]).unwrap();
+    let model = Mlp::new(&[260, 192, 150, 4]).unwrap();
     let recipe = recipe(96);
     let step = Plan::step(PlanName::Fused, &model, &recipe, Element::U8, 96, &device.hardware);
     let samples = Samples::new(Inputs::U8((0..=250).cycle().take(260 * 200).collect()), 260, vec![1; 200]).unwrap();
     let samples = Arc::new(samples);
     let order: Vec<u32> = (0..200).collect();
     let mut states = Vec::new();
-    for tile in ["128 x 128 by 8 x 8", "64 x 64 by 8 x 8", "64 x 64 by 4 x 4", "32 x 32 by 4 x 4"] {
+    for tile in ["128 x 128 by 8 x 8", "64 x 128 by 8 x 4", "64 x 64 by 8 x 8", "64 x 64 by 4 x 4", "32 x 32 by 4 x 4"] {
         let way = format!("{tile} in 1 slices");
         let mut taking = device.clone();
         let mut taken = 0;
@@ -285,6 +286,22 @@ fn products_of_mixed_precision_match_where_the_adapter_has_them() {
     match cooperative(&device.adapter) {
         Some(_) => assert_all(&check::mixed(&mixed.unwrap()).unwrap()),
         None => assert!(mixed.err().unwrap().to_string().contains("mixed precision")),
+    }
+}
+
+#[test]
+fn the_precision_of_products_is_told_before_there_are_data() {
+    let Some(device) = device("the_precision_of_products_is_told_before_there_are_data") else { return };
+    let mut device = as_gpu(&device);
+    device.hardware.cooperative = Some(Cooperative { side: 16, subgroup: 32 });
+    for (widths, expected) in [
+        (&[784, 2048, 2048, 10][..], Precision::Mixed),
+        // Products that are faster without matrices, and a network that has none.
+        (&[784, 512, 512, 10], Precision::F32),
+        (&[784, 7, 10], Precision::F32),
+    ] {
+        let model = Mlp::new(widths).unwrap();
+        assert_eq!(gpu(&device, &model, 128, None).about().precision, expected, "{model}");
     }
 }
 

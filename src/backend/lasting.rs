@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pack::Pack;
+use rayon::prelude::*;
+
+use super::pack::{MANY_MEMBERS, Pack};
 use super::{About, Backend, Measure, Parts, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples, View};
 use crate::error::{Error, Result};
@@ -16,7 +18,7 @@ const TRIES: u32 = 3;
 /// How long a driver has to recover before another try.
 const PAUSE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(1) };
 /// Rows of steps that are kept to be taken again; before there are more, the state is read.
-const MOST_ROWS: usize = if cfg!(test) { 60 } else { 1 << 22 };
+const MOST_ROWS: usize = if cfg!(test) { 60 } else { 1 << 24 };
 
 /// Opens what trains, without data, all parameters 0.
 pub type Open<P> = Box<dyn FnMut() -> Result<P> + Send>;
@@ -220,7 +222,11 @@ impl<P: Pack> Pack for Lasting<P> {
             let steps = steps.take(taken, self.batch_size);
             (steps.order.to_vec(), steps.rates.to_vec())
         };
-        let call = steps.iter().map(own).collect();
+        let call = if steps.len() < MANY_MEMBERS {
+            steps.iter().map(own).collect()
+        } else {
+            steps.par_iter().map(own).collect()
+        };
         let calls = if self.evaluation.is_some() { &mut self.after } else { &mut self.before };
         calls.push(call);
         Ok(taken)

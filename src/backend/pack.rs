@@ -8,6 +8,9 @@ use crate::error::Result;
 use crate::metrics::Evaluation;
 use crate::state::State;
 
+/// Members from which on what a host makes for each of them is made side by side: for fewer it takes less time than threads to wake.
+pub(crate) const MANY_MEMBERS: usize = 8;
+
 /// A device that holds the states of networks of one shape, the members of a pack, and data for all of them. It trains and
 /// evaluates them together, and **each member's bits are those of the same network alone**.
 ///

@@ -136,7 +136,7 @@ impl<'a> Lockstep<'a, '_> {
             let begun: Vec<_> = self.members.iter_mut().flatten().filter_map(Member::begin).collect();
             begun.into_par_iter().for_each(|Coming { course, epoch, order, rates }| {
                 if order.is_empty() {
-                    *order = course.order(epoch);
+                    course.list(epoch, order);
                 }
                 *rates = course.rates(epoch);
             });
@@ -181,7 +181,7 @@ impl<'a> Lockstep<'a, '_> {
                 |member: &&mut Member<'_>| member.epoch + 1 < member.run.recipe.epochs && member.run.recipe.shuffle;
             let members = self.members.iter_mut().flatten().filter(shuffles);
             let next: Vec<_> = members.map(|member| member.coming(member.epoch + 1)).collect();
-            next.into_par_iter().for_each(|Coming { course, epoch, order, .. }| *order = course.order(epoch));
+            next.into_par_iter().for_each(|Coming { course, epoch, order, .. }| course.list(epoch, order));
             self.pack.wait()?;
             for member in self.members.iter_mut().flatten() {
                 let at = (member.run.clock)();

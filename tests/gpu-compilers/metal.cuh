@@ -40,6 +40,8 @@ template <class T> struct alignas(4 * sizeof(T)) Vec<T, 4> {
     explicit Vec(T v) : x(v), y(v), z(v), w(v) {}
     Vec(T x, T y, T z, T w) : x(x), y(y), z(z), w(w) {}
     template <class U> explicit Vec(Vec<U, 4> v) : x(v.x), y(v.y), z(v.z), w(v.w) {}
+    // CUDA's own, which a name without a namespace stands for.
+    explicit Vec(::uint4 v) : x(v.x), y(v.y), z(v.z), w(v.w) {}
     T& operator[](uint i) { return (&x)[i]; }
     const T& operator[](uint i) const { return (&x)[i]; }
 };
@@ -138,6 +140,7 @@ template <class T> T simd_shuffle(T value, uint lane) { return __shfl_sync(ALL, 
 template <class T> T simd_broadcast(T value, uint lane) { return __shfl_sync(ALL, value, lane); }
 template <class T> T simd_broadcast_first(T value) { return __shfl_sync(ALL, value, 0); }
 template <class T> T simd_shuffle_xor(T value, uint mask) { return __shfl_xor_sync(ALL, value, mask); }
+inline float2 simd_shuffle_xor(float2 v, uint mask) { return {simd_shuffle_xor(v.x, mask), simd_shuffle_xor(v.y, mask)}; }
 inline float4 simd_shuffle_xor(float4 v, uint mask) {
     return {simd_shuffle_xor(v.x, mask), simd_shuffle_xor(v.y, mask), simd_shuffle_xor(v.z, mask), simd_shuffle_xor(v.w, mask)};
 }
@@ -157,3 +160,9 @@ template <class T, class U> T as_type(U from) {
     memcpy(&to, &from, sizeof(T));
     return to;
 }
+
+// Beside Metal's namespace, as in its library.
+struct packed_uchar4 {
+    unsigned char bytes[4];
+    operator uint4() const { return make_uint4(bytes[0], bytes[1], bytes[2], bytes[3]); }
+};

@@ -15,11 +15,12 @@ use crate::backend::cpu::dropout::{Dropout, step_key};
 use crate::backend::cpu::head::total_weight;
 use crate::backend::gpu::device::{Device, Submitted, values};
 use crate::backend::gpu::launch::stride;
-use crate::backend::gpu::plan::{Buffer, Plan, PlanName};
+use crate::backend::gpu::plan::{Buffer, Element, Plan, PlanName};
 use crate::backend::gpu::store::{self, Store};
 use crate::backend::gpu::submit::{Batch, Entries, MOST_MEMBERS, Table, submit};
 use crate::backend::gpu::timer::{self, Timer};
 use crate::backend::numbers::Numbers;
+use crate::backend::pack::MANY_MEMBERS;
 use crate::backend::{About, Evaluating, KernelTime, Parts, Precision, Split, Steps, Ticket};
 use crate::error::{Error, Remedy, Result};
 use crate::model::Mlp;
@@ -41,8 +42,6 @@ pub(crate) use sizes::capacity;
 
 /// Steps of the first submission after a wait.
 const FIRST_STEPS: usize = 32;
-/// Members of a pack from which on their entries are made side by side: those of fewer take less time than threads to wake.
-const MANY: usize = 8;
 /// Submissions under way at a time: one runs while the next is encoded.
 const IN_FLIGHT: usize = 2;
 
@@ -252,11 +251,21 @@ impl Engine {
             device: format!("{} ({}{})", info.name, info.backend, if hardware.software { ", software" } else { "" }),
             plan: self.plan.name(),
             plan_reason: self.reason,
-            precision: train.and_then(|part| part.plan.as_ref()).map_or(Precision::F32, Plan::precision),
+            precision: self.precision(),
             dispatches: train.map(|resident| resident.passes().step.len()),
             bytes: own + self.data.iter().map(Resident::bytes).sum::<u64>(),
             streamed: self.data.each().filter_map(streamed).collect(),
         }
+    }
+
+    /// What the products of a step are computed in, also before there are data.
+    fn precision(&self) -> Precision {
+        let step = |element| {
+            let batch_size = self.recipe().batch_size;
+            Plan::step(self.plan, &self.model, self.recipe(), element, batch_size, &self.device().hardware)
+        };
+        let uploaded = self.data.get(Split::Train).ok().and_then(|part| part.plan.as_ref());
+        uploaded.map_or_else(|| step(Element::F32).precision(), Plan::precision)
     }
 
     /// Hands over the first of each member's `steps`: how many of the member that has most. Those without steps do nothing.
@@ -308,15 +317,15 @@ impl Engine {
         let members = &self.members;
         let make = |&(at, steps): &((usize, usize), Steps<'a>)| members[at.0].run(resident, at, steps);
         let runs: Vec<_> =
-            if busy.len() < MANY { busy.iter().map(make).collect() } else { busy.par_iter().map(make).collect() };
+            if busy.len() < MANY_MEMBERS { busy.iter().map(make).collect() } else { busy.par_iter().map(make).collect() };
         let runs = runs.into_iter().collect::<Result<Vec<_>>>()?;
         let (orders, runs): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
         let device = self.device();
-        resident.list(device, &orders.concat())?;
+        resident.list(device, &orders)?;
         let longest = runs.iter().map(Vec::len).max().unwrap_or(0);
         let entries = match self.buffers.get(&Buffer::Steps) {
             Some(numbers) => {
-                device.queue.write_buffer(numbers, 0, bytemuck::cast_slice(&runs.concat()));
+                device.write(numbers, runs.iter().map(Vec::as_slice))?;
                 let mut index = 0;
                 let run = |run: &Vec<Batch>| {
                     index += run.len();
@@ -469,7 +478,7 @@ impl Engine {
         let resident = self.data.get(Split::Train)?;
         let rows = self.recipe().batch_size.min(resident.rows);
         let order: Vec<u32> = (0..rows as u32).collect();
-        resident.list(self.device(), &order)?;
+        resident.list(self.device(), &[order.into()])?;
         let batch = Batch::of_rows(0, 0, rows, 0);
         // A run of one batch, where a dispatch does runs.
         let entry = match self.buffers.get(&Buffer::Steps) {

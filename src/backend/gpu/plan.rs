@@ -163,6 +163,11 @@ impl PlanName {
         if let Some(plan) = tuned.filter(|plan| plan.check(model, recipe, hardware).is_ok()) {
             return Ok((plan, "the fastest as it was measured on this adapter"));
         }
+        let quick = narrow_shape(model, Element::U8)
+            .filter(|&shape| resident::is_quick(shape, recipe.batch_size, link(model, recipe), hardware));
+        if quick.is_some() && Self::Resident.check(model, recipe, hardware).is_ok() {
+            return Ok((Self::Resident, "so small a network takes one workgroup no longer than two launches a step"));
+        }
         Ok(match Self::Fused.check(model, recipe, hardware) {
             Ok(()) if narrow_shape(model, Element::U8).is_some() && !makes_inputs(model, recipe) => {
                 (Self::Fused, "one narrow hidden layer: two dispatches a step")
@@ -931,6 +936,21 @@ mod tests {
         assert_eq!(chosen, (fused, "the fewest dispatches a step for this network"));
         assert!(resident.check(&notebook, &Recipe::default(), &roomy()).is_ok());
         assert_eq!(PlanName::choose(&notebook, &Recipe::default(), &roomy(), None).unwrap().0, fused);
+        // One workgroup is as fast where subgroups have 32 invocations and all fits, unless it has much to do or slots.
+        let waves = Hardware { subgroup: 32, workgroup_bytes: 49_152, invocations: 1024, ..Hardware::GPU };
+        let chosen = |widths: &[usize], batch_size, kind, hardware: &Hardware| {
+            let mut recipe = Recipe { batch_size, ..Recipe::default() };
+            recipe.optimizer.kind = kind;
+            PlanName::choose(&Mlp::new(widths).unwrap(), &recipe, hardware, None).unwrap().0
+        };
+        let (sgd, adam) = (OptimizerKind::Sgd, OptimizerKind::Adam);
+        assert_eq!(chosen(&[784, 7, 10], 64, sgd, &waves), resident);
+        assert_eq!(chosen(&[20, 7, 3], 64, sgd, &waves), resident);
+        assert_eq!(chosen(&[784, 7, 10], 64, adam, &waves), fused);
+        assert_eq!(chosen(&[784, 12, 10], 64, sgd, &waves), fused);
+        assert_eq!(chosen(&[784, 7, 10], 128, sgd, &waves), fused);
+        assert_eq!(chosen(&[784, 7, 10], 64, sgd, &Hardware { subgroup: 16, ..waves.clone() }), fused);
+        assert_eq!(chosen(&[784, 7, 10], 64, sgd, &Hardware { workgroup_bytes: 32_768, ..waves }), fused);
         let wide = Mlp::new(&[4, 3000]).unwrap();
         let chosen = PlanName::choose(&wide, &Recipe::default(), &roomy(), None).unwrap();
         assert_eq!(chosen, (PlanName::Elementary, "too many outputs for the plan fused"));

@@ -52,6 +52,29 @@ impl Device {
         Ok(buffer)
     }
 
+    /// Has `parts` written to `buffer`, from its beginning on, one after the other: straight into what is handed over.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when there is no memory for it.
+    pub fn write<'a, T: bytemuck::NoUninit>(
+        &self,
+        buffer: &wgpu::Buffer,
+        parts: impl Iterator<Item = &'a [T]> + Clone,
+    ) -> Result<()> {
+        let bytes = parts.clone().map(size_of_val).sum::<usize>();
+        if let Some(size) = wgpu::BufferSize::new(bytes as u64)
+            && let Some(mut view) = self.queue.write_buffer_with(buffer, 0, size)
+        {
+            let mut at = 0;
+            for part in parts {
+                let part: &[u8] = bytemuck::cast_slice(part);
+                view.slice(at..at + part.len()).copy_from_slice(part);
+                at += part.len();
+            }
+        }
+        self.check("handing over a step's numbers")
+    }
+
     /// The layout of a shader's bindings: its `batches` at a dynamic offset, the rest as it declares them.
     pub fn layout(&self, name: &str, reflection: &Reflection) -> wgpu::BindGroupLayout {
         let entries: Vec<_> = reflection

@@ -68,7 +68,7 @@ impl Engine {
                     self.data.get_mut(split)?.turn();
                     let resident = self.data.get(split)?;
                     let (numbers, steps) = resident.gathered(steps);
-                    resident.list(&device, &numbers)?;
+                    resident.list(&device, &[numbers.into()])?;
                     submit(&device, &self.table, &resident.passes().evaluation, &steps, clear.take())?
                 } else {
                     let passes = self.data.get(split)?.passes();

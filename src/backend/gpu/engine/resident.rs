@@ -126,15 +126,12 @@ impl Resident {
         self.turn = (self.turn + 1) % self.passes.len();
     }
 
-    /// Hands over which rows, or the rows themselves, the next submission is of.
-    pub(super) fn list(&self, device: &Device, rows: &[u32]) -> Result<()> {
+    /// Hands over which rows, or the rows themselves, the next submission is of: those of `lists`, one after the other.
+    pub(super) fn list(&self, device: &Device, lists: &[Cow<'_, [u32]>]) -> Result<()> {
         match &self.place {
-            Place::Whole { .. } => {
-                device.queue.write_buffer(&self.order, 0, bytemuck::cast_slice(rows));
-                Ok(())
-            }
+            Place::Whole { .. } => device.write(&self.order, lists.iter().map(AsRef::as_ref)),
             Place::Streamed { stream, windows } => {
-                stream.fill(device, &windows[self.turn], rows, self.weights.as_deref())
+                stream.fill(device, &windows[self.turn], &lists.concat(), self.weights.as_deref())
             }
         }
     }

@@ -46,9 +46,9 @@ pub struct Dense {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     /// Rows and columns.
-    pub side: usize,
-    /// Rows, and columns, of an invocation: 4 or 8.
-    pub each: usize,
+    pub size: (usize, usize),
+    /// Rows and columns of an invocation: 4 or 8.
+    pub each: (usize, usize),
     /// Slices of the sum that are made side by side.
     pub slices: usize,
     /// Tiles of operands in workgroup memory: with 2 the next is written while one is read.
@@ -64,6 +64,8 @@ const TILE_TERMS: usize = 16;
 /// Rows and columns of the tile of `dense_subgroup`.
 const SUBGROUP_TILE: (usize, usize) = (64, 8);
 
+/// Values of a result from which on it is made by cooperative matrices: 128 tiles of 64 x 64.
+const SMALL_RESULT: usize = 128 * 64 * 64;
 /// The most outputs of a layer for `dense_sliced`, and rows for which it comes first.
 const SLICED_OUTPUTS: usize = 16;
 const SLICED_ROWS: usize = 256;
@@ -75,29 +77,39 @@ impl Tile {
     fn all(hardware: &Hardware) -> Vec<Self> {
         // Software drivers compile a long loop for seconds, and gain nothing by it.
         let together = if hardware.subgroup >= GPU_SUBGROUP { 4 } else { 1 };
-        let tile = |side, each, slices| Self { side, each, slices, stages: 1, together };
-        // Of the smaller ones a processor has several workgroups, which work while others wait at a barrier.
-        let largest = Self { stages: 2, ..tile(128, 8, 1) };
-        let stages = if largest.bytes() <= hardware.workgroup_bytes as usize { 2 } else { 1 };
-        let largest = Self { stages, ..largest };
-        let mut all = vec![largest, tile(64, 8, 1), tile(64, 4, 1), tile(32, 4, 1), tile(32, 4, 4), tile(16, 4, 8)];
-        // What not every device has room for.
+        let tile = |side, each, slices| {
+            let (size, each) = ((side, side), (each, each));
+            Self { size, each, slices, stages: 1, together }
+        };
         let (bytes, lanes) = (hardware.workgroup_bytes as usize, hardware.invocations as usize);
+        // Of the smaller ones a processor has several workgroups, which work while others wait at a barrier.
+        let staged = |tile: Self| {
+            let twice = Self { stages: 2, ..tile };
+            if twice.bytes() <= bytes { twice } else { tile }
+        };
+        let largest = staged(tile(128, 8, 1));
+        let wide = staged(Self { size: (64, 128), each: (8, 4), ..largest });
+        let mut all =
+            vec![largest, wide, tile(64, 8, 1), tile(64, 4, 1), tile(32, 4, 1), tile(32, 4, 4), tile(16, 4, 8)];
+        // What not every device has room for.
         all.extend(Some(tile(16, 4, 16)).filter(|tile| tile.bytes() <= bytes && tile.lanes() <= lanes));
         all
     }
 
     /// The place among `all` of the one for a result of `rows x columns` whose values are sums of `terms`.
     fn choose(all: &[Self], (rows, columns, terms): (usize, usize, usize), hardware: &Hardware) -> usize {
-        let [largest, large, medium, sliced, small, smallest] = [0, 1, 3, 4, 5, 6];
+        let [wide, large, medium, sliced, small, smallest] = [1, 2, 4, 5, 6, 7];
         if hardware.software {
             return large;
         }
-        let tiles = |place: usize| rows.div_ceil(all[place].side) * columns.div_ceil(all[place].side);
+        let tiles = |place: usize| {
+            let (height, width) = all[place].size;
+            rows.div_ceil(height) * columns.div_ceil(width)
+        };
         // A large GPU has more than a hundred processors, and each wants eight subgroups or more.
-        let most = if all[largest].stages == 2 { 128 } else { 512 };
+        let most = if all[wide].stages == 2 { 256 } else { 1024 };
         match () {
-            () if tiles(largest) >= most => largest,
+            () if tiles(wide) >= most => wide,
             () if tiles(large) >= 256 => large,
             // Where terms are few, slices leave fewer turns, and the GPU has room for their invocations.
             () if tiles(medium) >= 256 && (terms <= TILE_TERMS || terms > 16 * TILE_TERMS) => medium,
@@ -109,13 +121,13 @@ impl Tile {
     }
 
     fn lanes(self) -> usize {
-        (self.side / self.each).pow(2) * self.slices
+        (self.size.0 / self.each.0) * (self.size.1 / self.each.1) * self.slices
     }
 
     /// Vectors of four in workgroup memory: both operands, then the sums of invocations that make 4 x 4.
     fn vectors(self) -> usize {
-        let operands = self.stages * self.slices * TILE_TERMS * self.side / 2;
-        if self.each == 4 { operands.max(4 * self.lanes()) } else { operands }
+        let operands = self.stages * self.slices * TILE_TERMS * (self.size.0 + self.size.1) / 4;
+        if self.each == (4, 4) { operands.max(4 * self.lanes()) } else { operands }
     }
 
     /// Bytes of workgroup memory.
@@ -151,6 +163,12 @@ impl Dense {
             Product::Update(optimizer) => input + 4 * (rows * outputs + 2 * (1 + optimizer.slots()) * parameters),
         };
         Work { flop: 2.0 * height as f64 * width as f64 * terms as f64, bytes: bytes as f64 }
+    }
+
+    /// Whether an update's biases would take a row of tiles of that size by themselves, and `lanes` invocations can sum them up
+    /// beside a tile, a column each.
+    fn has_biases_aside(self, product: Product, (rows, columns): (usize, usize), lanes: usize) -> bool {
+        matches!(product, Product::Update(_)) && self.inputs.is_multiple_of(rows) && columns <= lanes
     }
 
     /// What shaders/shared/layer.wgsl is told of it. `tile` says how many columns and terms are loaded at a time, where all of
@@ -226,9 +244,16 @@ impl Source {
 pub fn dense(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -> Vec<Launch> {
     let mut plain = dense_plain(product, layer, rows, hardware);
     let Some(matrices) = hardware.cooperative else { return plain };
-    let mut ways = dense_cooperative(product, layer, rows, matrices);
-    // Small products are often faster without matrices.
-    plain.iter_mut().for_each(|way| way.what.clone_from(&ways[0].what));
+    let mut ways = dense_cooperative(product, layer, rows, matrices, hardware);
+    if let Some(first) = ways.first() {
+        plain.iter_mut().for_each(|way| way.what.clone_from(&first.what));
+    }
+    // A small product is faster without matrices: few workgroups leave most of a GPU idle, and slices of a sum are more of them.
+    let (height, width, _) = layer.extent(product, rows);
+    if height * width < SMALL_RESULT {
+        plain.append(&mut ways);
+        return plain;
+    }
     ways.append(&mut plain);
     ways
 }
@@ -274,23 +299,26 @@ fn dense_sliced(product: Product, layer: Dense, rows: usize, words: usize, slice
 /// `dense`, by `tile`.
 fn dense_tiled(product: Product, layer: Dense, rows: usize, tile: Tile) -> Launch {
     let (height, width, _) = layer.extent(product, rows);
+    let Tile { size, each, slices, stages, .. } = tile;
+    let biases_aside = each.0 == 8 && layer.has_biases_aside(product, size, tile.lanes());
+    let height = if biases_aside { layer.inputs } else { height };
     let tiles = [
-        ("tile_m", tile.side),
-        ("tile_n", tile.side),
+        ("tile_m", size.0),
+        ("tile_n", size.1),
         ("tile_k", TILE_TERMS),
-        ("each_m", tile.each),
-        ("each_n", tile.each),
+        ("each_m", each.0),
+        ("each_n", each.1),
+        ("biases_aside", usize::from(biases_aside)),
         ("slices", tile.slices),
         ("stages", tile.stages),
         ("together", tile.together),
         ("lanes", tile.lanes()),
         ("staging_vectors", tile.vectors()),
     ];
-    let grid = [width.div_ceil(tile.side) as u32, height.div_ceil(tile.side) as u32];
-    let Tile { side, each, slices, stages, .. } = tile;
+    let grid = [width.div_ceil(size.1) as u32, height.div_ceil(size.0) as u32];
     let buffered = if stages == 2 { ", double-buffered" } else { "" };
-    let how = format!("{side} x {side} by {each} x {each} in {slices} slices{buffered}");
-    let loaded = Some((tile.side, tile.slices * TILE_TERMS));
+    let how = format!("{} x {} by {} x {} in {slices} slices{buffered}", size.0, size.1, each.0, each.1);
+    let loaded = Some((size.1, slices * TILE_TERMS));
     let launch = Launch::new(&DENSE, &[&layer.constants(product, rows, loaded)[..], &tiles].concat(), grid);
     let launch = launch.joins(WorkgroupMemory::new([("vec4<f32>", tile.bytes())]));
     product.link(launch.with(&layer.what(product, rows), how), layer, rows)
@@ -307,32 +335,57 @@ fn dense_subgroup(product: Product, layer: Dense, rows: usize, share: usize) -> 
 }
 
 /// `dense_cooperative`, or `dense_cooperative_small`: the ways, the one to take untuned first.
-fn dense_cooperative(product: Product, layer: Dense, rows: usize, matrices: Cooperative) -> Vec<Launch> {
+fn dense_cooperative(
+    product: Product,
+    layer: Dense,
+    rows: usize,
+    matrices: Cooperative,
+    hardware: &Hardware,
+) -> Vec<Launch> {
     let Cooperative { side, subgroup } = matrices;
     let kernel = if side == 16 { &DENSE_COOPERATIVE } else { &DENSE_COOPERATIVE_SMALL };
     let (height, width, _) = layer.extent(product, rows);
     let what = format!("{}, mixed", layer.what(product, rows));
+    let tile = |down: usize, across: usize| (2 * side * down, 4 * side * across);
+    let operand = if side == 16 { "vec4<f16>" } else { "f16" };
+    let memory = |(down, across): (usize, usize), terms: usize| {
+        let (tile_m, tile_n) = tile(down, across);
+        let (left, right) = (2 * terms * (tile_m + 8), 2 * terms * (tile_n + 8));
+        WorkgroupMemory::new([(operand, left), (operand, right), ("f32", 4 * side * side * down * across)])
+    };
+    let bytes = hardware.workgroup_bytes as usize;
     let way = |(down, across): (usize, usize)| {
-        let (tile_m, tile_n) = (2 * side * down, 4 * side * across);
+        let (tile_m, tile_n) = tile(down, across);
         let lanes = down * across * subgroup;
-        let tiles = [("down", down), ("across", across), ("subgroup", subgroup), ("lanes", lanes)];
+        // What an invocation loads at a time is kept in registers.
+        let is_few = side * (tile_m + tile_n) / 16 <= 2 * lanes;
+        let has_room = memory((down, across), 2 * side).bytes() <= bytes;
+        let terms = if is_few && has_room { 2 * side } else { side };
+        let biases_aside = layer.has_biases_aside(product, (tile_m, tile_n), lanes);
+        let height = if biases_aside { layer.inputs } else { height };
+        let tiles = [
+            ("down", down),
+            ("across", across),
+            ("subgroup", subgroup),
+            ("lanes", lanes),
+            ("terms", terms),
+            ("biases_aside", usize::from(biases_aside)),
+        ];
         let grid = [width.div_ceil(tile_n) as u32, height.div_ceil(tile_m) as u32];
-        let constants = [&layer.constants(product, rows, None)[..], &tiles].concat();
-        let (left, right, results) = (2 * side * tile_m, 2 * side * tile_n, 4 * side * side * down * across);
-        let memory = WorkgroupMemory::new([("f16", left), ("f16", right), ("f32", results)]);
-        let launch = Launch::new(kernel, &constants, grid).joins(memory);
+        let constants = [&layer.constants(product, rows, Some((tile_n, terms)))[..], &tiles].concat();
+        let launch = Launch::new(kernel, &constants, grid).joins(memory((down, across), terms));
         product.link(launch.with(&what, format!("{tile_m} x {tile_n}")), layer, rows)
     };
     // An invocation loads at most 8 blocks, and every device takes 256 of them.
     let fits = |&(down, across): &(usize, usize)| {
         let (blocks, lanes) = (side * side / 8 * (down + 2 * across), down * across * subgroup);
-        blocks <= 8 * lanes && lanes <= 256
+        blocks <= 8 * lanes && lanes <= 256 && memory((down, across), side).bytes() <= bytes
     };
     let mut tiles: Vec<_> = [(4, 2), (2, 2), (4, 1), (2, 1), (1, 1)].into_iter().filter(fits).collect();
     let groups =
         |&(down, across): &(usize, usize)| height.div_ceil(2 * side * down) * width.div_ceil(4 * side * across);
     // The largest that keeps a large GPU busy, else the one with the most workgroups.
-    let best = tiles.iter().position(|tile| groups(tile) >= 128).unwrap_or(tiles.len().saturating_sub(1));
+    let best = tiles.iter().position(|tile| groups(tile) >= 256).unwrap_or(tiles.len().saturating_sub(1));
     tiles.rotate_left(best);
     tiles.into_iter().map(way).collect()
 }
@@ -348,7 +401,7 @@ mod tests {
             for tile in Tile::all(&hardware) {
                 assert!(tile.bytes() <= workgroup_bytes as usize && tile.vectors() <= 2048, "{tile:?}");
                 // What an invocation loads is kept in registers.
-                let blocks = TILE_TERMS / 4 * tile.side / 2;
+                let blocks = TILE_TERMS / 4 * (tile.size.0 + tile.size.1) / 4;
                 assert!(blocks <= 2 * tile.lanes() / tile.slices, "{tile:?}");
             }
         }
@@ -358,8 +411,8 @@ mod tests {
     fn a_gpu_gets_slices_where_tiles_or_turns_are_few() {
         let chosen = |extent, hardware: &Hardware| {
             let all = Tile::all(hardware);
-            let Tile { side, slices, .. } = all[Tile::choose(&all, extent, hardware)];
-            (side, slices)
+            let Tile { size, slices, .. } = all[Tile::choose(&all, extent, hardware)];
+            (size.0, slices)
         };
         let roomy = Hardware { workgroup_bytes: 49_152, ..Hardware::GPU };
         for (extent, of_roomy, of_any) in [
@@ -374,7 +427,7 @@ mod tests {
             ((785, 512, 512), (32, 1), (32, 1)),
             ((785, 512, 16), (32, 1), (32, 1)),
             // Wide layers.
-            ((1024, 2048, 2048), (128, 1), (64, 1)),
+            ((1024, 2048, 2048), (64, 1), (64, 1)),
             ((1024, 1024, 64), (64, 1), (64, 1)),
         ] {
             assert_eq!((chosen(extent, &roomy), chosen(extent, &Hardware::GPU)), (of_roomy, of_any), "{extent:?}");

@@ -52,6 +52,8 @@ struct Sliced {
     lanes: usize,
     group_rows: usize,
     slices: usize,
+    /// Whether 32 invocations have all slices of some rows.
+    in_waves: bool,
     row_slices: usize,
     rows_each: usize,
     /// Bytes of workgroup memory.
@@ -60,6 +62,12 @@ struct Sliced {
 
 /// Vectors of sums that its invocations keep, neighbours that add them up, and rows whose inputs it loads together.
 const EIGHT: usize = 8;
+/// Invocations of `resident_sliced`, most first.
+const SLICED_LANES: [usize; 2] = [512, 256];
+/// Products of inputs and weights in a step, padded, up to which one workgroup is quick: the notebook has 401,408.
+const QUICK_PRODUCTS: usize = 512 * 1024;
+/// Invocations that share a subgroup on most GPUs.
+const WAVE: usize = 32;
 /// Units or values that one of its invocations has, at most.
 const SLICED_TURNS: usize = 8;
 /// Slices of the rows, at most: each but the first costs two barriers.
@@ -67,23 +75,39 @@ const ROW_SLICES: usize = 4;
 
 impl Sliced {
     /// By so many invocations; none where they have too little to do or too much.
-    fn new(shape: Narrow, batch_size: usize, lanes: usize) -> Option<Self> {
+    fn new(shape: Narrow, batch_size: usize, lanes: usize, hardware: &Hardware) -> Option<Self> {
         let Narrow { inputs, hidden, classes, .. } = shape;
         let vectors = hidden.div_ceil(4);
         let group_rows = EIGHT / vectors.next_power_of_two();
         let words = inputs.div_ceil(4);
         let fitting = lanes / batch_size.div_ceil(group_rows) / EIGHT * EIGHT;
-        let slices = fitting.min(words.next_multiple_of(EIGHT));
+        let row_lanes = WAVE / group_rows;
+        let in_waves =
+            hardware.subgroup as usize >= WAVE && fitting >= WAVE && classes <= SLICED_TURNS * row_lanes;
+        let slices = if in_waves { WAVE } else { fitting.min(words.next_multiple_of(EIGHT)) };
         let row_slices = (lanes / words).clamp(1, ROW_SLICES).min(batch_size.div_ceil(EIGHT));
         let rows_each = batch_size.div_ceil(row_slices).next_multiple_of(EIGHT);
         let padded_rows = row_slices * rows_each;
         let (units, values) = (padded_rows * 4 * vectors, batch_size * classes);
         let fits = slices > 0 && padded_rows <= lanes && units.max(values) <= SLICED_TURNS * lanes;
         let rest = hidden + hidden * classes + classes;
-        let vectors_each = 4 * vectors * words + 2 * padded_rows * vectors + lanes + 1;
+        let vectors_each = 4 * vectors * words + 2 * padded_rows * vectors + 1 + if in_waves { 1 } else { lanes };
         let bytes = 16 * vectors_each + 4 * (rest + 2 * values + 2 * padded_rows) + size_of::<Batch>();
-        fits.then_some(Self { lanes, group_rows, slices, row_slices, rows_each, bytes })
+        fits.then_some(Self { lanes, group_rows, slices, in_waves, row_slices, rows_each, bytes })
     }
+}
+
+/// Whether one workgroup makes a step about as fast as the two dispatches of the plan `fused` do, alone; members of a pack have a
+/// processor each. So it is where launches take most of the time, and where no slots are to be read and written: a step of them takes
+/// the workgroup longer than all else.
+pub fn is_quick(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardware) -> bool {
+    let products = batch_size * shape.inputs * shape.hidden.next_multiple_of(4);
+    let in_waves = || {
+        let lanes = SLICED_LANES.into_iter().filter(|&lanes| lanes <= hardware.invocations as usize);
+        let sliced = lanes.filter_map(|lanes| Sliced::new(shape, batch_size, lanes, hardware)).next();
+        sliced.is_some_and(|sliced| sliced.in_waves && sliced.bytes <= hardware.workgroup_bytes as usize)
+    };
+    !hardware.software && link.optimizer.slots() == 0 && products <= QUICK_PRODUCTS && in_waves()
 }
 
 /// `resident`, `resident_sliced` or `resident_subgroup` with batches of `batch_size` rows: the ways, the one to take untuned first.
@@ -99,16 +123,18 @@ pub fn resident(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardwar
     };
     let mut ways = Vec::new();
     if !hardware.software && hardware.subgroup >= 8 {
-        let lanes = [512, 256].into_iter().filter(|&lanes| lanes <= hardware.invocations as usize);
-        let sliced = lanes.filter_map(|lanes| Sliced::new(shape, batch_size, lanes));
+        let lanes = SLICED_LANES.into_iter().filter(|&lanes| lanes <= hardware.invocations as usize);
+        let sliced = lanes.filter_map(|lanes| Sliced::new(shape, batch_size, lanes, hardware));
         ways.extend(sliced.filter(|sliced| sliced.bytes <= hardware.workgroup_bytes as usize).map(|sliced| {
-            let Sliced { lanes, group_rows, slices, row_slices, rows_each, .. } = sliced;
+            let Sliced { lanes, group_rows, slices, in_waves, row_slices, rows_each, .. } = sliced;
             let own = [
                 ("parts", 1),
                 ("kept_vectors", 1),
                 ("row_vectors", row_slices * rows_each * shape.hidden.div_ceil(4)),
                 ("group_rows", group_rows),
                 ("slices", slices),
+                ("in_waves", usize::from(in_waves)),
+                ("partials_vectors", if in_waves { 1 } else { lanes }),
                 ("row_slices", row_slices),
                 ("rows_each", rows_each),
             ];
@@ -162,7 +188,7 @@ mod tests {
                 (784, 16, 10, 256),
             ] {
                 let shape = Narrow { inputs, hidden, classes, floats: true };
-                let Some(sliced) = Sliced::new(shape, batch_size, lanes) else { continue };
+                let Some(sliced) = Sliced::new(shape, batch_size, lanes, &Hardware::GPU) else { continue };
                 let Sliced { group_rows, slices, row_slices, rows_each, .. } = sliced;
                 let padded_rows = row_slices * rows_each;
                 assert!(slices % EIGHT == 0 && rows_each % EIGHT == 0, "{shape}");
@@ -175,6 +201,6 @@ mod tests {
                 );
             }
         }
-        assert!(Sliced::new(Narrow { inputs: 784, hidden: 16, classes: 10, floats: true }, 256, 256).is_none());
+        assert!(Sliced::new(Narrow { inputs: 784, hidden: 16, classes: 10, floats: true }, 256, 256, &Hardware::GPU).is_none());
     }
 }
