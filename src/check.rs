@@ -3,7 +3,6 @@
 
 use crate::backend::Precision;
 use crate::backend::gpu::device::{Device, cooperative};
-use crate::backend::gpu::kernels::{DENSE_COOPERATIVE, DENSE_COOPERATIVE_SMALL};
 use crate::compare::{Comparison, Tolerance};
 use crate::error::Result;
 
@@ -71,8 +70,7 @@ pub fn each_kernel(device: &Device, checked: &[Checked], tell: &mut Tell<'_>) ->
 }
 
 fn each_mixed(device: &Device, tell: &mut Tell<'_>) -> Result<()> {
-    let cooperative = [&DENSE_COOPERATIVE, &DENSE_COOPERATIVE_SMALL];
-    let mixed: Vec<_> = KERNELS.iter().filter(|checked| cooperative.contains(&checked.kernel)).copied().collect();
+    let mixed: Vec<_> = KERNELS.iter().filter(|checked| checked.kernel.is_mixed()).copied().collect();
     each_kernel(device, &mixed, tell)?;
     each_plan(device, 1, tell)
 }

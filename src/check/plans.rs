@@ -11,7 +11,9 @@ use crate::backend::cpu::Cpu;
 use crate::backend::cpu::reference::Reference;
 use crate::backend::cpu::vector::Vectors;
 use crate::backend::gpu::device::Device;
-use crate::backend::gpu::plan::{Element, Plan, PlanName};
+use crate::backend::gpu::hardware::Hardware;
+use crate::backend::gpu::launch::Launch;
+use crate::backend::gpu::plan::{Element, Piece, Plan, PlanName};
 use crate::backend::gpu::{Gpu, Store};
 use crate::backend::{Backend, BackendExt, Precision, Split};
 use crate::compare::{Tolerance, compare};
@@ -448,10 +450,25 @@ pub fn plans(device: &Device, every: usize) -> Result<Vec<Row>> {
 /// # Errors
 /// What the device, or `tell`, fails with.
 pub fn each_plan(device: &Device, every: usize, tell: &mut Tell<'_>) -> Result<()> {
-    // One store: what several engines launch is compiled once.
-    let store = Store::new(device.clone());
     let trials = tried(TRIALS.iter().chain(OPTION_TRIALS).chain(HEAD_TRIALS).step_by(every))?;
+    let mut device = device.clone();
+    for launch in trials.iter().flat_map(|tried| mixed_launches(&device.hardware, tried)).collect::<Vec<_>>() {
+        device.hardware.tuning.set(&launch);
+    }
+    // One store: what several engines launch is compiled once.
+    let store = Store::new(device);
     trials.iter().try_for_each(|tried| tell(&plans_of(&store, tried)?))
+}
+
+/// With mixed precision, the launches by cooperative matrices of all products of a step: small ones would be made without.
+fn mixed_launches(hardware: &Hardware, tried: &Tried) -> Vec<Launch> {
+    let Tried { trial, model, recipe, train, .. } = tried;
+    let step = |plan| Plan::step(plan, model, recipe, Element::of(&train.inputs), trial.batch_size, hardware);
+    let mixed = |piece: &Piece| {
+        [&piece.launch].into_iter().chain(&piece.others).find(|launch| launch.kernel.is_mixed()).cloned()
+    };
+    let steps = PlanName::fitting(model, recipe, hardware).into_iter().map(step);
+    steps.flat_map(|step| step.pieces().filter_map(mixed).collect::<Vec<_>>()).collect()
 }
 
 fn plans_of(store: &Store, tried: &Tried) -> Result<Vec<Row>> {

@@ -162,6 +162,11 @@ fn uses(text: &'static str) -> impl Iterator<Item = &'static str> {
 }
 
 impl Kernel {
+    /// Whether it rounds operands to 16 bits.
+    pub fn is_mixed(&self) -> bool {
+        matches!(self.needs, Needs::Cooperative(_))
+    }
+
     /// The texts of what it uses, itself or through another, each once.
     fn linked(&self, link: Link) -> Result<Vec<&'static str>> {
         let mut names: Vec<&str> = uses(self.text).collect();

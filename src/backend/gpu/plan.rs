@@ -732,9 +732,7 @@ impl Plan {
 
     /// What its products are computed in.
     pub fn precision(&self) -> Precision {
-        let mixed = [&kernels::DENSE_COOPERATIVE, &kernels::DENSE_COOPERATIVE_SMALL];
-        let is_mixed = self.launches().any(|launch| mixed.contains(&launch.kernel));
-        if is_mixed { Precision::Mixed } else { Precision::F32 }
+        if self.launches().any(|launch| launch.kernel.is_mixed()) { Precision::Mixed } else { Precision::F32 }
     }
 
     /// The buffers it binds.
