@@ -192,7 +192,7 @@ pub fn ready(store: &Store, model: &Mlp, recipe: &Recipe, plan: Option<PlanName>
 /// Steps of a plan in a round, at most.
 const PLAN_STEPS: usize = 512;
 /// A plan that takes so many times what the first takes is given up.
-const HOPELESS: f64 = 3.0;
+const HOPELESS: f64 = 10.0;
 
 /// Seconds per step of each of `plans`, with the ways that its store's device knows, that trains `model` by `recipe` on `dataset`, taken
 /// in turns, and the fastest: the first, unless another saves more than what is noise.

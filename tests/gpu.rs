@@ -185,7 +185,8 @@ fn tiles_of_any_size_make_the_same_bits() {
     let samples = Arc::new(samples);
     let order: Vec<u32> = (0..200).collect();
     let mut states = Vec::new();
-    for tile in ["128 x 128 by 8 x 8", "64 x 128 by 8 x 4", "64 x 64 by 8 x 8", "64 x 64 by 4 x 4", "32 x 32 by 4 x 4"] {
+    for tile in ["128 x 128 by 8 x 8", "64 x 128 by 8 x 4", "64 x 64 by 8 x 8", "64 x 64 by 4 x 4", "32 x 32 by 4 x 4"]
+    {
         let way = format!("{tile} in 1 slices");
         let mut taking = device.clone();
         let mut taken = 0;

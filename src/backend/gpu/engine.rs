@@ -316,8 +316,11 @@ impl Engine {
         let busy: Vec<((usize, usize), Steps<'a>)> = busy.into_iter().map(place).collect();
         let members = &self.members;
         let make = |&(at, steps): &((usize, usize), Steps<'a>)| members[at.0].run(resident, at, steps);
-        let runs: Vec<_> =
-            if busy.len() < MANY_MEMBERS { busy.iter().map(make).collect() } else { busy.par_iter().map(make).collect() };
+        let runs: Vec<_> = if busy.len() < MANY_MEMBERS {
+            busy.iter().map(make).collect()
+        } else {
+            busy.par_iter().map(make).collect()
+        };
         let runs = runs.into_iter().collect::<Result<Vec<_>>>()?;
         let (orders, runs): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
         let device = self.device();

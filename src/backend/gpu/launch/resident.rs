@@ -82,8 +82,7 @@ impl Sliced {
         let words = inputs.div_ceil(4);
         let fitting = lanes / batch_size.div_ceil(group_rows) / EIGHT * EIGHT;
         let row_lanes = WAVE / group_rows;
-        let in_waves =
-            hardware.subgroup as usize >= WAVE && fitting >= WAVE && classes <= SLICED_TURNS * row_lanes;
+        let in_waves = hardware.subgroup as usize >= WAVE && fitting >= WAVE && classes <= SLICED_TURNS * row_lanes;
         let slices = if in_waves { WAVE } else { fitting.min(words.next_multiple_of(EIGHT)) };
         let row_slices = (lanes / words).clamp(1, ROW_SLICES).min(batch_size.div_ceil(EIGHT));
         let rows_each = batch_size.div_ceil(row_slices).next_multiple_of(EIGHT);
@@ -201,6 +200,9 @@ mod tests {
                 );
             }
         }
-        assert!(Sliced::new(Narrow { inputs: 784, hidden: 16, classes: 10, floats: true }, 256, 256, &Hardware::GPU).is_none());
+        assert!(
+            Sliced::new(Narrow { inputs: 784, hidden: 16, classes: 10, floats: true }, 256, 256, &Hardware::GPU)
+                .is_none()
+        );
     }
 }
