@@ -2,9 +2,10 @@
 // subgroups. The parameters lie in workgroup memory all the while; a step waits for memory as little as it can.
 //
 // Forward, an invocation has `group_rows` rows and a slice of the inputs: every `slices`-th word of four. Its sums are added up
-// with those of seven neighbours in registers, then over the slices: where 32 neighbours have them all (`in_waves`) in registers
-// too, and else in workgroup memory. From there on it has a unit or a value of a row; for the update a word of W0's inputs and
-// `rows_each` of the rows. Row numbers are loaded a step ahead, and words of bytes some turns.
+// with those of seven neighbours in registers, then over the slices. If 32 neighbours have all slices of their rows (`in_waves`),
+// that is done in registers, too, otherwise in workgroup memory. From there on an invocation has a unit or a value of a row; for
+// the update it has a word of W0's inputs and `rows_each` of the rows. Row numbers are loaded a step ahead, and words of bytes
+// some turns.
 //
 // uses: resident, head_by_value
 
@@ -84,7 +85,7 @@ fn exchanged(low: vec4<f32>, high: vec4<f32>, lane: u32, mask: u32) -> vec4<f32>
     return select(low, high, is_upper) + subgroupShuffleXor(select(high, low, is_upper), mask);
 }
 
-// sum + x w of units 4 v to 4 v + 3, but of those that are not there.
+// sum + x w for units 4 v to 4 v + 3. What is beyond the last unit stays.
 fn add_units(sum: vec4<f32>, x: f32, w: vec4<f32>, v: u32) -> vec4<f32> {
     return vec4<f32>(
         fma(x, w.x, sum.x),
@@ -99,9 +100,9 @@ fn bytes_of(word: u32) -> vec4<f32> {
     return vec4<f32>(unpack4xU8(word));
 }
 
-// Which invocation of a subgroup has unit j, or value j of a turn, of the row that `row` is one of the invocations of.
-fn lane_of(row: u32, j: u32) -> u32 {
-    return (row & ~(24u | (across - 1u))) | (j / 4u) | (j / 2u % 2u * 8u) | (j % 2u * 16u);
+// The invocation of a subgroup that has unit j, or value j of a turn, of the row that invocation `member` works on.
+fn lane_of(member: u32, j: u32) -> u32 {
+    return (member & ~(24u | (across - 1u))) | (j / 4u) | (j / 2u % 2u * 8u) | (j % 2u * 16u);
 }
 
 // The largest of what a row's invocations have.
@@ -188,7 +189,7 @@ fn main(
         weights[i] = weight;
     }
     load_rest(lane);
-    // Those beyond the groups are not written later.
+    // Rows from batch_size on are not written later.
     for (var i = lane; i < row_vectors; i += lanes) { d0[i] = vec4<f32>(); }
     let first = batches[group.z].index;
     let last = first + batches[group.z].rows - 1u;
@@ -268,12 +269,12 @@ fn main(
         let both = exchanged(sums[0], sums[1], lane, 1u);
         if lane < padded_rows { numbers[other + lane] = next_number; }
         if in_waves {
-            let is_far = (lane & 8u) != 0u;
-            let near = vec2<f32>(both.x, both.y);
-            let far = vec2<f32>(both.z, both.w);
-            let pair = select(near, far, is_far) + subgroupShuffleXor(select(far, near, is_far), 8u);
-            let is_odd = (lane & 16u) != 0u;
-            var product = select(pair.x, pair.y, is_odd) + subgroupShuffleXor(select(pair.y, pair.x, is_odd), 16u);
+            let is_upper = (lane & 8u) != 0u;
+            let low = vec2<f32>(both.x, both.y);
+            let high = vec2<f32>(both.z, both.w);
+            let pair = select(low, high, is_upper) + subgroupShuffleXor(select(high, low, is_upper), 8u);
+            let is_second = (lane & 16u) != 0u;
+            var product = select(pair.x, pair.y, is_second) + subgroupShuffleXor(select(pair.y, pair.x, is_second), 16u);
             let j = min(own_unit, hidden - 1u);
             for (var w = 0u; w < odd_words; w++) {
                 let x = bytes_of(odd[w]);

@@ -397,7 +397,8 @@ impl<'a> Course<'a> {
         let Self { recipe, rows, .. } = *self;
         if recipe.shuffle {
             random::fill_order(order, recipe.seed, u64::from(epoch), rows);
-        } else if order.is_empty() {
+        } else {
+            order.clear();
             order.extend(0..rows);
         }
     }

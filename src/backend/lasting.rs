@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rayon::prelude::*;
-
-use super::pack::{MANY_MEMBERS, Pack};
+use super::pack::{Pack, for_each_member};
 use super::{About, Backend, Measure, Parts, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples, View};
 use crate::error::{Error, Result};
@@ -18,7 +16,9 @@ const TRIES: u32 = 3;
 /// How long a driver has to recover before another try.
 const PAUSE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(1) };
 /// Rows of steps that are kept to be taken again; before there are more, the state is read.
-const MOST_ROWS: usize = if cfg!(test) { 60 } else { 1 << 24 };
+const MOST_ROWS: usize = if cfg!(test) { 60 } else { 1 << 22 };
+/// As many per member are kept where these are more: an epoch or two of many members.
+const MOST_ROWS_EACH: usize = if cfg!(test) { 1 } else { 1 << 17 };
 
 /// Opens what trains, without data, all parameters 0.
 pub type Open<P> = Box<dyn FnMut() -> Result<P> + Send>;
@@ -160,7 +160,8 @@ impl<P: Pack> Lasting<P> {
 
 /// Whether `calls` have more rows than are to be kept.
 fn is_long(calls: &[Call]) -> bool {
-    calls.iter().flatten().map(|(rows, _)| rows.len()).sum::<usize>() > MOST_ROWS
+    let members = calls.first().map_or(0, Vec::len);
+    calls.iter().flatten().map(|(rows, _)| rows.len()).sum::<usize>() > MOST_ROWS.max(members * MOST_ROWS_EACH)
 }
 
 /// Sets the states that are known.
@@ -222,11 +223,7 @@ impl<P: Pack> Pack for Lasting<P> {
             let steps = steps.take(taken, self.batch_size);
             (steps.order.to_vec(), steps.rates.to_vec())
         };
-        let call = if steps.len() < MANY_MEMBERS {
-            steps.iter().map(own).collect()
-        } else {
-            steps.par_iter().map(own).collect()
-        };
+        let call = for_each_member(steps, own);
         let calls = if self.evaluation.is_some() { &mut self.after } else { &mut self.before };
         calls.push(call);
         Ok(taken)

@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::backend::{About, Split, Steps, Ticket};
 use crate::data::{Inputs, Samples};
 use crate::error::Result;
 use crate::metrics::Evaluation;
 use crate::state::State;
 
-/// Members from which on what a host makes for each of them is made side by side: for fewer it takes less time than threads to wake.
-pub(crate) const MANY_MEMBERS: usize = 8;
+/// Members for which a host works side by side: for fewer it takes less time than threads take to wake.
+const MANY: usize = 8;
+
+/// What `make` makes for each of `members`, in their order.
+pub(crate) fn for_each_member<T: Sync, R: Send>(members: &[T], make: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
+    if members.len() < MANY { members.iter().map(make).collect() } else { members.par_iter().map(make).collect() }
+}
 
 /// A device that holds the states of networks of one shape, the members of a pack, and data for all of them. It trains and
 /// evaluates them together, and **each member's bits are those of the same network alone**.

@@ -262,7 +262,7 @@ impl Selected {
         let note = if about.plan == PlanName::Elementary.name() {
             "Precision: f32: the plan elementary computes in nothing else".into()
         } else {
-            format!("Precision: f32: {model} has no products wide enough for cooperative matrices")
+            format!("Precision: f32: {model} has no products large enough for cooperative matrices")
         };
         Ok((Box::new(gpu), full.then_some(note).into_iter().collect()))
     }

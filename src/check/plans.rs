@@ -472,11 +472,11 @@ fn mixed_launches(hardware: &Hardware, tried: &Tried) -> Vec<Launch> {
 }
 
 fn plans_of(store: &Store, tried: &Tried) -> Result<Vec<Row>> {
-    let Tried { trial, model, recipe, .. } = tried;
+    let Tried { trial, model, recipe, train, .. } = tried;
     let hardware = &store.device().hardware;
     // With mixed precision only what it changes.
     let changed = |plan: PlanName| {
-        let step = Plan::step(plan, model, recipe, Element::F32, trial.batch_size, hardware);
+        let step = Plan::step(plan, model, recipe, Element::of(&train.inputs), trial.batch_size, hardware);
         hardware.cooperative.is_none() || step.precision() == Precision::Mixed
     };
     let mut rows = Vec::new();

@@ -9,8 +9,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
-use rayon::prelude::*;
-
 use crate::backend::cpu::dropout::{Dropout, step_key};
 use crate::backend::cpu::head::total_weight;
 use crate::backend::gpu::device::{Device, Submitted, values};
@@ -20,7 +18,7 @@ use crate::backend::gpu::store::{self, Store};
 use crate::backend::gpu::submit::{Batch, Entries, MOST_MEMBERS, Table, submit};
 use crate::backend::gpu::timer::{self, Timer};
 use crate::backend::numbers::Numbers;
-use crate::backend::pack::MANY_MEMBERS;
+use crate::backend::pack::for_each_member;
 use crate::backend::{About, Evaluating, KernelTime, Parts, Precision, Split, Steps, Ticket};
 use crate::error::{Error, Remedy, Result};
 use crate::model::Mlp;
@@ -316,11 +314,7 @@ impl Engine {
         let busy: Vec<((usize, usize), Steps<'a>)> = busy.into_iter().map(place).collect();
         let members = &self.members;
         let make = |&(at, steps): &((usize, usize), Steps<'a>)| members[at.0].run(resident, at, steps);
-        let runs: Vec<_> = if busy.len() < MANY_MEMBERS {
-            busy.iter().map(make).collect()
-        } else {
-            busy.par_iter().map(make).collect()
-        };
+        let runs = for_each_member(&busy, make);
         let runs = runs.into_iter().collect::<Result<Vec<_>>>()?;
         let (orders, runs): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
         let device = self.device();

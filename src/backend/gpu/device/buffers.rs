@@ -52,7 +52,7 @@ impl Device {
         Ok(buffer)
     }
 
-    /// Has `parts` written to `buffer`, from its beginning on, one after the other: straight into what is handed over.
+    /// Writes `parts` to the beginning of `buffer`, one after the other, directly into the memory that is handed over.
     ///
     /// # Errors
     /// [`Error::Gpu`] when there is no memory for it.
@@ -72,7 +72,7 @@ impl Device {
                 at += part.len();
             }
         }
-        self.check("handing over a step's numbers")
+        self.check("handing over steps")
     }
 
     /// The layout of a shader's bindings: its `batches` at a dynamic offset, the rest as it declares them.

@@ -64,8 +64,8 @@ const TILE_TERMS: usize = 16;
 /// Rows and columns of the tile of `dense_subgroup`.
 const SUBGROUP_TILE: (usize, usize) = (64, 8);
 
-/// Values of a result from which on it is made by cooperative matrices: 128 tiles of 64 x 64.
-const SMALL_RESULT: usize = 128 * 64 * 64;
+/// Products with at least so many values use cooperative matrices: 128 tiles of 64 x 64.
+const LEAST_MIXED_VALUES: usize = 128 * 64 * 64;
 /// The most outputs of a layer for `dense_sliced`, and rows for which it comes first.
 const SLICED_OUTPUTS: usize = 16;
 const SLICED_ROWS: usize = 256;
@@ -250,7 +250,7 @@ pub fn dense(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -
     }
     // A small product is faster without matrices: few workgroups leave most of a GPU idle, and slices of a sum are more of them.
     let (height, width, _) = layer.extent(product, rows);
-    if height * width < SMALL_RESULT {
+    if height * width < LEAST_MIXED_VALUES {
         plain.append(&mut ways);
         return plain;
     }

@@ -94,19 +94,24 @@ impl Sliced {
         let bytes = 16 * vectors_each + 4 * (rest + 2 * values + 2 * padded_rows) + size_of::<Batch>();
         fits.then_some(Self { lanes, group_rows, slices, in_waves, row_slices, rows_each, bytes })
     }
+
+    /// Those that `hardware` can run, by most invocations first.
+    fn ways(shape: Narrow, batch_size: usize, hardware: &Hardware) -> impl Iterator<Item = Self> {
+        let can = hardware.subgroup as usize >= EIGHT && !hardware.software;
+        let lanes = SLICED_LANES.into_iter().filter(move |&lanes| can && lanes <= hardware.invocations as usize);
+        let sliced = lanes.filter_map(move |lanes| Self::new(shape, batch_size, lanes, hardware));
+        sliced.filter(|sliced| sliced.bytes <= hardware.workgroup_bytes as usize)
+    }
 }
 
-/// Whether one workgroup makes a step about as fast as the two dispatches of the plan `fused` do, alone; members of a pack have a
-/// processor each. So it is where launches take most of the time, and where no slots are to be read and written: a step of them takes
-/// the workgroup longer than all else.
+/// Whether one workgroup makes a step about as fast as the two dispatches of the plan `fused`, which are bound by launches; members of a
+/// pack have a processor each. Not where the optimizer has slots: reading and writing them takes a workgroup longer than all else. Nor
+/// where rows of many inputs are not whole words. Rows of many floats are slow, too, but what the data are is not known here.
 pub fn is_quick(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardware) -> bool {
     let products = batch_size * shape.inputs * shape.hidden.next_multiple_of(4);
-    let in_waves = || {
-        let lanes = SLICED_LANES.into_iter().filter(|&lanes| lanes <= hardware.invocations as usize);
-        let sliced = lanes.filter_map(|lanes| Sliced::new(shape, batch_size, lanes, hardware)).next();
-        sliced.is_some_and(|sliced| sliced.in_waves && sliced.bytes <= hardware.workgroup_bytes as usize)
-    };
-    !hardware.software && link.optimizer.slots() == 0 && products <= QUICK_PRODUCTS && in_waves()
+    let is_loaded_in_time = shape.inputs <= 4 * WAVE || shape.inputs.is_multiple_of(4);
+    let fits = products <= QUICK_PRODUCTS && is_loaded_in_time && link.optimizer.slots() == 0;
+    fits && Sliced::ways(shape, batch_size, hardware).next().is_some_and(|sliced| sliced.in_waves)
 }
 
 /// `resident`, `resident_sliced` or `resident_subgroup` with batches of `batch_size` rows: the ways, the one to take untuned first.
@@ -121,25 +126,21 @@ pub fn resident(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardwar
         launch.activation(link.activation).head(link.head).optimizer(link.optimizer).work(work)
     };
     let mut ways = Vec::new();
-    if !hardware.software && hardware.subgroup >= 8 {
-        let lanes = SLICED_LANES.into_iter().filter(|&lanes| lanes <= hardware.invocations as usize);
-        let sliced = lanes.filter_map(|lanes| Sliced::new(shape, batch_size, lanes, hardware));
-        ways.extend(sliced.filter(|sliced| sliced.bytes <= hardware.workgroup_bytes as usize).map(|sliced| {
-            let Sliced { lanes, group_rows, slices, in_waves, row_slices, rows_each, .. } = sliced;
-            let own = [
-                ("parts", 1),
-                ("kept_vectors", 1),
-                ("row_vectors", row_slices * rows_each * shape.hidden.div_ceil(4)),
-                ("group_rows", group_rows),
-                ("slices", slices),
-                ("in_waves", usize::from(in_waves)),
-                ("partials_vectors", if in_waves { 1 } else { lanes }),
-                ("row_slices", row_slices),
-                ("rows_each", rows_each),
-            ];
-            way(&RESIDENT_SLICED, lanes, &own)
-        }));
-    }
+    ways.extend(Sliced::ways(shape, batch_size, hardware).map(|sliced| {
+        let Sliced { lanes, group_rows, slices, in_waves, row_slices, rows_each, .. } = sliced;
+        let own = [
+            ("parts", 1),
+            ("kept_vectors", 1),
+            ("row_vectors", row_slices * rows_each * shape.hidden.div_ceil(4)),
+            ("group_rows", group_rows),
+            ("slices", slices),
+            ("in_waves", usize::from(in_waves)),
+            ("partials_vectors", if in_waves { 1 } else { lanes }),
+            ("row_slices", row_slices),
+            ("rows_each", rows_each),
+        ];
+        way(&RESIDENT_SLICED, lanes, &own)
+    }));
     // These sum in the same order.
     let own = [("parts", LANES / batch_size), ("kept_vectors", kept_vectors(shape, batch_size, link))];
     if hardware.software && hardware.subgroup >= 8 {
@@ -176,7 +177,9 @@ mod tests {
 
     #[test]
     fn slices_leave_no_row_no_input_and_no_value_out() {
-        for lanes in [256, 512] {
+        let (plain, waves) = (Hardware::GPU, Hardware { subgroup: 32, ..Hardware::GPU });
+        let mut in_waves = 0;
+        for (lanes, hardware) in SLICED_LANES.into_iter().flat_map(|lanes| [(lanes, &plain), (lanes, &waves)]) {
             for (inputs, hidden, classes, batch_size) in [
                 (1, 1, 1, 1),
                 (784, 7, 10, 64),
@@ -187,8 +190,12 @@ mod tests {
                 (784, 16, 10, 256),
             ] {
                 let shape = Narrow { inputs, hidden, classes, floats: true };
-                let Some(sliced) = Sliced::new(shape, batch_size, lanes, &Hardware::GPU) else { continue };
+                let Some(sliced) = Sliced::new(shape, batch_size, lanes, hardware) else { continue };
                 let Sliced { group_rows, slices, row_slices, rows_each, .. } = sliced;
+                if sliced.in_waves {
+                    in_waves += 1;
+                    assert!(slices == WAVE && classes <= SLICED_TURNS * WAVE / group_rows, "{shape}");
+                }
                 let padded_rows = row_slices * rows_each;
                 assert!(slices % EIGHT == 0 && rows_each % EIGHT == 0, "{shape}");
                 assert!(batch_size.div_ceil(group_rows) * slices <= lanes, "{shape}");
@@ -200,6 +207,7 @@ mod tests {
                 );
             }
         }
+        assert!(in_waves > 4, "{in_waves}");
         assert!(
             Sliced::new(Narrow { inputs: 784, hidden: 16, classes: 10, floats: true }, 256, 256, &Hardware::GPU)
                 .is_none()
