@@ -79,10 +79,27 @@ fn set_delta(at: u32, component: u32, value: f32) {
     }
 }
 
+// What the neighbour has whose number differs by `mask`, and what invocation `member` of the subgroup has.
+fn vector_across(value: vec4<f32>, mask: u32) -> vec4<f32> {
+    return subgroupShuffleXor(value, mask);
+}
+
+fn pair_across(value: vec2<f32>, mask: u32) -> vec2<f32> {
+    return subgroupShuffleXor(value, mask);
+}
+
+fn value_across(value: f32, mask: u32) -> f32 {
+    return subgroupShuffleXor(value, mask);
+}
+
+fn value_of(value: f32, member: u32) -> f32 {
+    return subgroupShuffle(value, member);
+}
+
 // Of two sums of an invocation and of the neighbour that `mask` tells, one added up here and one there.
 fn exchanged(low: vec4<f32>, high: vec4<f32>, lane: u32, mask: u32) -> vec4<f32> {
     let is_upper = (lane & mask) != 0u;
-    return select(low, high, is_upper) + subgroupShuffleXor(select(high, low, is_upper), mask);
+    return select(low, high, is_upper) + vector_across(select(high, low, is_upper), mask);
 }
 
 // sum + x w for units 4 v to 4 v + 3. What is beyond the last unit stays.
@@ -108,16 +125,16 @@ fn lane_of(member: u32, j: u32) -> u32 {
 // The largest of what a row's invocations have.
 fn largest_of_row(own: f32) -> f32 {
     var largest = own;
-    for (var mask = 1u; mask < across; mask *= 2u) { largest = max(largest, subgroupShuffleXor(largest, mask)); }
-    largest = max(largest, subgroupShuffleXor(largest, 8u));
-    return max(largest, subgroupShuffleXor(largest, 16u));
+    for (var mask = 1u; mask < across; mask *= 2u) { largest = max(largest, value_across(largest, mask)); }
+    largest = max(largest, value_across(largest, 8u));
+    return max(largest, value_across(largest, 16u));
 }
 
 fn sum_of_row(own: f32) -> f32 {
     var sum = own;
-    for (var mask = 1u; mask < across; mask *= 2u) { sum += subgroupShuffleXor(sum, mask); }
-    sum += subgroupShuffleXor(sum, 8u);
-    return sum + subgroupShuffleXor(sum, 16u);
+    for (var mask = 1u; mask < across; mask *= 2u) { sum += value_across(sum, mask); }
+    sum += value_across(sum, 8u);
+    return sum + value_across(sum, 16u);
 }
 
 // Row `row` of the batch of a step, one of the run's.
@@ -272,9 +289,9 @@ fn main(
             let is_upper = (lane & 8u) != 0u;
             let low = vec2<f32>(both.x, both.y);
             let high = vec2<f32>(both.z, both.w);
-            let pair = select(low, high, is_upper) + subgroupShuffleXor(select(high, low, is_upper), 8u);
+            let pair = select(low, high, is_upper) + pair_across(select(high, low, is_upper), 8u);
             let is_second = (lane & 16u) != 0u;
-            var product = select(pair.x, pair.y, is_second) + subgroupShuffleXor(select(pair.y, pair.x, is_second), 16u);
+            var product = select(pair.x, pair.y, is_second) + value_across(select(pair.y, pair.x, is_second), 16u);
             let j = min(own_unit, hidden - 1u);
             for (var w = 0u; w < odd_words; w++) {
                 let x = bytes_of(odd[w]);
@@ -285,7 +302,7 @@ fn main(
             let unit = activate(sum);
 
             var units: array<f32, MAX_UNITS>;
-            for (var i = 0u; i < hidden; i++) { units[i] = subgroupShuffle(unit, lane_of(member, i)); }
+            for (var i = 0u; i < hidden; i++) { units[i] = value_of(unit, lane_of(member, i)); }
             var values: array<f32, MAX_TURNS>;
             var largest = LOWEST;
             for (var turn = 0u; turn < class_turns; turn++) {
@@ -315,7 +332,7 @@ fn main(
             var gradient = 0.0;
             for (var turn = 0u; turn < class_turns; turn++) {
                 for (var i = 0u; i < min(row_lanes, classes - turn * row_lanes); i++) {
-                    let value = subgroupShuffle(values[turn], lane_of(member, i));
+                    let value = value_of(values[turn], lane_of(member, i));
                     gradient += value * rest[hidden + j * classes + turn * row_lanes + i];
                 }
             }

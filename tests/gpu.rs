@@ -131,6 +131,55 @@ fn updates_in_one_dispatch_are_those_in_dispatches_of_their_own() {
     }
 }
 
+/// Software drivers have no subgroups of 32: here 32 neighbours exchange what they have through workgroup memory.
+#[test]
+fn neighbours_that_do_all_of_a_rows_work_train_as_the_twins_do() {
+    let Some(device) = device("neighbours_that_do_all_of_a_rows_work_train_as_the_twins_do") else { return };
+    let mut device = as_gpu(&device);
+    device.hardware.subgroup = 32;
+    let mut text = kernels::RESIDENT_SLICED.text.to_owned();
+    for (from, to) in [
+        ("@builtin(subgroup_invocation_id) member: u32,", ""),
+        ("    begin(group.z);", "own_lane = lane; let member = lane % 32u; begin(group.z);"),
+        (
+            "-> vec4<f32> {\n    return subgroupShuffleXor(value, mask);",
+            "-> vec4<f32> { return by_memory(value, own_lane ^ mask);",
+        ),
+        (
+            "-> vec2<f32> {\n    return subgroupShuffleXor(value, mask);",
+            "-> vec2<f32> { return by_memory(vec4<f32>(value, value), own_lane ^ mask).xy;",
+        ),
+        (
+            "-> f32 {\n    return subgroupShuffleXor(value, mask);",
+            "-> f32 { return by_memory(vec4<f32>(value), own_lane ^ mask).x;",
+        ),
+        (
+            "return subgroupShuffle(value, member);",
+            "return by_memory(vec4<f32>(value), own_lane / 32u * 32u + member).x;",
+        ),
+    ] {
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        text = text.replace(from, to);
+    }
+    text += "
+        var<private> own_lane: u32;
+        var<workgroup> values_of_lanes: array<vec4<f32>, lanes>;
+        fn by_memory(value: vec4<f32>, lane: u32) -> vec4<f32> {
+            values_of_lanes[own_lane] = value;
+            workgroupBarrier();
+            let other = values_of_lanes[lane];
+            workgroupBarrier();
+            return other;
+        }";
+    let Kernel { name, fused, .. } = kernels::RESIDENT_SLICED;
+    let needs = kernels::Needs::Nothing;
+    let kernel: &'static Kernel = Box::leak(Box::new(Kernel { name, fused, needs, text: text.leak() }));
+    let checked = check::KERNELS.iter().find(|checked| checked.kernel == &kernels::RESIDENT_SLICED).unwrap();
+    let rows = check::kernels(&device, &[checked.with(kernel)], 1).unwrap();
+    assert_all(&rows);
+    assert!(rows.len() > 8, "{}", rows.len());
+}
+
 /// In several turns over the inputs, of which some are loaded ahead, and in slices of the rows.
 #[test]
 fn a_workgroup_that_shares_out_inputs_and_rows_trains_as_the_twins_do() {
