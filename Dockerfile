@@ -1,7 +1,7 @@
 # mlp-gpu in a container.
 #
 #     docker build --tag mlp-gpu .
-#     docker run --rm --user "$(id -u)" --volume "$PWD:/work" mlp-gpu train --data table.csv --save model.safetensors
+#     docker run --rm --user "$(id -u)" --volume "$PWD:/work" mlp-gpu train --data table.csv --target price --save model.safetensors
 #
 # It trains on the CPU. For an NVIDIA GPU run it with `--gpus all` (the NVIDIA container toolkit brings the driver). For AMD and Intel
 # build it with `--build-arg DRIVERS=mesa-vulkan-drivers`, and run it with `--device /dev/dri`.
