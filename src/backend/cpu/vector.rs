@@ -124,6 +124,7 @@ pub(super) struct Once;
 /// `#[inline(always)]`. Vectors have [`LANES`] values.
 macro_rules! vectorize {
     ($vectors:expr, |$simd:ident| $body:expr) => {{
+        #[cfg(target_arch = "x86_64")]
         use $crate::backend::cpu::vector::{self, Vectors};
         match $vectors {
             #[cfg(target_arch = "x86_64")]
