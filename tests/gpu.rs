@@ -29,7 +29,7 @@ use mlp_gpu::schedule::Length;
 use mlp_gpu::state::State;
 use mlp_gpu::train::{self, End, Event, Outcome, Run};
 
-use adapter::device;
+use adapter::{device, every};
 
 mod adapter;
 
@@ -52,12 +52,6 @@ fn assert_all(rows: &[Row]) {
     }
 }
 
-/// Software drivers compile kernels for minutes: there one case of so many (`some`) is tried, and all by `tests/run --all`.
-fn every(device: &Device, some: usize) -> usize {
-    let all = std::env::var("MLP_GPU_ALL_CASES").is_ok_and(|value| value == "1");
-    if device.hardware.software && !all { some } else { 1 }
-}
-
 /// All `rows` passed, and each kernel that runs on `device` has some.
 fn assert_every_kernel(device: &Device, rows: &[Row]) {
     assert_all(rows);
@@ -69,7 +63,7 @@ fn assert_every_kernel(device: &Device, rows: &[Row]) {
 #[test]
 fn every_kernel_matches_its_twin() {
     let Some(device) = device("every_kernel_matches_its_twin") else { return };
-    let rows = check::kernels(&device, check::KERNELS, every(&device, 3)).unwrap();
+    let rows = check::kernels(&device, check::KERNELS, every(&device, 4)).unwrap();
     assert_every_kernel(&device, &rows);
 }
 
@@ -85,7 +79,7 @@ fn every_kernel_matches_its_twin_where_the_driver_checks_bounds_too() {
 #[test]
 fn every_plan_matches_the_cpu() {
     let Some(device) = device("every_plan_matches_the_cpu") else { return };
-    assert_all(&check::plans(&device, every(&device, 6)).unwrap());
+    assert_all(&check::plans(&device, every(&device, 8)).unwrap());
 }
 
 /// As if the adapter were a GPU: a software driver has other ways.
@@ -135,6 +129,7 @@ fn updates_in_one_dispatch_are_those_in_dispatches_of_their_own() {
 #[test]
 fn neighbours_that_do_all_of_a_rows_work_train_as_the_twins_do() {
     let Some(device) = device("neighbours_that_do_all_of_a_rows_work_train_as_the_twins_do") else { return };
+    let some = every(&device, 2);
     let mut device = as_gpu(&device);
     device.hardware.subgroup = 32;
     let mut text = kernels::RESIDENT_SLICED.text.to_owned();
@@ -175,9 +170,9 @@ fn neighbours_that_do_all_of_a_rows_work_train_as_the_twins_do() {
     let needs = kernels::Needs::Nothing;
     let kernel: &'static Kernel = Box::leak(Box::new(Kernel { name, fused, needs, text: text.leak() }));
     let checked = check::KERNELS.iter().find(|checked| checked.kernel == &kernels::RESIDENT_SLICED).unwrap();
-    let rows = check::kernels(&device, &[checked.with(kernel)], 1).unwrap();
+    let rows = check::kernels(&device, &[checked.with(kernel)], some).unwrap();
     assert_all(&rows);
-    assert!(rows.len() > 8, "{}", rows.len());
+    assert!(rows.len() > 8 / some, "{}", rows.len());
 }
 
 /// In several turns over the inputs, of which some are loaded ahead, and in slices of the rows.

@@ -15,6 +15,8 @@ use mlp_gpu::schedule::Length;
 use mlp_gpu::state::State;
 use serde_json::{Map, Value};
 
+mod adapter;
+
 /// `scale` times numbers in -1 .. 1, as `values` in tests/reference/options.py makes them.
 fn values(count: usize, factor: usize, offset: usize, scale: f64) -> Vec<f32> {
     (0..count).map(|i| (((i * factor + offset) % 2003) as f64 - 1001.0) / 1024.0 * scale).map(|x| x as f32).collect()
@@ -58,18 +60,23 @@ fn parameters(model: &Mlp) -> Vec<f32> {
     model.layers().iter().enumerate().flat_map(layer).collect()
 }
 
-/// Follows every case that `request` can run; how many these are.
-fn follow(request: &Request) -> usize {
+/// Follows every case that `request` can run, or one of two where compilers take minutes; how many these are, and how many it
+/// refuses.
+fn follow(request: &Request) -> (usize, usize) {
     let text = include_str!("reference/options.json");
     let recorded: Value = serde_json::from_str(text).unwrap();
     let shape = &recorded["shape"];
     let selected = request.select().unwrap();
-    let mut followed = 0;
-    for case in recorded["cases"].as_array().unwrap() {
+    let some = selected.gpu.as_ref().map_or(1, |store| adapter::every(store.device(), 2));
+    let (mut followed, mut refused) = (0, 0);
+    for case in recorded["cases"].as_array().unwrap().iter().step_by(some) {
         let recipe = recipe(case, shape);
         let model = recipe.model(number(shape, "inputs"), number(shape, "outputs")).unwrap();
         let (mut backend, _) = match selected.backend(&model, &recipe) {
-            Err(error) if error.is_unfit() => continue,
+            Err(error) if error.is_unfit() => {
+                refused += 1;
+                continue;
+            }
             backend => backend.unwrap(),
         };
         let options = case.as_object().unwrap().iter().filter(|(_, value)| !value.is_array());
@@ -88,7 +95,7 @@ fn follow(request: &Request) -> usize {
         }
         followed += 1;
     }
-    followed
+    (followed, refused)
 }
 
 /// Parameters after the recorded number of steps, the mean loss after each epoch, and the rates.
@@ -136,28 +143,29 @@ fn loss(backend: &mut dyn Backend, recipe: &Recipe, samples: &Samples) -> f32 {
 #[test]
 fn the_cpu_follows_pytorch() {
     for threads in [1, 3] {
-        assert_eq!(follow(&Request::cpu(threads)), 36);
+        assert_eq!(follow(&Request::cpu(threads)), (36, 0));
     }
 }
 
-/// Expects that so many cases are followed by `plan`.
-fn gpu_follows(plan: PlanName, cases: usize) {
+/// Expects that `plan` follows all cases but so many, which it cannot run.
+fn gpu_follows(plan: PlanName, unfit: usize) {
     let request = Request { backend: Choice::Gpu, plan: Some(plan), ..Request::default() };
     if let Err(error) = request.select() {
         assert!(std::env::var("MLP_GPU_REQUIRE_ADAPTER").is_err(), "{error}");
         println!("no adapter: the_gpu_follows_pytorch, {}", plan.name());
         return;
     }
-    assert_eq!(follow(&request), cases);
+    let (followed, refused) = follow(&request);
+    assert!(followed >= 17 && refused <= unfit, "{followed} followed, {refused} refused");
 }
 
 #[test]
 fn the_gpu_follows_pytorch_in_the_plan_elementary() {
-    gpu_follows(PlanName::Elementary, 36);
+    gpu_follows(PlanName::Elementary, 0);
 }
 
 #[test]
 fn the_gpu_follows_pytorch_in_the_plan_fused() {
     // It does not clip gradients.
-    gpu_follows(PlanName::Fused, 34);
+    gpu_follows(PlanName::Fused, 2);
 }

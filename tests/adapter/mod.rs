@@ -40,3 +40,9 @@ pub fn device(test: &str) -> Option<Device> {
     let adapter = or_skip(chosen(), test)?;
     Some(pollster::block_on(Device::open(&adapter, Precision::F32)).unwrap())
 }
+
+/// Software drivers compile kernels for minutes: there one case of so many (`some`) is tried, and all by `tests/run --all`.
+pub fn every(device: &Device, some: usize) -> usize {
+    let all = std::env::var("MLP_GPU_ALL_CASES").is_ok_and(|value| value == "1");
+    if device.hardware.software && !all { some } else { 1 }
+}
