@@ -191,8 +191,6 @@ pub fn ready(store: &Store, model: &Mlp, recipe: &Recipe, plan: Option<PlanName>
 
 /// Steps of a plan in a round, at most.
 const PLAN_STEPS: usize = 512;
-/// A plan that takes so many times what the first takes is given up.
-const HOPELESS: f64 = 10.0;
 
 /// Seconds per step of each of `plans`, with the ways that its store's device knows, that trains `model` by `recipe` on `dataset`, taken
 /// in turns, and the fastest: the first, unless another saves more than what is noise.
@@ -210,7 +208,7 @@ pub fn plans(plans: &[(&Store, PlanName)], model: &Mlp, recipe: &Recipe, dataset
     for &(store, plan) in plans {
         gpus.push(ready(store, model, recipe, Some(plan), dataset)?);
     }
-    let hopeless = |first: f64, own: f64| own > HOPELESS * first;
+    let hopeless = |first: f64, own: f64| own > tune::HOPELESS * first;
     let software = store.device().hardware.software;
     pollster::block_on(tune::compare(gpus.len(), software, hopeless, async |plan| {
         let gpu = &mut gpus[plan];

@@ -78,8 +78,7 @@ pub(super) fn measure(
         }
         let fastest = timed[best].1;
         let of_usual = timed.iter().zip(&seconds).filter(|((_, plan), _)| *plan == usual).map(|(_, &time)| time);
-        let is_close = of_usual.fold(f64::INFINITY, f64::min) < FOR_PACKS * seconds[best];
-        let plan = if usual == PlanName::Resident && is_close { usual } else { fastest };
+        let plan = preferred((usual, of_usual.fold(f64::INFINITY, f64::min)), (fastest, seconds[best]));
         let why = if plan == fastest { "" } else { ", by which packs take less time" };
         let all: Vec<_> =
             names.iter().zip(seconds).map(|(name, time)| format!("{name} {:.1} us", 1e6 * time)).collect();
@@ -93,6 +92,11 @@ pub(super) fn measure(
     let path = tuning::save(&device.info, tuning.clone())?;
     tell(&format!("Tuning: kept in {}", path.display()));
     Ok((Store::new(device), tuning))
+}
+
+/// Of the usual plan and the fastest, each with its seconds per step of one network alone, the one to use from now on.
+fn preferred((usual, of_usual): (PlanName, f64), (fastest, of_fastest): (PlanName, f64)) -> PlanName {
+    if usual == PlanName::Resident && of_usual < FOR_PACKS * of_fastest { usual } else { fastest }
 }
 
 /// The plans that are compared: that of `request`, or all that there are for it.
@@ -176,4 +180,19 @@ fn seconds_per_step(
         seconds = start.elapsed().as_secs_f64() / order.len().div_ceil(recipe.batch_size) as f64;
     }
     Ok(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_that_packs_are_faster_by_stays_unless_another_is_far_faster_alone() {
+        let (fused, resident) = (PlanName::Fused, PlanName::Resident);
+        assert_eq!(preferred((resident, 1.4), (fused, 1.0)), resident);
+        assert_eq!(preferred((resident, 1.6), (fused, 1.0)), fused);
+        assert_eq!(preferred((resident, 1.0), (resident, 1.0)), resident);
+        // No plan else is usual for what it does for packs.
+        assert_eq!(preferred((fused, 1.1), (resident, 1.0)), resident);
+    }
 }

@@ -258,12 +258,11 @@ impl Engine {
 
     /// What the products of a step are computed in, also before there are data.
     fn precision(&self) -> Precision {
-        let step = |element| {
-            let batch_size = self.recipe().batch_size;
-            Plan::step(self.plan, &self.model, self.recipe(), element, batch_size, &self.device().hardware)
-        };
-        let uploaded = self.data.get(Split::Train).ok().and_then(|part| part.plan.as_ref());
-        uploaded.map_or_else(|| step(Element::F32).precision(), Plan::precision)
+        if let Some(step) = self.data.get(Split::Train).ok().and_then(|part| part.plan.as_ref()) {
+            return step.precision();
+        }
+        let (recipe, hardware) = (self.recipe(), &self.device().hardware);
+        Plan::step(self.plan, &self.model, recipe, Element::F32, recipe.batch_size, hardware).precision()
     }
 
     /// Hands over the first of each member's `steps`: how many of the member that has most. Those without steps do nothing.

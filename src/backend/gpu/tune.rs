@@ -30,7 +30,7 @@ pub struct Tuned {
 /// How long the launches of one measurement should take together, s.
 const TARGET: f64 = 0.01;
 /// A way whose launch takes so many times that of the first, or the target where that is longer, is given up.
-const HOPELESS: f64 = 10.0;
+pub(crate) const HOPELESS: f64 = 10.0;
 /// Rounds that count, in each of which every way is measured once. They are even, since every other one runs backwards.
 const ROUNDS: usize = 6;
 /// How long the device works before a round counts, s: until its clock is up. A software driver's is up, and its runs are long.
