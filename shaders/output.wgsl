@@ -4,7 +4,7 @@
 // One workgroup does `group_rows` rows: its invocations share out the inputs, for 16 classes or values at a time, then add up in
 // the order of the invocations.
 //
-// uses: last_layer, tally
+// uses: last_layer, last_input, tally
 
 override training: bool;
 override group_rows: u32;

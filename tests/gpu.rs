@@ -214,6 +214,70 @@ fn a_workgroup_that_shares_out_inputs_and_rows_trains_as_the_twins_do() {
     }
 }
 
+/// What a step makes for the next one does not depend on how steps are handed over: one by one the bits are the same.
+#[test]
+fn steps_that_begin_the_next_one_train_as_the_twins_do() {
+    let Some(device) = device("steps_that_begin_the_next_one_train_as_the_twins_do") else { return };
+    let mut device = as_gpu(&device);
+    if device.hardware.subgroup < 8 {
+        println!("the adapter's subgroups are too small");
+        return;
+    }
+    // As much as the ways below take.
+    (device.hardware.invocations, device.hardware.storage_buffers) = (1024, 16);
+    let rows = 150;
+    let order: Vec<u32> = (0..rows as u32).rev().collect();
+    let (narrow, dense) = (&["narrow_step"][..], &["output_ahead", "dense_ahead", "dense_sliced"][..]);
+    for (widths, batch_size, kind, loss, activation, dropout, floats) in [
+        ([300, 7, 10], 64, OptimizerKind::Sgd, Loss::CrossEntropy, Activation::Relu, 0.0, false),
+        ([30, 3, 2], 7, OptimizerKind::Momentum, Loss::CrossEntropy, Activation::Gelu, 0.3, false),
+        ([201, 8, 5], 37, OptimizerKind::Adam, Loss::Huber, Activation::Tanh, 0.0, true),
+        ([300, 40, 10], 64, OptimizerKind::Sgd, Loss::CrossEntropy, Activation::Relu, 0.2, false),
+        ([201, 70, 3], 29, OptimizerKind::AdamW, Loss::Mse, Activation::Mish, 0.0, true),
+    ] {
+        let model = Mlp::new(&widths).unwrap().with_activation(activation).with_head(loss.head());
+        let model = model.with_dropout(0.0, &[dropout]).unwrap();
+        let mut recipe = Recipe { loss, ..recipe(batch_size) };
+        recipe.optimizer.kind = kind;
+        let values = random::order(1, 0, (rows * widths[0]) as u32).into_iter();
+        let inputs = if floats {
+            Inputs::F32(values.map(|value| (value % 100) as f32 / 50.0 - 1.0).collect())
+        } else {
+            Inputs::U8(values.map(|value| value as u8).collect())
+        };
+        let samples = if loss == Loss::CrossEntropy {
+            recipe.class_weight = (0..widths[2]).map(|class| 1.0 + 0.1 * class as f64).collect();
+            Samples::new(inputs, widths[0], (0..rows).map(|row| (row * 7 % widths[2]) as u32).collect())
+        } else {
+            let values = (0..rows * widths[2]).map(|at| (at as f32 * 0.7).sin()).collect();
+            Samples::with_values(inputs, widths[0], values, widths[2])
+        };
+        let samples = Arc::new(samples.unwrap());
+        let step =
+            Plan::step(PlanName::Fused, &model, &recipe, Element::of(&samples.inputs), batch_size, &device.hardware);
+        let names: Vec<_> = step.pieces().map(|piece| piece.launch.kernel.name).collect();
+        assert_eq!(names, if widths[1] <= 32 { narrow } else { dense }, "{model}");
+        let mut gpu = Gpu::new(Store::new(device.clone()), model.clone(), &recipe, Some(PlanName::Fused)).unwrap();
+        let mut reference = Reference::new(model.clone(), &recipe);
+        let trained = [&mut gpu as &mut dyn Backend, &mut reference].map(|backend| {
+            backend.upload(Split::Train, &samples).unwrap();
+            backend.set_state(&State::new(model.initial_parameters(Init::He, 0), kind)).unwrap();
+            for _ in 0..2 {
+                backend.pass(&order, batch_size, 0.01).unwrap();
+            }
+            backend.state(None).unwrap()
+        });
+        let found =
+            compare(&trained[0].parameters, &trained[1].parameters, Tolerance { absolute: 1e-6, relative: 1e-4 });
+        assert!(found.passed(), "{model}: {found}");
+        gpu.set_state(&State::new(model.initial_parameters(Init::He, 0), kind)).unwrap();
+        for batch in [order.chunks(batch_size), order.chunks(batch_size)].into_iter().flatten() {
+            gpu.pass(batch, batch_size, 0.01).unwrap();
+        }
+        assert!(gpu.state(None).unwrap() == trained[0], "{model}");
+    }
+}
+
 /// Each value is one sum in the same order, whatever the tile is.
 #[test]
 fn tiles_of_any_size_make_the_same_bits() {

@@ -7,9 +7,8 @@
 // from where the activation's slope needs that. b: the member's parameters, W (inputs x classes) and its biases from
 // `offset` on; p: rows x classes, p or d; c: rows x inputs; all row-major.
 //
-// uses: order, own_rows, own_parameters, bytes, activation, dropout, head, weights
+// uses: order, own_rows, own_parameters, activation, dropout, head, weights
 
-override source: u32;
 override backward: bool;
 override inputs: u32;
 // Classes, or values of a row
@@ -17,19 +16,7 @@ override classes: u32;
 override offset: u32;
 override lanes: u32;
 
-const ACTIVATIONS = 0u;
-const BYTES = 1u;
-
-@group(0) @binding(2) var<storage, read> a: array<u32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read> targets: array<u32>;
 @group(0) @binding(5) var<storage, read_write> p: array<f32>;
 @group(0) @binding(6) var<storage, read_write> c: array<f32>;
-@group(0) @binding(7) var<storage, read> h: array<f32>;
-
-// Input k of the row that starts at `start`.
-fn value(start: u32, k: u32) -> f32 {
-    let i = start + k;
-    if source == BYTES { return byte(a[i / 4u], i); }
-    return bitcast<f32>(a[i]);
-}

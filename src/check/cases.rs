@@ -26,6 +26,7 @@ use crate::recipe::{Loss, Optimizer, OptimizerKind};
 use crate::state::State;
 use pack::{Packed, TAKING_PART, packed};
 
+mod ahead;
 mod dense;
 mod elementary;
 mod front;
@@ -78,15 +79,18 @@ pub static KERNELS: &[Checked] = &[
     checked(&registry::CLIP, elementary::clip),
     checked(&registry::STEP, elementary::step),
     checked(&registry::DENSE, dense::cases),
+    checked(&registry::DENSE_AHEAD, ahead::dense_ahead),
     checked(&registry::DENSE_SLICED, dense::cases),
     checked(&registry::DENSE_SUBGROUP, dense::cases),
     checked(&registry::DENSE_COOPERATIVE, dense::cooperative_cases),
     checked(&registry::DENSE_COOPERATIVE_SMALL, dense::cooperative_cases),
     checked(&registry::OUTPUT, output::cases),
+    checked(&registry::OUTPUT_AHEAD, ahead::output_ahead),
     checked(&registry::OUTPUT_REGISTERS, output::cases),
     checked(&registry::NARROW_FORWARD, narrow::forward),
     checked(&registry::NARROW_FORWARD_FLAT, narrow::forward),
     checked(&registry::NARROW_FORWARD_SUBGROUP, narrow::forward),
+    checked(&registry::NARROW_STEP, ahead::narrow_step),
     checked(&registry::NARROW_UPDATE, narrow::update),
     checked(&registry::NARROW_UPDATE_SLICED, narrow::update),
     checked(&registry::NARROW_UPDATE_SUBGROUP, narrow::update),

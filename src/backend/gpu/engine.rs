@@ -275,7 +275,7 @@ impl Engine {
         if !entries.is_empty() {
             let passes = self.data.get(Split::Train)?.passes();
             let handed = self.pace.now();
-            let submitted = submit(self.device(), &self.table, &passes.step, &entries, None)?;
+            let submitted = submit(self.device(), &self.table, passes.steps(), &entries, None)?;
             self.in_flight.push_back(Flight { submitted, steps: taken, handed });
             self.evaluations_in_flight = 0;
             self.wait_until(IN_FLIGHT).await?;
@@ -295,7 +295,9 @@ impl Engine {
         let batch_size = self.recipe().batch_size;
         let busy = |(_, steps): &(usize, Steps<'a>)| !steps.rates.is_empty() || !steps.order.is_empty();
         let busy: Vec<(usize, Steps<'a>)> = steps.iter().copied().enumerate().filter(busy).collect();
-        let room = (resident.room() / batch_size / busy.len().max(1)).min(self.table.steps);
+        let looks_ahead = !resident.passes().lead.is_empty();
+        let slots = self.table.steps - usize::from(looks_ahead);
+        let room = (resident.room() / batch_size / busy.len().max(1)).min(slots);
         // Before any was timed, as a slow device would take.
         let flops = 6.0 * self.model.parameters() as f64 * (batch_size * busy.len().max(1)) as f64;
         let timed = self.pace.most().unwrap_or((work(self.device()) / flops) as usize);
@@ -330,6 +332,21 @@ impl Engine {
                 let entries: Entries = runs.iter().filter_map(run).collect();
                 [entries].into_iter().filter(|entries| !entries.is_empty()).collect()
             }
+            None if looks_ahead => {
+                // Step by step, and before the first.
+                let of = |number: usize| {
+                    let entry = |run: &Vec<Batch>| {
+                        let index = run.get(number).map_or(0, |next| next.rows);
+                        let batch = match number.checked_sub(1) {
+                            None => Batch { rows: 0, ..*run.first()? },
+                            Some(at) => *run.get(at)?,
+                        };
+                        Some(Batch { index, ..batch })
+                    };
+                    runs.iter().filter_map(entry).collect()
+                };
+                (0..longest + usize::from(longest > 0)).map(of).collect()
+            }
             None => {
                 let of = |number: usize| {
                     let mut entries = Entries::with_capacity(runs.len());
@@ -359,10 +376,11 @@ impl Engine {
         let batch_size = self.recipe().batch_size;
         let mut all = vec![Steps { order: &[], rates: &[] }; self.members.len()];
         while !steps.rates.is_empty() {
-            let most = timer::PASSES / self.data.get(Split::Train)?.passes().step.len();
+            let passes = self.data.get(Split::Train)?.passes();
+            let most = (timer::PASSES - passes.lead.len()) / passes.step.len();
             all[0] = steps;
             let (entries, done) = self.portion(&all, most)?;
-            timer.run(self.device(), &self.table, &self.data.get(Split::Train)?.passes().step, &entries).await?;
+            timer.run(self.device(), &self.table, self.data.get(Split::Train)?.passes().steps(), &entries).await?;
             let rows = (done * batch_size).min(steps.order.len());
             steps = Steps { order: &steps.order[rows..], rates: &steps.rates[done..] };
         }
@@ -474,8 +492,11 @@ impl Engine {
         let resident = self.data.get(Split::Train)?;
         let rows = self.recipe().batch_size.min(resident.rows);
         let order: Vec<u32> = (0..rows as u32).collect();
-        resident.list(self.device(), &[order.into()])?;
-        let batch = Batch::of_rows(0, 0, rows, 0);
+        // The same rows again for what a step makes of the next one, where there is room.
+        let (plan, again) = (resident.plan.as_ref(), resident.room() >= 2 * rows);
+        let index = if plan.is_some_and(|plan| !plan.lead.is_empty()) && again { rows } else { 0 };
+        resident.list(self.device(), &vec![order.into(); 1 + usize::from(index > 0)])?;
+        let batch = Batch::of_rows(0, 0, rows, index);
         // A run of one batch, where a dispatch does runs.
         let entry = match self.buffers.get(&Buffer::Steps) {
             Some(numbers) => {

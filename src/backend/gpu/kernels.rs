@@ -95,15 +95,18 @@ kernels! {
     }
     fused {
         DENSE "dense" needs Needs::Nothing,
+        DENSE_AHEAD "dense_ahead" needs Needs::Nothing,
         DENSE_SLICED "dense_sliced" needs Needs::Nothing,
         DENSE_SUBGROUP "dense_subgroup" needs Needs::Subgroup(4),
         DENSE_COOPERATIVE "dense_cooperative" needs Needs::Cooperative(16),
         DENSE_COOPERATIVE_SMALL "dense_cooperative_small" needs Needs::Cooperative(8),
         OUTPUT "output" needs Needs::Nothing,
+        OUTPUT_AHEAD "output_ahead" needs Needs::Nothing,
         OUTPUT_REGISTERS "output_registers" needs Needs::Nothing,
         NARROW_FORWARD "narrow_forward" needs Needs::Nothing,
         NARROW_FORWARD_FLAT "narrow_forward_flat" needs Needs::Nothing,
         NARROW_FORWARD_SUBGROUP "narrow_forward_subgroup" needs Needs::Subgroup(8),
+        NARROW_STEP "narrow_step" needs Needs::Subgroup(8),
         NARROW_UPDATE "narrow_update" needs Needs::Nothing,
         NARROW_UPDATE_SLICED "narrow_update_sliced" needs Needs::Nothing,
         NARROW_UPDATE_SUBGROUP "narrow_update_subgroup" needs Needs::Subgroup(8),
@@ -123,6 +126,7 @@ macro_rules! shared {
 
 shared![
     "adam_step",
+    "ahead",
     "batch",
     "bytes",
     "circle",
@@ -131,7 +135,9 @@ shared![
     "exponential",
     "hash",
     "head_by_value",
+    "last_input",
     "last_layer",
+    "last_row",
     "layer",
     "nan",
     "narrow",

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::model::Activation;
 use crate::recipe::OptimizerKind;
 
+pub mod ahead;
 pub mod dense;
 pub mod elementary;
 pub mod front;
@@ -167,6 +168,12 @@ impl Launch {
 
     fn with(mut self, what: &str, way: String) -> Self {
         (self.what, self.way) = (what.to_owned(), way);
+        self
+    }
+
+    /// That it makes `what`.
+    fn of(mut self, what: &str) -> Self {
+        what.clone_into(&mut self.what);
         self
     }
 

@@ -12,7 +12,7 @@ use crate::backend::gpu::launch::dense::{Dense, Product, Source};
 use crate::backend::gpu::launch::narrow::Narrow;
 use crate::backend::gpu::launch::output::Pass;
 use crate::backend::gpu::launch::{
-    Launch, Within, WorkgroupMemory, dense, elementary, narrow, output, resident, stride,
+    Launch, Within, WorkgroupMemory, ahead, dense, elementary, narrow, output, resident, stride,
 };
 use crate::backend::gpu::link::{Dropping, HeadKind, Link};
 use crate::data::Inputs;
@@ -247,6 +247,8 @@ pub enum Buffer {
     Activations(usize),
     /// What the slope of the activation that made [`Buffer::Activations`] is computed from, where those do not suffice.
     Saved(usize),
+    /// What a step has made for the next one: [`ahead::sums`].
+    Sums,
     /// The optimizer's slots: those of a parameter side by side.
     Slots,
     /// The gradient at each layer's output before its activation; for the last, first its probabilities or values.
@@ -313,6 +315,9 @@ pub struct Plan {
     pub rows: usize,
     /// What runs, in order.
     pub dispatches: Vec<Dispatch>,
+    /// What runs before the first step of a submission, where a step begins the next one, whose rows its entries tell then: that
+    /// part of it, of no rows.
+    pub lead: Vec<Dispatch>,
 }
 
 impl Dispatch {
@@ -424,7 +429,8 @@ impl Plan {
         match (name, narrow_shape(model, element).filter(|_| !makes_inputs(model, recipe))) {
             (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows, link, hardware),
             (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, link, hardware),
-            (PlanName::Fused, None) => Self::fused_step(model, recipe, element, rows, hardware),
+            (PlanName::Fused, None) => Self::step_ahead(model, recipe, element, rows, hardware)
+                .unwrap_or_else(|| Self::fused_step(model, recipe, element, rows, hardware)),
             _ => Self::elementary_step(model, recipe, element, rows),
         }
     }
@@ -452,7 +458,7 @@ impl Plan {
         ];
         bindings.extend(slots(link.optimizer));
         let ways = resident::resident(shape, rows, link, hardware);
-        Self { rows, dispatches: vec![best(ways, hardware, bindings)] }
+        Self { rows, dispatches: vec![best(ways, hardware, bindings)], lead: Vec::new() }
     }
 
     /// For each hidden layer its forward product and the gradient at its output; for the last layer one dispatch that does all but
@@ -487,7 +493,55 @@ impl Plan {
             (ways, bindings.into_iter().chain(slots(optimizer)).collect())
         };
         dispatches.extend(together((0..=last).rev().map(update).collect(), hardware));
-        Self { rows, dispatches }
+        Self { rows, dispatches, lead: Vec::new() }
+    }
+
+    /// Of a network with one hidden layer that reads the data set: the last layer from the parts of the first one's sums, up to the
+    /// gradients at both outputs; then the updates, and the parts for the next step. None where hardware cannot.
+    fn step_ahead(model: &Mlp, recipe: &Recipe, element: Element, rows: usize, hardware: &Hardware) -> Option<Self> {
+        if model.layers().len() != 2 || makes_inputs(model, recipe) {
+            return None;
+        }
+        let source = element.source();
+        let (first, last) = (layer(model, source, 0), layer(model, source, 1));
+        let optimizer = recipe.optimizer.kind;
+        let ways = ahead::dense_ahead(rows, first, optimizer, hardware);
+        if ways.is_empty() {
+            return None;
+        }
+        let update = [
+            ("data", Buffer::Data),
+            ("order", Buffer::Order),
+            ("deltas", Buffer::Deltas(0)),
+            ("parameters", Buffer::Parameters),
+            ("sums", Buffer::Sums),
+        ];
+        let first = (ways, update.into_iter().chain(slots(optimizer)).collect());
+        let ways = dense::dense(Product::Update(optimizer), last, rows, hardware);
+        let bindings = Self::product(Buffer::Activations(1), Buffer::Deltas(1), Buffer::Order, Buffer::Parameters);
+        let mut dispatches =
+            together(vec![first, (ways, bindings.into_iter().chain(slots(optimizer)).collect())], hardware);
+        let made = dispatches
+            .iter()
+            .flat_map(|dispatch| &dispatch.pieces)
+            .find(|piece| piece.launch.kernel == &kernels::DENSE_AHEAD)?;
+        let lead = vec![Dispatch { pieces: vec![made.clone()] }];
+        let ways = output::output_ahead(rows, last, ahead::parts(&made.launch)?, link(model, recipe), hardware);
+        let bindings = [
+            ("sums", Buffer::Sums),
+            ("b", Buffer::Parameters),
+            ("targets", Buffer::Targets),
+            ("order", Buffer::Order),
+            ("p", Buffer::Deltas(1)),
+            ("a", Buffer::Activations(1)),
+            ("c", Buffer::Deltas(0)),
+        ];
+        let weights = recipe.weighs_rows().then_some(ROW_WEIGHTS);
+        if ways.is_empty() {
+            return None;
+        }
+        dispatches.insert(0, best(ways, hardware, bindings.into_iter().chain(weights)));
+        Some(Self { rows, dispatches, lead })
     }
 
     /// The hidden layers' forward products, then the last layer up to its gradients, or when not training up to its
@@ -546,7 +600,7 @@ impl Plan {
             Pass::Evaluation => head.is_classes().then_some(CONFUSION),
         };
         dispatches.push(best(ways, hardware, bindings.into_iter().chain(beside)));
-        Self { rows, dispatches }
+        Self { rows, dispatches, lead: Vec::new() }
     }
 
     /// Where `layer`, the network's layer `index`, reads its input.
@@ -559,7 +613,22 @@ impl Plan {
         [("a", a), ("a4", a), ("b", b), ("b4", b), ("order", Buffer::Order), ("h", h), ("c", c)]
     }
 
+    /// One dispatch where hardware can, else a forward pass and an update.
     fn narrow_step(shape: Narrow, rows: usize, link: Link, hardware: &Hardware) -> Self {
+        let ways = ahead::narrow_step(rows, shape, link, hardware);
+        if !ways.is_empty() {
+            let bindings = [
+                ("data", Buffer::Data),
+                ("targets", Buffer::Targets),
+                ("order", Buffer::Order),
+                ("parameters", Buffer::Parameters),
+                ("sums", Buffer::Sums),
+            ];
+            let weights = link.weights.then_some(ROW_WEIGHTS);
+            let bindings = bindings.into_iter().chain(weights).chain(slots(link.optimizer));
+            let dispatches = vec![best(ways, hardware, bindings)];
+            return Self { rows, lead: dispatches.clone(), dispatches };
+        }
         let update = [
             ("data", Buffer::Data),
             ("order", Buffer::Order),
@@ -576,7 +645,7 @@ impl Plan {
                 update.into_iter().chain(slots(link.optimizer)),
             ),
         ];
-        Self { rows, dispatches }
+        Self { rows, dispatches, lead: Vec::new() }
     }
 
     fn narrow_forward(shape: Narrow, rows: usize, training: bool, link: Link, hardware: &Hardware) -> Dispatch {
@@ -678,7 +747,7 @@ impl Plan {
                 dispatches.push(dispatch(elementary::row_softmax(rows, layer.outputs), &bindings));
             }
         }
-        Self { rows, dispatches }
+        Self { rows, dispatches, lead: Vec::new() }
     }
 
     /// The forward pass, up to the probabilities or values in the last layer's [`Buffer::Deltas`]; of classes also the
@@ -694,13 +763,14 @@ impl Plan {
         let mut plan = match (name, narrow_shape(model, element)) {
             (PlanName::Elementary, _) => Self::forward(model, element, rows, false),
             (_, Some(shape)) => {
-                Self { rows, dispatches: vec![Self::narrow_forward(shape, rows, false, link(model, recipe), hardware)] }
+                let forward = Self::narrow_forward(shape, rows, false, link(model, recipe), hardware);
+                Self { rows, dispatches: vec![forward], lead: Vec::new() }
             }
             (_, None) if !model.front().is_none() => {
                 let mut dispatches = Self::inputs(model, element, rows, false);
                 dispatches
                     .extend(Self::fused_forward(model, recipe, Source::Activations, rows, false, hardware).dispatches);
-                Self { rows, dispatches }
+                Self { rows, dispatches, lead: Vec::new() }
             }
             (_, None) => Self::fused_forward(model, recipe, element.source(), rows, false, hardware),
         };

@@ -9,7 +9,7 @@ use crate::backend::gpu::device::Device;
 use crate::backend::gpu::join::Joined;
 use crate::backend::gpu::kernels::{BindingKind, Reflection};
 use crate::backend::gpu::launch::Launch;
-use crate::backend::gpu::plan::{Buffer, Dispatch, Plan};
+use crate::backend::gpu::plan::{Buffer, Dispatch};
 use crate::backend::gpu::submit::{Ready, Table};
 use crate::error::{Error, Remedy, Result};
 
@@ -111,13 +111,13 @@ impl Programs {
     /// Pipelines and bind groups of `plan` over `buffers`.
     pub(super) fn prepare(
         &mut self,
-        plan: &Plan,
+        dispatches: &[Dispatch],
         buffers: &BTreeMap<Buffer, wgpu::Buffer>,
         table: &Table,
     ) -> Result<Vec<Ready>> {
-        let programs = plan.dispatches.iter().map(Program::of).collect::<Result<Vec<_>>>()?;
+        let programs = dispatches.iter().map(Program::of).collect::<Result<Vec<_>>>()?;
         self.build(&programs)?;
-        let ready = programs.iter().zip(&plan.dispatches).map(|(program, dispatch)| match program {
+        let ready = programs.iter().zip(dispatches).map(|(program, dispatch)| match program {
             Program::One(_) => self.bind(program, &dispatch.pieces[0].bound(buffers), table),
             Program::Joined(_, joined) => {
                 let bound = joined.bindings.iter().map(|(name, buffer)| (name.as_str(), &buffers[buffer]));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::backend::Split;
 use crate::backend::gpu::device::Device;
 use crate::backend::gpu::launch::Launch;
-use crate::backend::gpu::plan::{Buffer, Element, Plan};
+use crate::backend::gpu::plan::{Buffer, Dispatch, Element};
 use crate::backend::gpu::programs::Programs;
 use crate::backend::gpu::submit::{Ready, Table};
 use crate::data::{Inputs, Samples, Targets};
@@ -162,11 +162,11 @@ impl Store {
     /// Pipelines and bind groups of `plan` over `buffers`.
     pub(super) fn prepare(
         &self,
-        plan: &Plan,
+        dispatches: &[Dispatch],
         buffers: &BTreeMap<Buffer, wgpu::Buffer>,
         table: &Table,
     ) -> Result<Vec<Ready>> {
-        self.programs().prepare(plan, buffers, table)
+        self.programs().prepare(dispatches, buffers, table)
     }
 
     /// A launch with its buffers bound by the shader's names.

@@ -118,29 +118,49 @@ impl Ready {
     }
 }
 
-/// Encodes `work` once for each of `steps`, in one pass, which writes the time at its ends where `timed` says.
+/// What runs for each step of a submission. If there is a `lead`, that runs for the first of them instead.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) lead: &'a [Ready],
+    pub(super) each: &'a [Ready],
+}
+
+impl<'a> Work<'a> {
+    /// What runs for step number `slot`.
+    pub(super) fn of(self, slot: usize) -> &'a [Ready] {
+        if slot == 0 && !self.lead.is_empty() { self.lead } else { self.each }
+    }
+}
+
+impl<'a, T: AsRef<[Ready]> + ?Sized> From<&'a T> for Work<'a> {
+    fn from(each: &'a T) -> Self {
+        Self { lead: &[], each: each.as_ref() }
+    }
+}
+
+/// Encodes `work` for each of `steps`, in one pass, which writes the time at its ends where `timed` says.
 pub(super) fn encode(
     device: &Device,
     encoder: &mut wgpu::CommandEncoder,
     table: &Table,
-    work: &[Ready],
+    work: Work<'_>,
     steps: &[Entries],
     timed: Option<wgpu::ComputePassTimestampWrites<'_>>,
 ) {
     table.write(device, steps);
     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: timed });
     for (slot, entries) in steps.iter().enumerate() {
-        for ready in work {
+        for ready in work.of(slot) {
             ready.encode(&mut pass, table, slot, entries.len());
         }
     }
 }
 
-/// Encodes `work` once for each of `steps` and hands it over.
-pub(super) fn submit(
+/// Encodes `work` for each of `steps` and hands it over.
+pub(super) fn submit<'a>(
     device: &Device,
     table: &Table,
-    work: &[Ready],
+    work: impl Into<Work<'a>>,
     steps: &[Entries],
     clear: Option<&wgpu::Buffer>,
 ) -> Result<Submitted> {
@@ -148,7 +168,7 @@ pub(super) fn submit(
     if let Some(buffer) = clear {
         encoder.clear_buffer(buffer, 0, None);
     }
-    encode(device, &mut encoder, table, work, steps, None);
+    encode(device, &mut encoder, table, work.into(), steps, None);
     let submitted = device.submit(encoder.finish());
     device.check("encoding kernels")?;
     Ok(submitted)

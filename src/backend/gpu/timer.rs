@@ -2,7 +2,7 @@
 
 use crate::backend::KernelTime;
 use crate::backend::gpu::device::{Device, values};
-use crate::backend::gpu::submit::{Entries, Ready, Table};
+use crate::backend::gpu::submit::{Entries, Ready, Table, Work};
 use crate::error::Result;
 
 /// Passes whose time is taken in one submission: two timestamps each, of the 4096 that every device has.
@@ -54,19 +54,19 @@ impl Timer {
         Ok(values::<u64>(&bytes).chunks_exact(2).map(seconds).collect())
     }
 
-    /// Runs `work` once for each of `steps`, each launch in a pass of its own.
+    /// Runs `work` for each of `steps`, each launch in a pass of its own. What leads is not counted.
     pub(super) async fn run(
         &mut self,
         device: &Device,
         table: &Table,
-        work: &[Ready],
+        work: Work<'_>,
         steps: &[Entries],
     ) -> Result<()> {
         table.write(device, steps);
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut passes = 0;
         for (slot, entries) in steps.iter().enumerate() {
-            for ready in work {
+            for ready in work.of(slot) {
                 let timestamp_writes = Some(self.ends(passes));
                 let mut pass =
                     encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
@@ -78,10 +78,10 @@ impl Timer {
         let seconds = self.read(device, passes).await?;
         if self.times.is_empty() {
             let time = |ready: &Ready| KernelTime { kernel: ready.label.clone(), launches: 0, seconds: 0.0 };
-            self.times = work.iter().map(time).collect();
+            self.times = work.each.iter().map(time).collect();
         }
-        for (pass, seconds) in seconds.into_iter().enumerate() {
-            let time = &mut self.times[pass % work.len()];
+        for (pass, seconds) in seconds.into_iter().skip(work.lead.len()).enumerate() {
+            let time = &mut self.times[pass % work.each.len()];
             time.launches += 1;
             time.seconds += seconds;
         }

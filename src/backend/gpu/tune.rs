@@ -162,7 +162,7 @@ impl Engine {
         let device = self.device();
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let work = std::slice::from_ref(ready);
-        encode(device, &mut encoder, table, work, steps, timer.map(|timer| timer.ends(0)));
+        encode(device, &mut encoder, table, work.into(), steps, timer.map(|timer| timer.ends(0)));
         let commands = match timer {
             Some(timer) => timer.finish(encoder, 1),
             None => encoder.finish(),

@@ -14,23 +14,28 @@ use crate::error::Result;
 use crate::model::{Activation, Head, Mlp};
 use crate::recipe::OptimizerKind;
 
-/// A network, rows of data, and what the twins make of a batch of them.
-struct Example {
-    model: Mlp,
-    inputs: Inputs,
-    answers: Answers,
-    parameters: Vec<f32>,
-    shape: Narrow,
-    h: Vec<f32>,
-    d0: Vec<f32>,
-    d1: Vec<f32>,
+/// A network with one hidden layer, rows of data, and what the twins make of a batch of them.
+pub(super) struct Example {
+    pub(super) model: Mlp,
+    pub(super) inputs: Inputs,
+    pub(super) answers: Answers,
+    pub(super) parameters: Vec<f32>,
+    pub(super) shape: Narrow,
+    pub(super) h: Vec<f32>,
+    pub(super) d0: Vec<f32>,
+    pub(super) d1: Vec<f32>,
 }
 
-fn example(setting: &mut Setting) -> Result<Example> {
+/// One with a narrow hidden layer.
+pub(super) fn example(setting: &mut Setting) -> Result<Example> {
+    let Setting { room, columns, .. } = *setting;
+    example_of(setting, 1 + (room + columns) % MAX_HIDDEN, columns.clamp(2, MAX_OUTPUTS))
+}
+
+/// One with so many hidden units and outputs.
+pub(super) fn example_of(setting: &mut Setting, hidden: usize, classes: usize) -> Result<Example> {
     let picked = setting.picked();
-    let &mut Setting { number, room, rows, inner, columns, training, share, ref mut draw, .. } = setting;
-    let classes = columns.clamp(2, MAX_OUTPUTS);
-    let hidden = 1 + (room + columns) % MAX_HIDDEN;
+    let &mut Setting { number, room, rows, inner, training, share, ref mut draw, .. } = setting;
     let floats = room % 4 == 1;
     let activation = one_of(Activation::ALL, number);
     let share = dropping(number, 1).map_or(0.0, |_| share);

@@ -49,10 +49,11 @@ fn lies(launch: &Launch, name: &str, values: &Values) -> Lies {
         (_, "order") => Lies::Order,
         (_, "data" | "targets" | "row_weights" | "steps" | "columns") => Lies::Together,
         (_, "a" | "a4") if from_data => Lies::Together,
-        (_, "confusion" | "totals" | "clip_norms") => Lies::ByMember(values.len()),
-        (_, "parameters" | "biases" | "factors") | ("matmul" | "matmul_a_bt" | "output" | "output_registers", "b") => {
-            Lies::ByMember(stride)
+        ("narrow_step" | "dense_ahead" | "output_ahead", "sums") | (_, "confusion" | "totals" | "clip_norms") => {
+            Lies::ByMember(values.len())
         }
+        (_, "parameters" | "biases" | "factors")
+        | ("matmul" | "matmul_a_bt" | "output" | "output_ahead" | "output_registers", "b") => Lies::ByMember(stride),
         (_, "slots") => Lies::ByMember(stride * launch.link.optimizer.slots()),
         (_, "gradients") | ("matmul_at_b", "c") | ("reduce_rows" | "scale_backward", "sums") => Lies::ByEntry(stride),
         (dense, "b" | "b4") if dense.starts_with("dense") && !updates => Lies::ByMember(stride),

@@ -245,7 +245,7 @@ impl Engine {
             let count = self.sizes.evaluation_rows.min(rows - first);
             let part = inputs.part(first * width..(first + count) * width);
             buffers.insert(Buffer::Data, store.inputs("rows to predict", &part)?);
-            let ready = store.prepare(&plan, &buffers, &self.table)?;
+            let ready = store.prepare(&plan.dispatches, &buffers, &self.table)?;
             let entries = vec![Batch::of_rows(member, 0, count, 0)];
             submit(&device, &self.table, &ready, &[entries], None)?;
             let parts = device.read(&[(self.predicted(), 0..4 * (count * outputs) as u64)]).await?;

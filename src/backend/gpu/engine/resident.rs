@@ -9,9 +9,9 @@ use super::stream::{Stream, Window};
 use crate::backend::Split;
 use crate::backend::fit::{self, check_samples, row_weights};
 use crate::backend::gpu::device::Device;
-use crate::backend::gpu::plan::{Buffer, Element, Plan};
+use crate::backend::gpu::plan::{Buffer, Dispatch, Element, Plan};
 use crate::backend::gpu::store::Part;
-use crate::backend::gpu::submit::{Entries, Ready};
+use crate::backend::gpu::submit::{Entries, Ready, Work};
 use crate::data::Samples;
 use crate::error::{Error, Result};
 
@@ -72,8 +72,17 @@ impl Place {
 /// What runs over buffers of rows.
 pub(super) struct Passes {
     pub(super) buffers: BTreeMap<Buffer, wgpu::Buffer>,
+    /// What [`Plan::lead`] says.
+    pub(super) lead: Vec<Ready>,
     pub(super) step: Vec<Ready>,
     pub(super) evaluation: Vec<Ready>,
+}
+
+impl Passes {
+    /// What runs for the steps of a submission.
+    pub(super) fn steps(&self) -> Work<'_> {
+        Work { lead: &self.lead, each: &self.step }
+    }
 }
 
 /// Numbers of rows, for each member.
@@ -212,9 +221,12 @@ impl Engine {
             let mut buffers = self.buffers.clone();
             buffers.extend(rows);
             buffers.insert(Buffer::Order, order.clone());
-            let step = plan.iter().map(|plan| self.store.prepare(plan, &buffers, &self.table));
-            let step = step.collect::<Result<Vec<_>>>()?.concat();
-            passes.push(Passes { buffers, step, evaluation: Vec::new() });
+            let prepared = |dispatches: &[Dispatch]| self.store.prepare(dispatches, &buffers, &self.table);
+            let (lead, step) = match &plan {
+                Some(plan) => (prepared(&plan.lead)?, prepared(&plan.dispatches)?),
+                None => (Vec::new(), Vec::new()),
+            };
+            passes.push(Passes { buffers, lead, step, evaluation: Vec::new() });
         }
         let rows = samples.len();
         let (samples, totals) = (Arc::clone(samples), device.storage("losses of the batches", 4)?);
@@ -265,7 +277,7 @@ impl Engine {
         for passes in &mut resident.passes {
             let mut buffers = passes.buffers.clone();
             buffers.extend([(Buffer::Order, order.clone()), (Buffer::Totals, resident.totals.clone())]);
-            passes.evaluation = self.store.prepare(&plan, &buffers, &self.table)?;
+            passes.evaluation = self.store.prepare(&plan.dispatches, &buffers, &self.table)?;
         }
         Ok(())
     }

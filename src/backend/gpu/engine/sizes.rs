@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::backend::cpu::squares::BLOCK;
 use crate::backend::gpu::device::Device;
+use crate::backend::gpu::launch::ahead::sums;
 use crate::backend::gpu::launch::stride;
 use crate::backend::gpu::plan::{Buffer, Element, Plan, PlanName};
 use crate::backend::gpu::submit::{Batch, MAX_STEPS, MOST_MEMBERS};
@@ -75,6 +76,10 @@ impl Sizes {
                 Buffer::InputGradient => ("gradients at the inputs".into(), rows * model.width(0)),
                 Buffer::Activations(index) => (format!("activations of layer {index}"), rows * model.width(index)),
                 Buffer::Saved(index) => (format!("sums of layer {index}"), rows * model.widths()[index]),
+                Buffer::Sums => {
+                    let values = step.pieces().find_map(|piece| sums(&piece.launch)).unwrap_or(0);
+                    ("parts of the next batch".into(), members * values)
+                }
                 Buffer::Slots => ("optimizer's slots".into(), members * recipe.optimizer.kind.slots() * stride),
                 Buffer::Deltas(index) => (format!("gradients at layer {index}"), rows * model.widths()[index + 1]),
                 Buffer::Losses => ("losses".into(), rows),

@@ -138,7 +138,7 @@ impl Tile {
 
 impl Dense {
     /// What a product of it makes of `rows` rows, in words.
-    fn what(self, product: Product, rows: usize) -> String {
+    pub(super) fn what(self, product: Product, rows: usize) -> String {
         format!("{} {}-{}, {rows} rows of {}", product.name(), self.inputs, self.outputs, self.source.name())
     }
 
@@ -152,7 +152,7 @@ impl Dense {
     }
 
     /// What a product of it does for `rows` rows.
-    fn work(self, product: Product, rows: usize) -> Work {
+    pub(super) fn work(self, product: Product, rows: usize) -> Work {
         let (height, width, terms) = self.extent(product, rows);
         let Self { inputs, outputs, .. } = self;
         let input = rows * inputs * if self.source == Source::Bytes { 1 } else { 4 };

@@ -59,7 +59,7 @@ impl Narrow {
     }
 
     /// What the update of all parameters does.
-    fn update_work(self, rows: usize, optimizer: OptimizerKind) -> Work {
+    pub(super) fn update_work(self, rows: usize, optimizer: OptimizerKind) -> Work {
         let read = rows * (2 * self.hidden + self.classes);
         Work {
             flop: 2.0 * (rows * self.parameters()) as f64,
