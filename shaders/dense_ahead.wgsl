@@ -5,8 +5,8 @@
 // data, order: as in shared/narrow.wgsl. deltas: rows x outputs, the gradient at the layer's output. parameters: W (inputs x
 // outputs) and the biases from `offset` on of the member's. sums: member by member parts x room x outputs, rows in whole vectors.
 //
-// A workgroup has `units` outputs, too. An invocation has four of their weights; for the update 4 x 4 of them and a slice of the
-// rows, for the product four outputs of `each_rows` rows.
+// A workgroup has `units` outputs, too. Neighbours load and step weights that lie side by side. An invocation sums the gradients of
+// 4 x 4 weights over a slice of the rows; of the product it has four outputs of `each_rows` rows.
 //
 // uses: ahead, own_parameters, own_rows, optimizer
 
@@ -17,7 +17,8 @@ override units: u32;
 override unit_vectors: u32 = units / 4u;
 override unit_groups: u32 = (outputs + units - 1u) / units;
 override sum_vectors: u32 = (outputs + 3u) / 4u;
-// At most one vector for each invocation
+override weight_values: u32 = span * units;
+override weight_turns: u32 = (weight_values + lanes - 1u) / lanes;
 override weight_vectors: u32 = span * unit_vectors;
 override delta_vectors: u32 = room * unit_vectors;
 override delta_turns: u32 = (delta_vectors + lanes - 1u) / lanes;
@@ -29,6 +30,7 @@ override each_rows: u32;
 override blocks: u32 = (room + each_rows - 1u) / each_rows * unit_vectors;
 
 const MAX_ROWS = 4u;
+const MAX_WEIGHT_TURNS = 4u;
 const MAX_DELTA_TURNS = 8u;
 
 @group(0) @binding(3) var<storage, read> deltas: array<f32>;
@@ -42,9 +44,29 @@ var<workgroup> d: array<vec4<f32>, delta_vectors>;
 // slices x span x unit_vectors
 var<workgroup> partial: array<vec4<f32>, partial_vectors>;
 
-// Where the weight of an input and an output lies; beyond their ends the last one's place.
-fn place_of(input: u32, unit: u32) -> u32 {
-    return own_parameters() + offset + min(input, inputs) * outputs + min(unit, outputs - 1u);
+// The weight that the invocation has in a turn, of the workgroup's, which are counted input by input.
+fn weight_of(turn: u32, lane: u32) -> u32 {
+    return min(turn * lanes + lane, weight_values - 1u);
+}
+
+// Whether the layer has that weight, where the workgroup's inputs begin at k and its outputs at n.
+fn is_weight(weight: u32, k: u32, n: u32) -> bool {
+    return k + weight / units <= inputs && n + weight % units < outputs;
+}
+
+// Where it lies; beyond the ends that of the last one.
+fn place_of(weight: u32, k: u32, n: u32) -> u32 {
+    let first = own_parameters() + offset;
+    return first + min(k + weight / units, inputs) * outputs + min(n + weight % units, outputs - 1u);
+}
+
+fn set_weight(at: u32, component: u32, value: f32) {
+    switch component {
+        case 0u: { weights[at].x = value; }
+        case 1u: { weights[at].y = value; }
+        case 2u: { weights[at].z = value; }
+        default: { weights[at].w = value; }
+    }
 }
 
 // Which of four outputs there are.
@@ -76,26 +98,18 @@ fn main(
     let part = group.x / unit_groups;
     let k = part * span;
     let n = group.x % unit_groups * units;
-    let following = numbers_of(batch.first + rows, max(next_rows, 1u), lane);
-    let numbers = numbers_of(batch.first, max(rows, 1u), lane);
+    let following = numbers_of(select(batch.first, batch.first + rows, next_rows > 0u), next_rows, lane);
+    let numbers = numbers_of(batch.first, rows, lane);
 
-    let input = k + lane / unit_vectors;
-    let unit = n + 4u * (lane % unit_vectors);
-    let has_weights = lane < weight_vectors && input <= inputs;
-    var values = vec4<f32>(
-        parameters[place_of(input, unit)],
-        parameters[place_of(input, unit + 1u)],
-        parameters[place_of(input, unit + 2u)],
-        parameters[place_of(input, unit + 3u)],
-    );
+    var values: array<f32, MAX_WEIGHT_TURNS>;
+    var kept: array<vec2<f32>, MAX_WEIGHT_TURNS>;
+    for (var turn = 0u; turn < weight_turns; turn++) {
+        let at = place_of(weight_of(turn, lane), k, n);
+        values[turn] = parameters[at];
+        kept[turn] = kept_of(at);
+    }
     let ahead = load(following, k, lane);
     if rows > 0u {
-        let kept = array<vec2<f32>, 4>(
-            kept_of(place_of(input, unit)),
-            kept_of(place_of(input, unit + 1u)),
-            kept_of(place_of(input, unit + 2u)),
-            kept_of(place_of(input, unit + 3u)),
-        );
         var loaded_deltas: array<vec4<f32>, MAX_DELTA_TURNS>;
         for (var turn = 0u; turn < delta_turns; turn++) {
             let i = min(turn * lanes + lane, delta_vectors - 1u);
@@ -128,20 +142,22 @@ fn main(
             }
         }
         workgroupBarrier();
-        if has_weights {
-            var gradient: vec4<f32>;
-            for (var s = 0u; s < slices; s++) { gradient += partial[s * weight_vectors + lane]; }
-            for (var i = 0u; i < 4u; i++) {
-                if unit + i >= outputs { break; }
-                let at = place_of(input, unit + i);
-                values[i] = step_from(at, values[i], kept[i], gradient[i] / batch.divisor, input == inputs);
-                parameters[at] = values[i];
-            }
+        for (var turn = 0u; turn < weight_turns; turn++) {
+            let weight = weight_of(turn, lane);
+            if !is_weight(weight, k, n) { continue; }
+            let at = place_of(weight, k, n);
+            var gradient = 0.0;
+            for (var s = 0u; s < slices; s++) { gradient += partial[s * weight_vectors + weight / 4u][weight % 4u]; }
+            values[turn] = step_from(at, values[turn], kept[turn], gradient / batch.divisor, k + weight / units == inputs);
+            parameters[at] = values[turn];
         }
     }
     if next_rows == 0u { return; }
-    if lane < weight_vectors {
-        weights[lane] = select(vec4<f32>(), values, are_outputs(unit) & vec4<bool>(has_weights));
+    for (var turn = 0u; turn < weight_turns; turn++) {
+        let weight = weight_of(turn, lane);
+        if turn * lanes + lane < weight_values {
+            set_weight(weight / 4u, weight % 4u, select(0.0, values[turn], is_weight(weight, k, n)));
+        }
     }
     put(ahead, k, lane);
     workgroupBarrier();

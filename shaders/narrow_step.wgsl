@@ -101,19 +101,26 @@ fn sum_of_parts(now: u32, lane: u32) -> f32 {
     return sum;
 }
 
+// What the invocation's row should give at its values of the last layer, and the row's weight; `source` is its number in the
+// data set.
+struct Wanted { answers: array<u32, MAX_TURNS>, weight: f32 }
+
+fn wanted_of(source: u32, lane: u32) -> Wanted {
+    var wanted: Wanted;
+    for (var turn = 0u; turn < class_turns; turn++) {
+        wanted.answers[turn] = answer(source, min(turn * row_lanes + lane % row_lanes, classes - 1u));
+    }
+    wanted.weight = row_weight(source);
+    return wanted;
+}
+
 // h, d1 and d0 of the batch.
-fn backward(sum: f32, now: u32, rows: u32, lane: u32, member: u32) {
+fn backward(sum: f32, wanted: Wanted, now: u32, rows: u32, lane: u32, member: u32) {
     let row = min(lane / row_lanes, room - 1u);
     let first_of_row = member / row_lanes * row_lanes;
     let own = lane % row_lanes;
     let j = min(own, hidden - 1u);
-    let source = data_row_or_last(row);
-    let importance = row_weight(source);
     for (var i = lane; i < rest_values; i += lanes) { rest[i] = sums[now + parts * part_values + i]; }
-    var wanted: array<u32, MAX_TURNS>;
-    for (var turn = 0u; turn < class_turns; turn++) {
-        wanted[turn] = answer(source, min(turn * row_lanes + own, classes - 1u));
-    }
     if room % 4u != 0u {
         for (var i = lane; i < deltas_vectors; i += lanes) { deltas[i] = vec4<f32>(); }
     }
@@ -145,7 +152,7 @@ fn backward(sum: f32, now: u32, rows: u32, lane: u32, member: u32) {
     let has_row = lane < room * row_lanes;
     for (var turn = 0u; turn < class_turns; turn++) {
         let c = turn * row_lanes + own;
-        values[turn] = select(0.0, importance * value_gradient(values[turn], c, wanted[turn]), row < rows);
+        values[turn] = select(0.0, wanted.weight * value_gradient(values[turn], c, wanted.answers[turn]), row < rows);
         if has_row && c < classes { outputs[row * classes + c] = values[turn]; }
     }
 
@@ -206,9 +213,12 @@ fn main(
     let next_rows = batches[group.z].index;
     let now = half_of(batch.first);
     let next = half_of(batch.first + rows);
+    // What is waited for twice begins first.
+    let source = number_of(batch.first, rows, lane / row_lanes);
     if group.x == parts {
         if rows > 0u {
-            backward(sum_of_parts(now, lane), now, rows, lane, member);
+            let sum = sum_of_parts(now, lane);
+            backward(sum, wanted_of(source, lane), now, rows, lane, member);
             workgroupBarrier();
             step_rest(next, next_rows > 0u, lane);
         } else {
@@ -220,8 +230,8 @@ fn main(
     }
 
     let k = group.x * span;
-    let following = numbers_of(batch.first + rows, max(next_rows, 1u), lane);
-    let numbers = numbers_of(batch.first, max(rows, 1u), lane);
+    let following = numbers_of(select(batch.first, batch.first + rows, next_rows > 0u), next_rows, lane);
+    let numbers = numbers_of(batch.first, rows, lane);
     // The workgroup's weights lie side by side, and b0 behind them: an invocation has one.
     let input = k + lane / hidden;
     let has_weight = lane < span * hidden && input <= inputs;
@@ -229,10 +239,11 @@ fn main(
     var weight = parameters[at];
     let kept = kept_of(at);
     let sum = sum_of_parts(now, lane);
+    let wanted = wanted_of(source, lane);
     let ahead = load(following, k, lane);
     if rows > 0u {
         let loaded = load(numbers, k, lane);
-        backward(sum, now, rows, lane, member);
+        backward(sum, wanted, now, rows, lane, member);
         put(loaded, k, lane);
         workgroupBarrier();
         // The gradients of a word's inputs at a unit, of some of the rows.

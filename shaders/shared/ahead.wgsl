@@ -31,12 +31,18 @@ var<workgroup> x: array<vec4<f32>, x_vectors>;
 // first: the rows' numbers of both batches, then these.
 struct Loaded { words: array<u32, MAX_X_TURNS>, quads: array<vec4<f32>, MAX_X_TURNS> }
 
-// The numbers of the rows that the invocation loads, of a batch of `count` rows from place `first` of the order on.
+// The number of a row of the `count` from place `first` of the order on; beyond them the last. If there are none, of what is at
+// `first`, where there must be something.
+fn number_of(first: u32, count: u32, row: u32) -> u32 {
+    return order[first + min(row, max(count, 1u) - 1u)];
+}
+
+// Those of the rows that the invocation loads.
 fn numbers_of(first: u32, count: u32, lane: u32) -> array<u32, MAX_X_TURNS> {
     var numbers: array<u32, MAX_X_TURNS>;
     for (var turn = 0u; turn < x_turns; turn++) {
         let i = min(turn * lanes + lane, x_vectors - 1u);
-        numbers[turn] = order[first + min(i / words, count - 1u)];
+        numbers[turn] = number_of(first, count, i / words);
     }
     return numbers;
 }

@@ -111,8 +111,10 @@ pub fn narrow_step(rows: usize, shape: Narrow, link: Link, hardware: &Hardware) 
     distinct(NARROW_SPANS.into_iter().filter_map(way))
 }
 
-/// Invocations of `dense_ahead`, the most vectors of gradients that one of them loads, and the most rows that it has of the product.
+/// Invocations of `dense_ahead`; the most weights, and vectors of gradients, that one of them loads; and the most rows that it has of the
+/// product.
 const LANES: usize = 256;
+const WEIGHT_TURNS: usize = 4;
 const DELTA_TURNS: usize = 8;
 const MOST_ROWS: usize = 4;
 /// Inputs and outputs of one of its workgroups, most wanted first.
@@ -138,7 +140,8 @@ pub fn dense_ahead(rows: usize, layer: Dense, optimizer: OptimizerKind, hardware
                 && bytes(slices) <= hardware.workgroup_bytes as usize
         };
         let slices = [8, 4, 2, 1].into_iter().find(fits)?;
-        let is_small = weights <= LANES && deltas <= DELTA_TURNS * LANES && inputs.are_loaded_by(LANES);
+        let is_small =
+            4 * weights <= WEIGHT_TURNS * LANES && deltas <= DELTA_TURNS * LANES && inputs.are_loaded_by(LANES);
         let own = [
             ("inputs", layer.inputs),
             ("outputs", layer.outputs),
