@@ -23,7 +23,11 @@ fn ways(setting: &Setting, ways: impl Fn(&Hardware) -> Vec<Launch>) -> Vec<Launc
     hardware.iter().flat_map(ways).collect()
 }
 
-/// An example, its state after a step, and rows of the next batch, which a member with fewer rows than there is room for does not have.
+/// Buffers by the shader's names, and what they hold afterwards.
+type Before = Vec<(&'static str, Values)>;
+type After = Vec<(&'static str, Values, Tolerance)>;
+
+/// The state of an example before and after a step, and the rows of the next batch, which a member with fewer rows than there is room for does not have.
 struct Step {
     kind: OptimizerKind,
     before: State,
@@ -50,14 +54,10 @@ impl Step {
         Self { kind, before, after, next, order }
     }
 
-    /// The buffers and what becomes of them, but for the sums.
-    fn buffers(
-        &self,
-        tolerance: Tolerance,
-        example: &Example,
-    ) -> (Vec<(&'static str, Values)>, Vec<(&'static str, Values, Tolerance)>) {
+    /// The buffers, and what becomes of them, but for the sums; the kernel calls the parameters so.
+    fn buffers(&self, parameters: &'static str, tolerance: Tolerance, example: &Example) -> (Before, After) {
         let state = |state: &State| {
-            let parameters = ("parameters", Values::F32(state.parameters.clone()));
+            let parameters = (parameters, Values::F32(state.parameters.clone()));
             let slots = (!state.slots.is_empty()).then(|| ("slots", Values::F32(slots(state))));
             [parameters].into_iter().chain(slots)
         };
@@ -99,11 +99,11 @@ pub(super) fn narrow_step(setting: &mut Setting) -> Result<Vec<Case>> {
     let now = half(&step.before.parameters, &setting.picked());
     let unused = vec![7.0; now.len()];
     let made = if step.next.is_empty() { unused.clone() } else { half(&step.after.parameters, &step.next) };
-    let is_first = FIRST / room % 2 == 0;
+    let is_first = (FIRST / room).is_multiple_of(2);
     let halves = |next: &[f32]| Values::F32(if is_first { [&now, next].concat() } else { [next, &now].concat() });
 
     let tolerance = Tolerance::of_sum(rows + inner);
-    let (mut before, mut after) = step.buffers(tolerance, &example);
+    let (mut before, mut after) = step.buffers("parameters", tolerance, &example);
     before.extend(answers.buffers());
     before.push(("sums", halves(&unused)));
     after.push(("sums", halves(&made), tolerance));
@@ -121,13 +121,14 @@ fn layers(example: &Example) -> [Dense; 2] {
     })
 }
 
-/// Sums of `outputs` values a row as `dense_ahead` lays them out: in whole vectors.
-fn in_vectors(parts: &[Vec<f32>], outputs: usize) -> Vec<f32> {
-    let row = |row: &[f32]| {
-        let mut row = row.to_vec();
-        row.resize(outputs.next_multiple_of(4), 0.0);
-        row
+/// Sums of `outputs` values a row as `dense_ahead` lays them out by workgroups of `units`: vectors of four that lie apart, and 0 behind
+/// the last.
+fn in_vectors(parts: &[Vec<f32>], outputs: usize, units: usize) -> Vec<f32> {
+    let value = |row: &[f32], at: usize| {
+        let (first, own) = (at / units * units, at % units);
+        row.get(first + own / 4 + own % 4 * (units / 4)).copied().unwrap_or(0.0)
     };
+    let row = |row: &[f32]| (0..outputs.next_multiple_of(units)).map(|at| value(row, at)).collect::<Vec<_>>();
     parts.iter().flat_map(|part| part.chunks_exact(outputs).flat_map(row)).collect()
 }
 
@@ -148,20 +149,15 @@ pub(super) fn dense_ahead(setting: &mut Setting) -> Result<Vec<Case>> {
     for (after, before) in step.after.slots.iter_mut().zip(&step.before.slots) {
         after[last..].copy_from_slice(&before[last..]);
     }
-    let parts = |picked: &[u32]| {
-        in_vectors(&parts(&example.model, &step.after.parameters, &example.inputs, picked, &launch), columns)
-    };
-    let made = parts(if step.next.is_empty() { &[0] } else { &step.next });
-    // Values behind the last unit are not looked at.
-    let unused: Vec<f32> = made
-        .iter()
-        .enumerate()
-        .map(|(at, _)| if at % columns.next_multiple_of(4) < columns { 7.0 } else { 0.0 })
-        .collect();
+    let units = ahead::division(&launch).and_then(|(_, units)| units).unwrap_or(columns);
+    let made = parts(&example.model, &step.after.parameters, &example.inputs, &step.next, &launch);
+    let made = in_vectors(&made, columns, units);
+    let unused = vec![7.0; made.len()];
     let made = if step.next.is_empty() { unused.clone() } else { made };
     let tolerance = Tolerance::of_sum(rows + inner);
-    let (mut before, mut after) = step.buffers(tolerance, &example);
-    before.extend([("deltas", Values::F32(example.d0.clone())), ("sums", Values::F32(unused))]);
+    let (mut before, mut after) = step.buffers("c", tolerance, &example);
+    let deltas = || Values::F32(example.d0.clone());
+    before.extend([("deltas", deltas()), ("deltas4", deltas()), ("sums", Values::F32(unused))]);
     after.push(("sums", Values::F32(made), tolerance));
     Ok(vec![Case { batch: step.batch(setting, &example), launch, share, before, after }])
 }
@@ -175,7 +171,7 @@ pub(super) fn output_ahead(setting: &mut Setting) -> Result<Vec<Case>> {
     // In parts as one of the ways makes them.
     let made =
         ways(setting, |hardware| ahead::dense_ahead(room, first, OptimizerKind::Sgd, hardware)).into_iter().next();
-    let Some((made, count)) = made.and_then(|launch| ahead::parts(&launch).map(|count| (launch, count))) else {
+    let Some(((count, Some(units)), made)) = made.and_then(|launch| Some((ahead::division(&launch)?, launch))) else {
         return Ok(Vec::new());
     };
     let link = Link {
@@ -185,11 +181,11 @@ pub(super) fn output_ahead(setting: &mut Setting) -> Result<Vec<Case>> {
         weights,
         ..Link::default()
     };
-    let ways = ways(setting, |hardware| output::output_ahead(room, last, count, link, hardware));
+    let ways = ways(setting, |hardware| output::output_ahead(room, last, (count, units), link, hardware));
     if ways.is_empty() {
         return Ok(Vec::new());
     }
-    let sums = in_vectors(&parts(model, parameters, inputs, &setting.picked(), &made), hidden);
+    let sums = in_vectors(&parts(model, parameters, inputs, &setting.picked(), &made), hidden, units);
     let mut before = answers.buffers();
     before.extend([
         ("sums", Values::F32(sums)),

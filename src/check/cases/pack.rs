@@ -57,6 +57,7 @@ fn lies(launch: &Launch, name: &str, values: &Values) -> Lies {
         (_, "slots") => Lies::ByMember(stride * launch.link.optimizer.slots()),
         (_, "gradients") | ("matmul_at_b", "c") | ("reduce_rows" | "scale_backward", "sums") => Lies::ByEntry(stride),
         (dense, "b" | "b4") if dense.starts_with("dense") && !updates => Lies::ByMember(stride),
+        ("dense_ahead", "c") => Lies::ByMember(stride),
         (dense, "c") if dense.starts_with("dense") && updates => Lies::ByMember(stride),
         _ => Lies::ByEntry(values.len()),
     }

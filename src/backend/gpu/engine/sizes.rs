@@ -77,7 +77,9 @@ impl Sizes {
                 Buffer::Activations(index) => (format!("activations of layer {index}"), rows * model.width(index)),
                 Buffer::Saved(index) => (format!("sums of layer {index}"), rows * model.widths()[index]),
                 Buffer::Sums => {
-                    let values = step.pieces().find_map(|piece| sums(&piece.launch)).unwrap_or(0);
+                    // Tuning tries all ways.
+                    let ways = step.pieces().flat_map(|piece| [&piece.launch].into_iter().chain(&piece.others));
+                    let values = ways.filter_map(sums).max().unwrap_or(0);
                     ("parts of the next batch".into(), members * values)
                 }
                 Buffer::Slots => ("optimizer's slots".into(), members * recipe.optimizer.kind.slots() * stride),

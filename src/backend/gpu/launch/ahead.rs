@@ -48,19 +48,25 @@ const NARROW_TURNS: usize = 8;
 /// Inputs of one of its workgroups, most wanted first.
 const NARROW_SPANS: [usize; 4] = [28, 16, 56, 112];
 
-/// In how many parts `launch` makes sums.
-pub fn parts(launch: &Launch) -> Option<usize> {
+/// In how many parts `launch` makes sums, and for `dense_ahead` how many units its workgroups have.
+pub fn division(launch: &Launch) -> Option<(usize, Option<usize>)> {
     let value = |name| launch.constant(name).map(|value| value as usize);
-    Some((value("inputs")? + 1).div_ceil(value("span")?))
+    Some(((value("inputs")? + 1).div_ceil(value("span")?), value("units")))
 }
 
-/// Values of the `sums` of `launch` for a member.
+/// Values of the `sums` of `launch` for a member, if it makes any.
 pub fn sums(launch: &Launch) -> Option<usize> {
+    if ![&DENSE_AHEAD, &NARROW_STEP].contains(&launch.kernel) {
+        return None;
+    }
     let value = |name| launch.constant(name).map(|value| value as usize);
-    let (parts, room) = (parts(launch)?, value("room")?);
-    Some(match value("hidden") {
-        Some(hidden) => 2 * (parts * room * hidden + (hidden + 1) * value("classes")?),
-        None => parts * room * value("outputs")?.next_multiple_of(4),
+    let room = value("room")?;
+    Some(match division(launch)? {
+        (parts, Some(units)) => parts * room * value("outputs")?.next_multiple_of(units),
+        (parts, None) => {
+            let hidden = value("hidden")?;
+            2 * (parts * room * hidden + (hidden + 1) * value("classes")?)
+        }
     })
 }
 
@@ -111,10 +117,8 @@ pub fn narrow_step(rows: usize, shape: Narrow, link: Link, hardware: &Hardware) 
     distinct(NARROW_SPANS.into_iter().filter_map(way))
 }
 
-/// Invocations of `dense_ahead`; the most weights, and vectors of gradients, that one of them loads; and the most rows that it has of the
-/// product.
+/// Invocations of `dense_ahead`, the most vectors of gradients that one of them loads, and the most rows that it has of the product.
 const LANES: usize = 256;
-const WEIGHT_TURNS: usize = 4;
 const DELTA_TURNS: usize = 8;
 const MOST_ROWS: usize = 4;
 /// Inputs and outputs of one of its workgroups, most wanted first.
@@ -130,7 +134,7 @@ pub fn dense_ahead(rows: usize, layer: Dense, optimizer: OptimizerKind, hardware
         let inputs = Inputs::new(rows, layer.inputs, span);
         let units = units.min(layer.outputs.next_multiple_of(4));
         let (unit_vectors, words) = (units / 4, inputs.words());
-        let (weights, deltas) = (inputs.span * unit_vectors, rows * unit_vectors);
+        let (weights, deltas) = (words * units, rows * unit_vectors);
         let each_rows = if deltas <= 2 * LANES { 2 } else { MOST_ROWS };
         let around = inputs.vectors() + weights + deltas;
         let bytes = |slices: usize| 16 * (around + slices * weights);
@@ -140,8 +144,7 @@ pub fn dense_ahead(rows: usize, layer: Dense, optimizer: OptimizerKind, hardware
                 && bytes(slices) <= hardware.workgroup_bytes as usize
         };
         let slices = [8, 4, 2, 1].into_iter().find(fits)?;
-        let is_small =
-            4 * weights <= WEIGHT_TURNS * LANES && deltas <= DELTA_TURNS * LANES && inputs.are_loaded_by(LANES);
+        let is_small = weights <= LANES && deltas <= DELTA_TURNS * LANES && inputs.are_loaded_by(LANES);
         let own = [
             ("inputs", layer.inputs),
             ("outputs", layer.outputs),
@@ -156,7 +159,7 @@ pub fn dense_ahead(rows: usize, layer: Dense, optimizer: OptimizerKind, hardware
         let groups = inputs.parts * layer.outputs.div_ceil(units);
         let launch = Launch::new(&DENSE_AHEAD, &own, [groups as u32, 1]).room(rows).stride(layer.weights.stride);
         let launch = launch.with(&what, format!("{} x {units} in {slices} slices", inputs.span)).optimizer(optimizer);
-        let memories = [inputs.vectors(), weights, deltas, slices * weights].map(|vectors| ("vec4<f32>", 16 * vectors));
+        let memories = [slices * weights, weights, deltas, inputs.vectors()].map(|vectors| ("vec4<f32>", 16 * vectors));
         let update = layer.work(Product::Update(optimizer), rows);
         let work = Work { flop: 2.0 * update.flop, bytes: update.bytes + (4 * sums(&launch)?) as f64 };
         let few_sums = 4 * sums(&launch)? <= SUM_BYTES;

@@ -63,14 +63,20 @@ pub fn output(rows: usize, layer: Dense, pass: Pass, link: Link, hardware: &Hard
     ways
 }
 
-/// The same in training with a hidden layer before it, of which there are `parts` parts of its sums: `output_ahead`. The ways, the one
-/// to take untuned first; none where an invocation has too much to keep, and on software drivers.
-pub fn output_ahead(rows: usize, layer: Dense, parts: usize, link: Link, hardware: &Hardware) -> Vec<Launch> {
+/// The same in training with a hidden layer before it, whose sums are there as `dense_ahead` makes them: so many parts, by workgroups of
+/// so many units. The ways, the one to take untuned first; none where an invocation has too much to keep, and on software drivers.
+pub fn output_ahead(
+    rows: usize,
+    layer: Dense,
+    (parts, units): (usize, usize),
+    link: Link,
+    hardware: &Hardware,
+) -> Vec<Launch> {
     let what = format!("output, training, {}-{}, {rows} rows of {parts} parts", layer.inputs, layer.outputs);
     let way = |most_lanes: usize| {
-        let pass = Pass::Training { backward: true };
-        let launch = in_registers(&OUTPUT_AHEAD, (rows, layer), pass, link, most_lanes, &[("sum_parts", parts)])?;
-        let sums = (parts * rows * layer.inputs.next_multiple_of(4) * 4) as f64;
+        let (pass, tiles) = (Pass::Training { backward: true }, [("sum_parts", parts), ("units", units)]);
+        let launch = in_registers(&OUTPUT_AHEAD, (rows, layer), pass, link, most_lanes, &tiles)?;
+        let sums = (4 * parts * rows * layer.inputs.next_multiple_of(units)) as f64;
         let work = Work { bytes: launch.work.bytes + sums, ..launch.work };
         Some(launch.of(&what).work(work))
     };
