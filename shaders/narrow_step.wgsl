@@ -213,23 +213,9 @@ fn main(
     let next_rows = batches[group.z].index;
     let now = half_of(batch.first);
     let next = half_of(batch.first + rows);
-    // What is waited for twice begins first.
-    let source = number_of(batch.first, rows, lane / row_lanes);
-    if group.x == parts {
-        if rows > 0u {
-            let sum = sum_of_parts(now, lane);
-            backward(sum, wanted_of(source, lane), now, rows, lane, member);
-            workgroupBarrier();
-            step_rest(next, next_rows > 0u, lane);
-        } else {
-            for (var i = lane; i < rest_values; i += lanes) {
-                sums[next + parts * part_values + i] = parameters[own_parameters() + w1 + i];
-            }
-        }
-        return;
-    }
-
     let k = group.x * span;
+    // What is waited for twice begins first. The last workgroup loads what it does not need.
+    let source = number_of(batch.first, rows, lane / row_lanes);
     let following = numbers_of(select(batch.first, batch.first + rows, next_rows > 0u), next_rows, lane);
     let numbers = numbers_of(batch.first, rows, lane);
     // The workgroup's weights lie side by side, and b0 behind them: an invocation has one.
@@ -241,9 +227,23 @@ fn main(
     let sum = sum_of_parts(now, lane);
     let wanted = wanted_of(source, lane);
     let ahead = load(following, k, lane);
+    var loaded: Loaded;
     if rows > 0u {
-        let loaded = load(numbers, k, lane);
+        loaded = load(numbers, k, lane);
         backward(sum, wanted, now, rows, lane, member);
+    }
+    if group.x == parts {
+        if rows > 0u {
+            workgroupBarrier();
+            step_rest(next, next_rows > 0u, lane);
+        } else {
+            for (var i = lane; i < rest_values; i += lanes) {
+                sums[next + parts * part_values + i] = parameters[own_parameters() + w1 + i];
+            }
+        }
+        return;
+    }
+    if rows > 0u {
         put(loaded, k, lane);
         workgroupBarrier();
         // The gradients of a word's inputs at a unit, of some of the rows.
