@@ -278,6 +278,12 @@ fn steps_that_begin_the_next_one_train_as_the_twins_do() {
     }
 }
 
+#[test]
+fn packs_in_the_ways_of_gpus_have_the_bits_of_the_same_networks_alone() {
+    let Some(device) = device("packs_in_the_ways_of_gpus_have_the_bits_of_the_same_networks_alone") else { return };
+    assert_all(&check::packs(&as_gpu(&device)).unwrap());
+}
+
 /// Each value is one sum in the same order, whatever the tile is.
 #[test]
 fn tiles_of_any_size_make_the_same_bits() {

@@ -16,8 +16,8 @@ use crate::random;
 use crate::recipe::{Optimizer, OptimizerKind, Recipe};
 use crate::state::State;
 
-/// Networks, by plan: a narrow one, that every plan trains, and one with two wider hidden layers.
-const NETWORKS: [&[usize]; 2] = [&[64, 7, 10], &[33, 40, 20, 3]];
+/// Networks, by plan: a narrow one, that every plan trains, one with a wider hidden layer, and one with two.
+const NETWORKS: [&[usize]; 3] = [&[64, 7, 10], &[33, 50, 3], &[33, 40, 20, 3]];
 const MEMBERS: usize = 3;
 /// Rows of the data, and of a batch: the last is short.
 const ROWS: usize = 100;
