@@ -378,6 +378,44 @@ fn a_numpy_archive_trains_with_its_own_test_part_and_without() {
     assert!(output.status.success() && preview.exists());
 }
 
+#[test]
+fn a_column_of_yes_and_no_may_be_written_in_another_way_in_each_file_and_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |name: &str, cell: &dyn Fn(usize) -> &'static str| {
+        let lines = (0..80).map(|row| format!("{},{},{}\n", cell(row), row % 7, ["a", "b"][row % 2]));
+        write(folder.path(), name, format!("flag,x,label\n{}", lines.collect::<String>()))
+    };
+    let numbers = table("numbers.csv", &|row| ["0", "1"][row % 2]);
+    let words = table("words.csv", &|row| ["False", "True"][row % 2]);
+    let missing = table("missing.csv", &|row| if row == 3 { "NA" } else { ["no", "yes"][row % 2] });
+    let other = table("other.csv", &|row| if row == 3 { "2" } else { ["no", "yes"][row % 2] });
+    let both = table("both.csv", &|row| ["0", "1", "False", "TRUE", "no", "yes"][row % 6]);
+    let model = folder.path().join("m.safetensors");
+    let model = model.to_str().unwrap();
+    let flags = |test: &std::path::Path| {
+        let test = test.to_str().unwrap().to_owned();
+        ["--test", &test, "--epochs", "20", "--batch-size", "8", "--save", model].map(str::to_owned)
+    };
+    let trained = |data: &std::path::Path, test: &std::path::Path| {
+        let flags = flags(test);
+        train(data, &flags.each_ref().map(String::as_str))
+    };
+    let line = "texts that say yes and no are 1 and 0 in column 1 (\"flag\"), as training had these";
+    let (out, err) = trained(&numbers, &words);
+    assert!(accuracy(&out) == 1.0 && err.contains(line), "{out}{err}");
+    let output = run(&["eval", model, "--data", missing.to_str().unwrap(), "--backend", "cpu"]);
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(err.contains(line) && err.contains("missing cells are filled in as in training: flag (1)"), "{out}{err}");
+    refused(
+        &numbers,
+        flags(&other).each_ref().map(String::as_str).as_slice(),
+        1,
+        &["\"no\" in line 2", "which is text"],
+    );
+    let (out, err) = trained(&both, &numbers);
+    assert!(accuracy(&out) == 1.0 && err.contains("two values become 0 and 1: flag ("), "{out}{err}");
+}
+
 /// As pandas writes a column of booleans, and other software the same column as numbers.
 #[test]
 fn labels_that_say_yes_and_no_in_another_way_are_taken_with_a_line() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::data::classes;
 use crate::data::schema::{self, Encoding, Rules};
 use crate::data::targets::{Cells, Found};
+use crate::data::truth::truth;
 use crate::data::{Expected, Inputs, Kind, Known, Missing, Note, Options, Raw, Schema, Task};
 use crate::error::{Error, Remedy, Result};
 
@@ -46,7 +47,7 @@ pub use table::Table;
 use cells::{Number, Reading};
 use columns::Layout;
 use many::Sources;
-use opened::{Looked, Opened, read_rows};
+use opened::{Faulty, Looked, Opened, read_rows};
 
 /// Whether a text is a number, with whatever decimal mark.
 pub(super) fn is_number(text: &str) -> bool {
@@ -304,12 +305,29 @@ fn read_like(
     // Training left out rows by all columns that it read, whatever became of them.
     let by_all = schema.missing == Missing::Drop;
     let held = |kind: &Kind| if by_all && kind.is_read() { Held::Text { at: 0 } } else { kind.held() };
-    let held: Vec<Held> = schema.columns.iter().map(held).collect();
+    let mut held: Vec<Held> = schema.columns.iter().map(held).collect();
     let mut rows = read_rows(&sources, opened, &layout, &held, expected, options, notes)?;
     rows.check(path, &layout.columns)?;
-    let first = std::mem::take(&mut rows.faults).into_iter().min_by_key(|faulty| faulty.faults.first.1);
-    if let Some(faulty) = first {
+    let faults = std::mem::take(&mut rows.faults);
+    let may_be_told = |faulty: &Faulty| {
+        faulty.faults.texts > 0 && matches!(schema.columns[faulty.column], Kind::Number { truth: true, .. })
+    };
+    if !faults.is_empty() && faults.iter().all(may_be_told) {
+        faults.iter().for_each(|faulty| held[faulty.column] = Held::Text { at: 0 });
+        let opened = Opened::new(sources.first(), options, None, &mut Vec::new())?;
+        rows = read_rows(&sources, opened, &layout, &held, expected, options, &mut Vec::new())?;
+    }
+    let is_wrong = |faulty: &Faulty| match rows.frame.held[faulty.column] {
+        Held::Text { at } => !rows.frame.texts[at].iter().all(|text| truth(text).is_some() || is_missing(text)),
+        _ => true,
+    };
+    let as_truth: Vec<usize> = faults.iter().map(|faulty| faulty.column).collect();
+    if let Some(faulty) = faults.into_iter().filter(is_wrong).min_by_key(|faulty| faulty.faults.first.1) {
         return Err(faulty.error);
+    }
+    for index in as_truth {
+        let name = columns.name(index);
+        notes.push(format!("texts that say yes and no are 1 and 0 in {name}, as training had these").into());
     }
     let told = notes.len();
     notes.extend(sources.note(rows.frame.rows()));
@@ -319,7 +337,9 @@ fn read_like(
         found.cells
     });
     forget_marks(&mut rows.frame, |index, texts| match &schema.columns[index] {
-        Kind::Boolean { .. } | Kind::Time { .. } => Some(texts.iter().map(|text| is_missing(text)).collect()),
+        Kind::Number { .. } | Kind::Boolean { .. } | Kind::Time { .. } => {
+            Some(texts.iter().map(|text| is_missing(text)).collect())
+        }
         kind if kind.is_read() => schema::marks_of_missing(texts),
         _ => None,
     });

@@ -70,6 +70,9 @@ pub enum Kind {
         fill: Option<f64>,
         /// Whether a feature says that a cell is missing.
         indicator: bool,
+        /// Whether training had nothing but 0 and 1. Other files may say yes and no instead.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        truth: bool,
     },
     /// 1 or 0.
     Boolean {
@@ -178,7 +181,7 @@ impl Schema {
     pub fn of_numbers(columns: &Columns) -> Self {
         let kind = |index: usize| match index == columns.label {
             true => Kind::Target,
-            false => Kind::Number { origin: 0.0, fill: None, indicator: false },
+            false => Kind::Number { origin: 0.0, fill: None, indicator: false, truth: false },
         };
         Self::new(columns, (0..columns.count).map(kind).collect(), Missing::Refuse)
     }
@@ -222,7 +225,7 @@ mod tests {
     fn schema() -> Schema {
         let values = ["a", "b"].map(String::from).to_vec();
         let kinds = vec![
-            Kind::Number { origin: 0.0, fill: Some(1.0), indicator: true },
+            Kind::Number { origin: 0.0, fill: Some(1.0), indicator: true, truth: false },
             Kind::Categories { values, other: true, fill: 2, indicator: false },
             Kind::Boolean { texts: ["no", "yes"].map(String::from), fill: false, indicator: true },
             Kind::Target,
@@ -246,7 +249,7 @@ mod tests {
         bad.features.pop();
         assert!(!bad.is_usable(&columns()));
         let mut bad = good.clone();
-        bad.columns[0] = Kind::Number { origin: f64::NAN, fill: None, indicator: true };
+        bad.columns[0] = Kind::Number { origin: f64::NAN, fill: None, indicator: true, truth: false };
         assert!(!bad.is_usable(&columns()));
         let mut bad = good;
         bad.columns[1] = Kind::Categories { values: vec!["a".into()], other: true, fill: 2, indicator: true };

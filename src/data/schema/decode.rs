@@ -79,7 +79,7 @@ mod tests {
         let columns = Columns { count: 5, label: 4, names: None };
         let values = ["red", "blue"].map(String::from).to_vec();
         let kinds = vec![
-            Kind::Number { origin: 100.0, fill: Some(1.0), indicator: true },
+            Kind::Number { origin: 100.0, fill: Some(1.0), indicator: true, truth: false },
             Kind::Categories { values, other: true, fill: 0, indicator: false },
             Kind::Boolean { texts: ["no", "yes"].map(String::from), fill: false, indicator: false },
             Kind::Time { form: "%Y-%m-%d".into(), origin: 19_000.0, fill: 19_000.0, indicator: false },

@@ -73,12 +73,17 @@ impl<'a> Encoding<'a> {
             let texts =
                 |code: &dyn Fn(&str) -> Coded, at: usize| frame.texts[at].iter().map(|text| code(text)).collect();
             let (cells, indicator) = match (kind, frame.held[index]) {
-                (Kind::Number { origin, fill, indicator }, Held::Number { at, .. }) => {
+                (Kind::Number { origin, fill, indicator, .. }, Held::Number { at, .. }) => {
                     let fill = fill.map_or(f32::NAN, |fill| (fill - origin) as f32);
                     (Cells::Numbers(at, fill), own(indicator))
                 }
+                (Kind::Number { fill, indicator, .. }, Held::Text { at }) => {
+                    let code = |text: &str| truth(text).map_or(Coded::Unread, |yes| Coded::Value(f32::from(yes)));
+                    let fill = Coded::Value(fill.map_or(f32::NAN, |fill| fill as f32));
+                    (Cells::Texts(at, texts(&code, at), fill), own(indicator))
+                }
                 (Kind::Boolean { texts: pair, fill, indicator }, Held::Text { at }) => {
-                    let value = |yes: bool| Coded::Value(if yes { 1.0 } else { 0.0 });
+                    let value = |yes: bool| Coded::Value(f32::from(yes));
                     let place = |text: &str| pair.iter().position(|value| value.eq_ignore_ascii_case(text));
                     let code = |text: &str| match place(text).map(|place| place == 1).or_else(|| truth(text)) {
                         Some(yes) => value(yes),
@@ -205,7 +210,7 @@ mod tests {
         let columns = Columns { count: 4, label: 3, names: None };
         let values = ["b".to_owned(), "a".to_owned()];
         let kinds = vec![
-            Kind::Number { origin: 100.0, fill: Some(102.0), indicator: true },
+            Kind::Number { origin: 100.0, fill: Some(102.0), indicator: true, truth: false },
             Kind::Categories { values: values.to_vec(), other: false, fill: 1, indicator: false },
             Kind::Boolean { texts: ["no", "yes"].map(String::from), fill: true, indicator: false },
             Kind::Target,

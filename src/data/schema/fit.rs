@@ -11,7 +11,7 @@ use super::times::{self, Form};
 use super::{IGNORED, Kind, Missing, Schema, WEIGHT};
 use crate::data::csv::{Frame, Held, NO_TEXT, Place, is_missing, is_number, is_number_with, show};
 use crate::data::known::are_bytes;
-use crate::data::truth;
+use crate::data::truth::{PAIRS, truth};
 use crate::data::{Columns, Note};
 use crate::error::{Error, Remedy, Result};
 
@@ -292,8 +292,9 @@ impl Fitting<'_> {
         } {
             left_out(COUNTED)
         } else {
+            let truth = origin == 0.0 && values.iter().all(|value| [0.0, 1.0].contains(value));
             let fill = (self.rules.missing != Missing::Refuse).then(|| origin + median(&mut values));
-            Kind::Number { origin, fill, indicator }
+            Kind::Number { origin, fill, indicator, truth }
         };
         Fitted { kind, missing, range, remark: None }
     }
@@ -325,8 +326,8 @@ impl Fitting<'_> {
         } else if found.len() == 1 && !indicator {
             left_out(CONSTANT)
         } else if let Some(texts) = booleans(&found).filter(|_| !forced) {
-            let yes = |text: &str| text.eq_ignore_ascii_case(&texts[1]);
-            let truths: usize = found.iter().filter(|(text, _)| yes(text)).map(|(_, count)| count).sum();
+            let truths: usize =
+                found.iter().filter(|(text, _)| truth(text) == Some(true)).map(|(_, count)| count).sum();
             Kind::Boolean { texts, fill: 2 * truths > rows - missing, indicator }
         } else if let Form::One(form) = form {
             let mut days: Vec<f64> = Vec::new();
@@ -479,14 +480,19 @@ pub(in crate::data) fn marks_of_missing(texts: &[String]) -> Option<Vec<bool>> {
     (booleans(&others).is_some() || are_dates()).then_some(missing)
 }
 
-/// The pair of texts that `found` are, however they are spelt.
+/// The pair of texts that most of `found` are, where all say yes or no, however they are spelt, and some say each.
 fn booleans(found: &[(&str, usize)]) -> Option<[String; 2]> {
-    let pair = truth::PAIRS.iter().find(|pair| {
-        let is = |text: &str| pair.iter().any(|value| value.eq_ignore_ascii_case(text));
-        let has = |value: &str| found.iter().any(|(text, _)| value.eq_ignore_ascii_case(text));
-        found.len() < 16 && found.iter().all(|(text, _)| is(text)) && has(pair[0]) && has(pair[1])
-    });
-    pair.map(|pair| pair.map(str::to_owned))
+    let says = |wanted: bool| found.iter().any(|(text, _)| truth(text) == Some(wanted));
+    if found.len() >= 16 || !says(false) || !says(true) || found.iter().any(|(text, _)| truth(text).is_none()) {
+        return None;
+    }
+    let has = |pair: &[&str; 2], text: &str| pair.iter().any(|value| value.eq_ignore_ascii_case(text));
+    let pair_of = |(text, _): &(&str, usize)| PAIRS.iter().find(|pair| has(pair, text));
+    let pairs: Vec<&[&str; 2]> = found.iter().filter_map(pair_of).collect();
+    let first = pairs.first()?;
+    // Letters of several pairs, or among numbers, stand for something else.
+    let (are_words, is_one) = (pairs.iter().all(|pair| pair[0].len() > 1), pairs.iter().all(|pair| pair == first));
+    (are_words || is_one && pairs.len() == found.len()).then(|| first.map(str::to_owned))
 }
 
 /// The median of some numbers.
@@ -568,7 +574,19 @@ mod tests {
             assert_eq!(kind(name, &cells, &rules()).unwrap(), Kind::LeftOut { why: reason.into() }, "{name}");
         }
         let counted = kind("time", &cells(30, |row| row.to_string()), &rules()).unwrap();
-        assert_eq!(counted, Kind::Number { origin: 0.0, fill: Some(14.5), indicator: false });
+        assert_eq!(counted, Kind::Number { origin: 0.0, fill: Some(14.5), indicator: false, truth: false });
+    }
+
+    #[test]
+    fn yes_and_no_are_known_however_they_are_spelt_but_for_letters_among_others() {
+        let of =
+            |texts: &[&str]| kind("flag", &cells(40, |row| texts[row % texts.len()].to_owned()), &rules()).unwrap();
+        for texts in [&["no", "Yes"][..], &["0", "1", "no", "yes"], &["TRUE", "no", "False"], &["1.0", "no"]] {
+            assert!(matches!(of(texts), Kind::Boolean { .. }), "{texts:?}");
+        }
+        for texts in [&["f", "y"][..], &["f", "n", "t"], &["0", "1", "n"], &["yes", "no", "maybe"], &["yes", "1"]] {
+            assert!(matches!(of(texts), Kind::Categories { .. }), "{texts:?}");
+        }
     }
 
     #[test]
