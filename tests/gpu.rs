@@ -112,7 +112,9 @@ fn updates_in_one_dispatch_are_those_in_dispatches_of_their_own() {
         let step = |device: &Device| Plan::step(PlanName::Fused, &model, &recipe, Element::U8, 32, &device.hardware);
         step(&joining).pieces().for_each(|piece| apart.hardware.tuning.set(&piece.launch));
         let layers = widths.len() - 1;
-        assert_eq!([&joining, &apart].map(|device| step(device).dispatches.len()), [2 * layers - 1, 3 * layers - 2]);
+        // With one hidden layer, the first update makes the forward product, too.
+        let count = if layers == 2 { 2 } else { 2 * layers - 1 };
+        assert_eq!([&joining, &apart].map(|device| step(device).dispatches.len()), [count, count + layers - 1]);
         let trained = [&joining, &apart].map(|device| {
             let mut gpu = Gpu::new(Store::new(device.clone()), model.clone(), &recipe, None).unwrap();
             gpu.upload(Split::Train, &samples).unwrap();

@@ -392,11 +392,11 @@ fn a_column_of_yes_and_no_may_be_written_in_another_way_in_each_file_and_row() {
     let both = table("both.csv", &|row| ["0", "1", "False", "TRUE", "no", "yes"][row % 6]);
     let model = folder.path().join("m.safetensors");
     let model = model.to_str().unwrap();
-    let flags = |test: &std::path::Path| {
+    let flags = |test: &Path| {
         let test = test.to_str().unwrap().to_owned();
         ["--test", &test, "--epochs", "20", "--batch-size", "8", "--save", model].map(str::to_owned)
     };
-    let trained = |data: &std::path::Path, test: &std::path::Path| {
+    let trained = |data: &Path, test: &Path| {
         let flags = flags(test);
         train(data, &flags.each_ref().map(String::as_str))
     };
@@ -414,6 +414,43 @@ fn a_column_of_yes_and_no_may_be_written_in_another_way_in_each_file_and_row() {
     );
     let (out, err) = trained(&both, &numbers);
     assert!(accuracy(&out) == 1.0 && err.contains("two values become 0 and 1: flag ("), "{out}{err}");
+}
+
+#[test]
+fn numbers_with_a_unit_are_numbers_and_another_unit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |name: &str, cell: &dyn Fn(usize) -> String| {
+        let lines = (0..90).map(|row| format!("{},{},{}\n", cell(row), row % 7, 3 * row));
+        write(folder.path(), name, format!("power,x,price\n{}", lines.collect::<String>()))
+    };
+    let power = table("power.csv", &|row| match row {
+        7 => "bhp".into(),
+        _ => format!("\"{}{}.5 bhp\"", if row > 50 { "1," } else { "" }, 100 + row),
+    });
+    let bare = table("bare.csv", &|row| (100 + row).to_string());
+    let watts = table("watts.csv", &|row| format!("{row} kW"));
+    let model = folder.path().join("m.safetensors");
+    let model = model.to_str().unwrap();
+    let target = ["--target", "price", "--epochs", "3", "--save", model];
+    let (out, err) = train(&power, &target);
+    let told =
+        ["numbers are read without the unit behind them: power (bhp) (--categories says otherwise)", "power (1)"];
+    assert!(told.iter().all(|line| err.contains(line)), "{out}{err}");
+    let data = |path: &Path| {
+        let output = run(&["eval", model, "--data", path.to_str().unwrap(), "--backend", "cpu"]);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(data(&bare).0, Some(0));
+    let (code, err) = data(&watts);
+    let refusal = "found \"0 kW\" in line 2, column 1 (\"power\"): 90 of 90 cells of this column cannot be read, expected \
+                   numbers and bhp behind them, as in training";
+    assert!(code == Some(1) && err.contains(refusal), "{err}");
+    let inspected = run(&["data", "inspect", power.to_str().unwrap(), "--target", "price"]);
+    assert!(
+        String::from_utf8(inspected.stdout).unwrap().contains("a number, read without bhp, and whether it is missing")
+    );
+    let (_, err) = train(&power, &[&target[..], &["--categories", "power"]].concat());
+    assert!(!err.contains("without the unit"), "{err}");
 }
 
 /// As pandas writes a column of booleans, and other software the same column as numbers.

@@ -413,6 +413,7 @@ fn becomes(profile: &Profile) -> String {
             }
             _ => "a number".into(),
         },
+        Kind::Quantity { unit, indicator, .. } => format!("a number, read without {unit}{}", missing(indicator)),
         Kind::Boolean { texts: [no, yes], indicator, .. } => format!("{no} 0, {yes} 1{}", missing(indicator)),
         Kind::Time { form, indicator, .. } => format!("days, read as {form}{}", missing(indicator)),
         Kind::Categories { values, other, indicator, .. } => {

@@ -315,7 +315,7 @@ fn read_like(
     if !faults.is_empty() && faults.iter().all(may_be_told) {
         faults.iter().for_each(|faulty| held[faulty.column] = Held::Text { at: 0 });
         let opened = Opened::new(sources.first(), options, None, &mut Vec::new())?;
-        rows = read_rows(&sources, opened, &layout, &held, expected, options, &mut Vec::new())?;
+        rows = read_rows(&sources, opened, &layout, &held, expected, options, notes)?;
     }
     let is_wrong = |faulty: &Faulty| match rows.frame.held[faulty.column] {
         Held::Text { at } => !rows.frame.texts[at].iter().all(|text| truth(text).is_some() || is_missing(text)),
@@ -337,8 +337,9 @@ fn read_like(
         found.cells
     });
     forget_marks(&mut rows.frame, |index, texts| match &schema.columns[index] {
-        Kind::Number { .. } | Kind::Boolean { .. } | Kind::Time { .. } => {
-            Some(texts.iter().map(|text| is_missing(text)).collect())
+        Kind::Number { .. } | Kind::Quantity { .. } | Kind::Boolean { .. } | Kind::Time { .. } => {
+            let is_mark = |text: &String| is_missing(text) || schema.columns[index].is_mark(text);
+            Some(texts.iter().map(is_mark).collect())
         }
         kind if kind.is_read() => schema::marks_of_missing(texts),
         _ => None,
@@ -389,7 +390,7 @@ fn forget_marks(frame: &mut Frame, marks: impl Fn(usize, &[String]) -> Option<Ve
     }
 }
 
-/// Refuses a column of dates, or of two values, most cells of which cannot be read as training read them.
+/// Refuses a column of dates, of numbers with a unit, or of two values, most cells of which cannot be read as training read them.
 fn check_read(
     path: &Path,
     (columns, schema, index): (&Columns, &Schema, usize),
@@ -398,6 +399,7 @@ fn check_read(
     places: &Places,
 ) -> Result<()> {
     let expected = match &schema.columns[index] {
+        Kind::Quantity { unit, .. } => format!("numbers and {unit} behind them, as in training"),
         Kind::Time { form, .. } => format!("dates or times of the form {form}, as in training"),
         Kind::Boolean { texts: [no, yes], .. } => format!("{no} or {yes}, as in training"),
         _ => return Ok(()),

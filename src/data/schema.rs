@@ -9,6 +9,7 @@ use super::csv::Held;
 mod decode;
 mod encode;
 mod fit;
+mod quantities;
 mod row_numbers;
 mod times;
 
@@ -74,6 +75,15 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         truth: bool,
     },
+    /// A number that has a unit behind it.
+    Quantity {
+        /// The unit.
+        unit: String,
+        /// The number that stands in for a missing one.
+        fill: f64,
+        /// Whether a feature says that a cell is missing.
+        indicator: bool,
+    },
     /// 1 or 0.
     Boolean {
         /// The texts, in lower case, that are 0 and 1.
@@ -112,9 +122,10 @@ impl Kind {
     fn width(&self) -> usize {
         match self {
             Kind::Target | Kind::LeftOut { .. } => 0,
-            Kind::Number { indicator, .. } | Kind::Boolean { indicator, .. } | Kind::Time { indicator, .. } => {
-                1 + usize::from(*indicator)
-            }
+            Kind::Number { indicator, .. }
+            | Kind::Quantity { indicator, .. }
+            | Kind::Boolean { indicator, .. }
+            | Kind::Time { indicator, .. } => 1 + usize::from(*indicator),
             Kind::Categories { values, other, indicator, .. } => {
                 values.len() + usize::from(*other) + usize::from(*indicator)
             }
@@ -132,6 +143,7 @@ impl Kind {
             Kind::Target => "target",
             Kind::LeftOut { .. } => "left out",
             Kind::Number { .. } => "number",
+            Kind::Quantity { .. } => "quantity",
             Kind::Boolean { .. } => "boolean",
             Kind::Time { .. } => "time",
             Kind::Categories { .. } => "categories",
@@ -142,7 +154,9 @@ impl Kind {
     fn features(&self, name: &str) -> Vec<String> {
         let mut features = match self {
             Kind::Target | Kind::LeftOut { .. } => Vec::new(),
-            Kind::Number { .. } | Kind::Boolean { .. } | Kind::Time { .. } => vec![name.to_owned()],
+            Kind::Number { .. } | Kind::Quantity { .. } | Kind::Boolean { .. } | Kind::Time { .. } => {
+                vec![name.to_owned()]
+            }
             Kind::Categories { values, other, .. } => {
                 let others = other.then(|| format!("{name} other"));
                 values.iter().map(|value| format!("{name}={value}")).chain(others).collect()
@@ -152,6 +166,11 @@ impl Kind {
             features.push(format!("{name} missing"));
         }
         features
+    }
+
+    /// Whether a text stands for a missing value in such a column, beside what does in any: a unit without a number.
+    pub(super) fn is_mark(&self, text: &str) -> bool {
+        matches!(self, Kind::Quantity { unit, .. } if quantities::is_bare(text, unit))
     }
 
     /// Whether it was read in training, though it became nothing.
@@ -164,7 +183,9 @@ impl Kind {
         match self {
             Kind::Target | Kind::LeftOut { .. } => Held::Nothing,
             Kind::Number { origin, .. } => Held::Number { at: 0, origin: *origin },
-            Kind::Boolean { .. } | Kind::Time { .. } | Kind::Categories { .. } => Held::Text { at: 0 },
+            Kind::Quantity { .. } | Kind::Boolean { .. } | Kind::Time { .. } | Kind::Categories { .. } => {
+                Held::Text { at: 0 }
+            }
         }
     }
 }
@@ -204,6 +225,7 @@ impl Schema {
     pub fn is_usable(&self, columns: &Columns) -> bool {
         let finite = |kind: &Kind| match kind {
             Kind::Number { origin, fill, .. } => origin.is_finite() && fill.is_none_or(f64::is_finite),
+            Kind::Quantity { fill, .. } => fill.is_finite(),
             Kind::Time { origin, fill, .. } => origin.is_finite() && fill.is_finite(),
             Kind::Categories { values, other, fill, .. } => *fill < values.len() + usize::from(*other),
             Kind::Target | Kind::LeftOut { .. } | Kind::Boolean { .. } => true,

@@ -30,6 +30,7 @@ impl Schema {
         match &self.columns[index] {
             Kind::Target | Kind::LeftOut { .. } => String::new(),
             Kind::Number { indicator, .. }
+            | Kind::Quantity { indicator, .. }
             | Kind::Boolean { indicator, .. }
             | Kind::Time { indicator, .. }
             | Kind::Categories { indicator, .. }
@@ -38,6 +39,7 @@ impl Schema {
                 MISSING.into()
             }
             Kind::Number { origin, .. } => rounded(f64::from(first) + origin),
+            Kind::Quantity { unit, .. } => format!("{} {unit}", rounded(first.into())),
             Kind::Boolean { texts, .. } => texts[usize::from(first > 0.5)].clone(),
             Kind::Time { origin, .. } => date(f64::from(first) + origin),
             Kind::Categories { values, other, .. } => match features.iter().position(|feature| *feature > 0.5) {

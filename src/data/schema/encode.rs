@@ -2,8 +2,7 @@
 
 use flate2::Crc;
 
-use super::times;
-use super::{Kind, Schema};
+use super::{Kind, Schema, quantities, times};
 use crate::data::csv::{Frame, Held, NO_TEXT, Place};
 use crate::data::truth::truth;
 
@@ -81,6 +80,11 @@ impl<'a> Encoding<'a> {
                     let code = |text: &str| truth(text).map_or(Coded::Unread, |yes| Coded::Value(f32::from(yes)));
                     let fill = Coded::Value(fill.map_or(f32::NAN, |fill| fill as f32));
                     (Cells::Texts(at, texts(&code, at), fill), own(indicator))
+                }
+                (Kind::Quantity { unit, fill, indicator }, Held::Text { at }) => {
+                    let value = |number: f64| Coded::Value(number as f32);
+                    let code = |text: &str| quantities::number(text, unit).map_or(Coded::Unread, value);
+                    (Cells::Texts(at, texts(&code, at), value(*fill)), own(indicator))
                 }
                 (Kind::Boolean { texts: pair, fill, indicator }, Held::Text { at }) => {
                     let value = |yes: bool| Coded::Value(f32::from(yes));

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::row_numbers::{are_row_numbers, tells_rows_apart};
 use super::times::{self, Form};
-use super::{IGNORED, Kind, Missing, Schema, WEIGHT};
+use super::{IGNORED, Kind, Missing, Schema, WEIGHT, quantities};
 use crate::data::csv::{Frame, Held, NO_TEXT, Place, is_missing, is_number, is_number_with, show};
 use crate::data::known::are_bytes;
 use crate::data::truth::{PAIRS, truth};
@@ -172,6 +172,12 @@ fn tell(profiles: &[Profile], rules: &Rules, notes: &mut Vec<Note>) {
         _ => None,
     }) {
         notes.push(Note::new(format!("two values become 0 and 1: {found}"), "categories"));
+    }
+    if let Some(found) = named(&|kind| match kind {
+        Kind::Quantity { unit, .. } => Some(format!(" ({unit})")),
+        _ => None,
+    }) {
+        notes.push(Note::new(format!("numbers are read without the unit behind them: {found}"), "categories"));
     }
     if let Some(found) = named(&|kind| match kind {
         Kind::Time { form, .. } if form.contains("%y") => Some(format!(" ({form}, {})", times::CENTURY)),
@@ -339,6 +345,13 @@ impl Fitting<'_> {
             days.sort_unstable_by(f64::total_cmp);
             let fill = days[days.len() / 2];
             Kind::Time { form, origin: fill.floor(), fill, indicator }
+        } else if let Some(unit) = self.unit(&found).filter(|_| !forced) {
+            let mut numbers: Vec<f32> = Vec::new();
+            for (text, count) in &found {
+                let number = quantities::number(text, unit).into_iter();
+                numbers.extend(number.flat_map(|number| std::iter::repeat_n(number as f32, *count)));
+            }
+            Kind::Quantity { unit: unit.to_owned(), fill: median(&mut numbers), indicator }
         } else {
             if !forced && form == Form::None {
                 remark = remark.or(self.check_dates(path, index, at, &found)?);
@@ -357,6 +370,11 @@ impl Fitting<'_> {
             }
         };
         Ok(Fitted { kind, missing, range, remark })
+    }
+
+    /// The unit behind all numbers of a column, of which these are the texts. Where a comma is the decimal mark they are not read.
+    fn unit<'b>(&self, found: &[(&'b str, usize)]) -> Option<&'b str> {
+        quantities::unit(found.iter().map(|(text, _)| *text)).filter(|_| !self.rules.comma)
     }
 
     /// Refuses a column of numbers in which a few cells are text: it is more likely that these are wrong than that all numbers
@@ -468,16 +486,22 @@ fn is_nearly_number(text: &str) -> bool {
     is_number(text.trim_matches(|mark: char| "<>~≈≤≥=*+() ".contains(mark)))
 }
 
-/// Which of `texts`, all those of a column, stand for a missing value, where the others are dates or say yes and no.
+/// Which of `texts`, all those of a column, stand for a missing value, where the others are dates, have a unit, or say yes and no.
 pub(in crate::data) fn marks_of_missing(texts: &[String]) -> Option<Vec<bool>> {
-    let missing: Vec<bool> = texts.iter().map(|text| is_missing(text)).collect();
+    let mut missing: Vec<bool> = texts.iter().map(|text| is_missing(text)).collect();
+    // A unit without a number.
+    let with_digits = || texts.iter().filter(|text| text.contains(|mark: char| mark.is_ascii_digit()));
+    if let Some(unit) = quantities::unit(with_digits().map(|text| &text[..])) {
+        missing.iter_mut().zip(texts).for_each(|(missing, text)| *missing |= quantities::is_bare(text, unit));
+    }
     if !missing.contains(&true) {
         return None;
     }
     let others: Vec<(&str, usize)> =
         texts.iter().zip(&missing).filter(|(_, missing)| !**missing).map(|(text, _)| (&text[..], 1)).collect();
     let are_dates = || matches!(times::form(others.iter().map(|(text, _)| *text)), Form::One(_));
-    (booleans(&others).is_some() || are_dates()).then_some(missing)
+    let are_quantities = || quantities::unit(others.iter().map(|(text, _)| *text)).is_some();
+    (booleans(&others).is_some() || are_quantities() || are_dates()).then_some(missing)
 }
 
 /// The pair of texts that most of `found` are, where all say yes or no, however they are spelt, and some say each.
