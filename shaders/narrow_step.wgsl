@@ -93,7 +93,8 @@ fn sum_of_row(own: f32) -> f32 {
     return sum;
 }
 
-// What the invocation's unit is made from: the parts in the half of sums that begins at `now`, added up.
+// What the invocation's unit is made from: the parts in the half of sums that begins at `now`, added up. Where a batch has no rows,
+// others write there, and nobody uses the sum.
 fn sum_of_parts(now: u32, lane: u32) -> f32 {
     let at = now + min(lane / row_lanes, room - 1u) * hidden + min(lane % row_lanes, hidden - 1u);
     var sum = 0.0;

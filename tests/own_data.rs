@@ -414,6 +414,16 @@ fn a_column_of_yes_and_no_may_be_written_in_another_way_in_each_file_and_row() {
     );
     let (out, err) = trained(&both, &numbers);
     assert!(accuracy(&out) == 1.0 && err.contains("two values become 0 and 1: flag ("), "{out}{err}");
+    // Of several faults the one that is none otherwise; and of several files one line.
+    let oops = write(folder.path(), "oops.csv", "flag,x,label\nyes,oops,b\n");
+    refused(&numbers, flags(&oops).each_ref().map(String::as_str).as_slice(), 1, &["\"oops\" in line 2"]);
+    let parts = folder.path().join("parts");
+    std::fs::create_dir(&parts).unwrap();
+    for name in ["1.csv", "2.csv"] {
+        std::fs::copy(&words, parts.join(name)).unwrap();
+    }
+    let (_, err) = trained(&numbers, &parts);
+    assert_eq!(err.matches(line).count(), 1, "{err}");
 }
 
 #[test]
@@ -429,6 +439,13 @@ fn numbers_with_a_unit_are_numbers_and_another_unit_is_refused() {
     });
     let bare = table("bare.csv", &|row| (100 + row).to_string());
     let watts = table("watts.csv", &|row| format!("{row} kW"));
+    // The same numbers with a decimal comma.
+    let rows = |mark: &str| {
+        let line = |row: usize| format!("{}{mark}5 bhp;{}{mark}5;{}\n", 100 + row, row % 7, 3 * row);
+        format!("power;x;price\n{}", (0..90).map(line).collect::<String>())
+    };
+    let [points, commas] =
+        [".", ","].map(|mark| write(folder.path(), if mark == "," { "commas.csv" } else { "points.csv" }, rows(mark)));
     let model = folder.path().join("m.safetensors");
     let model = model.to_str().unwrap();
     let target = ["--target", "price", "--epochs", "3", "--save", model];
@@ -441,6 +458,8 @@ fn numbers_with_a_unit_are_numbers_and_another_unit_is_refused() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     assert_eq!(data(&bare).0, Some(0));
+    let told = |path: &Path| run(&["eval", model, "--data", path.to_str().unwrap(), "--backend", "cpu"]).stdout;
+    assert!(told(&points) == told(&commas) && !told(&commas).is_empty());
     let (code, err) = data(&watts);
     let refusal = "found \"0 kW\" in line 2, column 1 (\"power\"): 90 of 90 cells of this column cannot be read, expected \
                    numbers and bhp behind them, as in training";

@@ -5,7 +5,7 @@ struct Batch {
     // Place of its first row in the order
     first: u32,
     rows: u32,
-    // Where its loss goes
+    // Where its loss goes, or in training how many rows the member's next one has: those that follow its own
     index: u32,
     // Whose parameters they are
     member: u32,

@@ -59,6 +59,14 @@ pub(super) fn is_number_with(cell: impl AsRef<[u8]>, comma: bool) -> bool {
     matches!(Reading { comma, missing: Vec::new() }.number(cell.as_ref()), Number::Value(_))
 }
 
+/// The number that a cell is with this decimal mark, if it is one.
+pub(super) fn number(cell: &str, comma: bool) -> Option<f64> {
+    match (Reading { comma, missing: Vec::new() }).number(cell.as_bytes()) {
+        Number::Value(value) => Some(value),
+        _ => None,
+    }
+}
+
 /// Reads `path`, or `content`, which messages call `path`, as a table to learn from: a file, or all that [`table_files`] finds.
 /// What it was taken for goes to `notes`.
 ///
@@ -130,7 +138,7 @@ pub fn read(path: &Path, content: Option<&[u8]>, options: &Options, notes: &mut 
     let mut groups = groups.map(|index| weight::take_groups(path, &mut frame, &columns, index)).transpose()?;
     forget_marks(&mut frame, |index, texts| match rules.categories.contains(&index) {
         true => None,
-        false => schema::marks_of_missing(texts),
+        false => schema::marks_of_missing(texts, rules.comma),
     });
     let Some(Found { mut cells, note }) = rows.found else {
         return Err(Error::file(path, "no column of labels", "one"));
@@ -293,6 +301,7 @@ fn read_like(
     let options = &Options { missing_values, ..options.clone() };
     let sources = Sources::new(path, content)?;
     let opened = Opened::new(sources.first(), options, None, notes)?;
+    let comma = opened.dialect.reading.comma;
     let needed = |index: usize| schema.columns[index].held() != Held::Nothing;
     let mut layout = Layout::like(path, &opened.dialect, options.header, columns, options.column(), needed, notes)?;
     if !labels {
@@ -321,8 +330,10 @@ fn read_like(
         Held::Text { at } => !rows.frame.texts[at].iter().all(|text| truth(text).is_some() || is_missing(text)),
         _ => true,
     };
-    let as_truth: Vec<usize> = faults.iter().map(|faulty| faulty.column).collect();
-    if let Some(faulty) = faults.into_iter().filter(is_wrong).min_by_key(|faulty| faulty.faults.first.1) {
+    let as_truth: BTreeSet<usize> = faults.iter().map(|faulty| faulty.column).collect();
+    // What could be told otherwise is not what is wrong where something else is.
+    let wrong = faults.into_iter().filter(is_wrong);
+    if let Some(faulty) = wrong.min_by_key(|faulty| (may_be_told(faulty), faulty.faults.first.1)) {
         return Err(faulty.error);
     }
     for index in as_truth {
@@ -341,7 +352,7 @@ fn read_like(
             let is_mark = |text: &String| is_missing(text) || schema.columns[index].is_mark(text);
             Some(texts.iter().map(is_mark).collect())
         }
-        kind if kind.is_read() => schema::marks_of_missing(texts),
+        kind if kind.is_read() => schema::marks_of_missing(texts, comma),
         _ => None,
     });
     if schema.missing == Missing::Drop {
@@ -352,7 +363,7 @@ fn read_like(
     }
     let lines: Vec<u64> = rows.frame.rows_places().map(|place| place.number).collect();
     let places = rows.frame.places.clone();
-    let encoding = Encoding::new(schema, &rows.frame);
+    let encoding = Encoding::new(schema, &rows.frame, comma);
     let encoded = encoding.apply(rows.frame, 1, |_| 0);
     check_missing(path, schema, columns, &encoded.met, &places)?;
     let mut filled = Vec::new();

@@ -492,9 +492,10 @@ impl Engine {
         let resident = self.data.get(Split::Train)?;
         let rows = self.recipe().batch_size.min(resident.rows);
         let order: Vec<u32> = (0..rows as u32).collect();
-        // The same rows again for what a step makes of the next one, where there is room.
-        let (plan, again) = (resident.plan.as_ref(), resident.room() >= 2 * rows);
-        let index = if plan.is_some_and(|plan| !plan.lead.is_empty()) && again { rows } else { 0 };
+        // The same rows again for what a step makes of the next one, where there is room: only a whole batch has a next one.
+        let leads = resident.plan.as_ref().is_some_and(|plan| !plan.lead.is_empty());
+        let has_next = leads && rows == self.recipe().batch_size && resident.room() >= 2 * rows;
+        let index = if has_next { rows } else { 0 };
         resident.list(self.device(), &vec![order.into(); 1 + usize::from(index > 0)])?;
         let batch = Batch::of_rows(0, 0, rows, index);
         // A run of one batch, where a dispatch does runs.
@@ -509,6 +510,7 @@ impl Engine {
             plan: resident.plan.as_ref(),
             buffers: &resident.passes().buffers,
             table: &self.table,
+            lead: vec![Batch { rows: 0, index: rows as u32, ..batch }],
             entries: vec![entry],
             store: &self.store,
         })
@@ -525,6 +527,8 @@ pub(super) struct Trial<'a> {
     pub(super) plan: Option<&'a Plan>,
     pub(super) buffers: &'a BTreeMap<Buffer, wgpu::Buffer>,
     pub(super) table: &'a Table,
+    /// What comes before it where the plan has a lead.
+    pub(super) lead: Entries,
     pub(super) entries: Entries,
     pub(super) store: &'a Store,
 }

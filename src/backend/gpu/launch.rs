@@ -171,12 +171,6 @@ impl Launch {
         self
     }
 
-    /// That it makes `what`.
-    fn of(mut self, what: &str) -> Self {
-        what.clone_into(&mut self.what);
-        self
-    }
-
     /// Invocations of a workgroup.
     ///
     /// # Errors

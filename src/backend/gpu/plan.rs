@@ -167,10 +167,7 @@ impl PlanName {
             .filter(|&shape| resident::is_quick(shape, recipe.batch_size, link(model, recipe), hardware));
         // Only the plan fused has products of mixed precision.
         if quick.is_some() && hardware.cooperative.is_none() && Self::Resident.check(model, recipe, hardware).is_ok() {
-            return Ok((
-                Self::Resident,
-                "one workgroup trains a network this small about as fast as many do, and packs faster",
-            ));
+            return Ok((Self::Resident, "packs of a network this small are fastest with one workgroup for each"));
         }
         Ok(match Self::Fused.check(model, recipe, hardware) {
             Ok(()) => (Self::Fused, "the fewest dispatches per step for this network"),
@@ -502,8 +499,12 @@ impl Plan {
         let source = element.source();
         let (first, last) = (layer(model, source, 0), layer(model, source, 1));
         let optimizer = recipe.optimizer.kind;
+        // Matrices make the products of wide layers faster.
+        let product = Product::Forward(model.layers()[0].activation, None);
+        let by_matrices =
+            [product, Product::Update(optimizer)].map(|product| dense::is_mixed(product, first, rows, hardware));
         let ways = ahead::dense_ahead(rows, first, optimizer, hardware);
-        if ways.is_empty() {
+        if ways.is_empty() || by_matrices.contains(&true) {
             return None;
         }
         let update = [
@@ -792,6 +793,11 @@ impl Plan {
         plan.dispatches
             .push(dispatch(elementary::sum(rows), &[("values", Buffer::Losses), ("totals", Buffer::Totals)]));
         plan
+    }
+
+    /// Whether what makes `what` runs before the first step of a submission, too.
+    pub fn leads(&self, what: &str) -> bool {
+        self.lead.iter().flat_map(|dispatch| &dispatch.pieces).any(|piece| piece.launch.what == what)
     }
 
     /// What its dispatches do.

@@ -108,7 +108,7 @@ impl Programs {
         Self { device, shaders: HashMap::new(), pipelines: HashMap::new() }
     }
 
-    /// Pipelines and bind groups of `plan` over `buffers`.
+    /// Pipelines and bind groups of `dispatches` over `buffers`.
     pub(super) fn prepare(
         &mut self,
         dispatches: &[Dispatch],

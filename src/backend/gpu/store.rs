@@ -159,7 +159,7 @@ impl Store {
         Ok(buffer)
     }
 
-    /// Pipelines and bind groups of `plan` over `buffers`.
+    /// Pipelines and bind groups of `dispatches` over `buffers`.
     pub(super) fn prepare(
         &self,
         dispatches: &[Dispatch],

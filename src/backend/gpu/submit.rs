@@ -23,9 +23,9 @@ pub(super) const MAX_STEPS: usize = 1024;
 pub(crate) struct Batch {
     /// Place of its first row in the order.
     pub first: u32,
-    /// Number of rows, at least one.
+    /// Number of rows: none in what leads a submission.
     pub rows: u32,
-    /// Where its loss goes.
+    /// Where its loss goes; in training, how many rows the member's next step in the submission has.
     pub index: u32,
     /// Whose parameters they are.
     pub member: u32,

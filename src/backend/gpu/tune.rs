@@ -126,12 +126,15 @@ impl Engine {
     pub(super) async fn measure_ways(&mut self) -> Result<(Vec<Tuned>, Tuning)> {
         let timer = Timer::new(self.device())?;
         let software = self.device().hardware.software;
-        let Trial { plan, buffers, table, entries, store } = self.trial()?;
+        let Trial { plan, buffers, table, lead, entries, store } = self.trial()?;
         let (mut tuned, mut tuning, mut seen) = (Vec::new(), Tuning::default(), BTreeSet::new());
         for piece in plan.into_iter().flat_map(Plan::pieces) {
             if piece.others.is_empty() || !seen.insert(piece.launch.what.clone()) {
                 continue;
             }
+            // Without its lead, such a step would go on from what it did not make.
+            let leads = plan.is_some_and(|plan| plan.leads(&piece.launch.what));
+            let lead = leads.then(|| lead.clone());
             let bound = piece.bound(buffers);
             let ways: Vec<&Launch> = [&piece.launch].into_iter().chain(&piece.others).collect();
             let ready = ways.iter().map(|way| store.ready(way, &bound, table)).collect::<Result<Vec<_>>>()?;
@@ -139,9 +142,10 @@ impl Engine {
             let hopeless = |first: f64, own: f64| own > HOPELESS * first.max(TARGET);
             let Compared { seconds, best } = compare(ways.len(), software, hopeless, async |way| {
                 let count = launches[way];
-                let steps = vec![entries.clone(); count];
+                let steps: Vec<Entries> = lead.iter().cloned().chain(vec![entries.clone(); count]).collect();
                 let seconds = self.seconds(timer.as_ref(), table, &ready[way], &steps).await?;
-                launches[way] = ((TARGET * count as f64 / seconds.max(1e-9)) as usize).clamp(1, table.steps);
+                let most = table.steps - usize::from(leads);
+                launches[way] = ((TARGET * count as f64 / seconds.max(1e-9)) as usize).clamp(1, most);
                 Ok((seconds, count))
             })
             .await?;

@@ -28,6 +28,7 @@ type Before = Vec<(&'static str, Values)>;
 type After = Vec<(&'static str, Values, Tolerance)>;
 
 /// The state of an example before and after a step, and the rows of the next batch, which a member with fewer rows than there is room for does not have.
+#[derive(Clone)]
 struct Step {
     kind: OptimizerKind,
     before: State,
@@ -70,6 +71,12 @@ impl Step {
         let (numbers, smoothing) = (setting.numbers(self.kind), example.answers.label_smoothing);
         Batch { numbers, smoothing, index: self.next.len() as u32, ..setting.batch }
     }
+
+    /// What leads a submission that begins with the step: it changes no state, and its next batch is the step's.
+    fn lead(&self, setting: &Setting) -> (Self, Batch) {
+        let lead = Self { after: self.before.clone(), ..self.clone() };
+        (lead, Batch { rows: 0, index: setting.rows as u32, ..setting.batch })
+    }
 }
 
 pub(super) fn narrow_step(setting: &mut Setting) -> Result<Vec<Case>> {
@@ -103,11 +110,19 @@ pub(super) fn narrow_step(setting: &mut Setting) -> Result<Vec<Case>> {
     let halves = |next: &[f32]| Values::F32(if is_first { [&now, next].concat() } else { [next, &now].concat() });
 
     let tolerance = Tolerance::of_sum(rows + inner);
-    let (mut before, mut after) = step.buffers("parameters", tolerance, &example);
-    before.extend(answers.buffers());
-    before.push(("sums", halves(&unused)));
-    after.push(("sums", halves(&made), tolerance));
-    Ok(vec![Case { batch: step.batch(setting, &example), launch, share, before, after }])
+    let (lead, first) = step.lead(setting);
+    let case = |(step, batch): (&Step, Batch), sums: Values, made: Values| {
+        let (mut before, mut after) = step.buffers("parameters", tolerance, &example);
+        before.extend(answers.buffers());
+        before.push(("sums", sums));
+        after.push(("sums", made, tolerance));
+        Case { batch, launch: launch.clone(), share, before, after }
+    };
+    let empty = Values::F32([&unused[..], &unused].concat());
+    Ok(vec![
+        case((&step, step.batch(setting, &example)), halves(&unused), halves(&made)),
+        case((&lead, first), empty, halves(&unused)),
+    ])
 }
 
 /// The first layer of a network as the dense kernels take it, and the last, which reads activations.
@@ -150,16 +165,22 @@ pub(super) fn dense_ahead(setting: &mut Setting) -> Result<Vec<Case>> {
         after[last..].copy_from_slice(&before[last..]);
     }
     let units = ahead::division(&launch).and_then(|(_, units)| units).unwrap_or(columns);
-    let made = parts(&example.model, &step.after.parameters, &example.inputs, &step.next, &launch);
-    let made = in_vectors(&made, columns, units);
-    let unused = vec![7.0; made.len()];
-    let made = if step.next.is_empty() { unused.clone() } else { made };
+    let made = |parameters: &[f32], picked: &[u32]| {
+        in_vectors(&parts(&example.model, parameters, &example.inputs, picked, &launch), columns, units)
+    };
+    let first = made(&step.before.parameters, &setting.picked());
+    let unused = vec![7.0; first.len()];
+    let next = if step.next.is_empty() { unused.clone() } else { made(&step.after.parameters, &step.next) };
     let tolerance = Tolerance::of_sum(rows + inner);
-    let (mut before, mut after) = step.buffers("c", tolerance, &example);
-    let deltas = || Values::F32(example.d0.clone());
-    before.extend([("deltas", deltas()), ("deltas4", deltas()), ("sums", Values::F32(unused))]);
-    after.push(("sums", Values::F32(made), tolerance));
-    Ok(vec![Case { batch: step.batch(setting, &example), launch, share, before, after }])
+    let (lead, batch) = step.lead(setting);
+    let case = |(step, batch): (&Step, Batch), made: Vec<f32>| {
+        let (mut before, mut after) = step.buffers("c", tolerance, &example);
+        let deltas = || Values::F32(example.d0.clone());
+        before.extend([("deltas", deltas()), ("deltas4", deltas()), ("sums", Values::F32(unused.clone()))]);
+        after.push(("sums", Values::F32(made), tolerance));
+        Case { batch, launch: launch.clone(), share, before, after }
+    };
+    Ok(vec![case((&step, step.batch(setting, &example)), next), case((&lead, batch), first)])
 }
 
 pub(super) fn output_ahead(setting: &mut Setting) -> Result<Vec<Case>> {

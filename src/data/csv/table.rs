@@ -66,7 +66,7 @@ impl Table {
             let fitted = schema::fit(&path, &frame, &columns, &|row| parts[row] == TRAIN, &rules, notes)?.0;
             Schema { missing_values: options.missing_values.clone(), ..fitted }
         };
-        let encoding = Encoding::new(&schema, &frame);
+        let encoding = Encoding::new(&schema, &frame, rules.comma);
         let places = frame.places.clone();
         let encoded = encoding.apply(frame, 3, |row| parts[row]);
         check_missing(&path, &schema, &columns, &encoded.met, &places).map_err(|error| error.advise(&OTHERWISE))?;
@@ -131,10 +131,10 @@ impl Table {
     /// # Errors
     /// [`Error::File`] for missing cells.
     pub fn plain(self) -> Result<Raw> {
-        let Self { path, frame, targets, columns, .. } = self;
+        let Self { path, frame, targets, columns, rules, .. } = self;
         let schema = numbers_alone(&path, &frame, &columns)?;
         let places = frame.places.clone();
-        let encoded = Encoding::new(&schema, &frame).apply(frame, 1, |_| 0);
+        let encoded = Encoding::new(&schema, &frame, rules.comma).apply(frame, 1, |_| 0);
         check_missing(&path, &schema, &columns, &encoded.met, &places)?;
         let target_scale = targets.scale(|| vec![columns.output()]);
         let classes = targets.classes().to_vec();

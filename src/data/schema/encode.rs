@@ -63,8 +63,8 @@ enum Coded {
 }
 
 impl<'a> Encoding<'a> {
-    /// The encoding of the rows of `frame`, which holds what `schema` needs.
-    pub(in crate::data) fn new(schema: &'a Schema, frame: &Frame) -> Self {
+    /// The encoding of the rows of `frame`, which holds what `schema` needs; its decimal mark is a comma or a point.
+    pub(in crate::data) fn new(schema: &'a Schema, frame: &Frame, comma: bool) -> Self {
         let (mut columns, mut first) = (Vec::new(), 0);
         for (index, kind) in schema.columns.iter().enumerate() {
             let width = kind.width();
@@ -83,7 +83,7 @@ impl<'a> Encoding<'a> {
                 }
                 (Kind::Quantity { unit, fill, indicator }, Held::Text { at }) => {
                     let value = |number: f64| Coded::Value(number as f32);
-                    let code = |text: &str| quantities::number(text, unit).map_or(Coded::Unread, value);
+                    let code = |text: &str| quantities::number(text, unit, comma).map_or(Coded::Unread, value);
                     (Cells::Texts(at, texts(&code, at), value(*fill)), own(indicator))
                 }
                 (Kind::Boolean { texts: pair, fill, indicator }, Held::Text { at }) => {
@@ -235,7 +235,7 @@ mod tests {
             ],
         };
         let at = |number| Place { file: 0, number };
-        let encoding = Encoding::new(&schema, &frame);
+        let encoding = Encoding::new(&schema, &frame, false);
         let encoded = encoding.apply(frame, 2, |row| row % 2);
         assert_eq!(encoded.parts[0], [1.0, 0.0, 0.0, 1.0, 1.0, 3.0, 0.0, 0.0, 0.0, 1.0]);
         assert_eq!(encoded.parts[1], [2.0, 1.0, 1.0, 0.0, 0.0, 2.0, 1.0, 0.0, 1.0, 1.0]);

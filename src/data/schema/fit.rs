@@ -345,16 +345,12 @@ impl Fitting<'_> {
             days.sort_unstable_by(f64::total_cmp);
             let fill = days[days.len() / 2];
             Kind::Time { form, origin: fill.floor(), fill, indicator }
-        } else if let Some(unit) = self.unit(&found).filter(|_| !forced) {
-            let mut numbers: Vec<f32> = Vec::new();
-            for (text, count) in &found {
-                let number = quantities::number(text, unit).into_iter();
-                numbers.extend(number.flat_map(|number| std::iter::repeat_n(number as f32, *count)));
-            }
-            Kind::Quantity { unit: unit.to_owned(), fill: median(&mut numbers), indicator }
+        } else if let Some(kind) = (!forced).then(|| self.quantity(index, &found, indicator)).flatten() {
+            kind
         } else {
             if !forced && form == Form::None {
                 remark = remark.or(self.check_dates(path, index, at, &found)?);
+                remark = remark.or(self.check_units(path, index, at, &found)?);
             }
             if form == Form::Unclear {
                 let example = found[0].0;
@@ -372,9 +368,28 @@ impl Fitting<'_> {
         Ok(Fitted { kind, missing, range, remark })
     }
 
-    /// The unit behind all numbers of a column, of which these are the texts. Where a comma is the decimal mark they are not read.
-    fn unit<'b>(&self, found: &[(&'b str, usize)]) -> Option<&'b str> {
-        quantities::unit(found.iter().map(|(text, _)| *text)).filter(|_| !self.rules.comma)
+    /// What a column of these texts becomes if all are numbers with one unit behind them.
+    fn quantity(&self, index: usize, found: &[(&str, usize)], indicator: bool) -> Option<Kind> {
+        let comma = self.rules.comma;
+        let unit = quantities::unit(found.iter().map(|(text, _)| *text), comma)?;
+        let mut numbers: Vec<f32> = Vec::new();
+        for (text, count) in found {
+            let number = quantities::number(text, unit, comma)? as f32;
+            numbers.extend(std::iter::repeat_n(number, *count));
+        }
+        let values: Vec<f64> = numbers.iter().copied().map(f64::from).collect();
+        let name = self.columns.names.as_ref().map(|names| &names[index][..]);
+        // As 1000XY and 1001XY are: names that were counted.
+        let is_counted = are_row_numbers(&values)
+            && (name.is_some_and(tells_rows_apart) || found.iter().all(|(text, _)| !text.trim().contains(' ')));
+        let left_out = |why: &str| Some(Kind::LeftOut { why: why.into() });
+        if is_counted {
+            return left_out(COUNTED);
+        }
+        if !indicator && numbers.iter().all(|number| *number == numbers[0]) {
+            return left_out(CONSTANT);
+        }
+        Some(Kind::Quantity { unit: unit.to_owned(), fill: median(&mut numbers), indicator })
     }
 
     /// Refuses a column of numbers in which a few cells are text: it is more likely that these are wrong than that all numbers
@@ -406,6 +421,20 @@ impl Fitting<'_> {
         }
         let what = format!("no dates of the form {form}, as others are");
         self.check_others(path, index, at, &date, &times::is_date, (&what, "dates of one form"))
+    }
+
+    /// Refuses a column of numbers with a unit, the most frequent of which are `found`, in which a few cells are none, or have another.
+    fn check_units(&self, path: &Path, index: usize, at: usize, found: &[(&str, usize)]) -> Result<Option<Remark>> {
+        let comma = self.rules.comma;
+        let Some(unit) = quantities::usual(found.iter().map(|(text, _)| *text), comma) else { return Ok(None) };
+        let texts = &self.frame.texts[at];
+        let own: Vec<bool> = texts.iter().map(|text| quantities::number(text, unit, comma).is_some()).collect();
+        if own.iter().filter(|own| **own).count() <= self.rules.most {
+            return Ok(None);
+        }
+        let what = format!("no numbers with {unit} behind them, as others are");
+        let nearly = |text: &str| quantities::has_number(text, comma);
+        self.check_others(path, index, at, &own, &nearly, (&what, "numbers with one unit"))
     }
 
     /// Refuses a column of which some texts are `usual` where few cells have others. Where more have, but these are few different
@@ -486,12 +515,13 @@ fn is_nearly_number(text: &str) -> bool {
     is_number(text.trim_matches(|mark: char| "<>~≈≤≥=*+() ".contains(mark)))
 }
 
-/// Which of `texts`, all those of a column, stand for a missing value, where the others are dates, have a unit, or say yes and no.
-pub(in crate::data) fn marks_of_missing(texts: &[String]) -> Option<Vec<bool>> {
+/// Which of `texts`, all those of a column, stand for a missing value, where the others are dates, numbers with a unit, or say yes and
+/// no. The decimal mark is a comma or a point.
+pub(in crate::data) fn marks_of_missing(texts: &[String], comma: bool) -> Option<Vec<bool>> {
     let mut missing: Vec<bool> = texts.iter().map(|text| is_missing(text)).collect();
     // A unit without a number.
     let with_digits = || texts.iter().filter(|text| text.contains(|mark: char| mark.is_ascii_digit()));
-    if let Some(unit) = quantities::unit(with_digits().map(|text| &text[..])) {
+    if let Some(unit) = quantities::unit(with_digits().map(|text| &text[..]), comma) {
         missing.iter_mut().zip(texts).for_each(|(missing, text)| *missing |= quantities::is_bare(text, unit));
     }
     if !missing.contains(&true) {
@@ -500,11 +530,11 @@ pub(in crate::data) fn marks_of_missing(texts: &[String]) -> Option<Vec<bool>> {
     let others: Vec<(&str, usize)> =
         texts.iter().zip(&missing).filter(|(_, missing)| !**missing).map(|(text, _)| (&text[..], 1)).collect();
     let are_dates = || matches!(times::form(others.iter().map(|(text, _)| *text)), Form::One(_));
-    let are_quantities = || quantities::unit(others.iter().map(|(text, _)| *text)).is_some();
+    let are_quantities = || quantities::unit(others.iter().map(|(text, _)| *text), comma).is_some();
     (booleans(&others).is_some() || are_quantities() || are_dates()).then_some(missing)
 }
 
-/// The pair of texts that most of `found` are, where all say yes or no, however they are spelt, and some say each.
+/// The pair of the first of `found` that is a word, where all say yes or no, however they are spelt, and some say each.
 fn booleans(found: &[(&str, usize)]) -> Option<[String; 2]> {
     let says = |wanted: bool| found.iter().any(|(text, _)| truth(text) == Some(wanted));
     if found.len() >= 16 || !says(false) || !says(true) || found.iter().any(|(text, _)| truth(text).is_none()) {
@@ -614,6 +644,35 @@ mod tests {
     }
 
     #[test]
+    fn numbers_with_one_unit_are_quantities_unless_they_are_names_or_all_the_same() {
+        let of = |name, cell: &dyn Fn(usize) -> String| kind(name, &cells(100, cell), &rules());
+        let fill = 49.5;
+        let quantity = Kind::Quantity { unit: "kg".into(), fill, indicator: false };
+        assert_eq!(of("size", &|row| format!("{row} kg")).unwrap(), quantity);
+        assert_eq!(of("size", &|row| format!("{row}.0kg")).unwrap(), Kind::LeftOut { why: COUNTED.into() });
+        let halves = Kind::Quantity { unit: "kg".into(), fill: 24.75, indicator: false };
+        assert_eq!(of("size", &|row| format!("{}kg", row as f64 / 2.0)).unwrap(), halves);
+        for (name, cell) in [("sample", "XY"), ("sample_id", " XY")] {
+            assert_eq!(
+                of(name, &|row| format!("{}{cell}", 1000 + row)).unwrap(),
+                Kind::LeftOut { why: COUNTED.into() }
+            );
+        }
+        let same = of("size", &|row| ["5 kg", "5kg", "5.0 kg"][row % 3].into());
+        assert_eq!(same.unwrap(), Kind::LeftOut { why: CONSTANT.into() });
+        let slip = of("size", &|row| if row == 70 { "unknown".into() } else { format!("{row} kg") });
+        let error = slip.unwrap_err().to_string();
+        assert!(error.contains("\"unknown\" in line 71") && error.contains("numbers with one unit"), "{error}");
+        let commas = Rules { comma: true, ..rules() };
+        let halves = cells(100, |row| format!("{row},5 kg"));
+        assert_eq!(
+            kind("size", &halves, &commas).unwrap(),
+            Kind::Quantity { unit: "kg".into(), fill: 50.0, indicator: false }
+        );
+        assert!(matches!(kind("size", &halves, &rules()).unwrap(), Kind::LeftOut { .. }));
+    }
+
+    #[test]
     fn the_most_frequent_texts_are_categories() {
         let all = cells(40, |row| ["a", "b", "a", "c", "d", "e", "b", ""][row % 8].to_owned());
         let values = ["a", "b", "c"].map(String::from).to_vec();
@@ -689,7 +748,8 @@ mod tests {
 
     #[test]
     fn marks_of_missing_values_are_such_among_dates_and_yes_and_no() {
-        let marks = |texts: &[&str]| marks_of_missing(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        let marks =
+            |texts: &[&str]| marks_of_missing(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), false);
         assert_eq!(marks(&["2021-01-05", "-", "NaT"]), Some(vec![false, true, true]));
         assert_eq!(marks(&["None", "True", "False"]), Some(vec![true, false, false]));
         assert_eq!((marks(&["a", "-", "b"]), marks(&["yes", "no"]), marks(&["-"])), (None, None, None));

@@ -1,32 +1,19 @@
 //! Numbers with a unit behind them: 5 kg, 1,248 CC, 36 months.
 
+use crate::data::csv;
+
 /// The most bytes of a unit.
 const LONGEST: usize = 24;
+/// The most units of a column that are told apart.
+const MOST_UNITS: usize = 16;
 
-/// The number that a text begins with, and the unit behind it, which may be empty, without the blanks around it.
-fn parts(text: &str) -> Option<(f64, &str)> {
+/// The number that a text begins with, whose decimal mark is a comma or a point, and the unit behind it, which may be empty, without
+/// the blanks around it.
+fn parts(text: &str, comma: bool) -> Option<(f64, &str)> {
     let text = text.trim();
-    let end = text.find(|mark: char| !(mark.is_ascii_digit() || "+-.,".contains(mark))).unwrap_or(text.len());
+    let end = text.find(|mark: char| !(mark.is_ascii_digit() || "+-.,'".contains(mark))).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
-    let (sign, unsigned) = match digits.strip_prefix(['+', '-']) {
-        Some(rest) => (if digits.starts_with('-') { -1.0 } else { 1.0 }, rest),
-        None => (1.0, digits),
-    };
-    // fast_float would take signs, and commas only part thousands.
-    let plain = if unsigned.contains(',') { without_groups(unsigned)? } else { unsigned.to_owned() };
-    if plain.contains(['+', '-']) {
-        return None;
-    }
-    Some((sign * fast_float2::parse::<f64, _>(&plain).ok().filter(|value| value.is_finite())?, unit.trim_start()))
-}
-
-/// `1,234.5` as `1234.5`.
-fn without_groups(digits: &str) -> Option<String> {
-    let (whole, broken) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
-    let mut groups = whole.split(',');
-    let first = groups.next()?;
-    let is_whole = (1..=3).contains(&first.len()) && groups.clone().all(|group| group.len() == 3);
-    (is_whole && !broken.contains(',')).then(|| first.to_owned() + &groups.collect::<String>() + broken)
+    Some((csv::number(digits, comma)?, unit.trim_start()))
 }
 
 /// Whether `unit` may be one: it begins with a letter or a sign such as a degree's.
@@ -34,20 +21,43 @@ fn is_unit(unit: &str) -> bool {
     unit.len() <= LONGEST && unit.starts_with(|mark: char| mark.is_alphabetic() || "°%/'\"".contains(mark))
 }
 
-/// The unit that stands behind a number in all of `texts`, of which there are some. None where a single letter follows its number
-/// without a blank: 3A is a name.
-pub(super) fn unit<'a>(mut texts: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// Whether a letter follows its number without a blank: 3A is a name.
+fn is_name(text: &str) -> bool {
+    let mut marks = text.trim().chars().rev();
+    marks.next().is_some_and(char::is_alphabetic) && marks.next().is_some_and(|mark| mark.is_ascii_digit())
+}
+
+/// The unit that stands behind a number in all of `texts`, of which there are some.
+pub(super) fn unit<'a>(mut texts: impl Iterator<Item = &'a str>, comma: bool) -> Option<&'a str> {
     let first = texts.next()?;
-    let (_, unit) = parts(first).filter(|(_, unit)| is_unit(unit))?;
-    let is_apart = |text: &str| text.strip_suffix(unit).is_some_and(|number| number.ends_with(char::is_whitespace));
-    let is_name = unit.chars().count() == 1 && unit.starts_with(char::is_alphabetic) && !is_apart(first.trim());
-    let has_it = |text: &str| parts(text).is_some_and(|(_, own)| own.eq_ignore_ascii_case(unit));
-    (!is_name && texts.all(has_it)).then_some(unit)
+    let (_, unit) = parts(first, comma).filter(|(_, unit)| is_unit(unit) && !is_name(first))?;
+    let has_it =
+        |text: &str| parts(text, comma).is_some_and(|(_, own)| own.eq_ignore_ascii_case(unit)) && !is_name(text);
+    texts.all(has_it).then_some(unit)
+}
+
+/// The unit that most of `texts` have behind a number, if some have.
+pub(super) fn usual<'a>(texts: impl Iterator<Item = &'a str>, comma: bool) -> Option<&'a str> {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for text in texts {
+        let Some((_, unit)) = parts(text, comma).filter(|(_, unit)| is_unit(unit) && !is_name(text)) else { continue };
+        match counts.iter().position(|(other, _)| other.eq_ignore_ascii_case(unit)) {
+            Some(at) => counts[at].1 += 1,
+            None if counts.len() < MOST_UNITS => counts.push((unit, 1)),
+            None => {}
+        }
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(unit, _)| unit)
 }
 
 /// The number of a text in which `unit` may follow it.
-pub(super) fn number(text: &str, unit: &str) -> Option<f64> {
-    parts(text).filter(|(_, own)| own.is_empty() || own.eq_ignore_ascii_case(unit)).map(|(value, _)| value)
+pub(super) fn number(text: &str, unit: &str, comma: bool) -> Option<f64> {
+    parts(text, comma).filter(|(_, own)| own.is_empty() || own.eq_ignore_ascii_case(unit)).map(|(value, _)| value)
+}
+
+/// Whether a text is a number, whatever is behind it.
+pub(super) fn has_number(text: &str, comma: bool) -> bool {
+    parts(text, comma).is_some()
 }
 
 /// Whether a text is `unit` alone, without a number.
@@ -69,6 +79,7 @@ mod tests {
             (&[" 36 months", " 60 months"], Some("months")),
             (&["3 A", "4 A"], Some("A")),
             (&["3A", "4A"], None),
+            (&["3 A", "4A"], None),
             (&["5 kg", "5 lb"], None),
             (&["5 kg", "6"], None),
             (&["5 kg", "kg"], None),
@@ -79,7 +90,7 @@ mod tests {
             (&["10"], None),
             (&[], None),
         ] {
-            assert_eq!(unit(texts.iter().copied()), found, "{texts:?}");
+            assert_eq!(unit(texts.iter().copied(), false), found, "{texts:?}");
         }
     }
 
@@ -94,8 +105,12 @@ mod tests {
             ("12,34 CC", None),
             ("1e400 CC", None),
         ] {
-            assert_eq!(number(text, "CC"), value, "{text:?}");
+            assert_eq!(number(text, "CC", false), value, "{text:?}");
         }
+        assert_eq!(number("1.498,5 CC", "CC", true), Some(1498.5));
+        assert_eq!(number("12,5 CC", "CC", true), Some(12.5));
         assert!(is_bare(" cc", "CC") && !is_bare("1 cc", "CC"));
+        assert_eq!(usual(["5 kg", "unknown", "7 lb", "8 KG"].into_iter(), false), Some("kg"));
+        assert!(has_number("7 lb", false) && !has_number("unknown", false));
     }
 }

@@ -43,7 +43,7 @@ pub fn output(rows: usize, layer: Dense, pass: Pass, link: Link, hardware: &Hard
     };
     let in_registers = |most_lanes: usize| {
         let tiles = [("source", source.number())];
-        Some(in_registers(&OUTPUT_REGISTERS, (rows, layer), pass, link, most_lanes, &tiles)?.of(&what))
+        in_registers(&OUTPUT_REGISTERS, &what, (rows, layer), pass, link, most_lanes, &tiles)
     };
     let lanes = if hardware.software { 8 } else { 64 };
     // A workgroup reads all weights: with many rows, for several of them at a time.
@@ -72,13 +72,13 @@ pub fn output_ahead(
     link: Link,
     hardware: &Hardware,
 ) -> Vec<Launch> {
-    let what = format!("output, training, {}-{}, {rows} rows of {parts} parts", layer.inputs, layer.outputs);
+    let what = format!("output, training, {}-{}, {rows} rows in parts", layer.inputs, layer.outputs);
     let way = |most_lanes: usize| {
         let (pass, tiles) = (Pass::Training { backward: true }, [("sum_parts", parts), ("units", units)]);
-        let launch = in_registers(&OUTPUT_AHEAD, (rows, layer), pass, link, most_lanes, &tiles)?;
+        let launch = in_registers(&OUTPUT_AHEAD, &what, (rows, layer), pass, link, most_lanes, &tiles)?;
         let sums = (4 * parts * rows * layer.inputs.next_multiple_of(units)) as f64;
         let work = Work { bytes: launch.work.bytes + sums, ..launch.work };
-        Some(launch.of(&what).work(work))
+        Some(launch.work(work))
     };
     let most = [256, 512].into_iter().filter(|&most| !hardware.software && most <= hardware.invocations as usize);
     let mut ways: Vec<Launch> = most.filter_map(way).collect();
@@ -119,6 +119,7 @@ fn launch(
 /// A row a workgroup of at most so many invocations, which keep their weights in registers, if these are not too many.
 fn in_registers(
     kernel: &'static Kernel,
+    what: &str,
     (rows, layer): (usize, Dense),
     pass: Pass,
     link: Link,
@@ -132,5 +133,5 @@ fn in_registers(
     let parts = [16, 8, 4].into_iter().find(|parts| parts * parts <= lanes && parts * outputs <= lanes)?;
     let tiles = [&[("each", each), ("parts", parts)], tiles].concat();
     let launch = || launch(kernel, (rows, layer), pass, link, (lanes, rows), &tiles);
-    fits.then(|| launch().with("", format!("{lanes} invocations a row")))
+    fits.then(|| launch().with(what, format!("{lanes} invocations a row")))
 }

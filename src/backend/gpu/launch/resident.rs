@@ -104,8 +104,8 @@ impl Sliced {
     }
 }
 
-/// Whether one workgroup makes a step about as fast as the two dispatches of the plan `fused`, which are bound by launches; members of a
-/// pack have a processor each. Not where the optimizer has slots: reading and writing them takes a workgroup longer than all else. Nor
+/// Whether one workgroup makes a step nearly as fast as a dispatch of the plan `fused`, which is bound by launches; members of a pack
+/// have a processor each. Not where the optimizer has slots: reading and writing them takes a workgroup longer than all else. Nor
 /// where rows of many inputs are not whole words. Rows of many floats are slow, too, but what the data are is not known here.
 pub fn is_quick(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardware) -> bool {
     let products = batch_size * shape.inputs * shape.hidden.next_multiple_of(4);
