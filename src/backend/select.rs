@@ -83,15 +83,17 @@ impl Request {
             return contradiction("the same bits on all devices are those of f32", &[Remedy::FullPrecision]);
         }
         match self.plan {
-            Some(plan @ (PlanName::Fused | PlanName::Resident)) if self.exact => {
+            Some(plan @ (PlanName::Fused | PlanName::Ahead | PlanName::Resident)) if self.exact => {
                 let what = format!("the plan {} sums in another order than the CPU", plan.name());
                 return contradiction(&what, &[Remedy::NoPlan]);
             }
-            Some(plan @ (PlanName::Elementary | PlanName::Resident)) if mixed => {
+            Some(plan @ (PlanName::Elementary | PlanName::Ahead | PlanName::Resident)) if mixed => {
                 let what = format!("the plan {} computes in f32, not in mixed precision", plan.name());
                 return contradiction(&what, &[Remedy::NoPlan, Remedy::FullPrecision]);
             }
-            Some(plan @ (PlanName::Elementary | PlanName::Resident)) if self.backend == Choice::Cpu && !self.exact => {
+            Some(plan @ (PlanName::Elementary | PlanName::Ahead | PlanName::Resident))
+                if self.backend == Choice::Cpu && !self.exact =>
+            {
                 return Err(Error::PlanUnfit { plan, why: "is for a GPU, and this runs on the CPU".into() }
                     .advise(&[Remedy::NoPlan, Remedy::Gpu]));
             }

@@ -47,7 +47,8 @@ pub(super) struct ComputeOptions {
     #[command(flatten)]
     device: DeviceOptions,
     /// How a step runs on the GPU: auto (the best way for the network and the adapter), elementary (a kernel for each operation),
-    /// fused (few kernels that do several operations each), resident (one kernel for many steps, for small networks)
+    /// fused (few kernels that do several operations each), ahead (fewer launches, for one hidden layer on a hardware GPU), resident (one
+    /// kernel for many steps, for small networks)
     #[arg(long, value_name = "PLAN", default_value = "auto", value_parser = plans())]
     plan: Plan,
     /// Threads of the CPU backend; 0 for one per core

@@ -47,19 +47,22 @@ pub enum PlanName {
     Elementary,
     /// Few kernels that do several operations each
     Fused,
+    /// The same in fewer launches, for one hidden layer on a hardware GPU: each step begins the next one
+    Ahead,
     /// One kernel for many steps, for a small network with one hidden layer
     Resident,
 }
 
 impl PlanName {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Elementary, Self::Fused, Self::Resident];
+    pub const ALL: [Self; 4] = [Self::Elementary, Self::Fused, Self::Ahead, Self::Resident];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Elementary => "elementary",
             Self::Fused => "fused",
+            Self::Ahead => "ahead",
             Self::Resident => "resident",
         }
     }
@@ -90,7 +93,7 @@ impl PlanName {
         match self {
             Self::Elementary => Ok(()),
             // Their kernels step a parameter as soon as they have its gradient, and clipping needs all of them first.
-            Self::Fused | Self::Resident if recipe.optimizer.clip_norm.is_some() => {
+            Self::Fused | Self::Ahead | Self::Resident if recipe.optimizer.clip_norm.is_some() => {
                 unfit("does not clip gradients".into(), &[Remedy::Plan(Self::Elementary)])
             }
             Self::Fused if model.outputs() <= output::MAX_OUTPUTS => Ok(()),
@@ -98,6 +101,22 @@ impl PlanName {
                 format!("runs networks of at most {} outputs, not {model}", output::MAX_OUTPUTS),
                 &[Remedy::Plan(Self::Elementary)],
             ),
+            Self::Ahead if hardware.software => {
+                unfit("saves launches, which software drivers do not gain by".into(), &[Remedy::Plan(Self::Fused)])
+            }
+            Self::Ahead if makes_inputs(model, recipe) => {
+                let why =
+                    "reads the data set, without dropped inputs, augmented images, embedded numbers or trained factors";
+                unfit(why.into(), &[Remedy::Plan(Self::Fused)])
+            }
+            Self::Ahead if Plan::step_ahead(model, recipe, Element::U8, batch_size, hardware).is_none() => {
+                let why = format!(
+                    "runs networks with one hidden layer for which the adapter has room, not {model} with batches of \
+                     {batch_size} rows"
+                );
+                unfit(why, &[Remedy::Plan(Self::Fused)])
+            }
+            Self::Ahead => Ok(()),
             Self::Resident if !recipe.augment.is_none() => {
                 unfit("does not augment images".into(), &[Remedy::Plan(Self::Fused)])
             }
@@ -168,6 +187,9 @@ impl PlanName {
         // Only the plan fused has products of mixed precision.
         if quick.is_some() && hardware.cooperative.is_none() && Self::Resident.check(model, recipe, hardware).is_ok() {
             return Ok((Self::Resident, "packs of a network this small are fastest with one workgroup for each"));
+        }
+        if hardware.cooperative.is_none() && Self::Ahead.check(model, recipe, hardware).is_ok() {
+            return Ok((Self::Ahead, "one hidden layer: each step begins the next one, which saves launches"));
         }
         Ok(match Self::Fused.check(model, recipe, hardware) {
             Ok(()) => (Self::Fused, "the fewest dispatches per step for this network"),
@@ -423,8 +445,9 @@ impl Plan {
         match (name, narrow_shape(model, element).filter(|_| !makes_inputs(model, recipe))) {
             (PlanName::Resident, Some(shape)) => Self::resident_step(shape, rows, link, hardware),
             (PlanName::Fused, Some(shape)) => Self::narrow_step(shape, rows, link, hardware),
-            (PlanName::Fused, None) => Self::step_ahead(model, recipe, element, rows, hardware)
-                .unwrap_or_else(|| Self::fused_step(model, recipe, element, rows, hardware)),
+            (PlanName::Fused, None) => Self::fused_step(model, recipe, element, rows, hardware),
+            (PlanName::Ahead, _) => Self::step_ahead(model, recipe, element, rows, hardware)
+                .unwrap_or_else(|| Self::step(PlanName::Fused, model, recipe, element, rows, hardware)),
             _ => Self::elementary_step(model, recipe, element, rows),
         }
     }
@@ -490,21 +513,21 @@ impl Plan {
         Self { rows, dispatches, lead: Vec::new() }
     }
 
-    /// Of a network with one hidden layer that reads the data set: the last layer from the parts of the first one's sums, up to the
-    /// gradients at both outputs; then the updates, and the parts for the next step. None where hardware cannot.
+    /// Of a network with one hidden layer that reads the data set: one dispatch for a narrow layer. Else the last layer from the parts
+    /// of the first one's sums, up to the gradients at both outputs; then the updates, and the parts for the next step. None where
+    /// hardware cannot.
     fn step_ahead(model: &Mlp, recipe: &Recipe, element: Element, rows: usize, hardware: &Hardware) -> Option<Self> {
         if model.layers().len() != 2 || makes_inputs(model, recipe) {
             return None;
         }
+        if let Some(shape) = narrow_shape(model, element) {
+            return Self::narrow_step_ahead(shape, rows, link(model, recipe), hardware);
+        }
         let source = element.source();
         let (first, last) = (layer(model, source, 0), layer(model, source, 1));
         let optimizer = recipe.optimizer.kind;
-        // Matrices make the products of wide layers faster.
-        let product = Product::Forward(model.layers()[0].activation, None);
-        let by_matrices =
-            [product, Product::Update(optimizer)].map(|product| dense::is_mixed(product, first, rows, hardware));
         let ways = ahead::dense_ahead(rows, first, optimizer, hardware);
-        if ways.is_empty() || by_matrices.contains(&true) {
+        if ways.is_empty() {
             return None;
         }
         let update = [
@@ -613,22 +636,25 @@ impl Plan {
         [("a", a), ("a4", a), ("b", b), ("b4", b), ("order", Buffer::Order), ("h", h), ("c", c)]
     }
 
-    /// One dispatch where hardware can, else a forward pass and an update.
-    fn narrow_step(shape: Narrow, rows: usize, link: Link, hardware: &Hardware) -> Self {
+    fn narrow_step_ahead(shape: Narrow, rows: usize, link: Link, hardware: &Hardware) -> Option<Self> {
         let ways = ahead::narrow_step(rows, shape, link, hardware);
-        if !ways.is_empty() {
-            let bindings = [
-                ("data", Buffer::Data),
-                ("targets", Buffer::Targets),
-                ("order", Buffer::Order),
-                ("parameters", Buffer::Parameters),
-                ("sums", Buffer::Sums),
-            ];
-            let weights = link.weights.then_some(ROW_WEIGHTS);
-            let bindings = bindings.into_iter().chain(weights).chain(slots(link.optimizer));
-            let dispatches = vec![best(ways, hardware, bindings)];
-            return Self { rows, lead: dispatches.clone(), dispatches };
+        if ways.is_empty() {
+            return None;
         }
+        let bindings = [
+            ("data", Buffer::Data),
+            ("targets", Buffer::Targets),
+            ("order", Buffer::Order),
+            ("parameters", Buffer::Parameters),
+            ("sums", Buffer::Sums),
+        ];
+        let weights = link.weights.then_some(ROW_WEIGHTS);
+        let bindings = bindings.into_iter().chain(weights).chain(slots(link.optimizer));
+        let dispatches = vec![best(ways, hardware, bindings)];
+        Some(Self { rows, lead: dispatches.clone(), dispatches })
+    }
+
+    fn narrow_step(shape: Narrow, rows: usize, link: Link, hardware: &Hardware) -> Self {
         let update = [
             ("data", Buffer::Data),
             ("order", Buffer::Order),
@@ -916,17 +942,14 @@ mod tests {
     }
 
     #[test]
-    fn a_fused_step_is_one_or_two_dispatches_for_one_hidden_layer_and_two_a_layer_and_one_for_more() {
+    fn a_fused_step_is_two_dispatches_for_a_narrow_network_and_two_a_hidden_layer_and_one_for_others() {
         let many = Hardware { workgroup_bytes: 49_152, storage_buffers: 64, ..Hardware::GPU };
-        let many = Hardware { subgroup: 32, invocations: 1024, ..many };
-        for (widths, together, apart, of_software) in [
-            (&[784, 10][..], 2, 2, 2),
-            (&[784, 7, 10], 1, 2, 2),
-            (&[784, 128, 10], 2, 3, 4),
-            // Its sums are too many to be read in parts.
-            (&[784, 1024, 10], 3, 4, 4),
-            (&[784, 512, 512, 10], 5, 7, 7),
-            (&[784, 64, 64, 64, 10], 7, 10, 10),
+        for (widths, together, apart) in [
+            (&[784, 10][..], 2, 2),
+            (&[784, 7, 10], 2, 2),
+            (&[784, 128, 10], 3, 4),
+            (&[784, 512, 512, 10], 5, 7),
+            (&[784, 64, 64, 64, 10], 7, 10),
         ] {
             let model = Mlp::new(widths).unwrap();
             let dispatches = |model: &Mlp, hardware: &Hardware| {
@@ -937,11 +960,50 @@ mod tests {
             // Where a kernel binds few buffers, or many invocations cost more than launches.
             assert_eq!(dispatches(&model, &Hardware::GPU), apart, "{model}");
             let software = Hardware { software: true, ..many.clone() };
-            assert_eq!(dispatches(&model, &software), of_software, "{model}");
+            assert_eq!(dispatches(&model, &software), apart, "{model}");
             // Rows that are made first take one dispatch more than the dense layers.
             let dense = (3 * model.hidden().len() + 1).max(2);
             assert_eq!(dispatches(&model.with_dropout(0.2, &[]).unwrap(), &Hardware::GPU), dense + 1);
         }
+    }
+
+    #[test]
+    fn a_step_that_begins_the_next_one_is_one_dispatch_for_a_narrow_layer_and_two_for_others() {
+        let many = Hardware { workgroup_bytes: 49_152, storage_buffers: 64, ..Hardware::GPU };
+        let many = Hardware { subgroup: 32, invocations: 1024, ..many };
+        let dispatches = |widths: &[usize], hardware: &Hardware| {
+            let (model, recipe) = (Mlp::new(widths).unwrap(), Recipe::default());
+            PlanName::Ahead.check(&model, &recipe, hardware).ok()?;
+            let step = Plan::step(PlanName::Ahead, &model, &recipe, Element::U8, 64, hardware);
+            assert_eq!(step.lead.len(), 1, "{model}");
+            assert!(step.lead[0].pieces.iter().all(|piece| step.leads(&piece.launch.what)));
+            Some(step.dispatches.len())
+        };
+        for (widths, together, apart) in [
+            (&[784, 7, 10][..], Some(1), None),
+            (&[784, 128, 10], Some(2), Some(3)),
+            // The parts of its sums are too many.
+            (&[784, 1024, 10], None, None),
+            // More than the last layer keeps in registers.
+            (&[784, 128, 17], None, None),
+            (&[784, 10], None, None),
+            (&[784, 64, 64, 10], None, None),
+        ] {
+            // Where a kernel binds few buffers and subgroups are not known, and where launches are not what costs.
+            let found = [&many, &Hardware::GPU, &Hardware { software: true, ..many.clone() }];
+            assert_eq!(found.map(|hardware| dispatches(widths, hardware)), [together, apart, None], "{widths:?}");
+        }
+        let recipe = Recipe::default();
+        let chosen = |widths: &[usize], hardware: &Hardware| {
+            PlanName::choose(&Mlp::new(widths).unwrap(), &recipe, hardware, None).unwrap().0
+        };
+        assert_eq!(chosen(&[784, 128, 10], &many), PlanName::Ahead);
+        assert_eq!(chosen(&[784, 12, 10], &many), PlanName::Ahead);
+        // More invocations than a workgroup has.
+        assert_eq!(chosen(&[784, 20, 10], &many), PlanName::Fused);
+        assert_eq!(chosen(&[784, 64, 64, 10], &many), PlanName::Fused);
+        let matrices = Hardware { cooperative: Some(Cooperative { side: 16, subgroup: 32 }), ..many };
+        assert_eq!(chosen(&[784, 128, 10], &matrices), PlanName::Fused);
     }
 
     #[test]
@@ -951,8 +1013,12 @@ mod tests {
         for (kind, hardware) in OptimizerKind::ALL.into_iter().flat_map(|kind| [(kind, &many), (kind, &matrices)]) {
             let mut recipe = Recipe::default();
             recipe.optimizer.kind = kind;
-            for (widths, updates) in [(&[784, 128, 10][..], 2), (&[21, 513, 512, 30, 3], 4)] {
-                let step = Plan::step(PlanName::Fused, &Mlp::new(widths).unwrap(), &recipe, Element::U8, 64, hardware);
+            for (name, widths, updates) in [
+                (PlanName::Fused, &[784, 128, 10][..], 2),
+                (PlanName::Ahead, &[784, 128, 10], 2),
+                (PlanName::Fused, &[21, 513, 512, 30, 3], 4),
+            ] {
+                let step = Plan::step(name, &Mlp::new(widths).unwrap(), &recipe, Element::U8, 64, hardware);
                 let pieces = &step.dispatches.last().unwrap().pieces;
                 assert_eq!(pieces.len(), updates);
                 let joined = Joined::new(pieces).unwrap();
@@ -965,7 +1031,7 @@ mod tests {
                     joined.bindings.iter().filter(|(name, _)| reflection.bindings[name].1 == BindingKind::Write);
                 let mut written: Vec<_> = written.map(|&(_, buffer)| buffer).collect();
                 written.sort();
-                let sums = (widths.len() == 3).then_some(Buffer::Sums);
+                let sums = (name == PlanName::Ahead).then_some(Buffer::Sums);
                 let slots = slots(kind).map(|(_, slots)| slots);
                 let expected: Vec<_> = [Buffer::Parameters].into_iter().chain(sums).chain(slots).collect();
                 assert_eq!(written, expected);
@@ -1023,17 +1089,17 @@ mod tests {
             recipe.optimizer.kind = kind;
             PlanName::choose(&Mlp::new(widths).unwrap(), &recipe, hardware, None).unwrap().0
         };
-        let (sgd, adam) = (OptimizerKind::Sgd, OptimizerKind::Adam);
+        let (sgd, adam, ahead) = (OptimizerKind::Sgd, OptimizerKind::Adam, PlanName::Ahead);
         assert_eq!(chosen(&[784, 7, 10], 64, sgd, &waves), resident);
         assert_eq!(chosen(&[21, 7, 3], 64, sgd, &waves), resident);
-        assert_eq!(chosen(&[501, 7, 3], 64, sgd, &waves), fused);
-        assert_eq!(chosen(&[784, 7, 10], 64, adam, &waves), fused);
+        assert_eq!(chosen(&[501, 7, 3], 64, sgd, &waves), ahead);
+        assert_eq!(chosen(&[784, 7, 10], 64, adam, &waves), ahead);
         let matrices = Hardware { cooperative: Some(Cooperative { side: 16, subgroup: 32 }), ..waves.clone() };
         assert_eq!(chosen(&[784, 7, 10], 64, sgd, &matrices), fused);
-        assert_eq!(chosen(&[784, 12, 10], 64, sgd, &waves), fused);
-        assert_eq!(chosen(&[784, 7, 10], 128, sgd, &waves), fused);
-        assert_eq!(chosen(&[784, 7, 10], 64, sgd, &Hardware { subgroup: 16, ..waves.clone() }), fused);
-        assert_eq!(chosen(&[784, 7, 10], 64, sgd, &Hardware { workgroup_bytes: 32_768, ..waves }), fused);
+        assert_eq!(chosen(&[784, 12, 10], 64, sgd, &waves), ahead);
+        assert_eq!(chosen(&[784, 7, 10], 128, sgd, &waves), ahead);
+        assert_eq!(chosen(&[784, 7, 10], 64, sgd, &Hardware { subgroup: 16, ..waves.clone() }), ahead);
+        assert_eq!(chosen(&[784, 7, 10], 64, sgd, &Hardware { workgroup_bytes: 32_768, ..waves }), ahead);
         let wide = Mlp::new(&[4, 3000]).unwrap();
         let chosen = PlanName::choose(&wide, &Recipe::default(), &roomy(), None).unwrap();
         assert_eq!(chosen, (PlanName::Elementary, "too many outputs for the plan fused"));

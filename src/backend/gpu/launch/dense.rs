@@ -248,19 +248,14 @@ pub fn dense(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -
     if let Some(first) = ways.first() {
         plain.iter_mut().for_each(|way| way.what.clone_from(&first.what));
     }
-    if !is_mixed(product, layer, rows, hardware) {
+    // A small product is faster without matrices: few workgroups leave most of a GPU idle, and slices of a sum are more of them.
+    let (height, width, _) = layer.extent(product, rows);
+    if height * width < LEAST_MIXED_VALUES {
         plain.append(&mut ways);
         return plain;
     }
     ways.append(&mut plain);
     ways
-}
-
-/// Whether untuned `hardware` makes a product of `layer` for `rows` rows by cooperative matrices. A small one is faster without: few
-/// workgroups leave most of a GPU idle, and slices of a sum are more of them.
-pub fn is_mixed(product: Product, layer: Dense, rows: usize, hardware: &Hardware) -> bool {
-    let (height, width, _) = layer.extent(product, rows);
-    hardware.cooperative.is_some() && height * width >= LEAST_MIXED_VALUES
 }
 
 /// The ways without cooperative matrices.

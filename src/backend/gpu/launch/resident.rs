@@ -104,7 +104,7 @@ impl Sliced {
     }
 }
 
-/// Whether one workgroup makes a step nearly as fast as a dispatch of the plan `fused`, which is bound by launches; members of a pack
+/// Whether one workgroup makes a step nearly as fast as the dispatch of the plan `ahead`, which is bound by launches; members of a pack
 /// have a processor each. Not where the optimizer has slots: reading and writing them takes a workgroup longer than all else. Nor
 /// where rows of many inputs are not whole words. Rows of many floats are slow, too, but what the data are is not known here.
 pub fn is_quick(shape: Narrow, batch_size: usize, link: Link, hardware: &Hardware) -> bool {
