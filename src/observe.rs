@@ -1,7 +1,7 @@
 //! Observers: what sees a run and keeps something of it, and how a run is trained under the eyes of several.
 //!
-//! The lines on the terminal, the log, saved models and TensorBoard's files are all observers, and you can write your
-//! own:
+//! The lines on the terminal, the log, saved models and the files for TensorBoard and MLflow are all observers, and you can write
+//! your own:
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -52,9 +52,10 @@ use crate::error::Result;
 use crate::metrics::Evaluation;
 use crate::model::Mlp;
 use crate::recipe::Recipe;
-use crate::train::{self, Begun, Event, Outcome, Run, Snapshot};
+use crate::train::{self, Begun, Epoch, Event, Outcome, Run, Snapshot};
 
 pub mod log;
+pub mod mlflow;
 pub mod tensorboard;
 
 /// What a run works on, as observers are told at its start.
@@ -177,4 +178,18 @@ fn figures(part: &Evaluation, scale: Option<&TargetScale>) -> impl Iterator<Item
         }
     };
     names(scale).iter().copied().zip(values)
+}
+
+/// What is kept of an epoch for other software: the figures of each part, the learning rate and the speed.
+fn scalars(epoch: &Epoch, scale: Option<&TargetScale>) -> Vec<(String, f64)> {
+    let parts = [("train", &epoch.train), ("test", &epoch.test), ("validation", &epoch.validation)];
+    let mut found = vec![
+        ("learning_rate".to_owned(), epoch.learning_rate),
+        ("rows_per_second".to_owned(), epoch.samples_per_second()),
+    ];
+    for (name, part) in parts {
+        let figures = part.iter().flat_map(|part| figures(part, scale));
+        found.extend(figures.map(|(figure, value)| (format!("{figure}/{name}"), value)));
+    }
+    found
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use mlp_gpu::{Ensemble, checkpoint};
@@ -877,6 +878,66 @@ fn a_dashboard_leaves_the_terminal_and_the_numbers_as_they_are() {
         2,
         &["--dashboard is for one network"],
     );
+}
+
+/// The lines of a file of a run in a store of MLflow's, which has one run.
+fn of_mlflow(store: &str, file: &str) -> Vec<String> {
+    let runs = fs::read_dir(Path::new(store).join("0")).unwrap().map(|entry| entry.unwrap().path());
+    let runs: Vec<_> = runs.filter(|path| path.is_dir()).collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    fs::read_to_string(runs[0].join(file)).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_run_is_written_in_the_layout_of_mlflow() {
+    let folder = Folder::new();
+    let (store, failed, log) = (folder.path("my runs"), folder.path("failed"), folder.path("log.jsonl"));
+    let table = folder.path("table.csv");
+    let lines = (0..80).map(|row| format!("{}.5,{},{}\n", row % 2, row % 7, ["a", "b"][row % 2]));
+    fs::write(&table, format!("x,z,label\n{}", lines.collect::<String>())).unwrap();
+    let common = ["train", "--data", &table, "--hidden", "4", "--backend", "cpu", "-q"];
+    run(&[&common[..], &["--epochs", "2", "--mlflow", &store, "--log", &log]].concat(), 0);
+    let log = fs::read_to_string(&log).unwrap();
+    let epochs: Vec<Value> = log.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let written = of_mlflow(&store, "metrics/loss/test");
+    assert_eq!(written.len(), 2);
+    for (line, epoch) in written.iter().zip(&epochs) {
+        let [time, value, step] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        assert!(time.parse::<u64>().unwrap() > 1_700_000_000_000);
+        assert_eq!(value.parse::<f64>().unwrap(), epoch["test_loss"].as_f64().unwrap());
+        assert_eq!(step, epoch["epoch"].to_string());
+    }
+    assert_eq!(of_mlflow(&store, "params/batch_size"), ["64"]);
+    assert_eq!(of_mlflow(&store, "params/network"), ["2-4-2"]);
+    assert_eq!(of_mlflow(&store, "tags/epoch"), ["2"]);
+    let meta = of_mlflow(&store, "meta.yaml");
+    assert!(
+        meta.contains(&"status: 3".to_owned()) && meta.iter().any(|line| line.contains("/my%20runs/0/")),
+        "{meta:?}"
+    );
+    let experiment = fs::read_to_string(Path::new(&store).join("0/meta.yaml")).unwrap();
+    assert!(experiment.contains("experiment_id: '0'\n") && experiment.contains("name: Default\n"), "{experiment}");
+
+    run(&[&common[..], &["--epochs", "2", "--lr", "1e30", "--mlflow", &failed]].concat(), 1);
+    assert!(of_mlflow(&failed, "meta.yaml").contains(&"status: 4".to_owned()));
+    fails(&[&common[..], &["--members", "2", "--mlflow", &store]].concat(), 2, &["--mlflow is for one network"]);
+}
+
+#[test]
+fn mlflow_reads_the_runs_that_are_written() {
+    let python = std::env::var("MLP_GPU_PYTHON").unwrap_or_else(|_| "python3".into());
+    let has = Command::new(&python).args(["-c", "import mlflow"]).output();
+    if !has.is_ok_and(|found| found.status.success()) {
+        println!("{python} has no mlflow: mlflow_reads_the_runs_that_are_written");
+        return;
+    }
+    let folder = Folder::new();
+    let (store, log) = (folder.path("my runs"), folder.path("log.jsonl"));
+    let common = ["train", "--data", "digits", "--backend", "cpu", "--epochs", "2", "-q"];
+    run(&[&common[..], &["--mlflow", &store, "--log", &log]].concat(), 0);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mlflow_runs.py");
+    let read = Command::new(python).args([script, &store, &log]).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 /// The subcommand that takes such a file.
 const COMMAND: &str = "train";
 /// Flags that say what becomes of a run and not what it does, or that make several: no file keeps them.
-const NOT_KEPT: [&str; 22] = [
+const NOT_KEPT: [&str; 23] = [
     "config",
     "run_dir",
     "save",
@@ -28,6 +28,7 @@ const NOT_KEPT: [&str; 22] = [
     "checkpoint_every",
     "log",
     "tensorboard",
+    "mlflow",
     "resume",
     "json",
     "quiet",

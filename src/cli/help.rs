@@ -135,6 +135,7 @@ const GROUPS: [Group; 6] = [
             "out_of_fold",
             "log",
             "tensorboard",
+            "mlflow",
             "output",
             "json",
             "quiet",

@@ -32,6 +32,7 @@ use crate::error::{Error, Remedy, Result};
 use crate::files::{self, Named};
 use crate::metrics::Evaluation;
 use crate::observe::log::{self, EpochLog, Log};
+use crate::observe::mlflow::MlFlow;
 use crate::observe::tensorboard::TensorBoard;
 use crate::observe::{self, Observer, RunInfo};
 use crate::recipe::Recipe;
@@ -108,6 +109,9 @@ pub(super) struct Options {
     /// Write scalars, histograms of the weights, pictures of the first layer's units and the recipe to this folder, for TensorBoard
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
+    /// Write the recipe and the figures of each epoch as a run to this folder, a store of MLflow's
+    #[arg(long, value_name = "DIR")]
+    mlflow: Option<PathBuf>,
     /// Measure which plan and which way to launch each kernel are the fastest on the GPU, and keep that for later runs: auto (before a
     /// run of more than a minute on a GPU where that was not done yet), off (and leave aside what was measured before), full (now)
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
@@ -365,6 +369,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
         folder.check(same)?;
     }
     let mut tensorboard = options.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
+    let mut mlflow = options.mlflow.as_deref().map(MlFlow::create).transpose()?;
     let mut logs = Vec::new();
     if let Some(path) = &options.log {
         let columns = log::columns([], &dataset, recipe.train_eval);
@@ -410,6 +415,7 @@ pub(super) fn run(mut options: Options) -> Result<()> {
     let mut observers: Vec<&mut dyn Observer> = Vec::new();
     observers.extend(logs.iter_mut().map(|log| log as &mut dyn Observer));
     observers.extend(tensorboard.iter_mut().map(|board| board as &mut dyn Observer));
+    observers.extend(mlflow.iter_mut().map(|store| store as &mut dyn Observer));
     observers.extend(dashboard.iter_mut().map(|dashboard| dashboard as &mut dyn Observer));
     observers.push(&mut screen);
     observers.push(&mut saving);

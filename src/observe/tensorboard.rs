@@ -15,13 +15,13 @@ use self::messages::{
     Data, Experiment, HParams, Histogram, Image, Kind, Metadata, MetricInfo, MetricName, OptionInfo, Plugin, Session,
     Setting, Start, Summary, Value, What,
 };
-use super::{Observer, RunInfo, figures, names};
+use super::{Observer, RunInfo, names, scalars};
 use crate::data::TargetScale;
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 use crate::preview;
 use crate::state::State;
-use crate::train::{End, Epoch, Event, Outcome, Snapshot};
+use crate::train::{End, Event, Outcome, Snapshot};
 
 mod messages;
 mod records;
@@ -112,7 +112,8 @@ impl Observer for TensorBoard {
     fn event(&mut self, event: &mut Event<'_>) -> Result<ControlFlow<()>> {
         let flow = ControlFlow::Continue(());
         let (Event::Epoch(epoch, snapshot), Some(run)) = (event, &self.run) else { return Ok(flow) };
-        let mut values = scalars(epoch, run.scale.as_ref());
+        let scalar = |(tag, value)| Value { tag, metadata: None, data: Some(Data::Scalar(value as f32)) };
+        let mut values: Vec<Value> = scalars(epoch, run.scale.as_ref()).into_iter().map(scalar).collect();
         values.extend(run.histograms(&snapshot.state()?));
         self.values(epoch.number, values)?;
         Ok(flow)
@@ -126,20 +127,6 @@ impl Observer for TensorBoard {
         let status = i32::from(outcome.end != End::Stopped);
         self.session("session_end_info", Session::End(messages::End { status, time: now() }))
     }
-}
-
-fn scalars(epoch: &Epoch, scale: Option<&TargetScale>) -> Vec<Value> {
-    let parts = [("train", &epoch.train), ("test", &epoch.test), ("validation", &epoch.validation)];
-    let mut found = vec![
-        ("learning_rate".to_owned(), epoch.learning_rate),
-        ("rows_per_second".to_owned(), epoch.samples_per_second()),
-    ];
-    for (name, part) in parts {
-        let figures = part.iter().flat_map(|part| figures(part, scale));
-        found.extend(figures.map(|(figure, value)| (format!("{figure}/{name}"), value)));
-    }
-    let scalar = |(tag, value)| Value { tag, metadata: None, data: Some(Data::Scalar(value as f32)) };
-    found.into_iter().map(scalar).collect()
 }
 
 impl Run {

@@ -102,7 +102,7 @@ impl PlanName {
                 &[Remedy::Plan(Self::Elementary)],
             ),
             Self::Ahead if hardware.software => {
-                unfit("saves launches, which software drivers do not gain by".into(), &[Remedy::Plan(Self::Fused)])
+                unfit("is for hardware GPUs, where launches are what costs".into(), &[Remedy::Plan(Self::Fused)])
             }
             Self::Ahead if makes_inputs(model, recipe) => {
                 let why =

@@ -104,6 +104,7 @@ pub(super) fn unsuited(options: &Options, of: &str) -> Result<()> {
         (options.save_every.is_some(), "--save-every", ""),
         (options.run_dir.is_some(), "--run-dir", ""),
         (options.tensorboard.is_some(), "--tensorboard", ""),
+        (options.mlflow.is_some(), "--mlflow", ""),
         (options.dashboard, dashboard::FLAG, "; a bar says how far several are"),
         (options.checkpoint.is_some(), "--checkpoint", "; --shard 1/1 --parts DIR keeps each of several as it ends"),
         (options.exact, "--exact", ""),
