@@ -762,10 +762,10 @@ fn at_a_terminal(arguments: &[&str], keys: Keys<'_>) -> Option<(String, Option<i
     use std::process::Stdio;
 
     let quoted: String = arguments.iter().map(|word| format!(" '{word}'")).collect();
-    // The shell outlives Ctrl-C.
+    // The shell outlives Ctrl-C, and the last that is written by a moment: `script` may end with its shell before it has read all.
     let line = format!(
         "trap : INT; stty rows 24 cols 80; before=$(stty -g); '{}'{quoted}; code=$?; \
-         [ \"$(stty -g)\" = \"$before\" ] || echo set otherwise; exit $code",
+         [ \"$(stty -g)\" = \"$before\" ] || echo set otherwise; sleep 0.2; exit $code",
         env!("CARGO_BIN_EXE_mlp-gpu")
     );
     let mut script = Command::new("script");
