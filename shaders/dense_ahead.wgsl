@@ -89,7 +89,7 @@ fn main(
     let part = group.x / unit_groups;
     let k = part * span;
     let n = group.x % unit_groups * units;
-    let following = numbers_of(select(batch.first, batch.first + rows, next_rows > 0u), next_rows, lane);
+    let following = numbers_of_next(lane);
     let numbers = numbers_of(batch.first, rows, lane);
 
     let input = k + 4u * (lane / units);

@@ -217,7 +217,7 @@ fn main(
     let k = group.x * span;
     // What is waited for twice begins first. The last workgroup loads what it does not need.
     let source = number_of(batch.first, rows, lane / row_lanes);
-    let following = numbers_of(select(batch.first, batch.first + rows, next_rows > 0u), next_rows, lane);
+    let following = numbers_of_next(lane);
     let numbers = numbers_of(batch.first, rows, lane);
     // The workgroup's weights lie side by side, and b0 behind them: an invocation has one.
     let input = k + lane / hidden;

@@ -11,13 +11,3 @@ fn input_of(row: u32, source_row: u32, k: u32) -> vec2<f32> {
 }
 
 fn keep_input(row: u32, k: u32, value: f32) {}
-
-@compute @workgroup_size(lanes)
-fn main(
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    begin(group.z);
-    whole_row(group.x + group.y * groups.x, lane);
-}

@@ -47,6 +47,11 @@ fn numbers_of(first: u32, count: u32, lane: u32) -> array<u32, MAX_X_TURNS> {
     return numbers;
 }
 
+// The same of the member's next batch; if there is none, of what is there of this one.
+fn numbers_of_next(lane: u32) -> array<u32, MAX_X_TURNS> {
+    return numbers_of(select(batch.first, batch.first + batch.rows, batch.index > 0u), batch.index, lane);
+}
+
 // Their inputs from k on.
 fn load(numbers: array<u32, MAX_X_TURNS>, k: u32, lane: u32) -> Loaded {
     var loaded: Loaded;

@@ -25,8 +25,15 @@ var<workgroup> turn_sums: array<f32, turn_values>;
 // d
 var<workgroup> outputs: array<f32, outputs_values>;
 
-// All of row `row` of the batch; beyond its end its last, of which nothing is written.
-fn whole_row(row: u32, lane: u32) {
+@compute @workgroup_size(lanes)
+fn main(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    begin(group.z);
+    let row = group.x + group.y * groups.x;
+    // Beyond the batch's end its last row, and nothing is written.
     let own = own_parameters() + offset;
     let is_row = row < batch.rows;
     let known = min(row, batch.rows - 1u);

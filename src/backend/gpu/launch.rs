@@ -206,6 +206,17 @@ impl Launch {
     }
 }
 
+/// Those of `ways` that are not the same as one before.
+fn distinct(ways: impl Iterator<Item = Launch>) -> Vec<Launch> {
+    let mut all: Vec<Launch> = Vec::new();
+    for launch in ways {
+        if all.iter().all(|way| way.way != launch.way) {
+            all.push(launch);
+        }
+    }
+    all
+}
+
 /// Where something begins among the parameters, or the gradients, of each member of a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Within {

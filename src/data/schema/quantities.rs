@@ -27,20 +27,22 @@ fn is_name(text: &str) -> bool {
     marks.next().is_some_and(char::is_alphabetic) && marks.next().is_some_and(|mark| mark.is_ascii_digit())
 }
 
+/// The unit behind the number that a text begins with, if there is one.
+fn unit_of(text: &str, comma: bool) -> Option<&str> {
+    let (_, unit) = parts(text, comma)?;
+    (is_unit(unit) && !is_name(text)).then_some(unit)
+}
+
 /// The unit that stands behind a number in all of `texts`, of which there are some.
 pub(super) fn unit<'a>(mut texts: impl Iterator<Item = &'a str>, comma: bool) -> Option<&'a str> {
-    let first = texts.next()?;
-    let (_, unit) = parts(first, comma).filter(|(_, unit)| is_unit(unit) && !is_name(first))?;
-    let has_it =
-        |text: &str| parts(text, comma).is_some_and(|(_, own)| own.eq_ignore_ascii_case(unit)) && !is_name(text);
-    texts.all(has_it).then_some(unit)
+    let unit = unit_of(texts.next()?, comma)?;
+    texts.all(|text| unit_of(text, comma).is_some_and(|own| own.eq_ignore_ascii_case(unit))).then_some(unit)
 }
 
 /// The unit that most of `texts` have behind a number, if some have.
 pub(super) fn usual<'a>(texts: impl Iterator<Item = &'a str>, comma: bool) -> Option<&'a str> {
     let mut counts: Vec<(&str, usize)> = Vec::new();
-    for text in texts {
-        let Some((_, unit)) = parts(text, comma).filter(|(_, unit)| is_unit(unit) && !is_name(text)) else { continue };
+    for unit in texts.filter_map(|text| unit_of(text, comma)) {
         match counts.iter().position(|(other, _)| other.eq_ignore_ascii_case(unit)) {
             Some(at) => counts[at].1 += 1,
             None if counts.len() < MOST_UNITS => counts.push((unit, 1)),

@@ -2,7 +2,7 @@
 
 use super::dense::{Dense, Product, Source};
 use super::narrow::Narrow;
-use super::{Launch, Work, WorkgroupMemory};
+use super::{Launch, Work, WorkgroupMemory, distinct};
 use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels::{DENSE_AHEAD, NARROW_STEP};
 use crate::backend::gpu::link::Link;
@@ -170,15 +170,4 @@ pub fn dense_ahead(rows: usize, layer: Dense, optimizer: OptimizerKind, hardware
     } else {
         distinct(TILES.into_iter().filter_map(way))
     }
-}
-
-/// Those of `ways` that are not the same as one before.
-fn distinct(ways: impl Iterator<Item = Launch>) -> Vec<Launch> {
-    let mut all: Vec<Launch> = Vec::new();
-    for launch in ways {
-        if all.iter().all(|way| way.way != launch.way) {
-            all.push(launch);
-        }
-    }
-    all
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::dense::SLICED_UNITS;
-use super::{Launch, Work, fold, stride};
+use super::{Launch, Work, distinct, fold, stride};
 use crate::backend::gpu::hardware::Hardware;
 use crate::backend::gpu::kernels::{
     NARROW_FORWARD, NARROW_FORWARD_FLAT, NARROW_FORWARD_SUBGROUP, NARROW_UPDATE, NARROW_UPDATE_SLICED,
@@ -159,13 +159,7 @@ pub fn forward(rows: usize, shape: Narrow, training: bool, link: Link, hardware:
         if rows >= 512 {
             tiles.swap(0, 1);
         }
-        let mut ways: Vec<Launch> = Vec::new();
-        for launch in tiles.into_iter().filter_map(flat) {
-            if ways.iter().all(|way| way.way != launch.way) {
-                ways.push(launch);
-            }
-        }
-        return ways;
+        return distinct(tiles.into_iter().filter_map(flat));
     }
     let mut ways = Vec::new();
     if hardware.subgroup >= 8 {
