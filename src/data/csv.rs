@@ -56,12 +56,12 @@ pub(super) fn is_number(text: &str) -> bool {
 
 /// Whether a cell is one with this decimal mark: a comma or a point.
 pub(super) fn is_number_with(cell: impl AsRef<[u8]>, comma: bool) -> bool {
-    matches!(Reading { comma, missing: Vec::new() }.number(cell.as_ref()), Number::Value(_))
+    number(cell, comma).is_some()
 }
 
 /// The number that a cell is with this decimal mark, if it is one.
-pub(super) fn number(cell: &str, comma: bool) -> Option<f64> {
-    match (Reading { comma, missing: Vec::new() }).number(cell.as_bytes()) {
+pub(super) fn number(cell: impl AsRef<[u8]>, comma: bool) -> Option<f64> {
+    match (Reading { comma, missing: Vec::new() }).number(cell.as_ref()) {
         Number::Value(value) => Some(value),
         _ => None,
     }
